@@ -1,0 +1,180 @@
+"""Every configuration key: its type, its unit and its default, declared once.
+
+The YAML files in `configs/` choose among these; Hydra refuses a key or a type that is not here.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Optional
+
+from omegaconf import MISSING
+
+
+class Source(Enum):
+    """Where rows come from; each is a module of `churn.data`."""
+
+    synthetic = "synthetic"
+    file = "file"
+    kaggle = "kaggle"
+    bigquery = "bigquery"
+
+
+class Drift(Enum):
+    """What changes in the synthetic world from `synthetic.drift_from` on."""
+
+    none = "none"
+    mean = "mean"  # monthly charges rise by `drift_size` standard deviations
+    spread = "spread"  # the spread of monthly charges is multiplied by 1 + `drift_size`
+    share = "share"  # `drift_size` of the customers move to fiber optic
+    level = "level"  # `drift_size` of the customers pay by a method never seen before
+    missing = "missing"  # `drift_size` of the tenures go missing
+    concept = "concept"  # same inputs, other behaviour: log-odds of month-to-month customers + `drift_size`
+
+
+@dataclass
+class SyntheticConfig:
+    """The embedded generator (`churn.data.synthetic`)."""
+
+    rows: int = 10_000  # customers
+    churn_rate: float = 0.265  # share of customers who leave, before drift
+    missing: float = 0.01  # share of blank cells in the columns that can be blank
+    start: str = "2025-01-01"  # date of the first snapshot, ISO
+    days: int = 365  # days over which snapshots spread
+    drift: Drift = Drift.none
+    drift_size: float = 0.0  # unit depends on the kind, see Drift
+    drift_from: Optional[str] = None  # date from which drift acts, ISO; null: from the start
+    chunk_rows: int = 100_000  # rows made at a time
+
+
+@dataclass
+class BigQueryConfig:
+    """A table or a query (`churn.data.bigquery`)."""
+
+    project: Optional[str] = None  # billed project; null: the client's default
+    table: Optional[str] = None  # project.dataset.table
+    query: Optional[str] = None  # GoogleSQL, instead of a table
+    location: Optional[str] = None  # e.g. US
+    max_gigabytes: float = 1.0  # refuse, before anything is billed, what reads more
+
+
+@dataclass
+class DataConfig:
+    """A data set: where it is and what its columns mean. Empty roles are inferred and printed."""
+
+    name: str = MISSING  # short name, part of the run directory
+    source: Source = Source.file
+    path: Optional[str] = None  # file, glob or folder, local or gs://
+    url: Optional[str] = None  # where to download `path` from if it is not given
+    sha256: Optional[str] = None  # what the download must hash to
+    kaggle: Optional[str] = None  # owner/data-set on Kaggle
+    kaggle_file: Optional[str] = None  # file within it; null: the only table there
+    bigquery: BigQueryConfig = field(default_factory=BigQueryConfig)
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+
+    target: Optional[str] = None  # column that says who left
+    churned: list[str] = field(default_factory=list)  # its values that mean "left"; empty: usual spellings
+    id: Optional[str] = None  # column that names the customer; never a feature
+    time: Optional[str] = None  # column with the date of the row; the split is then by time
+    horizon: int = 30  # days after `time` in which the label is decided; gap between parts
+    numeric: list[str] = field(default_factory=list)
+    categorical: list[str] = field(default_factory=list)
+    drop: list[str] = field(default_factory=list)  # columns left out; say why in a comment
+
+    delimiter: Optional[str] = None  # null: recognised
+    encoding: Optional[str] = None  # null: recognised
+    skip_lines: Optional[int] = None  # lines before the header; null: recognised
+    decimal: str = "."  # decimal mark of numbers in text
+    thousands: Optional[str] = None  # thousands separator of numbers in text
+    missing: list[str] = field(default_factory=list)  # texts that mean "missing", beside blank
+    max_bad_rows: int = 0  # rows that may be set aside in a file next to the run
+    drop_copies: bool = False  # drop exact copies of rows even where no id tells that they are copies
+
+
+class SplitMethod(Enum):
+    """How rows are dealt out to the four parts."""
+
+    stratified = "stratified"  # by customer and copy, same churn rate in each part
+    time = "time"  # chosen by itself where `data.time` is named
+    article = "article"  # the tutorial's: random, not stratified, no calibration part
+
+
+@dataclass
+class SplitConfig:
+    """Shares of the rows; what remains is the train part."""
+
+    method: SplitMethod = SplitMethod.stratified
+    test: float = 0.2
+    calibration: float = 0.1
+    validation: float = 0.1
+
+
+class ModelName(Enum):
+    """The networks of `churn.model`."""
+
+    tutorial = "tutorial"
+    dense = "dense"
+
+
+@dataclass
+class ModelConfig:
+    """Shape and settings of the network."""
+
+    name: ModelName = MISSING
+    hidden: list[int] = field(default_factory=lambda: [64, 64])  # units of each layer
+    dropout: float = 0.1  # share of units silenced in training
+    bins: int = 16  # quantile bins of the piecewise-linear encoding of a number
+    max_levels: int = 64  # levels of a category that get an input of their own
+    min_level_rows: int = 8  # a level with fewer train rows counts as unknown
+    threshold: Optional[float] = None  # probability from which `churn` is 1; null: chosen on calibration rows
+
+
+@dataclass
+class TrainConfig:
+    """The optimiser and its loop."""
+
+    epochs: int = 40  # passes over the train rows, at most
+    batch_size: int = 0  # rows; 0: by the number of rows
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2  # on kernels only
+    patience: int = 10  # epochs without a better validation log loss before stopping
+
+
+@dataclass
+class EvaluateConfig:
+    """The numbers of the report."""
+
+    bootstrap: int = 1_000  # resamples behind each interval
+    importance_repeats: int = 5  # shuffles of each column
+
+
+@dataclass
+class RunConfig:
+    """Where a run is written."""
+
+    root: str = "runs"  # everything churn writes by itself lies here
+    dir: Optional[str] = None  # null: <root>/<time>-<data>
+
+
+@dataclass
+class ScoreConfig:
+    """`churn score`."""
+
+    sort: bool = False  # most likely to leave first, instead of input order
+    chunk_rows: int = 50_000  # rows in memory at a time
+
+
+@dataclass
+class Config:
+    """The whole of it; `churn STAGE --cfg job` prints it resolved."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    score: ScoreConfig = field(default_factory=ScoreConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    seed: int = 42
+    bundle: Optional[str] = None  # directory; null: the champion, else runs/latest/bundle
+    input: Optional[str] = None  # file of customers to score
+    output: Optional[str] = None  # file to write
