@@ -5,9 +5,10 @@ The YAML files in `configs/` choose among these; Hydra refuses a key or a type t
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Optional
+from pathlib import Path
+from typing import Any, Optional
 
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
 
 
 class Source(Enum):
@@ -61,7 +62,7 @@ class BigQueryConfig:
 class DataConfig:
     """A data set: where it is and what its columns mean. Empty roles are inferred and printed."""
 
-    name: str = MISSING  # short name, part of the run directory
+    name: Optional[str] = None  # short name, part of the run directory; null: the file's
     source: Source = Source.file
     path: Optional[str] = None  # file, glob or folder, local or gs://
     url: Optional[str] = None  # where to download `path` from if it is not given
@@ -125,7 +126,6 @@ class ModelConfig:
     bins: int = 16  # quantile bins of the piecewise-linear encoding of a number
     max_levels: int = 64  # levels of a category that get an input of their own
     min_level_rows: int = 8  # a level with fewer train rows counts as unknown
-    threshold: Optional[float] = None  # probability from which `churn` is 1; null: chosen on calibration rows
 
 
 @dataclass
@@ -136,7 +136,18 @@ class TrainConfig:
     batch_size: int = 0  # rows; 0: by the number of rows
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2  # on kernels only
-    patience: int = 10  # epochs without a better validation log loss before stopping
+    patience: int = 10  # epochs without a better validation loss before stopping; 0: no early stopping
+
+
+@dataclass
+class DecisionConfig:
+    """What a call costs and brings, in any one currency. The defaults are Verbraken et al.'s (2013)."""
+
+    customer_value: float = 200.0  # lost when a customer leaves
+    contact_cost: float = 1.0  # of calling one customer
+    offer_cost: float = 10.0  # of the offer, paid if it is taken
+    success: float = 0.3  # chance that the offer keeps a customer who would leave
+    threshold: Optional[float] = None  # probability from which to call; null: where a call breaks even
 
 
 @dataclass
@@ -171,6 +182,7 @@ class Config:
     split: SplitConfig = field(default_factory=SplitConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     run: RunConfig = field(default_factory=RunConfig)
@@ -178,3 +190,28 @@ class Config:
     bundle: Optional[str] = None  # directory; null: the champion, else runs/latest/bundle
     input: Optional[str] = None  # file of customers to score
     output: Optional[str] = None  # file to write
+
+
+def flat(cfg: Any, prefix: str = "") -> dict[str, str]:
+    """Every leaf of a configuration by its full path, as text: {"train.epochs": "40", ...}."""
+    leaves: dict[str, str] = {}
+    for name, value in OmegaConf.to_container(cfg, enum_to_str=True).items():
+        if isinstance(value, dict):
+            leaves |= flat(OmegaConf.create(value), f"{prefix}{name}.")
+        else:
+            leaves[f"{prefix}{name}"] = str(value)
+    return leaves
+
+
+def config_directory() -> Path:
+    """`configs/` of the checkout, or its copy inside the installed package."""
+    package = Path(__file__).parent
+    checkout = package.parents[1] / "configs"
+    return checkout if checkout.is_dir() else package / "configs"
+
+
+def tutorial(cfg: Config) -> Config:
+    """The same configuration with the tutorial's network and optimiser, on the same data and split."""
+    choice = OmegaConf.load(config_directory() / "model" / "tutorial.yaml")
+    merged = OmegaConf.merge(OmegaConf.structured(cfg), OmegaConf.masked_copy(choice, ["model", "train"]))
+    return OmegaConf.to_object(merged)

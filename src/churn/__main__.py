@@ -1,0 +1,159 @@
+"""The command line: `churn STAGE [hydra overrides]`."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NoReturn
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from churn.config import Config, config_directory
+from churn.errors import UserError
+
+LIST_KEYS = "churn --help lists the keys"
+
+# Where the function of each stage lives; it is imported only when its stage runs.
+STAGES = {
+    "train": "churn.pipeline:train",
+    "promote": "churn.registry:promote",
+    "score": "churn.score:score",
+}
+
+
+def main() -> None:
+    """Run the stage that the command line names; exit code 0 done, 2 wrong input, 1 a bug."""
+    show_tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits by itself, with code 1
+    try:
+        stage, sys.argv[1:] = split_command(sys.argv[1:])
+        run_hydra(stage)
+    except KeyboardInterrupt:
+        print("churn: interrupted; nothing half-written is left", file=sys.stderr)
+        sys.exit(130)
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        if show_tracebacks:
+            raise
+        fail(error)
+
+
+def fail(error: Exception) -> NoReturn:
+    """Say what the user did wrong and end with exit code 2."""
+    print(f"churn: {explain(error)}", file=sys.stderr)
+    sys.exit(2)
+
+
+def split_command(arguments: list[str]) -> tuple[str, list[str]]:
+    """The stage and what is left for Hydra; "" as stage where only a flag such as --help is given."""
+    if not arguments:
+        arguments = ["--help"]
+    first, *rest = arguments
+    if first in ("-sc", "--shell-completion") and rest[:1] == ["query=bash"]:
+        complete_stage()
+    if first.startswith("-"):
+        return "", arguments
+    if first not in STAGES:
+        raise UserError(f"unknown stage '{first}'{nearest(first, STAGES)}", do=f"one of: {', '.join(STAGES)}")
+    return first, [re.sub(r"^run=", "run.dir=", argument) for argument in rest]
+
+
+def complete_stage() -> None:
+    """Teach Hydra's shell completion, which knows only overrides, that the first word is a stage."""
+    program, _, line = os.environ.get("COMP_LINE", "").partition(" ")
+    stage, blank, overrides = line.lstrip().partition(" ")
+    if not blank:
+        print(" ".join(name for name in STAGES if name.startswith(stage)))
+        sys.exit(0)
+    os.environ["COMP_LINE"] = f"{program} {overrides}"
+
+
+def run_hydra(stage: str) -> None:
+    """Let Hydra compose the configuration (or print help) and run the stage with it."""
+
+    def run(composed: DictConfig) -> Any:
+        if not stage:
+            fail(UserError("no stage is named", do=f"churn STAGE ..., one of: {', '.join(STAGES)}"))
+        refuse_added_keys(composed)
+        cfg = OmegaConf.to_object(composed)
+        take_sweep_directory(cfg)
+        module, function = STAGES[stage].split(":")
+        implementation: Callable[[Config], Any] = getattr(import_module(module), function)
+        try:
+            return implementation(cfg)
+        except UserError as error:  # here, because Hydra would print a line of its own
+            fail(error)
+
+    ConfigStore.instance().store("schema", Config)
+    hydra.main(config_path=str(config_directory()), config_name="config", version_base="1.3")(run)()
+
+
+def refuse_added_keys(composed: DictConfig) -> None:
+    """Refuse what `+key=value` adds: Hydra allows it even where a key is not declared."""
+    if unknown := set(paths(composed)) - set(valid_keys()):
+        key = min(unknown)
+        fail(UserError(f"unknown configuration key '{key}'{nearest(key, valid_keys())}", do=LIST_KEYS))
+
+
+def take_sweep_directory(cfg: Any) -> None:
+    """Write each job of a `--multirun` where Hydra put it, unless the user named a place."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    hydra_cfg = HydraConfig.get()
+    if hydra_cfg.mode == RunMode.MULTIRUN and cfg.run.dir is None:
+        cfg.run.dir = hydra_cfg.runtime.output_dir
+
+
+def explain(error: Exception) -> str:
+    """One message for the user, with the nearest valid key where a key or a choice is unknown."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        known = ", ".join(error.options)
+        return f"unknown choice '{group}={choice}'{nearest(choice, error.options)}\n  do: one of: {known}"
+    causes = [error, error.__cause__]
+    keyed = next((e for e in causes if isinstance(e, OmegaConfBaseException) and e.full_key), None)
+    if keyed is None:
+        return str(error).replace("\n", "\n  ")
+    key, problem = str(keyed.full_key), str(keyed).splitlines()[0]
+    if key not in valid_keys() and "not in" in problem:
+        return f"unknown configuration key '{key}'{nearest(key, valid_keys())}\n  do: {LIST_KEYS}"
+    return f"wrong value for configuration key '{key}'\n  {problem}"
+
+
+def valid_keys() -> list[str]:
+    """Every key of the configuration with its full path, e.g. `train.epochs`."""
+    return paths(OmegaConf.structured(Config))
+
+
+def paths(node: DictConfig, prefix: str = "") -> list[str]:
+    """Paths of all keys below a node."""
+    found = []
+    for name in node:
+        found.append(f"{prefix}{name}")
+        if isinstance(child := node._get_node(name), DictConfig) and not child._is_none():
+            found += paths(child, f"{prefix}{name}.")
+    return found
+
+
+def nearest(word: str, choices: Any) -> str:
+    """`; did you mean 'x'?` or nothing."""
+    from difflib import get_close_matches
+
+    ends = {choice.rpartition(".")[2]: choice for choice in choices}
+    close = get_close_matches(word, choices, n=1) or [
+        ends[end] for end in get_close_matches(word.rpartition(".")[2], ends, n=1)
+    ]
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+if __name__ == "__main__":
+    main()

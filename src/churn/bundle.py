@@ -1,0 +1,132 @@
+"""The bundle: a directory that anyone can serve, and the only thing that training leaves behind.
+
+A TensorFlow SavedModel whose root is what Vertex AI calls `artifact_uri`. Beside the graph it carries, in
+`assets.extra/`: `bundle.json` (roles and names of the columns, threshold, metrics, versions),
+`profile.json` (what training data looked like) and `checksums.json` (sha256 of every other file).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from churn.backend import silent_stderr, tensorflow
+from churn.errors import UserError
+from churn.schema import Schema
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from churn.graph import ServingGraph
+
+FORMAT = 1
+EXTRA = "assets.extra"
+CHECKSUMS = f"{EXTRA}/checksums.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk whose files are as they were written."""
+
+    path: Path
+    facts: dict[str, Any]  # bundle.json
+    digest: str  # sha256 of the checksums: names this bundle among all
+
+    @classmethod
+    def load(cls, path: Path) -> Bundle:
+        """The bundle in the directory `path`; raises `UserError` if a file is missing or was changed.
+
+        Does not import TensorFlow; the first prediction does.
+        """
+        listing = path / CHECKSUMS
+        if not listing.is_file():
+            raise UserError("this is not a bundle", str(path), "name a directory that `churn train` wrote: bundle=RUN/bundle")
+        expected = json.loads(listing.read_text())
+        found = checksums(path)
+        wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        if wrong:
+            raise UserError(
+                f"the bundle was changed or is incomplete: {', '.join(wrong)}", str(path), "train it again or copy it whole"
+            )
+        facts = json.loads((path / EXTRA / "bundle.json").read_text())
+        if facts["format"] != FORMAT:
+            raise UserError(f"the bundle has format {facts['format']}, this program reads {FORMAT}", str(path), "train it again")
+        return cls(path, facts, hashlib.sha256(listing.read_bytes()).hexdigest())
+
+    @cached_property
+    def schema(self) -> Schema:
+        """Roles of the columns of the training table."""
+        return Schema(**{k: tuple(v) if isinstance(v, list) else v for k, v in self.facts["schema"].items()})
+
+    @cached_property
+    def profile(self) -> dict[str, Any]:
+        """What the training data looked like (see `churn.profile`)."""
+        return json.loads((self.path / EXTRA / "profile.json").read_text())
+
+    @cached_property
+    def saved_model(self) -> Any:
+        """The SavedModel, loaded; its signatures live as long as it does."""
+        with silent_stderr():
+            return tensorflow().saved_model.load(str(self.path))
+
+    def predict(self, frame: pd.DataFrame, keys: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """Named outputs, each [n], of rows as in `Dataset.frame` ([n] opaque customer keys, or none)."""
+        answer = self.saved_model.signatures["serving_default"](**tensors(frame, self.facts["inputs"], keys))
+        return {name: value.numpy() for name, value in answer.items()}
+
+
+def tensors(frame: pd.DataFrame, inputs: list[dict[str, str]], keys: np.ndarray | None) -> dict[str, Any]:
+    """Named tensors [n] for the signature of rows as in `Dataset.frame`."""
+    import numpy as np
+
+    tf = tensorflow()
+    fields: dict[str, Any] = {}
+    for field in inputs:
+        number = field["kind"] == "number"
+        values = frame[field["column"]].to_numpy(np.float32 if number else object)
+        fields[field["input"]] = tf.constant(values, tf.float32 if number else tf.string)
+    fields["customer_key"] = tf.fill([len(frame)], "") if keys is None else tf.constant(keys, tf.string)
+    return fields
+
+
+def export(graph: ServingGraph, path: Path) -> None:
+    """Write the SavedModel; `seal` completes it to a bundle.
+
+    `ExportArchive` and not `tf.saved_model.save`: what the latter writes of a Keras 3 model does not load
+    in TensorFlow Serving.
+    """
+    keras = tensorflow().keras
+    archive = keras.export.ExportArchive()
+    archive.track(graph.network)
+    archive.track(graph.encoder.lookup)
+    archive.add_endpoint("serving_default", graph, input_signature=[graph.signature()])
+    archive.write_out(str(path), verbose=False)
+
+
+def describe(graph: ServingGraph) -> list[dict[str, str]]:
+    """The inputs as `bundle.json` lists them: column of the table, tensor of the signature, kind."""
+    from churn.graph import input_names
+
+    names = input_names(graph.schema)
+    kind = dict.fromkeys(graph.schema.numeric, "number") | dict.fromkeys(graph.schema.categorical, "category")
+    return [{"column": column, "input": names[column], "kind": kind[column]} for column in graph.schema.features]
+
+
+def seal(path: Path, facts: dict[str, Any], profile: dict[str, Any]) -> None:
+    """Add what travels with the SavedModel, checksums last."""
+    extra = path / EXTRA
+    extra.mkdir(exist_ok=True)
+    (extra / "bundle.json").write_text(json.dumps({"format": FORMAT, **facts}, indent=1))
+    (extra / "profile.json").write_text(json.dumps(profile, indent=1))
+    (path / CHECKSUMS).write_text(json.dumps(checksums(path), indent=1))
+
+
+def checksums(path: Path) -> dict[str, str]:
+    """sha256 of every file below `path` but the list of checksums itself."""
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file != path / CHECKSUMS)
+    return {file.relative_to(path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}

@@ -1,0 +1,90 @@
+"""The one graph that is evaluated, exported and served: raw customer fields in, answer out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from churn.backend import tensorflow
+from churn.errors import UserError
+from churn.preprocess import Encoder
+from churn.schema import Schema
+
+KEY = "customer_key"
+OUTPUTS = {
+    "churn_probability": "probability that the customer leaves",
+    "churn": "1 if the probability reaches the threshold, else 0",
+    "unseen_inputs": "fields unlike anything in training: unknown category, out of range, missing as never before",
+    KEY: "the input of the same name, unchanged",
+}
+
+
+def input_names(schema: Schema) -> dict[str, str]:
+    """For each feature the name that its tensor has in the signature.
+
+    TensorFlow wants letters, digits and underscores, and Vertex AI rows are keyed by these names. Raises
+    `UserError` where two columns would share one.
+    """
+    names: dict[str, str] = {}
+    for column in schema.features:
+        name = re.sub(r"\W", "_", column, flags=re.ASCII)
+        name = f"f_{name}" if not name[:1].isalpha() else name
+        taken = next((other for other, used in names.items() if used == name), None)
+        if taken or name == KEY:
+            raise UserError(
+                f"the columns {column!r} and {taken or KEY!r} would both be called {name!r} in the bundle",
+                do="rename one of them in the table",
+            )
+        names[column] = name
+    return names
+
+
+@dataclass(frozen=True)
+class ServingGraph:
+    """Encoder, network, temperature and threshold as one function of named raw tensors."""
+
+    schema: Schema
+    encoder: Encoder
+    network: Any
+    temperature: float
+    threshold: float
+
+    def __call__(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Named outputs (see `OUTPUTS`), each [n], of named inputs, each [n]."""
+        tf, names = tensorflow(), input_names(self.schema)
+        rows = tf.shape(fields[KEY])[0]
+
+        def matrix(columns: tuple[str, ...], dtype: Any) -> Any:
+            if not columns:
+                return tf.zeros([rows, 0], dtype) if dtype != tf.string else tf.fill([rows, 0], "")
+            return tf.stack([fields[names[column]] for column in columns], axis=1)
+
+        numbers = matrix(self.schema.numeric, tf.float32)
+        categories = matrix(self.schema.categorical, tf.string)
+        raw = self.network(self.encoder(numbers, categories), training=False)[:, 0]
+        probability = tempered(raw, self.temperature)
+        return {
+            "churn_probability": probability,
+            "churn": tf.cast(probability >= self.threshold, tf.int32),
+            "unseen_inputs": self.encoder.unseen(numbers, categories),
+            KEY: tf.identity(fields[KEY]),
+        }
+
+    def signature(self) -> dict[str, Any]:
+        """The inputs: numbers float32, categories and the key string, all [n]."""
+        tf, names = tensorflow(), input_names(self.schema)
+        kinds = dict.fromkeys(self.schema.numeric, tf.float32) | dict.fromkeys(
+            self.schema.categorical, tf.string
+        )
+        specs = {names[column]: tf.TensorSpec([None], kind, names[column]) for column, kind in kinds.items()}
+        return specs | {KEY: tf.TensorSpec([None], tf.string, KEY)}
+
+
+def tempered(probability: Any, temperature: float) -> Any:
+    """Probabilities whose logits are divided by the temperature."""
+    tf = tensorflow()
+    if temperature == 1:
+        return probability
+    p = tf.clip_by_value(probability, 1e-7, 1 - 1e-7)
+    return tf.sigmoid((tf.math.log(p) - tf.math.log1p(-p)) / temperature)

@@ -1,0 +1,143 @@
+"""From raw customer fields to the numbers that a network reads.
+
+scikit-learn fits on the train part; what it fitted becomes constants of the TensorFlow graph, so that the
+bundle needs nothing beside itself, and training and serving run the same operations.
+
+What the graph does with what it cannot use as it is:
+
+- a missing number (NaN or <= -1e30) counts as the train median; where training saw the column with gaps,
+  a flag beside it says that the number was missing;
+- categories with too few train rows share one input; a text never seen in training goes there too, or sets
+  no input of its column where training had no such rare levels;
+- a missing category (the empty string) is a level like any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from churn.backend import tensorflow
+from churn.config import ModelConfig
+from churn.schema import Schema
+
+MISSING_BELOW = -1e30  # Vertex AI's JSON has neither NaN nor null; a number this low means "missing"
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What scikit-learn fitted, as the constants that `Encoder` applies.
+
+    The inputs of the network are, in this order: the numbers, the flags, the levels of each category.
+    """
+
+    median: np.ndarray  # [F] float32, of each number
+    flagged: np.ndarray  # positions of the numbers that have a flag
+    lowest: np.ndarray  # [F] least and
+    highest: np.ndarray  # [F] greatest value in training
+    positions: tuple[dict[str, int], ...]  # per category: level -> input, rare levels the same
+    rare: tuple[int | None, ...]  # per category: the input that rare and unknown levels share
+    widths: tuple[int, ...]  # per category: number of inputs
+    shift: np.ndarray  # [D] float32 mean and
+    scale: np.ndarray  # [D] float32 standard deviation of each input in training
+
+
+def transformer(schema: Schema, cfg: ModelConfig) -> ColumnTransformer:
+    """The scikit-learn transformer, to be fitted on the train part."""
+    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True))
+    levels = OneHotEncoder(
+        min_frequency=cfg.min_level_rows,
+        max_categories=cfg.max_levels,
+        handle_unknown="infrequent_if_exist",
+        sparse_output=False,
+    )
+    columns = [("numbers", numbers, list(schema.numeric)), ("levels", levels, list(schema.categorical))]
+    return make_pipeline(ColumnTransformer([c for c in columns if c[2]]), StandardScaler())
+
+
+def constants(fitted: Any, frame: pd.DataFrame, schema: Schema) -> Encoding:
+    """What a fitted `transformer` learnt, from the same rows that it was fitted on."""
+    columns, scaler = fitted[0].named_transformers_, fitted[1]
+    numbers = frame[list(schema.numeric)].to_numpy(float)
+    positions, rare, widths = [], [], []
+    if schema.categorical:
+        encoder = columns["levels"]
+        for levels, infrequent in zip(encoder.categories_, encoder.infrequent_categories_, strict=True):
+            shared = set() if infrequent is None else set(infrequent)
+            own = [level for level in levels if level not in shared]
+            place = {level: i for i, level in enumerate(own)} | dict.fromkeys(shared, len(own))
+            positions.append(place)
+            rare.append(len(own) if shared else None)
+            widths.append(len(own) + bool(shared))
+    imputer = columns["numbers"][0] if schema.numeric else None
+    return Encoding(
+        median=imputer.statistics_.astype(np.float32) if imputer else np.empty(0, np.float32),
+        flagged=imputer.indicator_.features_ if imputer else np.empty(0, int),
+        lowest=np.nanmin(numbers, axis=0, initial=np.inf).astype(np.float32),
+        highest=np.nanmax(numbers, axis=0, initial=-np.inf).astype(np.float32),
+        positions=tuple(positions),
+        rare=tuple(rare),
+        widths=tuple(widths),
+        shift=scaler.mean_.astype(np.float32),
+        scale=scaler.scale_.astype(np.float32),
+    )
+
+
+def fit(frame: pd.DataFrame, schema: Schema, cfg: ModelConfig) -> Encoding:
+    """Constants from the rows of the train part, features as in `Dataset.frame`."""
+    return constants(transformer(schema, cfg).fit(frame), frame, schema)
+
+
+class Encoder:
+    """The graph of an `Encoding`: numbers [n, F] float32 and categories [n, C] string -> [n, D] float32."""
+
+    def __init__(self, encoding: Encoding) -> None:
+        tf = tensorflow()
+        self.encoding = encoding
+        vocabulary = sorted({level for levels in encoding.positions for level in levels})
+        # One table for all columns: looking up a matrix once is faster than each column by itself.
+        self.lookup = tf.keras.layers.StringLookup(vocabulary=vocabulary or ["-"], mask_token=None)
+        words = self.lookup.get_vocabulary()  # the first stands for every unknown text
+        shape = (len(encoding.positions), len(words))
+        self.position, self.unknown = np.full(shape, -1, np.int32), np.ones(shape, bool)
+        for c, (place, rare) in enumerate(zip(encoding.positions, encoding.rare, strict=True)):
+            self.position[c] = -1 if rare is None else rare
+            for w, word in enumerate(words[1:], 1):
+                if word in place:
+                    self.position[c, w], self.unknown[c, w] = place[word], False
+
+    def __call__(self, numbers: Any, categories: Any) -> Any:
+        """Inputs of the network."""
+        tf, constant = tensorflow(), self.encoding
+        missing = is_missing(numbers)
+        flags = tf.gather(tf.cast(missing, tf.float32), constant.flagged, axis=1)
+        inputs = [tf.where(missing, constant.median, numbers), flags]
+        word = self.lookup(categories)
+        for c, width in enumerate(constant.widths):
+            inputs.append(tf.one_hot(tf.gather(self.position[c], word[:, c]), width))
+        return (tf.concat(inputs, axis=1) - constant.shift) / constant.scale
+
+    def unseen(self, numbers: Any, categories: Any) -> Any:
+        """[n] int32: fields unlike anything in training (out of range, unknown, missing as never before)."""
+        tf, constant = tensorflow(), self.encoding
+        missing = is_missing(numbers)
+        new_gap = missing & ~np.isin(np.arange(len(constant.median)), constant.flagged)
+        out_of_range = ~missing & ((numbers < constant.lowest) | (numbers > constant.highest))
+        count = tf.reduce_sum(tf.cast(new_gap | out_of_range, tf.int32), axis=1)
+        word = self.lookup(categories)
+        for c in range(len(constant.widths)):
+            count += tf.cast(tf.gather(self.unknown[c], word[:, c]), tf.int32)
+        return count
+
+
+def is_missing(numbers: Any) -> Any:
+    """Whether a number is one of the two spellings of "missing"."""
+    tf = tensorflow()
+    return tf.math.is_nan(numbers) | (numbers <= MISSING_BELOW)

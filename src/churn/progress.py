@@ -1,0 +1,60 @@
+"""What a user sees while long work goes on: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Stages:
+    """Says which stage runs and keeps how long each took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str, saying: str) -> Iterator[None]:
+        """Announce a stage, run the block, note its seconds under `name`."""
+        print(f"{saying} ...", flush=True)
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - began, 3)
+
+
+@contextmanager
+def epochs_bar(epochs: int, done: int = 0) -> Iterator[Callable[[dict[str, float]], None]]:
+    """A function to call with the losses of each finished epoch."""
+    if not sys.stderr.isatty():
+        yield line_printer(epochs, done)
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("training", total=epochs, completed=done)
+
+        def show(losses: dict[str, float]) -> None:
+            progress.update(task, advance=1, description=f"training, {described(losses)}")
+
+        yield show
+
+
+def line_printer(epochs: int, done: int) -> Callable[[dict[str, float]], None]:
+    """Prints about ten lines over the whole training."""
+    finished = done
+
+    def show(losses: dict[str, float]) -> None:
+        nonlocal finished
+        finished += 1
+        if finished % max(1, epochs // 10) == 0:
+            print(f"  epoch {finished} of {epochs}, {described(losses)}", flush=True)
+
+    return show
+
+
+def described(losses: dict[str, float]) -> str:
+    """The losses of an epoch in words."""
+    words = {"loss": "loss on train rows", "val_loss": "on validation rows"}
+    return ", ".join(f"{words[name]} {losses[name]:.4f}" for name in words if name in losses)

@@ -1,0 +1,138 @@
+"""Which bundle serves: runs are tracked, their bundles registered, and one of them is the champion.
+
+MLflow keeps the books: in `runs/mlflow.db` by default, on a server where MLFLOW_TRACKING_URI names one. It
+holds a copy of each bundle, so that a champion outlives the run directory it came from. Each data set
+(`data.name`) has a registered model, and so a champion, of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+from churn.bundle import Bundle
+from churn.config import Config, flat
+from churn.errors import UserError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHAMPION = "champion"  # the alias of the version that serves
+
+
+def register(run: Path, root: str) -> str:
+    """Track a finished run and register its bundle, once; gives the version of the registered model.
+
+    The first good run of a data set becomes its champion.
+    """
+    books, bundle = client(root), Bundle.load(run / "bundle")
+    name, metrics = bundle.facts["name"], json.loads((run / "metrics.json").read_text())
+    if version := version_of(books, bundle):
+        return version
+    tracked = books.create_run(experiment(books, name, root), run_name=run.name)
+    log(books, tracked.info.run_id, run, metrics)
+    if not books.search_registered_models(f"name = '{name}'"):
+        books.create_registered_model(name)
+    source = f"{tracked.info.artifact_uri}/bundle"
+    tags = {"digest": bundle.digest}
+    version = books.create_model_version(name, source, tracked.info.run_id, tags).version
+    if champion_version(books, name) is None and is_good(metrics):
+        books.set_registered_model_alias(name, CHAMPION, version)
+    return str(version)
+
+
+def log(books: MlflowClient, run_id: str, run: Path, metrics: dict[str, Any]) -> None:
+    """Write the configuration, the numbers, the report and the bundle of a run into the books."""
+    from mlflow.entities import Param
+
+    params = flat(OmegaConf.load(run / "config.yaml"))
+    books.log_batch(run_id, params=[Param(key, value) for key, value in params.items()])
+    for metric, numbers in metrics["test"].items():
+        if numbers["value"] is not None:
+            books.log_metric(run_id, f"test.{metric}", numbers["value"])
+    books.log_artifact(run_id, str(run / "report.html"))
+    books.log_artifacts(run_id, str(run / "bundle"), "bundle")
+    books.set_terminated(run_id)
+
+
+def promote(cfg: Config) -> None:
+    """Make the bundle of the run `cfg.run.dir` the champion of its data set (`churn promote run=DIR`)."""
+    if cfg.run.dir is None:
+        raise UserError("no run is named", do="churn promote run=runs/latest")
+    run = Path(cfg.run.dir)
+    bundle = Bundle.load(run / "bundle")
+    version = register(run, cfg.run.root)
+    client(cfg.run.root).set_registered_model_alias(bundle.facts["name"], CHAMPION, version)
+    print(f"Version {version} of '{bundle.facts['name']}' is the champion, from {run}.")
+
+
+def find_bundle(cfg: Config) -> Bundle:
+    """The bundle that `cfg.bundle` names; else the champion of `cfg.data.name`, else the newest run's."""
+    if cfg.bundle:
+        return Bundle.load(Path(cfg.bundle))
+    path = champion(cfg) or Path(cfg.run.root) / "latest" / "bundle"
+    if not path.exists():
+        raise UserError("there is no bundle yet", f"bundle={path}", "churn train, or name one: bundle=DIR")
+    return Bundle.load(path)
+
+
+def champion(cfg: Config) -> Path | None:
+    """Directory of the champion's bundle, or none."""
+    server = "MLFLOW_TRACKING_URI" in os.environ
+    if not server and not database(cfg.run.root).exists():
+        return None
+    books, name = client(cfg.run.root), str(cfg.data.name)
+    version = champion_version(books, name)
+    if version is None:
+        return None
+    from mlflow.artifacts import download_artifacts
+
+    source = books.get_model_version_download_uri(name, version)
+    return Path(download_artifacts(artifact_uri=source))
+
+
+def client(root: str) -> MlflowClient:
+    """A client of the tracking server, or of the database below `root`."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for chatty in ("mlflow", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    from mlflow import MlflowClient
+
+    Path(root).mkdir(parents=True, exist_ok=True)
+    return MlflowClient(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{database(root)}"))
+
+
+def database(root: str) -> Path:
+    """The file that holds the books where no server does."""
+    return Path(root).resolve() / "mlflow.db"
+
+
+def experiment(books: MlflowClient, name: str, root: str) -> str:
+    """Id of the experiment of a data set, created if need be."""
+    if found := books.get_experiment_by_name(name):
+        return found.experiment_id
+    local = None if "MLFLOW_TRACKING_URI" in os.environ else str(database(root).with_name("mlflow"))
+    return books.create_experiment(name, artifact_location=local)
+
+
+def version_of(books: MlflowClient, bundle: Bundle) -> str | None:
+    """The version under which a bundle is registered already, or none."""
+    found = books.search_model_versions(f"name = '{bundle.facts['name']}' and tags.digest = '{bundle.digest}'")
+    return str(found[0].version) if found else None
+
+
+def champion_version(books: MlflowClient, name: str) -> str | None:
+    """The version that has the champion's alias, or none."""
+    models = books.search_registered_models(f"name = '{name}'")
+    return models[0].aliases.get(CHAMPION) if models else None
+
+
+def is_good(metrics: dict[str, Any]) -> bool:
+    """Whether a model ranks better than chance and predicts better than the base rate, beyond doubt."""
+    base_rate = metrics["baselines"]["base_rate"]["log_loss"]["difference"]
+    return metrics["test"]["roc_auc"]["low"] > 0.5 and base_rate["high"] < 0
