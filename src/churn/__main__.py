@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -22,7 +22,7 @@ LIST_KEYS = "churn --help lists the keys"
 
 # Where the function of each stage lives; it is imported only when its stage runs.
 STAGES = {
-    "train": "churn.pipeline:train",
+    "train": "churn.pipeline:run",
     "promote": "churn.registry:promote",
     "score": "churn.score:score",
 }
@@ -81,7 +81,7 @@ def run_hydra(stage: str) -> None:
         if not stage:
             fail(UserError("no stage is named", do=f"churn STAGE ..., one of: {', '.join(STAGES)}"))
         refuse_added_keys(composed)
-        cfg = OmegaConf.to_object(composed)
+        cfg = cast("Config", OmegaConf.to_object(composed))
         take_sweep_directory(cfg)
         module, function = STAGES[stage].split(":")
         implementation: Callable[[Config], Any] = getattr(import_module(module), function)
@@ -101,7 +101,7 @@ def refuse_added_keys(composed: DictConfig) -> None:
         fail(UserError(f"unknown configuration key '{key}'{nearest(key, valid_keys())}", do=LIST_KEYS))
 
 
-def take_sweep_directory(cfg: Any) -> None:
+def take_sweep_directory(cfg: Config) -> None:
     """Write each job of a `--multirun` where Hydra put it, unless the user named a place."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -138,9 +138,9 @@ def paths(node: DictConfig, prefix: str = "") -> list[str]:
     """Paths of all keys below a node."""
     found = []
     for name in node:
-        found.append(f"{prefix}{name}")
+        found.append(f"{prefix}{name!s}")
         if isinstance(child := node._get_node(name), DictConfig) and not child._is_none():
-            found += paths(child, f"{prefix}{name}.")
+            found += paths(child, f"{prefix}{name!s}.")
     return found
 
 

@@ -45,23 +45,36 @@ class Bundle:
         """
         listing = path / CHECKSUMS
         if not listing.is_file():
-            raise UserError("this is not a bundle", str(path), "name a directory that `churn train` wrote: bundle=RUN/bundle")
+            raise UserError(
+                "this is not a bundle",
+                str(path),
+                "name a directory that `churn train` wrote: bundle=RUN/bundle",
+            )
         expected = json.loads(listing.read_text())
         found = checksums(path)
-        wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        wrong = sorted(
+            name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
+        )
         if wrong:
             raise UserError(
-                f"the bundle was changed or is incomplete: {', '.join(wrong)}", str(path), "train it again or copy it whole"
+                f"the bundle was changed or is incomplete: {', '.join(wrong)}",
+                str(path),
+                "train it again or copy it whole",
             )
         facts = json.loads((path / EXTRA / "bundle.json").read_text())
         if facts["format"] != FORMAT:
-            raise UserError(f"the bundle has format {facts['format']}, this program reads {FORMAT}", str(path), "train it again")
+            raise UserError(
+                f"the bundle has format {facts['format']}, this program reads {FORMAT}",
+                str(path),
+                "train it again",
+            )
         return cls(path, facts, hashlib.sha256(listing.read_bytes()).hexdigest())
 
     @cached_property
     def schema(self) -> Schema:
         """Roles of the columns of the training table."""
-        return Schema(**{k: tuple(v) if isinstance(v, list) else v for k, v in self.facts["schema"].items()})
+        roles: dict[str, Any] = self.facts["schema"]
+        return Schema(**{role: tuple(v) if isinstance(v, list) else v for role, v in roles.items()})
 
     @cached_property
     def profile(self) -> dict[str, Any]:
@@ -114,7 +127,9 @@ def describe(graph: ServingGraph) -> list[dict[str, str]]:
 
     names = input_names(graph.schema)
     kind = dict.fromkeys(graph.schema.numeric, "number") | dict.fromkeys(graph.schema.categorical, "category")
-    return [{"column": column, "input": names[column], "kind": kind[column]} for column in graph.schema.features]
+    return [
+        {"column": column, "input": names[column], "kind": kind[column]} for column in graph.schema.features
+    ]
 
 
 def seal(path: Path, facts: dict[str, Any], profile: dict[str, Any]) -> None:
@@ -129,4 +144,6 @@ def seal(path: Path, facts: dict[str, Any], profile: dict[str, Any]) -> None:
 def checksums(path: Path) -> dict[str, str]:
     """sha256 of every file below `path` but the list of checksums itself."""
     files = sorted(file for file in path.rglob("*") if file.is_file() and file != path / CHECKSUMS)
-    return {file.relative_to(path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return {
+        file.relative_to(path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files
+    }

@@ -6,7 +6,7 @@ The YAML files in `configs/` choose among these; Hydra refuses a key or a type t
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, cast
 
 from omegaconf import MISSING, OmegaConf
 
@@ -195,7 +195,7 @@ class Config:
 def flat(cfg: Any, prefix: str = "") -> dict[str, str]:
     """Every leaf of a configuration by its full path, as text: {"train.epochs": "40", ...}."""
     leaves: dict[str, str] = {}
-    for name, value in OmegaConf.to_container(cfg, enum_to_str=True).items():
+    for name, value in cast("dict[str, Any]", OmegaConf.to_container(cfg, enum_to_str=True)).items():
         if isinstance(value, dict):
             leaves |= flat(OmegaConf.create(value), f"{prefix}{name}.")
         else:
@@ -213,5 +213,5 @@ def config_directory() -> Path:
 def tutorial(cfg: Config) -> Config:
     """The same configuration with the tutorial's network and optimiser, on the same data and split."""
     choice = OmegaConf.load(config_directory() / "model" / "tutorial.yaml")
-    merged = OmegaConf.merge(OmegaConf.structured(cfg), OmegaConf.masked_copy(choice, ["model", "train"]))
-    return OmegaConf.to_object(merged)
+    merged = OmegaConf.merge(OmegaConf.structured(cfg), {key: choice[key] for key in ("model", "train")})
+    return cast("Config", OmegaConf.to_object(merged))

@@ -1,4 +1,4 @@
-"""From a probability to a decision: whom is it worth calling?"""
+"""From a probability to a decision: the customers whom it is worth calling."""
 
 from __future__ import annotations
 

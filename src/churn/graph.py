@@ -15,7 +15,7 @@ KEY = "customer_key"
 OUTPUTS = {
     "churn_probability": "probability that the customer leaves",
     "churn": "1 if the probability reaches the threshold, else 0",
-    "unseen_inputs": "fields unlike anything in training: unknown category, out of range, missing as never before",
+    "unseen_inputs": "fields unlike any in training: unknown category, out of range, newly missing",
     KEY: "the input of the same name, unchanged",
 }
 

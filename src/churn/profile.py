@@ -13,7 +13,7 @@ BINS = 20  # quantile bins of a number, equal bins of the probability
 
 
 def profile(frame: pd.DataFrame, schema: Schema, probability: np.ndarray) -> dict[str, Any]:
-    """Counts per bin and level over the rows of `frame`, and of the probabilities of unseen rows, for JSON."""
+    """Counts per bin and level over train rows, and of the probabilities of unseen rows, for JSON."""
     return {
         "rows": len(frame),
         "numeric": {column: of_number(frame[column].to_numpy()) for column in schema.numeric},

@@ -122,7 +122,9 @@ def experiment(books: MlflowClient, name: str, root: str) -> str:
 
 def version_of(books: MlflowClient, bundle: Bundle) -> str | None:
     """The version under which a bundle is registered already, or none."""
-    found = books.search_model_versions(f"name = '{bundle.facts['name']}' and tags.digest = '{bundle.digest}'")
+    found = books.search_model_versions(
+        f"name = '{bundle.facts['name']}' and tags.digest = '{bundle.digest}'"
+    )
     return str(found[0].version) if found else None
 
 

@@ -49,7 +49,9 @@ def place(cfg: Config) -> Path:
         return next(path for name in names if not (path := Path(cfg.run.root) / name).exists())
     path = Path(cfg.run.dir)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError("there is something already", f"run.dir={path}", "name another directory, or remove it")
+        raise UserError(
+            "there is something already", f"run.dir={path}", "name another directory, or remove it"
+        )
     return path
 
 
@@ -69,7 +71,9 @@ def locked(directory: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError("the same run is in progress in another process", str(directory), "wait for it") from None
+            raise UserError(
+                "the same run is in progress in another process", str(directory), "wait for it"
+            ) from None
         try:
             yield
         finally:

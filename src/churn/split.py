@@ -96,9 +96,7 @@ def split_by_time(times: np.ndarray, cfg: SplitConfig, horizon: int) -> Splits:
     decided = times + np.timedelta64(horizon, "D")
     begin = [ordered[0], *starts]
     end = [*starts, decided.max()]
-    return Splits(
-        *(np.flatnonzero((times >= a) & (decided <= b)) for a, b in zip(begin, end, strict=True))
-    )
+    return Splits(*(np.flatnonzero((times >= a) & (decided <= b)) for a, b in zip(begin, end, strict=True)))
 
 
 def split_like_the_article(rows: int, test: float, seed: int) -> Splits:

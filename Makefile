@@ -1,0 +1,67 @@
+# Every target sets up what it needs by itself; nothing is installed twice.
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+UV := VIRTUAL_ENV=$(VENV) $(BIN)/uv pip
+unexport PYTHONDONTWRITEBYTECODE
+# The TensorFlow of Vertex AI's containers needs Python 3.11; without one its test says so and is skipped.
+CONTAINER := $(if $(shell command -v python3.11),$(VENV)-container/installed)
+
+.DEFAULT_GOAL := help
+.PHONY: help train promote score ui test lint lock clean
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "Configuration goes into ARGS: make train ARGS='data=telco train.epochs=20'"
+
+train: $(VENV)/core  ## train on synthetic customers, or ARGS='data=telco'; see runs/latest/report.html
+	@$(BIN)/churn train $(ARGS)
+
+promote: $(VENV)/core  ## make the newest run's bundle the champion
+	@$(BIN)/churn promote run=runs/latest $(ARGS)
+
+score: $(VENV)/core  ## churn probabilities for a file: ARGS='input=FILE output=FILE'
+	@$(BIN)/churn score $(ARGS)
+
+ui: $(VENV)/ui  ## compare runs in a browser, on this machine only
+	$(BIN)/mlflow server --backend-store-uri sqlite:///runs/mlflow.db --host 127.0.0.1 --port 5000
+
+test: $(VENV)/test $(CONTAINER)  ## run all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/test  ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+clean:  ## remove virtual environments and unfinished runs
+	rm -rf $(VENV) $(VENV)-container runs/.unfinished-*
+
+$(VENV)/uv: requirements/uv.txt
+	@echo "Creating the virtual environment ($(PYTHON)) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
+# One stamp a lock says what is installed. Bytecode is compiled once here: importing TensorFlow without
+# it takes three times as long.
+$(VENV)/%: requirements/%.txt requirements/build.txt pyproject.toml | $(VENV)/uv
+	@echo "Installing $< ..."
+	@$(UV) install --quiet --require-hashes --compile-bytecode --build-constraints requirements/build.txt -r $<
+	@$(UV) install --quiet --no-deps --build-constraints requirements/build.txt --editable .
+	@touch $@
+
+$(VENV)-container/installed: requirements/container.txt | $(VENV)/uv
+	@echo "Installing $< (the TensorFlow of Vertex AI's containers) ..."
+	@python3.11 -m venv $(VENV)-container
+	@VIRTUAL_ENV=$(VENV)-container $(BIN)/uv pip install --quiet --require-hashes --compile-bytecode -r $<
+	@touch $@
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate
+lock: $(VENV)/uv  ## renew the hash-pinned locks after a change of pyproject.toml or requirements/*.in
+	$(COMPILE) pyproject.toml --all-extras -o requirements/test.txt
+	$(COMPILE) pyproject.toml -c requirements/test.txt -o requirements/core.txt
+	$(COMPILE) pyproject.toml --extra ui -c requirements/test.txt -o requirements/ui.txt
+	for name in uv build container; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt; done

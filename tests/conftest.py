@@ -1,0 +1,64 @@
+"""What several test modules need: configurations, a small data set, and one trained run."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+from scipy.special import expit
+
+from churn.config import Config, config_directory
+from churn.schema import Dataset, Schema
+
+
+def configured(*overrides: str) -> Config:
+    """The configuration that `churn STAGE *overrides` has."""
+    ConfigStore.instance().store("schema", Config)
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        return OmegaConf.to_object(compose("config", list(overrides)))
+
+
+@pytest.fixture(scope="session")
+def customers() -> Dataset:
+    """800 customers with what real tables have: gaps, rare levels, names with blanks."""
+    rng = np.random.default_rng(0)
+    n = 800
+    tenure, charge = rng.exponential(30, n), rng.normal(70, 30, n).round(2)
+    contract = rng.choice(["monthly", "one year", "two years"], n, p=[0.6, 0.25, 0.15])
+    payment = rng.choice(["cheque", "card", "", "barter"], n, p=[0.5, 0.44, 0.05, 0.01])
+    churned = rng.random(n) < expit(1.5 * (contract == "monthly") - 0.05 * tenure + 0.01 * charge - 1)
+    frame = pd.DataFrame(
+        {"tenure": tenure, "Monthly  charge": charge, "contract": contract, "payment": payment}
+    )
+    frame.loc[::9, "Monthly  charge"] = np.nan
+    schema = Schema("left", ("yes",), ("tenure", "Monthly  charge"), ("contract", "payment"), id="customer")
+    return Dataset("customers", schema, frame, churned.astype(np.int8), fingerprint="fixed")
+
+
+SMALL = (
+    "data.synthetic.rows=1200",
+    "train.epochs=3",
+    "evaluate.bootstrap=50",
+    "evaluate.importance_repeats=1",
+)
+
+
+@pytest.fixture(scope="session")
+def run_directory(tmp_path_factory):
+    """A finished run of `churn train`, made as a user makes it."""
+    root = tmp_path_factory.mktemp("runs")
+    churn("train", *SMALL, f"run.root={root}", f"run.dir={root}/run")
+    return root / "run"
+
+
+def churn(*arguments: str, code: int = 0, cwd: Path | None = None) -> subprocess.CompletedProcess:
+    """`churn *arguments` in a process of its own, which must end with the exit code `code`."""
+    command = [sys.executable, "-m", "churn", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+    assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done

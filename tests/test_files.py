@@ -1,0 +1,36 @@
+"""Whole or not at all."""
+
+import pytest
+
+from churn.files import write_aside
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "a" / "file.txt"
+    with write_aside(path) as aside:
+        aside.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+def interrupted_while_writing(path):
+    path.write_text("half")
+    raise KeyboardInterrupt
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+
+    with pytest.raises(KeyboardInterrupt), write_aside(path) as aside:
+        interrupted_while_writing(aside)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_directory_appears_whole_too(tmp_path):
+    with write_aside(tmp_path / "bundle") as aside:
+        aside.mkdir()
+        (aside / "part").write_text("x")
+    assert (tmp_path / "bundle" / "part").exists()

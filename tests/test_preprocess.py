@@ -1,0 +1,96 @@
+"""The graph's encoding is scikit-learn's, and what it does with the unknown is defined."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn.config import ModelConfig
+from churn.preprocess import Encoder, fit, transformer
+from churn.schema import Schema
+from churn.train import tensors
+
+CFG = ModelConfig()
+
+
+@pytest.fixture(scope="module")
+def encoder(customers):
+    return Encoder(fit(customers.frame, customers.schema, CFG))
+
+
+def encode(encoder, customers, **changes):
+    """The inputs of the first customer after some fields were changed."""
+    row = customers.frame.iloc[[1]].assign(**changes)
+    return encoder(*tensors(row, customers.schema)).numpy()[0]
+
+
+def unseen(encoder, customers, **changes):
+    row = customers.frame.iloc[[1]].assign(**changes)
+    return int(encoder.unseen(*tensors(row, customers.schema)).numpy()[0])
+
+
+def test_the_graph_encodes_as_the_fitted_transformer_does(encoder, customers):
+    fitted = transformer(customers.schema, CFG).fit(customers.frame)
+    encoded = encoder(*tensors(customers.frame, customers.schema)).numpy()
+    assert encoded == pytest.approx(fitted.transform(customers.frame), abs=2e-6)
+    assert encoded.mean(axis=0) == pytest.approx(0, abs=1e-5)
+    assert encoded.std(axis=0) == pytest.approx(1, abs=1e-4)
+
+
+def test_nothing_is_fitted_on_rows_outside_the_train_part(customers):
+    train = customers.frame.iloc[:400]
+    beyond = pd.concat([train, customers.frame.iloc[400:].assign(tenure=1e6)])
+    assert (
+        fit(train, customers.schema, CFG).shift[0] == fit(beyond.iloc[:400], customers.schema, CFG).shift[0]
+    )
+
+
+@pytest.mark.parametrize("missing", [np.nan, -1e30, -3e38])
+def test_a_missing_number_is_the_median_with_a_flag(encoder, customers, missing):
+    median = float(customers.frame["Monthly  charge"].median())
+    with_median = encode(encoder, customers, **{"Monthly  charge": median})
+    with_gap = encode(encoder, customers, **{"Monthly  charge": missing})
+    assert with_gap[1] == with_median[1]
+    assert np.flatnonzero(with_gap != with_median).tolist() == [2]  # the flag
+
+
+def test_unknown_and_rare_levels_are_the_same_to_the_network(encoder, customers):
+    rare = encode(encoder, customers, payment="barter")
+    assert np.array_equal(encode(encoder, customers, payment="shells"), rare)
+    assert not np.array_equal(encode(encoder, customers, payment="card"), rare)
+
+
+def test_a_missing_category_is_a_level_of_its_own(encoder, customers):
+    assert not np.array_equal(
+        encode(encoder, customers, payment=""), encode(encoder, customers, payment="shells")
+    )
+
+
+def test_a_level_means_nothing_in_another_column(encoder, customers):
+    assert np.array_equal(
+        encode(encoder, customers, contract="card"), encode(encoder, customers, contract="shells")
+    )
+
+
+def test_fields_unlike_anything_in_training_are_counted(encoder, customers):
+    assert unseen(encoder, customers) == 0
+    assert unseen(encoder, customers, payment="barter") == 0  # rare, but seen
+    assert unseen(encoder, customers, payment="shells") == 1
+    assert unseen(encoder, customers, payment="shells", contract="card", tenure=1e5) == 3
+    assert unseen(encoder, customers, tenure=np.nan) == 1  # never missing in training
+    assert unseen(encoder, customers, **{"Monthly  charge": np.nan}) == 0
+
+
+@pytest.mark.parametrize("kept", ["numeric", "categorical"])
+def test_tables_of_one_kind_of_column_are_encoded_too(customers, kept):
+    schema = Schema(
+        "left", ("yes",), **{"numeric": (), "categorical": (), kept: getattr(customers.schema, kept)}
+    )
+    encoder = Encoder(fit(customers.frame, schema, CFG))
+    encoded = encoder(*tensors(customers.frame, schema)).numpy()
+    assert encoded == pytest.approx(transformer(schema, CFG).fit_transform(customers.frame), abs=2e-6)
+
+
+def test_a_column_without_any_value_does_no_harm(customers):
+    frame = customers.frame.assign(tenure=np.nan)
+    encoded = Encoder(fit(frame, customers.schema, CFG))(*tensors(frame, customers.schema)).numpy()
+    assert np.isfinite(encoded).all()

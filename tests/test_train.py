@@ -1,0 +1,132 @@
+"""Training is repeatable, survives a kill, and `tutorial` is the article's own."""
+
+import numpy as np
+import pytest
+from conftest import configured
+
+from churn.backend import tensorflow
+from churn.checkpoint import Checkpoint
+from churn.split import Splits, split
+from churn.train import optimizer, suitable_batch_size, tensors, train
+
+
+def trained(customers, checkpoint, *overrides):
+    cfg = configured("train.epochs=4", *overrides)
+    splits = split(customers, cfg.split, 0, cfg.seed)
+    return train(customers, splits, cfg, checkpoint)
+
+
+def weights(result):
+    return np.concatenate([value.ravel() for value in result.network.get_weights()])
+
+
+@pytest.mark.parametrize("model", ["dense", "tutorial"])
+def test_the_same_seed_gives_the_same_weights(customers, tmp_path, model):
+    first = trained(customers, tmp_path / "a", f"model={model}")
+    second = trained(customers, tmp_path / "b", f"model={model}")
+    other = trained(customers, tmp_path / "c", f"model={model}", "seed=7")
+    assert np.array_equal(weights(first), weights(second))
+    assert not np.array_equal(weights(first), weights(other))
+
+
+@pytest.mark.parametrize("model", ["dense", "tutorial"])
+def test_a_killed_training_ends_with_the_weights_of_an_unbroken_one(customers, tmp_path, model, monkeypatch):
+    unbroken = trained(customers, tmp_path / "unbroken", f"model={model}")
+    save = Checkpoint.save
+
+    def save_and_die(state):
+        save(state)
+        if state.epochs == 2:
+            raise SystemExit("killed")
+
+    monkeypatch.setattr(Checkpoint, "save", save_and_die)
+    with pytest.raises(SystemExit):
+        trained(customers, tmp_path / "broken", f"model={model}")
+    monkeypatch.undo()
+    resumed = trained(customers, tmp_path / "broken", f"model={model}")
+    assert np.array_equal(weights(resumed), weights(unbroken))
+    assert resumed.history == unbroken.history
+    assert len(resumed.history["loss"]) == 4
+
+
+def test_a_finished_training_is_not_trained_again(customers, tmp_path):
+    first = trained(customers, tmp_path / "a")
+    before = (tmp_path / "a").stat().st_mtime_ns
+    assert np.array_equal(weights(trained(customers, tmp_path / "a")), weights(first))
+    assert (tmp_path / "a").stat().st_mtime_ns == before
+
+
+def test_early_stopping_keeps_the_weights_of_the_best_epoch(customers, tmp_path):
+    eager = ["train.epochs=60", "train.patience=3", "train.learning_rate=0.05"]
+    result = trained(customers, tmp_path / "a", *eager)
+    losses = result.history["val_loss"]
+    assert len(losses) == np.argmin(losses) + 1 + 3 < 60
+    splits = split(customers, configured().split, 0, 42)
+    p = result.predict(customers.frame.iloc[splits.validation])
+    y = customers.churned[splits.validation]
+    assert -np.mean(y * np.log(p) + (1 - y) * np.log1p(-p)) == pytest.approx(min(losses), abs=1e-5)
+
+
+def test_weights_see_the_train_part_only(customers, tmp_path):
+    splits = split(customers, configured().split, 0, 42)
+    cfg = configured("train.epochs=2", "train.patience=0")
+    flipped = customers.churned.copy()
+    flipped[np.r_[splits.validation, splits.calibration, splits.test]] ^= 1
+    spoilt = type(customers)(**{**vars(customers), "churned": flipped})
+    honest = train(customers, splits, cfg, tmp_path / "a")
+    assert np.array_equal(weights(honest), weights(train(spoilt, splits, cfg, tmp_path / "b")))
+
+
+def test_tutorial_is_the_articles_script(customers, tmp_path):
+    """The article's Keras lines, typed here again, on the same encoded numbers and its own split."""
+    cfg = configured("model=tutorial")
+    splits = split(customers, cfg.split, 0, cfg.seed)
+    ours = train(customers, splits, cfg, tmp_path / "a")
+    X = ours.encoder(*tensors(customers.frame, customers.schema)).numpy()
+    y = customers.churned.astype("float32")
+
+    from sklearn.model_selection import train_test_split
+
+    keras = tensorflow().keras
+    keras.utils.set_random_seed(42)  # the article sets none
+    X_train, X_test, y_train, _ = train_test_split(X, y, test_size=0.2, random_state=42)
+    model = keras.Sequential(
+        [
+            keras.layers.Dense(64, activation="relu"),
+            keras.layers.Dense(32, activation="relu"),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
+    history = model.fit(X_train, y_train, epochs=10, validation_split=0.2, verbose=0)
+
+    for mine, theirs in zip(ours.network.get_weights(), model.get_weights(), strict=True):
+        assert mine == pytest.approx(theirs, abs=1e-6)
+    assert ours.predict(customers.frame.iloc[splits.test]) == pytest.approx(
+        model.predict(X_test, verbose=0)[:, 0], abs=1e-6
+    )
+    assert ours.history["val_loss"] == pytest.approx(history.history["val_loss"], abs=1e-6)
+
+
+def test_weight_decay_spares_biases():
+    cfg = configured("train.weight_decay=0.5", "train.learning_rate=0.1").train
+    tf = tensorflow()
+    kernel, bias = (tf.keras.Variable([1.0], name=name) for name in ("kernel", "bias"))
+    rule = optimizer(cfg)
+    rule.build([kernel, bias])
+    rule.apply([tf.constant([0.0]), tf.constant([0.0])])
+    assert (float(kernel[0]), float(bias[0])) == (pytest.approx(0.95), 1.0)
+
+
+@pytest.mark.parametrize(("rows", "size"), [(100, 64), (4226, 128), (10**6, 512)])
+def test_batches_grow_with_the_table(rows, size):
+    assert suitable_batch_size(rows) == size
+
+
+def test_splits_know_their_sizes():
+    assert Splits(*(np.arange(n) for n in (3, 2, 1, 1))).sizes() == {
+        "train": 3,
+        "validation": 2,
+        "calibration": 1,
+        "test": 1,
+    }
