@@ -35,12 +35,14 @@ def test_a_wrong_configuration_ends_with_one_message_and_code_2(arguments, says,
 def test_without_arguments_the_stages_are_listed(tmp_path):
     done = churn(cwd=tmp_path)
     assert "churn train" in done.stdout
+    assert churn("--help", cwd=tmp_path).stdout == done.stdout
     assert not list(tmp_path.iterdir())
 
 
 def test_hydras_own_views_of_the_configuration_work(tmp_path):
+    assert "epochs: 40" in churn("train", "--help", cwd=tmp_path).stdout
     assert "epochs: 7" in churn("train", "train.epochs=7", "--cfg", "job", cwd=tmp_path).stdout
-    assert "config_dir" in churn("--hydra-help", cwd=tmp_path).stdout.replace("-", "_")
+    assert "--config-dir" in churn("--hydra-help", cwd=tmp_path).stdout
 
 
 def test_shell_completion_knows_stages_groups_and_keys(monkeypatch):
@@ -56,7 +58,7 @@ def test_shell_completion_knows_stages_groups_and_keys(monkeypatch):
 HEAVY = ("tensorflow", "keras", "pandas", "numpy", "sklearn", "pyarrow", "mlflow", "rich")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "train.epoch=3"]])
+@pytest.mark.parametrize("arguments", [["train", "--help"], ["train", "train.epoch=3"]])
 def test_help_and_configuration_errors_import_nothing_heavy(arguments):
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "churn", *arguments],

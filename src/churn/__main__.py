@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from churn.config import Config, config_directory
 from churn.errors import UserError
 
-LIST_KEYS = "churn --help lists the keys"
+LIST_KEYS = "churn train --help lists the keys"
 
 # Where the function of each stage lives; it is imported only when its stage runs.
 STAGES = {
@@ -26,6 +26,20 @@ STAGES = {
     "promote": "churn.registry:promote",
     "score": "churn.score:score",
 }
+
+HELP = """\
+churn: from a raw customer table to a model that is served, watched and retrained.
+
+  churn train     load a table, train, evaluate, write the bundle and the report
+  churn promote   make a run's bundle the champion: churn promote run=runs/latest
+  churn score     churn probabilities for a file: churn score input=FILE output=FILE
+
+Every stage takes configuration as KEY=VALUE, for example: churn train data=telco train.epochs=20
+  churn STAGE --help      choices and keys, with their values
+  churn STAGE --cfg job   the whole configuration that the stage would run with
+  churn STAGE -m KEY=1,2  a run for each value
+  churn --hydra-help      more of Hydra's flags, shell completion among them
+"""
 
 
 def main() -> None:
@@ -52,8 +66,9 @@ def fail(error: Exception) -> NoReturn:
 
 def split_command(arguments: list[str]) -> tuple[str, list[str]]:
     """The stage and what is left for Hydra; "" as stage where only a flag such as --help is given."""
-    if not arguments:
-        arguments = ["--help"]
+    if not arguments or arguments in (["--help"], ["-h"]):
+        print(HELP, end="")
+        sys.exit(0)
     first, *rest = arguments
     if first in ("-sc", "--shell-completion") and rest[:1] == ["query=bash"]:
         complete_stage()

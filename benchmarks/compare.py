@@ -1,0 +1,56 @@
+"""Run commands in turn, and say how they compare: what the benchmarks of whole commands share."""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    """The flags that every benchmark has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
+    parser.add_argument("--runs", type=int, default=5, help="counted runs of each command (default 5)")
+    return parser
+
+
+def in_turn(commands: dict[str, list[str]], runs: int) -> dict[str, list[float]]:
+    """Wall-clock seconds of each command: one warm-up, then A B A B ... so that both see the same machine."""
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for number in range(runs + 1):
+        for name, command in commands.items():
+            began = time.perf_counter()
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            took = time.perf_counter() - began
+            if done.returncode not in (0, 2):  # 2: the message of a wrong configuration is measured too
+                sys.exit(f"{name} failed:\n{done.stderr}")
+            if number:
+                seconds[name].append(took)
+    return seconds
+
+
+def ratio(name: str, ours: list[float], theirs: list[float], peer: str) -> dict[str, Any]:
+    """One entry of the result: median, least and greatest ratio of the paired runs."""
+    ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
+    spread = {"value": median(ratios), "low": ratios[0], "high": ratios[-1]}
+    return {"name": name, **spread, "unit": "ratio", "peer": peer, "better": "lower"}
+
+
+def finish(entries: list[dict[str, Any]], file: Path | None) -> None:
+    """Print the machine and, if asked, write the entries with what made them."""
+    made_by = {
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("churn", "tensorflow", "scikit-learn", "hydra-core")},
+    }
+    print("\n" + json.dumps(made_by))
+    if file:
+        file.write_text(json.dumps([entry | made_by for entry in entries], indent=1) + "\n")
