@@ -1,0 +1,127 @@
+"""`churn train`: the stages from a raw table to a bundle and its report, wired together."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from churn import baselines, bundle, calibrate, decision, registry
+from churn.bundle import Bundle
+from churn.config import Config, ModelName, tutorial
+from churn.data import load
+from churn.evaluate import MODEL, TRUTH, Evaluation, evaluate
+from churn.graph import OUTPUTS, ServingGraph
+from churn.profile import profile
+from churn.progress import Stages
+from churn.runs import CHECKPOINTS, new_run
+from churn.schema import Dataset
+from churn.split import Splits, split
+from churn.train import Trained, train
+
+
+def run(cfg: Config) -> float:
+    """Train, evaluate, report and register; gives the least validation loss, for sweeps."""
+    stages = Stages()
+    with stages("load", "Loading the data"):
+        data = load(cfg.data, cfg.seed)
+    parts = split(data, cfg.split, cfg.data.horizon, cfg.seed)
+    with new_run(cfg, data.fingerprint) as directory:
+        with stages("train", f"Training {cfg.model.name.value}"):
+            trained = train(data, parts, cfg, directory / CHECKPOINTS / "model.npz")
+        with stages("export", "Writing the bundle"):
+            served = export(trained, data, parts, cfg, directory / "bundle")
+        with stages("baselines", "Fitting the baselines on the same rows"):
+            predictions = predict_test(served, trained, data, parts, cfg, directory)
+        with stages("evaluate", "Measuring on the test part"):
+            evaluation = measure(predictions, data, parts, cfg)
+        complete(served, data, parts, evaluation)
+        write(directory, cfg, evaluation, stages)
+    return min(trained.history["val_loss"])
+
+
+def export(trained: Trained, data: Dataset, parts: Splits, cfg: Config, path: Path) -> Bundle:
+    """The calibrated network as a bundle, loaded back from disk: what is evaluated is what will be served."""
+    uncalibrated = trained.predict(data.frame.iloc[parts.calibration])
+    temperature = calibrate.temperature(data.churned[parts.calibration], uncalibrated)
+    threshold = decision.threshold(cfg.decision)
+    graph = ServingGraph(data.schema, trained.encoder, trained.network, temperature, threshold)
+    facts = {
+        "name": cfg.data.name,
+        "model": cfg.model.name.value,
+        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "schema": asdict(data.schema),
+        "inputs": bundle.describe(graph),
+        "outputs": OUTPUTS,
+        "threshold": threshold,
+        "temperature": temperature,
+        "data": {"origin": data.origin, "fingerprint": data.fingerprint, "rows": parts.sizes()},
+        "versions": versions(),
+        "git_commit": git_commit(),
+    }
+    bundle.export(graph, path)
+    bundle.seal(path, facts, profile={})
+    return Bundle.load(path)
+
+
+def predict_test(
+    served: Bundle, trained: Trained, data: Dataset, parts: Splits, cfg: Config, directory: Path
+) -> dict[str, np.ndarray]:
+    """[n] probabilities of the test rows: ours, the baselines', and the truth where it is known."""
+    train_rows, validation_rows = ((data.frame.iloc[p], data.churned[p]) for p in (parts.train, parts.validation))
+    fitted = baselines.fit(*train_rows, *validation_rows, data.schema, cfg.seed)
+    if cfg.model.name == ModelName.tutorial:
+        fitted["tutorial"] = trained.predict
+    else:
+        checkpoint = directory / CHECKPOINTS / "tutorial.npz"
+        fitted["tutorial"] = train(data, parts, tutorial(cfg), checkpoint).predict
+    test = data.frame.iloc[parts.test]
+    predictions = {MODEL: served.predict(test)["churn_probability"].astype(float)}
+    predictions |= {name: predict(test) for name, predict in fitted.items()}
+    if data.true_probability is not None:
+        predictions[TRUTH] = data.true_probability[parts.test]
+    return predictions
+
+
+def measure(predictions: dict[str, np.ndarray], data: Dataset, parts: Splits, cfg: Config) -> Evaluation:
+    """Every metric of every prediction on the test part, resampling customers."""
+    customers = None if data.ids is None else data.ids[parts.test]
+    return evaluate(data.churned[parts.test], predictions, customers, cfg.evaluate, cfg.seed)
+
+
+def complete(served: Bundle, data: Dataset, parts: Splits, evaluation: Evaluation) -> None:
+    """Put into the bundle what is known only after evaluation: its metrics and the training profile."""
+    unseen = data.frame.iloc[np.r_[parts.validation, parts.calibration]]
+    probability = served.predict(unseen)["churn_probability"]
+    facts = served.facts | {"metrics": evaluation.to_json()["test"]}
+    bundle.seal(served.path, facts, profile(data.frame.iloc[parts.train], data.schema, probability))
+
+
+def write(directory: Path, cfg: Config, evaluation: Evaluation, stages: Stages) -> None:
+    """The files beside the bundle."""
+    (directory / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(cfg)))
+    numbers = evaluation.to_json() | {"seconds": stages.seconds}
+    (directory / "metrics.json").write_text(json.dumps(numbers, indent=1))
+
+
+def versions() -> dict[str, str]:
+    """What computed the run."""
+    libraries = ("churn", "tensorflow", "keras", "scikit-learn", "pandas", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in libraries}}
+
+
+def git_commit() -> str | None:
+    """The commit that the current directory is at, with "+" after it if files were changed; none outside git."""
+    try:
+        command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # a machine without git
+        return None
+    return done.stdout.strip() or None
