@@ -40,6 +40,31 @@ def customers() -> Dataset:
     return Dataset("customers", schema, frame, churned.astype(np.int8), fingerprint="fixed")
 
 
+@pytest.fixture(scope="session")
+def graph(customers, tmp_path_factory):
+    """A serving graph of `customers`, trained for a moment."""
+    from churn.graph import ServingGraph
+    from churn.split import split
+    from churn.train import train
+
+    cfg = configured("train.epochs=2")
+    splits = split(customers, cfg.split, 0, cfg.seed)
+    trained = train(customers, splits, cfg, tmp_path_factory.mktemp("train") / "checkpoint")
+    return ServingGraph(customers.schema, trained.encoder, trained.network, temperature=1.3, threshold=0.3)
+
+
+@pytest.fixture(scope="session")
+def exported_bundle(graph, tmp_path_factory) -> Path:
+    """The bundle of `graph`; copy it before changing it."""
+    from churn import bundle
+
+    path = tmp_path_factory.mktemp("bundle") / "bundle"
+    bundle.export(graph, path)
+    facts = {"name": "customers", "schema": vars(graph.schema), "inputs": bundle.describe(graph)}
+    bundle.seal(path, facts, {"rows": 3})
+    return path
+
+
 SMALL = (
     "data.synthetic.rows=1200",
     "train.epochs=3",

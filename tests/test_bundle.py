@@ -21,23 +21,6 @@ from churn.train import tensors, train
 CONTAINER_PYTHON = Path(__file__).parents[1] / ".venv-container" / "bin" / "python"
 
 
-@pytest.fixture(scope="module")
-def graph(customers, tmp_path_factory):
-    cfg = configured("train.epochs=2")
-    splits = split(customers, cfg.split, 0, cfg.seed)
-    trained = train(customers, splits, cfg, tmp_path_factory.mktemp("train") / "checkpoint")
-    return ServingGraph(customers.schema, trained.encoder, trained.network, temperature=1.3, threshold=0.3)
-
-
-@pytest.fixture(scope="module")
-def exported(graph, tmp_path_factory):
-    path = tmp_path_factory.mktemp("bundle") / "bundle"
-    bundle.export(graph, path)
-    facts = {"name": "t", "schema": vars(graph.schema), "inputs": bundle.describe(graph)}
-    bundle.seal(path, facts, {"rows": 3})
-    return path
-
-
 def odd_rows(customers):
     """The table with what serving meets: gaps in both spellings, unknown levels, values out of range."""
     frame = customers.frame.copy()
@@ -49,25 +32,25 @@ def odd_rows(customers):
     return frame
 
 
-def test_the_loaded_bundle_answers_as_the_graph_in_memory(graph, exported, customers):
+def test_the_loaded_bundle_answers_as_the_graph_in_memory(graph, exported_bundle, customers):
     frame = odd_rows(customers)
     fields = bundle.tensors(frame, bundle.describe(graph), None)
     expected = graph(fields)
-    answer = Bundle.load(exported).predict(frame)
+    answer = Bundle.load(exported_bundle).predict(frame)
     assert answer.keys() == OUTPUTS.keys()
     assert answer["churn_probability"] == pytest.approx(expected["churn_probability"].numpy(), abs=1e-6)
     assert np.array_equal(answer["unseen_inputs"], expected["unseen_inputs"].numpy())
 
 
-def test_the_container_s_tensorflow_gives_the_same_answers(exported, customers, tmp_path):
+def test_the_container_s_tensorflow_gives_the_same_answers(exported_bundle, customers, tmp_path):
     if not CONTAINER_PYTHON.exists():
         pytest.skip("no .venv-container: `make test` builds it where there is a python3.11")
-    ours, frame = Bundle.load(exported), odd_rows(customers)
+    ours, frame = Bundle.load(exported_bundle), odd_rows(customers)
     fields = bundle.tensors(frame, ours.facts["inputs"], np.array([f"k{i}" for i in range(len(frame))]))
     arrays = {k: v.numpy().astype(str) if v.dtype == "string" else v.numpy() for k, v in fields.items()}
     np.savez(tmp_path / "in.npz", **arrays)
     script = Path(__file__).parent / "container" / "answer.py"
-    command = [CONTAINER_PYTHON, script, exported, tmp_path / "in.npz", tmp_path / "out.npz"]
+    command = [CONTAINER_PYTHON, script, exported_bundle, tmp_path / "in.npz", tmp_path / "out.npz"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     expected = ours.predict(frame)
@@ -78,9 +61,11 @@ def test_the_container_s_tensorflow_gives_the_same_answers(exported, customers, 
         assert theirs["customer_key"][:2].tolist() == ["k0", "k1"]
 
 
-def test_scalars_in_rows_are_what_the_signature_takes(exported):
+def test_scalars_in_rows_are_what_the_signature_takes(exported_bundle):
     """TensorFlow Serving turns JSON rows of scalars into [n] tensors and reshapes nothing."""
-    _, inputs = Bundle.load(exported).saved_model.signatures["serving_default"].structured_input_signature
+    _, inputs = (
+        Bundle.load(exported_bundle).saved_model.signatures["serving_default"].structured_input_signature
+    )
     assert {name: (spec.shape.rank, spec.dtype.name) for name, spec in inputs.items()} == {
         "tenure": (1, "float32"),
         "Monthly__charge": (1, "float32"),
@@ -90,8 +75,8 @@ def test_scalars_in_rows_are_what_the_signature_takes(exported):
     }
 
 
-def test_the_key_is_echoed_and_the_decision_follows_the_threshold(exported, customers):
-    answer = Bundle.load(exported).predict(customers.frame, np.array(["k"] * len(customers)))
+def test_the_key_is_echoed_and_the_decision_follows_the_threshold(exported_bundle, customers):
+    answer = Bundle.load(exported_bundle).predict(customers.frame, np.array(["k"] * len(customers)))
     assert set(answer["customer_key"]) == {b"k"}
     assert np.array_equal(answer["churn"], answer["churn_probability"] >= 0.3)
     assert 0 < answer["churn"].mean() < 1
@@ -104,10 +89,10 @@ def test_a_temperature_above_one_pulls_towards_a_half(graph, customers):
     assert np.array_equal(np.argsort(answer, kind="stable"), np.argsort(probability, kind="stable"))
 
 
-def test_loading_a_bundle_and_reading_its_facts_needs_no_tensorflow(exported):
+def test_loading_a_bundle_and_reading_its_facts_needs_no_tensorflow(exported_bundle):
     code = (
         f"import sys; from pathlib import Path; from churn.bundle import Bundle\n"
-        f"b = Bundle.load(Path({str(exported)!r}))\n"
+        f"b = Bundle.load(Path({str(exported_bundle)!r}))\n"
         "assert b.schema.id == 'customer' and b.profile == {'rows': 3}\n"
         "assert not {'tensorflow', 'pandas', 'sklearn'} & sys.modules.keys(), 'heavy'"
     )
@@ -115,10 +100,10 @@ def test_loading_a_bundle_and_reading_its_facts_needs_no_tensorflow(exported):
 
 
 @pytest.mark.parametrize("harm", ["change", "remove", "add"])
-def test_a_bundle_that_was_changed_is_refused_with_the_file_s_name(exported, tmp_path, harm):
+def test_a_bundle_that_was_changed_is_refused_with_the_file_s_name(exported_bundle, tmp_path, harm):
     copy = tmp_path / "bundle"
-    shutil.copytree(exported, copy)
-    assert Bundle.load(copy).digest == Bundle.load(exported).digest
+    shutil.copytree(exported_bundle, copy)
+    assert Bundle.load(copy).digest == Bundle.load(exported_bundle).digest
     file = copy / "variables" / "variables.index"
     if harm == "change":
         file.write_bytes(file.read_bytes() + b"x")
@@ -136,8 +121,8 @@ def test_a_directory_that_is_no_bundle_is_refused(tmp_path):
         Bundle.load(tmp_path)
 
 
-def test_no_file_of_a_bundle_is_a_pickle(exported):
-    starts = [file.read_bytes()[:2] for file in exported.rglob("*") if file.is_file()]
+def test_no_file_of_a_bundle_is_a_pickle(exported_bundle):
+    starts = [file.read_bytes()[:2] for file in exported_bundle.rglob("*") if file.is_file()]
     assert len(starts) >= 6
     assert not any(start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05" for start in starts)
 
