@@ -50,7 +50,7 @@ $(VENV)/%: requirements/%.txt requirements/build.txt pyproject.toml | $(VENV)/uv
 	@echo "Installing $< ..."
 	@$(UV) install --quiet --require-hashes --compile-bytecode --build-constraints requirements/build.txt -r $<
 	@$(UV) install --quiet --no-deps --build-constraints requirements/build.txt --editable .
-	@touch $@
+	@touch $@ $(if $(filter test,$*),$(VENV)/core $(VENV)/ui)  # the tests' lock holds the others
 
 $(VENV)-container/installed: requirements/container.txt | $(VENV)/uv
 	@echo "Installing $< (the TensorFlow of Vertex AI's containers) ..."

@@ -1,0 +1,124 @@
+"""`churn train` as a user runs it: what it leaves, and what is left when it is stopped."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import SMALL, churn, configured
+from sklearn.metrics import log_loss, roc_auc_score
+
+from churn.bundle import Bundle
+from churn.data import load
+from churn.split import split
+
+METRICS = (
+    "roc_auc",
+    "average_precision",
+    "log_loss",
+    "brier",
+    "calibration_slope",
+    "calibration_intercept",
+    "lift_at_10",
+)
+BASELINES = ("base_rate", "logistic_regression", "boosting", "tutorial")
+
+
+@pytest.fixture(scope="module")
+def metrics(run_directory):
+    return json.loads((run_directory / "metrics.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def test_part():
+    cfg = configured(*SMALL)
+    data = load(cfg.data, cfg.seed)
+    rows = split(data, cfg.split, cfg.data.horizon, cfg.seed).test
+    return data.frame.iloc[rows], data.churned[rows]
+
+
+def test_a_run_holds_what_the_readme_promises_and_nothing_else(run_directory):
+    names = {path.name for path in run_directory.iterdir()}
+    assert names == {"config.yaml", "metrics.json", "report.html", "bundle"}
+    assert (run_directory.parent / "latest").resolve() == run_directory.resolve()
+    hidden = [path.name for path in run_directory.parent.iterdir() if path.name.startswith(".")]
+    assert hidden == []
+
+
+def test_metrics_have_the_names_that_others_rely_on(metrics):
+    for metric in METRICS:
+        assert metrics["test"][metric].keys() >= {"value", "low", "high"}
+        for name in BASELINES:
+            assert metrics["baselines"][name][metric].keys() >= {"value", "low", "high", "difference"}
+    assert isinstance(metrics["test"]["ece"]["value"], float)
+    assert metrics["seconds"].keys() >= {"load", "train", "evaluate"}
+    test = metrics["test"]["roc_auc"]
+    assert test["low"] < test["value"] < test["high"]
+
+
+def test_the_best_possible_is_known_for_synthetic_data(metrics):
+    best = metrics["best_possible"]
+    assert best["roc_auc"]["value"] > metrics["test"]["roc_auc"]["value"]
+    assert best["log_loss"]["value"] < metrics["test"]["log_loss"]["value"]
+
+
+def test_the_bundle_gives_on_the_whole_test_part_what_evaluation_saw(run_directory, metrics, test_part):
+    frame, churned = test_part
+    bundle = Bundle.load(run_directory / "bundle")
+    probability = bundle.predict(frame)["churn_probability"].astype(float)
+    assert roc_auc_score(churned, probability) == pytest.approx(metrics["test"]["roc_auc"]["value"], abs=1e-6)
+    assert log_loss(churned, probability) == pytest.approx(metrics["test"]["log_loss"]["value"], abs=1e-6)
+    assert bundle.facts["metrics"] == metrics["test"]
+    assert bundle.profile["rows"] == bundle.facts["data"]["rows"]["train"]
+
+
+def test_the_same_command_gives_the_same_numbers(run_directory, metrics, tmp_path):
+    churn("train", *SMALL, f"run.root={tmp_path}", f"run.dir={tmp_path}/again")
+    again = json.loads((tmp_path / "again" / "metrics.json").read_text())
+    assert again["test"] == metrics["test"]
+    assert again["baselines"] == metrics["baselines"]
+
+
+LONG = ("data.synthetic.rows=1200", "train.epochs=400", "train.patience=0", "evaluate.bootstrap=20")
+
+
+def stop_while_training(root, signal_number):
+    """Start a run, stop it after some epochs, and give its exit code."""
+    command = [sys.executable, "-m", "churn", "train", *LONG, f"run.root={root}"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    patience = time.monotonic() + 120
+    while not list(root.glob(".unfinished-*/checkpoints/model.npz")):
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < patience
+        time.sleep(0.05)
+    process.send_signal(signal_number)
+    process.communicate()
+    return process.returncode
+
+
+def test_ctrl_c_leaves_no_half_written_run(tmp_path):
+    assert stop_while_training(tmp_path, signal.SIGINT) == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_run_goes_on_where_it_was_and_ends_as_an_unbroken_one(tmp_path):
+    unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
+    churn("train", *LONG, f"run.root={unbroken}")
+    killed.mkdir()
+    assert stop_while_training(killed, signal.SIGKILL) == -signal.SIGKILL
+    (checkpoint,) = killed.glob(".unfinished-*/checkpoints/model.npz")
+    with np.load(checkpoint) as state:
+        finished = json.loads(str(state["facts"]))["epochs"]
+    assert 0 < finished < 400
+    churn("train", *LONG, f"run.root={killed}")
+    variables = "latest/bundle/variables/variables.data-00000-of-00001"
+    assert (killed / variables).read_bytes() == (unbroken / variables).read_bytes()
+    assert not list(killed.glob(".unfinished*"))
+
+
+def test_a_sweep_writes_each_run_into_its_own_place(tmp_path):
+    churn("train", "-m", *SMALL, "seed=1,2", f"run.root={tmp_path}")
+    assert len(list(tmp_path.glob("multirun/*/*/report.html"))) == 2
