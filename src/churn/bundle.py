@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 EXTRA = "assets.extra"
 CHECKSUMS = f"{EXTRA}/checksums.json"
+REASONS = "reasons"  # the signature whose answers carry reasons
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,11 @@ class Bundle:
         with silent_stderr():
             return tensorflow().saved_model.load(str(self.path))
 
-    def predict(self, frame: pd.DataFrame, keys: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    def predict(
+        self, frame: pd.DataFrame, keys: np.ndarray | None = None, signature: str = "serving_default"
+    ) -> dict[str, np.ndarray]:
         """Named outputs, each [n], of rows as in `Dataset.frame` ([n] opaque customer keys, or none)."""
-        answer = self.saved_model.signatures["serving_default"](**tensors(frame, self.facts["inputs"], keys))
+        answer = self.saved_model.signatures[signature](**tensors(frame, self.facts["inputs"], keys))
         return {name: value.numpy() for name, value in answer.items()}
 
 
@@ -107,17 +110,23 @@ def tensors(frame: pd.DataFrame, inputs: list[dict[str, str]], keys: np.ndarray 
     return fields
 
 
-def export(graph: ServingGraph, path: Path) -> None:
-    """Write the SavedModel; `seal` completes it to a bundle.
+def export(graph: ServingGraph, path: Path, reasons: bool = False) -> None:
+    """Write the SavedModel; `seal` completes it to a bundle. `reasons`: in the first signature too.
 
     `ExportArchive` and not `tf.saved_model.save`: what the latter writes of a Keras 3 model does not load
-    in TensorFlow Serving.
+    in TensorFlow Serving. Raises `UserError` if reasons are asked for and have no background.
     """
+    if reasons and not graph.background:
+        raise UserError("reasons need customers to compare with", "export.background", "export.background=64")
     keras = tensorflow().keras
     archive = keras.export.ExportArchive()
     archive.track(graph.network)
     archive.track(graph.encoder.lookup)
-    archive.add_endpoint("serving_default", graph, input_signature=[graph.signature()])
+    signatures = {"serving_default": graph.with_reasons if reasons else graph}
+    if graph.background:
+        signatures[REASONS] = graph.with_reasons
+    for name, function in signatures.items():
+        archive.add_endpoint(name, function, input_signature=[graph.signature()])
     archive.write_out(str(path), verbose=False)
 
 

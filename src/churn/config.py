@@ -144,10 +144,24 @@ class DecisionConfig:
     """What a call costs and brings, in any one currency. The defaults are Verbraken et al.'s (2013)."""
 
     customer_value: float = 200.0  # lost when a customer leaves
+    value_column: Optional[str] = None  # column of numbers that says it for each customer instead ...
+    value_factor: float = 1.0  # ... multiplied by this, e.g. 24 for two years of a monthly charge
     contact_cost: float = 1.0  # of calling one customer
     offer_cost: float = 10.0  # of the offer, paid if it is taken
     success: float = 0.3  # chance that the offer keeps a customer who would leave
-    threshold: Optional[float] = None  # probability from which to call; null: where a call breaks even
+    success_evidence: float = 20.0  # trials that this chance is worth: alpha + beta of a beta distribution
+    threshold: Optional[float] = None  # probability from which to call; null: the most profitable
+    top_share: Optional[float] = None  # or: the threshold that calls this share of the customers
+    capacity: Optional[int] = None  # calls that can be made; the list of `churn score` is no longer
+    control_share: float = 0.1  # share of that list that is not called, to measure what calling does
+
+
+@dataclass
+class ExportConfig:
+    """What the bundle's graph gives beside the probability."""
+
+    reasons: bool = False  # put the reasons into the first signature too; Vertex AI's containers call only that
+    background: int = 64  # train rows kept in the bundle, which reasons compare with; 0: no reasons
 
 
 @dataclass
@@ -171,6 +185,8 @@ class ScoreConfig:
     """`churn score`."""
 
     sort: bool = False  # most likely to leave first, instead of input order
+    reasons: bool = False  # say for every customer why, in words; the list that `top` makes always does
+    do_not_contact: Optional[str] = None  # file of customer ids that the list leaves out
     chunk_rows: int = 50_000  # rows in memory at a time
 
 
@@ -183,6 +199,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     run: RunConfig = field(default_factory=RunConfig)
@@ -190,6 +207,7 @@ class Config:
     bundle: Optional[str] = None  # directory; null: the champion, else runs/latest/bundle
     input: Optional[str] = None  # file of customers to score
     output: Optional[str] = None  # file to write
+    top: Optional[int] = None  # `churn score` writes only the list of so many customers to call
 
 
 def flat(cfg: Any, prefix: str = "") -> dict[str, str]:

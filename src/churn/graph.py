@@ -9,6 +9,7 @@ from typing import Any
 from churn.backend import tensorflow
 from churn.errors import UserError
 from churn.preprocess import Encoder
+from churn.reasons import Background, Reasons
 from churn.schema import Schema
 
 KEY = "customer_key"
@@ -49,9 +50,33 @@ class ServingGraph:
     network: Any
     temperature: float
     threshold: float
+    background: Background | None = None  # None: no reasons
 
     def __call__(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Named outputs (see `OUTPUTS`), each [n], of named inputs, each [n]."""
+        tf = tensorflow()
+        numbers, categories = self.matrices(fields)
+        probability = self.probability(numbers, categories)
+        return {
+            "churn_probability": probability,
+            "churn": tf.cast(probability >= self.threshold, tf.int32),
+            "unseen_inputs": self.encoder.unseen(numbers, categories),
+            KEY: tf.identity(fields[KEY]),
+        }
+
+    def with_reasons(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """The same outputs and those of `Reasons`."""
+        assert self.background
+        reasons = Reasons(self.probability, self.schema.features, self.background)
+        return self(fields) | reasons(*self.matrices(fields))
+
+    def probability(self, numbers: Any, categories: Any) -> Any:
+        """[n] of raw numbers [n, F] float32 and categories [n, C] string."""
+        raw = self.network(self.encoder(numbers, categories), training=False)[:, 0]
+        return tempered(raw, self.temperature)
+
+    def matrices(self, fields: dict[str, Any]) -> tuple[Any, Any]:
+        """Numbers [n, F] float32 and categories [n, C] string of named inputs, each [n]."""
         tf, names = tensorflow(), input_names(self.schema)
         rows = tf.shape(fields[KEY])[0]
 
@@ -60,16 +85,7 @@ class ServingGraph:
                 return tf.zeros([rows, 0], dtype) if dtype != tf.string else tf.fill([rows, 0], "")
             return tf.stack([fields[names[column]] for column in columns], axis=1)
 
-        numbers = matrix(self.schema.numeric, tf.float32)
-        categories = matrix(self.schema.categorical, tf.string)
-        raw = self.network(self.encoder(numbers, categories), training=False)[:, 0]
-        probability = tempered(raw, self.temperature)
-        return {
-            "churn_probability": probability,
-            "churn": tf.cast(probability >= self.threshold, tf.int32),
-            "unseen_inputs": self.encoder.unseen(numbers, categories),
-            KEY: tf.identity(fields[KEY]),
-        }
+        return matrix(self.schema.numeric, tf.float32), matrix(self.schema.categorical, tf.string)
 
     def signature(self) -> dict[str, Any]:
         """The inputs: numbers float32, categories and the key string, all [n]."""

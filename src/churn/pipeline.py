@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import OmegaConf
 
-from churn import baselines, bundle, calibrate, decision, registry
+from churn import baselines, bundle, calibrate, decision, reasons
 from churn.bundle import Bundle
 from churn.config import Config, ModelName, tutorial
 from churn.data import load
@@ -52,23 +52,32 @@ def export(trained: Trained, data: Dataset, parts: Splits, cfg: Config, path: Pa
     uncalibrated = trained.predict(data.frame.iloc[parts.calibration])
     temperature = calibrate.temperature(data.churned[parts.calibration], uncalibrated)
     threshold = decision.threshold(cfg.decision)
-    graph = ServingGraph(data.schema, trained.encoder, trained.network, temperature, threshold)
+    background = background_of(trained, data, parts, cfg)
+    graph = ServingGraph(data.schema, trained.encoder, trained.network, temperature, threshold, background)
     facts = {
         "name": cfg.data.name,
         "model": cfg.model.name.value,
         "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "schema": asdict(data.schema),
         "inputs": bundle.describe(graph),
-        "outputs": OUTPUTS,
+        "outputs": OUTPUTS | (reasons.outputs(data.schema) if cfg.export.reasons else {}),
         "threshold": threshold,
         "temperature": temperature,
         "data": {"origin": data.origin, "fingerprint": data.fingerprint, "rows": parts.sizes()},
         "versions": versions(),
         "git_commit": git_commit(),
     }
-    bundle.export(graph, path)
+    bundle.export(graph, path, cfg.export.reasons)
     bundle.seal(path, facts, profile={})
     return Bundle.load(path)
+
+
+def background_of(trained: Trained, data: Dataset, parts: Splits, cfg: Config) -> reasons.Background | None:
+    """The train rows that reasons compare with, None where the bundle shall give no reasons."""
+    if cfg.export.background < 1:
+        return None
+    rows = data.frame.iloc[parts.train]
+    return reasons.background(rows, trained.predict(rows), data.schema, cfg.export.background, cfg.seed)
 
 
 def predict_test(
