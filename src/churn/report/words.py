@@ -1,0 +1,179 @@
+"""Numbers in words: what an evaluation means to someone who has to decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from churn.evaluate import MODEL, TRUTH, Estimate, Evaluation
+
+NAMES = {
+    MODEL: "this network",
+    "boosting": "gradient boosting",
+    "logistic_regression": "logistic regression",
+    "tutorial": "the tutorial's network",
+    "base_rate": "base rate",
+    TRUTH: "best possible",
+}
+RIVALS = ("boosting", "logistic_regression")  # what the network has to be better than
+DECISIVE = {"roc_auc": "ROC AUC", "log_loss": "log loss"}  # for its order, and for its probabilities
+MARKS = {"better": "▲", "worse": "▼", "alike": "≈", "": ""}
+SAID = {
+    "better": "better than",
+    "worse": "worse than",
+    "alike": "not distinguishable from",
+    "mixed": "in one way better and in another worse than",
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How to show and read a metric."""
+
+    label: str
+    meaning: str
+    digits: int
+    better: int  # 1: more is better, -1: less is better, 0: there is a right value
+    percent: bool = False
+
+
+METRICS = {
+    "roc_auc": Metric("ROC AUC", "chance that a churner ranks above a stayer", 4, 1),
+    "average_precision": Metric("Average precision", "precision over all thresholds", 4, 1),
+    "lift_at_10": Metric("Lift in the top 10 %", "times as many churners as by chance", 2, 1),
+    "captured_at_10": Metric("Churners in the top 10 %", "share of all churners", 1, 1, percent=True),
+    "log_loss": Metric("Log loss", "nats per customer; less is better", 4, -1),
+    "brier": Metric("Brier score", "mean squared error; less is better", 4, -1),
+    "calibration_slope": Metric("Calibration slope", "1 is right; below 1: too extreme", 2, 0),
+    "calibration_intercept": Metric("Calibration intercept", "0 is right; above 0: too low", 2, 0),
+    "ece": Metric("Calibration error", "15 bins; biased upward, so without interval", 4, -1),
+}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One of the sentences at the top of the page."""
+
+    number: str  # in large type
+    text: str
+    detail: str
+
+
+def name_of(name: str) -> str:
+    """What readers call a prediction."""
+    return NAMES.get(name, name.replace("_", " "))
+
+
+def shown(metric: Metric, value: float, sign: bool = False) -> str:
+    """A value of the metric, with its digits; a dash where it is undefined."""
+    if np.isnan(value):
+        return "–"
+    rounded = round(value * (100 if metric.percent else 1), metric.digits) + 0.0  # no −0.0
+    text = f"{rounded:{'+' if sign else ''}.{metric.digits}f}".replace("-", "−")
+    return text + (" %" if metric.percent else "")
+
+
+def interval(metric: Metric, estimate: Estimate, sign: bool = False) -> str:
+    """`low … high`, or nothing where it is unknown."""
+    if np.isnan(estimate.low):
+        return ""
+    return f"{shown(metric, estimate.low, sign)} … {shown(metric, estimate.high, sign)}"
+
+
+def judged(metric: Metric, difference: Estimate) -> str:
+    """Whether ours is "better" or "worse" than theirs, "alike" where the interval spans 0, "" if unknown."""
+    if not metric.better or np.isnan(difference.low):
+        return ""
+    if difference.low <= 0 <= difference.high:
+        return "alike"
+    return "better" if difference.value * metric.better > 0 else "worse"
+
+
+def statements(evaluation: Evaluation, rows: int) -> list[Statement]:
+    """What the evaluation on so many test rows means, most useful first."""
+    return [top_tenth(evaluation), ranking(evaluation), calibration(evaluation, rows)]
+
+
+def top_tenth(evaluation: Evaluation) -> Statement:
+    """What a call to the riskiest tenth brings."""
+    captured, lift = (evaluation.scores[MODEL][name] for name in ("captured_at_10", "lift_at_10"))
+    return Statement(
+        f"{100 * captured.value:.0f} %",
+        "of those who leave are reached by calling the 10 % most at risk: "
+        f"{lift.value:.1f} times as many as by calling at random.",
+        f"95 % interval {interval(METRICS['captured_at_10'], captured)}",
+    )
+
+
+def ranking(evaluation: Evaluation) -> Statement:
+    """How well it ranks, and how well anything could."""
+    auc = evaluation.scores[MODEL]["roc_auc"]
+    share = f"{100 * auc.value:.0f} %"
+    text = f"ROC AUC: in {share} of pairs of one who left and one who stayed, the former ranks higher."
+    if TRUTH in evaluation.scores:
+        best = evaluation.scores[TRUTH]["roc_auc"].value
+        text += (
+            f" The known probabilities of these synthetic customers reach {best:.3f}: only luck does better."
+        )
+    return Statement(f"{auc.value:.3f}", text, f"95 % interval {interval(METRICS['roc_auc'], auc)}")
+
+
+def calibration(evaluation: Evaluation, rows: int) -> Statement:
+    """Whether the probabilities mean what they say."""
+    slope, shift = (evaluation.scores[MODEL][f"calibration_{name}"] for name in ("slope", "intercept"))
+    faults = {
+        "too extreme": slope.high < 1,
+        "too cautious": slope.low > 1,
+        "on the whole too low": shift.low > 0,
+        "on the whole too high": shift.high < 0,
+    }
+    found = [fault for fault, there in faults.items() if there]
+    if found:
+        text = f"Calibration slope (1 is right): the probabilities are {' and '.join(found)}."
+    elif np.isnan([slope.low, shift.low]).any():
+        text = (
+            f"Calibration slope: {rows:,} customers are too few to tell whether the probabilities are right."
+        )
+    else:
+        text = f"Calibration slope (1 is right): as far as {rows:,} customers can tell, 30 % means 30 %."
+    return Statement(
+        shown(METRICS["calibration_slope"], slope.value),
+        text,
+        f"95 % interval {interval(METRICS['calibration_slope'], slope) or 'unknown'}; calibration intercept "
+        f"(0 is right) {interval(METRICS['calibration_intercept'], shift) or 'unknown'}",
+    )
+
+
+def verdict(evaluation: Evaluation) -> tuple[str, list[str]]:
+    """Whether the network earns its place beside simpler models, and the numbers by rival; "" if alone."""
+    found = {rival: compare(evaluation, rival) for rival in RIVALS if rival in evaluation.differences}
+    numbers = [
+        f"{name_of(rival)}: "
+        + ", ".join(by_metric(name, evaluation.differences[rival][name]) for name in DECISIVE)
+        for rival in found
+    ]
+    for answer, result in (
+        ("No", "worse"),
+        ("Undecided", "mixed"),
+        ("Undecided", "alike"),
+        ("Yes", "better"),
+    ):
+        if rivals := [name_of(rival) for rival in found if found[rival] == result]:
+            return f"{answer}: {SAID[result]} {' and '.join(rivals)}", numbers
+    return "", []
+
+
+def compare(evaluation: Evaluation, rival: str) -> str:
+    """How ours stands against a rival on ranking and probability together, a key of `SAID`."""
+    found = {judged(METRICS[name], evaluation.differences[rival][name]) for name in DECISIVE}
+    if found >= {"better", "worse"}:
+        return "mixed"
+    return next((result for result in ("better", "worse") if result in found), "alike")
+
+
+def by_metric(name: str, difference: Estimate) -> str:
+    """A paired difference in words."""
+    metric = METRICS[name]
+    spread = interval(metric, difference, sign=True) or "unknown"
+    return f"{DECISIVE[name]} {shown(metric, difference.value, sign=True)} (95 % interval {spread})"

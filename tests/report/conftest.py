@@ -1,0 +1,53 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn.config import EvaluateConfig
+from churn.evaluate import Estimate, evaluate
+from churn.importance import Importance
+from churn.report import ReportContent, summarize
+from churn.schema import Dataset, Finding, Schema
+from churn.split import Splits
+
+LONG = "A column whose name is the whole question of a survey, " * 3
+
+
+@pytest.fixture(scope="session")
+def make_content():
+    """Content for a page, with as many test rows and with as many columns as are asked for."""
+
+    def make(rows=200, columns=4, truth=True, findings=(), history=True) -> ReportContent:
+        random = np.random.default_rng(0)
+        names = tuple(f"{LONG}{i}" for i in range(columns))
+        frame = pd.DataFrame({name: random.normal(size=2 * rows) for name in names})
+        frame["plan"] = random.choice(["basic", "<b>bold & “quoted”</b>", ""], 2 * rows)
+        chance = random.beta(1, 3, 2 * rows)
+        churned = (random.random(2 * rows) < chance).astype(np.int8)
+        churned[:2] = churned[rows : rows + 2] = [0, 1]
+        data = Dataset("made up", Schema("left", ("yes", "1"), names, ("plan",), id="who"), frame, churned)
+        half = np.arange(rows)
+        noisy = chance * random.uniform(0.5, 1, 2 * rows)
+        predictions = {"model": chance * 0.97, "boosting": noisy, "base_rate": np.full(2 * rows, 0.3)}
+        predictions |= {"truth": chance} if truth else {}
+        tests = {name: values[:rows] for name, values in predictions.items()}
+        nothing = Estimate(0.01, -0.001, 0.02)
+        return ReportContent(
+            data=summarize(data, Splits(half + rows, half[:0], half[:0], half)),
+            evaluation=evaluate(churned[:rows], tests, None, EvaluateConfig(bootstrap=50), 0),
+            churned=churned[:rows],
+            predictions=tests,
+            importance=[Importance(name, nothing, nothing) for name in (*names, "plan")],
+            history={"loss": [0.6, 0.5, 0.4], "val_loss": [0.6, 0.45, 0.5]} if history else {},
+            findings=findings,
+            seconds={"load": 0.5, "train": 4.25},
+            versions={"churn": "0.1.0"},
+            config="seed: 42\n",
+            created="2026-01-02 03:04",
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def leak():
+    return Finding("'score' gives the target away", "AUC 0.99 by itself", "data.drop=[score]")
