@@ -41,10 +41,10 @@ class SyntheticConfig:
     missing: float = 0.01  # share of blank cells in the columns that can be blank
     start: str = "2025-01-01"  # date of the first snapshot, ISO
     days: int = 365  # days over which snapshots spread
+    dates: bool = False  # whether to add the column `Snapshot` with the date of each row
     drift: Drift = Drift.none
     drift_size: float = 0.0  # unit depends on the kind, see Drift
     drift_from: Optional[str] = None  # date from which drift acts, ISO; null: from the start
-    chunk_rows: int = 100_000  # rows made at a time
 
 
 @dataclass
@@ -190,6 +190,42 @@ class ScoreConfig:
     chunk_rows: int = 50_000  # rows in memory at a time
 
 
+class Overload(Enum):
+    """What the server does with an answer that cannot be logged at once."""
+
+    wait = "wait"  # hold it back until it can
+    drop = "drop"  # send it without a log line, and count that
+
+
+@dataclass
+class LogConfig:
+    """The prediction log of `churn serve` (`churn.serve.spool`)."""
+
+    enabled: bool = True
+    dir: Optional[str] = None  # null: <run.root>/log
+    overload: Overload = Overload.wait
+    segment_bytes: int = 64_000_000  # lines are turned into a Parquet file when they are so many bytes ...
+    segment_seconds: float = 600.0  # ... or so old
+    max_backlog_bytes: int = 2_000_000_000  # of lines that wait for that; more is overload
+
+
+@dataclass
+class ServeConfig:
+    """`churn serve`. AIP_HTTP_PORT, AIP_HEALTH_ROUTE, AIP_PREDICT_ROUTE and AIP_STORAGE_URI, where set, win."""
+
+    host: str = "127.0.0.1"  # this machine only; 0.0.0.0 where AIP_HTTP_PORT is set
+    port: int = 8080
+    predict_route: str = "/predict"
+    health_route: str = "/health"
+    lenient: bool = False  # a field that is left out or null counts as missing, instead of being an error
+    max_request_bytes: int = 1_500_000  # as on Vertex AI's shared endpoints
+    max_connections: int = 1_000  # further ones get 503
+    batch_rows: int = 4_096  # rows given to the model at a time, at most, unless one request has more
+    threads: int = 1  # of TensorFlow
+    drain_seconds: float = 2.0  # after SIGTERM: not healthy, but answering, so that clients go elsewhere
+    log: LogConfig = field(default_factory=LogConfig)
+
+
 @dataclass
 class Config:
     """The whole of it; `churn STAGE --cfg job` prints it resolved."""
@@ -202,6 +238,7 @@ class Config:
     export: ExportConfig = field(default_factory=ExportConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
+    serve: ServeConfig = field(default_factory=ServeConfig)
     run: RunConfig = field(default_factory=RunConfig)
     seed: int = 42
     bundle: Optional[str] = None  # directory; null: the champion, else runs/latest/bundle
