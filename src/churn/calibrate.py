@@ -22,3 +22,8 @@ def temperature(churned: np.ndarray, probability: np.ndarray) -> float:
         return log_loss(churned, expit(logits / np.exp(log_temperature)), labels=[0, 1])
 
     return float(np.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x))
+
+
+def tempered(probability: np.ndarray, temperature: float) -> np.ndarray:
+    """[n] probabilities whose logits are divided by the temperature."""
+    return expit(logit(np.clip(probability, 1e-7, 1 - 1e-7)) / temperature)

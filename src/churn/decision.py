@@ -1,18 +1,109 @@
-"""From a probability to a decision: the customers whom it is worth calling."""
+"""From a probability to a decision: the customers whom it is worth calling.
+
+A call to a customer who would leave brings success * (value - offer) - contact; to one who would stay it
+costs offer + contact, for those who stay anyway take the offer too (Verbraken, Verbeke and Baesens 2013, A
+Novel Profit Maximizing Metric, IEEE TKDE 25(5)).
+"""
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+
 from churn.config import DecisionConfig
+from churn.errors import UserError
+from churn.metrics import rank
+
+NOBODY = 2.0  # a threshold that no probability reaches
 
 
-def threshold(cfg: DecisionConfig) -> float:
-    """The probability from which a call pays: `cfg.threshold`, else where its expected profit is zero.
+def check(cfg: DecisionConfig, frame: pd.DataFrame) -> None:
+    """Refuse assumptions under which no decision makes sense, and a value that is no column of `frame`."""
+    limits = {
+        "customer_value": (cfg.customer_value > 0, "above 0"),
+        "value_factor": (cfg.value_factor > 0, "above 0"),
+        "contact_cost": (cfg.contact_cost >= 0, "0 or more"),
+        "offer_cost": (cfg.offer_cost >= 0, "0 or more"),
+        "success": (0 < cfg.success < 1, "between 0 and 1"),
+        "success_evidence": (cfg.success_evidence > 0, "above 0"),
+        "top_share": (cfg.top_share is None or 0 < cfg.top_share <= 1, "above 0 and at most 1"),
+        "capacity": (cfg.capacity is None or cfg.capacity > 0, "1 or more"),
+        "control_share": (0 <= cfg.control_share < 1, "0 or more and below 1"),
+    }
+    for key, (holds, allowed) in limits.items():
+        if not holds:
+            raise UserError(
+                f"decision.{key}={getattr(cfg, key)} makes no sense", do=f"choose a number {allowed}"
+            )
+    if cfg.threshold is not None and cfg.top_share is not None:
+        raise UserError(
+            "both a threshold and a share are given", "decision", "choose one: threshold or top_share"
+        )
+    values(frame, cfg)
 
-    A call to a customer who would leave brings success * (value - offer) - contact; to one who would stay
-    it costs offer + contact (Verbraken, Verbeke and Baesens 2013, IEEE TKDE 25(5), with fixed success rate).
+
+def values(frame: pd.DataFrame, cfg: DecisionConfig) -> np.ndarray:
+    """[n] what is lost when each customer of `frame` leaves; the common value where the column has none."""
+    column = cfg.value_column
+    if column is None:
+        return np.full(len(frame), cfg.customer_value)
+    if column not in frame or not pd.api.types.is_numeric_dtype(frame[column]):
+        raise UserError(
+            f"there is no column of numbers '{column}' among the features",
+            "decision.value_column",
+            "name one of them",
+        )
+    own = frame[column].to_numpy(float) * cfg.value_factor
+    return np.where(np.isnan(own), cfg.customer_value, np.maximum(own, 0))
+
+
+def gain(churned: np.ndarray, value: np.ndarray, cfg: DecisionConfig) -> np.ndarray:
+    """[n] what calling each customer brings, given who would leave."""
+    kept = cfg.success * (value - cfg.offer_cost) - cfg.contact_cost
+    return np.where(churned == 1, kept, -cfg.offer_cost - cfg.contact_cost)
+
+
+def expected_profit(probability: np.ndarray, value: np.ndarray, cfg: DecisionConfig) -> np.ndarray:
+    """[n] what calling each customer brings on average, given the probability that they leave."""
+    return probability * gain(np.array(1), value, cfg) + (1 - probability) * gain(np.array(0), value, cfg)
+
+
+def break_even(value: float, cfg: DecisionConfig) -> float:
+    """The probability at which the expected profit of a call is zero, `NOBODY` if there is none."""
+    kept, wasted = (float(gain(np.array(left), np.array(value), cfg)) for left in (1, 0))
+    return -wasted / (kept - wasted) if kept > 0 else NOBODY
+
+
+def threshold(cfg: DecisionConfig, churned: np.ndarray, probability: np.ndarray, value: np.ndarray) -> float:
+    """The probability from which to call, by the rows that the network has not seen: all [n], n may be 0.
+
+    Without a fixed threshold or share it is the most profitable one for a customer of average value: where a
+    logistic regression of `churned` on the log-odds says that a call breaks even. Taking the peak of the
+    measured profit instead follows chance: chosen on 704 Telco customers it earned 0.5 to 2 % less on others.
     """
     if cfg.threshold is not None:
         return cfg.threshold
-    gain = cfg.success * (cfg.customer_value - cfg.offer_cost) - cfg.contact_cost
-    loss = cfg.offer_cost + cfg.contact_cost
-    return loss / (gain + loss)
+    if cfg.top_share is not None:
+        if len(probability) == 0:
+            raise UserError("a share needs calibration rows", "decision.top_share", "use decision.threshold")
+        return float(np.quantile(probability, 1 - cfg.top_share))
+    even = break_even(value.mean() if len(value) else cfg.customer_value, cfg)
+    if len(churned) == 0 or not 0 < even < 1:
+        return even
+    intercept, slope = rank(churned, probability, np.arange(len(churned))).line
+    if not slope > 0:  # no finite fit: too few rows to say more
+        return even
+    return float(expit((logit(even) - intercept) / slope))
+
+
+def remembered(cfg: DecisionConfig, facts: dict[str, Any]) -> DecisionConfig:
+    """The assumptions that a bundle was trained with, changed by those of `cfg` that are not the default."""
+    default = DecisionConfig()
+    changed = {
+        f.name: getattr(cfg, f.name) for f in fields(cfg) if getattr(cfg, f.name) != getattr(default, f.name)
+    }
+    return replace(default, **(facts.get("decision", {}) | changed))

@@ -32,6 +32,7 @@ def run(cfg: Config) -> float:
     stages = Stages()
     with stages("load", "Loading the data"):
         data = load(cfg.data, cfg.seed)
+    decision.check(cfg.decision, data.frame)
     parts = split(data, cfg.split, cfg.data.horizon, cfg.seed)
     with new_run(cfg, data.fingerprint) as directory:
         with stages("train", f"Training {cfg.model.name.value}"):
@@ -49,9 +50,11 @@ def run(cfg: Config) -> float:
 
 def export(trained: Trained, data: Dataset, parts: Splits, cfg: Config, path: Path) -> Bundle:
     """The calibrated network as a bundle, loaded back from disk: what is evaluated is what will be served."""
-    uncalibrated = trained.predict(data.frame.iloc[parts.calibration])
-    temperature = calibrate.temperature(data.churned[parts.calibration], uncalibrated)
-    threshold = decision.threshold(cfg.decision)
+    unseen, churned = data.frame.iloc[parts.calibration], data.churned[parts.calibration]
+    uncalibrated = trained.predict(unseen)
+    temperature = calibrate.temperature(churned, uncalibrated)
+    probability = calibrate.tempered(uncalibrated, temperature)
+    threshold = decision.threshold(cfg.decision, churned, probability, decision.values(unseen, cfg.decision))
     background = background_of(trained, data, parts, cfg)
     graph = ServingGraph(data.schema, trained.encoder, trained.network, temperature, threshold, background)
     facts = {
@@ -62,6 +65,7 @@ def export(trained: Trained, data: Dataset, parts: Splits, cfg: Config, path: Pa
         "inputs": bundle.describe(graph),
         "outputs": OUTPUTS | (reasons.outputs(data.schema) if cfg.export.reasons else {}),
         "threshold": threshold,
+        "decision": asdict(cfg.decision),
         "temperature": temperature,
         "data": {"origin": data.origin, "fingerprint": data.fingerprint, "rows": parts.sizes()},
         "versions": versions(),
