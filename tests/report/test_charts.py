@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from churn.report import charts as module
 from churn.report.charts import charts
+from churn.report.drawing import POINTS, VARIABLES
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_every_figure_names_both_axes_with_their_unit(drawn):
 
 def test_a_curve_of_many_rows_is_thinned_to_what_a_screen_shows(drawn):
     charts(*sample(50_000), {})
-    assert len(lines(drawn[0], "this network")) <= module.POINTS
+    assert len(lines(drawn[0], "this network")) <= POINTS
 
 
 def test_colours_and_fonts_are_left_to_the_page():
@@ -67,7 +67,7 @@ def test_colours_and_fonts_are_left_to_the_page():
         assert "var(--ours)" in chart.svg
         assert "currentColor" in chart.svg
         assert "font-family" not in chart.svg
-        assert not any(color in chart.svg for color in module.VARIABLES)
+        assert not any(color in chart.svg for color in VARIABLES)
 
 
 def test_training_without_a_validation_part_is_drawn_as_it_is():

@@ -51,6 +51,7 @@ def test_without_rivals_there_is_no_verdict():
         ("brier", MORE, "worse"),
         ("brier", LESS, "better"),
         ("brier", NONE, "alike"),
+        ("lift_at_10", Estimate(1e-17, 1e-17, 1e-16), "alike"),
         ("calibration_slope", MORE, ""),
         ("roc_auc", Estimate(0.1, np.nan, np.nan), ""),
     ],

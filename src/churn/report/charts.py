@@ -1,73 +1,17 @@
-"""The figures of a report, as SVG that takes its colours and its font from the page."""
+"""The figures of a report."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
-from io import StringIO
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import beta
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from churn.evaluate import MODEL, TRUTH
-from churn.report.words import name_of
-
-# Colours that stand for variables of the page's style sheet: one drawing suits light and dark pages.
-INK, FAINT, GRID, OURS, LEAVE = "#000001", "#000002", "#000003", "#000004", "#000005"
-VARIABLES = {
-    INK: "currentColor",
-    FAINT: "var(--line)",
-    GRID: "var(--grid)",
-    OURS: "var(--ours)",
-    LEAVE: "var(--leave)",
-}
-
-# Okabe and Ito's palette, and dashes for those who cannot tell colours apart.
-LINES: dict[str, dict[str, Any]] = {
-    "boosting": {"color": "#D55E00"},
-    "logistic_regression": {"color": "#009E73", "linestyle": (0, (5, 1.5))},
-    "tutorial": {"color": "#CC79A7", "linestyle": (0, (3, 1, 1, 1))},
-    TRUTH: {"color": INK, "linestyle": (0, (1, 1))},
-    MODEL: {"color": OURS, "linewidth": 2.2},  # the last is drawn on top
-}
-
-STYLE = {
-    "svg.fonttype": "none",  # text stays text
-    "font.size": 10,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": FAINT,
-    "axes.grid": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.color": GRID,
-    "grid.linewidth": 0.7,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "lines.linewidth": 1.4,
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-}
-SIZE = (4.6, 3.7)  # inches; readable when a phone shrinks it by a fifth
-POINTS = 400  # of a curve, at most
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A figure of the page."""
-
-    title: str  # what it shows
-    text: str  # how to read it; also read aloud in place of the drawing
-    svg: str
+from churn.evaluate import MODEL
+from churn.report.drawing import FAINT, INK, LEAVE, LINES, OURS, SIZE, STYLE, Chart, canvas, draw, finish
 
 
 def charts(
@@ -99,7 +43,7 @@ def gains(churned: np.ndarray, predictions: Mapping[str, np.ndarray]) -> Chart:
         figure,
         axes,
         "How many churners the first calls reach",
-        "The steeper the start, the better: the dotted line is a call to every tenth customer.",
+        "The steeper the start, the better: the dotted line marks one customer in ten called.",
     )
 
 
@@ -135,31 +79,24 @@ def precision_recall(churned: np.ndarray, predictions: Mapping[str, np.ndarray])
 
 def calibration(churned: np.ndarray, probability: np.ndarray) -> Chart:
     """Churn rate by predicted probability in bins of equally many customers, with 95 % Jeffreys intervals."""
+    bins = np.array_split(np.argsort(probability, kind="stable"), np.clip(len(churned) // 20, 2, 10))
+    size = np.array([len(rows) for rows in bins])
+    left = np.array([churned[rows].sum() for rows in bins])
+    said = 100 * np.array([probability[rows].mean() for rows in bins])
+    rate = 100 * left / size
+    low, high = 100 * beta.ppf([[0.025], [0.975]], left + 0.5, size - left + 0.5)
+    errors = np.maximum([rate - low, high - rate], 0)
+    limit = max(high.max(), 100 * probability.max())
+
     figure = Figure(SIZE)
     axes, below = figure.subplots(2, sharex=True, height_ratios=[4, 1])
-    bins = np.array_split(np.argsort(probability, kind="stable"), np.clip(len(churned) // 20, 2, 10))
-    left, size = (np.array([f(rows) for rows in bins]) for f in (lambda rows: churned[rows].sum(), len))
-    said = np.array([probability[rows].mean() for rows in bins])
-    low, high = beta.ppf([[0.025], [0.975]], left + 0.5, size - left + 0.5)
-    rate = left / size
     axes.errorbar(
-        100 * said,
-        100 * rate,
-        100 * np.maximum([rate - low, high - rate], 0),
-        color=OURS,
-        fmt="o",
-        markersize=4.5,
-        label="network, with 95 % interval",
+        said, rate, errors, color=OURS, fmt="o", markersize=4.5, label="network, with 95 % interval"
     )
-    limit = 105 * max(high.max(), said.max())
     axes.plot([0, limit], [0, limit], color=INK, linewidth=0.8, linestyle=(0, (4, 3)), label="perfect")
     axes.set(ylabel="Customers who left (%)", ylim=(0, None))
     below.hist(100 * probability, bins=40, color=OURS)
-    below.set(
-        xlabel="Predicted probability of churn (%)",
-        ylabel="Customers",
-        xlim=(0, max(limit, 100 * probability.max())),
-    )
+    below.set(xlabel="Predicted probability of churn (%)", ylabel="Customers", xlim=(0, limit))
     return finish(
         figure,
         axes,
@@ -203,36 +140,3 @@ def training(history: Mapping[str, Sequence[float]]) -> Chart:
 def by_epoch(losses: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
     """Epochs, from 1, and their losses."""
     return np.arange(1, len(losses) + 1), np.array(losses)
-
-
-def canvas(x: str, y: str) -> tuple[Figure, Axes]:
-    """An empty figure with labelled axes."""
-    figure = Figure(SIZE)
-    axes = figure.subplots()
-    axes.set(xlabel=x, ylabel=y)
-    return figure, axes
-
-
-def draw(axes: Axes, name: str, x: np.ndarray, y: np.ndarray) -> None:
-    """A curve of shares, in percent, with no more points than a screen shows."""
-    shown = np.unique(np.linspace(0, len(x) - 1, POINTS).astype(int))
-    axes.plot(100 * x[shown], 100 * y[shown], label=name_of(name), **LINES[name])
-
-
-def finish(figure: Figure, axes: Axes, title: str, text: str) -> Chart:
-    """The drawing as it stands in the page."""
-    axes.legend()
-    svg = StringIO()
-    with mpl.rc_context({"svg.hashsalt": title}):  # ids are the same in each run, and others in each figure
-        figure.savefig(svg, format="svg", transparent=True)
-    return Chart(title, text, for_page(svg.getvalue(), f"{title}. {text}"))
-
-
-def for_page(svg: str, spoken: str) -> str:
-    """Matplotlib's SVG with the colours and the font of the page, and no id that another figure has too."""
-    drawing = svg[svg.index("</defs>") : svg.rindex("</svg>")].removeprefix("</defs>")
-    drawing = re.sub(r' id="[\w.]+_\d+"|font-family: [^;]*;', "", drawing)
-    for color, variable in VARIABLES.items():
-        drawing = drawing.replace(color, variable)
-    width, height = (72 * inches for inches in SIZE)
-    return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(spoken)}">{drawing}</svg>'

@@ -36,10 +36,7 @@ def render(content: ReportContent) -> str:
     most = max([0.0, *(one.roc_auc.high for one in content.importance)]) or 1.0
     return environment.get_template("template.html.j2").render(
         **vars(content),
-        **{
-            name: getattr(words, name)
-            for name in ("METRICS", "MARKS", "name_of", "shown", "interval", "judged")
-        },
+        words=words,
         rows=len(content.churned),
         names=sorted(evaluation.scores, key=order),
         statements=words.statements(evaluation, len(content.churned)),

@@ -19,12 +19,13 @@ NAMES = {
 RIVALS = ("boosting", "logistic_regression")  # what the network has to be better than
 DECISIVE = {"roc_auc": "ROC AUC", "log_loss": "log loss"}  # for its order, and for its probabilities
 MARKS = {"better": "▲", "worse": "▼", "alike": "≈", "": ""}
-SAID = {
-    "better": "better than",
-    "worse": "worse than",
-    "alike": "not distinguishable from",
-    "mixed": "in one way better and in another worse than",
+ANSWERS = {  # whether the network earns its place: the first that holds for a rival
+    "worse": "No: worse than",
+    "mixed": "Undecided: in one way better and in another worse than",
+    "alike": "Undecided: not distinguishable from",
+    "better": "Yes: better than",
 }
+NOISE = 1e-12  # differences this small are those of floating-point sums
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def judged(metric: Metric, difference: Estimate) -> str:
     """Whether ours is "better" or "worse" than theirs, "alike" where the interval spans 0, "" if unknown."""
     if not metric.better or np.isnan(difference.low):
         return ""
-    if difference.low <= 0 <= difference.high:
+    if difference.low < NOISE and difference.high > -NOISE:
         return "alike"
     return "better" if difference.value * metric.better > 0 else "worse"
 
@@ -153,19 +154,14 @@ def verdict(evaluation: Evaluation) -> tuple[str, list[str]]:
         + ", ".join(by_metric(name, evaluation.differences[rival][name]) for name in DECISIVE)
         for rival in found
     ]
-    for answer, result in (
-        ("No", "worse"),
-        ("Undecided", "mixed"),
-        ("Undecided", "alike"),
-        ("Yes", "better"),
-    ):
+    for result, answer in ANSWERS.items():
         if rivals := [name_of(rival) for rival in found if found[rival] == result]:
-            return f"{answer}: {SAID[result]} {' and '.join(rivals)}", numbers
+            return f"{answer} {' and '.join(rivals)}", numbers
     return "", []
 
 
 def compare(evaluation: Evaluation, rival: str) -> str:
-    """How ours stands against a rival on ranking and probability together, a key of `SAID`."""
+    """How ours stands against a rival on ranking and probability together, a key of `ANSWERS`."""
     found = {judged(METRICS[name], evaluation.differences[rival][name]) for name in DECISIVE}
     if found >= {"better", "worse"}:
         return "mixed"
