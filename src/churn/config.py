@@ -67,6 +67,7 @@ class DataConfig:
     path: Optional[str] = None  # file, glob or folder, local or gs://
     url: Optional[str] = None  # where to download `path` from if it is not given
     sha256: Optional[str] = None  # what the download must hash to
+    cache: str = "${run.root}/cache"  # folder that keeps downloads
     kaggle: Optional[str] = None  # owner/data-set on Kaggle
     kaggle_file: Optional[str] = None  # file within it; null: the only table there
     bigquery: BigQueryConfig = field(default_factory=BigQueryConfig)

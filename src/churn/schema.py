@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,11 +23,27 @@ class Schema:
     id: str | None = None
     time: str | None = None
     dropped: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()  # texts that mean "missing" in any column, beside blank
+    missing_numbers: tuple[str, ...] = ()  # and in columns of numbers only
+    decimal: str = "."  # decimal mark and
+    thousands: str | None = None  # thousands separator of numbers in text
 
     @property
     def features(self) -> tuple[str, ...]:
         """Names of the model's inputs, numbers first."""
         return self.numeric + self.categorical
+
+    def to_yaml(self) -> str:
+        """The roles as lines for a file in `configs/data/`."""
+        import yaml  # type: ignore[import-untyped]
+
+        keys = {
+            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
+        }
+        keys["drop"] = keys.pop("dropped")
+        del keys["missing_numbers"]  # found again in the columns of numbers
+        told = {key: value for key, value in keys.items() if value not in (None, [], ".")}
+        return yaml.safe_dump(told, default_flow_style=None, sort_keys=False, allow_unicode=True, width=100)
 
 
 @dataclass(frozen=True)
@@ -54,8 +72,22 @@ class Dataset:
     true_probability: np.ndarray | None = None  # [n] float64, known for synthetic data only
     findings: tuple[Finding, ...] = ()
     origin: str = ""  # where the rows came from, for people
+    bad_rows: pd.DataFrame | None = None  # rows set aside: file, line, column, value, reason
     fingerprint: str = ""  # hash of rows and roles: the same data give the same one
     facts: dict[str, int] = field(default_factory=dict)  # counts: rows read, copies dropped, bad rows
 
     def __len__(self) -> int:
         return len(self.frame)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """`; the nearest is 'x'` or nothing; upper and lower case, blanks and underscores do not count."""
+    plain = {"".join(letter for letter in other.casefold() if letter.isalnum()): other for other in names}
+    close = get_close_matches("".join(letter for letter in name.casefold() if letter.isalnum()), plain, n=1)
+    return f"; the nearest is '{plain[close[0]]}'" if close else ""
+
+
+def override(key: str, *values: str) -> str:
+    """What to type in a shell to set a list, e.g. 'data.drop=["Churn Score"]'."""
+    listed = ",".join(f'"{value}"' for value in values)
+    return f"'{key}=[{listed}]'"

@@ -1,0 +1,109 @@
+"""What the cells of a column say, as text, number or time, whatever type the source gave them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+from churn.errors import UserError
+
+TOO_LARGE = 1e30  # in the bundle a number of -1e30 or less means "missing"
+# Usual spellings of "missing", in lower case; in a category each may be a level of its own.
+MISSING_WORDS = frozenset({"?", "-", "--", "na", "n/a", "#n/a", "nan", "none", "null", "unknown", "missing"})
+EXACT = 2.0**53  # below it floats hold all whole numbers
+ISO_DATE = r"[0-9]{4}-[0-9]{1,2}(?:-[0-9]{1,2})?(?:[T ][0-9:.]+ ?(?:Z|UTC|[+-][0-9:]+)?)?"
+OTHER_DATE = r"[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2,4}"
+
+
+def texts(column: pd.Series, missing: Collection[str] = ()) -> pd.Series:
+    """[n] str: the cells as text without surrounding blanks, "" for missing cells and texts that mean it.
+
+    Whole numbers are written without a decimal point even where missing cells made them floats.
+    """
+    if types.is_float_dtype(column.dtype):
+        known = column.dropna()
+        if (known % 1 == 0).all() and (known.abs() < EXACT).all():
+            column = column.astype("Float64").astype("Int64")
+    text = column.astype("str").fillna("").str.strip()
+    return text.mask(text.isin(list(missing)), "") if missing else text
+
+
+def is_typed_number(column: pd.Series) -> bool:
+    """Whether the source says that a column holds numbers."""
+    return types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype)
+
+
+def numbers(
+    column: pd.Series, missing: Collection[str], decimal: str, thousands: str | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[n] float64, NaN where missing or unusable; [n] which cells are no number; [n] which are too large.
+
+    Too large is what is infinite or reaches 1e30 on either side.
+    """
+    if is_typed_number(column):
+        value = column.to_numpy(np.float64, na_value=np.nan)
+        no_number = np.zeros(len(column), dtype=bool)
+    else:
+        text = texts(column, missing)
+        value = parsed(text, decimal, thousands)
+        no_number = np.isnan(value) & (text != "").to_numpy()
+    too_large = np.abs(value) >= TOO_LARGE
+    return np.where(too_large, np.nan, value), no_number, too_large
+
+
+def parsed(text: pd.Series, decimal: str, thousands: str | None) -> np.ndarray:
+    """[n] float64: the numbers that texts write, NaN for other texts."""
+    point = re.escape(decimal)
+    digits = "[0-9]+"
+    if thousands:
+        digits = rf"(?:[0-9]+|[0-9]{{1,3}}(?:{re.escape(thousands)}[0-9]{{3}})+)"
+    written = text.str.fullmatch(
+        rf"[+-]?(?:{digits}{point}?[0-9]*|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?i:inf(?:inity)?)"
+    )
+    plain = text.where(written, "nan")
+    if thousands:
+        plain = plain.str.replace(thousands, "", regex=False)
+    if decimal != ".":
+        plain = plain.str.replace(decimal, ".", regex=False)
+    return plain.astype(np.float64).to_numpy()
+
+
+def are_dates(text: pd.Series) -> bool:
+    """Whether all texts are dates, such as 2025-12-31 or 31.12.2025, with or without a time of day."""
+    return len(text) > 0 and bool(text.str.fullmatch(f"{ISO_DATE}|{OTHER_DATE}").all())
+
+
+def times(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """[n] datetime64[s] in UTC, and [n] which cells are no date, blank ones included.
+
+    Raises `UserError` if days and months cannot be told apart.
+    """
+    if types.is_datetime64_any_dtype(column.dtype):
+        found = pd.to_datetime(column, utc=True)
+    else:
+        found = dates_in(texts(column))
+    found = found.dt.tz_localize(None)
+    return found.to_numpy().astype("datetime64[s]"), found.isna().to_numpy()
+
+
+def dates_in(text: pd.Series) -> pd.Series:
+    """Dates in UTC of ISO texts, else of texts with the day or the month first."""
+    if text.str.fullmatch(r"[0-9]{1,2}[./-].*").mean() < 0.5:
+        return pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
+    plain = text.str.replace(r"[./]", "-", regex=True)
+    year = "%Y" if plain.str.fullmatch(r".*-[0-9]{4}").any() else "%y"
+    day_first, month_first = (
+        pd.to_datetime(plain, format=f"{form}-{year}", utc=True, errors="coerce")
+        for form in ("%d-%m", "%m-%d")
+    )
+    if day_first.notna().sum() == month_first.notna().sum() and not day_first.equals(month_first):
+        raise UserError(
+            f"dates such as '{text.iloc[0]}' may begin with the day or the month",
+            f"column '{text.name}'",
+            "write them as YEAR-MONTH-DAY in the export",
+        )
+    return max(day_first, month_first, key=lambda dates: dates.notna().sum())

@@ -1,0 +1,82 @@
+"""Read Parquet files, and make of any Arrow table a pandas frame of few, well-behaved types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from churn.config import DataConfig
+from churn.data.part import Part
+from churn.data.places import Place
+from churn.errors import UserError, user_error_of_many
+from churn.schema import override
+
+PANDAS_TYPES = {pa.bool_(): pd.BooleanDtype(), pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
+
+
+def parts(place: Place, cfg: DataConfig, rows: int) -> Iterator[Part]:
+    """A Parquet file in parts of at most `rows` rows; the first is empty and has the columns only.
+
+    Raises `UserError` for a damaged file, and for nested columns that `cfg.drop` does not name.
+    """
+    try:
+        with pq.ParquetFile(place.path) as file:
+            refuse_nested(file.schema_arrow, cfg, place.name)
+            nothing = simple(file.schema_arrow.empty_table())
+            yield Part(place.name, nothing, np.empty(0, int), "Parquet")
+            row = 1
+            for batch in file.iter_batches(batch_size=rows):
+                table = simple(pa.table(batch))
+                yield Part(place.name, table, np.arange(row, row + len(table)), "Parquet")
+                row += len(table)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"the file is damaged: {error}", place.name, "copy or export it again") from None
+
+
+def refuse_nested(schema: pa.Schema, cfg: DataConfig, name: str) -> None:
+    """Refuse columns whose cells are no single value, unless they are to be dropped."""
+    problems = [
+        UserError(
+            f"column '{field.name}' is {field.type}: its cells are no single values",
+            name,
+            f"flatten it in the export, or leave it out: {override('data.drop', *cfg.drop, field.name)}",
+        )
+        for field in schema
+        if pa.types.is_nested(field.type) and field.name not in cfg.drop
+    ]
+    if problems:
+        raise user_error_of_many("the table has nested columns", problems)
+
+
+def simple(table: pa.Table) -> pa.Table:
+    """The same table of bool, int64, uint64, double, timestamp and string columns; nested ones blank."""
+    columns = [
+        pa.nulls(len(table), pa.string())
+        if pa.types.is_nested(column.type)
+        else column.cast(simple_type(column.type))
+        for column in table.itercolumns()
+    ]
+    return pa.table(columns, table.column_names)
+
+
+def simple_type(kind: pa.DataType) -> pa.DataType:
+    """The simplest type that holds the values of `kind` (decimals as double)."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        return simple_type(kind.value_type)
+    if types.is_boolean(kind) or types.is_timestamp(kind) or types.is_uint64(kind):
+        return kind
+    if types.is_integer(kind):
+        return pa.int64()
+    if types.is_floating(kind) or types.is_decimal(kind):
+        return pa.float64()
+    return pa.timestamp("s") if types.is_date(kind) else pa.string()
+
+
+def to_pandas(table: pa.Table) -> pd.DataFrame:
+    """The frame of a `simple` table; integers and booleans keep their type where cells are missing."""
+    return table.to_pandas(types_mapper=PANDAS_TYPES.get)

@@ -1,0 +1,123 @@
+"""Read tables from text files: every cell as text, and the line that each row is on."""
+
+from __future__ import annotations
+
+import csv
+from collections import deque
+from collections.abc import Iterator
+from io import BytesIO
+from itertools import chain, islice
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from churn.config import DataConfig
+from churn.data.dialect import Dialect, recognise, records
+from churn.data.opening import open_text
+from churn.data.part import BrokenRow, Part
+from churn.data.places import Place
+from churn.errors import UserError
+
+
+def parts(place: Place, cfg: DataConfig, rows: int) -> Iterator[Part]:
+    """A text file in parts of at most `rows` rows; the first is empty and has the columns only.
+
+    Raises `UserError` for a file that is no table, or whose quotes do not match.
+    """
+    dialect = recognise(place, cfg)
+    names = [name or f"Unnamed: {i}" for i, name in enumerate(dialect.columns)]  # as pandas calls them
+    nothing = pa.table([pa.array([], pa.string())] * len(names), names)
+    yield Part(place.name, nothing, np.empty(0, int), dialect.note())
+    line = dialect.first_row + 1
+    with open_text(place, dialect.encoding) as text:
+        deque(islice(text, dialect.first_row), maxlen=0)
+        while block := list(islice(text, rows)):
+            broken: list[BrokenRow] = []
+            table, after = plain_table(block, dialect), line + len(block)
+            lines = np.arange(line, after)
+            if table is None:
+                table, lines, broken, after = intricate_table(block, text, line, dialect, place)
+            rows_kept = ~blank_rows(table)
+            table = table.filter(pa.array(rows_kept)).rename_columns(names)
+            yield Part(place.name, table, lines[rows_kept], dialect.note(), tuple(broken))
+            line = after
+
+
+def plain_table(block: list[str], dialect: Dialect) -> pa.Table | None:
+    """The cells of lines that are one row each, by Arrow's parser; None where a slower look is needed.
+
+    That is where a line is blank, a cell goes over several lines, or a row has cells too few or too many.
+    """
+    joined = "".join(block)
+    if joined.count('"') % 2 or f'{dialect.delimiter} "' in joined:
+        return None
+    names = [str(i) for i in range(len(dialect.columns))]
+    try:
+        table = pa.csv.read_csv(
+            BytesIO(joined.encode()),
+            pa.csv.ReadOptions(column_names=names, block_size=len(joined) * 4 + 1),
+            pa.csv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True),
+            pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+        )
+    except pa.ArrowInvalid:
+        return None
+    if len(table) != len(block):
+        return None
+    return pa.table({name: pc.utf8_trim_whitespace(table[name]) for name in names})
+
+
+def intricate_table(
+    block: list[str], rest: Iterator[str], line: int, dialect: Dialect, place: Place
+) -> tuple[pa.Table, np.ndarray, list[BrokenRow], int]:
+    """The rows that begin in `block`, whose first line has the number `line`, by Python's parser.
+
+    Gives the cells, the line of each row, the rows that do not fit, and the number of the line after.
+    Takes from `rest` what the last row needs.
+    """
+    rows, lines, broken, end = [], [], [], 0
+    try:
+        for start, end, cells in records(chain(block, rest), dialect.delimiter):
+            if (fitted := fit(cells, dialect.columns)) is not None:
+                rows.append(fitted)
+                lines.append(line + start)
+            else:
+                reason = f"the row has {len(cells)} cells, the header {len(dialect.columns)}"
+                broken.append(BrokenRow(line + start, dialect.delimiter.join(cells), reason))
+            if end >= len(block):
+                break
+    except csv.Error as error:
+        raise UserError(
+            f"the quotes of this row do not match ({error})",
+            f"{place.name}, line {line + end}",
+            'close each quoted cell, and write a quote within it twice ("")',
+        ) from None
+    columns = zip(*rows, strict=True) if rows else [()] * len(dialect.columns)
+    table = pa.table(
+        [pa.array(cells, pa.string()) for cells in columns], [str(i) for i in range(len(dialect.columns))]
+    )
+    return table, np.array(lines, dtype=int), broken, line + end
+
+
+def fit(cells: list[str], columns: tuple[str, ...]) -> list[str] | None:
+    """The cells of a row, one for each column; None if there are too many or too few.
+
+    Blank cells beyond the header, and under columns without a name, may be there or not.
+    """
+    named = max((i for i, name in enumerate(columns, 1) if name), default=0)
+    if not any(cells):
+        cells = [""] * len(columns)
+    if len(cells) < named or any(cells[len(columns) :]):
+        return None
+    return (cells + [""] * (len(columns) - len(cells)))[: len(columns)]
+
+
+def blank_rows(table: pa.Table) -> np.ndarray:
+    """[n] whether a row is blank throughout, as those that spreadsheets write below a table."""
+    blank = np.ones(len(table), dtype=bool)
+    for column in table.itercolumns():
+        if not blank.any():
+            break
+        blank &= pc.equal(column, "").to_numpy()
+    return blank

@@ -1,0 +1,115 @@
+"""The roles of a table's columns, from what the configuration says and, for the rest, from the table."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import pandas as pd
+
+from churn.cells import is_typed_number
+from churn.config import DataConfig
+from churn.data import RawTable
+from churn.errors import UserError, user_error_of_many
+from churn.number_format import number_format
+from churn.roles import MANY, Role, distinct, id_rank, judge, missing_words
+from churn.schema import Finding, Schema, nearest, override
+from churn.target import find_target
+
+
+def infer(raw: RawTable, cfg: DataConfig) -> tuple[Schema, tuple[Finding, ...]]:
+    """The schema of a table, and what was decided about columns that a reader must know.
+
+    Raises `UserError` if the configuration names columns that are not there, if it is not clear what the
+    target is, or if numbers are written in a way that has to be named.
+    """
+    frame, names = raw.frame, list(map(str, raw.frame))
+    check_told(names, cfg)
+    target, churned = find_target(frame, cfg)
+    roles = {name: Role(key) for key in ("numeric", "categorical", "drop") for name in getattr(cfg, key)}
+    others = [name for name in names if name not in {target, cfg.id, cfg.time, *roles}]
+    id_column = cfg.id or find_id(frame[others])
+    contents = {
+        name: distinct(frame[name], cfg)
+        for name in names
+        if name in {*others, *cfg.numeric} - {id_column} and not is_typed_number(frame[name])
+    }
+    refuse_number_formats(contents, cfg)
+    roles |= {name: judge(frame[name], contents.get(name), cfg) for name in others if name != id_column}
+
+    def having(role: str) -> tuple[str, ...]:
+        return tuple(name for name in names if name in roles and roles[name].name == role)
+
+    words = {name: missing_words(contents[name], cfg) for name in having("numeric") if name in contents}
+    schema = Schema(
+        target=target,
+        churned=churned,
+        numeric=having("numeric"),
+        categorical=having("categorical"),
+        id=id_column,
+        time=cfg.time,
+        dropped=having("drop"),
+        missing=tuple(cfg.missing),
+        missing_numbers=tuple(dict.fromkeys(chain.from_iterable(words.values()))),
+        decimal=cfg.decimal,
+        thousands=cfg.thousands,
+    )
+    if not schema.features:
+        raise UserError(
+            "no column is left to predict from", raw.origin, "see data.numeric and data.categorical"
+        )
+    findings = [role.finding for role in roles.values() if role.finding]
+    findings += [words_finding(name, contents[name], found) for name, found in words.items() if found]
+    return schema, tuple(findings)
+
+
+def refuse_number_formats(contents: dict[str, pd.Series], cfg: DataConfig) -> None:
+    """Refuse numbers that are not written as the configuration says."""
+    problems = [number_format(name, counts, cfg) for name, counts in contents.items()]
+    if found := [problem for problem in problems if problem]:
+        raise user_error_of_many("some numbers are written in a way that has to be named", found)
+
+
+def check_told(present: list[str], cfg: DataConfig) -> None:
+    """Refuse columns in the configuration that the table has not, or that have two roles."""
+    told = [(key, name) for key in ("target", "id", "time") if (name := getattr(cfg, key)) is not None]
+    told += [(key, name) for key in ("numeric", "categorical", "drop") for name in getattr(cfg, key)]
+    keys: dict[str, list[str]] = {}
+    for key, name in told:
+        keys.setdefault(name, []).append(f"data.{key}")
+    problems = [
+        UserError(f"there is no column '{name}'{nearest(name, present)}", ", ".join(places))
+        for name, places in keys.items()
+        if name not in present
+    ]
+    problems += [
+        UserError(f"column '{name}' has several roles", ", ".join(places))
+        for name, places in keys.items()
+        if len(places) > 1
+    ]
+    if problems:
+        columns = ", ".join(present[:30]) + ", ..." * (len(present) > 30)
+        raise user_error_of_many(f"the roles do not fit the table, whose columns are: {columns}", problems)
+
+
+def find_id(frame: pd.DataFrame) -> str | None:
+    """The column that names the customer: called like an id, and with few rows of the same customer.
+
+    Called after a customer, it may have up to 50 rows of each; else it must be all but unique.
+    """
+    ranked: list[tuple[int, int, int, str]] = []
+    for name in map(str, frame):
+        rank, kinds, known = id_rank(name), frame[name].nunique(), frame[name].notna().sum()
+        repeated = rank == 0 and kinds > max(MANY, 0.02 * known)
+        if rank is not None and (repeated or kinds >= max(2, 0.95 * known)):
+            ranked.append((rank, -kinds, len(ranked), name))
+    return min(ranked)[-1] if ranked else None
+
+
+def words_finding(name: str, counts: pd.Series, words: tuple[str, ...]) -> Finding:
+    """What was taken as missing in a column of numbers."""
+    rows = int(counts[list(words)].sum())
+    return Finding(
+        f"column '{name}': {', '.join(map(repr, words))} among the numbers counts as missing",
+        f"{rows:,} of {counts.sum():,} cells ({rows / counts.sum():.0%})",
+        f"to keep it as a level of a category: {override('data.categorical', name)}",
+    )

@@ -1,0 +1,58 @@
+"""Numbers in text that are not written as plain 1234.5: say how they look and what to set."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from churn.cells import parsed
+from churn.config import DataConfig
+from churn.errors import UserError
+from churn.roles import missing_words
+from churn.schema import override
+
+SIGN = r"[$€£¥%]|USD|EUR|GBP"
+GROUPED = r"[0-9]{1,3}(?:[., '’\u00a0\u202f][0-9]{3})+(?:[.,][0-9]+)?"
+NUMBER = re.compile(rf"[+-]?(?:{SIGN})?\s?[+-]?(?:{GROUPED}|[0-9]+(?:[.,][0-9]+)?)\s?(?:{SIGN})?")
+
+
+def number_format(name: str, counts: pd.Series, cfg: DataConfig) -> UserError | None:
+    """What to set to read a column of text as numbers; none if it is plain numbers or no numbers.
+
+    `counts` are the rows of each text. A column is one of numbers if nine in ten of the cells that are
+    not plain numbers, nor words for "missing", are numbers in another form.
+    """
+    plain = ~np.isnan(parsed(counts.index.to_series(), cfg.decimal, cfg.thousands))
+    others = counts[~plain].drop(list(missing_words(counts, cfg)))
+    formed = others[[NUMBER.fullmatch(text) is not None for text in others.index]]
+    if not len(formed) or formed.sum() < 0.9 * others.sum():
+        return None
+    return UserError(
+        f"column '{name}': {formed.sum():,} of {counts.sum():,} cells are like '{formed.index[0]}'",
+        do=f"{what_to_set(list(formed.index))}; if they are no numbers: {override('data.categorical', name)}",
+    )
+
+
+def what_to_set(texts: list[str]) -> str:
+    """The keys that describe how the numbers are written, as far as the texts tell."""
+    if any(re.search(SIGN, text) for text in texts):
+        return "write them without signs such as $ and % in the export"
+    marks = [re.sub("[0-9+-]", "", text) for text in texts]
+    for mark in sorted(marks, key=lambda mark: (-len(set(mark)), -len(mark))):
+        if len(set(mark)) == 2:
+            decimal = f" {setting('decimal', mark[-1])}" * (mark[-1] != ".")
+            return setting("thousands", mark[0]) + decimal
+        if len(mark) > 1 or mark in " '’\u00a0\u202f":
+            return setting("thousands", mark[0])
+    mark = marks[0][0]
+    if any(len(text.rpartition(mark)[2]) != 3 for text in texts if mark in text):
+        return setting("decimal", mark)
+    decimal, thousands = setting("decimal", mark), setting("thousands", mark)
+    return f"{decimal} if '{texts[0]}' is less than a thousand, else {thousands}"
+
+
+def setting(key: str, mark: str) -> str:
+    """The override for a shell, quoted for it and for Hydra."""
+    return f"\"data.{key}='{mark}'\""

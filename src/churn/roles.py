@@ -1,0 +1,145 @@
+"""What one column is to the model, judged by its name and content."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+from churn.cells import MISSING_WORDS, are_dates, parsed, texts
+from churn.config import DataConfig
+from churn.schema import Finding, override
+
+MANY = 20  # distinct values from which a column may name rows or people instead of describing them
+COUNTERS = {"rownumber", "rownum", "rownames", "rowname", "rowid", "row", "index", "unnamed0", "indexlevel0"}
+PEOPLE = {"surname", "name", "firstname", "lastname", "fullname", "customername", "email", "emailaddress"}
+PEOPLE |= {"phone", "phonenumber", "telephone", "mobile", "mobilenumber", "address", "ipaddress"}
+CODES = {"code", "codes", "zip", "zipcode", "postcode", "postal", "pincode"}
+
+
+class Role(NamedTuple):
+    """The role of a column, and why, where a reader must know."""
+
+    name: str  # "numeric", "categorical" or "drop"
+    finding: Finding | None = None
+
+
+def words_of(name: str) -> list[str]:
+    """The words in a column's name, in lower case: customerID -> customer, id."""
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+", name)]
+
+
+def distinct(column: pd.Series, cfg: DataConfig) -> pd.Series:
+    """Rows of each text in a column, by the text; blank cells are not counted."""
+    return texts(column, cfg.missing).value_counts().drop("", errors="ignore")
+
+
+def judge(column: pd.Series, counts: pd.Series | None, cfg: DataConfig) -> Role:
+    """The role of a column; `counts` is what `distinct` gives, or None for typed numbers."""
+    name = str(column.name)
+    known = int(column.notna().sum()) if counts is None else int(counts.sum())
+    kinds = column.nunique() if counts is None else len(counts)
+    if known == 0:
+        return dropped(name, "has no values", f"all {len(column):,} cells are blank")
+    if reason := names_rows(name, kinds, known):
+        return dropped(name, reason, f"{kinds:,} different values in {known:,} rows")
+    if types.is_datetime64_any_dtype(column.dtype) or (
+        counts is not None and are_dates(counts.index.to_series())
+    ):
+        advice = f"to split by time: data.time='\"{name}\"'; as an input, turn it into a number of days first"
+        return dropped(name, "holds dates", f"e.g. {column.dropna().iloc[0]}", advice)
+    values = column.dropna().unique() if counts is None else numbers_among(counts, cfg)
+    if values is not None and not is_code(name, np.asarray(values, dtype=float), counts):
+        return Role("numeric", maybe_thousands(name, counts, cfg))
+    if kinds > MANY and kinds > known / 2:
+        return dropped(name, "is nearly unique text", f"{kinds:,} different values in {known:,} rows")
+    return Role("categorical")
+
+
+def dropped(name: str, reason: str, evidence: str, advice: str = "") -> Role:
+    """A column that is left out, with the finding that says so."""
+    advice = (
+        advice
+        or f"to use it nevertheless: {override('data.categorical', name)} or {override('data.numeric', name)}"
+    )
+    return Role("drop", Finding(f"column '{name}' {reason}: it is left out", evidence, advice))
+
+
+def names_rows(name: str, kinds: int, known: int) -> str:
+    """Why a column names rows or people and is no input; nothing if it is one."""
+    words = words_of(name)
+    plain = "".join(words)
+    if kinds >= 0.95 * known:
+        if plain in COUNTERS:
+            return "counts the rows"
+        if words[-1:] in (["id"], ["uuid"], ["guid"]) or id_rank(name) is not None:
+            return "names the row"
+    return "names people" if kinds > 0.05 * known and plain in PEOPLE else ""
+
+
+def id_rank(name: str) -> int | None:
+    """How surely a column's name says that it is the customer's id: 0 most, None not at all."""
+    words = words_of(name)
+    who = r"(customer|client|user|account|subscriber|member|cust|acct|policy|household)"
+    if re.fullmatch(
+        rf"{who}(id|no|nr|num|number|key|ref|uuid|guid)?|id|uid|uuid|guid|msno|msisdn", "".join(words)
+    ):
+        return 0
+    if words[-1:] in (["id"], ["uuid"], ["guid"]):
+        return 1
+    return 2 if re.fullmatch("(phone|mobile|telephone)(no|num|number)?", "".join(words)) else None
+
+
+def missing_words(counts: pd.Series, cfg: DataConfig) -> tuple[str, ...]:
+    """Texts that stand for "missing" in a column of numbers.
+
+    They have no digit, and are a usual spelling or fill at least 1 % of the cells; a rarer one is a mistake.
+    """
+    enough = max(2, 0.01 * counts.sum())
+    number = ~np.isnan(parsed(counts.index.to_series(), cfg.decimal, cfg.thousands))
+    return tuple(
+        text
+        for text, rows in counts[~number].items()
+        if not re.search("[0-9]", str(text)) and (str(text).lower() in MISSING_WORDS or rows >= enough)
+    )
+
+
+def numbers_among(counts: pd.Series, cfg: DataConfig) -> np.ndarray | None:
+    """The different numbers in a column of text; None if the column is not one of numbers.
+
+    Words that mean "missing" may be among them, and a few cells that are mistakes; then there have to be
+    more than ten numbers, as a few numbers beside words are levels of a category.
+    """
+    value = parsed(counts.index.to_series(), cfg.decimal, cfg.thousands)
+    others = counts[np.isnan(value)]
+    mistakes = others.drop(list(missing_words(counts, cfg)))
+    values = value[~np.isnan(value)]
+    if len(others) and (len(values) <= 10 or mistakes.sum() > 0.05 * (counts.sum() - others.sum())):
+        return None
+    return values
+
+
+def is_code(name: str, values: np.ndarray, counts: pd.Series | None) -> bool:
+    """Whether numbers are names of levels: 0 and 1, digits that begin with 0, whole numbers called a code."""
+    if np.isin(values, (0, 1)).all():
+        return True
+    if counts is not None and counts.index.str.fullmatch("0[0-9]+").any():
+        return True
+    return not CODES.isdisjoint(words_of(name)) and bool((values % 1 == 0).all())
+
+
+def maybe_thousands(name: str, counts: pd.Series | None, cfg: DataConfig) -> Finding | None:
+    """Doubt about points that may separate thousands instead of decimals: 950, 1.234, 12.500."""
+    if counts is None or cfg.thousands or cfg.decimal != ".":
+        return None
+    pointed = counts.index.str.fullmatch(r"[1-9][0-9]{0,2}\.[0-9]{3}")
+    if not pointed.any() or not (pointed | counts.index.str.fullmatch("[0-9]{1,3}")).all():
+        return None
+    return Finding(
+        f"column '{name}': is '{counts.index[pointed][0]}' more than a thousand?",
+        "its numbers have at most three digits, or a point before the last three, read as a decimal mark",
+        "if it separates thousands: data.thousands=.",
+    )
