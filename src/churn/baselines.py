@@ -14,9 +14,11 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from threadpoolctl import threadpool_limits
 
 from churn.schema import Schema
 
+THREADS_FROM = 50_000  # rows
 Predict = Callable[[pd.DataFrame], np.ndarray]  # features of n rows -> [n] churn probabilities
 
 
@@ -33,11 +35,13 @@ def fit(
     Frames hold the features as `Dataset.frame` does.
     """
     train, validation = (frame_train, churned_train), (frame_validation, churned_validation)
-    return {
-        "base_rate": probabilities(DummyClassifier(strategy="prior").fit(*train)),
-        "logistic_regression": probabilities(logistic_regression(schema).fit(*train)),
-        "boosting": boosting(train, validation, schema, seed),
-    }
+    # On a small table threads wait for each other longer than they work: several times so on a busy machine.
+    with threadpool_limits(1 if len(frame_train) < THREADS_FROM else None):
+        return {
+            "base_rate": probabilities(DummyClassifier(strategy="prior").fit(*train)),
+            "logistic_regression": probabilities(logistic_regression(schema).fit(*train)),
+            "boosting": boosting(train, validation, schema, seed),
+        }
 
 
 def probabilities(classifier: Any) -> Predict:
