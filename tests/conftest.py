@@ -42,15 +42,17 @@ def customers() -> Dataset:
 
 @pytest.fixture(scope="session")
 def graph(customers, tmp_path_factory):
-    """A serving graph of `customers`, trained for a moment."""
+    """A serving graph of `customers` with reasons, trained for a moment."""
     from churn.graph import ServingGraph
+    from churn.reasons import background
     from churn.split import split
     from churn.train import train
 
     cfg = configured("train.epochs=2")
     splits = split(customers, cfg.split, 0, cfg.seed)
     trained = train(customers, splits, cfg, tmp_path_factory.mktemp("train") / "checkpoint")
-    return ServingGraph(customers.schema, trained.encoder, trained.network, temperature=1.3, threshold=0.3)
+    others = background(customers.frame, trained.predict(customers.frame), customers.schema, size=16, seed=0)
+    return ServingGraph(customers.schema, trained.encoder, trained.network, 1.3, 0.3, others)
 
 
 @pytest.fixture(scope="session")

@@ -149,26 +149,6 @@ def test_a_table_smaller_than_the_background_is_its_own_background():
     assert len(background(frame, np.zeros(7), SCHEMA, 64, 0).numbers) == 7
 
 
-@pytest.fixture(scope="module")
-def explaining(graph, customers):
-    """The graph of `conftest`, with reasons."""
-    probability = graph.probability(
-        *graph.matrices(bundle.tensors(customers.frame, bundle.describe(graph), None))
-    )
-    return replace(graph, background=background(customers.frame, probability.numpy(), graph.schema, 16, 0))
-
-
-def sealed(graph, path, reasons=False):
-    bundle.export(graph, path, reasons)
-    bundle.seal(path, {"schema": vars(graph.schema), "inputs": bundle.describe(graph)}, {})
-    return Bundle.load(path)
-
-
-@pytest.fixture(scope="module")
-def explaining_bundle(explaining, tmp_path_factory):
-    return sealed(explaining, tmp_path_factory.mktemp("bundle") / "bundle")
-
-
 @pytest.mark.parametrize("columns", [("a", "b"), ("d",)])
 def test_tables_of_numbers_alone_and_of_categories_alone_have_reasons(columns):
     schema = Schema("left", ("yes",), tuple(set(columns) - {"d"}), tuple({"d"} & set(columns)))
@@ -188,48 +168,54 @@ def test_tables_of_numbers_alone_and_of_categories_alone_have_reasons(columns):
     assert answer["other_contributions"].numpy() == pytest.approx(0, abs=1e-5)
 
 
-def test_the_second_signature_of_a_bundle_adds_the_reasons(explaining_bundle, customers):
+def test_the_second_signature_of_a_bundle_adds_the_reasons(exported_bundle, customers):
+    served = Bundle.load(exported_bundle)
     plain, answer = (
-        explaining_bundle.predict(customers.frame[:20], signature=s)
-        for s in ("serving_default", bundle.REASONS)
+        served.predict(customers.frame[:20], signature=s) for s in ("serving_default", bundle.REASONS)
     )
-    assert answer.keys() - plain.keys() == outputs(explaining_bundle.schema).keys()
+    assert answer.keys() - plain.keys() == outputs(served.schema).keys()
     total = answer["average_probability"] + answer["other_contributions"]
     total += sum(answer[f"contribution_{i}"] for i in (1, 2, 3))
     assert total == pytest.approx(plain["churn_probability"], abs=1e-6)
-    assert {name.decode() for name in answer["reason_1"]} <= set(explaining_bundle.schema.features)
+    assert {name.decode() for name in answer["reason_1"]} <= set(served.schema.features)
 
 
-def test_the_container_s_tensorflow_gives_the_same_reasons(explaining_bundle, customers, tmp_path):
+def test_the_container_s_tensorflow_gives_the_same_reasons(exported_bundle, customers, tmp_path):
     if not CONTAINER_PYTHON.exists():
         pytest.skip("no .venv-container: `make test` builds it where there is a python3.11")
-    frame = customers.frame[:50].copy()
+    served, frame = Bundle.load(exported_bundle), customers.frame[:50].copy()
     frame.loc[::7, "contract"] = "lifetime"
-    fields = bundle.tensors(frame, explaining_bundle.facts["inputs"], None)
+    fields = bundle.tensors(frame, served.facts["inputs"], None)
     arrays = {k: v.numpy().astype(str) if v.dtype == "string" else v.numpy() for k, v in fields.items()}
     np.savez(tmp_path / "in.npz", **arrays)
     script = Path(__file__).parent / "container" / "answer.py"
-    files = [explaining_bundle.path, tmp_path / "in.npz", tmp_path / "out.npz"]
+    files = [exported_bundle, tmp_path / "in.npz", tmp_path / "out.npz"]
     done = subprocess.run([CONTAINER_PYTHON, script, *files, bundle.REASONS], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    expected = explaining_bundle.predict(frame, signature=bundle.REASONS)
+    expected = served.predict(frame, signature=bundle.REASONS)
     with np.load(tmp_path / "out.npz") as theirs:
         assert str(theirs["tensorflow"]) == "2.15.1"
-        for name in outputs(explaining_bundle.schema):
+        for name in outputs(served.schema):
             if name.startswith("reason"):
                 assert theirs[name].tolist() == expected[name].astype(str).tolist()
             else:
                 assert theirs[name] == pytest.approx(expected[name], abs=1e-5)
 
 
-def test_reasons_can_be_in_the_first_signature(explaining, tmp_path, customers):
-    answer = sealed(explaining, tmp_path / "b", reasons=True).predict(customers.frame[:3])
-    assert outputs(explaining.schema).keys() <= answer.keys()
+def test_reasons_can_be_in_the_first_signature(graph, tmp_path, customers):
+    bundle.export(graph, tmp_path / "b", reasons=True)
+    bundle.seal(tmp_path / "b", {"inputs": bundle.describe(graph)}, {})
+    answer = Bundle.load(tmp_path / "b").predict(customers.frame[:3])
+    assert outputs(graph.schema).keys() <= answer.keys()
 
 
-def test_reasons_without_a_background_are_refused(graph, tmp_path):
+def test_a_bundle_without_a_background_gives_no_reasons(graph, tmp_path):
+    bare = replace(graph, background=None)
     with pytest.raises(UserError, match=r"export\.background"):
-        bundle.export(graph, tmp_path / "b", reasons=True)
+        bundle.export(bare, tmp_path / "b", reasons=True)
+    bundle.export(bare, tmp_path / "b")
+    bundle.seal(tmp_path / "b", {}, {})
+    assert set(Bundle.load(tmp_path / "b").saved_model.signatures) == {"serving_default"}
 
 
 @pytest.mark.parametrize(

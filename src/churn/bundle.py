@@ -110,6 +110,16 @@ def tensors(frame: pd.DataFrame, inputs: list[dict[str, str]], keys: np.ndarray 
     return fields
 
 
+def decoded(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The outputs of `Bundle.predict` with str in place of bytes."""
+    import numpy as np
+
+    return {
+        name: np.array([text.decode() for text in values], object) if values.dtype == object else values
+        for name, values in outputs.items()
+    }
+
+
 def export(graph: ServingGraph, path: Path, reasons: bool = False) -> None:
     """Write the SavedModel; `seal` completes it to a bundle. `reasons`: in the first signature too.
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from churn.bundle import Bundle
+from churn.bundle import REASONS, Bundle, decoded
+from churn.calls import call_list, said
 from churn.config import Config
 from churn.data import RawTable, files
 from churn.errors import UserError
@@ -25,7 +26,8 @@ def score(cfg: Config) -> None:
     """Write the id and the bundle's outputs for each row of `cfg.input` to `cfg.output`, in input order.
 
     With `score.sort=true` the customers most likely to leave come first; then all answers, though not
-    all inputs, are held in memory. Raises `UserError` for rows that the bundle cannot read.
+    all inputs, are held in memory. With `top=N` write only the list of the customers to call (see
+    `churn.calls`). Raises `UserError` for rows that the bundle cannot read.
     """
     if cfg.input is None or cfg.output is None:
         raise UserError(
@@ -36,16 +38,27 @@ def score(cfg: Config) -> None:
         raise UserError(
             f"cannot write '{output.suffix}' files", f"output={output}", f"one of: {', '.join(WRITERS)}"
         )
+    if cfg.top is not None and cfg.top < 1:
+        raise UserError(f"a list of {cfg.top} customers makes no sense", "top", "choose 1 or more")
     bundle = find_bundle(cfg)
-    answers = (answer(bundle, raw) for raw in files.chunks(cfg.input, cfg.data, cfg.score.chunk_rows))
-    rows = write(most_likely_first(answers) if cfg.score.sort else answers, output)
+    if cfg.score.reasons and REASONS not in bundle.saved_model.signatures:
+        raise UserError("the bundle gives no reasons", "score.reasons", "train it with export.background=64")
+    raws = files.chunks(cfg.input, cfg.data, cfg.score.chunk_rows)
+    if cfg.top is not None:
+        answers = iter([call_list(bundle, raws, cfg)])
+    else:
+        answers = (answer(bundle, raw, cfg.score.reasons) for raw in raws)
+        answers = most_likely_first(answers) if cfg.score.sort else answers
+    rows = write(answers, output)
     print(f"{rows:,} customers scored with {bundle.path}: {output}")
 
 
-def answer(bundle: Bundle, raw: RawTable) -> pd.DataFrame:
-    """One row per customer: the id where the table has one, then the outputs of the bundle."""
-    outputs = bundle.predict(features(raw, bundle.schema))
+def answer(bundle: Bundle, raw: RawTable, reasons: bool = False) -> pd.DataFrame:
+    """One row per customer: the id where the table has one, then the bundle's outputs, reasons in words."""
+    frame = features(raw, bundle.schema)
+    outputs = decoded(bundle.predict(frame, signature=REASONS if reasons else "serving_default"))
     del outputs["customer_key"]  # the id itself is here
+    outputs |= dict(said(outputs, frame))
     first = ["churn_probability", "churn"]
     table = pd.DataFrame({name: outputs[name] for name in [*first, *sorted(outputs.keys() - set(first))]})
     if bundle.schema.id in raw.frame:
