@@ -7,11 +7,17 @@ import pytest
 
 from churn.config import Config, DataConfig, RunConfig
 from churn.errors import UserError
-from churn.runs import CHECKPOINTS, locked, new_run
+from churn.runs import CHECKPOINTS, locked, new_run, place
 
 
 def config(root, **run):
     return Config(data=DataConfig(name="t"), run=RunConfig(root=str(root), **run))
+
+
+def made(root, fingerprint, **run):
+    """A new run, as `churn train` makes one."""
+    cfg = config(root, **run)
+    return new_run(cfg, place(cfg), fingerprint)
 
 
 def names(root):
@@ -19,7 +25,7 @@ def names(root):
 
 
 def test_a_finished_run_has_its_name_and_latest_points_to_it(tmp_path):
-    with new_run(config(tmp_path), "data") as directory:
+    with made(tmp_path, "data") as directory:
         (directory / "report.html").write_text("x")
         assert (directory / CHECKPOINTS).is_dir()
     (run,) = [path for path in tmp_path.iterdir() if path.name.endswith("-t")]
@@ -30,7 +36,7 @@ def test_a_finished_run_has_its_name_and_latest_points_to_it(tmp_path):
 
 def test_two_runs_in_one_second_have_two_names(tmp_path):
     for _ in range(2):
-        with new_run(config(tmp_path), "data"):
+        with made(tmp_path, "data"):
             pass
     assert len(names(tmp_path)) == 3
 
@@ -38,20 +44,20 @@ def test_two_runs_in_one_second_have_two_names(tmp_path):
 def test_a_killed_run_is_taken_up_by_the_same_command_on_the_same_data_only(tmp_path):
     code = (
         "import os, sys; sys.path.insert(0, {tests!r})\n"
-        "from pathlib import Path; from test_runs import config, new_run\n"
-        "with new_run(config(Path({root!r})), 'data') as d:\n"
+        "from pathlib import Path; from test_runs import made\n"
+        "with made(Path({root!r}), 'data') as d:\n"
         "    (d / 'checkpoints' / 'epoch').write_text('3'); os.kill(os.getpid(), 9)"
     ).format(tests=str(__file__).rpartition("/")[0], root=str(tmp_path))
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
-    with new_run(config(tmp_path), "other data") as other:
+    with made(tmp_path, "other data") as other:
         assert not (other / CHECKPOINTS / "epoch").exists()
-    with new_run(config(tmp_path, dir=f"{tmp_path}/named"), "data") as same:
+    with made(tmp_path, "data", dir=f"{tmp_path}/named") as same:
         assert (same / CHECKPOINTS / "epoch").read_text() == "3"
 
 
 @pytest.mark.parametrize("reason", [KeyboardInterrupt(), UserError("wrong row")])
 def test_an_interrupted_or_refused_run_leaves_nothing(tmp_path, reason):
-    with pytest.raises(type(reason)), new_run(config(tmp_path), "data"):
+    with pytest.raises(type(reason)), made(tmp_path, "data"):
         raise reason
     assert names(tmp_path) == []
 
@@ -61,7 +67,7 @@ def test_a_place_that_is_taken_is_refused_before_any_work(tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     with (
         pytest.raises(UserError, match=r"run\.dir"),
-        new_run(config(tmp_path, dir=f"{tmp_path}/mine"), "data"),
+        made(tmp_path, "data", dir=f"{tmp_path}/mine"),
     ):
         pass
     assert names(tmp_path) == ["mine"]

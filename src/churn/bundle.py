@@ -75,7 +75,8 @@ class Bundle:
     def schema(self) -> Schema:
         """Roles of the columns of the training table."""
         roles: dict[str, Any] = self.facts["schema"]
-        return Schema(**{role: tuple(v) if isinstance(v, list) else v for role, v in roles.items()})
+        tuples: dict[str, Any] = {role: tuple(v) if isinstance(v, list) else v for role, v in roles.items()}
+        return Schema(**tuples)
 
     @cached_property
     def profile(self) -> dict[str, Any]:

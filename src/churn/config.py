@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Optional, cast
 
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 
 class Source(Enum):
@@ -51,11 +51,11 @@ class SyntheticConfig:
 class BigQueryConfig:
     """A table or a query (`churn.data.bigquery`)."""
 
-    project: Optional[str] = None  # billed project; null: the client's default
-    table: Optional[str] = None  # project.dataset.table
-    query: Optional[str] = None  # GoogleSQL, instead of a table
-    location: Optional[str] = None  # e.g. US
-    max_gigabytes: float = 1.0  # refuse, before anything is billed, what reads more
+    project: Optional[str] = None  # project that pays; null: the default of the credentials
+    table: Optional[str] = None  # project.dataset.table, or
+    query: Optional[str] = None  # a SELECT in GoogleSQL
+    location: Optional[str] = None  # where the data lie, e.g. EU; null: found by the service
+    max_gigabytes: float = 1.0  # 10^9 bytes; what would read more is refused before anything is billed
 
 
 @dataclass
@@ -68,7 +68,7 @@ class DataConfig:
     url: Optional[str] = None  # where to download `path` from if it is not given
     sha256: Optional[str] = None  # what the download must hash to
     cache: str = "${run.root}/cache"  # folder that keeps downloads
-    kaggle: Optional[str] = None  # owner/data-set on Kaggle
+    kaggle: Optional[str] = None  # owner/data-set on Kaggle, or owner/data-set/versions/N
     kaggle_file: Optional[str] = None  # file within it; null: the only table there
     bigquery: BigQueryConfig = field(default_factory=BigQueryConfig)
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
@@ -161,7 +161,9 @@ class DecisionConfig:
 class ExportConfig:
     """What the bundle's graph gives beside the probability."""
 
-    reasons: bool = False  # put the reasons into the first signature too; Vertex AI's containers call only that
+    reasons: bool = (
+        False  # put the reasons into the first signature too; Vertex AI's containers call only that
+    )
     background: int = 64  # train rows kept in the bundle, which reasons compare with; 0: no reasons
 
 
@@ -268,6 +270,6 @@ def config_directory() -> Path:
 
 def tutorial(cfg: Config) -> Config:
     """The same configuration with the tutorial's network and optimiser, on the same data and split."""
-    choice = OmegaConf.load(config_directory() / "model" / "tutorial.yaml")
+    choice = cast("DictConfig", OmegaConf.load(config_directory() / "model" / "tutorial.yaml"))
     merged = OmegaConf.merge(OmegaConf.structured(cfg), {key: choice[key] for key in ("model", "train")})
     return cast("Config", OmegaConf.to_object(merged))

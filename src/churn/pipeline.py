@@ -11,17 +11,19 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from omegaconf import OmegaConf
 
-from churn import baselines, bundle, calibrate, decision, reasons
+from churn import baselines, bundle, calibrate, decision, reasons, registry, report, terminal
 from churn.bundle import Bundle
 from churn.config import Config, ModelName, tutorial
 from churn.data import load
-from churn.evaluate import MODEL, TRUTH, Evaluation, evaluate
+from churn.evaluate import MODEL, TRUTH, Evaluation, check, evaluate
 from churn.graph import OUTPUTS, ServingGraph
+from churn.importance import importance
 from churn.profile import profile
 from churn.progress import Stages
-from churn.runs import CHECKPOINTS, new_run
+from churn.runs import CHECKPOINTS, new_run, place
 from churn.schema import Dataset
 from churn.split import Splits, split
 from churn.train import Trained, train
@@ -29,12 +31,14 @@ from churn.train import Trained, train
 
 def run(cfg: Config) -> float:
     """Train, evaluate, report and register; gives the least validation loss, for sweeps."""
-    stages = Stages()
+    stages, final = Stages(), place(cfg)
+    check(cfg.evaluate)
     with stages("load", "Loading the data"):
         data = load(cfg.data, cfg.seed)
     decision.check(cfg.decision, data.frame)
     parts = split(data, cfg.split, cfg.data.horizon, cfg.seed)
-    with new_run(cfg, data.fingerprint) as directory:
+    print(terminal.described(data, parts))
+    with new_run(cfg, final, data.fingerprint) as directory:
         with stages("train", f"Training {cfg.model.name.value}"):
             trained = train(data, parts, cfg, directory / CHECKPOINTS / "model.npz")
         with stages("export", "Writing the bundle"):
@@ -44,7 +48,13 @@ def run(cfg: Config) -> float:
         with stages("evaluate", "Measuring on the test part"):
             evaluation = measure(predictions, data, parts, cfg)
         complete(served, data, parts, evaluation)
-        write(directory, cfg, evaluation, stages)
+        with stages("report", "Drawing the report"):
+            content = report_content(served, trained, predictions, evaluation, data, parts, cfg, stages)
+            report.write(directory / "report.html", content)
+        write(directory, cfg, data, evaluation, stages)
+    with stages("register", "Entering the run into the registry"):
+        version_number = registry.register(final, cfg.run.root)
+    print(terminal.summary(evaluation, final, f"{data.name} version {version_number}"))
     return min(trained.history["val_loss"])
 
 
@@ -88,13 +98,15 @@ def predict_test(
     served: Bundle, trained: Trained, data: Dataset, parts: Splits, cfg: Config, directory: Path
 ) -> dict[str, np.ndarray]:
     """[n] probabilities of the test rows: ours, the baselines', and the truth where it is known."""
-    train_rows, validation_rows = ((data.frame.iloc[p], data.churned[p]) for p in (parts.train, parts.validation))
+    train_rows, validation_rows = (
+        (data.frame.iloc[p], data.churned[p]) for p in (parts.train, parts.validation)
+    )
     fitted = baselines.fit(*train_rows, *validation_rows, data.schema, cfg.seed)
     if cfg.model.name == ModelName.tutorial:
         fitted["tutorial"] = trained.predict
     else:
         checkpoint = directory / CHECKPOINTS / "tutorial.npz"
-        fitted["tutorial"] = train(data, parts, tutorial(cfg), checkpoint).predict
+        fitted["tutorial"] = train(data, parts, tutorial(cfg), checkpoint, quiet=True).predict
     test = data.frame.iloc[parts.test]
     predictions = {MODEL: served.predict(test)["churn_probability"].astype(float)}
     predictions |= {name: predict(test) for name, predict in fitted.items()}
@@ -117,8 +129,41 @@ def complete(served: Bundle, data: Dataset, parts: Splits, evaluation: Evaluatio
     bundle.seal(served.path, facts, profile(data.frame.iloc[parts.train], data.schema, probability))
 
 
-def write(directory: Path, cfg: Config, evaluation: Evaluation, stages: Stages) -> None:
-    """The files beside the bundle."""
+def report_content(
+    served: Bundle,
+    trained: Trained,
+    predictions: dict[str, np.ndarray],
+    evaluation: Evaluation,
+    data: Dataset,
+    parts: Splits,
+    cfg: Config,
+    stages: Stages,
+) -> report.ReportContent:
+    """What the page shows."""
+    churned, frame = data.churned[parts.test], data.frame.iloc[parts.test]
+
+    def predict(rows: pd.DataFrame) -> np.ndarray:
+        return served.predict(rows)["churn_probability"].astype(float)
+
+    return report.ReportContent(
+        data=report.summarize(data, parts),
+        evaluation=evaluation,
+        churned=churned,
+        predictions=predictions,
+        importance=importance(predict, frame, churned, cfg.evaluate, cfg.seed),
+        history=trained.history,
+        findings=data.findings,
+        seconds=stages.seconds,
+        versions=versions(),
+        config=OmegaConf.to_yaml(OmegaConf.structured(cfg)),
+        created=f"{datetime.now():%Y-%m-%d %H:%M}",
+    )
+
+
+def write(directory: Path, cfg: Config, data: Dataset, evaluation: Evaluation, stages: Stages) -> None:
+    """The files beside the bundle and the report."""
+    if data.bad_rows is not None:
+        data.bad_rows.to_csv(directory / "bad_rows.csv", index=False)
     (directory / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(cfg)))
     numbers = evaluation.to_json() | {"seconds": stages.seconds}
     (directory / "metrics.json").write_text(json.dumps(numbers, indent=1))
@@ -131,7 +176,7 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str | None:
-    """The commit that the current directory is at, with "+" after it if files were changed; none outside git."""
+    """The commit of the current directory, "+" after it if files were changed; none outside git."""
     try:
         command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+ShowLosses = Callable[[dict[str, float]], None]
+
 
 class Stages:
     """Says which stage runs and keeps how long each took."""
@@ -24,7 +26,7 @@ class Stages:
 
 
 @contextmanager
-def epochs_bar(epochs: int, done: int = 0) -> Iterator[Callable[[dict[str, float]], None]]:
+def epochs_bar(epochs: int, done: int = 0) -> Iterator[ShowLosses]:
     """A function to call with the losses of each finished epoch."""
     if not sys.stderr.isatty():
         yield line_printer(epochs, done)
@@ -41,7 +43,7 @@ def epochs_bar(epochs: int, done: int = 0) -> Iterator[Callable[[dict[str, float
         yield show
 
 
-def line_printer(epochs: int, done: int) -> Callable[[dict[str, float]], None]:
+def line_printer(epochs: int, done: int) -> ShowLosses:
     """Prints about ten lines over the whole training."""
     finished = done
 
@@ -52,6 +54,10 @@ def line_printer(epochs: int, done: int) -> Callable[[dict[str, float]], None]:
             print(f"  epoch {finished} of {epochs}, {described(losses)}", flush=True)
 
     return show
+
+
+def silence(losses: dict[str, float]) -> None:
+    """Shows nothing."""
 
 
 def described(losses: dict[str, float]) -> str:

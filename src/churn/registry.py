@@ -99,10 +99,10 @@ def champion(cfg: Config) -> Path | None:
 def client(root: str) -> MlflowClient:
     """A client of the tracking server, or of the database below `root`."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    for chatty in ("mlflow", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
     from mlflow import MlflowClient
 
+    for chatty in ("mlflow", "alembic"):  # after the import, which sets them
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     Path(root).mkdir(parents=True, exist_ok=True)
     return MlflowClient(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{database(root)}"))
 

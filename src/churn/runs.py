@@ -21,13 +21,12 @@ CHECKPOINTS = "checkpoints"  # inside an unfinished run only
 
 
 @contextmanager
-def new_run(cfg: Config, fingerprint: str) -> Iterator[Path]:
-    """The directory to write a run to; when the block ends without error it becomes `place(cfg)`.
+def new_run(cfg: Config, final: Path, fingerprint: str) -> Iterator[Path]:
+    """The directory to write a run to; when the block ends without error it becomes `final`.
 
     After a kill the same command on the same data is given the same directory again, checkpoints
     included. Ctrl-C and wrong input leave nothing; a bug leaves it, to be taken up when mended.
     """
-    final = place(cfg)
     unfinished = final.parent / f".unfinished-{identity(cfg, fingerprint)}"
     with locked(unfinished):
         (unfinished / CHECKPOINTS).mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from churn import model, preprocess
 from churn.backend import make_repeatable, tensorflow
 from churn.checkpoint import Checkpoint
 from churn.config import Config, TrainConfig
-from churn.progress import epochs_bar
+from churn.progress import ShowLosses, epochs_bar, silence
 from churn.schema import Dataset, Schema
 from churn.split import Splits
 
@@ -33,10 +34,11 @@ class Trained:
         return self.network(encoded, training=False).numpy()[:, 0].astype(float)
 
 
-def train(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path) -> Trained:
+def train(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, quiet: bool = False) -> Trained:
     """The network of `cfg.model`, trained; goes on from the file `checkpoint` where there is one.
 
-    A run that was killed and taken up again ends with the weights of an unbroken one.
+    A run that was killed and taken up again ends with the weights of an unbroken one. `quiet` shows no
+    progress.
     """
     make_repeatable(cfg.seed)
     fitted = preprocess.fit(data.frame.iloc[splits.train], data.schema, cfg.model)
@@ -50,31 +52,32 @@ def train(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path) -> Train
     network.optimizer.build(network.trainable_variables)
     state = Checkpoint(checkpoint, [*network.variables, *network.optimizer.variables])
     state.load()
-    fit_epochs(network, part(splits.train), part(splits.validation), cfg.train, state)
+    with nullcontext(silence) if quiet else epochs_bar(cfg.train.epochs, state.epochs) as show:
+        fit_epochs(network, part(splits.train), part(splits.validation), cfg.train, state, show)
     state.restore_best()
     return Trained(data.schema, encoder, network, state.history)
 
 
-def fit_epochs(network: Any, fit: tuple, validate: tuple, cfg: TrainConfig, state: Checkpoint) -> None:
-    """Keras's own `fit`, from the epoch after `state`'s, saving `state` after each."""
-    keras = tensorflow().keras
-    with epochs_bar(cfg.epochs, state.epochs) as show:
+def fit_epochs(
+    network: Any, fit: tuple, validate: tuple, cfg: TrainConfig, state: Checkpoint, show: ShowLosses
+) -> None:
+    """Keras's own `fit`, from the epoch after `state`'s, saving `state` and showing losses after each."""
 
-        def after_epoch(_: int, losses: dict[str, float]) -> None:
-            state.record(losses, cfg.patience)
-            state.save()
-            network.stop_training = state.stopped
-            show(losses)
+    def after_epoch(_: int, losses: dict[str, float]) -> None:
+        state.record(losses, cfg.patience)
+        state.save()
+        network.stop_training = state.stopped
+        show(losses)
 
-        network.fit(
-            *fit,
-            validation_data=validate,
-            batch_size=cfg.batch_size or suitable_batch_size(len(fit[1])),
-            initial_epoch=cfg.epochs if state.stopped else state.epochs,
-            epochs=cfg.epochs,
-            callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)],
-            verbose=0,
-        )
+    network.fit(
+        *fit,
+        validation_data=validate,
+        batch_size=cfg.batch_size or suitable_batch_size(len(fit[1])),
+        initial_epoch=cfg.epochs if state.stopped else state.epochs,
+        epochs=cfg.epochs,
+        callbacks=[tensorflow().keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)],
+        verbose=0,
+    )
 
 
 def optimizer(cfg: TrainConfig) -> Any:
