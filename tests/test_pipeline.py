@@ -11,6 +11,7 @@ import pytest
 from conftest import SMALL, churn, configured
 from sklearn.metrics import log_loss, roc_auc_score
 
+from churn.backend import tensorflow
 from churn.bundle import Bundle
 from churn.data import load
 from churn.split import split
@@ -82,7 +83,14 @@ def test_the_same_command_gives_the_same_numbers(run_directory, metrics, tmp_pat
     assert again["baselines"] == metrics["baselines"]
 
 
-LONG = ("data.synthetic.rows=1200", "train.epochs=400", "train.patience=0", "evaluate.bootstrap=20")
+def weights(bundle):
+    """The variables of a bundle's network; the order in which Keras lists them differs from run to run."""
+    train, path = tensorflow().train, str(bundle / "variables" / "variables")
+    values = [train.load_variable(path, name) for name, shape in train.list_variables(path) if shape]
+    return sorted(str(value.tolist()) for value in values)
+
+
+LONG = ("data.synthetic.rows=1200", "train.epochs=60", "train.patience=0", "evaluate.bootstrap=20")
 
 
 def stop_while_training(root, signal_number):
@@ -112,10 +120,9 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_as_an_unbroken_one(tmp_path)
     (checkpoint,) = killed.glob(".unfinished-*/checkpoints/model.npz")
     with np.load(checkpoint) as state:
         finished = json.loads(str(state["facts"]))["epochs"]
-    assert 0 < finished < 400
+    assert 0 < finished < 60
     churn("train", *LONG, f"run.root={killed}")
-    variables = "latest/bundle/variables/variables.data-00000-of-00001"
-    assert (killed / variables).read_bytes() == (unbroken / variables).read_bytes()
+    assert weights(killed / "latest" / "bundle") == weights(unbroken / "latest" / "bundle")
     assert not list(killed.glob(".unfinished*"))
 
 
