@@ -15,8 +15,9 @@ TOO_LARGE = 1e30  # in the bundle a number of -1e30 or less means "missing"
 # Usual spellings of "missing", in lower case; in a category each may be a level of its own.
 MISSING_WORDS = frozenset({"?", "-", "--", "na", "n/a", "#n/a", "nan", "none", "null", "unknown", "missing"})
 EXACT = 2.0**53  # below it floats hold all whole numbers
-ISO_DATE = r"[0-9]{4}-[0-9]{1,2}(?:-[0-9]{1,2})?(?:[T ][0-9:.]+ ?(?:Z|UTC|[+-][0-9:]+)?)?"
-OTHER_DATE = r"[0-9]{1,2}[./-][0-9]{1,2}[./-][0-9]{2,4}"
+ISO_DATE = r"[0-9]{4}[-/][0-9]{1,2}(?:[-/][0-9]{1,2})?"
+OTHER_DATE = r"[0-9]{1,2}[./-][0-9]{1,2}[./-](?:[0-9]{4}|[0-9]{2})"
+TIME = r"[T ][0-9:.]+ ?(?:[AaPp][Mm]|Z|UTC|[+-][0-9:]+)?"
 
 
 def texts(column: pd.Series, missing: Collection[str] = ()) -> pd.Series:
@@ -74,7 +75,7 @@ def parsed(text: pd.Series, decimal: str, thousands: str | None) -> np.ndarray:
 
 def are_dates(text: pd.Series) -> bool:
     """Whether all texts are dates, such as 2025-12-31 or 31.12.2025, with or without a time of day."""
-    return len(text) > 0 and bool(text.str.fullmatch(f"{ISO_DATE}|{OTHER_DATE}").all())
+    return len(text) > 0 and bool(text.str.fullmatch(f"(?:{ISO_DATE}|{OTHER_DATE})(?:{TIME})?").all())
 
 
 def times(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
@@ -91,10 +92,10 @@ def times(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 
 
 def dates_in(text: pd.Series) -> pd.Series:
-    """Dates in UTC of ISO texts, else of texts with the day or the month first."""
-    if text.str.fullmatch(r"[0-9]{1,2}[./-].*").mean() < 0.5:
+    """Dates in UTC of ISO texts; else of texts with the day or the month first, whose time is left out."""
+    if not text.str.match(OTHER_DATE).any():
         return pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
-    plain = text.str.replace(r"[./]", "-", regex=True)
+    plain = text.str.replace(r" .*", "", regex=True).str.replace(r"[./]", "-", regex=True)
     year = "%Y" if plain.str.fullmatch(r".*-[0-9]{4}").any() else "%y"
     day_first, month_first = (
         pd.to_datetime(plain, format=f"{form}-{year}", utc=True, errors="coerce")

@@ -6,12 +6,11 @@ from itertools import chain
 
 import pandas as pd
 
-from churn.cells import is_typed_number
 from churn.config import DataConfig
 from churn.data import RawTable
 from churn.errors import UserError, user_error_of_many
 from churn.number_format import number_format
-from churn.roles import MANY, Role, distinct, id_rank, judge, missing_words
+from churn.roles import MANY, Role, contents, id_rank, judge, missing_words
 from churn.schema import Finding, Schema, nearest, override
 from churn.target import find_target
 
@@ -28,18 +27,15 @@ def infer(raw: RawTable, cfg: DataConfig) -> tuple[Schema, tuple[Finding, ...]]:
     roles = {name: Role(key) for key in ("numeric", "categorical", "drop") for name in getattr(cfg, key)}
     others = [name for name in names if name not in {target, cfg.id, cfg.time, *roles}]
     id_column = cfg.id or find_id(frame[others])
-    contents = {
-        name: distinct(frame[name], cfg)
-        for name in names
-        if name in {*others, *cfg.numeric} - {id_column} and not is_typed_number(frame[name])
-    }
-    refuse_number_formats(contents, cfg)
-    roles |= {name: judge(frame[name], contents.get(name), cfg) for name in others if name != id_column}
+    undecided = [name for name in others if name != id_column]
+    values = {name: contents(frame[name], cfg) for name in [*undecided, *cfg.numeric]}
+    refuse_number_formats(values)
+    roles |= {name: judge(name, values[name], cfg) for name in undecided}
 
     def having(role: str) -> tuple[str, ...]:
         return tuple(name for name in names if name in roles and roles[name].name == role)
 
-    words = {name: missing_words(contents[name], cfg) for name in having("numeric") if name in contents}
+    words = {name: missing_words(values[name]) for name in having("numeric")}
     schema = Schema(
         target=target,
         churned=churned,
@@ -58,13 +54,13 @@ def infer(raw: RawTable, cfg: DataConfig) -> tuple[Schema, tuple[Finding, ...]]:
             "no column is left to predict from", raw.origin, "see data.numeric and data.categorical"
         )
     findings = [role.finding for role in roles.values() if role.finding]
-    findings += [words_finding(name, contents[name], found) for name, found in words.items() if found]
+    findings += [words_finding(name, values[name], found) for name, found in words.items() if found]
     return schema, tuple(findings)
 
 
-def refuse_number_formats(contents: dict[str, pd.Series], cfg: DataConfig) -> None:
+def refuse_number_formats(values: dict[str, pd.DataFrame]) -> None:
     """Refuse numbers that are not written as the configuration says."""
-    problems = [number_format(name, counts, cfg) for name, counts in contents.items()]
+    problems = [number_format(name, contents) for name, contents in values.items()]
     if found := [problem for problem in problems if problem]:
         raise user_error_of_many("some numbers are written in a way that has to be named", found)
 
@@ -86,6 +82,8 @@ def check_told(present: list[str], cfg: DataConfig) -> None:
         for name, places in keys.items()
         if len(places) > 1
     ]
+    if len(cfg.decimal) != 1 or cfg.decimal == cfg.thousands:
+        problems.append(UserError("the decimal mark is not one character of its own", "data.decimal"))
     if problems:
         columns = ", ".join(present[:30]) + ", ..." * (len(present) > 30)
         raise user_error_of_many(f"the roles do not fit the table, whose columns are: {columns}", problems)
@@ -105,11 +103,11 @@ def find_id(frame: pd.DataFrame) -> str | None:
     return min(ranked)[-1] if ranked else None
 
 
-def words_finding(name: str, counts: pd.Series, words: tuple[str, ...]) -> Finding:
+def words_finding(name: str, values: pd.DataFrame, words: tuple[str, ...]) -> Finding:
     """What was taken as missing in a column of numbers."""
-    rows = int(counts[list(words)].sum())
+    rows, known = values["rows"][list(words)].sum(), values["rows"].sum()
     return Finding(
         f"column '{name}': {', '.join(map(repr, words))} among the numbers counts as missing",
-        f"{rows:,} of {counts.sum():,} cells ({rows / counts.sum():.0%})",
+        f"{rows:,} of {known:,} cells ({rows / known:.0%})",
         f"to keep it as a level of a category: {override('data.categorical', name)}",
     )

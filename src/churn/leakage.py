@@ -74,7 +74,8 @@ def auc(score: np.ndarray, churned: np.ndarray) -> float:
     """ROC AUC from the ranks of the churners (Mann and Whitney 1947)."""
     left = int(churned.sum())
     pairs_won = rankdata(score)[churned == 1].sum() - left * (left + 1) / 2
-    return pairs_won / (left * (len(churned) - left))
+    pairs = left * (len(churned) - left)
+    return pairs_won / pairs if pairs else 0.5
 
 
 def decided_rows(group: np.ndarray, churned: np.ndarray) -> np.ndarray:

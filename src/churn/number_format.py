@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
 import pandas as pd
 
-from churn.cells import parsed
-from churn.config import DataConfig
 from churn.errors import UserError
 from churn.roles import missing_words
 from churn.schema import override
 
 SIGN = r"[$€£¥%]|USD|EUR|GBP"
 GROUPED = r"[0-9]{1,3}(?:[., '’\u00a0\u202f][0-9]{3})+(?:[.,][0-9]+)?"
-NUMBER = re.compile(rf"[+-]?(?:{SIGN})?\s?[+-]?(?:{GROUPED}|[0-9]+(?:[.,][0-9]+)?)\s?(?:{SIGN})?")
+NUMBER = rf"[+-]?(?:{SIGN})?\s?[+-]?(?:{GROUPED}|[0-9]+(?:[.,][0-9]+)?)\s?(?:{SIGN})?"
 
 
-def number_format(name: str, counts: pd.Series, cfg: DataConfig) -> UserError | None:
-    """What to set to read a column of text as numbers; none if it is plain numbers or no numbers.
+def number_format(name: str, values: pd.DataFrame) -> UserError | None:
+    """What to set to read these `contents` as numbers; none if they are plain numbers or no numbers.
 
-    `counts` are the rows of each text. A column is one of numbers if nine in ten of the cells that are
-    not plain numbers, nor words for "missing", are numbers in another form.
+    They are numbers if nine in ten of the cells that are not plain numbers, nor words for "missing", are
+    numbers in another form.
     """
-    plain = ~np.isnan(parsed(counts.index.to_series(), cfg.decimal, cfg.thousands))
-    others = counts[~plain].drop(list(missing_words(counts, cfg)))
-    formed = others[[NUMBER.fullmatch(text) is not None for text in others.index]]
-    if not len(formed) or formed.sum() < 0.9 * others.sum():
+    others = values[values["number"].isna()].drop(list(missing_words(values)))
+    if others.empty:
         return None
+    formed = others[others.index.str.fullmatch(NUMBER)]
+    if formed["rows"].sum() < 0.9 * others["rows"].sum():
+        return None
+    cells = f"{formed['rows'].sum():,} of {values['rows'].sum():,} cells"
     return UserError(
-        f"column '{name}': {formed.sum():,} of {counts.sum():,} cells are like '{formed.index[0]}'",
+        f"column '{name}': {cells} are like '{formed.index[0]}'",
         do=f"{what_to_set(list(formed.index))}; if they are no numbers: {override('data.categorical', name)}",
     )
 

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from pandas.api import types
 
-from churn.cells import MISSING_WORDS, are_dates, parsed, texts
+from churn.cells import MISSING_WORDS, are_dates, is_typed_number, parsed, texts
 from churn.config import DataConfig
 from churn.schema import Finding, override
 
@@ -37,26 +36,38 @@ def distinct(column: pd.Series, cfg: DataConfig) -> pd.Series:
     return texts(column, cfg.missing).value_counts().drop("", errors="ignore")
 
 
-def judge(column: pd.Series, counts: pd.Series | None, cfg: DataConfig) -> Role:
-    """The role of a column; `counts` is what `distinct` gives, or None for typed numbers."""
-    name = str(column.name)
-    known = int(column.notna().sum()) if counts is None else int(counts.sum())
-    kinds = column.nunique() if counts is None else len(counts)
+def contents(column: pd.Series, cfg: DataConfig) -> pd.DataFrame:
+    """One row for each different value but blank: the `rows` that have it, the `number` that it is or NaN.
+
+    The index is the values: texts, unless the source says that they are numbers.
+    """
+    if is_typed_number(column):
+        rows = column.value_counts()
+        return pd.DataFrame({"rows": rows, "number": rows.index.astype(np.float64)})
+    rows = distinct(column, cfg)
+    return pd.DataFrame({"rows": rows, "number": parsed(rows.index.to_series(), cfg.decimal, cfg.thousands)})
+
+
+def judge(name: str, values: pd.DataFrame, cfg: DataConfig) -> Role:
+    """The role of a column that holds these `contents`."""
+    kinds, known = len(values), int(values["rows"].sum())
     if known == 0:
-        return dropped(name, "has no values", f"all {len(column):,} cells are blank")
+        return dropped(name, "has no values", "all cells are blank")
     if reason := names_rows(name, kinds, known):
         return dropped(name, reason, f"{kinds:,} different values in {known:,} rows")
-    if types.is_datetime64_any_dtype(column.dtype) or (
-        counts is not None and are_dates(counts.index.to_series())
-    ):
+    if has_texts(values) and are_dates(values.index.to_series()):
         advice = f"to split by time: data.time='\"{name}\"'; as an input, turn it into a number of days first"
-        return dropped(name, "holds dates", f"e.g. {column.dropna().iloc[0]}", advice)
-    values = column.dropna().unique() if counts is None else numbers_among(counts, cfg)
-    if values is not None and not is_code(name, np.asarray(values, dtype=float), counts):
-        return Role("numeric", maybe_thousands(name, counts, cfg))
+        return dropped(name, "holds dates", f"e.g. {values.index[0]}", advice)
+    if holds_numbers(values) and not is_code(name, values):
+        return Role("numeric", maybe_thousands(name, values, cfg))
     if kinds > MANY and kinds > known / 2:
         return dropped(name, "is nearly unique text", f"{kinds:,} different values in {known:,} rows")
     return Role("categorical")
+
+
+def has_texts(values: pd.DataFrame) -> bool:
+    """Whether values were written as text."""
+    return values.index.dtype == "str"
 
 
 def dropped(name: str, reason: str, evidence: str, advice: str = "") -> Role:
@@ -93,53 +104,50 @@ def id_rank(name: str) -> int | None:
     return 2 if re.fullmatch("(phone|mobile|telephone)(no|num|number)?", "".join(words)) else None
 
 
-def missing_words(counts: pd.Series, cfg: DataConfig) -> tuple[str, ...]:
+def missing_words(values: pd.DataFrame) -> tuple[str, ...]:
     """Texts that stand for "missing" in a column of numbers.
 
     They have no digit, and are a usual spelling or fill at least 1 % of the cells; a rarer one is a mistake.
     """
-    enough = max(2, 0.01 * counts.sum())
-    number = ~np.isnan(parsed(counts.index.to_series(), cfg.decimal, cfg.thousands))
-    return tuple(
-        text
-        for text, rows in counts[~number].items()
-        if not re.search("[0-9]", str(text)) and (str(text).lower() in MISSING_WORDS or rows >= enough)
-    )
+    others = values[values["number"].isna()]
+    if others.empty:
+        return ()
+    text, enough = others.index.to_series(), max(2, 0.01 * values["rows"].sum())
+    meant = text.str.lower().isin(MISSING_WORDS) | (others["rows"] >= enough)
+    return tuple(text[meant & ~text.str.contains("[0-9]")])
 
 
-def numbers_among(counts: pd.Series, cfg: DataConfig) -> np.ndarray | None:
-    """The different numbers in a column of text; None if the column is not one of numbers.
+def holds_numbers(values: pd.DataFrame) -> bool:
+    """Whether a column is one of numbers.
 
     Words that mean "missing" may be among them, and a few cells that are mistakes; then there have to be
     more than ten numbers, as a few numbers beside words are levels of a category.
     """
-    value = parsed(counts.index.to_series(), cfg.decimal, cfg.thousands)
-    others = counts[np.isnan(value)]
-    mistakes = others.drop(list(missing_words(counts, cfg)))
-    values = value[~np.isnan(value)]
-    if len(others) and (len(values) <= 10 or mistakes.sum() > 0.05 * (counts.sum() - others.sum())):
-        return None
-    return values
+    others = values[values["number"].isna()]
+    mistakes = others.drop(list(missing_words(values)))
+    numbers, rows = len(values) - len(others), values["rows"].sum() - others["rows"].sum()
+    return numbers > 0 and (others.empty or (numbers > 10 and mistakes["rows"].sum() <= 0.05 * rows))
 
 
-def is_code(name: str, values: np.ndarray, counts: pd.Series | None) -> bool:
+def is_code(name: str, values: pd.DataFrame) -> bool:
     """Whether numbers are names of levels: 0 and 1, digits that begin with 0, whole numbers called a code."""
-    if np.isin(values, (0, 1)).all():
+    numbers = values["number"].dropna()
+    if numbers.isin((0, 1)).all():
         return True
-    if counts is not None and counts.index.str.fullmatch("0[0-9]+").any():
+    if has_texts(values) and values.index.str.fullmatch("0[0-9]+").any():
         return True
-    return not CODES.isdisjoint(words_of(name)) and bool((values % 1 == 0).all())
+    return not CODES.isdisjoint(words_of(name)) and bool((numbers % 1 == 0).all())
 
 
-def maybe_thousands(name: str, counts: pd.Series | None, cfg: DataConfig) -> Finding | None:
+def maybe_thousands(name: str, values: pd.DataFrame, cfg: DataConfig) -> Finding | None:
     """Doubt about points that may separate thousands instead of decimals: 950, 1.234, 12.500."""
-    if counts is None or cfg.thousands or cfg.decimal != ".":
+    if not has_texts(values) or cfg.thousands or cfg.decimal != ".":
         return None
-    pointed = counts.index.str.fullmatch(r"[1-9][0-9]{0,2}\.[0-9]{3}")
-    if not pointed.any() or not (pointed | counts.index.str.fullmatch("[0-9]{1,3}")).all():
+    pointed = values.index.str.fullmatch(r"[1-9][0-9]{0,2}\.[0-9]{3}")
+    if not pointed.any() or not (pointed | values.index.str.fullmatch("[0-9]{1,3}")).all():
         return None
     return Finding(
-        f"column '{name}': is '{counts.index[pointed][0]}' more than a thousand?",
+        f"column '{name}': is '{values.index[pointed][0]}' more than a thousand?",
         "its numbers have at most three digits, or a point before the last three, read as a decimal mark",
         "if it separates thousands: data.thousands=.",
     )

@@ -71,6 +71,7 @@ class Dataset:
     times: np.ndarray | None = None  # [n] datetime64[s]
     true_probability: np.ndarray | None = None  # [n] float64, known for synthetic data only
     findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()  # what was recognised about the files, for the terminal
     origin: str = ""  # where the rows came from, for people
     bad_rows: pd.DataFrame | None = None  # rows set aside: file, line, column, value, reason
     fingerprint: str = ""  # hash of rows and roles: the same data give the same one

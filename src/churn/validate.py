@@ -58,6 +58,7 @@ def validate(raw: RawTable, schema: Schema, cfg: DataConfig) -> Dataset:
         times=None if schema.time is None else times(raw.frame[schema.time])[0][kept],
         true_probability=None if raw.true_probability is None else raw.true_probability[kept],
         findings=tuple(findings_on_rows(int(copies.sum()), drop_copies, count, raw)),
+        notes=raw.notes,
         origin=raw.origin,
         bad_rows=bad_rows if count else None,
         facts={
@@ -131,7 +132,7 @@ def left(raw: RawTable, schema: Schema) -> np.ndarray:
 def listing(raw: RawTable, bad: Iterable[BadCells]) -> pd.DataFrame:
     """Every problem with its place and value, in the order of the table; columns `BAD_ROW`."""
     tables = [] if raw.broken is None else [raw.broken]
-    for cells in bad:
+    for cells in (cells for cells in bad if len(cells.rows)):
         lines = cells.rows + 1 if raw.lines is None else raw.lines[cells.rows]
         files = raw.origin if raw.files is None else raw.files[cells.rows]
         values = texts(raw.frame[cells.column].iloc[cells.rows]).to_numpy(object)

@@ -43,13 +43,13 @@ class Layout:
     columns: tuple[str, ...]
     header: int  # position of the header's first line in the sample
     end: int  # position of the line after the header
-    rows: int  # records as wide as most
-    width: int  # cells of those
+    width: int  # cells of most records
+    lines: int  # lines that those fill
     named: bool  # whether the header has a name where the next record has a number
 
     def rank(self) -> tuple[bool, bool, int, int]:
-        """Best is the delimiter that most records agree on, where it gives them a header of names."""
-        return self.width > 1, self.named, self.rows, self.width
+        """Best is the delimiter that most lines agree on, where it gives them a header of names."""
+        return self.width > 1, self.named, self.lines, self.width
 
 
 def recognise(place: Place, cfg: DataConfig) -> Dialect:
@@ -57,9 +57,8 @@ def recognise(place: Place, cfg: DataConfig) -> Dialect:
     encoding = cfg.encoding or recognise_encoding(place)
     with open_text(place, encoding) as text:
         lines = list(islice(text, cfg.skip_lines or 0, (cfg.skip_lines or 0) + SAMPLE))
-    layouts = [
-        layout(lines, delimiter, cfg.skip_lines is not None) for delimiter in cfg.delimiter or DELIMITERS
-    ]
+    delimiters = [named_delimiter(cfg.delimiter)] if cfg.delimiter else DELIMITERS
+    layouts = [layout(lines, delimiter, cfg.skip_lines is not None) for delimiter in delimiters]
     best = max((found for found in layouts if found), key=Layout.rank, default=None)
     if best is None:
         raise UserError("the file holds no text", place.name, "export it again; see data.skip_lines")
@@ -81,6 +80,16 @@ def recognise(place: Place, cfg: DataConfig) -> Dialect:
     return Dialect(encoding, best.delimiter, best.columns, skipped + best.header, skipped + best.end)
 
 
+def named_delimiter(text: str) -> str:
+    """The character that `data.delimiter` names; a tab may be written as in a shell."""
+    delimiter = "\t" if text == "\\t" else text
+    if len(delimiter) != 1:
+        raise UserError(
+            f"'{text}' is not one character", "data.delimiter", "e.g. data.delimiter=';' or '\\t'"
+        )
+    return delimiter
+
+
 def layout(lines: list[str], delimiter: str, at_top: bool) -> Layout | None:
     """How `lines` look when cut at `delimiter`; the header is the first of them if `at_top`.
 
@@ -93,15 +102,17 @@ def layout(lines: list[str], delimiter: str, at_top: bool) -> Layout | None:
     if not found:
         return None
     sizes = Counter(len(cells) for _, _, cells in found)
-    width = max(sizes, key=lambda size: size * sizes[size])
+    width = max(sizes, key=lambda size: (size > 1, size * sizes[size]))
     # Rows may end with a delimiter where the header does not.
     trailing = all(not cells[-1] for _, _, cells in found if len(cells) == width)
     allowed = {width, width - 1} if trailing else {width}
     wide = [record for record in found if len(record[2]) in allowed]
-    named = [record for record in wide if record[2].count("") <= max(1, len(record[2]) // 5)]
+    # The first name may be blank (row numbers), and a few more in a wide table.
+    named = [record for record in wide if record[2][1:].count("") <= trailing + width // 5]
     start, end, header = found[0] if at_top else (named or wide)[0]
     below = next((cells for first, _, cells in found if first >= end), [""])
-    return Layout(delimiter, tuple(header), start, end, sizes[width], width, names(header, below))
+    filled = sum(after - first for first, after, cells in found if len(cells) == width)
+    return Layout(delimiter, tuple(header), start, end, width, filled, names(header, below))
 
 
 def records(

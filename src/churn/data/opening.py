@@ -19,17 +19,10 @@ from churn.errors import UserError
 SAVE_AS_CSV = "open it in the spreadsheet program, save the sheet as CSV (UTF-8), and name that file"
 REFUSED = {  # first bytes -> what it is, what to do
     b"\xd0\xcf\x11\xe0": ("an old spreadsheet (.xls)", SAVE_AS_CSV),
-    b"SQLite format 3": ("an SQLite database", "export the table as CSV"),
-    b"ARROW1": ("an Arrow (Feather) file", "write it as Parquet"),
-    b"ORC": ("an ORC file", "write it as Parquet"),
-    b"%PDF": ("a PDF", "name a CSV or Parquet file"),
-    b"7z\xbc\xaf": ("a 7-Zip archive", "unpack it first"),
-    b"Rar!": ("a RAR archive", "unpack it first"),
     b"{": ("JSON", "write it as CSV or Parquet"),
     b"[{": ("JSON", "write it as CSV or Parquet"),
     b"<!doctype html": ("a web page, perhaps of a failed download", "download the table itself"),
     b"<html": ("a web page, perhaps of a failed download", "download the table itself"),
-    b"<?xml": ("XML", "write it as CSV or Parquet"),
 }
 UNPACK: dict[bytes, Callable] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 ZSTD, ZIP, PARQUET = b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PAR1"
@@ -58,7 +51,7 @@ def refuse(head: bytes, place: Place) -> None:
     if not head:
         raise UserError("the file is empty", place.name, "export it again, or name another file")
     for magic, (what, do) in REFUSED.items():
-        if head.lower().startswith(magic.lower()):
+        if head.lower().startswith(magic):
             raise UserError(f"this is {what}, not a CSV or Parquet file", place.name, do)
 
 

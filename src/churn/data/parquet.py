@@ -15,6 +15,7 @@ from churn.data.places import Place
 from churn.errors import UserError, user_error_of_many
 from churn.schema import override
 
+BUFFER = 1 << 20  # bytes a column; without it a whole row group is read at once
 PANDAS_TYPES = {pa.bool_(): pd.BooleanDtype(), pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
 
 
@@ -24,7 +25,7 @@ def parts(place: Place, cfg: DataConfig, rows: int) -> Iterator[Part]:
     Raises `UserError` for a damaged file, and for nested columns that `cfg.drop` does not name.
     """
     try:
-        with pq.ParquetFile(place.path) as file:
+        with pq.ParquetFile(place.path, pre_buffer=False, buffer_size=BUFFER) as file:
             refuse_nested(file.schema_arrow, cfg, place.name)
             nothing = simple(file.schema_arrow.empty_table())
             yield Part(place.name, nothing, np.empty(0, int), "Parquet")
@@ -33,7 +34,7 @@ def parts(place: Place, cfg: DataConfig, rows: int) -> Iterator[Part]:
                 table = simple(pa.table(batch))
                 yield Part(place.name, table, np.arange(row, row + len(table)), "Parquet")
                 row += len(table)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         raise UserError(f"the file is damaged: {error}", place.name, "copy or export it again") from None
 
 

@@ -48,7 +48,7 @@ def found(path: str) -> list[str]:
         matched = Path(place.anchor).glob(str(place.relative_to(place.anchor)))
         return matches([str(file) for file in matched if file.is_file()], path)
     beside = [file.name for file in place.parent.iterdir()] if place.parent.is_dir() else []
-    close = get_close_matches(place.name, beside, n=1)
+    close = get_close_matches(place.name, beside, n=1, cutoff=0.8)
     hint = f"; did you mean '{place.parent / close[0]}'?" if close else ""
     raise UserError(f"there is no such file{hint}", path, "name a file, a glob or a folder: data.path=...")
 
@@ -95,7 +95,7 @@ def copied(path: str, folder: Path) -> list[Place]:
         places = [Place(folder / f"{i:06d}", f"gs://{key}") for i, key in enumerate(keys)]
         for place, key in zip(places, keys, strict=True):
             fs.copy_files(key, str(place.path), storage, fs.LocalFileSystem())
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: no gs:// address
         reason = str(error).split(" error_info=")[0]
         raise UserError(
             f"Google Cloud Storage refused: {reason}",

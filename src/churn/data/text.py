@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterator
 from io import BytesIO
@@ -51,13 +52,15 @@ def plain_table(block: list[str], dialect: Dialect) -> pa.Table | None:
     That is where a line is blank, a cell goes over several lines, or a row has cells too few or too many.
     """
     joined = "".join(block)
-    if joined.count('"') % 2 or f'{dialect.delimiter} "' in joined:
+    blank_before_quote = rf'(?:^|{re.escape(dialect.delimiter)}) +"'
+    if joined.count('"') % 2 or ('"' in joined and re.search(blank_before_quote, joined, re.MULTILINE)):
         return None
+    content = joined.encode()
     names = [str(i) for i in range(len(dialect.columns))]
     try:
         table = pa.csv.read_csv(
-            BytesIO(joined.encode()),
-            pa.csv.ReadOptions(column_names=names, block_size=len(joined) * 4 + 1),
+            BytesIO(content),
+            pa.csv.ReadOptions(column_names=names, block_size=len(content) + 1),
             pa.csv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True),
             pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
         )
