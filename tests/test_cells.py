@@ -14,6 +14,7 @@ from churn.errors import UserError
         ([" a ", np.nan, 1], object, ["a", "", "1"]),
         ([1.0, np.nan], "float64", ["1", ""]),
         ([1.5, np.nan], "float64", ["1.5", ""]),
+        (["1.0", "-2.0", "2.0.0", "v1.0", "1.00"], "str", ["1", "-2", "2.0.0", "v1.0", "1.00"]),
         ([1e300, np.inf], "float64", ["1e+300", "inf"]),
         ([2**60 + 1, None], "Int64", [str(2**60 + 1), ""]),
         ([True, None], "boolean", ["True", ""]),

@@ -14,7 +14,6 @@ from churn.errors import UserError
 TOO_LARGE = 1e30  # in the bundle a number of -1e30 or less means "missing"
 # Usual spellings of "missing", in lower case; in a category each may be a level of its own.
 MISSING_WORDS = frozenset({"?", "-", "--", "na", "n/a", "#n/a", "nan", "none", "null", "unknown", "missing"})
-EXACT = 2.0**53  # below it floats hold all whole numbers
 ISO_DATE = r"[0-9]{4}[-/][0-9]{1,2}(?:[-/][0-9]{1,2})?"
 OTHER_DATE = r"[0-9]{1,2}[./-][0-9]{1,2}[./-](?:[0-9]{4}|[0-9]{2})"
 TIME = r"[T ][0-9:.]+ ?(?:[AaPp][Mm]|Z|UTC|[+-][0-9:]+)?"
@@ -23,13 +22,12 @@ TIME = r"[T ][0-9:.]+ ?(?:[AaPp][Mm]|Z|UTC|[+-][0-9:]+)?"
 def texts(column: pd.Series, missing: Collection[str] = ()) -> pd.Series:
     """[n] str: the cells as text without surrounding blanks, "" for missing cells and texts that mean it.
 
-    Whole numbers are written without a decimal point even where missing cells made them floats.
+    A whole number loses its ".0", which it has where missing cells made a program write floats: a level or an
+    id is the same with and without.
     """
-    if types.is_float_dtype(column.dtype):
-        known = column.dropna()
-        if (known % 1 == 0).all() and (known.abs() < EXACT).all():
-            column = column.astype("Float64").astype("Int64")
     text = column.astype("str").fillna("").str.strip()
+    if text.str.endswith(".0").any():
+        text = text.str.replace(r"^(-?[0-9]+)\.0$", r"\1", regex=True)
     return text.mask(text.isin(list(missing)), "") if missing else text
 
 

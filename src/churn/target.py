@@ -10,9 +10,9 @@ from churn.roles import distinct, words_of
 from churn.schema import override
 
 WORDS = {"churn", "churned", "churner", "ischurn", "attrition", "attrited", "exited"}
-LEFT = {"yes", "y", "1", "1.0", "true", "t", "churn", "churned", "churner", "left", "exited", "lost"}
+LEFT = {"yes", "y", "1", "true", "t", "churn", "churned", "churner", "left", "exited", "lost"}
 LEFT |= {"attrited customer", "attrited", "cancelled", "canceled", "leaver"}
-STAYED = {"no", "n", "0", "0.0", "-1", "false", "f", "no churn", "not churned", "stayed", "retained"}
+STAYED = {"no", "n", "0", "-1", "false", "f", "no churn", "not churned", "stayed", "retained"}
 STAYED |= {"existing customer", "existing", "active", "loyal", "current"}
 
 
