@@ -25,6 +25,7 @@ STAGES = {
     "train": "churn.pipeline:run",
     "promote": "churn.registry:promote",
     "score": "churn.score:score",
+    "serve": "churn.serve.server:serve",
 }
 
 HELP = """\
@@ -33,6 +34,7 @@ churn: from a raw customer table to a model that is served, watched and retraine
   churn train     load a table, train, evaluate, write the bundle and the report
   churn promote   make a run's bundle the champion: churn promote run=runs/latest
   churn score     churn probabilities for a file: churn score input=FILE output=FILE
+  churn serve     an endpoint with Vertex AI's contract on this machine, with metrics and a log
 
 Every stage takes configuration as KEY=VALUE, for example: churn train data=telco train.epochs=20
   churn STAGE --help      choices and keys, with their values

@@ -1,0 +1,202 @@
+"""Our endpoint beside the obvious server and beside itself with an empty model: wrk, 32 connections.
+
+Each server has core 0, wrk another. Requests per second are counted per second of processor time that the
+server used (background work on the log included), which a busy machine distorts little; p50 and p99 are wall
+clock.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from compare import arguments, finish
+
+CONNECTIONS, SECONDS, INSTANCES = 32, 3, (1, 100)
+PORTS = {"ours": 8190, "empty": 8191, "obvious": 8192}
+PEERS = str(Path(__file__).with_name("serving_peers.py"))
+LUA = """
+wrk.method = "POST"; wrk.headers["Content-Type"] = "application/json"
+local file = io.open("{file}"); wrk.body = file:read("*a"); file:close()
+"""
+Sample = dict[str, float]
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--bundle", type=Path, help="serve this one instead of a freshly trained one")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = options.bundle or trained(Path(folder))
+        with servers(bundle, Path(folder)) as processes:
+            scripts = write_requests(Path(folder))
+            samples = measure(processes, scripts, options.runs)
+    table(samples)
+    entries = list(compared(samples))
+    for entry in entries:
+        low, high, peer = entry["low"], entry["high"], entry["peer"]
+        print(f"{entry['name']:18} {entry['value']:6.2f} x   ({low:.2f} to {high:.2f})   {peer}")
+    finish(entries, options.json)
+
+
+def trained(folder: Path) -> Path:
+    """A bundle with the columns of the synthetic customers."""
+    command = [
+        sys.executable,
+        "-m",
+        "churn",
+        "train",
+        "train.epochs=2",
+        f"run.root={folder}",
+        f"run.dir={folder}/run",
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / "run" / "bundle"
+
+
+@contextmanager
+def servers(bundle: Path, folder: Path) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """The three servers, each on core 0."""
+    serve = ["-m", "churn", "serve", f"bundle={bundle}", f"serve.port={PORTS['ours']}"]
+    commands = {
+        "ours": [*serve, f"serve.log.dir={folder}/log", "serve.drain_seconds=0"],
+        "empty": [PEERS, "empty", str(PORTS["empty"])],
+        "obvious": [PEERS, "obvious", str(PORTS["obvious"]), str(bundle)],
+    }
+    processes = {
+        name: subprocess.Popen(["taskset", "-c", "0", sys.executable, *command], stdout=subprocess.DEVNULL)
+        for name, command in commands.items()
+    }
+    try:
+        for name, path in (("ours", "health"), ("obvious", "openapi.json"), ("empty", "model")):
+            wait_for(f"http://127.0.0.1:{PORTS[name]}/{path}", processes[name])
+        yield processes
+    finally:
+        for process in processes.values():
+            process.terminate()
+        for process in processes.values():
+            process.wait(60)
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
+    """Return when a server answers, ready or (the empty one) never to be."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            sys.exit(f"{url}: the server ended with {process.returncode}")
+        try:
+            urlopen(url, timeout=2).close()
+            return
+        except URLError as error:
+            if getattr(error, "code", 0) == 503 and url.endswith("model"):
+                return
+            time.sleep(0.5)
+    sys.exit(f"{url}: no answer in {seconds} s")
+
+
+def write_requests(folder: Path) -> dict[int, Path]:
+    """For each number of instances a script that makes wrk send them."""
+    with urlopen(f"http://127.0.0.1:{PORTS['ours']}/openapi.json", timeout=10) as answer:
+        post = json.load(answer)["paths"]["/predict"]["post"]
+    row = post["requestBody"]["content"]["application/json"]["schema"]["example"]["instances"][0]
+    scripts = {}
+    for count in INSTANCES:
+        body, script = folder / f"{count}.json", folder / f"{count}.lua"
+        body.write_text(json.dumps({"instances": [row] * count}))
+        script.write_text(LUA.format(file=body))
+        scripts[count] = script
+    return scripts
+
+
+def measure(
+    processes: dict[str, Any], scripts: dict[int, Path], runs: int
+) -> dict[tuple[str, int], list[Sample]]:
+    """Samples of each server and size, in turn; the first round warms up and is not counted."""
+    samples: dict[tuple[str, int], list[Sample]] = {
+        (name, count): [] for count in scripts for name in processes
+    }
+    for number in range(runs + 1):
+        for (name, count), taken in samples.items():
+            sample = load(processes[name].pid, f"http://127.0.0.1:{PORTS[name]}/predict", scripts[count])
+            if number:
+                taken.append(sample)
+    return samples
+
+
+def load(pid: int, url: str, script: Path, seconds: int = SECONDS) -> Sample:
+    """One run of wrk: requests per second of processor time and of wall clock, p50 and p99 in ms."""
+    began = processor_seconds(pid)
+    command = [
+        "taskset",
+        "-c",
+        str(max(1, os.cpu_count() - 1)),
+        "wrk",
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{seconds}s",
+    ]
+    done = subprocess.run(
+        [*command, "--latency", "-s", script, url], capture_output=True, text=True, check=True
+    )
+    used = processor_seconds(pid) - began
+    if "Non-2xx" in done.stdout:
+        sys.exit(f"{url} refused requests:\n{done.stdout}")
+    requests = int(re.search(r"(\d+) requests in", done.stdout)[1])
+    per_second = float(re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)[1])
+    p50, p99 = (milliseconds(re.search(rf"{p}%\s+([\d.]+)(us|ms|s)\b", done.stdout)) for p in (50, 99))
+    return {"per_core": requests / used, "per_second": per_second, "p50": p50, "p99": p99}
+
+
+def processor_seconds(pid: int) -> float:
+    """User and system time of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def milliseconds(match: re.Match[str]) -> float:
+    """A latency as wrk prints it."""
+    return float(match[1]) * {"us": 1e-3, "ms": 1, "s": 1e3}[match[2]]
+
+
+def table(samples: dict[tuple[str, int], list[Sample]]) -> None:
+    """Medians for people."""
+    print("server   instances  req/s/core    req/s  us/request  p50 ms  p99 ms")
+    for (name, count), taken in samples.items():
+        middle = {key: median(sample[key] for sample in taken) for key in taken[0]}
+        print(
+            f"{name:8} {count:9} {middle['per_core']:11.0f} {middle['per_second']:8.0f} "
+            f"{1e6 / middle['per_core']:11.0f} {middle['p50']:7.1f} {middle['p99']:7.1f}"
+        )
+
+
+def compared(samples: dict[tuple[str, int], list[Sample]]) -> Iterator[dict[str, Any]]:
+    """The entries: ours by the peer's, run by run."""
+    for name, count, key, peer, better in (
+        ("serve_1", 1, "per_core", "obvious", "higher"),
+        ("serve_100", 100, "per_core", "obvious", "higher"),
+        ("serve_p99", 1, "p99", "obvious", "lower"),
+        ("serve_p99_100", 100, "p99", "obvious", "lower"),
+        ("serve_of_empty", 1, "per_core", "empty", "higher"),
+        ("serve_of_empty_100", 100, "per_core", "empty", "higher"),
+        ("serve_1_wall", 1, "per_second", "obvious", "higher"),
+        ("serve_100_wall", 100, "per_second", "obvious", "higher"),
+    ):
+        pairs = zip(samples["ours", count], samples[peer, count], strict=True)
+        ratios = sorted(ours[key] / theirs[key] for ours, theirs in pairs)
+        spread = {"value": median(ratios), "low": ratios[0], "high": ratios[-1]}
+        what = {"obvious": "FastAPI, pydantic, the signature", "empty": "our server, empty model"}[peer]
+        yield {"name": name, **spread, "unit": "ratio", "peer": what, "better": better}
+
+
+if __name__ == "__main__":
+    main()

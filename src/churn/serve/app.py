@@ -1,0 +1,174 @@
+"""The endpoint's routes: predictions on the shortest way, everything else as a FastAPI application."""
+
+from __future__ import annotations
+
+import traceback
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+from fastapi import FastAPI, Response
+from fastapi.openapi.utils import get_openapi
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from churn.config import ServeConfig
+from churn.serve.batching import Batcher
+from churn.serve.metrics import Metrics
+from churn.serve.protocol import EXPECTED, RefusedError
+
+LONGEST_ID = 128  # characters of a request id that a client chooses
+
+
+class Endpoint:
+    """The ASGI application. `batcher` is none until the first model is warm.
+
+    The predict route does not pass through FastAPI, whose own work costs more than the model's.
+    """
+
+    def __init__(self, cfg: ServeConfig, metrics: Metrics) -> None:
+        self.cfg, self.metrics = cfg, metrics
+        self.batcher: Batcher | None = None
+        self.draining = False
+        self.process, self.numbers = uuid4().hex, count()
+        self.others = routes(self)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["path"] == self.cfg.predict_route and scope["method"] == "POST":
+            await self.predict(scope, receive, send)
+        else:
+            await self.others(scope, receive, send)
+
+    async def predict(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a predict request, or say why not."""
+        self.metrics.in_flight += 1
+        identity = chosen_id(scope) or f"{self.process}-{next(self.numbers)}"
+        try:
+            body = await self.answer(identity, await read_body(receive, self.cfg.max_request_bytes))
+            code = 200
+            self.metrics.requests["200"] += 1
+        except RefusedError as refused:
+            code, body = refused.code, refused.body()
+            self.metrics.refused(code, refused.reason)
+        finally:
+            self.metrics.in_flight -= 1
+        await respond(send, code, body, identity, close=self.draining or code == 413)
+
+    async def answer(self, identity: str, body: bytes) -> bytes:
+        """The body of the answer; raises `RefusedError`."""
+        batcher = self.batcher
+        if batcher is None:
+            raise RefusedError(503, "loading", "the model is being loaded")
+        rows = batcher.model.read(body)
+        try:
+            return await batcher.submit(identity, rows)
+        except Exception as error:
+            traceback.print_exception(error)
+            raise RefusedError(500, "model", f"the model failed on request {identity}") from error
+
+    def swap(self, batcher: Batcher) -> None:
+        """Answer what comes from now on with another model; what waits is answered by the one it came for."""
+        self.batcher = batcher
+        self.metrics.bundle = {
+            "name": batcher.model.bundle.facts["name"],
+            "digest": batcher.model.bundle.digest,
+        }
+        self.others.openapi_schema = None
+
+
+async def read_body(receive: Any, most_bytes: int) -> bytes:
+    """The whole body; raises `RefusedError` where it is too long."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body") and len(body) <= most_bytes:
+        message = await receive()
+        body += message.get("body", b"")
+    if len(body) > most_bytes:
+        raise RefusedError(413, "size", f"the body has more than {most_bytes:,} bytes: send fewer rows")
+    return body
+
+
+def chosen_id(scope: Any) -> str:
+    """What the client calls its request (X-Request-Id), or nothing."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            return str(value[:LONGEST_ID].decode("latin-1"))
+    return ""
+
+
+async def respond(send: Any, code: int, body: bytes, identity: str, close: bool) -> None:
+    """Send a JSON body."""
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-request-id", identity.encode("latin-1")),
+    ]
+    if close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": code, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def routes(endpoint: Endpoint) -> FastAPI:
+    """Health, model information, metrics, and the OpenAPI page."""
+    app = FastAPI(title="churn", description="Churn probabilities, by Vertex AI's prediction contract.")
+
+    @app.get(endpoint.cfg.health_route)
+    async def health(response: Response) -> dict[str, str]:
+        """200 once the model is loaded and has answered a row; 503 before, and while the server drains."""
+        state = "draining" if endpoint.draining else "ready" if endpoint.batcher else "loading"
+        response.status_code = 200 if state == "ready" else 503
+        return {"status": state}
+
+    @app.get("/model")
+    async def model(response: Response) -> dict[str, Any]:
+        """What serves: name, digest, inputs, outputs, threshold, metrics."""
+        if endpoint.batcher is None:
+            response.status_code = 503
+            return {"status": "loading"}
+        model = endpoint.batcher.model
+        return {**model.description, "digest": model.bundle.digest, **model.bundle.facts}
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """For Prometheus."""
+        return Response(generate_latest(endpoint.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    app.openapi = lambda: openapi(app, endpoint)  # type: ignore[method-assign]
+    return app
+
+
+def openapi(app: FastAPI, endpoint: Endpoint) -> dict[str, Any]:
+    """FastAPI's description of the routes and ours of the predict route."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version="1", description=app.description, routes=app.routes)
+        if endpoint.batcher is None:
+            return schema
+        schema["paths"][endpoint.cfg.predict_route] = {"post": predict_schema(endpoint.batcher.model)}
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def predict_schema(model: Any) -> dict[str, Any]:
+    """The predict route for OpenAPI, with an example row."""
+    kinds = model.fields.kinds
+    row = {
+        "type": "object",
+        "properties": {name: {"type": EXPECTED[kind].split()[-1]} for name, kind in kinds.items()},
+        "required": [] if model.read.lenient else list(kinds),
+        "additionalProperties": False,
+    }
+    body = {
+        "type": "object",
+        "properties": {"instances": {"type": "array", "items": row, "minItems": 1}, "parameters": {}},
+        "required": ["instances"],
+        "example": {"instances": [model.example]},
+    }
+    return {
+        "summary": "Predict",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {
+            "200": {"description": "One prediction per instance, in the same order"},
+            "400": {"description": "What is wrong in which row and field, for all rows"},
+        },
+    }

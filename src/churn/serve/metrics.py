@@ -1,0 +1,103 @@
+"""What Prometheus reads: counters and histograms that take a whole batch in one step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+PROBABILITY = tuple(round(i / 20, 2) for i in range(1, 21))
+
+
+class Histogram:
+    """Counts of values by upper bound; prometheus_client's own takes one value at a time."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = np.array(bounds)
+        self.counts = np.zeros(len(bounds) + 1, np.int64)
+        self.sum = 0.0
+
+    def observe(self, values: Iterable[float]) -> None:
+        """Count all values."""
+        array = np.fromiter(values, float)
+        places = np.searchsorted(self.bounds, array, side="left")
+        self.counts += np.bincount(places, minlength=len(self.counts))
+        self.sum += float(array.sum())
+
+    def family(self, name: str, documentation: str) -> HistogramMetricFamily:
+        """The histogram as Prometheus reads it: cumulated counts."""
+        bounds = [*map(str, self.bounds.tolist()), "+Inf"]
+        buckets = list(zip(bounds, np.cumsum(self.counts).tolist(), strict=True))
+        return HistogramMetricFamily(name, documentation, buckets=buckets, sum_value=self.sum)
+
+
+class Metrics(Collector):
+    """All numbers of one server. Only the event loop changes them, so that they need no locks."""
+
+    def __init__(self) -> None:
+        self.requests: Counter[str] = Counter()  # by HTTP code
+        self.errors: Counter[str] = Counter()  # by reason
+        self.reloads: Counter[str] = Counter()  # by result
+        self.in_flight = self.rows = self.churn = self.unseen = self.missing = 0
+        self.seconds, self.batch_rows, self.probability = (Histogram(b) for b in (SECONDS, ROWS, PROBABILITY))
+        self.log_dropped = self.log_failures = self.log_backlog = self.compaction_failures = 0
+        self.bundle: dict[str, str] = {}
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+        ProcessCollector(registry=self.registry)
+
+    def answered(self, predictions: Sequence[dict[str, Any]], missing: int) -> None:
+        """Count the rows of a batch: scores, decisions, unseen and missing fields."""
+        self.batch_rows.observe([len(predictions)])
+        self.rows += len(predictions)
+        self.missing += missing
+        self.probability.observe([row["churn_probability"] for row in predictions])
+        self.churn += sum([row["churn"] for row in predictions])
+        self.unseen += sum([row["unseen_inputs"] for row in predictions])
+
+    def refused(self, code: int, reason: str) -> None:
+        """Count a request that got an error."""
+        self.requests[str(code)] += 1
+        self.errors[reason] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric, by the naming rules of `promtool check metrics`."""
+        yield labelled("churn_requests", "Predict requests by HTTP code", "code", self.requests)
+        yield labelled("churn_request_errors", "Predict requests refused, by reason", "reason", self.errors)
+        yield self.seconds.family("churn_request_duration_seconds", "From the whole request to its answer")
+        yield GaugeMetricFamily("churn_requests_in_flight", "Predict requests being answered", self.in_flight)
+        yield self.batch_rows.family("churn_batch_rows", "Rows given to the model at a time")
+        yield CounterMetricFamily("churn_predictions", "Rows answered", self.rows)
+        yield self.probability.family("churn_predicted_probability", "Predicted churn probability")
+        yield CounterMetricFamily("churn_predicted_churners", "Rows whose probability calls", self.churn)
+        yield CounterMetricFamily("churn_unseen_inputs", "Fields unlike any in training", self.unseen)
+        yield CounterMetricFamily("churn_missing_inputs", "Fields sent as missing", self.missing)
+        yield CounterMetricFamily("churn_log_dropped", "Requests answered but not logged", self.log_dropped)
+        yield CounterMetricFamily("churn_log_failures", "Failed attempts to write the log", self.log_failures)
+        yield GaugeMetricFamily("churn_log_backlog_bytes", "Log not yet in Parquet files", self.log_backlog)
+        yield CounterMetricFamily(
+            "churn_compaction_failures", "Failed attempts to write a Parquet file", self.compaction_failures
+        )
+        yield labelled("churn_reloads", "Attempts to load a new champion, by result", "result", self.reloads)
+        yield InfoMetricFamily("churn_bundle", "The bundle that serves", self.bundle)
+
+
+def labelled(name: str, documentation: str, label: str, counts: Counter[str]) -> CounterMetricFamily:
+    """A counter for each value of a label."""
+    family = CounterMetricFamily(name, documentation, labels=[label])
+    for value, count in counts.items():
+        family.add_metric([value], count)
+    return family

@@ -1,0 +1,103 @@
+"""A bundle made ready to answer many rows at once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from churn.backend import tensorflow
+from churn.bundle import Bundle
+from churn.predictionlog import KEY
+from churn.serve.protocol import Fields, Reader, Row, Rows
+
+WARM_UP_ROWS = (1, 2, 64)
+
+
+class Model:
+    """The bundle behind a function of two tensors: an eager call costs by the tensor, not by the row.
+
+    The function goes around the loaded signature, so that what is served is what was evaluated.
+    """
+
+    def __init__(self, bundle: Bundle, lenient: bool = False) -> None:
+        self.bundle, self.fields = bundle, Fields.of(bundle)
+        self.read = Reader(self.fields, lenient)
+        self.function = two_tensors(bundle, self.fields)
+        self.outputs = {name: kind(spec) for name, spec in self.function.structured_outputs.items()}
+        self.warm_up()
+
+    def __call__(self, requests: list[Rows]) -> list[list[Row]]:
+        """For each request its predictions, one object per row, from one call of the graph."""
+        tf = tensorflow()
+        numbers = [row for rows in requests for row in rows.numbers]
+        texts = [row for rows in requests for row in rows.texts]
+        matrix = tf.constant(numbers, tf.float32, (len(numbers), len(self.fields.numbers)))
+        answer = self.function(matrix, tf.constant(texts, tf.string))
+        columns = [listed(answer[name].numpy()) for name in self.outputs]
+        keys = [row[-1] for row in texts]
+        names = (*self.outputs, KEY)
+        predictions = iter(
+            [dict(zip(names, values, strict=True)) for values in zip(*columns, keys, strict=True)]
+        )
+        return [[next(predictions) for _ in rows.numbers] for rows in requests]
+
+    def warm_up(self) -> None:
+        """Answer the example row a few times, in batches of several sizes."""
+        for count in WARM_UP_ROWS:
+            self([self.read.rows([self.example] * count)])
+
+    @cached_property
+    def example(self) -> Row:
+        """A row as training saw many: median numbers, most frequent categories."""
+        profile, row = self.bundle.profile, dict(self.read.defaults)
+        for field in self.bundle.facts["inputs"]:
+            if numbers := profile.get("numeric", {}).get(field["column"], {}).get("edges"):
+                row[field["input"]] = numbers[len(numbers) // 2]
+            elif levels := profile.get("categorical", {}).get(field["column"]):
+                row[field["input"]] = next(iter(levels))
+        return row
+
+    @property
+    def description(self) -> Row:
+        """What names the model in every answer, in Vertex AI's words."""
+        name, version = self.bundle.facts["name"], self.bundle.digest[:12]
+        return {
+            "deployedModelId": version,
+            "model": f"models/{name}",
+            "modelDisplayName": name,
+            "modelVersionId": version,
+        }
+
+
+def two_tensors(bundle: Bundle, fields: Fields) -> Any:
+    """The signature of numbers [n, F] float32 and texts [n, C + 1] string, without the key's echo."""
+    tf = tensorflow()
+    signature = bundle.saved_model.signatures["serving_default"]
+
+    def answer(numbers: Any, texts: Any) -> dict[str, Any]:
+        named = dict(zip(fields.numbers, tf.unstack(numbers, axis=1), strict=True))
+        named |= dict(zip(fields.texts, tf.unstack(texts, axis=1), strict=True))
+        outputs = signature(**named)
+        return {name: value for name, value in outputs.items() if name != KEY}
+
+    shapes = [
+        tf.TensorSpec([None, len(fields.numbers)], tf.float32),
+        tf.TensorSpec([None, len(fields.texts)], tf.string),
+    ]
+    return tf.function(answer, input_signature=shapes).get_concrete_function()
+
+
+def kind(spec: Any) -> str:
+    """What an output holds, as the header of the log tells it."""
+    name = "text" if spec.dtype.name == "string" else "integer" if spec.dtype.is_integer else "number"
+    return "list of " * (spec.shape.rank - 1) + name
+
+
+def listed(values: Any) -> list[Any]:
+    """An output [n, ...] as values that JSON has."""
+    return texts(values.tolist()) if values.dtype == object else values.tolist()
+
+
+def texts(value: Any) -> Any:
+    """Strings in place of bytes, at any depth."""
+    return [texts(each) for each in value] if isinstance(value, list) else value.decode()

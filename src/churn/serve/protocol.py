@@ -1,0 +1,185 @@
+"""What a request may hold and what an error looks like: TensorFlow Serving's rules in Vertex AI's words.
+
+A row is an object with exactly the bundle's inputs: numbers as JSON numbers, categories and `customer_key` as
+strings. Who is answered here is answered by the same bundle on Vertex AI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+import orjson
+
+from churn.bundle import Bundle
+from churn.predictionlog import KEY, MISSING_BELOW
+from churn.schema import nearest
+
+MISSING: dict[str, Any] = {"number": MISSING_BELOW, "category": ""}  # how the serving graph is told that a field is missing
+GREATEST = 3.4028234663852886e38  # of float32
+EXPECTED = {"number": "a number", "category": "a string"}
+STATUS = {400: "FAILED_PRECONDITION", 413: "INVALID_ARGUMENT", 500: "INTERNAL", 503: "UNAVAILABLE"}
+
+Row = dict[str, Any]
+
+
+class RefusedError(Exception):
+    """A request that gets an error instead of an answer: HTTP code, reason for the metrics, message."""
+
+    def __init__(self, code: int, reason: str, message: str, details: Iterable[Row] = ()) -> None:
+        super().__init__(message)
+        self.code, self.reason, self.message, self.details = code, reason, message, list(details)
+
+    def body(self) -> bytes:
+        """The error in the shape that Google's clients read."""
+        error = {"code": self.code, "message": self.message, "status": STATUS[self.code]}
+        return orjson.dumps({"error": error | ({"details": self.details} if self.details else {})})
+
+
+@dataclass(frozen=True)
+class Fields:
+    """The inputs of a bundle, in the order in which its model takes them."""
+
+    numbers: tuple[str, ...]
+    texts: tuple[str, ...]  # categories, then `customer_key`
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Fields:
+        """The inputs that the bundle's facts list."""
+        kinds = {kind: [i["input"] for i in bundle.facts["inputs"] if i["kind"] == kind] for kind in EXPECTED}
+        return cls(tuple(kinds["number"]), (*kinds["category"], KEY))
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Each input with "number" or "category"."""
+        return dict.fromkeys(self.numbers, "number") | dict.fromkeys(self.texts, "category")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one request: as they came, and as the tuples that the model takes."""
+
+    instances: list[Row]
+    numbers: list[tuple[float, ...]]
+    texts: list[tuple[str, ...]]
+    missing: int  # fields that say so
+
+
+class Reader:
+    """From the body of a request to its rows."""
+
+    def __init__(self, fields: Fields, lenient: bool = False) -> None:
+        self.fields, self.lenient = fields, lenient
+        self.width = len(fields.numbers) + len(fields.texts)
+        self.numbers, self.texts = picker(fields.numbers), picker(fields.texts)
+        self.defaults = {name: MISSING[kind] for name, kind in fields.kinds.items()}
+
+    def __call__(self, body: bytes) -> Rows:
+        """The rows of a request; raises `RefusedError` that names all that is wrong, in every row."""
+        instances = instances_of(body)
+        if self.lenient:
+            instances = [self.filled(row) for row in instances]
+        return self.rows(instances)
+
+    def rows(self, instances: list[Row]) -> Rows:
+        """The rows as the model takes them; raises `RefusedError`."""
+        rows = self.well_formed(instances)
+        if rows is None:
+            raise refusal(instances, self.fields.kinds)
+        return rows
+
+    def well_formed(self, instances: list[Row]) -> Rows | None:
+        """The rows, or none if any is not as it should be: a quick look at all values at once."""
+        try:
+            numbers, texts = list(map(self.numbers, instances)), list(map(self.texts, instances))
+            if set(map(len, instances)) != {self.width}:
+                return None
+        except (KeyError, TypeError):
+            return None
+        values: list[float] = list(chain.from_iterable(numbers))
+        words = list(chain.from_iterable(texts))
+        if not ({float, int}.issuperset(map(type, values)) and {str}.issuperset(map(type, words))):
+            return None
+        lowest: float = min(values, default=0.0)
+        highest: float = max(values, default=0.0)
+        if not -GREATEST <= lowest <= highest <= GREATEST:
+            return None
+        missing = words.count(MISSING["category"]) - [row[-1] for row in texts].count(MISSING["category"])
+        if lowest <= MISSING["number"]:
+            missing += sum(value <= MISSING["number"] for value in values)
+        return Rows(instances, numbers, texts, missing)
+
+    def filled(self, row: Any) -> Any:
+        """The row with what it leaves out, or sends as null, in the spelling that means "missing"."""
+        if not isinstance(row, dict):
+            return row
+        return self.defaults | {name: value for name, value in row.items() if value is not None}
+
+
+def picker(names: tuple[str, ...]) -> Callable[[Row], tuple[Any, ...]]:
+    """A function that takes the values of these names out of a row."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda row: tuple(row[name] for name in names)
+
+
+def instances_of(body: bytes) -> list[Any]:
+    """The list under "instances"; raises `RefusedError` for a body that has none."""
+    try:
+        request = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RefusedError(400, "json", f"the body is not JSON: {error}") from None
+    if not isinstance(request, dict) or not isinstance(request.get("instances"), list):
+        raise RefusedError(400, "request", 'the body must be {"instances": [row, ...]}')
+    if unknown := request.keys() - {"instances", "parameters"}:
+        raise RefusedError(400, "request", f"unknown name in the body: {', '.join(sorted(unknown))}")
+    if not request["instances"]:
+        raise RefusedError(400, "request", '"instances" is empty: send at least one row')
+    instances: list[Any] = request["instances"]
+    return instances
+
+
+def refusal(instances: list[Any], kinds: dict[str, str]) -> RefusedError:
+    """One error that names row, field, value and what was expected, for all rows."""
+    found = [problem for i, row in enumerate(instances) for problem in problems(i, row, kinds)]
+    rows = len({row for row, *_ in found})
+    lines = [f"row {row}, field {field!r}: {got}, expected {expected}" for row, field, got, expected in found]
+    shown = lines[:20] + ([f"and {len(lines) - 20} more, see details"] if len(lines) > 20 else [])
+    message = f"{rows} of {len(instances)} rows cannot be read. " + "; ".join(shown)
+    violations = [
+        {"field": f"instances[{row}].{field}", "description": f"{got}, expected {expected}"}
+        for row, field, got, expected in found
+    ]
+    detail = {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}
+    return RefusedError(400, "rows", message, [detail])
+
+
+def problems(number: int, row: Any, kinds: dict[str, str]) -> Iterable[tuple[int, str, str, str]]:
+    """Row number, field, what it holds and what was expected, for each thing that is wrong with a row."""
+    if not isinstance(row, dict):
+        yield number, "", f"got {short(row)}", f"an object with the fields {', '.join(kinds)}"
+        return
+    for name, kind in kinds.items():
+        if name not in row:
+            yield number, name, "is missing", EXPECTED[kind]
+        elif not is_a(kind, value := row[name]):
+            yield number, name, f"got {short(value)}", EXPECTED[kind]
+    for name in row.keys() - kinds.keys():
+        expected = f"only the bundle's fields{nearest(name, kinds)}"
+        yield number, name, f"got {short(row[name])}", expected
+
+
+def is_a(kind: str, value: Any) -> bool:
+    """Whether TensorFlow Serving would take the value for a number (float32) or a category."""
+    if kind == "category":
+        return isinstance(value, str)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= GREATEST
+
+
+def short(value: Any) -> str:
+    """A value as JSON, cut where it is long."""
+    text = orjson.dumps(value).decode()
+    return text if len(text) <= 60 else text[:57] + "..."

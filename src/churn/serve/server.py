@@ -1,0 +1,221 @@
+"""The process: load and warm up, answer, reload on SIGHUP, drain on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from churn.backend import tensorflow
+from churn.bundle import Bundle
+from churn.config import Config, ServeConfig
+from churn.errors import UserError
+from churn.registry import find_bundle
+from churn.serve.app import Endpoint
+from churn.serve.batching import Batcher
+from churn.serve.compact import Compactor
+from churn.serve.metrics import Metrics
+from churn.serve.model import Model
+from churn.serve.spool import Spool
+
+TICK_SECONDS = 1.0
+SHUTDOWN_SECONDS = 30  # for what is being answered
+
+
+def serve(cfg: Config) -> None:
+    """Answer predict requests with the bundle that `find_bundle` finds, until SIGTERM or Ctrl-C.
+
+    Raises `UserError` for a bundle or an address that cannot be served.
+    """
+    cfg = replace(cfg, serve=from_environment(cfg.serve, os.environ))
+    if uri := os.environ.get("AIP_STORAGE_URI"):
+        cfg = replace(cfg, bundle=local_copy(uri))
+    bundle, listener = find_bundle(cfg), listen(cfg.serve)
+    folder = Path(cfg.serve.log.dir or Path(cfg.run.root) / "log") if cfg.serve.log.enabled else None
+    Server(cfg, bundle, folder).run([listener])
+
+
+def from_environment(cfg: ServeConfig, environment: Mapping[str, str]) -> ServeConfig:
+    """The configuration with what Vertex AI tells a container."""
+    cfg = replace(
+        cfg,
+        predict_route=environment.get("AIP_PREDICT_ROUTE", cfg.predict_route),
+        health_route=environment.get("AIP_HEALTH_ROUTE", cfg.health_route),
+    )
+    if port := environment.get("AIP_HTTP_PORT"):
+        return replace(cfg, host="0.0.0.0", port=int(port))
+    return cfg
+
+
+def local_copy(uri: str) -> str:
+    """The directory of a bundle that may lie in Cloud Storage, copied from there if it does."""
+    if "://" not in uri:
+        return uri
+    import tempfile
+
+    from pyarrow import fs
+
+    folder = tempfile.mkdtemp(prefix="churn-bundle-")
+    fs.copy_files(uri, folder)
+    return folder
+
+
+def listen(cfg: ServeConfig) -> socket.socket:
+    """A bound socket."""
+    try:
+        return socket.create_server((cfg.host, cfg.port), backlog=cfg.max_connections)
+    except OSError as error:
+        where = f"serve.host={cfg.host} serve.port={cfg.port}"
+        raise UserError(
+            f"cannot listen: {error.strerror}", where, "name another port: serve.port=8081"
+        ) from None
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which answers while the model is loaded, reloaded, and while it drains."""
+
+    def __init__(self, cfg: Config, bundle: Bundle, folder: Path | None) -> None:
+        self.cfg, self.folder = cfg, folder
+        self.metrics = Metrics()
+        self.endpoint = Endpoint(cfg.serve, self.metrics)
+        self.compactor = Compactor(folder) if folder else None
+        self.loading: asyncio.Task[None] | None = None
+        self.failure: Exception | None = None
+        self.bundle = bundle
+        super().__init__(
+            uvicorn.Config(
+                self.endpoint,
+                loop="uvloop",
+                http="httptools",
+                lifespan="off",
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=cfg.serve.max_connections,
+                timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            )
+        )
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop; raises what kept the first model from loading."""
+        super().run(sockets)
+        if self.failure:
+            raise self.failure
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen at once, load meanwhile."""
+        await super().startup(sockets)
+        self.loop = asyncio.get_running_loop()
+        self.loop.add_signal_handler(signal.SIGHUP, self.reload)
+        if self.compactor:
+            self.compactor.start()
+        self.ticking = self.loop.create_task(self.tick())
+        self.loading = self.loop.create_task(self.load(lambda: self.bundle))
+
+    async def load(self, find: Callable[[], Bundle]) -> None:
+        """Make a model ready beside the one that serves, then swap."""
+        first = self.endpoint.batcher is None
+        try:
+            model = await asyncio.to_thread(load, find, self.cfg.serve)
+        except Exception as error:
+            self.metrics.reloads["failed"] += not first
+            if first:
+                self.failure, self.should_exit = error, True
+            elif isinstance(error, UserError):
+                print(f"churn: not reloaded: {error}", flush=True)
+            else:
+                traceback.print_exception(error)
+            return
+        self.metrics.reloads["done"] += not first
+        self.take(model)
+
+    def take(self, model: Model) -> None:
+        """Serve with a model that is warm."""
+        before = self.endpoint.batcher
+        spool = Spool(self.folder, header(model), self.cfg.serve.log) if self.folder else None
+        self.endpoint.swap(Batcher(model, spool, self.metrics, self.cfg.serve))
+        if before:
+            before.close()
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        name, digest = model.bundle.facts["name"], model.bundle.digest[:12]
+        print(f"Serving {name} ({digest}) on http://{host}:{port}{self.cfg.serve.predict_route}", flush=True)
+        freeze()
+
+    def reload(self) -> None:
+        """Look for the champion again and serve with it."""
+        if self.loading and self.loading.done():
+            self.loading = self.loop.create_task(self.load(lambda: find_bundle(self.cfg)))
+
+    async def tick(self) -> None:
+        """Let the log's file close when it is old."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            batcher = self.endpoint.batcher
+            if batcher and batcher.spool:
+                batcher.spool.tick()
+                self.metrics.log_backlog = batcher.spool.waiting
+                self.metrics.compaction_failures = self.compactor.failures if self.compactor else 0
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Drain: not healthy from now on; a moment later answer what is there, and end."""
+        impatient = self.endpoint.draining or sig == signal.SIGINT
+        self.endpoint.draining = True
+        if impatient or not self.started:
+            self.should_exit = True
+        else:
+            later = self.cfg.serve.drain_seconds, self.stop
+            self.loop.call_soon_threadsafe(self.loop.call_later, *later)
+
+    def stop(self) -> None:
+        """Leave the main loop, which begins the shutdown."""
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is there, then close the log."""
+        await super().shutdown(sockets)
+        self.ticking.cancel()
+        if self.endpoint.batcher:
+            self.endpoint.batcher.close()
+        if self.compactor:
+            await asyncio.to_thread(self.compactor.stop)
+
+
+def load(find: Callable[[], Bundle], cfg: ServeConfig) -> Model:
+    """The bundle's model, warm. TensorFlow gets few threads: handing over costs more than small work."""
+    bundle, threading = find(), tensorflow().config.threading
+    if threading.get_intra_op_parallelism_threads() != cfg.threads:
+        threading.set_intra_op_parallelism_threads(cfg.threads)
+        threading.set_inter_op_parallelism_threads(cfg.threads)
+    return Model(bundle, cfg.lenient)
+
+
+def freeze() -> None:
+    """Take what is loaded out of the garbage collector's view.
+
+    TensorFlow holds some 300,000 objects; looking through them stops the server for a fifth of a second.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
+def header(model: Model) -> dict[str, Any]:
+    """What the lines of the log mean: the first line of each of its files."""
+    return {
+        "bundle": model.bundle.digest,
+        "name": model.bundle.facts["name"],
+        "threshold": model.bundle.facts.get("threshold"),
+        "numbers": model.fields.numbers,
+        "texts": model.fields.texts,
+        "outputs": model.outputs,
+    }

@@ -1,0 +1,159 @@
+"""The running server answers as Vertex AI's endpoint does."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import pytest
+
+from churn.bundle import Bundle
+from serve.conftest import ROW, running
+
+
+def row_of(frame, i):
+    columns = {
+        "tenure": "tenure",
+        "Monthly  charge": "Monthly__charge",
+        "contract": "contract",
+        "payment": "payment",
+    }
+    values = frame.iloc[i].to_dict()
+    row = {columns[name]: -1e30 if isinstance(v, float) and np.isnan(v) else v for name, v in values.items()}
+    return row | {"customer_key": f"k{i}"}
+
+
+def test_rows_get_what_the_bundle_says(endpoint, exported_bundle, customers):
+    frame = customers.frame.iloc[:200]
+    answer = endpoint.predict(*(row_of(frame, i) for i in range(len(frame)))).json()
+    expected = Bundle.load(exported_bundle).predict(frame)["churn_probability"]
+    assert [p["churn_probability"] for p in answer["predictions"]] == pytest.approx(expected, abs=1e-6)
+    assert [p["customer_key"] for p in answer["predictions"]] == [f"k{i}" for i in range(len(frame))]
+    assert answer.keys() == {"predictions", "deployedModelId", "model", "modelDisplayName", "modelVersionId"}
+    assert answer["predictions"][0].keys() == Bundle.load(exported_bundle).predict(frame[:1]).keys()
+
+
+def test_requests_at_the_same_time_get_their_own_answers(endpoint, customers):
+    rows = [row_of(customers.frame, i) for i in range(160)]
+    alone = [endpoint.predict(row).json()["predictions"] for row in rows[:20]]
+    with ThreadPoolExecutor(16) as pool:
+        together = list(pool.map(lambda row: endpoint.predict(row).json()["predictions"], rows))
+    assert [answer[0]["customer_key"] for answer in together] == [row["customer_key"] for row in rows]
+    for one, other in zip(alone, together, strict=False):
+        assert one[0]["churn_probability"] == pytest.approx(other[0]["churn_probability"], abs=1e-6)
+
+
+def test_bad_rows_are_named_all_at_once_and_nobody_else_notices(endpoint):
+    bad = [
+        ROW,
+        ROW | {"tenure": "3"},
+        {name: value for name, value in ROW.items() if name != "contract"} | {"Contract": "monthly"},
+        ROW | {"payment": None, "Monthly__charge": True},
+        7,
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        good = [pool.submit(endpoint.predict, ROW) for _ in range(20)]
+        refused = endpoint.predict(*bad)
+    assert {answer.result().status_code for answer in good} == {200}
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"], error["status"]) == (400, 400, "FAILED_PRECONDITION")
+    found = {(v["field"], v["description"].partition(";")[0]) for v in error["details"][0]["fieldViolations"]}
+    assert found == {
+        ("instances[1].tenure", 'got "3", expected a number'),
+        ("instances[2].contract", "is missing, expected a string"),
+        ("instances[2].Contract", 'got "monthly", expected only the bundle\'s fields'),
+        ("instances[3].payment", "got null, expected a string"),
+        ("instances[3].Monthly__charge", "got true, expected a number"),
+        (
+            "instances[4].",
+            f"got 7, expected an object with the fields {', '.join(ROW)}",
+        ),
+    }
+    assert "4 of 5 rows" in error["message"]
+    assert "row 1, field 'tenure'" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "part"),
+    [
+        (b"{", 400, "not JSON"),
+        (b"[]", 400, "instances"),
+        (b'{"instances": []}', 400, "at least one row"),
+        (b'{"instances": {}}', 400, "instances"),
+        (b'{"instances": [{}], "signature": "x"}', 400, "signature"),
+        (b'{"instances": [' + b" " * 1_500_000 + b"]}", 413, "1,500,000 bytes"),
+    ],
+)
+def test_a_body_that_is_no_request_is_refused_with_its_reason(endpoint, body, code, part):
+    answer = httpx.post(endpoint.url, content=body, timeout=30)
+    assert answer.status_code == code
+    assert part in answer.json()["error"]["message"]
+    assert endpoint.predict(ROW).status_code == 200
+
+
+def test_numbers_that_a_float32_cannot_hold_are_refused(endpoint):
+    assert endpoint.predict(ROW | {"tenure": 1e39}).status_code == 400
+    assert endpoint.predict(ROW | {"tenure": -(10**17)}).status_code == 200
+    nan = json.dumps({"instances": [ROW | {"tenure": float("nan")}]})
+    assert "not JSON" in httpx.post(endpoint.url, content=nan, timeout=30).json()["error"]["message"]
+
+
+def test_the_client_s_request_id_comes_back(endpoint):
+    answer = httpx.post(endpoint.url, json={"instances": [ROW]}, headers={"X-Request-Id": "mine"}, timeout=30)
+    assert answer.headers["x-request-id"] == "mine"
+    first, second = (endpoint.predict(ROW).headers["x-request-id"] for _ in range(2))
+    assert first != second
+
+
+def test_the_model_and_the_openapi_page_tell_what_to_send(endpoint, exported_bundle):
+    facts = httpx.get(f"{endpoint.root}/model", timeout=30).json()
+    assert facts["digest"] == Bundle.load(exported_bundle).digest
+    schema = httpx.get(f"{endpoint.root}/openapi.json", timeout=30).json()["paths"]["/predict"]["post"]
+    body = schema["requestBody"]["content"]["application/json"]["schema"]
+    assert body["properties"]["instances"]["items"]["required"] == list(ROW)
+    assert httpx.post(endpoint.url, json=body["example"], timeout=30).status_code == 200
+    assert httpx.get(f"{endpoint.root}/docs", timeout=30).status_code == 200
+
+
+def test_on_vertex_ai_the_environment_names_port_routes_and_bundle(exported_bundle, tmp_path):
+    environment = {
+        "AIP_HTTP_PORT": "0",
+        "AIP_HEALTH_ROUTE": "/alive",
+        "AIP_PREDICT_ROUTE": "/v1/models/churn:predict",
+        "AIP_STORAGE_URI": str(exported_bundle),
+    }
+    with running(tmp_path, tmp_path, "serve.lenient=true", **environment) as server:
+        assert server.url.endswith("/v1/models/churn:predict")
+        assert server.predict(ROW, parameters={"any": 1}).status_code == 200
+        assert httpx.get(f"{server.root}/alive", timeout=30).status_code == 200
+        missing_is_default(server)
+
+
+def missing_is_default(server):
+    """In lenient mode what is left out, or null, is "missing"; what is unknown stays an error."""
+    full = ROW | {"tenure": -1e30, "payment": ""}
+    left_out = {name: value for name, value in ROW.items() if name not in ("tenure", "payment")}
+    first, second, third = (
+        server.predict(row).json()["predictions"]
+        for row in (full, left_out, ROW | {"tenure": None, "payment": None})
+    )
+    assert first == second == third
+    assert server.predict(ROW | {"Tenure": 1}).status_code == 400
+    assert server.predict(ROW | {"tenure": "x"}).status_code == 400
+
+
+def test_a_taken_port_and_a_missing_bundle_are_the_user_s_errors(endpoint, exported_bundle, tmp_path):
+    from conftest import churn
+
+    port = endpoint.root.rpartition(":")[2]
+    done = churn("serve", f"bundle={exported_bundle}", f"serve.port={port}", f"run.root={tmp_path}", code=2)
+    assert "cannot listen" in done.stderr
+    assert "not a bundle" in churn("serve", f"bundle={tmp_path}", code=2).stderr
+
+
+def test_missing_is_spelled_as_the_graph_reads_it():
+    from churn.predictionlog import MISSING_BELOW as IN_LOG
+    from churn.preprocess import MISSING_BELOW
+    from churn.serve.protocol import MISSING
+
+    assert MISSING["number"] == MISSING_BELOW == IN_LOG
