@@ -31,7 +31,7 @@ def unseen(encoder, customers, **changes):
 def test_the_graph_encodes_as_the_fitted_transformer_does(encoder, customers):
     fitted = transformer(customers.schema, CFG).fit(customers.frame)
     encoded = encoder(*tensors(customers.frame, customers.schema)).numpy()
-    assert encoded == pytest.approx(fitted.transform(customers.frame), abs=2e-6)
+    assert encoded == pytest.approx(fitted.transform(customers.frame), abs=2e-5)
     assert encoded.mean(axis=0) == pytest.approx(0, abs=1e-5)
     assert encoded.std(axis=0) == pytest.approx(1, abs=1e-4)
 
@@ -87,7 +87,7 @@ def test_tables_of_one_kind_of_column_are_encoded_too(customers, kept):
     )
     encoder = Encoder(fit(customers.frame, schema, CFG))
     encoded = encoder(*tensors(customers.frame, schema)).numpy()
-    assert encoded == pytest.approx(transformer(schema, CFG).fit_transform(customers.frame), abs=2e-6)
+    assert encoded == pytest.approx(transformer(schema, CFG).fit_transform(customers.frame), abs=2e-5)
 
 
 def test_a_column_without_any_value_does_no_harm(customers):

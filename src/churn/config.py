@@ -124,7 +124,7 @@ class ModelConfig:
     name: ModelName = MISSING
     hidden: list[int] = field(default_factory=lambda: [64, 64])  # units of each layer
     dropout: float = 0.3  # share of units silenced in training
-    bins: int = 16  # quantile bins of the piecewise-linear encoding of a number
+    bins: int = 16  # quantile bins that a number is spread over, beside itself; 0: none
     max_levels: int = 64  # levels of a category that get an input of their own
     min_level_rows: int = 8  # a level with fewer train rows counts as unknown
 

@@ -5,6 +5,9 @@ bundle needs nothing beside itself, and training and serving run the same operat
 
 What the graph does with what it cannot use as it is:
 
+- beside itself, a number is spread over `bins` inputs, one for each of its quantile bins: 0 below the bin, 1
+  above, linear within (the piecewise-linear encoding of Gorishniy et al. 2022, On Embeddings for Numerical
+  Features), which lets a small network bend where the data are;
 - a missing number (NaN or <= -1e30) counts as the train median; where training saw the column with gaps,
   a flag beside it says that the number was missing;
 - categories with too few train rows share one input; a text never seen in training goes there too, or sets
@@ -19,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
@@ -35,11 +39,14 @@ MISSING_BELOW = -1e30  # Vertex AI's JSON has neither NaN nor null; a number thi
 class Encoding:
     """What scikit-learn fitted, as the constants that `Encoder` applies.
 
-    The inputs of the network are, in this order: the numbers, the flags, the levels of each category.
+    The inputs of the network, in this order: the numbers, the flags, the bins, the levels of each category.
     """
 
     median: np.ndarray  # [F] float32, of each number
     flagged: np.ndarray  # positions of the numbers that have a flag
+    binned: np.ndarray  # [B] position of the number that each bin belongs to
+    lower: np.ndarray  # [B] float32 lower and
+    upper: np.ndarray  # [B] float32 upper edge of the bins
     lowest: np.ndarray  # [F] least and
     highest: np.ndarray  # [F] greatest value in training
     positions: tuple[dict[str, int], ...]  # per category: level -> input, rare levels the same
@@ -51,15 +58,37 @@ class Encoding:
 
 def transformer(schema: Schema, cfg: ModelConfig) -> ColumnTransformer:
     """The scikit-learn transformer, to be fitted on the train part."""
-    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True))
+    numbers = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+    bins = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), Bins(cfg.bins))
     levels = OneHotEncoder(
         min_frequency=cfg.min_level_rows,
         max_categories=cfg.max_levels,
         handle_unknown="infrequent_if_exist",
         sparse_output=False,
     )
-    columns = [("numbers", numbers, list(schema.numeric)), ("levels", levels, list(schema.categorical))]
+    numeric, categorical = list(schema.numeric), list(schema.categorical)
+    columns = [("numbers", numbers, numeric), ("bins", bins, numeric), ("levels", levels, categorical)]
     return make_pipeline(ColumnTransformer([c for c in columns if c[2]]), StandardScaler())
+
+
+class Bins(TransformerMixin, BaseEstimator):
+    """Piecewise-linear encoding of [n, F] numbers, [n, B], with at most `bins` quantile bins a number."""
+
+    def __init__(self, bins: int) -> None:
+        self.bins = bins
+
+    def fit(self, X: np.ndarray, y: None = None) -> Bins:
+        """Edges at the quantiles; a number with few distinct values has fewer bins, a constant none."""
+        shares = np.linspace(0, 1, self.bins + 1) if self.bins else []
+        edges = [np.unique(np.quantile(column, shares).astype(np.float32)) for column in X.T]
+        self.column_ = np.repeat(np.arange(len(edges)), [max(0, len(e) - 1) for e in edges])
+        self.lower_ = np.concatenate([e[:-1] for e in edges])
+        self.upper_ = np.concatenate([e[1:] for e in edges])
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """0 below a bin, 1 above it, linear within."""
+        return np.clip((X[:, self.column_] - self.lower_) / (self.upper_ - self.lower_), 0, 1)
 
 
 def constants(fitted: Any, frame: pd.DataFrame, schema: Schema) -> Encoding:
@@ -76,10 +105,14 @@ def constants(fitted: Any, frame: pd.DataFrame, schema: Schema) -> Encoding:
             positions.append(place)
             rare.append(len(own) if shared else None)
             widths.append(len(own) + bool(shared))
-    imputer = columns["numbers"][0] if schema.numeric else None
+    imputer, bins = (columns["numbers"], columns["bins"][1]) if schema.numeric else (None, None)
+    none, nothing = np.empty(0, int), np.empty(0, np.float32)
     return Encoding(
-        median=imputer.statistics_.astype(np.float32) if imputer else np.empty(0, np.float32),
-        flagged=imputer.indicator_.features_ if imputer else np.empty(0, int),
+        median=imputer.statistics_.astype(np.float32) if imputer else nothing,
+        flagged=imputer.indicator_.features_ if imputer else none,
+        binned=bins.column_ if bins else none,
+        lower=bins.lower_ if bins else nothing,
+        upper=bins.upper_ if bins else nothing,
         lowest=np.nanmin(numbers, axis=0, initial=np.inf).astype(np.float32),
         highest=np.nanmax(numbers, axis=0, initial=-np.inf).astype(np.float32),
         positions=tuple(positions),
@@ -118,7 +151,11 @@ class Encoder:
         tf, constant = tensorflow(), self.encoding
         missing = is_missing(numbers)
         flags = tf.gather(tf.cast(missing, tf.float32), constant.flagged, axis=1)
-        inputs = [tf.where(missing, constant.median, numbers), flags]
+        filled = tf.where(missing, constant.median, numbers)
+        within = (tf.gather(filled, constant.binned, axis=1) - constant.lower) / (
+            constant.upper - constant.lower
+        )
+        inputs = [filled, flags, tf.clip_by_value(within, 0, 1)]
         word = self.lookup(categories)
         for c, width in enumerate(constant.widths):
             inputs.append(tf.one_hot(tf.gather(self.position[c], word[:, c]), width))
