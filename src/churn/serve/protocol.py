@@ -18,7 +18,7 @@ from churn.bundle import Bundle
 from churn.predictionlog import KEY, MISSING_BELOW
 from churn.schema import nearest
 
-MISSING: dict[str, Any] = {"number": MISSING_BELOW, "category": ""}  # how the serving graph is told that a field is missing
+MISSING: dict[str, Any] = {"number": MISSING_BELOW, "category": ""}  # what tells the graph so
 GREATEST = 3.4028234663852886e38  # of float32
 EXPECTED = {"number": "a number", "category": "a string"}
 STATUS = {400: "FAILED_PRECONDITION", 413: "INVALID_ARGUMENT", 500: "INTERNAL", 503: "UNAVAILABLE"}
