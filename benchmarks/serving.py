@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -23,13 +23,19 @@ from urllib.request import urlopen
 from compare import arguments, finish
 
 CONNECTIONS, SECONDS, INSTANCES = 32, 3, (1, 100)
-PORTS = {"ours": 8190, "empty": 8191, "obvious": 8192}
+PORTS = {"ours": 8190, "obvious": 8191, "empty": 8192, "bare": 8193}
+Sample = dict[str, float]
+Processes = dict[str, subprocess.Popen[bytes]]
+WHAT = {
+    "obvious": "FastAPI, pydantic, the signature",
+    "empty": "our server, empty model, no log, no metrics",
+    "bare": "HTTP and JSON alone",
+}
 PEERS = str(Path(__file__).with_name("serving_peers.py"))
 LUA = """
 wrk.method = "POST"; wrk.headers["Content-Type"] = "application/json"
 local file = io.open("{file}"); wrk.body = file:read("*a"); file:close()
 """
-Sample = dict[str, float]
 
 
 def main() -> None:
@@ -65,21 +71,19 @@ def trained(folder: Path) -> Path:
 
 
 @contextmanager
-def servers(bundle: Path, folder: Path) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
-    """The three servers, each on core 0."""
+def servers(bundle: Path, folder: Path, only: Sequence[str] = tuple(PORTS)) -> Iterator[Processes]:
+    """The servers, each on core 0."""
     serve = ["-m", "churn", "serve", f"bundle={bundle}", f"serve.port={PORTS['ours']}"]
-    commands = {
-        "ours": [*serve, f"serve.log.dir={folder}/log", "serve.drain_seconds=0"],
-        "empty": [PEERS, "empty", str(PORTS["empty"])],
-        "obvious": [PEERS, "obvious", str(PORTS["obvious"]), str(bundle)],
-    }
+    commands = {name: [PEERS, name, str(port), str(bundle)] for name, port in PORTS.items()}
+    commands["ours"] = [*serve, f"serve.log.dir={folder}/log", "serve.drain_seconds=0"]
     processes = {
         name: subprocess.Popen(["taskset", "-c", "0", sys.executable, *command], stdout=subprocess.DEVNULL)
         for name, command in commands.items()
+        if name in only
     }
     try:
-        for name, path in (("ours", "health"), ("obvious", "openapi.json"), ("empty", "model")):
-            wait_for(f"http://127.0.0.1:{PORTS[name]}/{path}", processes[name])
+        for name, process in processes.items():
+            wait_for(f"http://127.0.0.1:{PORTS[name]}/health", process)
         yield processes
     finally:
         for process in processes.values():
@@ -89,7 +93,7 @@ def servers(bundle: Path, folder: Path) -> Iterator[dict[str, subprocess.Popen[b
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
-    """Return when a server answers, ready or (the empty one) never to be."""
+    """Return when a server is healthy."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if process.poll() is not None:
@@ -97,9 +101,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -
         try:
             urlopen(url, timeout=2).close()
             return
-        except URLError as error:
-            if getattr(error, "code", 0) == 503 and url.endswith("model"):
-                return
+        except URLError:
             time.sleep(0.5)
     sys.exit(f"{url}: no answer in {seconds} s")
 
@@ -188,13 +190,14 @@ def compared(samples: dict[tuple[str, int], list[Sample]]) -> Iterator[dict[str,
         ("serve_p99_100", 100, "p99", "obvious", "lower"),
         ("serve_of_empty", 1, "per_core", "empty", "higher"),
         ("serve_of_empty_100", 100, "per_core", "empty", "higher"),
+        ("serve_of_bare", 1, "per_core", "bare", "higher"),
         ("serve_1_wall", 1, "per_second", "obvious", "higher"),
         ("serve_100_wall", 100, "per_second", "obvious", "higher"),
     ):
         pairs = zip(samples["ours", count], samples[peer, count], strict=True)
         ratios = sorted(ours[key] / theirs[key] for ours, theirs in pairs)
         spread = {"value": median(ratios), "low": ratios[0], "high": ratios[-1]}
-        what = {"obvious": "FastAPI, pydantic, the signature", "empty": "our server, empty model"}[peer]
+        what = WHAT[peer]
         yield {"name": name, **spread, "unit": "ratio", "peer": what, "better": better}
 
 

@@ -1,4 +1,4 @@
-"""The servers beside which `serving.py` measures ours: the obvious one, and ours with an empty model."""
+"""The servers beside which `serving.py` measures ours: the obvious one, and ours with less and less in it."""
 
 import os
 import sys
@@ -7,29 +7,47 @@ from typing import Any
 
 import orjson
 import uvicorn
+import uvloop
 
 from churn.backend import tensorflow
 from churn.bundle import Bundle
 from churn.config import ServeConfig
 from churn.serve.app import Endpoint
+from churn.serve.batching import Batcher
 from churn.serve.metrics import Metrics
-from churn.serve.protocol import Fields
+from churn.serve.model import Model
+from churn.serve.protocol import Fields, Reader, Row, Rows
+
+PREDICTION = {"churn_probability": 0.23134300112724304, "unseen_inputs": 0, "churn": 0, "customer_key": ""}
 
 
-class Empty(Endpoint):
-    """Our server up to the parsed request: no checks, no batches, no model, no histograms, no log."""
+class EmptyModel(Model):
+    """Answers every row with the same."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle, self.fields = bundle, Fields.of(bundle)
+        self.read = Reader(self.fields)
+
+    def __call__(self, requests: list[Rows]) -> list[list[Row]]:
+        """Constants."""
+        return [[PREDICTION] * len(rows.instances) for rows in requests]
+
+
+class NoMetrics(Metrics):
+    """Counts no rows."""
+
+    def answered(self, predictions: Any, missing: int) -> None:
+        """Nothing."""
+
+
+class Bare(Endpoint):
+    """HTTP and JSON alone: no checks, no batches, no model."""
 
     async def answer(self, identity: str, body: bytes) -> bytes:
         """A constant of the length of a real answer."""
         rows = len(orjson.loads(body)["instances"])
-        prediction = {
-            "churn_probability": 0.23134300112724304,
-            "unseen_inputs": 0,
-            "churn": 0,
-            "customer_key": "",
-        }
-        names = {"deployedModelId": "0" * 12, "model": "models/empty", "modelVersionId": "0" * 12}
-        return orjson.dumps({"predictions": [prediction] * rows, **names})
+        names = {"deployedModelId": "0" * 12, "model": "models/bare", "modelVersionId": "0" * 12}
+        return orjson.dumps({"predictions": [PREDICTION] * rows, **names})
 
 
 def obvious(bundle: Bundle) -> Any:
@@ -38,46 +56,43 @@ def obvious(bundle: Bundle) -> Any:
     from pydantic import create_model
 
     tf, signature = tensorflow(), bundle.saved_model.signatures["serving_default"]
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
     kinds = Fields.of(bundle).kinds
     types: dict[str, Any] = {name: (float if kind == "number" else str, ...) for name, kind in kinds.items()}
     row = create_model("Row", **types)
     request = create_model("Request", instances=(list[row], ...))
     app = FastAPI()
 
+    @app.get("/health")
+    def health() -> None:
+        return None
+
     @app.post("/predict")
     def predict(body: request) -> dict[str, Any]:  # type: ignore[valid-type]
-        columns = {
-            name: tf.constant(
-                [getattr(each, name) for each in body.instances],
-                tf.float32 if kind == "number" else tf.string,
-            )
-            for name, kind in kinds.items()
-        }
+        columns = {}
+        for name, kind in kinds.items():
+            values = [getattr(each, name) for each in body.instances]
+            columns[name] = tf.constant(values, tf.float32 if kind == "number" else tf.string)
         answer = {name: value.numpy().tolist() for name, value in signature(**columns).items()}
-        return {
-            "predictions": [
-                dict(zip(answer, values, strict=True)) for values in zip(*answer.values(), strict=True)
-            ]
-        }
+        rows = zip(*answer.values(), strict=True)
+        return {"predictions": [dict(zip(answer, values, strict=True)) for values in rows]}
 
     return app
 
 
-def main() -> None:
-    """`serving_peers.py empty|obvious PORT [BUNDLE]`."""
-    kind, port = sys.argv[1], int(sys.argv[2])
-    if kind == "empty":
-        app: Any = Empty(ServeConfig(), Metrics())
+async def serve(kind: str, port: int, bundle: Bundle) -> None:
+    """Answer until SIGTERM."""
+    cfg, metrics = ServeConfig(), NoMetrics()
+    if kind == "obvious":
+        app = obvious(bundle)
     else:
-        threading = tensorflow().config.threading
-        threading.set_intra_op_parallelism_threads(1)
-        threading.set_inter_op_parallelism_threads(1)
-        app = obvious(Bundle.load(Path(sys.argv[3])))
-    uvicorn.run(
-        app, port=port, loop="uvloop", http="httptools", lifespan="off", log_level="warning", access_log=False
-    )
+        app = Bare(cfg, metrics) if kind == "bare" else Endpoint(cfg, metrics)
+        app.swap(Batcher(EmptyModel(bundle), None, metrics, cfg))
+    options: dict[str, Any] = {"http": "httptools", "lifespan": "off", "log_level": "warning"}
+    await uvicorn.Server(uvicorn.Config(app, port=port, access_log=False, **options)).serve()
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # serving_peers.py obvious|empty|bare PORT BUNDLE
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    main()
+    uvloop.run(serve(sys.argv[1], int(sys.argv[2]), Bundle.load(Path(sys.argv[3]))))

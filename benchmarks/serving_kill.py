@@ -1,0 +1,96 @@
+"""SIGKILL at random moments under load: requests that were answered beside requests that were logged."""
+
+import collections
+import http.client
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+from compare import arguments, finish
+from serving import trained
+
+from churn import predictionlog
+from churn.serve.compact import compact_all
+
+CLIENTS = 32
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--bundle", type=Path, help="serve this one instead of a freshly trained one")
+    parser.add_argument("--kills", type=int, default=50)
+    options = parser.parse_args()
+    random.seed(0)
+    answered: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = options.bundle or trained(Path(folder))
+        for number in range(options.kills):
+            answered += killed(bundle, Path(folder) / "log", number)
+            print(f"kill {number + 1}: {len(answered):,} requests answered so far", flush=True)
+        compact_all(Path(folder) / "log")
+        tables = predictionlog.read(Path(folder) / "log")
+        logged = collections.Counter(i for table in tables for i in table["request_id"].to_pylist())
+    seen = collections.Counter(answered)
+    counts = {
+        "kill_answered": seen.total(),
+        "kill_answered_not_logged": (seen - logged).total(),
+        "kill_logged_twice": sum(count - 1 for count in logged.values()),
+        "kill_logged_not_answered": (logged - seen).total(),
+    }
+    print(json.dumps(counts))
+    unit = f"requests, {options.kills} kills"
+    names = {"value": 0, "low": 0, "high": 0, "unit": unit, "peer": "", "better": "lower"}
+    entries = [names | {"name": key, "value": n, "low": n, "high": n} for key, n in counts.items()]
+    finish(entries, options.json)
+
+
+def killed(bundle: Path, log: Path, number: int) -> list[str]:
+    """Ids of the requests that a server answered until it was killed at a random moment."""
+    overrides = [f"bundle={bundle}", f"serve.log.dir={log}", "serve.port=0", "serve.log.segment_bytes=500000"]
+    command = [sys.executable, "-u", "-m", "churn", "serve", *overrides]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        url = urlsplit(process.stdout.readline().split()[-1])
+        body = example(url.netloc)
+        seen: list[str] = []
+        asked = [(url.netloc, url.path, body, f"{number}-{i}", seen) for i in range(CLIENTS)]
+        threads = [threading.Thread(target=ask, args=each) for each in asked]
+        for thread in threads:
+            thread.start()
+        time.sleep(random.uniform(0.05, 2))
+        process.kill()
+        for thread in threads:
+            thread.join()
+    return seen
+
+
+def example(address: str) -> bytes:
+    """A request with the bundle's example row."""
+    with urlopen(f"http://{address}/openapi.json", timeout=30) as answer:
+        post = json.load(answer)["paths"]["/predict"]["post"]
+    return json.dumps(post["requestBody"]["content"]["application/json"]["schema"]["example"]).encode()
+
+
+def ask(address: str, path: str, body: bytes, prefix: str, seen: list[str]) -> None:
+    """Ask again and again until the server is gone; note what was answered whole."""
+    connection = http.client.HTTPConnection(address, timeout=30)
+    for number in range(10**9):
+        identity = f"{prefix}-{number}"
+        try:
+            connection.request("POST", path, body, {"X-Request-Id": identity})
+            answer = connection.getresponse()
+            answer.read()
+        except (http.client.HTTPException, OSError):
+            return
+        if answer.status == 200:
+            seen.append(identity)
+
+
+if __name__ == "__main__":
+    main()
