@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from churn import baselines, bundle, calibrate, decision, reasons, registry, report, terminal
 from churn.bundle import Bundle
 from churn.config import Config, ModelName, tutorial
-from churn.data import load
+from churn.data import load, name_of
 from churn.evaluate import MODEL, TRUTH, Evaluation, check, evaluate
 from churn.graph import OUTPUTS, ServingGraph
 from churn.importance import importance
@@ -31,13 +31,14 @@ from churn.train import Trained, train
 
 def run(cfg: Config) -> float:
     """Train, evaluate, report and register; gives the least validation loss, for sweeps."""
+    cfg.data.name = name_of(cfg.data)
     stages, final = Stages(), place(cfg)
     check(cfg.evaluate)
     with stages("load", "Loading the data"):
         data = load(cfg.data, cfg.seed)
     decision.check(cfg.decision, data.frame)
     parts = split(data, cfg.split, cfg.data.horizon, cfg.seed)
-    print(terminal.described(data, parts))
+    print(terminal.described(data, parts, cfg.data))
     with new_run(cfg, final, data.fingerprint) as directory:
         with stages("train", f"Training {cfg.model.name.value}"):
             trained = train(data, parts, cfg, directory / CHECKPOINTS / "model.npz")

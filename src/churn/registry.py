@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 from churn.bundle import Bundle
 from churn.config import Config, flat
+from churn.data import name_of
 from churn.errors import UserError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def champion(cfg: Config) -> Path | None:
     server = "MLFLOW_TRACKING_URI" in os.environ
     if not server and not database(cfg.run.root).exists():
         return None
-    books, name = client(cfg.run.root), str(cfg.data.name)
+    books, name = client(cfg.run.root), name_of(cfg.data)
     version = champion_version(books, name)
     if version is None:
         return None

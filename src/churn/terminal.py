@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from churn.config import DataConfig
 from churn.evaluate import MODEL, Estimate, Evaluation
 from churn.schema import Dataset
 from churn.split import Splits
@@ -26,10 +27,14 @@ NAMES = {
 }
 
 
-def described(data: Dataset, parts: Splits) -> str:
-    """The table in two lines, and what was found in it that one must know."""
+def described(data: Dataset, parts: Splits, cfg: DataConfig) -> str:
+    """The table in a line or two, roles to copy if they were inferred, and what one must know about it."""
     sizes = ", ".join(f"{rows:,} {name}" for name, rows in parts.sizes().items())
     lines = [f"{data.origin}: {len(data):,} rows, {data.churned.mean():.1%} churned ({sizes})"]
+    lines += [f"  {note}" for note in data.notes]
+    if not (cfg.target and (cfg.numeric or cfg.categorical)):
+        roles = data.schema.to_yaml().rstrip().replace("\n", "\n  ")
+        lines += [f"Roles as they were inferred, to be copied into configs/data/{data.name}.yaml:\n  {roles}"]
     lines += [f"! {finding.title}\n    {finding.evidence}\n    {finding.advice}" for finding in data.findings]
     return "\n".join(lines)
 

@@ -47,10 +47,14 @@ def load(cfg: DataConfig, seed: int) -> Dataset:
     raw = read(cfg, seed)
     schema, findings = infer(raw, cfg)
     data = validate(raw, schema, cfg)
-    name = cfg.name or re.sub(r"\W+", "-", PurePosixPath(raw.origin).name.partition(".")[0]).strip("-")
-    return replace(
-        data, name=name, findings=findings + data.findings + leakage.find(data) + quality.find(data)
-    )
+    found = findings + data.findings + leakage.find(data) + quality.find(data)
+    return replace(data, name=name_of(cfg), findings=found)
+
+
+def name_of(cfg: DataConfig) -> str:
+    """The short name of a data set: the one given, else that of its file or folder."""
+    file = PurePosixPath(cfg.path or cfg.source.value).name.partition(".")[0]
+    return cfg.name or re.sub(r"\W+", "-", file).strip("-") or cfg.source.value
 
 
 def read(cfg: DataConfig, seed: int) -> RawTable:
