@@ -30,7 +30,7 @@ class EmptyModel(Model):
 
     def __call__(self, requests: list[Rows]) -> list[list[Row]]:
         """Constants."""
-        return [[PREDICTION] * len(rows.instances) for rows in requests]
+        return [[PREDICTION] * len(rows.texts) for rows in requests]
 
 
 class NoMetrics(Metrics):

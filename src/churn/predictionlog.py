@@ -107,13 +107,13 @@ def chunks_of_lines(lines: BinaryIO, header: dict[str, Any]) -> Iterator[pa.Tabl
 
 def line_schema(header: dict[str, Any]) -> pa.Schema:
     """What a line holds, by the header of its file."""
-    inputs = dict.fromkeys(header["numbers"], pa.float64()) | dict.fromkeys(header["texts"], pa.string())
     outputs = {name: type_of(kind) for name, kind in header["outputs"].items()}
     return pa.schema(
         {
             "request_id": pa.string(),
             "time": pa.timestamp("us", "UTC"),
-            "instances": pa.list_(pa.struct(list(inputs.items()))),
+            "numbers": pa.list_(pa.list_(pa.float64())),  # a list for each row, in the order of the header
+            "texts": pa.list_(pa.list_(pa.string())),
             "predictions": pa.list_(pa.struct(list(outputs.items()))),
         }
     )
@@ -128,33 +128,42 @@ def type_of(kind: str) -> pa.DataType:
 
 def one_row_each(requests: pa.Table, header: dict[str, Any]) -> pa.Table:
     """One row per answered customer instead of one per request."""
-    instances = requests["instances"].combine_chunks()
-    predictions = requests["predictions"].combine_chunks().flatten()
-    request = pc.list_parent_indices(instances)
-    starts = instances.offsets.to_numpy()[:-1] - instances.offsets[0].as_py()
-    position = np.arange(len(request)) - starts[request.to_numpy()]
-    return assemble(
-        {
-            "request_id": requests["request_id"].take(request),
-            "row": pa.array(position.astype(np.int32)),
-            "time": requests["time"].take(request),
-            "bundle": pa.repeat(pa.scalar(header["bundle"]), len(request)),
-        },
-        instances.flatten(),
-        predictions,
-    )
+    rows = requests["texts"].combine_chunks()
+    request = pc.list_parent_indices(rows)
+    first = np.searchsorted(request.to_numpy(), np.arange(len(requests)))  # its first row
+    columns = {
+        "request_id": requests["request_id"].take(request),
+        "row": pa.array((np.arange(len(request)) - first[request.to_numpy()]).astype(np.int32)),
+        "time": requests["time"].take(request),
+        "bundle": pa.repeat(pa.scalar(header["bundle"]), len(request)),
+    }
+    inputs = transposed(requests["numbers"].combine_chunks(), header["numbers"])
+    inputs |= transposed(rows, header["texts"])
+    outputs = requests["predictions"].combine_chunks().flatten()
+    return assemble(columns, inputs, outputs)
 
 
-def assemble(first: dict[str, Any], inputs: pa.StructArray, outputs: pa.StructArray) -> pa.Table:
+def transposed(rows: pa.ListArray, names: list[str]) -> dict[str, pa.Array]:
+    """Columns by name, of lists of rows that are lists of values in the order of the names."""
+    values, width = rows.flatten().flatten(), len(names)
+    return {name: values.take(pa.array(np.arange(i, len(values), width))) for i, name in enumerate(names)}
+
+
+def assemble(first: dict[str, Any], inputs: dict[str, pa.Array], outputs: pa.StructArray) -> pa.Table:
     """The columns of a chunk, in the order of this module's description."""
-    columns, given = dict(first), dict(zip(inputs.type.names, inputs.flatten(), strict=True))
-    columns[KEY] = given.pop(KEY)
-    for name, values in given.items():
-        columns[f"inputs.{name}"] = without_missing(values)
-    for name, values in zip(outputs.type.names, outputs.flatten(), strict=True):
+    columns = first | {KEY: inputs[KEY]}
+    for name, values in inputs.items():
+        if name != KEY:
+            columns[f"inputs.{name}"] = without_missing(values)
+    for name, values in by_name(outputs).items():
         if name != KEY:
             columns[f"outputs.{name}"] = values
     return pa.table(columns)
+
+
+def by_name(rows: pa.StructArray) -> dict[str, pa.Array]:
+    """The fields of objects."""
+    return dict(zip(rows.type.names, rows.flatten(), strict=True))
 
 
 def without_missing(values: pa.Array) -> pa.Array:
@@ -180,7 +189,7 @@ def of_vertex(table: pa.Table) -> pa.Table:
             "time": table["logging_time"].cast(pa.timestamp("us", "UTC")).take(request),
             "bundle": table["deployed_model_id"].cast(pa.string()).take(request),
         },
-        structs([row for rows in requests for row in rows]),
+        by_name(structs([row for rows in requests for row in rows])),
         structs([row for rows in responses for row in rows]),
     )
 

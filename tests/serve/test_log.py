@@ -26,13 +26,18 @@ HEADER = {
 
 
 def line(number, rows=1):
-    instances = [{"tenure": number + i, "contract": 'a "b"\n', "customer_key": f"c{i}"} for i in range(rows)]
+    keys = [f"c{i}" for i in range(rows)]
     predictions = [
-        {"churn_probability": 0.25, "churn": 1, "reasons": ["x", "y"], "customer_key": f"c{i}"}
-        for i in range(rows)
+        {"churn_probability": 0.25, "churn": 1, "reasons": ["x", "y"], "customer_key": key} for key in keys
     ]
-    time = (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    parts = {"request_id": str(number), "time": time, "instances": instances, "predictions": predictions}
+    moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
+    parts = {
+        "request_id": str(number),
+        "time": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "numbers": [[number + i] for i in range(rows)],
+        "texts": [['a "b"\n', key] for key in keys],
+        "predictions": predictions,
+    }
     return json.dumps(parts).encode() + b"\n"
 
 
@@ -94,7 +99,7 @@ def test_a_period_has_its_first_moment_and_not_its_last(tmp_path):
 
 def test_a_number_sent_as_missing_is_null(tmp_path):
     log = spool(tmp_path)
-    log.append(line(7).replace(b'"tenure": 7', b'"tenure": -1e30'))
+    log.append(line(7).replace(b"[[7]]", b"[[-1e30]]"))
     assert pa.concat_tables(predictionlog.read(tmp_path))["inputs.tenure"].to_pylist() == [None]
 
 

@@ -60,9 +60,8 @@ class Fields:
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one request: as they came, and as the tuples that the model takes."""
+    """The rows of one request, as the tuples that the model takes."""
 
-    instances: list[Row]
     numbers: list[tuple[float, ...]]
     texts: list[tuple[str, ...]]
     missing: int  # fields that say so
@@ -110,7 +109,7 @@ class Reader:
         missing = words.count(MISSING["category"]) - [row[-1] for row in texts].count(MISSING["category"])
         if lowest <= MISSING["number"]:
             missing += sum(value <= MISSING["number"] for value in values)
-        return Rows(instances, numbers, texts, missing)
+        return Rows(numbers, texts, missing)
 
     def filled(self, row: Any) -> Any:
         """The row with what it leaves out, or sends as null, in the spelling that means "missing"."""
