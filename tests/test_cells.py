@@ -30,6 +30,12 @@ def test_a_cell_has_one_text_whatever_type_its_source_gave_it(cells, dtype, expe
 
 def test_texts_that_mean_missing_become_empty():
     assert texts(pd.Series(["NA", "N", " - "]), ["NA", "-"]).tolist() == ["", "N", ""]
+    for cells in (["-99", "-99.0", "1"], [-99, -99.0, 1]):
+        for code in ("-99", "-99.0"):
+            assert texts(pd.Series(cells), [code]).tolist() == ["", "", "1"]
+            value, no_number, _ = numbers(pd.Series(cells), [code], ".", None)
+            np.testing.assert_array_equal(value, [np.nan, np.nan, 1])
+            assert not no_number.any()
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,12 @@ def test_words_among_numbers_count_as_missing_if_they_are_usual_or_frequent():
     assert inferred(BASE.assign(c=cells), numeric=["c"])[0].missing_numbers == schema.missing_numbers
 
 
+def test_a_number_that_means_missing_is_no_value_of_a_column_typed_or_not():
+    for flags in ([0, 1, -99], ["0", "1", "-99"]):
+        assert role(np.resize(flags, N), missing=["-99"]) == "categorical"
+        assert role(np.resize(flags, N)) == "numeric"
+
+
 def test_points_that_may_separate_thousands_are_doubted():
     _, (doubt,) = inferred(BASE.assign(c=np.resize(["950", "1.234", "12.500"], N)))
     assert doubt.title == "column 'c': is '1.234' more than a thousand?"

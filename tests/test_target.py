@@ -38,6 +38,7 @@ def test_without_a_name_to_go_by_columns_with_usual_values_are_shown():
 
 
 def test_named_values_are_found_however_they_are_spelled():
+    assert found(FRAME, target="vip", churned=["1.0"])[1] == ("1",)
     frame = FRAME.assign(status=["Gone ", "here", "lost"])
     assert found(frame, target="status", churned=["gone", "Lost"])[1] == ("Gone", "lost")
     with pytest.raises(UserError, match="no value 'away', but Gone 1, here 1, lost 1"):

@@ -14,6 +14,7 @@ from churn.errors import UserError
 TOO_LARGE = 1e30  # in the bundle a number of -1e30 or less means "missing"
 # Usual spellings of "missing", in lower case; in a category each may be a level of its own.
 MISSING_WORDS = frozenset({"?", "-", "--", "na", "n/a", "#n/a", "nan", "none", "null", "unknown", "missing"})
+POINT_ZERO = r"^(-?[0-9]+)\.0$"
 ISO_DATE = r"[0-9]{4}[-/][0-9]{1,2}(?:[-/][0-9]{1,2})?"
 OTHER_DATE = r"[0-9]{1,2}[./-][0-9]{1,2}[./-](?:[0-9]{4}|[0-9]{2})"
 TIME = r"[T ][0-9:.]+ ?(?:[AaPp][Mm]|Z|UTC|[+-][0-9:]+)?"
@@ -27,8 +28,13 @@ def texts(column: pd.Series, missing: Collection[str] = ()) -> pd.Series:
     """
     text = column.astype("str").fillna("").str.strip()
     if text.str.endswith(".0").any():
-        text = text.str.replace(r"^(-?[0-9]+)\.0$", r"\1", regex=True)
-    return text.mask(text.isin(list(missing)), "") if missing else text
+        text = text.str.replace(POINT_ZERO, r"\1", regex=True)
+    return text.mask(text.isin([without_point_zero(word) for word in missing]), "") if missing else text
+
+
+def without_point_zero(text: str) -> str:
+    """A whole number without its ".0"; any other text as it is."""
+    return re.sub(POINT_ZERO, r"\1", text)
 
 
 def is_typed_number(column: pd.Series) -> bool:
@@ -45,6 +51,7 @@ def numbers(
     """
     if is_typed_number(column):
         value = column.to_numpy(np.float64, na_value=np.nan)
+        value = np.where(np.isin(value, missing_codes(missing)), np.nan, value)
         no_number = np.zeros(len(column), dtype=bool)
     else:
         text = texts(column, missing)
@@ -52,6 +59,12 @@ def numbers(
         no_number = np.isnan(value) & (text != "").to_numpy()
     too_large = np.abs(value) >= TOO_LARGE
     return np.where(too_large, np.nan, value), no_number, too_large
+
+
+def missing_codes(missing: Collection[str]) -> np.ndarray:
+    """The numbers, such as -99, among the texts that mean "missing"."""
+    value = parsed(pd.Series(list(missing), dtype="str"), ".", None)
+    return value[~np.isnan(value)]
 
 
 def parsed(text: pd.Series, decimal: str, thousands: str | None) -> np.ndarray:

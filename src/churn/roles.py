@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from churn.cells import MISSING_WORDS, are_dates, is_typed_number, parsed, texts
+from churn.cells import MISSING_WORDS, are_dates, is_typed_number, missing_codes, parsed, texts
 from churn.config import DataConfig
 from churn.schema import Finding, override
 
@@ -42,7 +42,7 @@ def contents(column: pd.Series, cfg: DataConfig) -> pd.DataFrame:
     The index is the values: texts, unless the source says that they are numbers.
     """
     if is_typed_number(column):
-        rows = column.value_counts()
+        rows = column.value_counts().drop(missing_codes(cfg.missing), errors="ignore")
         return pd.DataFrame({"rows": rows, "number": rows.index.astype(np.float64)})
     rows = distinct(column, cfg)
     return pd.DataFrame({"rows": rows, "number": parsed(rows.index.to_series(), cfg.decimal, cfg.thousands)})

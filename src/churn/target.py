@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from churn.cells import without_point_zero
 from churn.config import DataConfig
 from churn.errors import UserError
 from churn.roles import distinct, words_of
@@ -83,8 +84,8 @@ def named_values(target: str, counts: pd.Series, cfg: DataConfig) -> tuple[str, 
 
 
 def spelled(value: str) -> str:
-    """A value in lower case without the point that SAS puts behind it."""
-    return value.strip().casefold().rstrip(".")
+    """A value in lower case, without the point that some programs put behind True, and the ".0" behind 1."""
+    return without_point_zero(value.strip().casefold()).rstrip(".")
 
 
 def counted(counts: pd.Series, blank: int = 0) -> str:
