@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import socket
+import tempfile
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -38,7 +39,7 @@ def serve(cfg: Config) -> None:
     """
     cfg = replace(cfg, serve=from_environment(cfg.serve, os.environ))
     if uri := os.environ.get("AIP_STORAGE_URI"):
-        cfg = replace(cfg, bundle=local_copy(uri))
+        cfg = replace(cfg, bundle=str(local_copy(uri)))
     bundle, listener = find_bundle(cfg), listen(cfg.serve)
     folder = Path(cfg.serve.log.dir or Path(cfg.run.root) / "log") if cfg.serve.log.enabled else None
     Server(cfg, bundle, folder).run([listener])
@@ -56,16 +57,23 @@ def from_environment(cfg: ServeConfig, environment: Mapping[str, str]) -> ServeC
     return cfg
 
 
-def local_copy(uri: str) -> str:
+def local_copy(uri: str) -> Path:
     """The directory of a bundle that may lie in Cloud Storage, copied from there if it does."""
     if "://" not in uri:
-        return uri
-    import tempfile
-
+        return Path(uri)
     from pyarrow import fs
 
-    folder = tempfile.mkdtemp(prefix="churn-bundle-")
-    fs.copy_files(uri, folder)
+    folder = Path(tempfile.mkdtemp(prefix="churn-bundle-"))
+    try:
+        source, base = fs.FileSystem.from_uri(uri)
+        for info in source.get_file_info(fs.FileSelector(base, recursive=True)):
+            if info.is_file:  # one by one, because copying all at once makes no folders
+                target = folder / info.path.removeprefix(base).lstrip("/")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                fs.copy_files(info.path, str(target), source_filesystem=source)
+    except (OSError, ValueError) as error:
+        where = f"AIP_STORAGE_URI={uri}"
+        raise UserError(f"cannot copy the bundle: {error}", where, "check name and permissions") from None
     return folder
 
 
