@@ -48,7 +48,8 @@ def train(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, quiet: b
         return encoder(*tensors(data.frame.iloc[rows], data.schema)), data.churned[rows].astype(np.float32)
 
     network = model.build(cfg.model, len(fitted.shift))
-    network.compile(optimizer(cfg.train), loss="binary_crossentropy")
+    # Several batches a call: the same weights with less of Keras's overhead.
+    network.compile(optimizer(cfg.train), loss="binary_crossentropy", steps_per_execution=32)
     network.optimizer.build(network.trainable_variables)
     state = Checkpoint(checkpoint, [*network.variables, *network.optimizer.variables])
     state.load()
