@@ -193,6 +193,7 @@ def compared(samples: dict[tuple[str, int], list[Sample]]) -> Iterator[dict[str,
         ("serve_of_bare", 1, "per_core", "bare", "higher"),
         ("serve_1_wall", 1, "per_second", "obvious", "higher"),
         ("serve_100_wall", 100, "per_second", "obvious", "higher"),
+        ("serve_of_empty_wall", 1, "per_second", "empty", "higher"),
     ):
         pairs = zip(samples["ours", count], samples[peer, count], strict=True)
         ratios = sorted(ours[key] / theirs[key] for ours, theirs in pairs)

@@ -55,9 +55,10 @@ def obvious(bundle: Bundle) -> Any:
     from fastapi import FastAPI
     from pydantic import create_model
 
-    tf, signature = tensorflow(), bundle.saved_model.signatures["serving_default"]
+    tf = tensorflow()
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    signature = bundle.saved_model.signatures["serving_default"]
     kinds = Fields.of(bundle).kinds
     types: dict[str, Any] = {name: (float if kind == "number" else str, ...) for name, kind in kinds.items()}
     row = create_model("Row", **types)
