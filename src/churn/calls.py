@@ -12,10 +12,10 @@ import pandas as pd
 
 from churn import decision, reasons
 from churn.bundle import REASONS, Bundle, decoded
-from churn.cells import numbers, texts
 from churn.config import Config, DecisionConfig
 from churn.data import RawTable
 from churn.errors import UserError
+from churn.infer.cells import numbers, texts
 from churn.schema import Schema
 from churn.validate import features
 

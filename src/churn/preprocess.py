@@ -79,7 +79,7 @@ class Bins(TransformerMixin, BaseEstimator):
 
     def fit(self, X: np.ndarray, y: None = None) -> Bins:
         """Edges at the quantiles; a number with few distinct values has fewer bins, a constant none."""
-        shares = np.linspace(0, 1, self.bins + 1) if self.bins else []
+        shares = np.linspace(0, 1, self.bins + 1) if self.bins else np.empty(0)
         edges = [np.unique(np.quantile(column, shares).astype(np.float32)) for column in X.T]
         self.column_ = np.repeat(np.arange(len(edges)), [max(0, len(e) - 1) for e in edges])
         self.lower_ = np.concatenate([e[:-1] for e in edges])

@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pandas as pd
 
-from churn.cells import numbers, texts, times
 from churn.config import DataConfig
 from churn.data import BAD_ROW, RawTable
 from churn.errors import UserError, user_error_of_many
+from churn.infer.cells import numbers, texts, times
+from churn.infer.target import counted
 from churn.schema import Dataset, Finding, Schema, nearest, override
-from churn.target import counted
 
 NO_NUMBER = "not a number"
 SHOWN = 20  # cells listed for each kind of problem

@@ -40,14 +40,14 @@ def load(cfg: DataConfig, seed: int) -> Dataset:
 
     Raises `UserError`, which lists all problems of the table at once.
     """
-    from churn import leakage, quality
-    from churn.infer import infer
+    from churn.findings import find
+    from churn.infer.schema import infer
     from churn.validate import validate
 
     raw = read(cfg, seed)
     schema, findings = infer(raw, cfg)
     data = validate(raw, schema, cfg)
-    found = findings + data.findings + leakage.find(data) + quality.find(data)
+    found = findings + data.findings + find(data)
     return replace(data, name=name_of(cfg), findings=found)
 
 

@@ -7,7 +7,7 @@ import re
 import pandas as pd
 
 from churn.errors import UserError
-from churn.roles import missing_words
+from churn.infer.roles import missing_words
 from churn.schema import override
 
 SIGN = r"[$€£¥%]|USD|EUR|GBP"

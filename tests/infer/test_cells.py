@@ -3,8 +3,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from churn.cells import are_dates, numbers, parsed, texts, times
 from churn.errors import UserError
+from churn.infer.cells import are_dates, numbers, parsed, texts, times
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
-from churn.quality import sampled, span
-from churn.roles import MANY, id_rank
+from churn.findings.quality import sampled, span
+from churn.infer.roles import MANY, id_rank
 from churn.schema import Dataset, Finding, override
 
 GIVES_AWAY = 0.95  # ROC AUC of one column alone

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from churn.leakage import auc, find
-from churn.quality import SAMPLE
+from churn.findings.leakage import auc, find
+from churn.findings.quality import SAMPLE
 from churn.schema import Dataset, Schema
 
 RNG = np.random.default_rng(0)

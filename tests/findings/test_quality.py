@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.quality import find
+from churn.findings.quality import find
 from churn.schema import Dataset, Schema
 
 RNG = np.random.default_rng(0)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from churn.cells import without_point_zero
 from churn.config import DataConfig
 from churn.errors import UserError
-from churn.roles import distinct, words_of
+from churn.infer.cells import without_point_zero
+from churn.infer.roles import distinct, words_of
 from churn.schema import override
 
 WORDS = {"churn", "churned", "churner", "ischurn", "attrition", "attrited", "exited"}

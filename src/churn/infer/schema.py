@@ -9,10 +9,10 @@ import pandas as pd
 from churn.config import DataConfig
 from churn.data import RawTable
 from churn.errors import UserError, user_error_of_many
-from churn.number_format import number_format
-from churn.roles import MANY, Role, contents, id_rank, judge, missing_words
+from churn.infer.number_format import number_format
+from churn.infer.roles import MANY, Role, contents, id_rank, judge, missing_words
+from churn.infer.target import find_target
 from churn.schema import Finding, Schema, nearest, override
-from churn.target import find_target
 
 
 def infer(raw: RawTable, cfg: DataConfig) -> tuple[Schema, tuple[Finding, ...]]:

@@ -3,7 +3,7 @@ import pytest
 
 from churn.config import DataConfig
 from churn.errors import UserError
-from churn.target import find_target
+from churn.infer.target import find_target
 
 FRAME = pd.DataFrame({"months_left": ["1", "2", "3"], "plan": ["a", "b", "a"], "vip": ["1", "0", "0"]})
 

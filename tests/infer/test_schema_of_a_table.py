@@ -5,7 +5,7 @@ import pytest
 from churn.config import DataConfig
 from churn.data import RawTable
 from churn.errors import UserError
-from churn.infer import infer
+from churn.infer.schema import infer
 
 RNG = np.random.default_rng(0)
 N = 200

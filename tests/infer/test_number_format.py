@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from churn.config import DataConfig
-from churn.number_format import number_format
-from churn.roles import contents
+from churn.infer.number_format import number_format
+from churn.infer.roles import contents
 
 
 def told(*texts: str, **keys) -> str:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from churn.cells import MISSING_WORDS, are_dates, is_typed_number, missing_codes, parsed, texts
 from churn.config import DataConfig
+from churn.infer.cells import MISSING_WORDS, are_dates, is_typed_number, missing_codes, parsed, texts
 from churn.schema import Finding, override
 
 MANY = 20  # distinct values from which a column may name rows or people instead of describing them

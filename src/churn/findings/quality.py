@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from churn.cells import MISSING_WORDS
-from churn.roles import MANY
+from churn.infer.cells import MISSING_WORDS
+from churn.infer.roles import MANY
 from churn.schema import Dataset, Finding, override
 
 SAMPLE = 50_000  # rows in which columns are compared, at most
