@@ -11,6 +11,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ class Server(uvicorn.Server):
         self.compactor = Compactor(folder) if folder else None
         self.loading: asyncio.Task[None] | None = None
         self.failure: Exception | None = None
-        self.bundle = bundle
+        self.find: Callable[[], Bundle] = lambda: bundle  # later the champion of that time
         super().__init__(
             uvicorn.Config(
                 self.endpoint,
@@ -128,13 +129,13 @@ class Server(uvicorn.Server):
         if self.compactor:
             self.compactor.start()
         self.ticking = self.loop.create_task(self.tick())
-        self.loading = self.loop.create_task(self.load(lambda: self.bundle))
+        self.loading = self.loop.create_task(self.load())
 
-    async def load(self, find: Callable[[], Bundle]) -> None:
-        """Make a model ready beside the one that serves, then swap."""
+    async def load(self) -> None:
+        """Make a model ready beside the one that serves, then swap; a reload that fails changes nothing."""
         first = self.endpoint.batcher is None
         try:
-            model = await asyncio.to_thread(load, find, self.cfg.serve)
+            self.take(await asyncio.to_thread(load, self.find, self.cfg.serve))
         except Exception as error:
             self.metrics.reloads["failed"] += not first
             if first:
@@ -145,7 +146,8 @@ class Server(uvicorn.Server):
                 traceback.print_exception(error)
             return
         self.metrics.reloads["done"] += not first
-        self.take(model)
+        self.find = partial(find_bundle, self.cfg)  # lets go of the model before
+        freeze()
 
     def take(self, model: Model) -> None:
         """Serve with a model that is warm."""
@@ -157,12 +159,11 @@ class Server(uvicorn.Server):
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         name, digest = model.bundle.facts["name"], model.bundle.digest[:12]
         print(f"Serving {name} ({digest}) on http://{host}:{port}{self.cfg.serve.predict_route}", flush=True)
-        freeze()
 
     def reload(self) -> None:
         """Look for the champion again and serve with it."""
         if self.loading and self.loading.done():
-            self.loading = self.loop.create_task(self.load(lambda: find_bundle(self.cfg)))
+            self.loading = self.loop.create_task(self.load())
 
     async def tick(self) -> None:
         """Let the log's file close when it is old."""
