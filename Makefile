@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CONTAINER := $(if $(shell command -v python3.11),$(VENV)-container/installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help train promote score ui test lint lock clean
+.PHONY: help train promote score serve ui test lint lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ promote: $(VENV)/core  ## make the newest run's bundle the champion
 
 score: $(VENV)/core  ## churn probabilities for a file: ARGS='input=FILE output=FILE'
 	@$(BIN)/churn score $(ARGS)
+
+serve: $(VENV)/serve  ## answer requests on this machine as Vertex AI does: http://127.0.0.1:8080
+	@$(BIN)/churn serve $(ARGS)
 
 ui: $(VENV)/ui  ## compare runs in a browser, on this machine only
 	$(BIN)/mlflow server --backend-store-uri sqlite:///runs/mlflow.db --host 127.0.0.1 --port 5000
@@ -50,7 +53,7 @@ $(VENV)/%: requirements/%.txt requirements/build.txt pyproject.toml | $(VENV)/uv
 	@echo "Installing $< ..."
 	@$(UV) install --quiet --require-hashes --compile-bytecode --build-constraints requirements/build.txt -r $<
 	@$(UV) install --quiet --no-deps --build-constraints requirements/build.txt --editable .
-	@touch $@ $(if $(filter test,$*),$(VENV)/core $(VENV)/ui)  # the tests' lock holds the others
+	@touch $@ $(if $(filter test,$*),$(VENV)/core $(VENV)/ui $(VENV)/serve)  # the tests' lock holds the others
 
 $(VENV)-container/installed: requirements/container.txt | $(VENV)/uv
 	@echo "Installing $< (the TensorFlow of Vertex AI's containers) ..."
@@ -63,5 +66,5 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 lock: $(VENV)/uv  ## renew the hash-pinned locks after a change of pyproject.toml or requirements/*.in
 	$(COMPILE) pyproject.toml --all-extras -o requirements/test.txt
 	$(COMPILE) pyproject.toml -c requirements/test.txt -o requirements/core.txt
-	$(COMPILE) pyproject.toml --extra ui -c requirements/test.txt -o requirements/ui.txt
+	for extra in ui serve; do $(COMPILE) pyproject.toml --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
 	for name in uv build container; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt; done

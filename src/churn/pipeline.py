@@ -124,7 +124,7 @@ def measure(predictions: dict[str, np.ndarray], data: Dataset, parts: Splits, cf
 
 def complete(served: Bundle, data: Dataset, parts: Splits, evaluation: Evaluation) -> None:
     """Put into the bundle what is known only after evaluation: its metrics and the training profile."""
-    unseen = data.frame.iloc[np.r_[parts.validation, parts.calibration]]
+    unseen = data.frame.take(np.r_[parts.validation, parts.calibration])
     probability = served.predict(unseen)["churn_probability"]
     facts = served.facts | {"metrics": evaluation.to_json()["test"]}
     bundle.seal(served.path, facts, profile(data.frame.iloc[parts.train], data.schema, probability))
