@@ -9,10 +9,10 @@ unexport PYTHONDONTWRITEBYTECODE
 CONTAINER := $(if $(shell command -v python3.11),$(VENV)-container/installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help train promote score serve ui test lint lock clean
+.PHONY: help bench-setup train promote score serve ui test lint lock clean
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Configuration goes into ARGS: make train ARGS='data=telco train.epochs=20'"
 
 train: $(VENV)/core  ## train on synthetic customers, or ARGS='data=telco'; see runs/latest/report.html
@@ -39,7 +39,7 @@ lint: $(VENV)/test  ## ruff and mypy
 	$(BIN)/mypy
 
 clean:  ## remove virtual environments and unfinished runs
-	rm -rf $(VENV) $(VENV)-container runs/.unfinished-*
+	rm -rf $(VENV) $(VENV)-container $(VENV)-bench runs/.unfinished-*
 
 $(VENV)/uv: requirements/uv.txt
 	@echo "Creating the virtual environment ($(PYTHON)) ..."
@@ -61,10 +61,17 @@ $(VENV)-container/installed: requirements/container.txt | $(VENV)/uv
 	@VIRTUAL_ENV=$(VENV)-container $(BIN)/uv pip install --quiet --require-hashes --compile-bytecode -r $<
 	@touch $@
 
+bench-setup: $(VENV)-bench/installed  ## install what the benchmarks compare with, apart from our own
+
+$(VENV)-bench/installed: requirements/bench.txt | $(VENV)/uv
+	@$(PYTHON) -m venv $(VENV)-bench
+	@VIRTUAL_ENV=$(VENV)-bench $(BIN)/uv pip install --quiet --require-hashes --compile-bytecode -r $<
+	@touch $@
+
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 lock: $(VENV)/uv  ## renew the hash-pinned locks after a change of pyproject.toml or requirements/*.in
 	$(COMPILE) pyproject.toml --all-extras -o requirements/test.txt
 	$(COMPILE) pyproject.toml -c requirements/test.txt -o requirements/core.txt
 	for extra in ui serve; do $(COMPILE) pyproject.toml --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
-	for name in uv build container; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt; done
+	for name in uv build container bench; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt; done

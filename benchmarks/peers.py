@@ -44,8 +44,9 @@ def xgboost_space(rng: Rng) -> dict[str, Any]:
 def lightgbm_space(rng: Rng) -> dict[str, Any]:
     return {
         "learning_rate": log_uniform(rng, 0.02, 0.2), "num_leaves": int(log_uniform(rng, 4, 128)),
-        "min_child_samples": int(log_uniform(rng, 5, 100)), "subsample": rng.uniform(0.5, 1), "subsample_freq": 1,
-        "colsample_bytree": rng.uniform(0.4, 1), "reg_lambda": log_uniform(rng, 0.01, 50),
+        "min_child_samples": int(log_uniform(rng, 5, 100)), "subsample": rng.uniform(0.5, 1),
+        "subsample_freq": 1, "colsample_bytree": rng.uniform(0.4, 1),
+        "reg_lambda": log_uniform(rng, 0.01, 50),
     }  # fmt: skip
 
 
