@@ -1,5 +1,6 @@
 """The one exception that speaks to the user instead of the developer."""
 
+import sys
 from collections.abc import Iterable
 
 
@@ -20,3 +21,9 @@ def user_error_of_many(title: str, problems: Iterable[UserError]) -> UserError:
     """One error that lists all problems, so that a user mends them in one go."""
     listed = "\n".join("- " + str(problem).replace("\n", "\n  ") for problem in problems)
     return UserError(f"{title}\n{listed}")
+
+
+def missing_extra(package: str, extra: str) -> UserError:
+    """The error for a package that is there only if the extra `extra` is installed."""
+    command = f"{sys.executable} -m pip install 'churn[{extra}]'"
+    return UserError(f"the package {package} is not installed", do=command)

@@ -1,0 +1,252 @@
+"""A stand-in for BigQuery's REST API (v2), as far as reading needs it, spoken to by Google's own client.
+
+Written from the API's public reference, not compared with the running service. It runs no SQL: a query has
+the answer that the test gives it. Where it could be lenient it is not: it refuses fields and parameters that
+reading does not need, a missing or wrong token, legacy SQL and unknown pages, with errors shaped as the
+service's.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from doubles.server import Answer, Request, Server
+
+TOKEN = "the-only-token"
+GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+PROJECT = "paying-project"
+MEGABYTE = 1 << 20  # what is billed is rounded up to it
+
+JOB = {  # the fields of a job that reading may set; None: any value
+    "jobReference": {"projectId": None, "jobId": None, "location": None},
+    "configuration": {
+        "dryRun": None,
+        "query": {"query": None, "useLegacySql": None, "maximumBytesBilled": None, "useQueryCache": None},
+    },
+}
+ANY = {"prettyPrint", "fields"}
+PAGES = {"maxResults", "pageToken", "startIndex", "formatOptions.useInt64Timestamp"}
+P = "/bigquery/v2/projects/([^/]+)"
+TABLE = f"{P}/datasets/([^/]+)/tables/([^/]+)"
+METHODS = {  # method and path -> name of the function here, and the parameters it takes
+    "POST /token": ("token", set()),
+    f"POST {P}/jobs": ("insert_job", ANY),
+    f"GET {P}/jobs/([^/]+)": ("get_job", ANY | {"projection", "location"}),
+    f"GET {P}/queries/([^/]+)": ("get_query_results", ANY | PAGES | {"location", "timeoutMs"}),
+    f"GET {TABLE}": ("get_table", ANY),
+    f"GET {TABLE}/data": ("list_rows", ANY | PAGES | {"selectedFields"}),
+}
+
+
+class ServiceError(Exception):
+    """An error in the shape that the service gives it."""
+
+    def __init__(self, code: int, reason: str, message: str, **more: str):
+        self.code = code
+        error = {"message": message, "domain": "global", "reason": reason, **more}
+        self.body = {"error": {"code": code, "message": message, "errors": [error]}}
+
+
+@dataclass
+class Table:
+    """Rows of Python values, and what the service says about them."""
+
+    schema: dict[str, str]  # column -> type, e.g. "INT64" or "STRING REPEATED"
+    rows: list[tuple]
+    size: int = 1000  # bytes that reading processes
+    kind: str = "TABLE"
+    statement: str = "SELECT"  # kind of the query that this is the answer of
+
+    def resource(self) -> dict:
+        fields = []
+        for name, kind in self.schema.items():
+            word, _, mode = kind.partition(" ")
+            fields.append({"name": name, "type": word, "mode": mode or "NULLABLE"})
+        return {"fields": fields}
+
+
+@dataclass
+class Job:
+    """A query that was started."""
+
+    resource: dict
+    result: Table
+    state: str = "RUNNING"
+    error: dict | None = None
+
+
+class BigQuery(Server):
+    """The service: what tests put in, and which of its methods were called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: dict[str, Table] = {}  # by project.dataset.table
+        self.queries: dict[str, Table | ServiceError] = {}  # by their text
+        self.page = 1000  # rows of a page
+        self.jobs: dict[str, Job] = {}
+        self.called: list[str] = []
+
+    def account(self) -> dict[str, str]:
+        """The key file of a service account that this service knows."""
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        return {
+            "type": "service_account",
+            "project_id": PROJECT,
+            "private_key": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+            "client_email": f"tester@{PROJECT}.iam.gserviceaccount.com",
+            "token_uri": f"{self.url}/token",
+        }
+
+    def answer(self, request: Request) -> Answer:
+        try:
+            code, body = 200, self.body(request)
+        except ServiceError as error:
+            code, body = error.code, error.body
+        return Answer(json.dumps(body).encode(), code, {"Content-Type": "application/json; charset=UTF-8"})
+
+    def body(self, request: Request) -> dict:
+        asked = f"{request.method} {request.path}"
+        found = ((match, route) for route in METHODS if (match := re.fullmatch(route, asked)))
+        match, route = next(found, (None, None))
+        if match is None:
+            raise ServiceError(404, "notFound", f"there is no {asked}")
+        name, allowed = METHODS[route]
+        self.called.append(name)
+        if name == "token":
+            return token(dict(parse_qsl(request.content.decode())))
+        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+            raise ServiceError(401, "authError", "Request had invalid authentication credentials.")
+        if unknown := set(request.parameters) - allowed:
+            raise ServiceError(400, "badRequest", f"Unknown parameters {sorted(unknown)}")
+        arguments = [*map(unquote, match.groups())]
+        if name == "insert_job":
+            return self.insert_job(json.loads(request.content), *arguments)
+        return getattr(self, name)(request.parameters, *arguments)
+
+    def insert_job(self, job: dict, project: str) -> dict:
+        refuse_unknown(job, JOB, "job")
+        if project != PROJECT:
+            lacks = f"User does not have bigquery.jobs.create permission in project {project}."
+            raise ServiceError(403, "accessDenied", f"Access Denied: Project {project}: {lacks}")
+        query = job["configuration"]["query"]
+        result = self.queries.get(query["query"])
+        if isinstance(result, ServiceError):
+            raise result
+        if query.get("useLegacySql") is not False or result is None:
+            message = "Syntax error: Unexpected identifier at [1:1]"
+            raise ServiceError(400, "invalidQuery", message, location="q", locationType="parameter")
+        resource = started(job, result)
+        if job["configuration"].get("dryRun"):
+            del resource["jobReference"]["jobId"]  # nothing was started
+            return resource | {"status": {"state": "DONE"}}
+        job_id = resource["jobReference"]["jobId"]
+        self.jobs[job_id] = Job(resource, result)
+        billed = max(-(-result.size // MEGABYTE), 10) * MEGABYTE
+        limit = query.get("maximumBytesBilled")
+        if limit is not None and billed > int(limit):
+            message = f"Query exceeded limit for bytes billed: {limit}. {billed} or higher required."
+            error = {"reason": "bytesBilledLimitExceeded", "message": message}
+            self.jobs[job_id] = Job(resource, result, "DONE", error)
+        return self.get_job({}, project, job_id)
+
+    def get_job(self, parameters: dict, project: str, job_id: str) -> dict:
+        job = self.job(project, job_id)
+        errors = {"errorResult": job.error, "errors": [job.error]} if job.error else {}
+        return job.resource | {"status": {"state": job.state, **errors}}
+
+    def get_query_results(self, parameters: dict, project: str, job_id: str) -> dict:
+        job = self.job(project, job_id)
+        if job.error:
+            raise ServiceError(400, job.error["reason"], job.error["message"])
+        job.state = "DONE"
+        told = {"jobReference": job.resource["jobReference"], "jobComplete": True}
+        return told | {"schema": job.result.resource(), **self.rows(job.result, parameters)}
+
+    def get_table(self, parameters: dict, *name: str) -> dict:
+        table = self.table(*name)
+        return {
+            "tableReference": dict(zip(("projectId", "datasetId", "tableId"), name, strict=True)),
+            "type": table.kind,
+            "schema": table.resource(),
+            "numBytes": str(table.size),
+            "numRows": str(len(table.rows)),
+            "location": "US",
+        }
+
+    def list_rows(self, parameters: dict, *name: str) -> dict:
+        table = self.table(*name)
+        if table.kind != "TABLE":
+            raise ServiceError(400, "invalid", f"Cannot list a table of type {table.kind}.")
+        return self.rows(table, parameters)
+
+    def rows(self, table: Table, parameters: dict[str, str]) -> dict:
+        token = parameters.get("pageToken", "page-0")
+        if not re.fullmatch("page-[0-9]+", token):
+            raise ServiceError(400, "invalid", "Invalid page token")
+        start = int(token.removeprefix("page-"))
+        end = start + min(int(parameters.get("maxResults", self.page)), self.page)
+        micros = parameters.get("formatOptions.useInt64Timestamp", "").lower() == "true"
+        page: dict[str, Any] = {"totalRows": str(len(table.rows))}
+        if rows := table.rows[start:end]:
+            page["rows"] = [{"f": [{"v": encoded(value, micros)} for value in row]} for row in rows]
+            if end < len(table.rows):
+                page["pageToken"] = f"page-{end}"
+        return page
+
+    def table(self, project: str, dataset: str, table: str) -> Table:
+        if f"{project}.{dataset}.{table}" not in self.tables:
+            raise ServiceError(404, "notFound", f"Not found: Table {project}:{dataset}.{table}")
+        return self.tables[f"{project}.{dataset}.{table}"]
+
+    def job(self, project: str, job_id: str) -> Job:
+        if job_id not in self.jobs:
+            raise ServiceError(404, "notFound", f"Not found: Job {project}:US.{job_id}")
+        return self.jobs[job_id]
+
+
+def token(form: dict[str, str]) -> dict:
+    """The answer to a service account that shows a signed statement."""
+    if form.get("grant_type") != GRANT or form.get("assertion", "").count(".") != 2:
+        raise ServiceError(400, "invalid_grant", "no signed assertion")
+    return {"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"}
+
+
+def started(job: dict, result: Table) -> dict:
+    """The resource of a job, without its state."""
+    size = str(result.size)
+    query = {"totalBytesProcessed": size, "statementType": result.statement, "schema": result.resource()}
+    return {
+        "jobReference": {"location": "US", **job["jobReference"]},
+        "configuration": job["configuration"] | {"jobType": "QUERY"},
+        "statistics": {"totalBytesProcessed": size, "query": query},
+    }
+
+
+def refuse_unknown(body: dict, known: dict, place: str) -> None:
+    """Refuse fields that the API, or reading, does not have."""
+    for name, value in body.items():
+        if name not in known:
+            message = f"Invalid JSON payload received. Unknown name '{name}' at '{place}': Cannot find field."
+            raise ServiceError(400, "badRequest", message)
+        if known[name] is not None:
+            refuse_unknown(value, known[name], f"{place}.{name}")
+
+
+def encoded(value: Any, micros: bool) -> Any:
+    """A cell as the API writes it: text, whatever its type; null; or cells."""
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return [{"v": encoded(item, micros)} for item in value]
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, datetime):
+        seconds = (value - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
+        return str(round(seconds * 1_000_000)) if micros else repr(seconds)
+    return value.isoformat() if isinstance(value, date) else str(value)
