@@ -229,6 +229,64 @@ class ServeConfig:
     log: LogConfig = field(default_factory=LogConfig)
 
 
+class Environment(Enum):
+    """Where to deploy; what differs between them is in `churn.vertex.target`."""
+
+    dev = "dev"
+    prod = "prod"
+
+
+@dataclass
+class ServingConfig:
+    """The container that serves on Vertex AI (`configs/serving/`)."""
+
+    image: str = MISSING  # {continent}, {region} and {project} are filled in
+    available_until: Optional[str] = None  # first day on which it can't be used, ISO; null: no such day
+    directory: str = "1"  # below the staged bundle: what the container is given
+    command: list[str] = field(default_factory=list)
+    args: list[str] = field(default_factory=list)
+    predict_route: Optional[str] = None  # null: the image knows
+    health_route: Optional[str] = None
+
+
+@dataclass
+class MonitoringConfig:
+    """Vertex AI's monitoring of the endpoint's requests."""
+
+    enabled: bool = True
+    hours: int = 24  # between two looks
+    sampling: float = 1.0  # share of the requests that are logged and looked at
+    threshold: float = 0.3  # distance from which a feature is an anomaly, 0 to 1
+    training_data: Optional[str] = None  # gs://FILE.csv or bq://TABLE for skew; null: drift only
+    emails: list[str] = field(default_factory=list)
+    channels: list[str] = field(default_factory=list)  # Cloud Monitoring's, Pub/Sub among them
+
+
+@dataclass
+class DeployConfig:
+    """`churn deploy|rollback|status|destroy`. What is null is the environment's."""
+
+    env: Environment = Environment.dev
+    project: Optional[str] = None
+    region: str = "us-central1"
+    bucket: Optional[str] = None  # in the same region
+    name: Optional[str] = None  # of endpoint, model and data set, and the label of everything
+    machine_type: Optional[str] = None
+    min_replicas: Optional[int] = None
+    max_replicas: Optional[int] = None
+    probe: int = 10  # per cent of the traffic that a new version gets until its answers are checked
+    answers: int = 5  # checked answers before it gets more
+    canary: int = 100  # per cent that it gets then; deploying again with 100 promotes it
+    service_account: Optional[str] = None  # that the container runs as
+    kms_key: Optional[str] = None  # projects/P/locations/REGION/keyRings/R/cryptoKeys/K
+    access_logging: bool = False
+    dedicated: bool = False  # an endpoint with an address of its own
+    plan_only: bool = False  # stop after the plan; needs no account
+    yes: bool = False  # do not ask
+    emulator: Optional[str] = None  # address that stands in for all of Google's services
+    monitoring: MonitoringConfig = field(default_factory=MonitoringConfig)
+
+
 @dataclass
 class Config:
     """The whole of it; `churn STAGE --cfg job` prints it resolved."""
@@ -242,6 +300,8 @@ class Config:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
+    serving: ServingConfig = field(default_factory=ServingConfig)
+    deploy: DeployConfig = field(default_factory=DeployConfig)
     run: RunConfig = field(default_factory=RunConfig)
     seed: int = 42
     bundle: Optional[str] = None  # directory; null: the champion, else runs/latest/bundle

@@ -1,0 +1,70 @@
+"""A double of the cloud, bundles that answer differently, and configurations for the commands."""
+
+import shutil
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+from conftest import configured
+from doubles import vertex
+from google.cloud.aiplatform_v1 import types as t  # noqa: F401  once, here: it takes seconds
+
+from churn import bundle
+from churn.profile import profile
+from churn.vertex import client
+
+
+@pytest.fixture(scope="session")
+def bundles(graph, customers, tmp_path_factory):
+    """Three bundles, each a whole one with its facts."""
+    root, made = tmp_path_factory.mktemp("bundles"), []
+    for number, temperature in enumerate((1.0, 2.0, 3.0), 1):
+        path = root / str(number)
+        bundle.export(replace(graph, temperature=temperature), path)
+        facts = {
+            "name": "customers",
+            "created": f"2026-11-2{number}T12:00:00Z",
+            "git_commit": "8d1f+",
+            "schema": vars(graph.schema),
+            "inputs": bundle.describe(graph),
+            "data": {"fingerprint": "sha256:Abc"},
+            "metrics": {"roc_auc": {"value": 0.8456}},
+        }
+        seen = profile(customers.frame, customers.schema, customers.churned.astype(float))
+        bundle.seal(path, facts, seen)
+        made.append(path)
+    yield made
+    shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def table(customers, tmp_path_factory):
+    """The customers as a file that `data.path` can name."""
+    file = tmp_path_factory.mktemp("table") / "customers.csv"
+    frame = customers.frame.assign(left=customers.churned, customer=range(len(customers)))
+    frame.head(100).to_csv(file, index=False)
+    return file
+
+
+@pytest.fixture
+def cloud(monkeypatch):
+    """An empty project; waiting takes no time."""
+    monkeypatch.setattr(client, "POLL_SECONDS", 0.0)
+    without_waiting = SimpleNamespace(sleep=lambda _: None, monotonic=__import__("time").monotonic)
+    monkeypatch.setattr("google.api_core.retry.retry_unary.time", without_waiting)
+    with vertex.running() as double:
+        yield double
+
+
+@pytest.fixture
+def settings(cloud, bundles, table):
+    """The configuration for a bundle, by its number from 1, and further overrides."""
+
+    def of(number=1, *overrides):
+        return configured(
+            f"bundle={bundles[number - 1]}", f"deploy.emulator={cloud.url}", "deploy.project=p",
+            "deploy.yes=true", "deploy.bucket=bucket", "deploy.answers=2", "deploy.probe=50",
+            "data=csv", f"data.path={table}", "data.target=left", *overrides,
+        )  # fmt: skip
+
+    return of

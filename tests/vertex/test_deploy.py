@@ -1,0 +1,142 @@
+"""From an empty project to versions, canary, promotion, rollback and an empty project again."""
+
+import pytest
+
+from churn.errors import UserError
+from churn.vertex.deploy import deploy
+from churn.vertex.destroy import destroy
+from churn.vertex.rollback import rollback
+from churn.vertex.status import status
+
+ENDPOINT = "projects/p/locations/us-central1/endpoints/churn-dev"
+
+
+def traffic(cloud):
+    """Per cent by version."""
+    endpoint = cloud.service.endpoints[ENDPOINT]
+    return {d.model_version_id: endpoint.traffic_split.get(d.id, 0) for d in endpoint.deployed_models}
+
+
+def test_a_deployment_s_whole_life(cloud, settings, capsys):
+    deploy(settings(1))
+    assert traffic(cloud) == {"1": 100}
+    deploy(settings(2, "deploy.canary=10", "deploy.probe=10"))
+    assert traffic(cloud) == {"1": 90, "2": 10}
+    deploy(settings(2))
+    assert traffic(cloud) == {"1": 0, "2": 100}
+    deploy(settings(3))
+    assert traffic(cloud) == {"2": 0, "3": 100}, "the version before waits, older ones are gone"
+    rollback(settings(3))
+    rollback(settings(3))
+    assert traffic(cloud) == {"2": 100, "3": 0}, "rolling back twice is rolling back once"
+    status(settings(3))
+    assert "version 2: 100 % of the traffic" in capsys.readouterr().out
+    destroy(settings(3))
+    assert "nothing is left" in capsys.readouterr().out
+    service = cloud.service
+    assert [service.endpoints, service.models, service.monitors, service.datasets] == [{}] * 4
+    assert not service.storage.list("gs://bucket/churn-dev")
+    assert not service.violations
+
+
+def test_the_plan_needs_no_account_and_calls_nothing(cloud, settings, capsys):
+    deploy(
+        settings(
+            1, "deploy.plan_only=true", "deploy.project=null", "deploy.bucket=null", "deploy.emulator=null"
+        )
+    )
+    printed = capsys.readouterr().out
+    assert "$0.11 an hour, $2.63 a day, $80 a month" in printed
+    assert "gcloud ai endpoints create" in printed
+    assert not cloud.calls
+
+
+def test_nothing_is_done_unless_it_is_confirmed(cloud, settings, monkeypatch):
+    def no(_):
+        return "n"
+
+    monkeypatch.setattr("builtins.input", no)
+    with pytest.raises(UserError, match="nothing was changed"):
+        deploy(settings(1, "deploy.yes=false"))
+    assert {**cloud.service.models, **cloud.service.endpoints} == {}
+
+
+def test_prod_wants_its_name_typed_and_has_nodes_to_spare(cloud, settings, monkeypatch):
+    answers = iter(["y", "churn-prod"])
+    monkeypatch.setattr("builtins.input", lambda _: next(answers))
+    with pytest.raises(UserError, match="nothing was changed"):
+        deploy(settings(1, "deploy.yes=false", "deploy.env=prod"))
+    deploy(settings(1, "deploy.yes=false", "deploy.env=prod"))
+    (endpoint,) = cloud.service.endpoints.values()
+    assert endpoint.deployed_models[0].dedicated_resources.min_replica_count == 2
+
+
+def test_deploying_again_changes_nothing(cloud, settings):
+    deploy(settings(1))
+    cloud.inject(None)
+    deploy(settings(1))
+    writes = ("Upload", "Create", "Deploy", "Update", "Undeploy", "Delete", "Pause", "POST")
+    assert [call for call in cloud.calls if call.startswith(writes)] == []
+
+
+def test_a_first_version_that_answers_wrongly_is_removed_altogether(cloud, settings, bundles):
+    from churn.bundle import Bundle
+    from churn.vertex.target import deployed_id
+
+    cloud.service.wrong = {deployed_id(Bundle.load(bundles[0]))}
+    with pytest.raises(
+        UserError, match=r"churn_probability is not the bundle's(.|\n)*nothing bills by the hour"
+    ):
+        deploy(settings(1))
+    assert {**cloud.service.models, **cloud.service.endpoints, **cloud.service.datasets} == {}
+
+
+def test_a_later_version_that_answers_wrongly_gives_its_traffic_back(cloud, settings, bundles):
+    from churn.bundle import Bundle
+    from churn.vertex.target import deployed_id
+
+    deploy(settings(1))
+    cloud.service.wrong = {deployed_id(Bundle.load(bundles[1]))}
+    with pytest.raises(UserError, match="churn_probability is not the bundle's"):
+        deploy(settings(2))
+    assert traffic(cloud) == {"1": 100}
+    assert not cloud.service.violations
+
+
+def test_what_is_not_ours_is_not_touched(cloud, settings):
+    deploy(settings(1))
+    cloud.service.endpoints[ENDPOINT].labels = {}
+    for command in (deploy, destroy):
+        with pytest.raises(UserError, match="not ours"):
+            command(settings(1))
+    assert cloud.service.endpoints
+
+
+def test_an_own_container_with_its_layout_key_account_and_address(cloud, settings):
+    key = "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k"
+    deploy(
+        settings(
+            1, "serving=tf_serving", "deploy.dedicated=true", "deploy.access_logging=true",
+            f"deploy.kms_key={key}", "deploy.service_account=a@p.iam.gserviceaccount.com",
+        )
+    )  # fmt: skip
+    endpoint, (model,) = cloud.service.endpoints[ENDPOINT], *cloud.service.models.values()
+    assert not model.artifact_uri.endswith("/1")
+    assert endpoint.encryption_spec.kms_key_name == model.encryption_spec.kms_key_name == key
+    assert endpoint.deployed_models[0].enable_access_logging
+
+
+def test_requests_are_logged_before_they_are_monitored_with_thresholds_from_training(cloud, settings):
+    deploy(
+        settings(
+            1, "deploy.monitoring.training_data=gs://bucket/train.csv", "deploy.monitoring.emails=[a@b.c]"
+        )
+    )
+    assert cloud.calls.index("CreateEndpoint") < cloud.calls.index("CreateModelDeploymentMonitoringJob")
+    (job,) = cloud.service.monitors.values()
+    config = job.model_deployment_monitoring_objective_configs[0].objective_config
+    limits = config.training_prediction_skew_detection_config.skew_thresholds
+    assert limits["tenure"].value == 0.3
+    assert 0.2 < limits["payment"].value < 0.3, "half the share of the commonest level"
+    assert "customer_key" not in limits
+    assert list(job.model_monitoring_alert_config.email_alert_config.user_emails) == ["a@b.c"]
