@@ -9,6 +9,9 @@ from churn.errors import UserError
 from churn.vertex import preflight
 from churn.vertex.client import connect, explained
 from churn.vertex.deploy import deploy
+from churn.vertex.destroy import destroy
+from churn.vertex.rollback import rollback
+from churn.vertex.status import status
 from churn.vertex.target import Target
 
 
@@ -110,3 +113,11 @@ def test_quota_permission_and_a_disabled_api_are_told_apart(settings):
     }
     for error, words in told.items():
         assert words in str(explained(error, target, "run again"))
+
+
+@pytest.mark.parametrize("command", [rollback, status, destroy])
+@pytest.mark.parametrize("key", ["project", "bucket"])
+def test_every_command_wants_project_and_bucket(cloud, settings, command, key):
+    with pytest.raises(UserError, match=f"no {key} is named"):
+        command(settings(1, f"deploy.{key}=null"))
+    assert not cloud.calls

@@ -33,7 +33,10 @@ class Clients:
 
 
 def connect(cfg: DeployConfig, target: Target) -> Clients:
-    """Clients with the user's credentials, over REST; raises `UserError` where there are none."""
+    """Clients with the user's credentials, over REST; raises `UserError` where something is missing."""
+    for key in ("project", "bucket"):
+        if not getattr(cfg, key):
+            raise UserError(f"no {key} is named", f"deploy.{key}", f"deploy.{key}=NAME")
     try:
         from google.auth import default
         from google.auth.credentials import AnonymousCredentials
