@@ -39,7 +39,7 @@ churn: from a raw customer table to a model that is served, watched and retraine
   churn promote   make a run's bundle the champion: churn promote run=runs/latest
   churn score     churn probabilities for a file: churn score input=FILE output=FILE
   churn serve     an endpoint with Vertex AI's contract on this machine, with metrics and a log
-  churn deploy    the bundle on Vertex AI: plan with costs, question, endpoint; deploy.plan_only=true only plans
+  churn deploy    the bundle on Vertex AI: plan with costs, question, endpoint (deploy.plan_only=true)
   churn rollback  traffic back to the version before the newest
   churn status    what runs on Vertex AI and what it costs
   churn destroy   remove all of it, and look again

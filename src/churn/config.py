@@ -214,7 +214,7 @@ class LogConfig:
 
 @dataclass
 class ServeConfig:
-    """`churn serve`. AIP_HTTP_PORT, AIP_HEALTH_ROUTE, AIP_PREDICT_ROUTE and AIP_STORAGE_URI, where set, win."""
+    """`churn serve`. Vertex AI's AIP_HTTP_PORT, AIP_*_ROUTE and AIP_STORAGE_URI win where set."""
 
     host: str = "127.0.0.1"  # this machine only; 0.0.0.0 where AIP_HTTP_PORT is set
     port: int = 8080

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -102,12 +103,13 @@ def predict_test(
     train_rows, validation_rows = (
         (data.frame.iloc[p], data.churned[p]) for p in (parts.train, parts.validation)
     )
-    fitted = baselines.fit(*train_rows, *validation_rows, data.schema, cfg.seed)
-    if cfg.model.name == ModelName.tutorial:
-        fitted["tutorial"] = trained.predict
-    else:
-        checkpoint = directory / CHECKPOINTS / "tutorial.npz"
-        fitted["tutorial"] = train(data, parts, tutorial(cfg), checkpoint, quiet=True).predict
+    with ThreadPoolExecutor(1) as other_core:  # for scikit-learn, while Keras has this one
+        fitting = other_core.submit(baselines.fit, *train_rows, *validation_rows, data.schema, cfg.seed)
+        tutorials = trained
+        if cfg.model.name != ModelName.tutorial:
+            checkpoint = directory / CHECKPOINTS / "tutorial.npz"
+            tutorials = train(data, parts, tutorial(cfg), checkpoint, quiet=True)
+        fitted = fitting.result() | {"tutorial": tutorials.predict}
     test = data.frame.iloc[parts.test]
     predictions = {MODEL: served.predict(test)["churn_probability"].astype(float)}
     predictions |= {name: predict(test) for name, predict in fitted.items()}

@@ -1,7 +1,7 @@
 """Answers of a bundle in the TensorFlow of Vertex AI's containers; runs in `.venv-container`.
 
-answer.py BUNDLE INPUTS.npz OUTPUTS.npz [SIGNATURE]. Loads as TensorFlow Serving does, from the graph and signature
-alone: `tf.saved_model.load` would also accept bundles that the server refuses.
+answer.py BUNDLE INPUTS.npz OUTPUTS.npz [SIGNATURE]. Loads as TensorFlow Serving does, from the graph and
+signature alone: `tf.saved_model.load` would also accept bundles that the server refuses.
 """
 
 import sys
