@@ -288,6 +288,30 @@ class DeployConfig:
 
 
 @dataclass
+class TriggerConfig:
+    """When `churn retrain` trains a challenger (`churn.retrain.trigger`)."""
+
+    alarms: int = 2  # windows with an alarm, the newest among them, that call for it; 0: none do ...
+    windows: int = 5  # ... out of the last so many
+    performance: bool = True  # a drop of the performance whose interval excludes zero calls for it, too
+    every_days: Optional[float] = None  # and so does a schedule
+    cooldown_days: float = 14.0  # since the last retraining
+    per_week: int = 1  # retrainings, at most
+
+
+@dataclass
+class GateConfig:
+    """What a challenger must show (`churn.retrain.gate`)."""
+
+    margin_auc: float = 0.02  # no worse means by less than this on 1,400 rows, on n rows ...
+    margin_log_loss: float = 0.015  # ... by the root of 1,400/n of it, but at least half; nats
+    confidence: float = 0.95  # of each one-sided bound
+    bootstrap: int = 1_000  # resamples behind the bounds
+    min_rows: int = 500  # fresh rows; fewer are no evidence
+    min_churners: int = 50  # and as many who stayed
+
+
+@dataclass
 class Config:
     """The whole of it; `churn STAGE --cfg job` prints it resolved."""
 

@@ -1,0 +1,127 @@
+"""Equals pass, the worse do not, the better do, and nobody harms the reference or a segment."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+from sklearn.metrics import log_loss, roc_auc_score
+
+from churn.config import GateConfig
+from churn.retrain.gate import CHALLENGER, CHAMPION, REFERENCE, Fresh, judge, margin, measured
+
+CFG = GateConfig(bootstrap=100)
+FEW = 40  # simulated comparisons; benchmarks/loop.py makes a thousand
+
+
+def made(rng, n=1_400, champion=0.25, challenger=0.25, shift=0.0, extreme=1.0):
+    """Rows whose log-odds both models see through noise; the champion's are shifted and scaled, too."""
+    truth = rng.normal(-1.2, 1.5, n)
+    churned = (rng.random(n) < expit(truth)).astype(int)
+    common = rng.normal(0, 0.3, n)
+    noisy = {
+        CHAMPION: extreme * (truth + common + rng.normal(0, champion, n)) + shift,
+        CHALLENGER: truth + common + rng.normal(0, challenger, n),
+    }
+    probability = {name: expit(odds) for name, odds in noisy.items()}
+    called = {name: p >= 0.16 for name, p in probability.items()}
+    return Fresh(churned, probability, called, np.where(churned == 1, 56.0, -11.0))
+
+
+def share(alarmed, **how):
+    """Share of simulated comparisons that end with a promotion."""
+    rng = np.random.default_rng(7)
+    return np.mean([judge(made(rng, **how), alarmed, CFG, seed).promote for seed in range(FEW)])
+
+
+def no_worse(**how):
+    """Share of simulated comparisons in which the challenger is found no worse."""
+    rng = np.random.default_rng(8)
+    verdicts = [judge(made(rng, **how), True, CFG, seed) for seed in range(FEW)]
+    return np.mean([all(check.passed for check in verdict.checks[:2]) for verdict in verdicts])
+
+
+def test_an_equal_is_no_worse_and_a_much_worse_one_is():
+    assert no_worse() >= 0.95
+    assert no_worse(challenger=0.8) < 0.1  # .03 of AUC
+
+
+def test_an_equal_replaces_nobody():
+    assert share(alarmed=True) < 0.2
+    assert share(alarmed=False) < 0.15
+
+
+def test_after_an_alarm_a_better_calibrated_one_is_promoted():
+    assert share(alarmed=True, shift=0.6) > 0.9
+    assert share(alarmed=True, extreme=1.6) > 0.9
+
+
+def test_without_an_alarm_a_better_one_is_promoted():
+    assert share(alarmed=False, n=5_000, champion=0.8) > 0.9
+
+
+def test_values_are_those_of_scikit_learn_and_of_the_decision():
+    fresh = made(np.random.default_rng(0))
+    values, drawn = measured(fresh, 50, seed=0)
+    for name, p in fresh.probability.items():
+        assert values[name]["roc_auc"] == pytest.approx(roc_auc_score(fresh.churned, p))
+        assert values[name]["log_loss"] == pytest.approx(log_loss(fresh.churned, p))
+        assert values[name]["profit"] == pytest.approx((fresh.brings * fresh.called[name]).mean())
+        assert 0 <= values[name]["calibration"] < 0.05
+        assert drawn[name]["log_loss"].shape == (50,)
+
+
+def test_never_worse_than_the_reference_however_much_better_than_the_champion():
+    rng = np.random.default_rng(1)
+    fresh = made(rng, n=3_000, champion=2.0, challenger=1.0)
+    good = expit(logit(fresh.probability[CHALLENGER]) * 0.3 + 0.7 * np.where(fresh.churned == 1, 1.5, -2.5))
+    assert judge(fresh, True, CFG, 0).promote
+    guarded = replace(
+        fresh,
+        probability={**fresh.probability, REFERENCE: good},
+        called={**fresh.called, REFERENCE: good >= 0.16},
+    )
+    verdict = judge(guarded, True, CFG, 0)
+    assert not verdict.promote
+    assert "reference" in verdict.reason
+
+
+def test_a_segment_that_is_harmed_stops_the_promotion():
+    rng = np.random.default_rng(2)
+    fresh = made(rng, n=4_000, champion=0.8, shift=0.8)
+    few = rng.random(4_000) < 0.08
+    hurt = np.where(few, expit(logit(fresh.probability[CHALLENGER]) + 2.5), fresh.probability[CHALLENGER])
+    both = {**fresh.probability, CHALLENGER: hurt}
+    called = {**fresh.called, CHALLENGER: hurt >= 0.16}
+    unnamed, named = (
+        replace(fresh, probability=both, called=called, segments=segments) for segments in ({}, {"few": few})
+    )
+    assert judge(unnamed, True, CFG, 0).promote
+    verdict = judge(named, True, CFG, 0)
+    assert (verdict.promote, verdict.reason) == (False, "not shown: no harm to few")
+    unharmed = replace(fresh, segments={"few": few, "others": ~few})
+    assert judge(unharmed, True, CFG, 0).promote
+
+
+def test_few_rows_are_no_evidence():
+    verdict = judge(made(np.random.default_rng(3), n=499, shift=2), True, CFG, 0)
+    assert (verdict.promote, verdict.checks) == (False, [])
+    assert "too few" in verdict.reason
+
+
+def test_rows_of_one_customer_count_as_one():
+    fresh = made(np.random.default_rng(4), n=600)
+    eight = Fresh(
+        np.repeat(fresh.churned, 8),
+        {name: np.repeat(p, 8) for name, p in fresh.probability.items()},
+        {name: np.repeat(c, 8) for name, c in fresh.called.items()},
+        np.repeat(fresh.brings, 8),
+        customers=np.repeat(np.arange(600), 8),
+    )
+    wide, narrow = (judge(rows, True, CFG, 0).checks[0] for rows in (eight, replace(eight, customers=None)))
+    assert wide.gain - wide.bound > 2 * (narrow.gain - narrow.bound)
+
+
+def test_margins_shrink_with_the_root_of_the_rows_to_half():
+    margins = [margin("roc_auc", n, GateConfig()) for n in (350, 1_400, 5_600, 100_000)]
+    assert margins == pytest.approx([0.04, 0.02, 0.01, 0.01])
