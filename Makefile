@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CONTAINER := $(if $(shell command -v python3.11),$(VENV)-container/installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-setup train promote score serve ui test lint lock clean
+.PHONY: help bench-setup train promote score serve ui notebooks docs test lint lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,18 @@ serve: $(VENV)/serve  ## answer requests on this machine as Vertex AI does: http
 ui: $(VENV)/ui  ## compare runs in a browser, on this machine only
 	$(BIN)/mlflow server --backend-store-uri sqlite:///runs/mlflow.db --host 127.0.0.1 --port 5000
 
+EXECUTED := $(patsubst notebooks/%,runs/notebooks/%,$(wildcard notebooks/*.ipynb))
+notebooks: $(VENV)/notebooks  ## run every notebook from a clean kernel, and say how long each took
+	@rm -rf runs/notebooks
+	@$(MAKE) --no-print-directory $(EXECUTED)
+
+runs/notebooks/%.ipynb: notebooks/%.ipynb docs/execute.py $(shell find src configs -type f ! -name '*.pyc') | $(VENV)/notebooks
+	@$(BIN)/python docs/execute.py $< $@
+
+docs: $(EXECUTED)  ## the notebooks, the guides and the reference as a site: site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "Open site/index.html"
+
 test: $(VENV)/test $(CONTAINER)  ## run all tests
 	@$(BIN)/python -m pytest $(ARGS)
 
@@ -39,7 +51,7 @@ lint: $(VENV)/test  ## ruff and mypy
 	$(BIN)/mypy
 
 clean:  ## remove virtual environments and unfinished runs
-	rm -rf $(VENV) $(VENV)-container $(VENV)-bench runs/.unfinished-*
+	rm -rf $(VENV) $(VENV)-container $(VENV)-bench runs/.unfinished-* runs/notebooks site
 
 $(VENV)/uv: requirements/uv.txt
 	@echo "Creating the virtual environment ($(PYTHON)) ..."
@@ -53,7 +65,7 @@ $(VENV)/%: requirements/%.txt requirements/build.txt pyproject.toml | $(VENV)/uv
 	@echo "Installing $< ..."
 	@$(UV) install --quiet --require-hashes --compile-bytecode --build-constraints requirements/build.txt -r $<
 	@$(UV) install --quiet --no-deps --build-constraints requirements/build.txt --editable .
-	@touch $@ $(if $(filter test,$*),$(VENV)/core $(VENV)/ui $(VENV)/serve)  # the tests' lock holds the others
+	@touch $@ $(if $(filter test,$*),$(VENV)/core $(VENV)/ui $(VENV)/serve $(VENV)/notebooks)  # the tests' lock holds the others
 
 $(VENV)-container/installed: requirements/container.txt | $(VENV)/uv
 	@echo "Installing $< (the TensorFlow of Vertex AI's containers) ..."
@@ -74,4 +86,5 @@ lock: $(VENV)/uv  ## renew the hash-pinned locks after a change of pyproject.tom
 	$(COMPILE) pyproject.toml --all-extras -o requirements/test.txt
 	$(COMPILE) pyproject.toml -c requirements/test.txt -o requirements/core.txt
 	for extra in ui serve; do $(COMPILE) pyproject.toml --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
+	$(COMPILE) pyproject.toml --extra notebooks --extra docs --extra serve -c requirements/test.txt -o requirements/notebooks.txt
 	for name in uv build container bench; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt; done

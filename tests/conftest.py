@@ -7,20 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
 from scipy.special import expit
 
-from churn.config import Config, config_directory
+from churn.config import configured
 from churn.schema import Dataset, Schema
-
-
-def configured(*overrides: str) -> Config:
-    """The configuration that `churn STAGE *overrides` has."""
-    ConfigStore.instance().store("schema", Config)
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        return OmegaConf.to_object(compose("config", list(overrides)))
 
 
 @pytest.fixture(scope="session")

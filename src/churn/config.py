@@ -345,6 +345,19 @@ def flat(cfg: Any, prefix: str = "") -> dict[str, str]:
     return leaves
 
 
+def configured(*overrides: str) -> Config:
+    """The configuration that `churn STAGE *overrides` has, for notebooks and programs.
+
+    Raises Hydra's and OmegaConf's errors for keys and values that do not exist.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store("schema", Config)
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        return cast("Config", OmegaConf.to_object(compose("config", list(overrides))))
+
+
 def config_directory() -> Path:
     """`configs/` of the checkout, or its copy inside the installed package."""
     package = Path(__file__).parent

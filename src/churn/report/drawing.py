@@ -35,6 +35,8 @@ LINES: dict[str, dict[str, Any]] = {
     MODEL: {"color": OURS, "linewidth": 2.2},  # the last is drawn on top
 }
 
+ON_WHITE = {INK: "#1c2127", FAINT: "#9aa3ae", GRID: "#d9dde2", OURS: "#0072b2", LEAVE: "#d55e00"}
+
 STYLE = {
     "svg.fonttype": "none",  # text stays text
     "font.size": 10,
@@ -65,6 +67,34 @@ class Chart:
     title: str  # what it shows
     text: str  # how to read it; also read aloud in place of the drawing
     svg: str
+
+    def _repr_html_(self) -> str:
+        """The figure in a notebook, on white unless the page gives it colours."""
+        colors = self.svg
+        for color, variable in VARIABLES.items():
+            colors = colors.replace(variable, variable.replace(")", f", {ON_WHITE[color]})"))
+        caption = f"<b>{escape(self.title)}</b><br><small>{escape(self.text)}</small>"
+        shown = f"<figcaption>{caption}</figcaption>{colors}"
+        return f'<figure class="churn" style="max-width: 34rem">{shown}</figure>'
+
+
+def for_notebooks() -> None:
+    """Give figures that matplotlib draws in a notebook the look and the colours of the report's."""
+    from cycler import cycler
+
+    style: dict[str, Any] = {key: ON_WHITE.get(str(value), value) for key, value in STYLE.items()}
+    others = [line["color"] for line in LINES.values() if line["color"] not in VARIABLES]
+    mpl.rcParams.update(
+        style
+        | {
+            "axes.prop_cycle": cycler(
+                color=dict.fromkeys([ON_WHITE[OURS], ON_WHITE[LEAVE].upper(), *others])
+            ),
+            "axes.titlelocation": "left",
+            "axes.titleweight": "bold",
+            "figure.figsize": (6.4, 3.7),
+        }
+    )
 
 
 def canvas(x: str, y: str) -> tuple[Figure, Axes]:
