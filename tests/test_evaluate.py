@@ -5,7 +5,6 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from churn.config import EvaluateConfig
-from churn.errors import UserError
 from churn.evaluate import draws, evaluate, interval, resampled_values
 from churn.metrics import rank
 
@@ -140,9 +139,3 @@ def test_four_rows_give_what_they_can():
     ).to_json()
     assert found["test"]["roc_auc"] == {"value": 1.0, "low": None, "high": None}
     assert found["test"]["brier"]["low"] is not None
-
-
-@pytest.mark.parametrize("key", ["bootstrap", "importance_repeats"])
-def test_a_count_below_one_is_refused_by_name(key):
-    with pytest.raises(UserError, match=f"evaluate.{key}"):
-        evaluate(*sample(), None, EvaluateConfig(**{key: 0}), 0)

@@ -180,7 +180,6 @@ def test_customers_without_an_id_are_named_by_their_row(table, graph, tmp_path):
     assert everyone.nlargest(5).tolist() == by_row.churn_probability.tolist()
 
 
-@pytest.mark.parametrize("wrong", ["top=0", "decision.success=2", "output=list.xlsx"])
-def test_what_makes_no_sense_is_refused(scored, wrong):
+def test_a_kind_of_file_that_cannot_be_written_is_refused(scored):
     with pytest.raises(UserError):
-        scored("top=5", wrong)
+        scored("top=5", "output=list.xlsx")

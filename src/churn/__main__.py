@@ -15,6 +15,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from churn import limits
 from churn.config import Config, config_directory
 from churn.errors import UserError
 
@@ -109,8 +110,9 @@ def run_hydra(stage: str) -> None:
         cfg = cast("Config", OmegaConf.to_object(composed))
         take_sweep_directory(cfg)
         module, function = STAGES[stage].split(":")
-        implementation: Callable[[Config], Any] = getattr(import_module(module), function)
         try:
+            limits.check(cfg)
+            implementation: Callable[[Config], Any] = getattr(import_module(module), function)
             return implementation(cfg)
         except UserError as error:  # here, because Hydra would print a line of its own
             fail(error)

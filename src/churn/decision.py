@@ -22,23 +22,7 @@ NOBODY = 2.0  # a threshold that no probability reaches
 
 
 def check(cfg: DecisionConfig, frame: pd.DataFrame) -> None:
-    """Refuse assumptions under which no decision makes sense, and a value that is no column of `frame`."""
-    limits = {
-        "customer_value": (cfg.customer_value > 0, "above 0"),
-        "value_factor": (cfg.value_factor > 0, "above 0"),
-        "contact_cost": (cfg.contact_cost >= 0, "0 or more"),
-        "offer_cost": (cfg.offer_cost >= 0, "0 or more"),
-        "success": (0 < cfg.success < 1, "between 0 and 1"),
-        "success_evidence": (cfg.success_evidence > 0, "above 0"),
-        "top_share": (cfg.top_share is None or 0 < cfg.top_share <= 1, "above 0 and at most 1"),
-        "capacity": (cfg.capacity is None or cfg.capacity > 0, "1 or more"),
-        "control_share": (0 <= cfg.control_share < 1, "0 or more and below 1"),
-    }
-    for key, (holds, allowed) in limits.items():
-        if not holds:
-            raise UserError(
-                f"decision.{key}={getattr(cfg, key)} makes no sense", do=f"choose a number {allowed}"
-            )
+    """Refuse two ways to choose a threshold at once, and a value that is no column of `frame`."""
     if cfg.threshold is not None and cfg.top_share is not None:
         raise UserError(
             "both a threshold and a share are given", "decision", "choose one: threshold or top_share"

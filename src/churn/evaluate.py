@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from churn.config import EvaluateConfig
-from churn.errors import UserError
 from churn.metrics import Ranked, expected_calibration_error, metrics, rank
 
 MODEL, TRUTH = "model", "truth"  # keys of `predictions`: ours, and the probabilities that made synthetic data
@@ -69,7 +68,6 @@ def evaluate(
     all predictions (Efron's percentile interval). Where more than 2.5 % of the resamples leave a metric
     undefined, its interval is unknown.
     """
-    check(cfg)
     customer = np.arange(len(churned)) if customers is None else np.unique(customers, return_inverse=True)[1]
     ranked = {name: rank(churned, probability, customer) for name, probability in predictions.items()}
     values = {name: point_values(churned, predictions[name], rows) for name, rows in ranked.items()}
@@ -79,13 +77,6 @@ def evaluate(
         {name: estimates(values[name], drawn[name]) for name in predictions},
         {name: estimates(minus(values, name), minus(drawn, name)) for name in others},
     )
-
-
-def check(cfg: EvaluateConfig) -> None:
-    """Refuse counts that give no number."""
-    for key, count in vars(cfg).items():
-        if count < 1:
-            raise UserError(f"{count} is too few", f"evaluate.{key}", "use 1 or more, best the default")
 
 
 def point_values(churned: np.ndarray, probability: np.ndarray, ranked: Ranked) -> dict[str, float]:

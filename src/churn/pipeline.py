@@ -19,7 +19,7 @@ from churn import baselines, bundle, calibrate, decision, reasons, registry, rep
 from churn.bundle import Bundle
 from churn.config import Config, ModelName, tutorial
 from churn.data import load, name_of
-from churn.evaluate import MODEL, TRUTH, Evaluation, check, evaluate
+from churn.evaluate import MODEL, TRUTH, Evaluation, evaluate
 from churn.graph import OUTPUTS, ServingGraph
 from churn.importance import importance
 from churn.profile import profile
@@ -34,7 +34,6 @@ def run(cfg: Config) -> float:
     """Train, evaluate, report and register; gives the least validation loss, for sweeps."""
     cfg.data.name = name_of(cfg.data)
     stages, final = Stages(), place(cfg)
-    check(cfg.evaluate)
     with stages("load", "Loading the data"):
         data = load(cfg.data, cfg.seed)
     decision.check(cfg.decision, data.frame)

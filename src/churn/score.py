@@ -38,8 +38,6 @@ def score(cfg: Config) -> None:
         raise UserError(
             f"cannot write '{output.suffix}' files", f"output={output}", f"one of: {', '.join(WRITERS)}"
         )
-    if cfg.top is not None and cfg.top < 1:
-        raise UserError(f"a list of {cfg.top} customers makes no sense", "top", "choose 1 or more")
     bundle = find_bundle(cfg)
     if cfg.score.reasons and REASONS not in bundle.saved_model.signatures:
         raise UserError("the bundle gives no reasons", "score.reasons", "train it with export.background=64")
