@@ -2,10 +2,9 @@
 
 quality.py --peers PREDICTIONS.parquet data=telco data.path=FILE [other overrides]: loads the table as
 `churn train` does. Where the peers' predictions are not there yet, peers.py makes them first (an hour and
-more) in the environment of `make bench-setup`. Ours is fitted in every fold with the default configuration:
-of the fold's training rows an eighth stops the training and an eighth calibrates, where the peers, tuned by
-an inner 3-fold, use all of them in the end. Standard errors are Nadeau and Bengio's (2003), corrected for
-overlapping folds.
+more) in the environment of `make bench-setup`. Ours is fitted in every fold with the default configuration,
+on the rows on which the peers are tuned and fitted. Standard errors are Nadeau and Bengio's (2003), corrected
+for overlapping folds.
 """
 
 import subprocess
@@ -19,11 +18,10 @@ from compare import arguments, finish
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
-from scipy.special import expit, logit
 from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
-from sklearn.model_selection import StratifiedKFold, train_test_split
+from sklearn.model_selection import StratifiedKFold
 
-from churn.calibrate import temperature
+from churn.calibrate import temperature, tempered
 from churn.config import Config, config_directory
 from churn.data import load
 from churn.schema import Dataset
@@ -70,21 +68,20 @@ def with_ours(data: Dataset, cfg: Config, predictions: pd.DataFrame) -> pd.DataF
             if not np.array_equal(part["row"], test):
                 raise SystemExit("the predictions of the peers are of other folds or another table")
             began = time.process_time()
-            part["ours"] = fitted(data, cfg, fit, seed, test)
+            part["ours"] = fitted(data, cfg, fit, test)
             parts.append(part.assign(ours_seconds=time.process_time() - began))
     return pd.concat(parts)
 
 
-def fitted(data: Dataset, cfg: Config, rows: np.ndarray, seed: int, test: np.ndarray) -> np.ndarray:
+def fitted(data: Dataset, cfg: Config, rows: np.ndarray, test: np.ndarray) -> np.ndarray:
     """Our calibrated probabilities of the test rows, fitted on `rows`."""
-    rest, held_out = train_test_split(rows, test_size=0.25, stratify=data.churned[rows], random_state=seed)
-    validation, calibration = np.array_split(np.random.default_rng(seed).permutation(held_out), 2)
-    parts = Splits(rest, validation, calibration, test)
+    none = np.empty(0, int)
     with tempfile.TemporaryDirectory() as folder:
+        parts = Splits(rows, none, none, test)
         trained = train(data, parts, cfg, Path(folder) / "checkpoint", quiet=True)
-    divisor = temperature(data.churned[calibration], trained.predict(data.frame.iloc[calibration]))
-    probability = trained.predict(data.frame.iloc[test])
-    return expit(logit(np.clip(probability, 1e-7, 1 - 1e-7)) / divisor)
+    churned = data.churned[trained.held_out_rows]
+    divisor = temperature(churned, trained.held_out_probability, cfg.seed)
+    return tempered(trained.predict(data.frame.iloc[test]), divisor)
 
 
 def compared(predictions: pd.DataFrame, data: Dataset) -> list[dict]:

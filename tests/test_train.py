@@ -57,8 +57,8 @@ def test_a_finished_training_is_not_trained_again(customers, tmp_path):
 
 
 def test_early_stopping_keeps_the_weights_of_the_best_epoch(customers, tmp_path):
-    eager = ["train.epochs=60", "train.patience=3", "train.learning_rate=0.05"]
-    result = trained(customers, tmp_path / "a", *eager)
+    eager = ["model=tutorial", "split.method=stratified", "train.epochs=60", "train.patience=3"]
+    result = trained(customers, tmp_path / "a", *eager, "train.learning_rate=0.02")
     losses = result.history["val_loss"]
     assert len(losses) == np.argmin(losses) + 1 + 3 < 60
     splits = split(customers, configured().split, 0, 42)
@@ -67,14 +67,49 @@ def test_early_stopping_keeps_the_weights_of_the_best_epoch(customers, tmp_path)
     assert -np.mean(y * np.log(p) + (1 - y) * np.log1p(-p)) == pytest.approx(min(losses), abs=1e-5)
 
 
-def test_weights_see_the_train_part_only(customers, tmp_path):
-    splits = split(customers, configured().split, 0, 42)
-    cfg = configured("train.epochs=2", "train.patience=0")
-    flipped = customers.churned.copy()
-    flipped[np.r_[splits.validation, splits.calibration, splits.test]] ^= 1
-    spoilt = type(customers)(**{**vars(customers), "churned": flipped})
+def flipped(customers, rows):
+    churned = customers.churned.copy()
+    churned[rows] ^= 1
+    return type(customers)(**{**vars(customers), "churned": churned})
+
+
+def test_tutorial_s_weights_see_the_train_part_only(customers, tmp_path):
+    cfg = configured("model=tutorial", "split.method=stratified", "train.epochs=2")
+    splits = split(customers, cfg.split, 0, 42)
+    spoilt = flipped(customers, np.r_[splits.validation, splits.calibration, splits.test])
     honest = train(customers, splits, cfg, tmp_path / "a")
     assert np.array_equal(weights(honest), weights(train(spoilt, splits, cfg, tmp_path / "b")))
+    assert np.array_equal(honest.held_out_rows, splits.calibration)
+
+
+def test_an_out_of_fold_prediction_does_not_depend_on_its_own_fold_s_labels(customers, tmp_path):
+    cfg = configured("train.epochs=6", "model.members=16")
+    splits = split(customers, cfg.split, 0, 42)
+    honest = train(customers, splits, cfg, tmp_path / "a")
+    of_fold = honest.fold_of_row == 3
+    spoilt = flipped(customers, honest.held_out_rows[of_fold])
+    other = train(spoilt, splits, cfg, tmp_path / "b")
+    assert np.array_equal(other.held_out_probability[of_fold], honest.held_out_probability[of_fold])
+    assert not np.isclose(other.held_out_probability, honest.held_out_probability)[~of_fold].any()
+
+
+def test_nothing_is_learnt_from_the_test_part(customers, tmp_path):
+    cfg = configured("train.epochs=2")
+    splits = split(customers, cfg.split, 0, 42)
+    honest = train(customers, splits, cfg, tmp_path / "a")
+    assert np.intersect1d(honest.held_out_rows, splits.test).size == 0
+    assert len(honest.held_out_rows) + len(splits.test) == len(customers)
+    spoilt = train(flipped(customers, splits.test), splits, cfg, tmp_path / "b")
+    assert np.array_equal(weights(honest), weights(spoilt))
+
+
+def test_the_answer_is_the_mean_of_the_members(customers, tmp_path):
+    result = trained(customers, tmp_path / "a")
+    frame = customers.frame.iloc[result.held_out_rows]
+    assert result.held_out_members.shape == (len(frame), 8)
+    assert result.predict(frame) == pytest.approx(result.held_out_members.mean(axis=1), abs=1e-6)
+    held_out = result.fold_of_row[:, None] == result.fold_of_member
+    assert result.held_out_probability == pytest.approx(result.held_out_members[held_out], abs=1e-12)
 
 
 def test_tutorial_is_the_articles_script(customers, tmp_path):

@@ -72,8 +72,8 @@ class ServingGraph:
 
     def probability(self, numbers: Any, categories: Any) -> Any:
         """[n] of raw numbers [n, F] float32 and categories [n, C] string."""
-        raw = self.network(self.encoder(numbers, categories), training=False)[:, 0]
-        return tempered(raw, self.temperature)
+        members = self.network(self.encoder(numbers, categories), training=False)
+        return tempered(tensorflow().reduce_mean(members, axis=1), self.temperature)
 
     def matrices(self, fields: dict[str, Any]) -> tuple[Any, Any]:
         """Numbers [n, F] float32 and categories [n, C] string of named inputs, each [n]."""

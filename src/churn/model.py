@@ -1,4 +1,4 @@
-"""The networks: encoded inputs in, one churn probability out."""
+"""The networks: encoded inputs in, the churn probabilities of their members out."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from churn.config import ModelConfig
 
 
 def build(cfg: ModelConfig, inputs: int) -> Any:
-    """A `keras.Model` from [n, inputs] float32 to [n, 1] probabilities, not yet trained.
+    """A `keras.Model` from [n, inputs] float32 to [n, cfg.members] probabilities, not yet trained.
 
-    Both networks are stacks of ReLU layers under one sigmoid. `tutorial` has neither dropout nor weight
-    decay; see configs/model/.
+    The answer is the mean of the members. Each is a stack of ReLU layers under one sigmoid and, where
+    there are several, a linear term beside it; no trained number belongs to two of them. `tutorial` has one
+    member, neither dropout nor weight decay; see configs/model/.
     """
+    return single(cfg, inputs) if cfg.members == 1 else ensemble(cfg, inputs)
+
+
+def single(cfg: ModelConfig, inputs: int) -> Any:
+    """One network of the layers that the article has."""
     keras = tensorflow().keras
     layers = [keras.Input((inputs,))]
     for units in cfg.hidden:
@@ -22,3 +28,24 @@ def build(cfg: ModelConfig, inputs: int) -> Any:
             layers.append(keras.layers.Dropout(cfg.dropout))
     layers.append(keras.layers.Dense(1, activation="sigmoid"))
     return keras.Sequential(layers)
+
+
+def ensemble(cfg: ModelConfig, inputs: int) -> Any:
+    """`cfg.members` networks side by side, each layer of all of them as one operation."""
+    keras, members = tensorflow().keras, cfg.members
+
+    def dense(equation: str, units: tuple[int, ...], **more: Any) -> Any:
+        # Keras takes the members for a kernel's receptive field: `scale` undoes that for Glorot's limits.
+        glorot = keras.initializers.VarianceScaling(members, "fan_avg", "uniform")
+        options = {"kernel_initializer": glorot, "bias_axes": "mo"[: len(units)]} | more
+        return keras.layers.EinsumDense(equation, units, **options)
+
+    x = given = keras.Input((inputs,))
+    for depth, units in enumerate(cfg.hidden):
+        x = dense("nmi,mio->nmo" if depth else "ni,mio->nmo", (members, units), activation="relu")(x)
+        if cfg.dropout:
+            x = keras.layers.Dropout(cfg.dropout)(x)
+    x = dense("nmi,mio->nmo", (members, 1))(x)
+    x = keras.layers.Reshape((members,))(x)
+    linear = dense("ni,mi->nm", (members,), kernel_initializer="zeros", bias_axes=None)(given)
+    return keras.Model(given, keras.layers.Activation("sigmoid")(keras.layers.Add()([x, linear])))

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
+from sklearn.metrics import log_loss
 
 from churn import baselines, bundle, calibrate, decision, reasons, registry, report, terminal
 from churn.bundle import Bundle
@@ -31,7 +32,7 @@ from churn.train import Trained, train
 
 
 def run(cfg: Config) -> float:
-    """Train, evaluate, report and register; gives the least validation loss, for sweeps."""
+    """Train, evaluate, report and register; gives the log loss of held-out rows, for sweeps."""
     cfg.data.name = name_of(cfg.data)
     stages, final = Stages(), place(cfg)
     with stages("load", "Loading the data"):
@@ -48,7 +49,7 @@ def run(cfg: Config) -> float:
             predictions = predict_test(served, trained, data, parts, cfg, directory)
         with stages("evaluate", "Measuring on the test part"):
             evaluation = measure(predictions, data, parts, cfg)
-        complete(served, data, parts, evaluation)
+        complete(served, trained, data, parts, evaluation)
         with stages("report", "Drawing the report"):
             content = report_content(served, trained, predictions, evaluation, data, parts, cfg, stages)
             report.write(directory / "report.html", content)
@@ -56,15 +57,15 @@ def run(cfg: Config) -> float:
     with stages("register", "Entering the run into the registry"):
         version_number = registry.register(final, cfg.run.root)
     print(terminal.summary(evaluation, final, f"{data.name} version {version_number}"))
-    return min(trained.history["val_loss"])
+    churned = data.churned[trained.held_out_rows]
+    return float(log_loss(churned, trained.held_out_probability, labels=[0, 1]))
 
 
 def export(trained: Trained, data: Dataset, parts: Splits, cfg: Config, path: Path) -> Bundle:
     """The calibrated network as a bundle, loaded back from disk: what is evaluated is what will be served."""
-    unseen, churned = data.frame.iloc[parts.calibration], data.churned[parts.calibration]
-    uncalibrated = trained.predict(unseen)
-    temperature = calibrate.temperature(churned, uncalibrated)
-    probability = calibrate.tempered(uncalibrated, temperature)
+    unseen, churned = data.frame.iloc[trained.held_out_rows], data.churned[trained.held_out_rows]
+    temperature = calibrate.temperature(churned, trained.held_out_probability, cfg.seed)
+    probability = calibrate.tempered(trained.held_out_probability, temperature)
     threshold = decision.threshold(cfg.decision, churned, probability, decision.values(unseen, cfg.decision))
     background = background_of(trained, data, parts, cfg)
     graph = ServingGraph(data.schema, trained.encoder, trained.network, temperature, threshold, background)
@@ -123,10 +124,9 @@ def measure(predictions: dict[str, np.ndarray], data: Dataset, parts: Splits, cf
     return evaluate(data.churned[parts.test], predictions, customers, cfg.evaluate, cfg.seed)
 
 
-def complete(served: Bundle, data: Dataset, parts: Splits, evaluation: Evaluation) -> None:
+def complete(served: Bundle, trained: Trained, data: Dataset, parts: Splits, evaluation: Evaluation) -> None:
     """Put into the bundle what is known only after evaluation: its metrics and the training profile."""
-    unseen = data.frame.take(np.r_[parts.validation, parts.calibration])
-    probability = served.predict(unseen)["churn_probability"]
+    probability = calibrate.tempered(trained.held_out_probability, served.facts["temperature"])
     facts = served.facts | {"metrics": evaluation.to_json()["test"]}
     bundle.seal(served.path, facts, profile(data.frame.iloc[parts.train], data.schema, probability))
 

@@ -1,4 +1,4 @@
-"""Fit a network: weights on the train part, early stopping on the validation part."""
+"""Fit a network: `dense` cross-fitted on all rows but the test part, `tutorial` as the article does."""
 
 from __future__ import annotations
 
@@ -10,28 +10,38 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from churn import model, preprocess
+from churn import crossfit, loop, model, preprocess
 from churn.backend import make_repeatable, tensorflow
 from churn.checkpoint import Checkpoint
-from churn.config import Config, TrainConfig
+from churn.config import Config, ModelName, TrainConfig
 from churn.progress import ShowLosses, epochs_bar, silence
 from churn.schema import Dataset, Schema
 from churn.split import Splits
 
+XLA_FROM = 30_000  # batches from which compiling them takes less time than it saves
+
 
 @dataclass(frozen=True)
 class Trained:
-    """A fitted network with the encoding that it reads."""
+    """A fitted network of M members with the encoding that it reads, and what it says of rows it never saw.
+
+    Held out are, for `dense`, all rows but the test part, each from the members that are not trained on its
+    fold; for `tutorial` the calibration part, or the validation part where there is none.
+    """
 
     schema: Schema
     encoder: preprocess.Encoder
-    network: Any  # keras.Model: [n, D] -> [n, 1]
-    history: dict[str, list[float]]  # per epoch: "loss" on train rows, "val_loss" on validation rows
+    network: Any  # keras.Model: [n, D] -> [n, M]
+    history: dict[str, list[float]]  # per epoch: "loss", and with early stopping "val_loss"
+    held_out_rows: np.ndarray  # [h] positions in the Dataset
+    held_out_probability: np.ndarray  # [h] by weights that saw none of these rows' labels
+    held_out_members: np.ndarray  # [h, M] of every member, also of those that saw the row
+    fold_of_row: np.ndarray  # [h] the fold of each held-out row
+    fold_of_member: np.ndarray  # [M] the fold that each member is not trained on
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """[n] churn probabilities of rows as in `Dataset.frame`."""
-        encoded = self.encoder(*tensors(frame, self.schema))
-        return self.network(encoded, training=False).numpy()[:, 0].astype(float)
+        return members_of(self.network, self.encoder(*tensors(frame, self.schema))).mean(axis=1)
 
 
 def train(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, quiet: bool = False) -> Trained:
@@ -41,6 +51,43 @@ def train(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, quiet: b
     progress.
     """
     make_repeatable(cfg.seed)
+    fit = train_tutorial if cfg.model.name == ModelName.tutorial else train_dense
+    return fit(data, splits, cfg, checkpoint, quiet)
+
+
+def train_dense(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, quiet: bool) -> Trained:
+    """Members that are each held out on one fold of all rows but the test part (see `churn.crossfit`)."""
+    rows = np.sort(np.concatenate([splits.train, splits.validation, splits.calibration]))
+    plan = crossfit.plan(data, rows, cfg.model, cfg.seed)
+    frame, churned = data.frame.iloc[rows], data.churned[rows].astype(np.float32)
+    encoder = preprocess.Encoder(preprocess.fit(frame, data.schema, cfg.model))
+    block = loop.Block(encoder(*tensors(frame, data.schema)), churned[:, None], plan.weights())
+    size = cfg.train.batch_size or suitable_batch_size(len(rows))
+    steps = cfg.train.epochs * -(-len(rows) // size)
+    network = model.build(cfg.model, block.inputs.shape[1])
+    rule = optimizer(cfg.train, steps)
+    epoch = loop.epoch_of(network, rule, xla=steps >= XLA_FROM)
+    state = Checkpoint(checkpoint, [*network.variables, *rule.variables])
+    state.load()
+    with nullcontext(silence) if quiet else epochs_bar(cfg.train.epochs, state.epochs) as show:
+        while state.epochs < cfg.train.epochs:
+            losses = {"loss": epoch(block, loop.batches(len(rows), size, cfg.seed, state.epochs))}
+            state.record(losses, patience=0)
+            state.save()
+            show(losses)
+    members = members_of(network, block.inputs)
+    return Trained(
+        data.schema, encoder, network, state.history,
+        held_out_rows=rows,
+        held_out_probability=plan.out_of_fold(members),
+        held_out_members=members,
+        fold_of_row=plan.fold_of_row,
+        fold_of_member=plan.fold_of_member,
+    )  # fmt: skip
+
+
+def train_tutorial(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, quiet: bool) -> Trained:
+    """Keras's own `fit`: weights on the train part, early stopping, if any, on the validation part."""
     fitted = preprocess.fit(data.frame.iloc[splits.train], data.schema, cfg.model)
     encoder = preprocess.Encoder(fitted)
 
@@ -56,7 +103,16 @@ def train(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, quiet: b
     with nullcontext(silence) if quiet else epochs_bar(cfg.train.epochs, state.epochs) as show:
         fit_epochs(network, part(splits.train), part(splits.validation), cfg.train, state, show)
     state.restore_best()
-    return Trained(data.schema, encoder, network, state.history)
+    held_out = splits.calibration if len(splits.calibration) else splits.validation
+    members = members_of(network, part(held_out)[0])
+    return Trained(
+        data.schema, encoder, network, state.history,
+        held_out_rows=held_out,
+        held_out_probability=members[:, 0],
+        held_out_members=members,
+        fold_of_row=np.zeros(len(held_out), int),
+        fold_of_member=np.zeros(1, int),
+    )  # fmt: skip
 
 
 def fit_epochs(
@@ -81,12 +137,18 @@ def fit_epochs(
     )
 
 
-def optimizer(cfg: TrainConfig) -> Any:
-    """Adam, or AdamW with decay on kernels only."""
+def optimizer(cfg: TrainConfig, steps: int = 0) -> Any:
+    """Adam, or AdamW with decay on kernels only; over `steps` batches the rate falls to 0 as a cosine."""
     keras = tensorflow().keras
+    rate: Any = cfg.learning_rate
+    if steps:
+        warm = max(1, steps // 20)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0, max(1, steps - warm), warmup_target=rate, warmup_steps=warm
+        )
     if not cfg.weight_decay:
-        return keras.optimizers.Adam(cfg.learning_rate)
-    adamw = keras.optimizers.AdamW(cfg.learning_rate, weight_decay=cfg.weight_decay)
+        return keras.optimizers.Adam(rate)
+    adamw = keras.optimizers.AdamW(rate, weight_decay=cfg.weight_decay)
     adamw.exclude_from_weight_decay(var_names=["bias"])
     return adamw
 
@@ -94,6 +156,12 @@ def optimizer(cfg: TrainConfig) -> Any:
 def suitable_batch_size(rows: int) -> int:
     """The power of two nearest to 1/32 of the rows, within 64 ... 512."""
     return int(np.clip(2 ** round(np.log2(rows / 32)), 64, 512))
+
+
+def members_of(network: Any, inputs: Any, size: int = 8_192) -> np.ndarray:
+    """[n, M] probabilities of encoded rows [n, D], so many at a time."""
+    parts = [network(inputs[i : i + size], training=False).numpy() for i in range(0, len(inputs), size)]
+    return np.concatenate(parts).astype(float)
 
 
 def tensors(frame: pd.DataFrame, schema: Schema) -> tuple[Any, Any]:

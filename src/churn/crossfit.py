@@ -1,0 +1,52 @@
+"""Cross-fitted members: each is trained without one fold, so that one fit predicts every row honestly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from churn.config import ModelConfig
+from churn.errors import UserError
+from churn.schema import Dataset
+from churn.split import groups_that_stay_together
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which member learns from which row."""
+
+    fold_of_row: np.ndarray  # [n]
+    fold_of_member: np.ndarray  # [M]
+
+    def held_out(self) -> np.ndarray:
+        """[n, M] whether the row is in the fold that the member is not trained on."""
+        return self.fold_of_row[:, None] == self.fold_of_member
+
+    def weights(self) -> np.ndarray:
+        """[n, M] float32: 1 where the member learns from the row."""
+        return 1 - self.held_out().astype(np.float32)
+
+    def out_of_fold(self, members: np.ndarray) -> np.ndarray:
+        """[n] mean of the members that have not seen the row, of the probabilities of all [n, M]."""
+        return np.average(members, axis=1, weights=self.held_out())
+
+
+def plan(data: Dataset, rows: np.ndarray, cfg: ModelConfig, seed: int) -> Plan:
+    """As many members for each fold; rows of one customer and copies of a row lie in one fold.
+
+    Folds are dealt out without a look at the labels, so that an out-of-fold prediction does not depend on
+    the labels of its own fold in any way. `rows` are positions in `data`.
+    """
+    if cfg.members % cfg.folds:
+        raise UserError(
+            f"{cfg.members} members cannot be shared out evenly over {cfg.folds} folds",
+            "model.members",
+            f"choose a multiple, e.g. {cfg.folds * max(1, round(cfg.members / cfg.folds))}",
+        )
+    _, group, size = np.unique(groups_that_stay_together(data)[rows], return_inverse=True, return_counts=True)
+    order = np.random.default_rng(seed).permutation(len(size))
+    fold_of_group = np.empty(len(size), int)
+    middle = np.cumsum(size[order]) - size[order] / 2
+    fold_of_group[order] = (middle / len(rows) * cfg.folds).astype(int)
+    return Plan(fold_of_group[group], np.arange(cfg.members) % cfg.folds)

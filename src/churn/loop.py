@@ -1,0 +1,72 @@
+"""Our own training loop: a whole epoch of shuffled batches in one call of TensorFlow.
+
+What Keras's `fit` spends on a small table is overhead around each batch. Here the batches of an epoch are
+gathered and trained on inside one compiled function. All state lies in variables of the network and of the
+optimiser; rows of a block (a table in memory, or a part of one that is not) are arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from churn.backend import tensorflow
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows to train on."""
+
+    inputs: Any  # [n, D] float32
+    targets: Any  # [n, 1 or M] float32: the label, or a probability, that each member shall give
+    weights: Any  # [n, 1 or M] float32: 0 where a member must not learn from a row
+
+
+def epoch_of(network: Any, optimizer: Any, xla: bool = True) -> Callable[[Block, np.ndarray], float]:
+    """A function that trains `network` on the batches of a block and gives the mean cross-entropy.
+
+    Its second argument are the batches, [steps, size] positions of rows, -1 for none. `xla` compiles for
+    the shapes at hand: a second or two that pay where an epoch has many steps.
+    """
+    tf = tensorflow()
+    optimizer.build(network.trainable_variables)
+
+    def step(inputs: Any, targets: Any, weights: Any, rows: Any) -> Any:
+        present = tf.cast(rows >= 0, tf.float32)[:, None]
+        rows = tf.maximum(rows, 0)
+        weights = tf.gather(weights, rows) * present
+        with tf.GradientTape() as tape:
+            loss = cross_entropy(tf.gather(targets, rows), network(tf.gather(inputs, rows), training=True))
+            of_member, weight = tf.reduce_sum(loss * weights, 0), tf.reduce_sum(weights, 0)
+            mean = tf.reduce_sum(of_member / tf.maximum(weight, 1e-7))
+        optimizer.apply(tape.gradient(mean, network.trainable_variables), network.trainable_variables)
+        return tf.stack([tf.reduce_sum(of_member), tf.reduce_sum(weight)])
+
+    @tf.function(jit_compile=xla)
+    def epoch(inputs: Any, targets: Any, weights: Any, batches: Any) -> Any:
+        total = tf.zeros([2])
+        for i in tf.range(tf.shape(batches)[0]):
+            total += step(inputs, targets, weights, batches[i])
+        return total[0] / total[1]
+
+    return lambda block, batches: float(epoch(block.inputs, block.targets, block.weights, batches))
+
+
+def cross_entropy(target: Any, probability: Any) -> Any:
+    """Elementwise, in float32; probabilities are kept 1e-7 away from 0 and 1, as Keras does."""
+    tf = tensorflow()
+    p = tf.clip_by_value(probability, 1e-7, 1 - 1e-7)
+    return -target * tf.math.log(p) - (1 - target) * tf.math.log1p(-p)
+
+
+def batches(rows: int, size: int, seed: int, epoch: int) -> np.ndarray:
+    """[steps, size] int32 positions of `rows` rows in random order, -1 where the last batch has no more.
+
+    The same seed and epoch give the same order: nothing has to be remembered to go on with a training.
+    """
+    order = np.full(-(-rows // size) * size, -1, np.int32)
+    order[:rows] = np.random.default_rng([seed, epoch]).permutation(rows)
+    return order.reshape(-1, size)
