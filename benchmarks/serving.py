@@ -23,12 +23,13 @@ from urllib.request import urlopen
 from compare import arguments, finish
 
 CONNECTIONS, SECONDS, INSTANCES = 32, 3, (1, 100)
-PORTS = {"ours": 8190, "obvious": 8191, "empty": 8192, "bare": 8193}
+PORTS = {"ours": 8190, "obvious": 8191, "empty": 8192, "stripped": 8193, "bare": 8194}
 Sample = dict[str, float]
 Processes = dict[str, subprocess.Popen[bytes]]
 WHAT = {
     "obvious": "FastAPI, pydantic, the signature",
-    "empty": "our server, empty model, no log, no metrics",
+    "empty": "the same server with an empty model",
+    "stripped": "our server, empty model, no log, no metrics",
     "bare": "HTTP and JSON alone",
 }
 PEERS = str(Path(__file__).with_name("serving_peers.py"))
@@ -73,9 +74,10 @@ def trained(folder: Path) -> Path:
 @contextmanager
 def servers(bundle: Path, folder: Path, only: Sequence[str] = tuple(PORTS)) -> Iterator[Processes]:
     """The servers, each on core 0."""
-    serve = ["-m", "churn", "serve", f"bundle={bundle}", f"serve.port={PORTS['ours']}"]
     commands = {name: [PEERS, name, str(port), str(bundle)] for name, port in PORTS.items()}
-    commands["ours"] = [*serve, f"serve.log.dir={folder}/log", "serve.drain_seconds=0"]
+    for name, program in (("ours", ["-m", "churn", "serve"]), ("empty", [PEERS, "empty"])):
+        places = [f"bundle={bundle}", f"serve.port={PORTS[name]}", f"serve.log.dir={folder}/{name}"]
+        commands[name] = [*program, *places, "serve.drain_seconds=0"]
     processes = {
         name: subprocess.Popen(["taskset", "-c", "0", sys.executable, *command], stdout=subprocess.DEVNULL)
         for name, command in commands.items()
@@ -190,6 +192,7 @@ def compared(samples: dict[tuple[str, int], list[Sample]]) -> Iterator[dict[str,
         ("serve_p99_100", 100, "p99", "obvious", "lower"),
         ("serve_of_empty", 1, "per_core", "empty", "higher"),
         ("serve_of_empty_100", 100, "per_core", "empty", "higher"),
+        ("serve_of_stripped", 1, "per_core", "stripped", "higher"),
         ("serve_of_bare", 1, "per_core", "bare", "higher"),
         ("serve_1_wall", 1, "per_second", "obvious", "higher"),
         ("serve_100_wall", 100, "per_second", "obvious", "higher"),

@@ -9,28 +9,31 @@ import orjson
 import uvicorn
 import uvloop
 
+from churn.__main__ import main
 from churn.backend import tensorflow
 from churn.bundle import Bundle
 from churn.config import ServeConfig
+from churn.serve import server
 from churn.serve.app import Endpoint
 from churn.serve.batching import Batcher
 from churn.serve.metrics import Metrics
 from churn.serve.model import Model
-from churn.serve.protocol import Fields, Reader, Row, Rows
-
-PREDICTION = {"churn_probability": 0.23134300112724304, "unseen_inputs": 0, "churn": 0, "customer_key": ""}
+from churn.serve.protocol import Fields, Row, Rows
 
 
 class EmptyModel(Model):
-    """Answers every row with the same."""
+    """Answers every row with what the model says of its example row."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle, self.fields = bundle, Fields.of(bundle)
-        self.read = Reader(self.fields)
+    def __init__(self, bundle: Bundle, lenient: bool = False) -> None:
+        self.constant: Row | None = None
+        super().__init__(bundle, lenient)
+        self.constant = super().__call__([self.read.rows([self.example])])[0][0]
 
     def __call__(self, requests: list[Rows]) -> list[list[Row]]:
-        """Constants."""
-        return [[PREDICTION] * len(rows.texts) for rows in requests]
+        """Constants, once there is one."""
+        if self.constant is None:
+            return super().__call__(requests)
+        return [[self.constant] * len(rows.texts) for rows in requests]
 
 
 class NoMetrics(Metrics):
@@ -47,7 +50,7 @@ class Bare(Endpoint):
         """A constant of the length of a real answer."""
         rows = len(orjson.loads(body)["instances"])
         names = {"deployedModelId": "0" * 12, "model": "models/bare", "modelVersionId": "0" * 12}
-        return orjson.dumps({"predictions": [PREDICTION] * rows, **names})
+        return orjson.dumps({"predictions": [self.batcher.model.constant] * rows, **names})
 
 
 def obvious(bundle: Bundle) -> Any:
@@ -82,6 +85,13 @@ def obvious(bundle: Bundle) -> Any:
     return app
 
 
+def empty(*overrides: str) -> None:
+    """`churn serve` itself, log and metrics on, with an empty model in it."""
+    server.Model = EmptyModel  # type: ignore[misc]
+    sys.argv = ["churn", "serve", *overrides]
+    main()
+
+
 async def serve(kind: str, port: int, bundle: Bundle) -> None:
     """Answer until SIGTERM."""
     cfg, metrics = ServeConfig(), NoMetrics()
@@ -94,6 +104,9 @@ async def serve(kind: str, port: int, bundle: Bundle) -> None:
     await uvicorn.Server(uvicorn.Config(app, port=port, access_log=False, **options)).serve()
 
 
-if __name__ == "__main__":  # serving_peers.py obvious|empty|bare PORT BUNDLE
+if __name__ == "__main__":  # serving_peers.py empty OVERRIDES, or obvious|stripped|bare PORT BUNDLE
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    uvloop.run(serve(sys.argv[1], int(sys.argv[2]), Bundle.load(Path(sys.argv[3]))))
+    if sys.argv[1] == "empty":
+        empty(*sys.argv[2:])
+    else:
+        uvloop.run(serve(sys.argv[1], int(sys.argv[2]), Bundle.load(Path(sys.argv[3]))))

@@ -24,7 +24,7 @@ def main() -> None:
         with servers(bundle, Path(folder), only=("ours",)) as processes:
             script = write_requests(Path(folder))[1]
             windows = list(soak(processes["ours"].pid, script, options.minutes))
-        log = sum(file.stat().st_size for file in (Path(folder) / "log").glob("*.parquet"))
+        log = sum(file.stat().st_size for file in (Path(folder) / "ours").glob("*.parquet"))
     if options.picture:
         draw(windows, options.picture)
     finish(list(entries(windows, log)), options.json)

@@ -32,13 +32,13 @@ LIMITS: dict[Limit, tuple[str, ...]] = {
     ONE_OR_MORE: (
         "data.synthetic.rows", "data.synthetic.days", "model.hidden", "model.max_levels",
         "model.min_level_rows", "train.epochs", "evaluate.bootstrap", "evaluate.importance_repeats",
-        "decision.capacity", "score.chunk_rows", "serve.port", "serve.max_request_bytes",
+        "decision.capacity", "score.chunk_rows", "serve.max_request_bytes",
         "serve.max_connections", "serve.batch_rows", "serve.threads", "serve.log.segment_bytes", "top",
     ),
     ZERO_OR_MORE: (
         "seed", "data.horizon", "data.skip_lines", "data.max_bad_rows", "model.bins", "train.batch_size",
         "train.weight_decay", "train.patience", "decision.contact_cost", "decision.offer_cost",
-        "export.background", "serve.drain_seconds", "serve.log.max_backlog_bytes",
+        "export.background", "serve.port", "serve.drain_seconds", "serve.log.max_backlog_bytes",
     ),
     POSITIVE: (
         "data.bigquery.max_gigabytes", "train.learning_rate", "decision.customer_value",
