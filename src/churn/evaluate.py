@@ -24,6 +24,11 @@ class Estimate:
     low: float
     high: float
 
+    @property
+    def negative(self) -> Estimate:
+        """The estimate of the negative."""
+        return Estimate(-self.value, -self.high, -self.low)
+
     def to_json(self) -> dict[str, float | None]:
         """The three numbers, null for NaN."""
         return {name: None if np.isnan(number) else float(number) for name, number in vars(self).items()}

@@ -10,20 +10,34 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 from sklearn.metrics import log_loss
 
-from churn import baselines, bundle, calibrate, decision, reasons, registry, report, terminal
+from churn import (
+    baselines,
+    bundle,
+    calibrate,
+    decision,
+    profit,
+    reasons,
+    registry,
+    report,
+    segments,
+    terminal,
+)
 from churn.bundle import Bundle
 from churn.config import Config, ModelName, tutorial
 from churn.data import load, name_of
+from churn.dependence import FEATURES, dependence
 from churn.evaluate import MODEL, TRUTH, Evaluation, evaluate
 from churn.graph import OUTPUTS, ServingGraph
 from churn.importance import importance
 from churn.profile import profile
+from churn.profit import Outcome, Profit
 from churn.progress import Stages
 from churn.runs import CHECKPOINTS, new_run, place
 from churn.schema import Dataset
@@ -49,11 +63,14 @@ def run(cfg: Config) -> float:
             predictions = predict_test(served, trained, data, parts, cfg, directory)
         with stages("evaluate", "Measuring on the test part"):
             evaluation = measure(predictions, data, parts, cfg)
+            earned = measure_profit(served, trained, predictions[MODEL], data, parts, cfg)
         complete(served, trained, data, parts, evaluation)
         with stages("report", "Drawing the report"):
-            content = report_content(served, trained, predictions, evaluation, data, parts, cfg, stages)
+            content = report_content(
+                served, trained, predictions, evaluation, earned, data, parts, cfg, stages
+            )
             report.write(directory / "report.html", content)
-        write(directory, cfg, data, evaluation, stages)
+        write(directory, cfg, data, evaluation.to_json() | {"profit": earned.to_json()}, stages)
     with stages("register", "Entering the run into the registry"):
         version_number = registry.register(final, cfg.run.root)
     print(terminal.summary(evaluation, final, f"{data.name} version {version_number}"))
@@ -124,6 +141,25 @@ def measure(predictions: dict[str, np.ndarray], data: Dataset, parts: Splits, cf
     return evaluate(data.churned[parts.test], predictions, customers, cfg.evaluate, cfg.seed)
 
 
+def measure_profit(
+    served: Bundle,
+    trained: Trained,
+    probability: np.ndarray,
+    data: Dataset,
+    parts: Splits,
+    cfg: Config,
+) -> Profit:
+    """What the bundle's threshold earns on the test part, of whose rows [n] probabilities are given."""
+
+    def outcome(rows: np.ndarray, chance: np.ndarray) -> Outcome:
+        ids = None if data.ids is None else data.ids[rows]
+        return Outcome(data.frame.iloc[rows], data.churned[rows], chance, ids)
+
+    unseen = calibrate.tempered(trained.held_out_probability, served.facts["temperature"])
+    test, calibration = outcome(parts.test, probability), outcome(trained.held_out_rows, unseen)
+    return profit.measure(test, calibration, served.facts["threshold"], cfg.decision, cfg.evaluate, cfg.seed)
+
+
 def complete(served: Bundle, trained: Trained, data: Dataset, parts: Splits, evaluation: Evaluation) -> None:
     """Put into the bundle what is known only after evaluation: its metrics and the training profile."""
     probability = calibrate.tempered(trained.held_out_probability, served.facts["temperature"])
@@ -136,6 +172,7 @@ def report_content(
     trained: Trained,
     predictions: dict[str, np.ndarray],
     evaluation: Evaluation,
+    earned: Profit,
     data: Dataset,
     parts: Splits,
     cfg: Config,
@@ -147,12 +184,20 @@ def report_content(
     def predict(rows: pd.DataFrame) -> np.ndarray:
         return served.predict(rows)["churn_probability"].astype(float)
 
+    important = importance(predict, frame, churned, cfg.evaluate, cfg.seed)
+    first = [one.feature for one in important]
     return report.ReportContent(
         data=report.summarize(data, parts),
         evaluation=evaluation,
         churned=churned,
         predictions=predictions,
-        importance=importance(predict, frame, churned, cfg.evaluate, cfg.seed),
+        assumed=cfg.decision,
+        profit=earned,
+        importance=important,
+        dependence=[
+            dependence(predict, frame, name) for name in first[:FEATURES] if frame[name].notna().any()
+        ],
+        segments=segments.segments(frame[first[: segments.FEATURES]], churned, predictions[MODEL]),
         history=trained.history,
         findings=data.findings,
         seconds=stages.seconds,
@@ -162,13 +207,12 @@ def report_content(
     )
 
 
-def write(directory: Path, cfg: Config, data: Dataset, evaluation: Evaluation, stages: Stages) -> None:
+def write(directory: Path, cfg: Config, data: Dataset, numbers: dict[str, Any], stages: Stages) -> None:
     """The files beside the bundle and the report."""
     if data.bad_rows is not None:
         data.bad_rows.to_csv(directory / "bad_rows.csv", index=False)
     (directory / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(cfg)))
-    numbers = evaluation.to_json() | {"seconds": stages.seconds}
-    (directory / "metrics.json").write_text(json.dumps(numbers, indent=1))
+    (directory / "metrics.json").write_text(json.dumps(numbers | {"seconds": stages.seconds}, indent=1))
 
 
 def versions() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,6 +71,19 @@ class Profit:
     sensitivity: list[Changed]
     expected_maximum: float  # where the offer's success is uncertain, over its distribution (EMP)
     expected_share: float  # share of the customers called to reach it
+
+    def to_json(self) -> dict[str, Any]:
+        """The section `profit` of metrics.json; money per customer."""
+        return {
+            "threshold": self.threshold,
+            "rules": [
+                {"name": rule.name, "called": rule.called, "profit": rule.profit.to_json()}
+                for rule in self.rules
+            ],
+            "sensitivity": [vars(one) for one in self.sensitivity],
+            "expected_maximum": self.expected_maximum,
+            "expected_share": self.expected_share,
+        }
 
 
 def measure(

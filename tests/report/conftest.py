@@ -2,11 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.config import EvaluateConfig
+from churn.config import DecisionConfig, EvaluateConfig
+from churn.dependence import dependence
 from churn.evaluate import Estimate, evaluate
 from churn.importance import Importance
+from churn.profit import Outcome, measure
 from churn.report import ReportContent, summarize
 from churn.schema import Dataset, Finding, Schema
+from churn.segments import segments
 from churn.split import Splits
 
 LONG = "A column whose name is the whole question of a survey, " * 3
@@ -31,12 +34,20 @@ def make_content():
         predictions |= {"truth": chance} if truth else {}
         tests = {name: values[:rows] for name, values in predictions.items()}
         nothing = Estimate(0.01, -0.001, 0.02)
+        outcome = Outcome(frame[:rows], churned[:rows], tests["model"])
+        assumed, few = DecisionConfig(), EvaluateConfig(bootstrap=50)
         return ReportContent(
             data=summarize(data, Splits(half + rows, half[:0], half[:0], half)),
-            evaluation=evaluate(churned[:rows], tests, None, EvaluateConfig(bootstrap=50), 0),
+            evaluation=evaluate(churned[:rows], tests, None, few, 0),
             churned=churned[:rows],
             predictions=tests,
+            assumed=assumed,
+            profit=measure(outcome, outcome, 0.2, assumed, few, 0),
             importance=[Importance(name, nothing, nothing) for name in (*names, "plan")],
+            dependence=[
+                dependence(lambda f: f[names[0]].to_numpy() % 1, frame[:rows], n) for n in (names[0], "plan")
+            ],
+            segments=segments(frame[:rows], churned[:rows], tests["model"]),
             history={"loss": [0.6, 0.5, 0.4], "val_loss": [0.6, 0.45, 0.5]} if history else {},
             findings=findings,
             seconds={"load": 0.5, "train": 4.25},

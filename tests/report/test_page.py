@@ -70,7 +70,14 @@ def test_every_section_that_was_promised_is_there(page, leak):
         "How many churners the first calls reach",
         "Who left and who stayed",
         "least after epoch 2 of 3",
+        "Whom to call, and what it earns",
+        "(chosen)",
+        "everyone",
+        "Expected maximum profit",
+        "the offer keeps 15 %, not 30 %",
         "Which columns the network leans on",
+        "plan: the probability by its level",
+        "Where it does well, and where not",
         "Target:",
         "0.1.0",
         "seed: 42",
@@ -79,7 +86,7 @@ def test_every_section_that_was_promised_is_there(page, leak):
 
 
 def test_each_drawing_says_in_words_what_it_shows(page):
-    assert page.count("<svg") == page.count('role="img" aria-label="') == page.count("<figcaption>") == 6
+    assert page.count("<svg") == page.count('role="img" aria-label="') == page.count("<figcaption>") == 9
 
 
 def test_names_and_levels_of_the_table_are_text_never_markup(page):
@@ -90,7 +97,7 @@ def test_names_and_levels_of_the_table_are_text_never_markup(page):
 def test_twenty_rows_sixty_wordy_columns_and_no_history_make_a_page_too(make_content):
     outline = Outline(render(make_content(rows=20, columns=60, truth=False, history=False)))
     assert outline.open == []
-    assert outline.tags["svg"] == 5
+    assert outline.tags["svg"] == 8
     assert "41 more columns" in " ".join(outline.texts)
 
 

@@ -1,8 +1,21 @@
 import numpy as np
 import pytest
 
+from churn.config import DecisionConfig
 from churn.evaluate import Estimate, Evaluation
-from churn.report.words import METRICS, interval, judged, shown, statements, verdict
+from churn.profit import Changed
+from churn.report.words import (
+    METRICS,
+    assumption,
+    interval,
+    judged,
+    limit,
+    money,
+    shown,
+    statements,
+    verdict,
+    worth,
+)
 
 NONE = Estimate(0.0, -0.01, 0.01)
 MORE, LESS = Estimate(0.02, 0.01, 0.03), Estimate(-0.02, -0.03, -0.01)
@@ -92,3 +105,19 @@ def test_numbers_have_a_true_minus_no_negative_zero_and_a_dash_for_nothing():
     assert shown(auc, -0.25) == "−0.2500"
     assert shown(auc, np.nan) == "–"
     assert interval(auc, Estimate(0.5, np.nan, np.nan)) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(9.9787, "9,979"), (-0.0167, "−16.7"), (0.0, "0"), (0.001234, "1.23"), (np.nan, "–")]
+)
+def test_profits_are_told_for_a_thousand_customers(value, text):
+    assert money(value) == text
+
+
+def test_assumptions_are_put_into_words():
+    cfg = DecisionConfig(value_column="Charge", value_factor=24)
+    assert worth(cfg) == "their own Charge × 24"
+    assert worth(DecisionConfig()) == "200"
+    assert assumption(Changed("customer_value", 48, 0.1, 1, 1), cfg) == "Charge × 48, not 24"
+    assert assumption(Changed("offer_cost", 5, 0.1, 1, 1), cfg) == "the offer costs 5, not 10"
+    assert (limit(0.25), limit(2.0)) == ("from 0.250", "nobody")

@@ -8,9 +8,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pandas as pd
 
+from churn.config import DecisionConfig
+from churn.dependence import Dependence
 from churn.evaluate import Evaluation
 from churn.importance import Importance
+from churn.profit import Profit
 from churn.schema import Dataset, Finding
+from churn.segments import Segment
 from churn.split import Splits
 
 
@@ -55,7 +59,11 @@ class ReportContent:
     evaluation: Evaluation
     churned: np.ndarray  # [n] of the test part, 1 = left
     predictions: Mapping[str, np.ndarray]  # [n] probabilities of the test part, by the names in `evaluation`
+    assumed: DecisionConfig  # what a call costs and brings
+    profit: Profit
     importance: Sequence[Importance]
+    dependence: Sequence[Dependence]
+    segments: Sequence[Segment]
     history: Mapping[str, Sequence[float]]  # per epoch: "loss" on train rows, "val_loss" on validation rows
     findings: Sequence[Finding]
     seconds: Mapping[str, float]  # by stage

@@ -112,8 +112,9 @@ def draw(axes: Axes, name: str, x: np.ndarray, y: np.ndarray) -> None:
 
 
 def finish(figure: Figure, axes: Axes, title: str, text: str) -> Chart:
-    """The drawing as it stands in the page."""
-    axes.legend()
+    """The drawing as it stands in the page, with a legend where something has a label."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend()
     svg = StringIO()
     with mpl.rc_context({"svg.hashsalt": title}):  # ids are the same in each run, and others in each figure
         figure.savefig(svg, format="svg", transparent=True)

@@ -10,8 +10,10 @@ from churn.files import write_aside
 from churn.report import words
 from churn.report.charts import charts
 from churn.report.content import ReportContent
+from churn.report.effects import effects, profit_curve
 
 SHOWN_FEATURES = 20  # bars of the importance figure before the reader asks for all
+SHOWN_SEGMENTS = 10  # likewise
 
 
 def write(path: Path, content: ReportContent) -> None:
@@ -35,7 +37,8 @@ def render(content: ReportContent) -> str:
     answer, reasons = words.verdict(evaluation)
     most = max([0.0, *(one.roc_auc.high for one in content.importance)]) or 1.0
     return environment.get_template("template.html.j2").render(
-        **vars(content),
+        **vars(content)
+        | {"effects": effects(content.dependence), "profit_curve": profit_curve(content.profit)},
         words=words,
         rows=len(content.churned),
         names=sorted(evaluation.scores, key=order),
@@ -45,6 +48,7 @@ def render(content: ReportContent) -> str:
         charts=charts(content.churned, content.predictions, content.history),
         position=lambda loss: 100 * max(loss, 0) / most,
         shown_features=SHOWN_FEATURES,
+        shown_segments=SHOWN_SEGMENTS,
     )
 
 

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from churn.config import DecisionConfig
+from churn.decision import NOBODY
 from churn.evaluate import MODEL, TRUTH, Estimate, Evaluation
+from churn.profit import Changed
 
 NAMES = {
     MODEL: "this network",
@@ -24,6 +27,12 @@ ANSWERS = {  # whether the network earns its place: the first that holds for a r
     "mixed": "Undecided: in one way better and in another worse than",
     "alike": "Undecided: not distinguishable from",
     "better": "Yes: better than",
+}
+ASSUMED = {
+    "customer_value": "a customer's worth is",
+    "contact_cost": "a call costs",
+    "offer_cost": "the offer costs",
+    "success": "the offer keeps",
 }
 NOISE = 1e-12  # differences this small are those of floating-point sums
 
@@ -173,3 +182,42 @@ def by_metric(name: str, difference: Estimate) -> str:
     metric = METRICS[name]
     spread = interval(metric, difference, sign=True) or "unknown"
     return f"{DECISIVE[name]} {shown(metric, difference.value, sign=True)} (95 % interval {spread})"
+
+
+def money(value: float) -> str:
+    """A profit per customer, told per 1,000 customers: three digits, or whole units from 100 on."""
+    if np.isnan(value):
+        return "–"
+    amount = 1_000 * value
+    text = f"{amount:,.0f}" if abs(amount) >= 100 else f"{amount:.3g}"
+    return text.replace("-", "−") if amount else "0"
+
+
+def money_interval(estimate: Estimate) -> str:
+    """`low … high`, or nothing where it is unknown."""
+    if np.isnan(estimate.low) or estimate.low == estimate.high:
+        return ""
+    return f"{money(estimate.low)} … {money(estimate.high)}"
+
+
+def worth(assumed: DecisionConfig) -> str:
+    """What a customer is worth."""
+    if assumed.value_column is None:
+        return f"{assumed.customer_value:,g}"
+    times = "" if assumed.value_factor == 1 else f" × {assumed.value_factor:,g}"
+    return f"their own {assumed.value_column}{times}"
+
+
+def assumption(changed: Changed, assumed: DecisionConfig) -> str:
+    """Another truth, beside what was assumed."""
+    key, own = changed.assumption, changed.assumption == "customer_value" and assumed.value_column
+    believed = assumed.value_factor if own else getattr(assumed, key)
+    name = f"{assumed.value_column} ×" if own else ASSUMED[key]
+    if key == "success":
+        return f"{name} {100 * changed.value:.0f} %, not {100 * believed:.0f} %"
+    return f"{name} {changed.value:,g}, not {believed:,g}"
+
+
+def limit(threshold: float) -> str:
+    """A threshold in words."""
+    return "nobody" if threshold >= NOBODY else f"from {threshold:.3f}"
