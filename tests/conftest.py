@@ -1,5 +1,7 @@
 """What several test modules need: configurations, a small data set, and one trained run."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,8 @@ from scipy.special import expit
 
 from churn.config import configured
 from churn.schema import Dataset, Schema
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -79,3 +83,28 @@ def churn(*arguments: str, code: int = 0, cwd: Path | None = None) -> subprocess
     done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
     assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
+
+
+def copy_of_the_project(folder: Path) -> Path:
+    """The project's files in a folder of their own, with the virtual environment that is there already."""
+    copy = folder / "churn"
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in listed.splitlines():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, copy / name)  # with its time: make must find the environment up to date
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    return copy
+
+
+def run_block(block: str, project: Path) -> None:
+    """Run shell lines of a document in a copy of the project, whose own code is used."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block],
+        cwd=project,
+        env=inherited | {"PYTHONPATH": str(project / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"

@@ -1,27 +1,16 @@
 """What the README says works, in a folder that holds nothing but the project."""
 
-import os
 import re
-import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
+from conftest import ROOT, copy_of_the_project, run_block
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """A copy of the project's files with the virtual environment that is there already."""
-    copy = tmp_path_factory.mktemp("readme") / "churn"
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in listed.splitlines():
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, copy / name)  # with its time: make must find the environment up to date
-    (copy / ".venv").symlink_to(ROOT / ".venv")
-    return copy
+    return copy_of_the_project(tmp_path_factory.mktemp("readme"))
 
 
 def test_every_shell_block_of_the_readme_runs_but_make_test_itself(checkout):
@@ -30,15 +19,7 @@ def test_every_shell_block_of_the_readme_runs_but_make_test_itself(checkout):
     for block in blocks:
         if block.strip() == "make test":
             continue
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", block],
-            cwd=checkout,
-            env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+        run_block(block, checkout)
     assert (checkout / "runs" / "latest" / "report.html").exists()
     assert len((checkout / "scores.csv").read_text().splitlines()) == 3
     assert len((checkout / "mine-scores.csv").read_text().splitlines()) == 601

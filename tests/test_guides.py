@@ -1,0 +1,17 @@
+"""The guides' shell blocks run: a project of one's own needs no step that is not written down."""
+
+import re
+
+import pandas as pd
+from conftest import ROOT, copy_of_the_project, run_block
+
+
+def test_a_project_on_another_table_is_made_by_the_documented_steps_alone(tmp_path):
+    project = copy_of_the_project(tmp_path)
+    for block in re.findall(r"^```bash\n(.*?)^```", (ROOT / "docs" / "your-data.md").read_text(), re.S | re.M):
+        run_block(block, project)
+    members, scores = pd.read_csv(project / "members.csv", sep=";"), pd.read_csv(project / "scores.csv")
+    assert scores["Member No"].tolist() == members["Member No"].tolist()
+    assert scores["churn_probability"].between(0, 1).all()
+    assert set(pd.read_csv(project / "monday.csv")["Member No"]) < set(members["Member No"])
+    assert "Churn report: gym" in (project / "runs" / "latest" / "report.html").read_text()
