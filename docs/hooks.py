@@ -58,7 +58,7 @@ def chapter(executed: Path) -> dict[str, str]:
             lines.append(cell.source.replace("](../docs/", "](../").replace(".ipynb)", ".md)"))
             continue
         lines.append(f"```python\n{cell.source}\n```")
-        for output in cell.outputs:
+        for output in merged(cell.outputs):
             data = output.get("data", {})
             if "image/svg+xml" in data:
                 place = f"{executed.stem}/{number}-{len(pictures)}.svg"
@@ -72,6 +72,17 @@ def chapter(executed: Path) -> dict[str, str]:
                 said = re.sub(r"\x1b\[[0-9;]*m", "", said).rstrip()
                 lines.append(f"```{{ .text .output }}\n{said}\n```")
     return {f"walkthrough/{executed.stem}.md": "\n\n".join(lines)} | pictures
+
+
+def merged(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """The outputs of a cell with what was printed line by line as one."""
+    found: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        if found and "text" in found[-1] and "text" in output:
+            found[-1].text += output.text
+        else:
+            found.append(output)
+    return found
 
 
 def reference(name: str) -> str:

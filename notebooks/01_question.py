@@ -69,7 +69,7 @@ axes.annotate(f"pays from {even:.0%}", (100 * even + 2, 35), color="C1")
 axes.axvline(50, color="0.4", linestyle=":")
 axes.annotate("the tutorial's threshold", (52, -8), color="0.3")
 axes.set(title="What one call brings on average", xlabel="Probability that the customer leaves (%)",
-         ylabel="Profit of the call (any currency)");  # fmt: skip
+         ylabel="Profit of the call (any currency)");
 
 # %% [markdown]
 # Under these numbers a call pays at a sixth, far below one half. A model that only says "will leave" when it is more
@@ -103,7 +103,7 @@ for kind, style in zip(sorted(set(contract)), ("o-", "s--", "^:"), strict=True):
     of = rates[(rates["level_0"] == kind) & (rates["size"] >= 30)]
     axes.plot(of["level_1"], 100 * of["mean"], style, label=kind)
 axes.set(title="New customers leave, and those without a contract", xlabel="Months as a customer",
-         ylabel="Customers who left (%)", ylim=(0, None))  # fmt: skip
+         ylabel="Customers who left (%)", ylim=(0, None))
 axes.legend();
 
 # %% [markdown]
@@ -153,7 +153,7 @@ figure, axes = plt.subplots(figsize=(6.4, 1.9))
 for name, auc in measured.items():
     axes.errorbar(auc.value, name, xerr=[[auc.value - auc.low], [auc.high - auc.value]], fmt="o", capsize=3)
 axes.set(title="A leak looks like a triumph", xlabel="ROC AUC on the test part, with 95 % interval", xlim=(0.5, 1),
-         ylim=(-0.6, 1.6))  # fmt: skip
+         ylim=(-0.6, 1.6))
 axes.grid(axis="y", visible=False)
 
 # %% [markdown]

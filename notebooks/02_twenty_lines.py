@@ -23,7 +23,7 @@
 # %xmode Minimal
 from churn import backend
 
-backend.tensorflow().get_logger().setLevel("ERROR")  # import it without its chatter
+backend.tensorflow()  # imported without its chatter
 article = """
 import tensorflow as tf
 from tensorflow import keras
@@ -137,7 +137,7 @@ pd.Series({
     "right, by the network at 0.5": ((probability >= 0.5) == churned).mean(),
     "right, by saying that nobody leaves": (churned == 0).mean(),
     "churners found by the network at 0.5": (probability >= 0.5)[churned == 1].mean(),
-}).map("{:.1%}".format).to_frame("")  # fmt: skip
+}).map("{:.1%}".format).to_frame("");
 
 # %% [markdown]
 # The network is a few points better than a sentence, and misses nearly half of those who leave. Now the same network at
@@ -175,7 +175,7 @@ figure, axes = plt.subplots()
 axes.plot(100 * probability, 100 * answer, ".", alpha=0.35)
 axes.plot([0, 100], [0, 100], color="0.3", linestyle="--", label="what it should be")
 axes.set(title="Without its scaler the deployed network is sure, and wrong",
-         xlabel="Probability in the notebook (%)", ylabel="Answer of the endpoint (%)")  # fmt: skip
+         xlabel="Probability in the notebook (%)", ylabel="Answer of the endpoint (%)")
 axes.legend(loc="center right");
 
 # %% [markdown]
@@ -207,15 +207,15 @@ figure, axes = plt.subplots()
 bins = np.linspace(min(promised + kept), max(promised + kept), 40)
 axes.hist(kept, bins, alpha=0.6, label=f"kept, on the others: {np.mean(kept):.2f} on average")
 axes.hist(promised, bins, histtype="step", linewidth=1.8,
-          label=f"promised, where it was chosen: {np.mean(promised):.2f}")  # fmt: skip
+          label=f"promised, where it was chosen: {np.mean(promised):.2f}")
 axes.set(title="Chosen and judged on the same customers, it promises too much",
-         xlabel="Profit per customer", ylabel="Times in 500")  # fmt: skip
+         xlabel="Profit per customer", ylabel="Times in 500")
 axes.legend();
 
 # %% [markdown]
 # One number was chosen from 99, on 300 customers. A search over layers and epochs chooses from more. That is why the
-# package deals out **four** parts: weights on *train*, early stopping on *validation*, calibration and threshold on
-# *calibration*, and the numbers of the report on *test*, once.
+# package keeps the rows of each purpose apart: threshold and calibration are chosen on predictions by networks that
+# have not seen the row, and the numbers of the report come from the *test* part, once.
 #
 # ## What was wrong, and where it is mended
 #

@@ -5,9 +5,12 @@ import re
 import pytest
 from conftest import ROOT, copy_of_the_project, run_block
 
-RECIPES = re.findall(r"^## (Add [^\n]+)\n(.*?)(?=^## |\Z)", (ROOT / "CONTRIBUTING.md").read_text(), re.S | re.M)
+RECIPES = re.findall(
+    r"^## (Add [^\n]+)\n(.*?)(?=^## |\Z)", (ROOT / "CONTRIBUTING.md").read_text(), re.S | re.M
+)
 STEP = re.compile(
-    r"^[^\n]*?(?:[Nn]ew file `(?P<new>[^`]+)`|In `(?P<file>[^`]+)`, below `(?P<anchor>[^`]+)`):\n\n```\w+\n(?P<lines>.*?)^```"
+    r"^[^\n]*?(?:[Nn]ew file `(?P<new>[^`]+)`|In `(?P<file>[^`]+)`, (?P<where>\w+) `(?P<anchor>[^`]+)`)"
+    r":\n\n```\w+\n(?P<lines>.*?)^```"
     r"|^```bash\n(?P<shell>.*?)^```",
     re.S | re.M,
 )
@@ -22,15 +25,16 @@ def test_a_recipe_followed_line_by_line_works(title, text, tmp_path):
         if step["new"]:
             (project / step["new"]).write_text(step["lines"])
         elif step["file"]:
-            insert(project / step["file"], step["anchor"], step["lines"])
+            insert(project / step["file"], step["where"], step["anchor"], step["lines"])
         else:
             run_block(step["shell"], project)
 
 
-def insert(file, anchor, lines):
-    """Put lines below the one line that ends with the anchor."""
+def insert(file, where, anchor, lines):
+    """Put lines below or above the one line that ends with the anchor."""
     old = file.read_text().splitlines(keepends=True)
-    (place,) = [number for number, line in enumerate(old, 1) if line.rstrip("\n").endswith(anchor)]
+    (found,) = [number for number, line in enumerate(old) if line.rstrip("\n").endswith(anchor)]
+    place = found + (where == "below")
     file.write_text("".join(old[:place]) + lines + "".join(old[place:]))
 
 

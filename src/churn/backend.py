@@ -15,7 +15,8 @@ def tensorflow() -> ModuleType:
     if "tensorflow" not in sys.modules:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # a machine without a GPU is no error
         with silent_stderr():
-            import tensorflow  # noqa: F401
+            import tensorflow
+        tensorflow.get_logger().setLevel("ERROR")  # in a notebook it tells of every export
     return sys.modules["tensorflow"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from html import escape
 from io import StringIO
@@ -75,13 +76,14 @@ class Chart:
             colors = colors.replace(variable, variable.replace(")", f", {ON_WHITE[color]})"))
         caption = f"<b>{escape(self.title)}</b><br><small>{escape(self.text)}</small>"
         shown = f"<figcaption>{caption}</figcaption>{colors}"
-        return f'<figure class="churn" style="max-width: 34rem">{shown}</figure>'
+        return f'<figure class="churn" style="max-width: 480px">{shown}</figure>'
 
 
 def for_notebooks() -> None:
     """Give figures that matplotlib draws in a notebook the look and the colours of the report's."""
     from cycler import cycler
 
+    warnings.filterwarnings("ignore", "IProgress not found")  # of MLflow's bars, which show nothing
     style: dict[str, Any] = {key: ON_WHITE.get(str(value), value) for key, value in STYLE.items()}
     others = [line["color"] for line in LINES.values() if line["color"] not in VARIABLES]
     mpl.rcParams.update(
