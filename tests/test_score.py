@@ -29,7 +29,7 @@ def scored(table, exported_bundle, tmp_path, capsys):
     def run(*overrides, name="out.csv"):
         output = tmp_path / name
         score(configured(f"bundle={exported_bundle}", f"input={table[0]}", f"output={output}", *overrides))
-        return pd.read_parquet(output) if output.suffix == ".parquet" else pd.read_csv(output)
+        return pd.read_csv(output) if output.suffix == ".csv" else pd.read_parquet(output)
 
     return run
 
@@ -183,3 +183,33 @@ def test_customers_without_an_id_are_named_by_their_row(table, graph, tmp_path):
 def test_a_kind_of_file_that_cannot_be_written_is_refused(scored):
     with pytest.raises(UserError):
         scored("top=5", "output=list.xlsx")
+
+
+def test_parquet_and_text_get_the_same_scores(scored, table, tmp_path):
+    table[1].to_parquet(tmp_path / "in.parquet", row_group_size=300)
+    typed = scored(f"input={tmp_path / 'in.parquet'}", "score.chunk_rows=250", name="out.parquet")
+    text = scored(name="other.parquet")
+    assert typed.customer.tolist() == text.customer.tolist()
+    assert typed.churn_probability.to_numpy() == pytest.approx(text.churn_probability.to_numpy(), abs=1e-6)
+
+
+def test_a_scoring_into_a_folder_goes_on_after_the_files_that_are_there(scored, tmp_path):
+    folder = tmp_path / "scores"
+    asked = ("score.chunk_rows=100", "score.chunks_per_file=3")
+    whole = scored(*asked, name=folder.name)
+    assert [file.name for file in sorted(folder.glob("*.parquet"))] == [
+        f"part-0000{i}.parquet" for i in range(3)
+    ]
+    kept = (folder / "part-00000.parquet").stat().st_mtime_ns
+    (folder / "part-00001.parquet").unlink()
+    (folder / "part-00002.parquet").unlink()
+    assert scored(*asked, name=folder.name).equals(whole)
+    assert (folder / "part-00000.parquet").stat().st_mtime_ns == kept
+    assert whole.churn_probability.tolist() == scored(name="one.parquet").churn_probability.tolist()
+
+
+def test_a_folder_of_another_scoring_is_refused(scored):
+    scored("score.chunk_rows=400", name="scores")
+    for wrong in (["score.chunk_rows=300"], ["score.sort=true"], ["top=5"]):
+        with pytest.raises(UserError, match=r"folder|sorted"):
+            scored(*wrong, name="scores")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from churn.columns import Columns
     from churn.graph import ServingGraph
 
 FORMAT = 1
@@ -93,21 +94,33 @@ class Bundle:
         self, frame: pd.DataFrame, keys: np.ndarray | None = None, signature: str = "serving_default"
     ) -> dict[str, np.ndarray]:
         """Named outputs, each [n], of rows as in `Dataset.frame` ([n] opaque customer keys, or none)."""
-        answer = self.saved_model.signatures[signature](**tensors(frame, self.facts["inputs"], keys))
-        return {name: value.numpy() for name, value in answer.items()}
+        return {name: value.numpy() for name, value in self.run(frame, keys, signature).items()}
+
+    def run(
+        self, rows: pd.DataFrame | Columns, keys: np.ndarray | None = None, signature: str = "serving_default"
+    ) -> dict[str, Any]:
+        """The outputs of `predict` as tensors; also of rows as `churn.columns` gives them."""
+        return self.saved_model.signatures[signature](**tensors(rows, self.facts["inputs"], keys))
 
 
-def tensors(frame: pd.DataFrame, inputs: list[dict[str, str]], keys: np.ndarray | None) -> dict[str, Any]:
-    """Named tensors [n] for the signature of rows as in `Dataset.frame`."""
+def tensors(
+    rows: pd.DataFrame | Columns, inputs: list[dict[str, str]], keys: np.ndarray | None
+) -> dict[str, Any]:
+    """Named tensors [n] for the signature of rows as in `Dataset.frame`, or as `churn.columns` gives them."""
     import numpy as np
 
     tf = tensorflow()
     fields: dict[str, Any] = {}
     for field in inputs:
-        number = field["kind"] == "number"
-        values = frame[field["column"]].to_numpy(np.float32 if number else object)
-        fields[field["input"]] = tf.constant(values, tf.float32 if number else tf.string)
-    fields["customer_key"] = tf.fill([len(frame)], "") if keys is None else tf.constant(keys, tf.string)
+        values = rows[field["column"]]
+        if isinstance(values, tuple):
+            fields[field["input"]] = tf.gather(tf.constant(values.levels, tf.string), values.codes)
+        elif field["kind"] == "number":
+            fields[field["input"]] = tf.constant(np.asarray(values, np.float32))
+        else:
+            fields[field["input"]] = tf.constant(np.asarray(values, object), tf.string)
+    count = tf.shape(next(iter(fields.values())))
+    fields["customer_key"] = tf.fill(count, "") if keys is None else tf.constant(keys, tf.string)
     return fields
 
 

@@ -192,7 +192,10 @@ class ScoreConfig:
     sort: bool = False  # most likely to leave first, instead of input order
     reasons: bool = False  # say for every customer why, in words; the list that `top` makes always does
     do_not_contact: Optional[str] = None  # file of customer ids that the list leaves out
-    chunk_rows: int = 50_000  # rows in memory at a time
+    chunk_rows: int = 50_000  # rows in memory at a time; a few such chunks are read and written meanwhile
+    chunks_per_file: int = (
+        20  # chunks in each file where `output` is a folder; a killed scoring goes on there
+    )
 
 
 class Overload(Enum):
@@ -332,7 +335,7 @@ class Config:
     seed: int = 42
     bundle: Optional[str] = None  # directory; null: the champion, else runs/latest/bundle
     input: Optional[str] = None  # file of customers to score
-    output: Optional[str] = None  # file to write
+    output: Optional[str] = None  # file to write; `churn score`: or a folder of Parquet files
     top: Optional[int] = None  # `churn score` writes only the list of so many customers to call
 
 

@@ -3,83 +3,106 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
+import pyarrow.compute
 
-from churn.bundle import REASONS, Bundle, decoded
+from churn.ahead import ahead
+from churn.bundle import REASONS, Bundle
 from churn.calls import call_list, said
+from churn.columns import Columns, columns
 from churn.config import Config
-from churn.data import RawTable, files
+from churn.data import files
+from churn.data.parquet import decoded
+from churn.data.part import Part
 from churn.errors import UserError
-from churn.files import write_aside
 from churn.registry import find_bundle
+from churn.scores import WRITERS, Folder, write
 from churn.validate import features
 
-WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pyarrow.parquet.ParquetWriter}
+FIRST = ("churn_probability", "churn")  # columns of the outputs that come first
 
 
 def score(cfg: Config) -> None:
     """Write the id and the bundle's outputs for each row of `cfg.input` to `cfg.output`, in input order.
 
-    With `score.sort=true` the customers most likely to leave come first; then all answers, though not
-    all inputs, are held in memory. With `top=N` write only the list of the customers to call (see
-    `churn.calls`). Raises `UserError` for rows that the bundle cannot read.
+    Where the output is a folder, its files appear one after the other, and a scoring that was killed goes
+    on after the last of them. With `score.sort=true` the customers most likely to leave come first; then
+    all answers, though not all inputs, are held in memory. With `top=N` write only the list of the
+    customers to call (see `churn.calls`). Raises `UserError` for rows that the bundle cannot read.
     """
+    check(cfg)
+    bundle, output = find_bundle(cfg), Path(str(cfg.output))
+    if cfg.score.reasons and REASONS not in bundle.saved_model.signatures:
+        raise UserError("the bundle gives no reasons", "score.reasons", "train it with export.background=64")
+    if cfg.top is not None:
+        raws = files.chunks(str(cfg.input), cfg.data, cfg.score.chunk_rows)
+        found = call_list(bundle, raws, cfg)
+        rows = write(iter([pa.Table.from_pandas(found, preserve_index=False)]), output)
+    elif output.suffix in WRITERS:
+        scored = answers(bundle, cfg)
+        rows = write(most_likely_first(scored) if cfg.score.sort else scored, output)
+    else:
+        folder = Folder(output, bundle, cfg)
+        rows = folder.write(answers(bundle, cfg, folder.chunks_done))
+    print(f"{rows:,} customers scored with {bundle.path}: {output}")
+
+
+def check(cfg: Config) -> None:
+    """Refuse what cannot be read or written."""
     if cfg.input is None or cfg.output is None:
         raise UserError(
             "score needs a file to read and one to write", do="churn score input=FILE output=FILE"
         )
-    output = Path(cfg.output)
-    if output.suffix not in WRITERS:
+    suffix = Path(cfg.output).suffix
+    if suffix and suffix not in WRITERS:
         raise UserError(
-            f"cannot write '{output.suffix}' files", f"output={output}", f"one of: {', '.join(WRITERS)}"
+            f"cannot write '{suffix}' files",
+            f"output={cfg.output}",
+            f"one of: {', '.join(WRITERS)}, or a folder",
         )
-    bundle = find_bundle(cfg)
-    if cfg.score.reasons and REASONS not in bundle.saved_model.signatures:
-        raise UserError("the bundle gives no reasons", "score.reasons", "train it with export.background=64")
-    raws = files.chunks(cfg.input, cfg.data, cfg.score.chunk_rows)
-    if cfg.top is not None:
-        answers = iter([call_list(bundle, raws, cfg)])
-    else:
-        answers = (answer(bundle, raw, cfg.score.reasons) for raw in raws)
-        answers = most_likely_first(answers) if cfg.score.sort else answers
-    rows = write(answers, output)
-    print(f"{rows:,} customers scored with {bundle.path}: {output}")
+    if not suffix and (cfg.top is not None or cfg.score.sort):
+        raise UserError("a sorted list is one file", f"output={cfg.output}", "name a .csv or .parquet file")
 
 
-def answer(bundle: Bundle, raw: RawTable, reasons: bool = False) -> pd.DataFrame:
-    """One row per customer: the id where the table has one, then the bundle's outputs, reasons in words."""
-    frame = features(raw, bundle.schema)
-    outputs = decoded(bundle.predict(frame, signature=REASONS if reasons else "serving_default"))
-    del outputs["customer_key"]  # the id itself is here
-    outputs |= dict(said(outputs, frame))
-    first = ["churn_probability", "churn"]
-    table = pd.DataFrame({name: outputs[name] for name in [*first, *sorted(outputs.keys() - set(first))]})
-    if bundle.schema.id in raw.frame:
-        table.insert(0, bundle.schema.id, raw.frame[bundle.schema.id].to_numpy())
-    return table
+def answers(bundle: Bundle, cfg: Config, skip: int = 0) -> Iterator[pa.Table]:
+    """The answers for each chunk but the first `skip`; reading, computing and writing overlap."""
+    parts = files.parts(str(cfg.input), cfg.data, cfg.score.chunk_rows)
+    filled = (part for part in parts if len(part.table) or part.broken)
+    read = ((part, columns(part.table, bundle.schema)) for part in islice(filled, skip, None))
+    return ahead(answer(bundle, part, ready, cfg.score.reasons) for part, ready in ahead(read))
 
 
-def most_likely_first(answers: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+def answer(bundle: Bundle, part: Part, ready: Columns | None, reasons: bool = False) -> pa.Table:
+    """One row per customer: the id where the table has one, then the bundle's outputs, reasons in words.
+
+    `ready` are the features where all cells can be used. Raises `UserError` that names those that cannot.
+    """
+    if ready is None or part.broken:
+        raw = files.raw_table(part.file, [part])
+        features(raw, bundle.schema)  # says which
+        raise AssertionError(f"{part.file}: unusable, but not why")
+    outputs = bundle.run(ready, signature=REASONS if reasons else "serving_default")
+    table = {name: values(outputs[name]) for name in [*FIRST, *sorted(outputs.keys() - set(FIRST))]}
+    del table["customer_key"]  # the id itself is here
+    if "reason_1" in table:
+        frame = features(files.raw_table(part.file, [part]), bundle.schema)
+        table |= said({name: column.to_numpy(zero_copy_only=False) for name, column in table.items()}, frame)
+    if (name := bundle.schema.id) and name in part.table.column_names:
+        table = {name: decoded(part.table[name])} | table
+    return pa.table(table)
+
+
+def values(tensor: object) -> pa.Array:
+    """An output of the graph as a column, text in place of bytes."""
+    column = pa.array(tensor.numpy())  # type: ignore[attr-defined]
+    return column.cast(pa.string()) if pa.types.is_binary(column.type) else column
+
+
+def most_likely_first(answers: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """All answers as one table, highest probability first, ties in input order."""
-    yield pd.concat(answers).sort_values("churn_probability", ascending=False, kind="stable")
-
-
-def write(answers: Iterator[pd.DataFrame], output: Path) -> int:
-    """Write the tables one after the other to a file that appears when it is whole; gives the rows."""
-    rows = 0
-    with write_aside(output) as aside:
-        writer = None
-        for table in answers:
-            batch = pa.Table.from_pandas(table, preserve_index=False)
-            writer = writer or WRITERS[output.suffix](aside, batch.schema)
-            writer.write_table(batch)
-            rows += len(table)
-        if writer is None:
-            raise UserError("there are no customers to score", "input")
-        writer.close()
-    return rows
+    together = pa.concat_tables(answers)
+    by = together.append_column("-", pa.compute.negate(together["churn_probability"]))
+    yield together.take(pa.compute.sort_indices(by, [("-", "ascending")]))
