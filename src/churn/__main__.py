@@ -26,6 +26,7 @@ STAGES = {
     "train": "churn.pipeline:run",
     "promote": "churn.registry:promote",
     "score": "churn.score:score",
+    "synthesize": "churn.data.synthetic:synthesize",
     "serve": "churn.serve.server:serve",
     "deploy": "churn.vertex.deploy:deploy",
     "rollback": "churn.vertex.rollback:rollback",
@@ -36,14 +37,15 @@ STAGES = {
 HELP = """\
 churn: from a raw customer table to a model that is served, watched and retrained.
 
-  churn train     load a table, train, evaluate, write the bundle and the report
-  churn promote   make a run's bundle the champion: churn promote run=runs/latest
-  churn score     churn probabilities for a file: churn score input=FILE output=FILE
-  churn serve     an endpoint with Vertex AI's contract on this machine, with metrics and a log
-  churn deploy    the bundle on Vertex AI: plan with costs, question, endpoint (deploy.plan_only=true)
-  churn rollback  traffic back to the version before the newest
-  churn status    what runs on Vertex AI and what it costs
-  churn destroy   remove all of it, and look again
+  churn train       load a table, train, evaluate, write the bundle and the report
+  churn promote     make a run's bundle the champion: churn promote run=runs/latest
+  churn score       churn probabilities for a file: churn score input=FILE output=FILE
+  churn synthesize  a file of made-up customers: churn synthesize data.synthetic.rows=N output=FILE
+  churn serve       an endpoint with Vertex AI's contract on this machine, with metrics and a log
+  churn deploy      the bundle on Vertex AI: plan with costs, question, endpoint (deploy.plan_only=true)
+  churn rollback    traffic back to the version before the newest
+  churn status      what runs on Vertex AI and what it costs
+  churn destroy     remove all of it, and look again
 
 Every stage takes configuration as KEY=VALUE, for example: churn train data=telco train.epochs=20
   churn STAGE --help      choices and keys, with their values

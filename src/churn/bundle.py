@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from churn.columns import Columns
+    from churn.columns import Coded, Columns
     from churn.graph import ServingGraph
 
 FORMAT = 1
@@ -114,7 +114,7 @@ def tensors(
     for field in inputs:
         values = rows[field["column"]]
         if isinstance(values, tuple):
-            fields[field["input"]] = tf.gather(tf.constant(values.levels, tf.string), values.codes)
+            fields[field["input"]] = texts_of(values)
         elif field["kind"] == "number":
             fields[field["input"]] = tf.constant(np.asarray(values, np.float32))
         else:
@@ -122,6 +122,12 @@ def tensors(
     count = tf.shape(next(iter(fields.values())))
     fields["customer_key"] = tf.fill(count, "") if keys is None else tf.constant(keys, tf.string)
     return fields
+
+
+def texts_of(column: Coded) -> Any:
+    """[n] string tensor of a coded column; no text becomes a Python object more than once."""
+    tf = tensorflow()
+    return tf.gather(tf.constant(column.levels, tf.string), column.codes)
 
 
 def decoded(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -24,6 +24,11 @@ class Coded(NamedTuple):
     levels: np.ndarray  # [k] object, str
     codes: np.ndarray  # [n] int32
 
+    @property
+    def texts(self) -> np.ndarray:
+        """[n] the texts themselves."""
+        return self.levels[self.codes]
+
 
 Columns = dict[str, "np.ndarray | Coded"]  # by the name of the feature; numbers float32 with NaN
 

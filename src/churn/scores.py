@@ -21,6 +21,17 @@ WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pyarrow.parquet.ParquetWri
 NOTE = "_scored.json"  # in a folder of scores: which scoring it belongs to
 
 
+def checked(output: str | None, example: str) -> Path:
+    """The file to write; raises `UserError` if none is named, or of a kind that cannot be written."""
+    if output is None:
+        raise UserError("there is no file to write", "output", example)
+    suffix = Path(output).suffix
+    if suffix not in WRITERS:
+        known = ", ".join(WRITERS)
+        raise UserError(f"cannot write '{suffix}' files", f"output={output}", f"one of: {known}")
+    return Path(output)
+
+
 def write(tables: Iterator[pa.Table], output: Path) -> int:
     """Write the tables one after the other to a file that appears when it is whole; gives the rows."""
     rows = 0

@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import configured
 from scipy.stats import chisquare
 
 from churn.config import Drift, SyntheticConfig
 from churn.data import synthetic
 from churn.data.synthetic import BLOCK, CHARGE_SD, INTERNET, NEW_PAYMENT, SERVICES
+from churn.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +115,14 @@ def test_the_truth_of_a_row_can_be_read_off_the_row(world):
     """Nothing hidden decides: the probability follows from the written cells."""
     odds = synthetic.log_odds(world.frame) + synthetic.intercept(0.265)
     assert 1 / (1 + np.exp(-odds)) == pytest.approx(world.true_probability)
+
+
+def test_a_file_of_customers_can_be_written_whatever_its_size(world, tmp_path):
+    for name, read in (("c.parquet", pd.read_parquet), ("c.csv", pd.read_csv)):
+        asked = [f"output={tmp_path / name}", "data.synthetic.rows=12000", "seed=1"]
+        synthetic.synthesize(configured(*asked))
+        found = read(tmp_path / name)
+        assert found.MonthlyCharges.equals(world.frame.MonthlyCharges[:12_000])
+        assert found.columns.tolist() == world.frame.columns.tolist()
+    with pytest.raises(UserError, match="cannot write"):
+        synthetic.synthesize(configured(f"output={tmp_path / 'c.xls'}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -44,15 +45,20 @@ def read(cfg: DataConfig) -> RawTable:
     origin = chosen.table or "a BigQuery query"
     with closing(connect(chosen)) as client, refusals_explained(chosen, client.project):
         rows = of_table(client, chosen) if chosen.table else of_query(client, str(chosen.query), chosen)
-        # A faster way than REST, by gRPC, that only the real service speaks.
-        storage_api = find_spec("google.cloud.bigquery_storage") is not None
-        table = rows.to_arrow(create_bqstorage_client=storage_api)
+        table = rows.to_arrow(create_bqstorage_client=has_storage_api())
     parquet.refuse_nested(table.schema, cfg, origin)
     table = parquet.simple(table)
     frame = parquet.to_pandas(table.sort_by([(name, "ascending") for name in table.column_names]))
     if frame.empty:
         raise UserError("BigQuery gives no rows", origin, "check the table, or the conditions of the query")
     return RawTable(frame, origin)
+
+
+def has_storage_api() -> bool:
+    """Whether tables can be read by gRPC, a faster way than REST that only the real service speaks."""
+    return (
+        find_spec("google.cloud.bigquery_storage") is not None and "BIGQUERY_EMULATOR_HOST" not in os.environ
+    )
 
 
 def connect(chosen: BigQueryConfig) -> Any:
@@ -146,7 +152,9 @@ def refusals_explained(chosen: BigQueryConfig, project: str) -> Iterator[None]:
 
 def refusal(error: Any, chosen: BigQueryConfig, project: str) -> UserError:
     """What the service says about a call, where, and what to do about it."""
-    told: dict[str, Any] = next(iter(error.errors), {})
+    told: dict[str, Any] = next(
+        (told for told in error.errors if isinstance(told, dict)), {}
+    )  # gRPC has none
     message = told.get("message", error.message)
     where = chosen.table or "data.bigquery.query"
     if place := re.search(r"at \[(\d+):(\d+)\]", message):

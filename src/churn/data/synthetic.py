@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -18,10 +19,11 @@ import pyarrow.compute
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from churn.config import Drift, SyntheticConfig
+from churn.config import Config, Drift, SyntheticConfig
 from churn.data import RawTable
 
 BLOCK = 10_000  # rows that share a seed
+ROW_GROUP = 10  # such blocks in a row group of a file
 COLUMNS = (
     "customerID", "gender", "SeniorCitizen", "Partner", "Dependents", "tenure", "PhoneService",
     "MultipleLines", "InternetService", "OnlineSecurity", "OnlineBackup", "DeviceProtection", "TechSupport",
@@ -70,6 +72,22 @@ def chunks(cfg: SyntheticConfig, seed: int) -> Iterator[RawTable]:
         frame, probability = block(cfg, seed, first // BLOCK)
         origin = f"synthetic customers {first} to {first + rows - 1}"
         yield RawTable(frame.iloc[:rows], origin, true_probability=probability[:rows])
+
+
+def synthesize(cfg: Config) -> None:
+    """`churn synthesize`: write the customers of `cfg.data.synthetic` to `cfg.output`, a CSV or Parquet file.
+
+    Memory does not grow with the rows. Raises `UserError` for another kind of file.
+    """
+    from churn.ahead import ahead
+    from churn.scores import checked, write
+
+    output = checked(cfg.output, "churn synthesize data.synthetic.rows=1000000 output=FILE.parquet")
+    made = (
+        pa.Table.from_pandas(raw.frame, preserve_index=False) for raw in chunks(cfg.data.synthetic, cfg.seed)
+    )
+    together = (pa.concat_tables([first, *islice(made, ROW_GROUP - 1)]) for first in made)
+    print(f"{write(ahead(together), output):,} customers: {output}")
 
 
 def block(cfg: SyntheticConfig, seed: int, number: int) -> tuple[pd.DataFrame, np.ndarray]:

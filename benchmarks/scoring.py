@@ -1,0 +1,160 @@
+"""`churn score` on a Parquet file: rows per second of the whole command, start, reading and writing included.
+
+`score`: with the article's network, beside its own `model.predict` with defaults on numbers that are encoded
+already. `score_of_graph`: with the default model, beside its exported graph alone on tensors in memory.
+`score_reasons`: what the reasons of a row cost, beside its probability alone. Needs about 1 GB of disk.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from compare import arguments, finish, ratio
+
+from churn.backend import tensorflow
+from churn.bundle import Bundle, tensors
+from churn.columns import columns
+from churn.config import SyntheticConfig
+from churn.data import parquet, synthetic
+
+ALONE = 200_000  # rows that the peers get
+QUICK = [
+    "evaluate.bootstrap=20",
+    "evaluate.importance_repeats=1",
+    "train.epochs=2",
+    "split.method=stratified",
+]
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.set_defaults(runs=3)
+    parser.add_argument("--rows", type=int, default=3_000_000, help="rows of the file (default 3,000,000)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as root:
+        file = Path(root) / "customers.parquet"
+        some = customers(ALONE)
+        with pq.ParquetWriter(file, some.schema) as writer:
+            for _ in range(-(-options.rows // ALONE)):
+                writer.write_table(some)
+        rows = pq.read_metadata(file).num_rows
+        entries = [
+            *of_article(root, file, rows, some, options.runs),
+            *of_default(root, file, rows, some, options.runs),
+        ]
+    finish(entries, options.json)
+
+
+def of_article(root: str, file: Path, rows: int, some: pa.Table, runs: int) -> list[dict]:
+    """The entry `score`."""
+    bundle = trained(root, "tutorial")
+    predict = keras_predict(some)
+    command = score(bundle.path, file, f"{root}/tutorial.parquet")
+    return [
+        entry("score", command, rows, predict, ALONE, "model.predict with defaults, encoded numbers", runs)
+    ]
+
+
+def of_default(root: str, file: Path, rows: int, some: pa.Table, runs: int) -> list[dict]:
+    """The entries `score_of_graph` and `score_reasons`."""
+    bundle = trained(root, "dense")
+
+    def chunk(size: int) -> dict:
+        found = columns(parquet.simple(some.slice(0, size)), bundle.schema)
+        return tensors(found, bundle.facts["inputs"], None)
+
+    fields, few = chunk(50_000), chunk(1_000)
+    plain, reasons = (bundle.saved_model.signatures[name] for name in ("serving_default", "reasons"))
+    command = score(bundle.path, file, f"{root}/dense.parquet")
+    alone = entry(
+        "score_of_graph",
+        command,
+        rows,
+        lambda: [plain(**fields) for _ in range(4)],
+        ALONE,
+        "its graph alone, in memory",
+        runs,
+    )
+    cost = entry(
+        "score_reasons",
+        lambda: reasons(**few),
+        1_000,
+        lambda: plain(**fields),
+        50_000,
+        "the probability alone",
+        runs,
+    )
+    return [alone, cost]
+
+
+def entry(
+    name: str, ours: Callable, rows: int, theirs: Callable, their_rows: int, peer: str, runs: int
+) -> dict:
+    """Rows per second of both, in turn, after one warm-up of the peer."""
+    theirs()
+    mine, others = [], []
+    for _ in range(runs):
+        mine.append(speed(ours, rows))
+        others.append(speed(theirs, their_rows))
+    found = ratio(name, mine, others, peer) | {"better": "higher"}
+    print(f"{name:16} {median(mine):12,.0f} rows/s   {median(others):12,.0f} rows/s {peer}")
+    print(f"{'':16} {found['value']:8.2f} x  ({found['low']:.2f} to {found['high']:.2f})", flush=True)
+    return found
+
+
+def speed(work: Callable, rows: int) -> float:
+    """Rows per second."""
+    began = time.perf_counter()
+    work()
+    return rows / (time.perf_counter() - began)
+
+
+def median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
+def customers(rows: int) -> pa.Table:
+    """Synthetic customers as a table."""
+    return pa.Table.from_pandas(synthetic.read(SyntheticConfig(rows=rows), 1).frame, preserve_index=False)
+
+
+def trained(root: str, model: str) -> Bundle:
+    """A bundle of this model, trained for a moment: scoring takes as long with any weights."""
+    run = f"{root}/{model}"
+    churn("train", f"model={model}", "data.synthetic.rows=5000", f"run.root={root}", f"run.dir={run}", *QUICK)
+    return Bundle.load(Path(run) / "bundle")
+
+
+def score(bundle: Path, file: Path, output: str) -> Callable:
+    """The whole command in a process of its own."""
+    return lambda: churn("score", f"bundle={bundle}", f"input={file}", f"output={output}")
+
+
+def churn(*words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "churn", *words], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+
+
+def keras_predict(some: pa.Table) -> Callable:
+    """The article's network on its 45 numbers: `predict` as the tutorial calls it."""
+    keras, tf = tensorflow().keras, tensorflow()
+    layers = [
+        keras.layers.Dense(64, "relu"),
+        keras.layers.Dense(32, "relu"),
+        keras.layers.Dense(1, "sigmoid"),
+    ]
+    model = keras.Sequential([keras.Input((45,)), *layers])
+    numbers = tf.random.normal([len(some), 45]).numpy()
+    return lambda: model.predict(numbers, verbose=0)
+
+
+if __name__ == "__main__":
+    main()
