@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn.data.parquet import to_pandas
+from churn.data.parquet import PANDAS_TYPES
 from churn.infer.cells import TOO_LARGE, numbers, texts, without_point_zero
 from churn.schema import Schema
 
@@ -110,4 +110,4 @@ def is_text(kind: pa.DataType) -> bool:
 
 def series(values: pa.Array | pa.ChunkedArray) -> pd.Series:
     """The pandas column that `RawTable.frame` would have of these cells."""
-    return to_pandas(pa.table({"": values}))[""]
+    return values.to_pandas(types_mapper=PANDAS_TYPES.get, use_threads=False)
