@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CONTAINER := $(if $(shell command -v python3.11),$(VENV)-container/installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-setup train promote score serve ui notebooks docs test lint lock clean
+.PHONY: help bench-setup train promote score serve monitor ui notebooks docs test lint lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ score: $(VENV)/core  ## churn probabilities for a file: ARGS='input=FILE output=
 
 serve: $(VENV)/serve  ## answer requests on this machine as Vertex AI does: http://127.0.0.1:8080
 	@$(BIN)/churn serve $(ARGS)
+
+monitor: $(VENV)/core  ## drift and performance of what was predicted: ARGS='monitor.labels=FILE'
+	@$(BIN)/churn monitor $(ARGS)
 
 ui: $(VENV)/ui  ## compare runs in a browser, on this machine only
 	$(BIN)/mlflow server --backend-store-uri sqlite:///runs/mlflow.db --host 127.0.0.1 --port 5000
@@ -51,7 +54,7 @@ lint: $(VENV)/test  ## ruff and mypy
 	$(BIN)/mypy
 
 clean:  ## remove virtual environments and unfinished runs
-	rm -rf $(VENV) $(VENV)-container $(VENV)-bench runs/.unfinished-* runs/notebooks site
+	rm -rf $(VENV) $(VENV)-container $(VENV)-bench $(VENV)-drift-peers runs/.unfinished-* runs/notebooks site
 
 $(VENV)/uv: requirements/uv.txt
 	@echo "Creating the virtual environment ($(PYTHON)) ..."
@@ -73,11 +76,11 @@ $(VENV)-container/installed: requirements/container.txt | $(VENV)/uv
 	@VIRTUAL_ENV=$(VENV)-container $(BIN)/uv pip install --quiet --require-hashes --compile-bytecode -r $<
 	@touch $@
 
-bench-setup: $(VENV)-bench/installed  ## install what the benchmarks compare with, apart from our own
+bench-setup: $(VENV)-bench/installed $(VENV)-drift-peers/installed  ## install what the benchmarks compare with, apart from our own
 
-$(VENV)-bench/installed: requirements/bench.txt | $(VENV)/uv
-	@$(PYTHON) -m venv $(VENV)-bench
-	@VIRTUAL_ENV=$(VENV)-bench $(BIN)/uv pip install --quiet --require-hashes --compile-bytecode -r $<
+$(VENV)-%/installed: requirements/%.txt | $(VENV)/uv
+	@$(PYTHON) -m venv $(VENV)-$*
+	@VIRTUAL_ENV=$(VENV)-$* $(BIN)/uv pip install --quiet --require-hashes --compile-bytecode -r $<
 	@touch $@
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -87,4 +90,4 @@ lock: $(VENV)/uv  ## renew the hash-pinned locks after a change of pyproject.tom
 	$(COMPILE) pyproject.toml -c requirements/test.txt -o requirements/core.txt
 	for extra in ui serve; do $(COMPILE) pyproject.toml --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
 	$(COMPILE) pyproject.toml --extra notebooks --extra docs --extra serve -c requirements/test.txt -o requirements/notebooks.txt
-	for name in uv build container bench; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt; done
+	for name in uv build container bench drift-peers; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt; done

@@ -28,6 +28,7 @@ STAGES = {
     "score": "churn.score:score",
     "synthesize": "churn.data.synthetic:synthesize",
     "serve": "churn.serve.server:serve",
+    "monitor": "churn.monitor:monitor",
     "deploy": "churn.vertex.deploy:deploy",
     "rollback": "churn.vertex.rollback:rollback",
     "status": "churn.vertex.status:status",
@@ -42,6 +43,7 @@ churn: from a raw customer table to a model that is served, watched and retraine
   churn score       churn probabilities for a file: churn score input=FILE output=FILE
   churn synthesize  a file of made-up customers: churn synthesize data.synthetic.rows=N output=FILE
   churn serve       an endpoint with Vertex AI's contract on this machine, with metrics and a log
+  churn monitor     whether what arrives looks like what was learnt, and what was predicted happens
   churn deploy      the bundle on Vertex AI: plan with costs, question, endpoint (deploy.plan_only=true)
   churn rollback    traffic back to the version before the newest
   churn status      what runs on Vertex AI and what it costs

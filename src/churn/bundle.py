@@ -176,7 +176,7 @@ def seal(path: Path, facts: dict[str, Any], profile: dict[str, Any]) -> None:
     extra = path / EXTRA
     extra.mkdir(exist_ok=True)
     (extra / "bundle.json").write_text(json.dumps({"format": FORMAT, **facts}, indent=1))
-    (extra / "profile.json").write_text(json.dumps(profile, indent=1))
+    (extra / "profile.json").write_text(json.dumps(profile))
     (path / CHECKSUMS).write_text(json.dumps(checksums(path), indent=1))
 
 

@@ -317,6 +317,25 @@ class GateConfig:
 
 
 @dataclass
+class MonitorConfig:
+    """`churn monitor`; files go to `dir`."""
+
+    log: Optional[str] = None  # folder or Parquet file, or bq://PROJECT.DATASET.TABLE; null: the server's log
+    since: Optional[str] = None  # first moment of the window, ISO, UTC; null: `days` before its end
+    until: Optional[str] = None  # its end; null: now
+    days: float = 7.0
+    labels: Optional[str] = None  # what became of customers: file or bq:// table, see docs/monitoring.md
+    label_days: float = 180.0  # before `until`: predictions that labels are matched with
+    dir: Optional[str] = None  # null: <run.root>/monitor/<data name>
+    gauges: Optional[str] = None  # file for Prometheus' node exporter; null: churn.prom in `dir`
+    exit_code: bool = False  # end with 10 on a warning and 11 on an alarm
+    min_rows: int = 200  # fewer are no evidence
+    warning_psi: float = 0.02  # population stability index less its bias, from which a change matters
+    alarm_psi: float = 0.10
+    permutations: int = 2_000  # at most, of the comparison of all features together; 0: leave it out
+
+
+@dataclass
 class Config:
     """The whole of it; `churn STAGE --cfg job` prints it resolved."""
 
@@ -331,6 +350,7 @@ class Config:
     serve: ServeConfig = field(default_factory=ServeConfig)
     serving: ServingConfig = field(default_factory=ServingConfig)
     deploy: DeployConfig = field(default_factory=DeployConfig)
+    monitor: MonitorConfig = field(default_factory=MonitorConfig)
     run: RunConfig = field(default_factory=RunConfig)
     seed: int = 42
     bundle: Optional[str] = None  # directory; null: the champion, else runs/latest/bundle

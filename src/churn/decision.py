@@ -56,6 +56,12 @@ def expected_profit(probability: np.ndarray, value: np.ndarray, cfg: DecisionCon
     return probability * gain(np.array(1), value, cfg) + (1 - probability) * gain(np.array(0), value, cfg)
 
 
+def earned(probability: np.ndarray, value: float, threshold: float, cfg: DecisionConfig) -> np.ndarray:
+    """[n] expected profit per customer of calling those whose probability reaches the threshold."""
+    called = probability >= threshold
+    return np.where(called, expected_profit(probability, np.array(value), cfg), 0.0)
+
+
 def break_even(value: float, cfg: DecisionConfig) -> float:
     """The probability at which the expected profit of a call is zero, `NOBODY` if there is none."""
     kept, wasted = (float(gain(np.array(left), np.array(value), cfg)) for left in (1, 0))

@@ -8,6 +8,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def run(cfg: Config) -> float:
         with stages("evaluate", "Measuring on the test part"):
             evaluation = measure(predictions, data, parts, cfg)
             earned = measure_profit(served, trained, predictions[MODEL], data, parts, cfg)
-        complete(served, trained, data, parts, evaluation)
+        complete(served, trained, data, parts, evaluation, cfg)
         with stages("report", "Drawing the report"):
             content = report_content(
                 served, trained, predictions, evaluation, earned, data, parts, cfg, stages
@@ -160,11 +161,17 @@ def measure_profit(
     return profit.measure(test, calibration, served.facts["threshold"], cfg.decision, cfg.evaluate, cfg.seed)
 
 
-def complete(served: Bundle, trained: Trained, data: Dataset, parts: Splits, evaluation: Evaluation) -> None:
+def complete(
+    served: Bundle, trained: Trained, data: Dataset, parts: Splits, evaluation: Evaluation, cfg: Config
+) -> None:
     """Put into the bundle what is known only after evaluation: its metrics and the training profile."""
     probability = calibrate.tempered(trained.held_out_probability, served.facts["temperature"])
     facts = served.facts | {"metrics": evaluation.to_json()["test"]}
-    bundle.seal(served.path, facts, profile(data.frame.iloc[parts.train], data.schema, probability))
+    value = float(decision.values(data.frame, cfg.decision).mean())
+    earned = partial(decision.earned, value=value, threshold=facts["threshold"], cfg=cfg.decision)
+    train, unseen = data.frame.iloc[parts.train], data.frame.iloc[trained.held_out_rows]
+    seen = profile(train, data.schema, unseen, probability, earned, cfg.seed)
+    bundle.seal(served.path, facts, seen)
 
 
 def report_content(

@@ -30,7 +30,7 @@ def bundles(graph, customers, tmp_path_factory):
             "data": {"fingerprint": "sha256:Abc"},
             "metrics": {"roc_auc": {"value": 0.8456}},
         }
-        seen = profile(customers.frame, customers.schema, customers.churned.astype(float))
+        seen = profile(customers.frame, customers.schema, customers.frame, customers.churned.astype(float))
         bundle.seal(path, facts, seen)
         made.append(path)
     yield made

@@ -1,0 +1,64 @@
+"""A window of predictions, and the report on it: the same for `churn monitor` and for a simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from churn.drift import Policy, Reference, Summary, compare
+from churn.monitor.outcomes import Outcomes, expected, performance, treatment
+
+
+@dataclass
+class Window:
+    """What arrived, and what became of it. `a + b` is both."""
+
+    summary: Summary
+    outcomes: Outcomes = field(default_factory=Outcomes)
+
+    @classmethod
+    def of(cls, profile: Mapping[str, Any], seed: int = 0) -> Window:
+        """An empty window, to be compared with a bundle's profile."""
+        return cls(Summary(Reference(profile), seed))
+
+    def add(
+        self,
+        columns: Mapping[str, Any],
+        probability: np.ndarray,
+        churned: np.ndarray | None = None,
+        treated: np.ndarray | None = None,
+    ) -> None:
+        """Count rows: inputs by the names of the training table, and probabilities [n].
+
+        Where they are known: outcomes [n] (1, 0, or -1 for unknown), treatment [n] (1, 0, or -1 for neither).
+        """
+        self.summary.add(columns, probability)
+        if churned is not None:
+            self.outcomes.add(probability, churned, treated)
+
+    def __add__(self, other: Window) -> Window:
+        return Window(self.summary + other.summary, self.outcomes + other.outcomes)
+
+
+def assess(window: Window, metrics: Mapping[str, Any], policy: Policy | None = None) -> dict[str, Any]:
+    """The report on a window, for JSON; `metrics`: the bundle's own (`facts["metrics"]`)."""
+    policy = policy or Policy()
+    drift = compare(window.summary.reference, window.summary, policy)
+    measured = performance(window.outcomes, metrics, policy.seed)
+    worse = measured is not None and measured["worse"]
+    return {
+        "rows": drift.rows,
+        "status": "alarm" if worse else drift.status,
+        "features": {name: asdict(one) for name, one in drift.features.items()},
+        "score": drift.score and asdict(drift.score),
+        "together": drift.together and asdict(drift.together),
+        "unseen_levels": {
+            name: dict(levels.most_common(5)) for name, levels in window.summary.unseen.items()
+        },
+        "performance": measured,
+        "expected": expected(window.summary.score),
+        "treatment": treatment(window.outcomes),
+    }
