@@ -103,7 +103,7 @@ def of_feature(reference: Reference, window: Summary, name: str, policy: Policy,
         gaps = (int(r[-1]), m, int(w[-1]), n)
         known = r[:-1], w[:-1]
         tenths = [measures.coarse(counts) for counts in known]
-        p = 3 * min(measures.p_place(*known), measures.p_cells(*tenths), measures.p_share(*gaps))
+        p = 3 * min(measures.p_place(*known), measures.p_cells(tenths[0], tenths[1]), measures.p_share(*gaps))
         size = measures.psi(*(np.append(one, counts[-1]) for one, counts in zip(tenths, (r, w), strict=True)))
         moved = measures.shift(*known)
     change = w / n - r / m
@@ -132,7 +132,7 @@ def of_score(reference: Reference, window: Summary, policy: Policy, level: float
     """How the predicted probabilities changed."""
     r, w = (np.add.reduceat(counts, reference.score_starts) for counts in (reference.score, window.score))
     tenths = [measures.coarse(counts) for counts in (r, w)]
-    p = 2 * min(measures.p_place(r, w), measures.p_cells(*tenths))
+    p = 2 * min(measures.p_place(r, w), measures.p_cells(tenths[0], tenths[1]))
     size, moved = measures.psi(*tenths), measures.shift(r, w)
     means = [counts @ GRID_PROBABILITY / counts.sum() for counts in (reference.score, window.score)]
     return Drift(
