@@ -89,5 +89,5 @@ lock: $(VENV)/uv  ## renew the hash-pinned locks after a change of pyproject.tom
 	$(COMPILE) pyproject.toml --all-extras -o requirements/test.txt
 	$(COMPILE) pyproject.toml -c requirements/test.txt -o requirements/core.txt
 	for extra in ui serve; do $(COMPILE) pyproject.toml --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
-	$(COMPILE) pyproject.toml --extra notebooks --extra docs --extra serve -c requirements/test.txt -o requirements/notebooks.txt
+	$(COMPILE) pyproject.toml --extra notebooks --extra docs --extra serve --extra deploy --extra test -c requirements/test.txt -o requirements/notebooks.txt
 	for name in uv build container bench drift-peers; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt; done
