@@ -14,6 +14,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from churn.backend import tensorflow
 from churn.bundle import Bundle
 from churn.data import load
+from churn.drift.reference import GRID, on_grid
 from churn.split import split
 
 METRICS = (
@@ -74,6 +75,13 @@ def test_the_bundle_gives_on_the_whole_test_part_what_evaluation_saw(run_directo
     assert log_loss(churned, probability) == pytest.approx(metrics["test"]["log_loss"]["value"], abs=1e-6)
     assert bundle.facts["metrics"] == metrics["test"]
     assert bundle.profile["rows"] == bundle.facts["data"]["rows"]["train"]
+
+
+def test_the_profile_tells_how_the_served_graph_s_probabilities_are_distributed(run_directory, test_part):
+    bundle = Bundle.load(run_directory / "bundle")
+    answer = bundle.predict(test_part[0])["churn_probability"].astype(float)
+    expected = np.bincount(on_grid(answer), minlength=GRID)
+    assert bundle.profile["score"] == expected.tolist()
 
 
 def test_the_same_command_gives_the_same_numbers(run_directory, metrics, tmp_path):

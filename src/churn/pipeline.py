@@ -65,7 +65,7 @@ def run(cfg: Config) -> float:
         with stages("evaluate", "Measuring on the test part"):
             evaluation = measure(predictions, data, parts, cfg)
             earned = measure_profit(served, trained, predictions[MODEL], data, parts, cfg)
-        complete(served, trained, data, parts, evaluation, cfg)
+        complete(served, predictions[MODEL], data, parts, evaluation, cfg)
         with stages("report", "Drawing the report"):
             content = report_content(
                 served, trained, predictions, evaluation, earned, data, parts, cfg, stages
@@ -162,14 +162,22 @@ def measure_profit(
 
 
 def complete(
-    served: Bundle, trained: Trained, data: Dataset, parts: Splits, evaluation: Evaluation, cfg: Config
+    served: Bundle,
+    probability: np.ndarray,
+    data: Dataset,
+    parts: Splits,
+    evaluation: Evaluation,
+    cfg: Config,
 ) -> None:
-    """Put into the bundle what is known only after evaluation: its metrics and the training profile."""
-    probability = calibrate.tempered(trained.held_out_probability, served.facts["temperature"])
+    """Put into the bundle what is known only after evaluation: its metrics and the training profile.
+
+    The distribution of the [n] probabilities is the test part's. Held-out rows are judged by single members,
+    whose answers spread more than the ensemble's: beside them every large window would seem to have drifted.
+    """
     facts = served.facts | {"metrics": evaluation.to_json()["test"]}
     value = float(decision.values(data.frame, cfg.decision).mean())
     earned = partial(decision.earned, value=value, threshold=facts["threshold"], cfg=cfg.decision)
-    train, unseen = data.frame.iloc[parts.train], data.frame.iloc[trained.held_out_rows]
+    train, unseen = data.frame.iloc[parts.train], data.frame.iloc[parts.test]
     seen = profile(train, data.schema, unseen, probability, earned, cfg.seed)
     bundle.seal(served.path, facts, seen)
 
