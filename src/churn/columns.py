@@ -6,6 +6,7 @@ texts, and each row keeps a code. What a cell means is decided by `churn.infer.c
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -46,13 +47,13 @@ def columns(table: pa.Table, schema: Schema) -> Columns | None:
         if value is None:
             return None
         found[name] = value
-    return found | {name: category(table[name], schema) for name in schema.categorical}
+    return found | {name: category(table[name], schema.missing) for name in schema.categorical}
 
 
-def category(column: pa.ChunkedArray, schema: Schema) -> Coded:
+def category(column: pa.ChunkedArray, missing: Collection[str] = ()) -> Coded:
     """The texts of a column, blank where they mean "missing"."""
     coded = dictionary(column)
-    levels = texts(series(coded.dictionary), schema.missing).to_numpy(object)
+    levels = texts(series(coded.dictionary), missing).to_numpy(object)
     codes = coded.indices.cast(pa.int32()).fill_null(len(levels)).to_numpy(zero_copy_only=False)
     return Coded(np.append(levels, ""), codes)
 

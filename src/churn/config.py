@@ -140,6 +140,9 @@ class TrainConfig:
     learning_rate: float = 2e-3  # at its highest: it rises from 0 and falls back as a cosine
     weight_decay: float = 1e-2  # on kernels only
     patience: int = 0  # epochs without a better validation loss before stopping; 0: no early stopping
+    stream_rows: int = 2_000_000  # rows of a Parquet table above which it is never in memory as a whole
+    stretch_rows: int = 262_144  # rows of it that are in memory and shuffled together, in whole row groups
+    sample_rows: int = 200_000  # rows of it that the encoding is fitted on and the report is made of
 
 
 @dataclass

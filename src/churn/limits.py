@@ -31,13 +31,15 @@ BETWEEN = Limit("above 0 and below 1", lambda x: 0 < x < 1)
 LIMITS: dict[Limit, tuple[str, ...]] = {
     ONE_OR_MORE: (
         "data.synthetic.rows", "data.synthetic.days", "model.hidden", "model.max_levels",
-        "model.min_level_rows", "train.epochs", "evaluate.bootstrap", "evaluate.importance_repeats",
+        "model.min_level_rows", "train.epochs", "train.stretch_rows", "train.sample_rows",
+        "score.chunks_per_file", "evaluate.bootstrap", "evaluate.importance_repeats",
         "decision.capacity", "score.chunk_rows", "serve.max_request_bytes",
         "serve.max_connections", "serve.batch_rows", "serve.threads", "serve.log.segment_bytes", "top",
     ),
     ZERO_OR_MORE: (
         "seed", "data.horizon", "data.skip_lines", "data.max_bad_rows", "model.bins", "train.batch_size",
-        "train.weight_decay", "train.patience", "decision.contact_cost", "decision.offer_cost",
+        "train.stream_rows", "train.weight_decay", "train.patience", "decision.contact_cost",
+        "decision.offer_cost",
         "export.background", "serve.port", "serve.drain_seconds", "serve.log.max_backlog_bytes",
     ),
     POSITIVE: (

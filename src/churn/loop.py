@@ -45,7 +45,7 @@ def epoch_of(network: Any, optimizer: Any, xla: bool = True) -> Callable[[Block,
         optimizer.apply(tape.gradient(mean, network.trainable_variables), network.trainable_variables)
         return tf.stack([tf.reduce_sum(of_member), tf.reduce_sum(weight)])
 
-    @tf.function(jit_compile=xla)
+    @tf.function(jit_compile=xla, reduce_retracing=True)
     def epoch(inputs: Any, targets: Any, weights: Any, batches: Any) -> Any:
         total = tf.zeros([2])
         for i in tf.range(tf.shape(batches)[0]):

@@ -28,6 +28,7 @@ from churn import (
     registry,
     report,
     segments,
+    stream,
     terminal,
 )
 from churn.bundle import Bundle
@@ -51,13 +52,15 @@ def run(cfg: Config) -> float:
     cfg.data.name = name_of(cfg.data)
     stages, final = Stages(), place(cfg)
     with stages("load", "Loading the data"):
-        data = load(cfg.data, cfg.seed)
+        big = stream.opened(cfg)  # None where the table fits in memory
+        data = big.sample if big else load(cfg.data, cfg.seed)
     decision.check(cfg.decision, data.frame)
-    parts = split(data, cfg.split, cfg.data.horizon, cfg.seed)
+    parts = big.deal.splits(data) if big else split(data, cfg.split, cfg.data.horizon, cfg.seed)
     print(terminal.described(data, parts, cfg.data))
     with new_run(cfg, final, data.fingerprint) as directory:
         with stages("train", f"Training {cfg.model.name.value}"):
-            trained = train(data, parts, cfg, directory / CHECKPOINTS / "model.npz")
+            checkpoint = directory / CHECKPOINTS / "model.npz"
+            trained = stream.train(big, cfg, checkpoint) if big else train(data, parts, cfg, checkpoint)
         with stages("export", "Writing the bundle"):
             served = export(trained, data, parts, cfg, directory / "bundle")
         with stages("baselines", "Fitting the baselines on the same rows"):

@@ -40,11 +40,15 @@ def load(cfg: DataConfig, seed: int) -> Dataset:
 
     Raises `UserError`, which lists all problems of the table at once.
     """
+    return understood(read(cfg, seed), cfg)
+
+
+def understood(raw: RawTable, cfg: DataConfig) -> Dataset:
+    """The validated data set of a raw table; raises `UserError` as `load` does."""
     from churn.findings import find
     from churn.infer.schema import infer
     from churn.validate import validate
 
-    raw = read(cfg, seed)
     schema, findings = infer(raw, cfg)
     data = validate(raw, schema, cfg)
     found = findings + data.findings + find(data)
