@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from churn.graph import ServingGraph
 
 FORMAT = 1
+AT_ONCE = 16_384  # rows that go through the graph together, so that memory has a bound
 EXTRA = "assets.extra"
 CHECKSUMS = f"{EXTRA}/checksums.json"
 REASONS = "reasons"  # the signature whose answers carry reasons
@@ -94,7 +95,13 @@ class Bundle:
         self, frame: pd.DataFrame, keys: np.ndarray | None = None, signature: str = "serving_default"
     ) -> dict[str, np.ndarray]:
         """Named outputs, each [n], of rows as in `Dataset.frame` ([n] opaque customer keys, or none)."""
-        return {name: value.numpy() for name, value in self.run(frame, keys, signature).items()}
+        import numpy as np
+
+        parts = [
+            self.run(frame[i : i + AT_ONCE], None if keys is None else keys[i : i + AT_ONCE], signature)
+            for i in range(0, max(len(frame), 1), AT_ONCE)
+        ]
+        return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
 
     def run(
         self, rows: pd.DataFrame | Columns, keys: np.ndarray | None = None, signature: str = "serving_default"
