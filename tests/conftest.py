@@ -36,17 +36,31 @@ def customers() -> Dataset:
 
 @pytest.fixture(scope="session")
 def graph(customers, tmp_path_factory):
-    """A serving graph of `customers` with reasons, trained for a moment."""
+    """A serving graph of `customers` with all that a graph can have, trained for a moment."""
+    from churn import intervals
+    from churn.certainty import Certainty
     from churn.graph import ServingGraph
     from churn.reasons import background
     from churn.split import split
-    from churn.train import train
+    from churn.train import tensors, train
 
     cfg = configured("train.epochs=2")
     splits = split(customers, cfg.split, 0, cfg.seed)
     trained = train(customers, splits, cfg, tmp_path_factory.mktemp("train") / "checkpoint")
     others = background(customers.frame, trained.predict(customers.frame), customers.schema, size=16, seed=0)
-    return ServingGraph(customers.schema, trained.encoder, trained.network, 1.3, 0.3, others)
+    probability = trained.predict(customers.frame)
+    inputs = trained.encoder(*tensors(customers.frame, customers.schema)).numpy()
+    world = intervals.World(np.random.default_rng(0).beta(1, 3, len(customers)), probability)
+    return ServingGraph(
+        customers.schema,
+        trained.encoder,
+        trained.network,
+        1.3,
+        0.3,
+        others,
+        intervals.fit(inputs, probability, [world]),
+        Certainty(0.9, 0.2, 0.35),
+    )
 
 
 @pytest.fixture(scope="session")

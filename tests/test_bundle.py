@@ -13,7 +13,7 @@ from churn import bundle
 from churn.backend import tensorflow
 from churn.bundle import Bundle
 from churn.errors import UserError
-from churn.graph import OUTPUTS, ServingGraph, input_names
+from churn.graph import INTERVAL, ServingGraph, input_names
 from churn.schema import Schema
 from churn.split import split
 from churn.train import tensors, train
@@ -37,7 +37,10 @@ def test_the_loaded_bundle_answers_as_the_graph_in_memory(graph, exported_bundle
     fields = bundle.tensors(frame, bundle.describe(graph), None)
     expected = graph(fields)
     answer = Bundle.load(exported_bundle).predict(frame)
-    assert answer.keys() == OUTPUTS.keys()
+    assert answer.keys() == graph.outputs().keys()
+    assert set(answer["certainty"]) == {b"stays", b"ambiguous", b"leaves"}
+    for name in INTERVAL:
+        assert answer[name] == pytest.approx(expected[name].numpy(), abs=1e-6)
     assert answer["churn_probability"] == pytest.approx(expected["churn_probability"].numpy(), abs=1e-6)
     assert np.array_equal(answer["unseen_inputs"], expected["unseen_inputs"].numpy())
 
@@ -57,6 +60,9 @@ def test_the_container_s_tensorflow_gives_the_same_answers(exported_bundle, cust
     with np.load(tmp_path / "out.npz") as theirs:
         assert str(theirs["tensorflow"]) == "2.15.1"
         assert theirs["churn_probability"] == pytest.approx(expected["churn_probability"], abs=1e-5)
+        for name in INTERVAL:
+            assert theirs[name] == pytest.approx(expected[name], abs=1e-5)
+        assert theirs["certainty"].tolist() == expected["certainty"].astype(str).tolist()
         assert np.array_equal(theirs["unseen_inputs"], expected["unseen_inputs"])
         assert theirs["customer_key"][:2].tolist() == ["k0", "k1"]
 

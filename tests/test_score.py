@@ -38,7 +38,8 @@ def test_every_customer_is_scored_in_input_order_whatever_the_chunks(scored, exp
     expected = Bundle.load(exported_bundle).predict(customers.frame)["churn_probability"]
     for rows in (7, 1_000):
         found = scored(f"score.chunk_rows={rows}")
-        assert found.columns[:3].tolist() == ["customer", "churn_probability", "churn"]
+        first = ["customer", "churn_probability", "churn_probability_low", "churn_probability_high", "churn"]
+        assert found.columns[:5].tolist() == first
         assert found.customer.tolist() == [f"c{i}" for i in range(800)]
         assert found.churn_probability.to_numpy() == pytest.approx(expected, abs=1e-6)
 

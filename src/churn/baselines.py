@@ -68,12 +68,7 @@ def boosting(train: tuple, validation: tuple, schema: Schema, seed: int) -> Pred
 
     A level that training has not seen counts as missing.
     """
-    levels = OrdinalEncoder(max_categories=255, handle_unknown="use_encoded_value", unknown_value=np.nan)
-    filled = train[0].notna().any()
-    numbers = [name for name in schema.numeric if filled[name]]  # it cannot bin an empty column
-    encoder = ColumnTransformer(
-        [("numbers", "passthrough", numbers), ("levels", levels, list(schema.categorical))]
-    )
+    encoder, categories = trees_encoder(train[0], schema)
     inputs, inputs_of_validation = encoder.fit_transform(train[0]), encoder.transform(validation[0])
 
     def fitted(leaves: int) -> Any:
@@ -83,10 +78,33 @@ def boosting(train: tuple, validation: tuple, schema: Schema, seed: int) -> Pred
             max_iter=1_000,  # at most; early stopping decides
             early_stopping=True,
             n_iter_no_change=20,
-            categorical_features=range(len(numbers), inputs.shape[1]),
+            categorical_features=categories,
             random_state=seed,
         )
         return classifier.fit(inputs, train[1], X_val=inputs_of_validation, y_val=validation[1])
 
     best = max(map(fitted, (8, 31)), key=lambda classifier: classifier.validation_score_.max())
     return lambda frame: best.predict_proba(encoder.transform(frame))[:, 1]
+
+
+def trees(frame: pd.DataFrame, churned: np.ndarray, schema: Schema) -> Predict:
+    """Boosted trees of one size, stopped early by a tenth of these rows: quick, a little worse."""
+    encoder, categories = trees_encoder(frame, schema)
+    classifier = HistGradientBoostingClassifier(
+        learning_rate=0.08,
+        max_leaf_nodes=12,
+        max_iter=300,
+        early_stopping=True,
+        categorical_features=categories,
+        random_state=0,
+    ).fit(encoder.fit_transform(frame), churned)
+    return lambda other: classifier.predict_proba(encoder.transform(other))[:, 1]
+
+
+def trees_encoder(frame: pd.DataFrame, schema: Schema) -> tuple[ColumnTransformer, list[bool]]:
+    """Numbers as they are and levels by number, not yet fitted; and which of its outputs are categories."""
+    levels = OrdinalEncoder(max_categories=255, handle_unknown="use_encoded_value", unknown_value=np.nan)
+    filled = frame.notna().any()
+    numbers = [name for name in schema.numeric if filled[name]]  # trees cannot bin an empty column
+    columns = [("numbers", "passthrough", numbers), ("levels", levels, list(schema.categorical))]
+    return ColumnTransformer(columns), [False] * len(numbers) + [True] * len(schema.categorical)

@@ -19,6 +19,13 @@ from churn.infer.cells import numbers, texts
 from churn.schema import Schema
 from churn.validate import features
 
+FIRST = (
+    "churn_probability",
+    "churn_probability_low",
+    "churn_probability_high",
+    "churn",
+    "certainty",
+)  # columns, before the others by name
 ROW = "row"  # stands for the id where the table has none: 1 for the first customer
 
 
@@ -61,11 +68,16 @@ def candidates(bundle: Bundle, raw: RawTable, assumed: DecisionConfig, before: i
     valued = with_value(raw, frame, bundle.schema, assumed.value_column)
     decision.check(assumed, valued)
     value = decision.values(valued, assumed)
-    probability = outputs.pop("churn_probability")
-    answer = {name or ROW: ids.to_numpy(), "churn_probability": probability, **outputs}
-    answer["expected_profit"] = decision.expected_profit(probability.astype(float), value, assumed)
+    profit = decision.expected_profit(outputs["churn_probability"].astype(float), value, assumed)
+    answer = {name or ROW: ids.to_numpy(), "expected_profit": profit}
+    answer |= {output: outputs[output] for output in in_order(outputs)}
     key = pd.DataFrame({"key": texts(ids)})
     return pd.concat({"answer": pd.DataFrame(answer), "features": frame, "key": key}, axis=1)
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """The names of outputs as people read them: the probability with its interval first."""
+    return sorted(names, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
 
 
 def with_value(raw: RawTable, frame: pd.DataFrame, schema: Schema, column: str | None) -> pd.DataFrame:

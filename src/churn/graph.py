@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from churn.backend import tensorflow
+from churn.certainty import Certainty
 from churn.errors import UserError
+from churn.intervals import Interval
 from churn.preprocess import Encoder
 from churn.reasons import Background, Reasons
 from churn.schema import Schema
@@ -19,6 +21,11 @@ OUTPUTS = {
     "unseen_inputs": "fields unlike any in training: unknown category, out of range, newly missing",
     KEY: "the input of the same name, unchanged",
 }
+INTERVAL = {
+    "churn_probability_low": "lower end of a 90 % interval for the true probability",
+    "churn_probability_high": "its upper end",
+}
+CERTAINTY = {"certainty": "stays, leaves, ambiguous (both are possible) or unusual (neither fits)"}
 
 
 def input_names(schema: Schema) -> dict[str, str]:
@@ -51,18 +58,31 @@ class ServingGraph:
     temperature: float
     threshold: float
     background: Background | None = None  # None: no reasons
+    interval: Interval | None = None
+    certainty: Certainty | None = None
+
+    def outputs(self) -> dict[str, str]:
+        """Names and meanings of what a call gives."""
+        return OUTPUTS | (INTERVAL if self.interval else {}) | (CERTAINTY if self.certainty else {})
 
     def __call__(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Named outputs (see `OUTPUTS`), each [n], of named inputs, each [n]."""
+        """Named outputs (see `outputs`), each [n], of named inputs, each [n]."""
         tf = tensorflow()
         numbers, categories = self.matrices(fields)
-        probability = self.probability(numbers, categories)
-        return {
+        inputs = self.encoder(numbers, categories)
+        probability = self.of_encoded(inputs)
+        unseen = self.encoder.unseen(numbers, categories)
+        found = {
             "churn_probability": probability,
             "churn": tf.cast(probability >= self.threshold, tf.int32),
-            "unseen_inputs": self.encoder.unseen(numbers, categories),
+            "unseen_inputs": unseen,
             KEY: tf.identity(fields[KEY]),
         }
+        if self.interval:
+            found |= zip(INTERVAL, self.interval(inputs, probability, unseen), strict=True)
+        if self.certainty:
+            found["certainty"] = self.certainty(probability)
+        return found
 
     def with_reasons(self, fields: dict[str, Any]) -> dict[str, Any]:
         """The same outputs and those of `Reasons`."""
@@ -72,7 +92,11 @@ class ServingGraph:
 
     def probability(self, numbers: Any, categories: Any) -> Any:
         """[n] of raw numbers [n, F] float32 and categories [n, C] string."""
-        members = self.network(self.encoder(numbers, categories), training=False)
+        return self.of_encoded(self.encoder(numbers, categories))
+
+    def of_encoded(self, inputs: Any) -> Any:
+        """[n] of encoded inputs [n, D]."""
+        members = self.network(inputs, training=False)
         return tempered(tensorflow().reduce_mean(members, axis=1), self.temperature)
 
     def matrices(self, fields: dict[str, Any]) -> tuple[Any, Any]:

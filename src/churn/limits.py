@@ -39,15 +39,15 @@ LIMITS: dict[Limit, tuple[str, ...]] = {
     ZERO_OR_MORE: (
         "seed", "data.horizon", "data.skip_lines", "data.max_bad_rows", "model.bins", "train.batch_size",
         "train.stream_rows", "train.weight_decay", "train.patience", "decision.contact_cost",
-        "decision.offer_cost",
-        "export.background", "serve.port", "serve.drain_seconds", "serve.log.max_backlog_bytes",
+        "decision.offer_cost", "export.background", "export.worlds", "serve.port",
+        "serve.drain_seconds", "serve.log.max_backlog_bytes",
     ),
     POSITIVE: (
         "data.bigquery.max_gigabytes", "train.learning_rate", "decision.customer_value",
         "decision.value_factor", "decision.success_evidence", "serve.log.segment_seconds",
     ),
     SHARE: ("data.synthetic.missing", "decision.threshold", "decision.top_share"),
-    BELOW_ONE: ("model.dropout", "decision.control_share"),
+    BELOW_ONE: ("model.dropout", "decision.control_share", "export.certainty"),
     BETWEEN: (
         "data.synthetic.churn_rate", "split.test", "split.calibration", "split.validation",
         "decision.success",

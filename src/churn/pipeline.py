@@ -22,7 +22,10 @@ from churn import (
     baselines,
     bundle,
     calibrate,
+    certainty,
     decision,
+    doubt,
+    intervals,
     profit,
     reasons,
     registry,
@@ -30,21 +33,24 @@ from churn import (
     segments,
     stream,
     terminal,
+    worlds,
 )
 from churn.bundle import Bundle
 from churn.config import Config, ModelName, tutorial
 from churn.data import load, name_of
 from churn.dependence import FEATURES, dependence
+from churn.doubt import Doubt
 from churn.evaluate import MODEL, TRUTH, Evaluation, evaluate
-from churn.graph import OUTPUTS, ServingGraph
+from churn.graph import ServingGraph
 from churn.importance import importance
+from churn.intervals import Interval
 from churn.profile import profile
 from churn.profit import Outcome, Profit
 from churn.progress import Stages
 from churn.runs import CHECKPOINTS, new_run, place
 from churn.schema import Dataset
 from churn.split import Splits, split
-from churn.train import Trained, train
+from churn.train import Trained, tensors, train
 
 
 def run(cfg: Config) -> float:
@@ -61,20 +67,29 @@ def run(cfg: Config) -> float:
         with stages("train", f"Training {cfg.model.name.value}"):
             checkpoint = directory / CHECKPOINTS / "model.npz"
             trained = stream.train(big, cfg, checkpoint) if big else train(data, parts, cfg, checkpoint)
+        interval = None
+        if cfg.export.worlds and not big and worlds.possible(trained, data):
+            with stages("intervals", "Calibrating intervals on simulated customers"):
+                interval = interval_of(trained, data, parts, cfg)
         with stages("export", "Writing the bundle"):
-            served = export(trained, data, parts, cfg, directory / "bundle")
+            served = export(trained, interval, data, parts, cfg, directory / "bundle")
         with stages("baselines", "Fitting the baselines on the same rows"):
-            predictions = predict_test(served, trained, data, parts, cfg, directory)
+            outputs = served.predict(data.frame.iloc[parts.test])
+            predictions = predict_test(outputs, trained, data, parts, cfg, directory)
         with stages("evaluate", "Measuring on the test part"):
             evaluation = measure(predictions, data, parts, cfg)
             earned = measure_profit(served, trained, predictions[MODEL], data, parts, cfg)
+            trusted = doubt.measure(
+                outputs, data.churned[parts.test], predictions.get(TRUTH), cfg.export.certainty
+            )
         complete(served, predictions[MODEL], data, parts, evaluation, cfg)
         with stages("report", "Drawing the report"):
             content = report_content(
-                served, trained, predictions, evaluation, earned, data, parts, cfg, stages
+                served, trained, predictions, evaluation, earned, trusted, data, parts, cfg, stages
             )
             report.write(directory / "report.html", content)
-        write(directory, cfg, data, evaluation.to_json() | {"profit": earned.to_json()}, stages)
+        numbers = evaluation.to_json() | {"profit": earned.to_json(), "doubt": trusted.to_json()}
+        write(directory, cfg, data, numbers, stages)
     with stages("register", "Entering the run into the registry"):
         version_number = registry.register(final, cfg.run.root)
     print(terminal.summary(evaluation, final, f"{data.name} version {version_number}"))
@@ -82,21 +97,39 @@ def run(cfg: Config) -> float:
     return float(log_loss(churned, trained.held_out_probability, labels=[0, 1]))
 
 
-def export(trained: Trained, data: Dataset, parts: Splits, cfg: Config, path: Path) -> Bundle:
+def interval_of(trained: Trained, data: Dataset, parts: Splits, cfg: Config) -> Interval:
+    """Intervals for the network, calibrated on simulated worlds of the rows that it was fitted on."""
+    inputs = trained.encoder(*tensors(data.frame.iloc[trained.held_out_rows], data.schema)).numpy()
+    simulated = worlds.simulate(trained, data, parts, cfg)
+    return intervals.fit(inputs, trained.held_out_members.mean(axis=1), simulated)
+
+
+def export(
+    trained: Trained, interval: Interval | None, data: Dataset, parts: Splits, cfg: Config, path: Path
+) -> Bundle:
     """The calibrated network as a bundle, loaded back from disk: what is evaluated is what will be served."""
     unseen, churned = data.frame.iloc[trained.held_out_rows], data.churned[trained.held_out_rows]
     temperature = calibrate.temperature(churned, trained.held_out_probability, cfg.seed)
     probability = calibrate.tempered(trained.held_out_probability, temperature)
     threshold = decision.threshold(cfg.decision, churned, probability, decision.values(unseen, cfg.decision))
-    background = background_of(trained, data, parts, cfg)
-    graph = ServingGraph(data.schema, trained.encoder, trained.network, temperature, threshold, background)
+    level = cfg.export.certainty
+    graph = ServingGraph(
+        data.schema,
+        trained.encoder,
+        trained.network,
+        temperature,
+        threshold,
+        background_of(trained, data, parts, cfg),
+        interval,
+        certainty.fit(churned, probability, level) if level else None,
+    )
     facts = {
         "name": cfg.data.name,
         "model": cfg.model.name.value,
         "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "schema": asdict(data.schema),
         "inputs": bundle.describe(graph),
-        "outputs": OUTPUTS | (reasons.outputs(data.schema) if cfg.export.reasons else {}),
+        "outputs": graph.outputs() | (reasons.outputs(data.schema) if cfg.export.reasons else {}),
         "threshold": threshold,
         "decision": asdict(cfg.decision),
         "temperature": temperature,
@@ -118,7 +151,12 @@ def background_of(trained: Trained, data: Dataset, parts: Splits, cfg: Config) -
 
 
 def predict_test(
-    served: Bundle, trained: Trained, data: Dataset, parts: Splits, cfg: Config, directory: Path
+    outputs: dict[str, np.ndarray],
+    trained: Trained,
+    data: Dataset,
+    parts: Splits,
+    cfg: Config,
+    directory: Path,
 ) -> dict[str, np.ndarray]:
     """[n] probabilities of the test rows: ours, the baselines', and the truth where it is known."""
     train_rows, validation_rows = (
@@ -132,7 +170,7 @@ def predict_test(
             tutorials = train(data, parts, tutorial(cfg), checkpoint, quiet=True)
         fitted = fitting.result() | {"tutorial": tutorials.predict}
     test = data.frame.iloc[parts.test]
-    predictions = {MODEL: served.predict(test)["churn_probability"].astype(float)}
+    predictions = {MODEL: outputs["churn_probability"].astype(float)}
     predictions |= {name: predict(test) for name, predict in fitted.items()}
     if data.true_probability is not None:
         predictions[TRUTH] = data.true_probability[parts.test]
@@ -191,6 +229,7 @@ def report_content(
     predictions: dict[str, np.ndarray],
     evaluation: Evaluation,
     earned: Profit,
+    trusted: Doubt,
     data: Dataset,
     parts: Splits,
     cfg: Config,
@@ -211,6 +250,7 @@ def report_content(
         predictions=predictions,
         assumed=cfg.decision,
         profit=earned,
+        doubt=trusted,
         importance=important,
         dependence=[
             dependence(predict, frame, name) for name in first[:FEATURES] if frame[name].notna().any()

@@ -11,7 +11,7 @@ import pyarrow.compute
 
 from churn.ahead import ahead
 from churn.bundle import REASONS, Bundle
-from churn.calls import call_list, said
+from churn.calls import call_list, in_order, said
 from churn.columns import Columns, columns
 from churn.config import Config
 from churn.data import files
@@ -21,8 +21,6 @@ from churn.errors import UserError
 from churn.registry import find_bundle
 from churn.scores import WRITERS, Folder, write
 from churn.validate import features
-
-FIRST = ("churn_probability", "churn")  # columns of the outputs that come first
 
 
 def score(cfg: Config) -> None:
@@ -85,7 +83,7 @@ def answer(bundle: Bundle, part: Part, ready: Columns | None, reasons: bool = Fa
         features(raw, bundle.schema)  # says which
         raise AssertionError(f"{part.file}: unusable, but not why")
     outputs = bundle.run(ready, signature=REASONS if reasons else "serving_default")
-    table = {name: values(outputs[name]) for name in [*FIRST, *sorted(outputs.keys() - set(FIRST))]}
+    table = {name: values(outputs[name]) for name in in_order(outputs)}
     del table["customer_key"]  # the id itself is here
     if "reason_1" in table:
         frame = features(files.raw_table(part.file, [part]), bundle.schema)

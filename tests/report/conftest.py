@@ -2,8 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from churn.certainty import ANSWERS
 from churn.config import DecisionConfig, EvaluateConfig
 from churn.dependence import dependence
+from churn.doubt import Doubt
 from churn.evaluate import Estimate, evaluate
 from churn.importance import Importance
 from churn.profit import Outcome, measure
@@ -43,6 +45,15 @@ def make_content():
             predictions=tests,
             assumed=assumed,
             profit=measure(outcome, outcome, 0.2, assumed, few, 0),
+            doubt=Doubt(
+                0.01,
+                0.9,
+                dict.fromkeys(("stays", "leaves"), nothing),
+                dict.fromkeys(ANSWERS, 0.25),
+                0.2,
+                0.9,
+                [0.9],
+            ),
             importance=[Importance(name, nothing, nothing) for name in (*names, "plan")],
             dependence=[
                 dependence(lambda f: f[names[0]].to_numpy() % 1, frame[:rows], n) for n in (names[0], "plan")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from churn.config import DecisionConfig
 from churn.dependence import Dependence
+from churn.doubt import Doubt
 from churn.evaluate import Evaluation
 from churn.importance import Importance
 from churn.profit import Profit
@@ -61,6 +62,7 @@ class ReportContent:
     predictions: Mapping[str, np.ndarray]  # [n] probabilities of the test part, by the names in `evaluation`
     assumed: DecisionConfig  # what a call costs and brings
     profit: Profit
+    doubt: Doubt
     importance: Sequence[Importance]
     dependence: Sequence[Dependence]
     segments: Sequence[Segment]

@@ -1,0 +1,53 @@
+"""Simulated worlds, in which the truth is known: how far off a network like ours is there.
+
+The truth of a world is half the network's and half boosted trees', by their log-odds: the network cannot
+represent the trees' steps, and with its own probabilities as the truth it would seem better than it is.
+Labels are drawn from that truth, and a network is fitted to them just as ours was to the real ones.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from scipy.special import expit
+from threadpoolctl import threadpool_limits
+
+from churn import baselines
+from churn.config import Config
+from churn.intervals import World, log_odds
+from churn.schema import Dataset
+from churn.split import Splits
+from churn.train import Trained, train
+
+FEWEST = 50  # churners, and stayers, from which trees and worlds say anything
+
+
+def possible(trained: Trained, data: Dataset) -> bool:
+    """Whether there are members that were fitted on all rows, and enough rows of either kind."""
+    left = data.churned[trained.held_out_rows].sum()
+    return len(trained.fold_of_member) > 1 and FEWEST <= left <= len(trained.held_out_rows) - FEWEST
+
+
+def simulate(trained: Trained, data: Dataset, splits: Splits, cfg: Config) -> list[World]:
+    """`cfg.export.worlds` worlds of the rows that `trained` was fitted on; each costs one more fit."""
+    rows = trained.held_out_rows
+    frame = data.frame.iloc[rows]
+    with threadpool_limits(1 if len(rows) < baselines.THREADS_FROM else None):
+        trees = baselines.trees(frame, data.churned[rows], data.schema)(frame)
+    truth = expit((log_odds(trained.held_out_members.mean(axis=1)) + log_odds(trees)) / 2)
+    return [
+        world(truth, rows, data, splits, replace(cfg, seed=cfg.seed + 1 + i))
+        for i in range(cfg.export.worlds)
+    ]
+
+
+def world(truth: np.ndarray, rows: np.ndarray, data: Dataset, splits: Splits, cfg: Config) -> World:
+    """The world of `truth` [h] that `cfg.seed` draws labels for, at the positions `rows` [h]."""
+    labels = data.churned.copy()
+    labels[rows] = np.random.default_rng(cfg.seed).random(len(rows)) < truth
+    with tempfile.TemporaryDirectory() as folder:
+        other = train(replace(data, churned=labels), splits, cfg, Path(folder) / "checkpoint", quiet=True)
+    return World(truth, other.held_out_members.mean(axis=1))
