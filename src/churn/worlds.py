@@ -2,7 +2,8 @@
 
 The truth of a world is half the network's and half boosted trees', by their log-odds: the network cannot
 represent the trees' steps, and with its own probabilities as the truth it would seem better than it is.
-Labels are drawn from that truth, and a network is fitted to them just as ours was to the real ones.
+Labels are drawn from that truth, and a network is fitted to them as ours was to the real ones, but of fewer
+members: a little worse, as the real truth may be a little rougher than the simulated one.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from churn.schema import Dataset
 from churn.split import Splits
 from churn.train import Trained, train
 
+MEMBERS = 4  # and folds, of the network of a world
 FEWEST = 50  # churners, and stayers, from which trees and worlds say anything
 
 
@@ -32,7 +34,7 @@ def possible(trained: Trained, data: Dataset) -> bool:
 
 
 def simulate(trained: Trained, data: Dataset, splits: Splits, cfg: Config) -> list[World]:
-    """`cfg.export.worlds` worlds of the rows that `trained` was fitted on; each costs one more fit."""
+    """`cfg.export.worlds` worlds of the rows that `trained` was fitted on."""
     rows = trained.held_out_rows
     frame = data.frame.iloc[rows]
     with threadpool_limits(1 if len(rows) < baselines.THREADS_FROM else None):
@@ -48,6 +50,10 @@ def world(truth: np.ndarray, rows: np.ndarray, data: Dataset, splits: Splits, cf
     """The world of `truth` [h] that `cfg.seed` draws labels for, at the positions `rows` [h]."""
     labels = data.churned.copy()
     labels[rows] = np.random.default_rng(cfg.seed).random(len(rows)) < truth
+    model = replace(cfg.model, members=MEMBERS, folds=MEMBERS)
     with tempfile.TemporaryDirectory() as folder:
-        other = train(replace(data, churned=labels), splits, cfg, Path(folder) / "checkpoint", quiet=True)
+        checkpoint = Path(folder) / "checkpoint"
+        other = train(
+            replace(data, churned=labels), splits, replace(cfg, model=model), checkpoint, quiet=True
+        )
     return World(truth, other.held_out_members.mean(axis=1))

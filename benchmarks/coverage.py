@@ -1,0 +1,170 @@
+"""Whether intervals hold the true probability where it is known, and sets what they claim.
+
+coverage.py [--telco FILE] [--seeds N] [overrides]: customers of whom the truth is known come from the
+synthetic generator, and from boosted trees (scikit-learn's exact ones, not those that calibrate) fitted
+on the Telco table: their probabilities are the truth, and labels are drawn from it anew. For each seed the
+default network is trained, its intervals are calibrated, and the bundle answers for customers that were not
+in training. `spread` is what does not work: the members' mean ± 1.645 standard deviations, in log-odds.
+"""
+
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from compare import arguments, finish
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+from scipy.special import expit, logit
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.preprocessing import OrdinalEncoder
+
+from churn import pipeline
+from churn.bundle import Bundle
+from churn.config import Config, Drift, config_directory
+from churn.data import load
+from churn.doubt import measure
+from churn.intervals import log_odds
+from churn.schema import Dataset
+from churn.split import split
+from churn.train import Trained, members_of, tensors, train
+
+FRESH = 20_000  # synthetic customers that are asked about
+RARE = 0.02  # share of the rows below which a level is rare
+COLUMNS = ("coverage", "lowest", "rare", "unseen", "width", "spread", "spread_width", "stays", "leaves",
+           "train_seconds", "intervals_seconds")  # fmt: skip
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument(
+        "--telco", type=Path, metavar="FILE", help="the Telco table; without it, none of that"
+    )
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("overrides", nargs="*")
+    options = parser.parse_args()
+    kinds = {"synthetic": ["data=synthetic"]}
+    if options.telco:
+        kinds["telco_by_trees"] = ["data=telco", f"data.path={options.telco}"]
+    entries = []
+    for kind, choice in kinds.items():
+        found = []
+        for seed in range(options.seeds):
+            cfg = configured(*choice, *options.overrides, f"seed={seed}", "export.background=0")
+            found.append(of_one(cfg))
+            print(kind, seed, {name: round(value, 3) for name, value in found[-1].items()}, flush=True)
+        entries += told(kind, pd.DataFrame(found))
+    finish(entries, options.json)
+
+
+def configured(*overrides: str) -> Config:
+    """The configuration of `churn train *overrides`."""
+    ConfigStore.instance().store("schema", Config)
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        return OmegaConf.to_object(compose("config", list(overrides)))
+
+
+def of_one(cfg: Config) -> dict[str, float]:
+    """Coverage and widths for one seed."""
+    data = load(cfg.data, cfg.seed)
+    if data.true_probability is None:
+        data = drawn_from_trees(data, cfg.seed)
+    parts = split(data, cfg.split, cfg.data.horizon, cfg.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.process_time()
+        trained = train(data, parts, cfg, Path(folder) / "checkpoint", quiet=True)
+        fitted = time.process_time()
+        interval = pipeline.interval_of(trained, data, parts, cfg)
+        seconds = {"train_seconds": fitted - began, "intervals_seconds": time.process_time() - fitted}
+        served = pipeline.export(trained, interval, data, parts, cfg, Path(folder) / "bundle")
+        frame, churned, truth = asked(data, parts.test, cfg)
+        outputs = served.predict(frame)
+        unseen = of_unseen(served, cfg) if cfg.data.source.name == "synthetic" else np.nan
+    trusted = measure(outputs, churned, truth, cfg.export.certainty)
+    inside = (outputs["churn_probability_low"] <= truth) & (truth <= outputs["churn_probability_high"])
+    rare = with_rare_level(frame, data)
+    return {
+        "coverage": trusted.covered,
+        "lowest": min(trusted.quintiles),
+        "rare": inside[rare].mean() if rare.sum() >= 50 else np.nan,
+        "unseen": unseen,
+        "width": trusted.width,
+        **of_spread(trained, frame, truth),
+        "stays": trusted.sets["stays"].value,
+        "leaves": trusted.sets["leaves"].value,
+        **seconds,
+    }
+
+
+def drawn_from_trees(data: Dataset, seed: int) -> Dataset:
+    """The table with labels of another world, whose truth is what trees make of the real labels."""
+    levels = OrdinalEncoder().fit_transform(data.frame[list(data.schema.categorical)])
+    inputs = np.column_stack([data.frame[list(data.schema.numeric)].fillna(-1), levels])
+    trees = GradientBoostingClassifier(n_estimators=150, subsample=0.7, random_state=seed)
+    truth = trees.fit(inputs, data.churned).predict_proba(inputs)[:, 1]
+    labels = (np.random.default_rng(seed).random(len(truth)) < truth).astype(np.int8)
+    return replace(data, churned=labels, true_probability=truth)
+
+
+def asked(data: Dataset, test: np.ndarray, cfg: Config) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Customers that were not in training: new ones, or else the test part."""
+    if cfg.data.source.name == "synthetic":
+        data, test = new(cfg, Drift.none), np.arange(FRESH)
+    return data.frame.iloc[test], data.churned[test], data.true_probability[test]
+
+
+def new(cfg: Config, drift: Drift) -> Dataset:
+    """Synthetic customers of another seed."""
+    other = replace(cfg.data.synthetic, rows=FRESH, drift=drift, drift_size=0.2)
+    return load(replace(cfg.data, synthetic=other), cfg.seed + 1_000)
+
+
+def of_unseen(served: Bundle, cfg: Config) -> float:
+    """Coverage for customers who pay by a method that training never saw."""
+    data = new(cfg, Drift.level)
+    outputs, truth = served.predict(data.frame), data.true_probability
+    inside = (outputs["churn_probability_low"] <= truth) & (truth <= outputs["churn_probability_high"])
+    return float(inside[outputs["unseen_inputs"] > 0].mean())
+
+
+def with_rare_level(frame: pd.DataFrame, data: Dataset) -> np.ndarray:
+    """[n] whether a row has a level, or a gap, that few rows of the table have."""
+    rare = np.zeros(len(frame), bool)
+    for name in data.schema.categorical:
+        share = data.frame[name].value_counts(normalize=True)
+        rare |= frame[name].map(share).fillna(0).to_numpy() < RARE
+    for name in data.schema.numeric:
+        if data.frame[name].isna().mean() < RARE:
+            rare |= frame[name].isna().to_numpy()
+    return rare
+
+
+def of_spread(trained: Trained, frame: pd.DataFrame, truth: np.ndarray) -> dict[str, float]:
+    """Coverage and mean width of the members' own spread."""
+    each = log_odds(members_of(trained.network, trained.encoder(*tensors(frame, trained.schema))))
+    middle, half = each.mean(axis=1), 1.645 * each.std(axis=1, ddof=1)
+    inside = abs(logit(truth) - middle) <= half
+    return {"spread": inside.mean(), "spread_width": (expit(middle + half) - expit(middle - half)).mean()}
+
+
+def told(kind: str, found: pd.DataFrame) -> list[dict]:
+    """Print the mean over the seeds, and give it with the least and greatest."""
+    print(f"\n{kind}: mean over {len(found)} seeds (least … greatest)")
+    entries = []
+    for name in COLUMNS:
+        value, low, high = found[name].mean(), found[name].min(), found[name].max()
+        if np.isnan(value):
+            continue
+        print(f"  {name:18} {value:8.3f} ({low:.3f} … {high:.3f})")
+        unit = "CPU seconds" if name.endswith("seconds") else "share"
+        better = "lower" if "width" in name or "seconds" in name else "near 0.9"
+        spread = {"value": value, "low": low, "high": high}
+        entries.append({"name": f"{kind}_{name}", **spread, "unit": unit, "peer": "truth", "better": better})
+    return entries
+
+
+if __name__ == "__main__":
+    main()
