@@ -41,9 +41,7 @@ def main() -> None:
                     if run:  # the first is a warm-up
                         took.append((time.perf_counter() - began) / requests / rows)
             plain, reasons = (sorted(took)[options.runs // 2] for took in seconds.values())
-            print(
-                f"{rows:4} rows a request: {1e3 * plain:.3f} ms a row without, {1e3 * reasons:.3f} with reasons"
-            )
+            print(f"{rows:4} rows a request: {1e3 * plain:.3f} ms a row, with reasons {1e3 * reasons:.3f}")
             entries.append(
                 ratio(f"reasons_{rows}_rows", seconds[REASONS], seconds["serving_default"], "no reasons")
             )
