@@ -6,6 +6,7 @@ from pathlib import Path
 import nbformat
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 EXECUTED = ROOT / "runs" / "notebooks"  # by `make docs`
@@ -25,7 +26,7 @@ def modules() -> list[str]:
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """The navigation, and no script from elsewhere: the offline plugin wants one."""
+    """The navigation, and a script of our own in place of the one that the offline plugin fetches."""
     guides = sorted(path.name for path in (ROOT / "docs").glob("*.md") if path.name != "index.md")
     config.nav = [
         {"Start": "index.md"},
@@ -33,7 +34,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         {"Guides": guides},
         {"Reference": ["reference/index.md", *({n: f"reference/{n}.md"} for n in modules())]},
     ]
-    config.extra["polyfills"] = []
+    config.extra["polyfills"] = ["worker.js"]
     return config
 
 
@@ -48,6 +49,19 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for uri, content in made.items():
         files.append(File.generated(config, uri, content=content))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
+    """Guides link to files of the repository, which are not in the site: their paths are named instead."""
+    if "/" in page.file.src_uri:
+        return markdown
+    return re.sub(r"\[([^\]]+)\]\(\.\./([^)]+)\)", outside, markdown)
+
+
+def outside(link: re.Match[str]) -> str:
+    """The text of a link and, where it does not say it, the path."""
+    text, path = link[1], link[2].partition("#")[0]
+    return text if path.endswith(text.strip("`")) else f"{text} (`{path}`)"
 
 
 def chapter(executed: Path) -> dict[str, str]:

@@ -58,11 +58,11 @@ print(parts.sizes(), customers.fingerprint[:12])
 # %%
 rows = np.sort(np.concatenate([parts.train, parts.validation, parts.calibration]))
 plan = crossfit.plan(customers, rows, cfg.model, cfg.seed)
-by_fold = pd.DataFrame(plan.weights()).groupby(plan.fold_of_row).first()
+unseen = pd.DataFrame(plan.held_out()).groupby(plan.fold_of_row).first()
 figure, axes = plt.subplots(figsize=(6.4, 2.6))
-axes.imshow(by_fold.to_numpy().T, cmap="Blues", vmax=1.6, aspect="auto", origin="lower")
+axes.imshow(~unseen.to_numpy().T, cmap="Blues", vmax=1.6, aspect="auto", origin="lower")
 axes.grid(visible=False)
-axes.set(title="Who learns from what: a white square is never seen", xlabel="Fold of the rows",
+axes.set(title="White: the fold that a member never sees, and is asked about", xlabel="Fold of the rows",
          ylabel="Member of the ensemble");
 
 # %% [markdown]

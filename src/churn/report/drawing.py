@@ -92,6 +92,7 @@ def for_notebooks() -> None:
             "axes.prop_cycle": cycler(
                 color=dict.fromkeys([ON_WHITE[OURS], ON_WHITE[LEAVE].upper(), *others])
             ),
+            "axes.axisbelow": True,
             "axes.titlelocation": "left",
             "axes.titleweight": "bold",
             "figure.figsize": (6.4, 3.7),
