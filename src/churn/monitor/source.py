@@ -30,7 +30,7 @@ def predictions(cfg: Config, since: datetime, until: datetime) -> Iterator[pa.Ta
         raise UserError(
             "there is no log", place, "churn serve writes one; or name another: monitor.log=PLACE"
         )
-    yield from predictionlog.read(Path(place), since, until)
+    yield from predictionlog.read(Path(place), since, until, coded=True)
 
 
 def where(cfg: Config) -> str:

@@ -1,0 +1,190 @@
+"""Drift: speed and memory beside evidently, false alarms, and power beside others' defaults.
+
+Speed and memory: 1,000,000 rows of 20 features in Parquet, each check in a process of its own, CPU seconds
+without imports, and the greatest memory of the process. `--simulations 0` leaves out the simulations,
+`--runs 0` the comparison with evidently, which needs `make bench-setup`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from compare import arguments, finish, ratio
+from drift_simulation import DRIFTS, FEATURES, LEVELS, World, evidently, no_drift, ours, rows, theirs
+
+from churn.drift import Policy
+from churn.profile import profile
+from churn.schema import Schema
+
+PEERS = Path(".venv-drift-peers/bin/python")
+WINDOWS = [200, 500, 1_000, 2_000, 10_000, 100_000]
+POWER_WINDOWS = [500, 1_000, 2_000, 10_000]
+REFERENCE = 5_000
+RARE = 0.01  # share of runs without drift in which an alarm may be raised
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.set_defaults(runs=1)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the reference and of the window")
+    parser.add_argument("--simulations", type=int, default=200, help="runs of each cell (default 200)")
+    parser.add_argument(
+        "--tables", type=Path, metavar="FILE", help="write the tables of the simulations there"
+    )
+    options = parser.parse_args()
+    entries: list[dict[str, Any]] = []
+    if options.runs:
+        entries += cost(options.rows, options.runs)
+    if options.simulations:
+        found, tables = simulated(options.simulations)
+        entries += found
+        if options.tables:
+            options.tables.write_text(json.dumps(tables, indent=1) + "\n")
+    finish(entries, options.json)
+
+
+def cost(size: int, runs: int) -> list[dict[str, Any]]:
+    """Paired ratios of CPU seconds and of megabytes, evidently's and ours in turn."""
+    seconds: dict[str, list[float]] = {"ours": [], "evidently": []}
+    megabytes: dict[str, list[float]] = {"ours": [], "evidently": []}
+    with tempfile.TemporaryDirectory() as folder:
+        files = written(Path(folder), size)
+        for _ in range(runs):
+            for name in seconds:
+                done = checked(name, files)
+                seconds[name].append(done["seconds"])
+                megabytes[name].append(done["megabytes"])
+                print(f"{name:10} {done['seconds']:7.2f} CPU s {done['megabytes']:7.0f} MB", flush=True)
+        agree(Path(folder))
+    peer = "evidently 0.7.23, DataDriftPreset"
+    return [
+        ratio("drift_speed", seconds["ours"], seconds["evidently"], peer),
+        ratio("drift_memory", megabytes["ours"], megabytes["evidently"], peer),
+    ]
+
+
+def table(size: int, seed: int) -> pd.DataFrame:
+    """Rows of the simulation's world without drift."""
+    random = np.random.default_rng(seed)
+    words = {
+        f"c{i}": np.array([f"level {level}" for level in range(n + 1)], object) for i, n in enumerate(LEVELS)
+    }
+    values = {name: rows(World(), name, size, random) for name in FEATURES}
+    return pd.DataFrame({name: words[name][of] if name in words else of for name, of in values.items()})
+
+
+def written(folder: Path, size: int) -> dict[str, list[Path]]:
+    """What each check is given: the reference, or its profile, and the window."""
+    schema = Schema("left", ("yes",), tuple(FEATURES[:10]), tuple(FEATURES[10:]))
+    reference = table(size, 0)
+    known = profile(reference, schema, reference[:5000], np.full(5000, 0.2))
+    (folder / "profile.json").write_text(json.dumps(known))
+    reference.to_parquet(folder / "reference.parquet", index=False)
+    table(size, 1).to_parquet(folder / "window.parquet", index=False)
+    window = folder / "window.parquet"
+    return {"ours": [folder / "profile.json", window], "evidently": [folder / "reference.parquet", window]}
+
+
+def checked(name: str, files: dict[str, list[Path]]) -> dict[str, Any]:
+    """What a check cost and found, in a process of its own on one thread."""
+    if not PEERS.exists():
+        raise SystemExit(f"there is no {PEERS}: make bench-setup")
+    python = str(PEERS) if name == "evidently" else sys.executable
+    command = [python, str(Path(__file__).with_name("drift_peers.py")), name, *map(str, files[name])]
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | one_thread)
+    if done.returncode:
+        raise SystemExit(f"{name} failed:\n{done.stderr}")
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def agree(folder: Path) -> None:
+    """Make sure that the simulation's formulas are evidently's: the same distances of the same rows."""
+    small = {name: folder / f"small-{name}.parquet" for name in ("reference", "window")}
+    frames = {name: table(3_000, seed) for seed, name in enumerate(small, 5)}
+    for name, frame in frames.items():
+        frame.to_parquet(small[name], index=False)
+    told = checked("evidently", {"evidently": [*small.values()]})["columns"]
+    for name in FEATURES:
+        pair = [frame[name] for frame in frames.values()]
+        values = [
+            x.to_numpy() if name[0] == "n" else x.str.split().str[1].astype(int).to_numpy() for x in pair
+        ]
+        by_formula = evidently(*values, name)[0]
+        if abs(by_formula - told[name]) > 1e-6:
+            raise SystemExit(f"evidently says {told[name]} of {name}, our formula {by_formula}")
+    print("our formulas give evidently's own distances of all 20 features")
+
+
+def simulated(runs: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """False alarms and power, printed and as entries."""
+    sizes = {1_000: WINDOWS, REFERENCE: WINDOWS, 50_000: WINDOWS}
+    quiet = ours(runs, sizes, no_drift(), seed=1)
+    worst = max(quiet, key=lambda cell: cell["alarms"])
+    together = Policy().significance_together
+    print(f"The comparison of all features together, by permutation, adds at most {together:.1%} to these.")
+    print(
+        f"\nRuns without drift in which anything is raised, over 20 features and the score ({runs} a cell):"
+    )
+    for m in sizes:
+        cells = [f"{cell['window']:,}: {cell['alarms']:.2%}" for cell in quiet if cell["reference"] == m]
+        print(f"  reference {m:6,}, windows of  " + "  ".join(cells))
+    power = ours(max(50, runs // 5), {REFERENCE: POWER_WINDOWS}, DRIFTS, seed=2)
+    defaults = theirs(max(20, runs // 20), REFERENCE, POWER_WINDOWS, seed=3)
+    least = behind(power, defaults)
+    entry = {"low": None, "high": None, "better": "lower"}
+    entries = [
+        entry
+        | {
+            "name": "drift_false_alarms",
+            "value": worst["alarms"] + together,
+            "high": worst["alarms"]
+            + together
+            + 1.96 * np.sqrt(worst["alarms"] * (1 - worst["alarms"]) / worst["runs"]),
+            "unit": "share of runs with a warning or an alarm, worst cell",
+            "peer": f"the promise of {RARE:.0%}",
+        },
+        entry
+        | {
+            "name": "drift_power",
+            "value": least,
+            "unit": "least power minus that of a default that alarms as rarely",
+            "peer": "evidently and Vertex AI, defaults",
+            "better": "higher",
+        },
+    ]
+    return entries, {"runs": runs, "false_alarms": quiet, "power": power, "defaults": defaults}
+
+
+def behind(power: list[dict[str, Any]], defaults: list[dict[str, Any]]) -> float:
+    """Print power beside the defaults'; gives our least lead over those that are as quiet without drift."""
+    peers = sorted({cell["peer"] for cell in defaults})
+    of = {(cell["window"], cell["drift"], cell["peer"]): cell["alarms"] for cell in defaults}
+    least = 1.0
+    for n in POWER_WINDOWS:
+        quiet = [peer for peer in peers if of[n, "none", peer] < RARE]
+        told = ", ".join(f"{peer} {of[n, 'none', peer]:.0%}" for peer in peers)
+        print(f"\nPower, reference {REFERENCE:,}, window {n:,} (false alarms: {told}):")
+        for cell in (cell for cell in power if cell["window"] == n):
+            values = {peer: of[n, cell["drift"], peer] for peer in peers}
+            print(f"  {cell['drift']:34} ours {cell['alarms']:5.2f}", end="")
+            print(
+                "".join(
+                    f"  {peer} {value:4.2f}{'' if peer in quiet else '*'}" for peer, value in values.items()
+                )
+            )
+            if "not worth" not in cell["drift"]:
+                least = min([least, *(cell["alarms"] - values[peer] for peer in quiet)])
+    print("* cries in more than 1 % of the runs without drift")
+    return least
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Run one drift check on two Parquet files, and print what it cost and found as JSON: for `drift.py`.
+
+`drift_peers.py evidently REFERENCE WINDOW` runs evidently's data-drift preset in the peers' environment,
+`drift_peers.py ours PROFILE WINDOW` ours: the stored profile, and one pass over the window.
+"""
+
+import json
+import resource
+import sys
+import time
+from typing import Any
+
+
+def evidently(reference: str, window: str) -> dict[str, Any]:
+    """Distances of all columns by evidently's preset; reading the files is part of the work, as in ours."""
+    import pandas as pd
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
+
+    began = time.process_time()
+    frames = [pd.read_parquet(file) for file in (reference, window)]
+    numbers = frames[0].select_dtypes("number").columns.tolist()
+    texts = [name for name in frames[0] if name not in numbers]
+    definition = DataDefinition(numerical_columns=numbers, categorical_columns=texts)
+    old, new = (Dataset.from_pandas(frame, data_definition=definition) for frame in frames)
+    found = json.loads(Report([DataDriftPreset()]).run(new, old).json())
+    seconds = time.process_time() - began
+    drifts = [one for one in found["metrics"] if "ValueDrift" in str(one["metric_name"])]
+    return {"seconds": seconds, "columns": {column_of(one): float(one["value"]) for one in drifts}}
+
+
+def column_of(metric: dict[str, Any]) -> str:
+    """The column that a metric is about."""
+    return str(metric["config"]["column"])
+
+
+def ours(profile: str, window: str) -> dict[str, Any]:
+    """Our check, as `churn monitor` makes it."""
+    from pathlib import Path
+
+    from churn.drift import Policy, Reference, Summary, compare
+    from churn.predictionlog import tables
+
+    began = time.process_time()
+    reference = Reference(json.loads(Path(profile).read_text()))
+    summary = Summary(reference)
+    for table in tables(Path(window), coded=True):
+        summary.add({name: table[name] for name in reference.features})
+    report = compare(reference, summary, Policy())
+    seconds = time.process_time() - began
+    assert report.rows == summary.rows
+    return {
+        "seconds": seconds,
+        "status": report.status,
+        "columns": {n: d.psi for n, d in report.features.items()},
+    }
+
+
+if __name__ == "__main__":
+    check = {"evidently": evidently, "ours": ours}[sys.argv[1]]
+    done = check(*sys.argv[2:])
+    print(json.dumps(done | {"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))

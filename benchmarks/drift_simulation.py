@@ -1,0 +1,224 @@
+"""Worlds with and without drift, and what our policy and others' defaults say about them: for `drift.py`.
+
+Twenty features: ten numbers (five normal, five lognormal, five of the ten with 1 % missing) and ten
+categories of 2 to 200 levels. Each run draws a reference, its profile, and windows. Windows are drawn as
+counts per cell of the profile, with the probabilities that the true distributions give the cells, which is
+the same as drawing rows. The defaults of others need rows, and get them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.spatial.distance import jensenshannon
+from scipy.special import erf
+from scipy.stats import chi2_contingency, ks_2samp, wasserstein_distance
+
+from churn.drift import Policy, Reference, Summary, compare
+from churn.drift.reference import GRID, ODDS
+from churn.profile import of_number
+
+LEVELS = (2, 2, 3, 3, 5, 5, 10, 20, 50, 200)
+NUMBERS = 10
+SCORE = (-1.2, 1.3)  # mean and standard deviation of the log-odds that the model gives
+
+
+@dataclass(frozen=True)
+class World:
+    """True distributions; numbers are normal or lognormal. Number 0 and category 4 may drift."""
+
+    mean: float = 0.0  # of number 0
+    spread: float = 1.0  # of number 0
+    missing: float = 0.01  # of number 0
+    share: float = 0.1  # of level 0 of category 4, which has five levels
+    new: float = 0.0  # share of a level of category 4 that training did not have
+
+    def number(self, i: int) -> tuple[float, float, float]:
+        """Mean, spread and missing share of a number, before its transform."""
+        return (self.mean, self.spread, self.missing) if i == 0 else (0.0, 1.0, 0.01 * (i % 2 == 0))
+
+    def category(self, i: int) -> np.ndarray:
+        """Shares of the levels, then of a new one."""
+        levels = LEVELS[i]
+        if i == 4:
+            shares = np.r_[self.share, np.full(levels - 1, (1 - self.share) / (levels - 1))]
+            return np.r_[shares * (1 - self.new), self.new]
+        falling = 1 / np.arange(1, levels + 1)
+        return np.r_[falling / falling.sum(), 0]
+
+
+DRIFTS = {  # what drifts: the world, and the feature in which it must be found
+    "mean 0.1 sd (not worth an alarm)": (World(mean=0.1), "n0"),
+    "mean 0.2 sd": (World(mean=0.2), "n0"),
+    "mean 0.3 sd": (World(mean=0.3), "n0"),
+    "spread x 1.25": (World(spread=1.25), "n0"),
+    "missing 1 to 5 %": (World(missing=0.05), "n0"),
+    "new level 1 %": (World(new=0.01), "c4"),
+    "share 10 to 15 %": (World(share=0.15), "c4"),
+    "share 10 to 20 %": (World(share=0.2), "c4"),
+}
+
+
+def transform(i: int, values: np.ndarray) -> np.ndarray:
+    """Every other number is lognormal; number 0 is normal."""
+    return np.exp(values) if i % 2 else values
+
+
+def rows(world: World, name: str, n: int, random: np.random.Generator) -> np.ndarray:
+    """[n] values of a feature: numbers with NaN, or levels as integers."""
+    i = int(name[1:])
+    if name.startswith("c"):
+        shares = world.category(i)
+        return random.choice(len(shares), n, p=shares)
+    mean, spread, missing = world.number(i)
+    values = transform(i, random.normal(mean, spread, n))
+    return np.where(random.random(n) < missing, np.nan, values)
+
+
+def training(m: int, random: np.random.Generator) -> Reference:
+    """The profile of m training rows; as many others were scored."""
+    world = World()
+    numbers = {f"n{i}": of_number(rows(world, f"n{i}", m, random).astype(np.float32)) for i in range(NUMBERS)}
+    counts = {f"c{i}": random.multinomial(m, world.category(i))[:-1] for i in range(len(LEVELS))}
+    categories = {
+        name: {f"level {level}": int(count) for level, count in enumerate(of) if count}
+        for name, of in counts.items()
+    }
+    score = random.multinomial(m, score_shares())
+    return Reference({"rows": m, "numeric": numbers, "categorical": categories, "score": score.tolist()})
+
+
+def score_shares() -> np.ndarray:
+    """[GRID] true probability of each grid cell of the score."""
+    edges = np.r_[-np.inf, np.arange(1, GRID) * (2 * ODDS / GRID) - ODDS, np.inf]
+    return np.diff(below((edges - SCORE[0]) / SCORE[1]))
+
+
+def below(z: np.ndarray) -> np.ndarray:
+    """The normal distribution function."""
+    return (1 + erf(z / np.sqrt(2))) / 2
+
+
+def window(world: World, reference: Reference, n: int, random: np.random.Generator) -> Summary:
+    """The summary of n rows."""
+    summary = Summary(reference)
+    summary.rows = n
+    for name, number in reference.numbers.items():
+        mean, spread, missing = world.number(int(name[1:]))
+        inner = number.bounds[1:-1].astype(float)
+        edges = np.log(inner) if int(name[1:]) % 2 else inner
+        shares = np.diff(below((np.r_[-np.inf, edges, np.inf] - mean) / spread)) * (1 - missing)
+        summary.counts[name] = random.multinomial(n, np.r_[shares, missing])
+    for name, category in reference.categories.items():
+        found = random.multinomial(n, world.category(int(name[1:])))
+        seen = np.array([int(level.as_py().split()[1]) for level in category.levels])
+        summary.counts[name] = np.r_[found[seen], n - found[seen].sum()]
+    summary.score = random.multinomial(n, score_shares())
+    return summary
+
+
+def ours(runs: int, sizes: dict[int, list[int]], worlds: dict[str, Any], seed: int) -> list[dict[str, Any]]:
+    """Share of runs with a warning or an alarm: for no drift of anything, else of the feature that drifts.
+
+    sizes: rows of the windows by rows of the reference. Each reference meets two windows of each kind.
+    """
+    random = np.random.default_rng(seed)
+    policy, found = Policy(permutations=0), []
+    for m, windows in sizes.items():
+        counts = {(n, name): 0 for n in windows for name in worlds}
+        for _ in range(max(1, runs // 2)):
+            reference = training(m, random)
+            for n, name in list(counts) * 2:
+                world, feature = worlds[name]
+                report = compare(reference, window(world, reference, n, random), policy)
+                status = report.features[feature].status if feature else report.status
+                counts[n, name] += status != "ok"
+        tried = 2 * max(1, runs // 2)
+        found += [
+            {"reference": m, "window": n, "drift": name, "alarms": alarms / tried, "runs": tried}
+            for (n, name), alarms in counts.items()
+        ]
+    return found
+
+
+def evidently(reference: np.ndarray, current: np.ndarray, name: str) -> tuple[float, bool]:
+    """What evidently 0.7.23 measures of a column by default, and whether it calls that drift.
+
+    From its source: up to 1,000 reference rows p-values (Kolmogorov-Smirnov; chi-square or, of two levels, a
+    z-test) below 0.05; above, the Wasserstein distance over the reference's standard deviation, or the
+    Jensen-Shannon distance (natural logarithm) of categories, from 0.1 on. Missing numbers are dropped.
+    """
+    if name.startswith("n"):
+        old, new = reference[~np.isnan(reference)], current[~np.isnan(current)]
+        if len(reference) <= 1000:
+            p = float(ks_2samp(old, new).pvalue)
+            return p, p < 0.05
+        distance = float(wasserstein_distance(old, new) / max(old.std(), 0.001))
+        return distance, distance >= 0.1
+    counts = np.array(
+        [np.bincount(x, minlength=max(reference.max(), current.max()) + 1) for x in (reference, current)]
+    )
+    counts = counts[:, counts.sum(axis=0) > 0]
+    if len(reference) <= 1000:
+        p = float(chi2_contingency(counts, correction=False).pvalue) if counts.shape[1] > 1 else 1.0
+        return p, p < 0.05
+    distance = float(jensenshannon(*counts))
+    return distance, distance >= 0.1
+
+
+def vertex(reference: np.ndarray, current: np.ndarray, name: str) -> tuple[float, bool]:
+    """What Vertex AI's monitoring measures, and whether that reaches its default threshold of 0.3.
+
+    From its documentation: the Jensen-Shannon divergence of numbers (in bits, in ten equally wide buckets,
+    as TensorFlow Data Validation has them), the greatest change of a level's share of categories.
+    """
+    if name.startswith("n"):
+        old, new = reference[~np.isnan(reference)], current[~np.isnan(current)]
+        edges = np.histogram_bin_edges(np.r_[old, new], 10)
+        shares = [np.histogram(x, edges)[0] for x in (old, new)]
+        distance = float(jensenshannon(*shares, base=2) ** 2)
+    else:
+        size = max(reference.max(), current.max()) + 1
+        distance = float(
+            np.abs(
+                np.bincount(reference, minlength=size) / len(reference)
+                - np.bincount(current, minlength=size) / len(current)
+            ).max()
+        )
+    return distance, distance >= 0.3
+
+
+DEFAULTS: dict[str, Callable[..., tuple[float, bool]]] = {"evidently": evidently, "vertex": vertex}
+FEATURES = [*(f"n{i}" for i in range(NUMBERS)), *(f"c{i}" for i in range(len(LEVELS)))]
+
+
+FEW_LEVELS = FEATURES[:-2]  # evidently always cries about 50 and 200 levels; they are left out in its favour
+
+
+def theirs(runs: int, m: int, windows: list[int], seed: int) -> list[dict[str, Any]]:
+    """The same shares for the defaults of others; without drift of any with at most 20 levels."""
+    random = np.random.default_rng(seed)
+    found = []
+    for n in windows:
+        for kind, (world, feature) in {"none": (World(), ""), **DRIFTS}.items():
+            alarms, whole = dict.fromkeys(DEFAULTS, 0), 0
+            for _ in range(runs):
+                names = [feature] if feature else FEW_LEVELS
+                pairs = [
+                    (name, rows(World(), name, m, random), rows(world, name, n, random)) for name in names
+                ]
+                for peer, test in DEFAULTS.items():
+                    flags = [test(old, new, name)[1] for name, old, new in pairs]
+                    alarms[peer] += any(flags)
+                    if peer == "evidently":
+                        whole += sum(flags) >= len(FEATURES) / 2
+            shared = {"reference": m, "window": n, "drift": kind, "runs": runs}
+            found += [shared | {"peer": peer, "alarms": count / runs} for peer, count in alarms.items()]
+            found.append(shared | {"peer": "evidently, half of the columns", "alarms": whole / runs})
+    return found
+
+
+def no_drift() -> dict[str, Any]:
+    """The world that stays as it is; an alarm of any feature counts."""
+    return {"none": (replace(World()), "")}
