@@ -112,7 +112,7 @@ def window(world: World, reference: Reference, n: int, random: np.random.Generat
         summary.counts[name] = random.multinomial(n, np.r_[shares, missing])
     for name, category in reference.categories.items():
         found = random.multinomial(n, world.category(int(name[1:])))
-        seen = np.array([int(level.as_py().split()[1]) for level in category.levels])
+        seen = np.array([int(level.split()[1]) for level in category.cell])
         summary.counts[name] = np.r_[found[seen], n - found[seen].sum()]
     summary.score = random.multinomial(n, score_shares())
     return summary

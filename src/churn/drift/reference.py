@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 GRID = 1000  # cells of the probability, equally wide in log-odds
 ODDS = 8.0  # log-odds at both ends of the grid
@@ -57,17 +56,17 @@ class Category:
     """Levels of a categorical column; the empty string is "missing"."""
 
     counts: np.ndarray  # [L + 1] training rows per level, then 0 for unseen ones
-    levels: pa.Array  # [L]
+    cell: dict[str, int]  # of each of the L levels
 
     @classmethod
     def of(cls, told: Mapping[str, int]) -> Category:
         """From its part of the profile."""
-        return cls(np.array([*told.values(), 0]), pa.array(told.keys(), pa.string()))
+        return cls(np.array([*told.values(), 0]), {level: i for i, level in enumerate(told)})
 
-    @cached_property
+    @property
     def missing(self) -> int:
         """Cell of the missing ones: that of the unseen where training had none."""
-        return int(pc.index(self.levels, "").as_py()) % (len(self.levels) + 1)
+        return self.cell.get("", len(self.cell))
 
     def places(self, values: Any) -> tuple[np.ndarray, pa.DictionaryArray]:
         """[n] cell of each value, and the values by code."""
@@ -76,10 +75,9 @@ class Category:
             coded = coded.unify_dictionaries().combine_chunks()
         if not pa.types.is_dictionary(coded.type):
             coded = coded.cast(pa.string()).dictionary_encode()
-        known = pc.index_in(coded.dictionary, value_set=self.levels).fill_null(len(self.levels))
-        cell = np.append(known.to_numpy(), self.missing)
-        codes = coded.indices.fill_null(len(known)) if coded.indices.null_count else coded.indices
-        return cell[codes.to_numpy()], coded
+        cell = [self.cell.get(level or "", len(self.cell)) for level in coded.dictionary.to_pylist()]
+        codes = coded.indices.fill_null(len(cell)) if coded.indices.null_count else coded.indices
+        return np.array([*cell, self.missing])[codes.to_numpy()], coded
 
 
 def numpy_of(values: pa.Array) -> np.ndarray:

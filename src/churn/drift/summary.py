@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from churn.drift.reference import GRID, Reference, on_grid
 
@@ -66,14 +65,16 @@ class Summary:
         found = np.bincount(cells, minlength=len(total))
         total += found
         if found[-1]:
-            self.name_unseen(name, coded.filter(pa.array(cells == len(total) - 1)))
+            self.name_unseen(name, coded, np.flatnonzero(cells == len(total) - 1))
         return cells
 
-    def name_unseen(self, name: str, values: pa.DictionaryArray) -> None:
-        """Remember the commonest levels that training did not see."""
+    def name_unseen(self, name: str, coded: pa.DictionaryArray, rows: np.ndarray) -> None:
+        """Remember the commonest levels that training did not see; null is the empty one."""
         seen = self.unseen.setdefault(name, Counter())
-        for one in pc.value_counts(values.cast(pa.string())).to_pylist():
-            seen[one["values"] or ""] += one["counts"]
+        levels = [*coded.dictionary.to_pylist(), ""]
+        codes = coded.indices.fill_null(len(levels) - 1).to_numpy()[rows]
+        for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
+            seen[levels[code]] += int(count)
         self.unseen[name] = Counter(dict(seen.most_common(UNSEEN)))
 
     def keep(self, cells: Mapping[str, np.ndarray], priority: np.ndarray) -> None:

@@ -1,0 +1,224 @@
+"""`churn monitor`: from a log to a verdict, a page, gauges and an exit code."""
+
+import json
+import shutil
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from conftest import churn, configured
+from doubles.bigquery import BigQuery, Table
+
+from churn.errors import UserError
+from churn.monitor import history, monitor
+from churn.monitor.source import VERTEX_COLUMNS
+
+from .conftest import START, customers, probability, read_report
+
+
+@pytest.fixture
+def look(arguments):
+    """Run the monitor in this process, for a day."""
+    return lambda day=0, *more: monitor(configured(*arguments(day, *more)))
+
+
+def labels(path, outcomes, day=0, delay=60, treated=None):
+    """Labels of a day's customers: who left did so after ten days, the others were there after 30."""
+    lines = ["customer_key,time,churned" + (",treated" if treated is not None else "")]
+    for i, left in enumerate(outcomes):
+        time = START + timedelta(days=day + (10 if left else 31))
+        extra = "" if treated is None else f",{treated[i]}"
+        lines.append(f"c{day}-{i},{time:%Y-%m-%dT%H:%M:%SZ},{left}{extra}")
+    path.write_text("\n".join(lines) + "\n")
+    return f"monitor.labels={path}"
+
+
+def test_a_window_like_training_is_ok_and_a_changed_one_is_an_alarm(write_log, look, tmp_path):
+    write_log(day=0)
+    write_log(day=1, shift=12)
+    look(0)
+    assert read_report(tmp_path)["status"] == "ok"
+    look(1)
+    report = read_report(tmp_path)
+    assert report["status"] == "alarm"
+    assert next(iter(report["features"])) == "age"
+    assert report["score"]["status"] == "alarm"
+    past = history(tmp_path / "monitor" / "made-up")
+    assert [one["status"] for one in past] == ["ok", "alarm"]
+    assert past[-1] == report
+    assert report["rows"] == 1_000
+    assert report["expected"]["churn_rate"] > past[0]["expected"]["churn_rate"] + 0.1
+
+
+def test_it_does_not_import_tensorflow_and_ends_with_the_code_of_its_verdict(write_log, arguments, tmp_path):
+    write_log(day=0, shift=12)
+    script = (
+        "import sys\nsys.argv[0] = 'churn'\nfrom churn.__main__ import main\n"
+        "try: main()\nexcept SystemExit as end: code = end.code\n"
+        "heavy = {'tensorflow', 'keras', 'sklearn', 'matplotlib'} & set(sys.modules)\n"
+        "assert not heavy, heavy\nsys.exit(code)"
+    )
+    command = [sys.executable, "-c", script, "monitor", *arguments(0, "monitor.exit_code=true")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 11, done.stderr
+    assert "ALARM" in done.stdout
+    assert "age: " in done.stdout
+
+
+def test_few_rows_are_told_as_such_and_are_no_error(write_log, arguments, tmp_path):
+    write_log(day=0, rows=150, shift=12)
+    done = churn("monitor", *arguments(0, "monitor.exit_code=true"))
+    assert "too few" in done.stdout
+    assert read_report(tmp_path)["status"] == "too few rows"
+
+
+def test_answers_of_another_bundle_are_counted_but_not_looked_at(write_log, look, tmp_path):
+    write_log(day=0)
+    write_log(day=1, digest="f" * 64, shift=20)
+    look(1, "monitor.days=2")
+    report = read_report(tmp_path)
+    assert (report["rows"], report["other_bundles"], report["status"]) == (1_000, 1_000, "ok")
+
+
+def test_late_labels_settle_old_predictions_and_show_a_change_of_behaviour(write_log, look, tmp_path):
+    outcomes = write_log(day=0, rows=3_000)
+    write_log(day=60)
+    look(60, labels(tmp_path / "right.csv", outcomes))
+    right = read_report(tmp_path)
+    assert right["rows"] == 1_000
+    assert right["performance"]["rows"] == 3_000
+    assert not right["performance"]["worse"]
+    assert abs(right["performance"]["estimate_error"]["roc_auc"]) < 0.03
+    changed = np.random.default_rng(0).permutation(outcomes)
+    look(60, labels(tmp_path / "wrong.csv", changed))
+    wrong = read_report(tmp_path)
+    assert {"roc_auc", "calibration_slope"} <= set(wrong["performance"]["worse_in"])
+    assert wrong["status"] == "alarm"
+    assert all(one["status"] == "ok" for one in wrong["features"].values())
+
+
+def test_labels_of_the_future_are_not_known_yet(write_log, look, tmp_path):
+    outcomes = write_log(day=0)
+    look(0, labels(tmp_path / "labels.csv", outcomes))
+    assert read_report(tmp_path)["performance"] is None
+
+
+def test_the_effect_of_calling_is_told_by_decile(write_log, look, tmp_path):
+    outcomes = write_log(day=0, rows=3_000)
+    random = np.random.default_rng(99)
+    treated = np.where(random.random(3_000) < 0.5, 1, 0)
+    helped = outcomes * ~((treated == 1) & (random.random(3_000) < 0.5))
+    write_log(day=60)
+    look(60, labels(tmp_path / "labels.csv", helped, treated=treated))
+    report = read_report(tmp_path)
+    whole = report["treatment"]["effect"]
+    assert whole["low"] < -0.5 * outcomes.mean() < whole["high"] < 0
+    assert len(report["treatment"]["deciles"]) == 10
+    effects = [part["effect"]["value"] for part in report["treatment"]["deciles"]]
+    assert effects[9] < -0.2 < effects[0]
+    assert not report["performance"]["worse"]  # the treated say nothing about the model
+    assert "What calling does" in (tmp_path / "monitor" / "made-up" / "report.html").read_text()
+
+
+class Tags(HTMLParser):
+    """Counts what matters in a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.sources, self.bars = [], [], 0
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+        self.bars += tag == "rect"
+        self.sources += [value for name, value in attributes if name in ("src", "href")]
+
+    def handle_startendtag(self, tag, attributes):
+        self.bars += tag == "rect"
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_one_whole_file_that_shows_the_past(write_log, look, tmp_path):
+    for day in range(3):
+        write_log(day=day, shift=4 * day)
+        look(day)
+    text = (tmp_path / "monitor" / "made-up" / "report.html").read_text()
+    tags = Tags()
+    tags.feed(text)
+    assert tags.open == []
+    assert tags.sources == []
+    assert tags.bars == 3 * 4  # three windows of three features and the score
+    assert text.index(">age<") < text.index(">spend<")
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool, part of Prometheus, is not installed")
+def test_prometheus_accepts_the_gauges(write_log, look, tmp_path):
+    outcomes = write_log(day=0, rows=2_000)
+    write_log(day=60, shift=6)
+    look(60, labels(tmp_path / "labels.csv", outcomes))
+    text = (tmp_path / "monitor" / "made-up" / "churn.prom").read_text()
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'churn_drift_status{model="made-up",feature="age"} 2' in text
+    assert 'churn_performance{model="made-up",metric="roc_auc"}' in text
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("monitor.log=nowhere", "there is no log"),
+        ("monitor.labels=nowhere.csv", "there is no such file"),
+        ("monitor.until=yesterday", "'yesterday' is no time"),
+        ("monitor.since=2027-01-01", "ends before it begins"),
+    ],
+)
+def test_what_cannot_be_read_is_told(write_log, look, override, says):
+    write_log()
+    with pytest.raises(UserError, match=says):
+        look(0, override)
+
+
+def test_vertex_ais_table_in_bigquery_is_read_like_our_log(arguments, tmp_path, monkeypatch):
+    frame = customers(600, 5)
+    instances = [
+        json.dumps({"age": row.age, "spend": -1e31 if np.isnan(row.spend) else row.spend, "plan": row.plan,
+                    "customer_key": f"c0-{i}"})
+        for i, row in enumerate(frame.itertuples())
+    ]  # fmt: skip
+    answers = [
+        json.dumps({"churn_probability": p, "churn": 0, "customer_key": ""}) for p in probability(frame)
+    ]
+    moment = START + timedelta(hours=3)
+    rows = [("9", moment, str(i), [instances[i]], [answers[i]]) for i in range(600)]
+    schema = {
+        "deployed_model_id": "STRING",
+        "logging_time": "TIMESTAMP",
+        "request_id": "STRING",
+        "request_payload": "STRING REPEATED",
+        "response_payload": "STRING REPEATED",
+    }
+    sql = (
+        f"SELECT {VERTEX_COLUMNS} FROM `p.d.serving_predict` WHERE logging_time >= "
+        "TIMESTAMP '2026-03-01 00:00:00+00' AND logging_time < TIMESTAMP '2026-03-02 00:00:00+00'"
+    )
+    for name in ("GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    with BigQuery() as service:
+        key = tmp_path / "account.json"
+        key.write_text(json.dumps(service.account()))
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
+        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", service.url)
+        service.page = 250
+        service.queries[sql] = Table(schema, rows)
+        monitor(configured(*arguments(0, "monitor.log=bq://p.d.serving_predict")))
+    report = read_report(tmp_path)
+    assert (report["rows"], report["status"]) == (600, "ok")
+    assert report["features"]["spend"]["missing"][1] == pytest.approx(0.02)
+    assert datetime.fromisoformat(report["from"]) == START
