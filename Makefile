@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CONTAINER := $(if $(shell command -v python3.11),$(VENV)-container/installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-setup train promote score serve monitor ui notebooks docs test lint lock clean
+.PHONY: help bench-setup train promote score serve monitor deploy rollback status destroy ui notebooks docs test lint lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,19 @@ serve: $(VENV)/serve  ## answer requests on this machine as Vertex AI does: http
 
 monitor: $(VENV)/core  ## drift and performance of what was predicted: ARGS='monitor.labels=FILE'
 	@$(BIN)/churn monitor $(ARGS)
+
+CHOSEN = $(if $(filter 1,$(PLAN)),deploy.plan_only=true) $(if $(filter 1,$(YES)),deploy.yes=true) $(ARGS)
+deploy: $(VENV)/deploy  ## Vertex AI: PLAN=1 shows what it would do and cost, without an account; YES=1 does not ask
+	@$(BIN)/churn deploy $(CHOSEN)
+
+rollback: $(VENV)/deploy  ## Vertex AI: all traffic back to the version before
+	@$(BIN)/churn rollback $(ARGS)
+
+status: $(VENV)/deploy  ## Vertex AI: versions, traffic, monitoring, and what they have cost
+	@$(BIN)/churn status $(ARGS)
+
+destroy: $(VENV)/deploy  ## Vertex AI: remove everything of the deployment, then look again; YES=1 does not ask
+	@$(BIN)/churn destroy $(CHOSEN)
 
 ui: $(VENV)/ui  ## compare runs in a browser, on this machine only
 	$(BIN)/mlflow server --backend-store-uri sqlite:///runs/mlflow.db --host 127.0.0.1 --port 5000
@@ -68,7 +81,7 @@ $(VENV)/%: requirements/%.txt requirements/build.txt pyproject.toml | $(VENV)/uv
 	@echo "Installing $< ..."
 	@$(UV) install --quiet --require-hashes --compile-bytecode --build-constraints requirements/build.txt -r $<
 	@$(UV) install --quiet --no-deps --build-constraints requirements/build.txt --editable .
-	@touch $@ $(if $(filter test,$*),$(VENV)/core $(VENV)/ui $(VENV)/serve $(VENV)/notebooks)  # the tests' lock holds the others
+	@touch $@ $(if $(filter test,$*),$(VENV)/core $(VENV)/ui $(VENV)/serve $(VENV)/deploy $(VENV)/notebooks)  # the tests' lock holds the others
 
 $(VENV)-container/installed: requirements/container.txt | $(VENV)/uv
 	@echo "Installing $< (the TensorFlow of Vertex AI's containers) ..."
@@ -88,6 +101,6 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 lock: $(VENV)/uv  ## renew the hash-pinned locks after a change of pyproject.toml or requirements/*.in
 	$(COMPILE) pyproject.toml --all-extras -o requirements/test.txt
 	$(COMPILE) pyproject.toml -c requirements/test.txt -o requirements/core.txt
-	for extra in ui serve; do $(COMPILE) pyproject.toml --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
+	for extra in ui serve deploy; do $(COMPILE) pyproject.toml --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
 	$(COMPILE) pyproject.toml --extra notebooks --extra docs --extra serve --extra deploy --extra test -c requirements/test.txt -o requirements/notebooks.txt
 	for name in uv build container bench drift-peers; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt; done
