@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from churn import limits
-from churn.config import Config, config_directory
+from churn.config import Config, Place, config_directory
 from churn.errors import UserError
 
 LIST_KEYS = "churn train --help lists the keys"
@@ -35,6 +35,8 @@ STAGES = {
     "destroy": "churn.vertex.destroy:destroy",
 }
 
+ON_VERTEX = {"train": "churn.vertex.training:train", "score": "churn.vertex.batch:score"}  # target=vertex
+
 HELP = """\
 churn: from a raw customer table to a model that is served, watched and retrained.
 
@@ -48,6 +50,7 @@ churn: from a raw customer table to a model that is served, watched and retraine
   churn rollback    traffic back to the version before the newest
   churn status      what runs on Vertex AI and what it costs
   churn destroy     remove all of it, and look again
+  target=vertex     lets train and score work as jobs on Vertex AI
 
 Every stage takes configuration as KEY=VALUE, for example: churn train data=telco train.epochs=20
   churn STAGE --help      choices and keys, with their values
@@ -113,7 +116,7 @@ def run_hydra(stage: str) -> None:
         refuse_added_keys(composed)
         cfg = cast("Config", OmegaConf.to_object(composed))
         take_sweep_directory(cfg)
-        module, function = STAGES[stage].split(":")
+        module, function = function_of(stage, cfg).split(":")
         try:
             limits.check(cfg)
             implementation: Callable[[Config], Any] = getattr(import_module(module), function)
@@ -123,6 +126,15 @@ def run_hydra(stage: str) -> None:
 
     ConfigStore.instance().store("schema", Config)
     hydra.main(config_path=str(config_directory()), config_name="config", version_base="1.3")(run)()
+
+
+def function_of(stage: str, cfg: Config) -> str:
+    """Where the function of a stage lives, by the place where it is to work."""
+    if cfg.target.name == Place.local or STAGES[stage].startswith("churn.vertex."):
+        return STAGES[stage]
+    if stage not in ON_VERTEX:
+        fail(UserError(f"churn {stage} works on this machine only", "target=vertex", "target=local"))
+    return ON_VERTEX[stage]
 
 
 def refuse_added_keys(composed: DictConfig) -> None:

@@ -272,6 +272,23 @@ class MonitoringConfig:
     channels: list[str] = field(default_factory=list)  # Cloud Monitoring's, Pub/Sub among them
 
 
+class Place(Enum):
+    """Where a stage works."""
+
+    local = "local"
+    vertex = "vertex"
+
+
+@dataclass
+class TargetConfig:
+    """Where `churn train` and `churn score` work (`configs/target/`), and on Vertex AI, on what."""
+
+    name: Place = Place.local
+    machine_type: str = "n1-standard-4"
+    replicas: int = 1  # machines that score
+    image: str = "{region}-docker.pkg.dev/{project}/churn/training:latest"  # that trains; deploy/training/
+
+
 @dataclass
 class DeployConfig:
     """`churn deploy|rollback|status|destroy`. What is null is the environment's."""
@@ -354,6 +371,7 @@ class Config:
     score: ScoreConfig = field(default_factory=ScoreConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
     serving: ServingConfig = field(default_factory=ServingConfig)
+    target: TargetConfig = field(default_factory=TargetConfig)
     deploy: DeployConfig = field(default_factory=DeployConfig)
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
     run: RunConfig = field(default_factory=RunConfig)

@@ -60,7 +60,7 @@ class Binding:
         if unknown := next(unknown_enums(message), None):
             raise invalid(f"Invalid value for the enum {unknown}")
         request = self.request.wrap(message) if hasattr(self.request, "wrap") else message
-        deep = not self.method.startswith("Update")  # an update names what it changes in its mask
+        deep = not self.method.startswith(("Update", "Mutate"))  # which name what they change in a mask
         if absent := list(missing(request, deep)):
             raise invalid(f"Required fields are not set: {', '.join(absent)}")
         return request

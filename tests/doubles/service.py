@@ -16,6 +16,7 @@ from google.rpc import status_pb2
 
 from doubles import serving
 from doubles.bindings import RefusalError, invalid
+from doubles.jobs import Jobs
 from doubles.storage import Storage
 
 JobState = t.JobState
@@ -33,10 +34,11 @@ def exists(name: str) -> RefusalError:
     return RefusalError(409, "ALREADY_EXISTS", f"The resource {name} already exists.")
 
 
-class Service:
+class Service(Jobs):
     """One project: what lies in it, and what is done to it."""
 
     def __init__(self, storage: Storage, today: str = "2026-11-24") -> None:
+        super().__init__()
         self.storage, self.today = storage, today
         self.models: dict[str, list[t.Model]] = {}  # by name: the versions
         self.endpoints: dict[str, t.Endpoint] = {}
@@ -46,6 +48,8 @@ class Service:
         self.effects: dict[str, tuple[int, Callable[[], Any]]] = {}  # polls to go, then what happens
         self.lag = 0  # polls that an operation takes
         self.denied: set[str] = set()  # permissions that the caller lacks
+        self.disabled: set[str] = set()  # APIs, by their names
+        self.images = {"tf-serving:2.19.1", "training:latest"}  # in the project's own repository
         self.wrong: set[str] = set()  # deployed models that answer wrongly
         self.violations: list[str] = []  # moments at which an endpoint lost what was serving
         self.requests = itertools.count()
@@ -256,6 +260,25 @@ class Service:
 
         return self.operate(endpoint.name, effect)
 
+    def MutateDeployedModel(self, request: t.MutateDeployedModelRequest) -> operations_pb2.Operation:
+        endpoint = self.endpoint(request.endpoint)
+        found = [d for d in endpoint.deployed_models if d.id == request.deployed_model.id]
+        if not found:
+            raise not_found(f"{endpoint.name}, deployed model {request.deployed_model.id}")
+        fields = [path.removeprefix("dedicated_resources.") for path in request.update_mask.paths]
+        if bad := set(fields) - {"min_replica_count", "max_replica_count"}:
+            raise invalid(f"{bad} can't be mutated.")
+        wanted = request.deployed_model.dedicated_resources
+        if not 1 <= wanted.min_replica_count <= wanted.max_replica_count:
+            raise invalid("max_replica_count must be at least min_replica_count.")
+
+        def effect() -> t.MutateDeployedModelResponse:
+            for field in fields:
+                setattr(found[0].dedicated_resources, field, getattr(wanted, field))
+            return t.MutateDeployedModelResponse(deployed_model=found[0])
+
+        return self.operate(endpoint.name, effect)
+
     def UpdateEndpoint(self, request: t.UpdateEndpointRequest) -> t.Endpoint:
         endpoint = self.endpoint(request.endpoint.name)
         if not request.update_mask.paths:
@@ -374,6 +397,8 @@ class Service:
     def TestIamPermissions(self, request: Any) -> Any:
         from google.iam.v1.iam_policy_pb2 import TestIamPermissionsResponse
 
+        if request.resource != "projects/p":
+            raise RefusalError(403, "PERMISSION_DENIED", "The caller does not have permission")
         return TestIamPermissionsResponse(
             permissions=[p for p in request.permissions if p not in self.denied]
         )

@@ -1,61 +1,91 @@
-"""Cloud Storage: the emulator of PyPI, with what a test or another double needs to ask it directly."""
+"""Cloud Storage: the emulator of PyPI, called in this process, with what another double needs to ask it."""
 
 import hashlib
+import io
+import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from email.message import Message
 from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import quote, urlencode
 
-import requests
-from gcp_storage_emulator.server import create_server
+from gcp_storage_emulator import storage
+from gcp_storage_emulator.server import Router
+
+from doubles.server import Answer, Request
+
+
+class Call:
+    """One request as the emulator's own server would hand it over, and the answer that it writes."""
+
+    def __init__(self, request: Request, emulator: storage.Storage, host: str) -> None:
+        self.path, self.rfile, self.wfile = request.url, io.BytesIO(request.content), io.BytesIO()
+        self.storage, self.server = emulator, SimpleNamespace(server_address=("127.0.0.1", 0))
+        self.headers, self.answered, self.code = Message(), {}, 0
+        for name, value in {**request.headers, "host": host, "content-length": len(request.content)}.items():
+            self.headers[name] = str(value)
+
+    def send_response(self, code: int, _: str) -> None:
+        self.code = code
+
+    def send_header(self, name: str, value: str) -> None:
+        self.answered[name] = str(value)
+
+    def end_headers(self) -> None:
+        """Nothing follows that is not content."""
 
 
 class Storage:
-    """A running emulator; `address` is where everything is reached, behind the double of Vertex AI."""
+    """Buckets in memory; `address` is where they are reached, behind the double of Vertex AI."""
 
-    def __init__(self, backend: str) -> None:
-        self.backend, self.address = backend, ""
-        self.session = requests.Session()
+    def __init__(self) -> None:
+        self.emulator = storage.Storage(use_memory_fs=True)
+        self.address, self.one_by_one = "http://storage", threading.Lock()
         self.cache = Path(tempfile.mkdtemp())
+
+    def answer(self, request: Request) -> Answer:
+        call = Call(request, self.emulator, self.address.removeprefix("http://"))
+        with self.one_by_one:
+            Router(call).handle(request.method)
+        return Answer(call.wfile.getvalue(), call.code, call.answered)
+
+    def ask(self, method: str, url: str, content: bytes = b"", **parameters: str) -> bytes:
+        kind = {"content-type": "application/json" if method == "PATCH" or not parameters else "text/plain"}
+        answer = self.answer(Request(method, f"{url}?{urlencode(parameters)}", kind, content))
+        assert answer.code < 300, answer
+        return answer.content
 
     def list(self, uri: str) -> dict[str, str]:
         """MD5 of each object whose name is that of `gs://bucket/prefix` or lies below it."""
-        bucket, _, prefix = uri.removeprefix("gs://").partition("/")
-        prefix = prefix.rstrip("/")
-        answer = self.session.get(f"{self.backend}/storage/v1/b/{bucket}/o", params={"prefix": prefix})
-        objects = {item["name"]: item["md5Hash"] for item in answer.json().get("items", [])}
-        return {
-            n: md5 for n, md5 in objects.items() if n == prefix or not prefix or n.startswith(f"{prefix}/")
-        }
+        bucket, prefix = split(uri.rstrip("/"))
+        found = json.loads(self.ask("GET", f"/storage/v1/b/{bucket}/o", prefix=prefix)).get("items", [])
+        objects = {item["name"]: item["md5Hash"] for item in found}
+        below = f"{prefix}/" if prefix else ""
+        return {n: md5 for n, md5 in objects.items() if n == prefix or n.startswith(below)}
 
     def read(self, uri: str) -> bytes:
-        bucket, _, name = uri.removeprefix("gs://").partition("/")
-        url = f"{self.backend}/download/storage/v1/b/{bucket}/o/{requests.utils.quote(name, safe='')}"
-        answer = self.session.get(url, params={"alt": "media"})
-        answer.raise_for_status()
-        return answer.content
+        bucket, name = split(uri)
+        return self.ask("GET", f"/download/storage/v1/b/{bucket}/o/{quote(name, safe='')}", alt="media")
 
     def write(self, uri: str, content: bytes) -> None:
-        bucket, _, name = uri.removeprefix("gs://").partition("/")
-        url = f"{self.backend}/upload/storage/v1/b/{bucket}/o"
-        self.session.post(url, params={"uploadType": "media", "name": name}, data=content).raise_for_status()
+        bucket, name = split(uri)
+        self.ask("POST", f"/upload/storage/v1/b/{bucket}/o", content, uploadType="media", name=name)
 
     def delete(self, uri: str) -> None:
-        bucket, _, name = uri.removeprefix("gs://").partition("/")
-        url = f"{self.backend}/storage/v1/b/{bucket}/o/{requests.utils.quote(name, safe='')}"
-        self.session.delete(url).raise_for_status()
+        bucket, name = split(uri)
+        self.ask("DELETE", f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}")
 
     def make_bucket(self, name: str, location: str) -> None:
-        self.session.post(f"{self.backend}/storage/v1/b", json={"name": name}).raise_for_status()
-        url = f"{self.backend}/storage/v1/b/{name}"
-        self.session.patch(url, json={"location": location}).raise_for_status()
+        self.ask("POST", "/storage/v1/b", json.dumps({"name": name}).encode())
+        self.ask("PATCH", f"/storage/v1/b/{name}", json.dumps({"location": location}).encode())
 
     def fetch(self, uri: str) -> Path:
         """A copy of what lies below `uri`, in a directory named by its content."""
         objects = self.list(uri)
         target = self.cache / hashlib.sha256(repr(sorted(objects.items())).encode()).hexdigest()
         if not target.is_dir():
-            bucket, _, prefix = uri.removeprefix("gs://").partition("/")
+            bucket, prefix = split(uri)
             for name in objects:
                 file = target / name.removeprefix(prefix).strip("/")
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -63,12 +93,7 @@ class Storage:
         return target
 
 
-@contextmanager
-def running() -> Iterator[Storage]:
-    """The emulator on a free port, in memory."""
-    server = create_server("127.0.0.1", 0, in_memory=True)
-    server.start()
-    try:
-        yield Storage(f"http://127.0.0.1:{server._api._httpd.server_address[1]}")
-    finally:
-        server.stop()
+def split(uri: str) -> tuple[str, str]:
+    """Bucket and name of an object."""
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    return bucket, name

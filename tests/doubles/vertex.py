@@ -7,6 +7,7 @@ service. Faults are injected by the number of the call.
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,11 @@ from doubles.service import Service, exists, not_found
 
 OPERATIONS = re.compile(r"/(?:v1|ui)/(projects/.+)/operations(?:/(\d+))?")
 DATASETS = re.compile(r"/bigquery/v2/projects/([^/]+)/datasets(?:/([^/]+))?")
+QUERIES = re.compile(r"/bigquery/v2/projects/([^/]+)/(?:jobs|queries)(?:/([^/]+))?")
+TABLE = re.compile(r"CREATE OR REPLACE TABLE (`[^`]+`)\s+OPTIONS\(.+?\]\s*\)\s+AS\s+(SELECT.+)", re.S)
+PERMISSIONS = re.compile(r"/storage/v1/b/([^/]+)/iam/testPermissions")
+TAGS = re.compile(r"/v1/projects/p/locations/us-central1/repositories/churn/packages/([^/]+)/tags/([^/]+)")
+REGIONS = ("us-central1", "europe-west1")
 STATUS = {
     "unavailable": RefusalError(503, "UNAVAILABLE", "The service is currently unavailable."),
     "quota": RefusalError(
@@ -31,7 +37,6 @@ STATUS = {
     "deadline": RefusalError(504, "DEADLINE_EXCEEDED", "Deadline exceeded."),
 }
 AFTERWARDS = ("deadline", "killed")  # the work is done; who asked doesn't learn of it
-HEADERS = ("content-type", "content-length", "etag", "range", "location", "x-goog-hash", "x-goog-generation")
 
 
 @dataclass
@@ -73,10 +78,26 @@ class Vertex(Server):
     def answered(self, request: Request) -> Answer:
         """The answer of the service that the path belongs to."""
         path, service = request.path.replace("/v1beta1/", "/v1/"), self.service
+        if (api := api_of(path)) in service.disabled:
+            message = f"{api} has not been used in project p before or it is disabled. (SERVICE_DISABLED)"
+            raise RefusalError(403, "PERMISSION_DENIED", message)
+        if match := PERMISSIONS.fullmatch(path):
+            wanted = [
+                value for name, value in parse_qsl(urlsplit(request.url).query) if name == "permissions"
+            ]
+            return in_json({"permissions": [name for name in wanted if name not in service.denied]})
+        if match := TAGS.fullmatch(path):
+            if ":".join(match.groups()) not in service.images:
+                raise not_found(path)
+            return in_json({"name": path})
         if re.match("/(storage|upload|download|b)/", path) or path == "/batch/storage/v1":
-            return self.forward(request)
+            return service.storage.answer(request)
         if match := DATASETS.fullmatch(path):
             return in_json(self.dataset(request, *match.groups()))
+        if match := QUERIES.fullmatch(path):
+            return in_json(self.query(request, *match.groups()))
+        if (match := re.search("/locations/([^/]+)", path)) and match[1] not in REGIONS:
+            raise RefusalError(404, "NOT_FOUND", f"Location {match[1]} is not found.")
         if match := OPERATIONS.fullmatch(path):
             parent, number = match.groups()
             found = (
@@ -100,22 +121,6 @@ class Vertex(Server):
             return in_json({})
         return in_json(json_format.MessageToDict(found._pb if hasattr(found, "_pb") else found))
 
-    def forward(self, request: Request) -> Answer:
-        """What the storage emulator says; addresses in it lead back here."""
-        store = self.service.storage
-        headers = {
-            name: value for name, value in request.headers.items() if name not in ("host", "connection")
-        }
-        url = f"{store.backend}{request.url}"
-        found = store.session.request(request.method, url, data=request.content, headers=headers)
-        content = found.content.replace(store.backend.encode(), self.url.encode())
-        kept = {
-            n.title(): v.replace(store.backend, self.url)
-            for n, v in found.headers.items()
-            if n.lower() in HEADERS
-        }
-        return Answer(content, found.status_code, kept | {"Content-Length": str(len(content))})
-
     def dataset(self, request: Request, project: str, name: str | None) -> dict[str, Any]:
         """BigQuery's data sets: create, get, delete."""
         body = json.loads(request.content or b"{}")
@@ -128,6 +133,36 @@ class Vertex(Server):
         if key not in datasets:
             raise not_found(key)
         return datasets.pop(key) if request.method == "DELETE" else datasets[key]
+
+    def query(self, request: Request, project: str, job: str | None) -> dict[str, Any]:
+        """BigQuery's queries, of which it knows one: a table made by a SELECT, which SQLite runs."""
+        reference = {"projectId": project, "jobId": job, "location": "us-central1"}
+        if request.method == "GET":
+            return {"jobReference": reference, "jobComplete": True, "totalRows": "0", "schema": {}}
+        body = json.loads(request.content)
+        match = TABLE.fullmatch(body["configuration"]["query"]["query"].strip())
+        if match is None:
+            raise RefusalError(400, "invalidQuery", "Syntax error: not of the kind that this double knows")
+        table, select = match.groups()
+        select = select.replace(" AS STRING)", " AS TEXT)").replace(" AS FLOAT64)", " AS REAL)")
+        try:
+            self.service.sql.execute(f"DROP TABLE IF EXISTS {table}")
+            self.service.sql.execute(f"CREATE TABLE {table} AS {select}")
+        except sqlite3.Error as error:
+            raise RefusalError(400, "invalidQuery", str(error)) from None
+        kind = {"query": {"statementType": "CREATE_TABLE_AS_SELECT"}}
+        return body | {"status": {"state": "DONE"}, "statistics": kind}
+
+
+def api_of(path: str) -> str:
+    """The API that a path belongs to."""
+    first = path.split("/")[1]
+    if first in ("storage", "upload", "download", "b", "batch", "bigquery"):
+        return "bigquery.googleapis.com" if first == "bigquery" else "storage.googleapis.com"
+    if "/repositories/" in path:
+        return "artifactregistry.googleapis.com"
+    resources = path.startswith("/v3/")
+    return "cloudresourcemanager.googleapis.com" if resources else "aiplatform.googleapis.com"
 
 
 def in_json(content: dict[str, Any]) -> Answer:
@@ -144,7 +179,8 @@ def name_of(request: Request) -> str:
 @contextmanager
 def running() -> Iterator[Vertex]:
     """The double with an empty project and one bucket in its region."""
-    with storage.running() as store, Vertex(store) as double:
+    store = storage.Storage()
+    with Vertex(store) as double:
         store.address = double.url
         store.make_bucket("bucket", "US-CENTRAL1")
         yield double

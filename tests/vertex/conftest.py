@@ -1,5 +1,6 @@
 """A double of the cloud, bundles that answer differently, and configurations for the commands."""
 
+import io
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
@@ -7,7 +8,11 @@ from types import SimpleNamespace
 import pytest
 from conftest import configured
 from doubles import vertex
+from doubles.server import Request
 from google.cloud.aiplatform_v1 import types as t  # noqa: F401  once, here: it takes seconds
+from requests.adapters import HTTPAdapter
+from requests.utils import to_native_string
+from urllib3 import HTTPResponse
 
 from churn import bundle
 from churn.profile import profile
@@ -53,7 +58,30 @@ def cloud(monkeypatch):
     without_waiting = SimpleNamespace(sleep=lambda _: None, monotonic=__import__("time").monotonic)
     monkeypatch.setattr("google.api_core.retry.retry_unary.time", without_waiting)
     with vertex.running() as double:
+        monkeypatch.setattr(HTTPAdapter, "send", without_sockets(double))
         yield double
+
+
+def without_sockets(double):
+    """What sends a request to the double, in this thread and at once; to others as ever.
+
+    Real sockets are used in tests/doubles and by gcloud.
+    """
+    send = HTTPAdapter.send
+
+    def sending(self, request, **options):
+        if not request.url.startswith(double.url):
+            return send(self, request, **options)
+        content = request.body or b""
+        content = content.encode() if isinstance(content, str) else content
+        headers = {name.lower(): to_native_string(value) for name, value in request.headers.items()}
+        url = request.url.removeprefix(double.url)
+        answer = double.answer(Request(request.method, url, headers, content))
+        body = io.BytesIO(answer.content)
+        raw = HTTPResponse(body, answer.headers, answer.code, preload_content=False, decode_content=False)
+        return self.build_response(request, raw)
+
+    return sending
 
 
 @pytest.fixture

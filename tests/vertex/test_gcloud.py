@@ -30,6 +30,7 @@ def test_the_printed_gcloud_commands_end_in_a_serving_version(
         ["gcloud", "ai", "models", "upload"],
         ["gcloud", "ai", "endpoints", "create"],
         ["gcloud", "ai", "endpoints", "deploy-model"],
+        ["gcloud", "ai", "model-monitoring-jobs", "create"],
     ]
     bundle = Bundle.load(bundles[0])
     place = f"gs://bucket/{Target.of(cfg).staged(bundle)}/1"

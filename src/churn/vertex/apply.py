@@ -6,22 +6,19 @@ was lost cannot be made twice.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from typing import Any
-
 import pandas as pd
 
 from churn.bundle import Bundle
 from churn.config import DeployConfig
 from churn.vertex import monitoring, parity
 from churn.vertex.client import Clients, finish
+from churn.vertex.staging import encryption, stage
 from churn.vertex.state import State, data_set, look
 from churn.vertex.target import Target, deployed_id, version_labels
 
 
 def apply(cfg: DeployConfig, clients: Clients, target: Target, bundle: Bundle, rows: pd.DataFrame) -> None:
-    """Stage, register, deploy with a small share, compare answers, shift traffic, tidy, monitor."""
+    """Stage, register, deploy with a small share, compare answers, tidy, shift traffic, monitor."""
     state = look(clients, target)
     stage(clients, target, bundle)
     if not state.version(bundle):
@@ -31,29 +28,14 @@ def apply(cfg: DeployConfig, clients: Clients, target: Target, bundle: Bundle, r
     state = look(clients, target)
     if not state.is_deployed(bundle):
         deploy_version(cfg, clients, target, bundle, state)
-    raise_share(clients, target, bundle, cfg.probe)
+    elif state.nodes(bundle) != (target.size.min_replicas, target.size.max_replicas):
+        resize(clients, target, bundle)
+    raise_share(clients, target, bundle, probe(cfg))
     check(cfg, clients, target, bundle, rows)
+    for model in look(clients, target).superfluous(deployed_id(bundle)):
+        undeploy(clients, target, model.id)
     raise_share(clients, target, bundle, cfg.canary)
-    retire(clients, target, bundle)
-    if cfg.monitoring.enabled:
-        monitoring.ensure(cfg, clients, target, bundle, look(clients, target))
-
-
-def stage(clients: Clients, target: Target, bundle: Bundle) -> None:
-    """Copy the bundle to where its content names it; what lies there already is not sent again."""
-    place = f"{target.staged(bundle)}/1/"
-    bucket = clients.storage.bucket(target.bucket)
-    there = {blob.name: blob.md5_hash for blob in clients.storage.list_blobs(bucket, prefix=place)}
-    for file in sorted(path for path in bundle.path.rglob("*") if path.is_file()):
-        name = place + file.relative_to(bundle.path).as_posix()
-        content = file.read_bytes()
-        if there.get(name) != base64.b64encode(hashlib.md5(content).digest()).decode():
-            bucket.blob(name).upload_from_string(content, "application/octet-stream")
-
-
-def encryption(cfg: DeployConfig) -> dict[str, Any]:
-    """The customer's key, where there is one."""
-    return {"encryption_spec": {"kms_key_name": cfg.kms_key}} if cfg.kms_key else {}
+    monitoring.ensure(cfg, clients, target, bundle, look(clients, target))
 
 
 def register(cfg: DeployConfig, clients: Clients, target: Target, bundle: Bundle, state: State) -> None:
@@ -77,6 +59,7 @@ def register(cfg: DeployConfig, clients: Clients, target: Target, bundle: Bundle
     which = {"parent_model": target.model} if state.versions else {"model_id": target.name}
     finish(
         clients,
+        target,
         clients.models.upload_model({"parent": target.parent, "model": model, **which}).operation.name,
     )
 
@@ -102,31 +85,47 @@ def create_endpoint(cfg: DeployConfig, clients: Clients, target: Target) -> None
         **encryption(cfg),
     }
     request = {"parent": target.parent, "endpoint": endpoint, "endpoint_id": target.name}
-    finish(clients, clients.endpoints.create_endpoint(request).operation.name)
+    finish(clients, target, clients.endpoints.create_endpoint(request).operation.name)
 
 
 def deploy_version(cfg: DeployConfig, clients: Clients, target: Target, bundle: Bundle, state: State) -> None:
     """The bundle's version onto the endpoint, with the probe's share of the traffic."""
-    version, size, serving = state.version(bundle), target.size, state.serving()
+    version, serving = state.version(bundle), state.serving()
     assert version
     deployed = {
         "id": deployed_id(bundle),
         "model": f"{target.model}@{version.version_id}",
         "display_name": f"{target.name}-{version.version_id}",
-        "dedicated_resources": {
-            "machine_spec": {"machine_type": size.machine_type},
-            "min_replica_count": size.min_replicas,
-            "max_replica_count": size.max_replicas,
-        },
+        "dedicated_resources": {"machine_spec": {"machine_type": target.size.machine_type}, **nodes(target)},
         "service_account": cfg.service_account or "",
         "enable_access_logging": cfg.access_logging,
     }
     request = {
         "endpoint": target.endpoint,
         "deployed_model": deployed,
-        "traffic_split": split("0", cfg.probe, serving),
+        "traffic_split": split("0", probe(cfg), serving),
     }
-    finish(clients, clients.endpoints.deploy_model(request).operation.name)
+    finish(clients, target, clients.endpoints.deploy_model(request).operation.name)
+
+
+def nodes(target: Target) -> dict[str, int]:
+    """How many nodes a version has."""
+    return {"min_replica_count": target.size.min_replicas, "max_replica_count": target.size.max_replicas}
+
+
+def resize(clients: Clients, target: Target, bundle: Bundle) -> None:
+    """Give the deployed bundle another number of nodes; it serves meanwhile."""
+    request = {
+        "endpoint": target.endpoint,
+        "deployed_model": {"id": deployed_id(bundle), "dedicated_resources": nodes(target)},
+        "update_mask": {"paths": [f"dedicated_resources.{name}" for name in nodes(target)]},
+    }
+    finish(clients, target, clients.endpoints.mutate_deployed_model(request).operation.name)
+
+
+def probe(cfg: DeployConfig) -> int:
+    """Per cent of the traffic that a version gets before its answers are checked: no more than after."""
+    return min(cfg.probe, cfg.canary)
 
 
 def split(identity: str, share: int, other: str | None) -> dict[str, int]:
@@ -159,15 +158,7 @@ def check(cfg: DeployConfig, clients: Clients, target: Target, bundle: Bundle, r
         raise
 
 
-def retire(clients: Clients, target: Target, bundle: Bundle) -> None:
-    """Once the bundle has all traffic, undeploy all but it and the newest other, which rollback needs."""
-    state, ours = look(clients, target), deployed_id(bundle)
-    others = [model.id for model in state.deployed if model.id != ours]
-    for identity in others[:-1] if state.share(ours) == 100 else []:
-        undeploy(clients, target, identity)
-
-
 def undeploy(clients: Clients, target: Target, identity: str) -> None:
     """Take a version that has no traffic, or the last one, off the endpoint."""
     request = {"endpoint": target.endpoint, "deployed_model_id": identity}
-    finish(clients, clients.endpoints.undeploy_model(request).operation.name)
+    finish(clients, target, clients.endpoints.undeploy_model(request).operation.name)

@@ -13,6 +13,8 @@ from churn.errors import UserError, missing_extra
 from churn.vertex.target import Target
 
 POLL_SECONDS = 5.0
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+SERVICES = ("aiplatform", "storage", "bigquery", "cloudresourcemanager", "artifactregistry")
 
 
 class OperationError(UserError):
@@ -30,6 +32,7 @@ class Clients:
     projects: Any
     storage: Any
     bigquery: Any
+    http: Any  # a session with the credentials, for what has no client here
 
 
 def connect(cfg: DeployConfig, target: Target) -> Clients:
@@ -41,12 +44,13 @@ def connect(cfg: DeployConfig, target: Target) -> Clients:
         from google.auth import default
         from google.auth.credentials import AnonymousCredentials
         from google.auth.exceptions import DefaultCredentialsError
+        from google.auth.transport.requests import AuthorizedSession
         from google.cloud import aiplatform_v1, bigquery, storage
         from google.cloud.resourcemanager_v3 import ProjectsClient
     except ImportError:
         raise missing_extra("google-cloud-aiplatform", "deploy") from None
     try:
-        credentials = AnonymousCredentials() if cfg.emulator else default()[0]
+        credentials = AnonymousCredentials() if cfg.emulator else default(scopes=[SCOPE])[0]
     except DefaultCredentialsError:
         raise UserError("no Google credentials", do="gcloud auth application-default login") from None
     options = {"api_endpoint": cfg.emulator or f"{target.region}-aiplatform.googleapis.com"}
@@ -61,15 +65,19 @@ def connect(cfg: DeployConfig, target: Target) -> Clients:
         ProjectsClient(**rest, **others),
         storage.Client(**named),
         bigquery.Client(**named),
+        AuthorizedSession(credentials),
     )
 
 
-def finish(clients: Clients, operation: str) -> None:
+def finish(clients: Clients, target: Target, operation: str) -> None:
     """Wait until a long-running operation is done; raises `OperationError` with the service's reason."""
+    from google.api_core.exceptions import from_grpc_status
+
     while not (found := clients.endpoints.get_operation({"name": operation})).done:
         time.sleep(POLL_SECONDS)
     if found.error.code:
-        raise OperationError(f"Vertex AI could not do it: {found.error.message}", operation)
+        told = explained(from_grpc_status(found.error.code, found.error.message), target, "churn status")
+        raise OperationError(told.what, told.where, told.do)
 
 
 def settle(clients: Clients, target: Target) -> None:
@@ -109,26 +117,38 @@ def explained(error: Exception, target: Target, otherwise: str) -> UserError:
         return UserError("the Google credentials are refused", text, "gcloud auth application-default login")
     if isinstance(error, exceptions.Forbidden):
         if "SERVICE_DISABLED" in str(error) or "has not been used" in text:
-            services = "aiplatform.googleapis.com storage.googleapis.com bigquery.googleapis.com"
-            services += " cloudresourcemanager.googleapis.com"
-            return UserError(
-                "an API is not enabled", text, f"gcloud services enable {services} --project={target.project}"
-            )
-        owners = {"storage.": "roles/storage.admin", "bigquery.": "roles/bigquery.user"}
-        role = next((role for mark, role in owners.items() if mark in text), "roles/aiplatform.user")
-        return UserError("permission denied", text, grant(target, role))
+            return UserError("an API is not enabled", text, enable(target))
+        owner = next((role for mark, role in OWNERS.items() if mark in text), "roles/aiplatform.user")
+        return UserError("permission denied", text, grant(target, owner))
     if isinstance(error, exceptions.TooManyRequests):
+        listing = "gcloud beta quotas info list --service=aiplatform.googleapis.com"
         return UserError(
             "a quota is used up (this is no lack of permission)",
             text,
-            "wait a minute, or see what is granted: gcloud alpha services quota list"
-            f" --consumer=projects/{target.project} --service=aiplatform.googleapis.com",
+            f"wait a minute and try again, or see what is granted: {listing} --project={target.project}",
         )
     if isinstance(error, exceptions.ClientError):
         return UserError("the service refuses this", text, otherwise)
     return UserError("the service could not be reached or did not answer in time", text, otherwise)
 
 
+OWNERS = {  # a word of the service's message -> the least role that helps
+    "storage.": "roles/storage.objectAdmin",
+    "bigquery.": "roles/bigquery.user",
+    "actAs": "roles/iam.serviceAccountUser",
+    "artifactregistry.": "roles/artifactregistry.reader",
+}
+
+
 def grant(target: Target, role: str) -> str:
-    """The command that grants a role."""
-    return f"gcloud projects add-iam-policy-binding {target.project} --member=user:YOU --role={role}"
+    """The command that grants a role: on the bucket what is about objects, else on the project."""
+    where = f"projects add-iam-policy-binding {target.project}"
+    if role.startswith("roles/storage."):
+        where = f"storage buckets add-iam-policy-binding gs://{target.bucket}"
+    return f"gcloud {where} --member=user:$(gcloud config get account) --role={role}"
+
+
+def enable(target: Target) -> str:
+    """The command that enables all APIs that are used."""
+    services = " ".join(f"{service}.googleapis.com" for service in SERVICES)
+    return f"gcloud services enable {services} --project={target.project}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pandas as pd
 
@@ -13,7 +13,7 @@ from churn.data import read
 from churn.errors import UserError, user_error_of_many
 from churn.registry import find_bundle
 from churn.validate import features
-from churn.vertex import plan, preflight
+from churn.vertex import account, plan, preflight
 from churn.vertex.apply import apply
 from churn.vertex.client import Clients, OperationError, connect, in_plain_words, settle
 from churn.vertex.destroy import left, remove
@@ -27,22 +27,23 @@ AGAIN = "run the same command again: it goes on where this one stopped (churn st
 
 def deploy(cfg: Config) -> None:
     """Bring the bundle to its endpoint; again, it changes nothing. Raises `UserError` with a remedy."""
-    bundle, target, today = find_bundle(cfg), Target.of(cfg), datetime.now(UTC).date()
-    refuse(preflight.offline(cfg.deploy, target, bundle, today))
-    if text := preflight.warning(target, today):
+    bundle, target = find_bundle(cfg), Target.of(cfg)
+    refuse(preflight.offline(cfg.deploy, target, bundle, today()))
+    if text := preflight.warning(target, today()):
         print(f"Warning: {text}", file=sys.stderr)
     if cfg.deploy.plan_only:
         nothing = State()
-        print(plan.text(plan.make(cfg.deploy, target, bundle, nothing), target, nothing, bundle))
+        print(plan.text(plan.make(cfg.deploy, target, bundle, nothing), cfg.deploy, target, nothing, bundle))
         print("No account was asked: this is the plan for a project in which nothing exists yet.")
         return
     rows = real_rows(cfg, bundle)
     clients = connect(cfg.deploy, target)
     with in_plain_words(target, AGAIN):
-        refuse(preflight.online(clients, target))
+        refuse(account.problems(cfg.deploy, clients, target))
         settle(clients, target)
         state = look(clients, target)
-        print(plan.text(plan.make(cfg.deploy, target, bundle, state), target, state, bundle))
+        refuse(preflight.fixed(cfg.deploy, target, bundle, state))
+        print(plan.text(plan.make(cfg.deploy, target, bundle, state), cfg.deploy, target, state, bundle))
         confirm(cfg, target, "Deploy")
     carry_out(cfg, clients, target, bundle, rows, is_first=state.serving() is None)
 
@@ -62,11 +63,17 @@ def carry_out(
     except UserError as error:
         try:
             with in_plain_words(target, AGAIN):
+                settle(clients, target)  # a call whose answer was lost may have been accepted
                 remains = left(clients, target)
         except UserError as unknown:
             remains = f"What is left could not be looked up: {unknown.what}"
         raise UserError(f"{error}\n{remains}") from error
     print(f"Version of {bundle.path} answers on {target.endpoint}. To remove everything: churn destroy")
+
+
+def today() -> date:
+    """The date, as Google counts it."""
+    return datetime.now(UTC).date()
 
 
 def refuse(problems: object) -> None:

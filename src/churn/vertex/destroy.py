@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from churn.config import Config
 from churn.errors import UserError
-from churn.vertex import prices
+from churn.vertex import jobs, monitoring, prices
 from churn.vertex.apply import set_traffic, undeploy
 from churn.vertex.client import Clients, connect, finish, in_plain_words, settle
+from churn.vertex.staging import staged
 from churn.vertex.state import data_set, look
 from churn.vertex.target import Target
+
+BATCH = 100  # objects that Cloud Storage deletes in one call
 
 
 def destroy(cfg: Config) -> None:
@@ -23,6 +24,7 @@ def destroy(cfg: Config) -> None:
         print(left(clients, target))
         confirm(cfg, target, "Destroy")
         settle(clients, target)
+        jobs.remove(clients, target)
         remove(clients, target)
         if remains := remainder(clients, target):
             raise UserError(f"something is left: {', '.join(remains)}", target.parent, "churn destroy")
@@ -31,38 +33,31 @@ def destroy(cfg: Config) -> None:
 
 def remove(clients: Clients, target: Target) -> None:
     """Monitoring, deployed models, endpoint, model, log, staged files: in the order that is allowed."""
-    from google.cloud.aiplatform_v1 import JobState
-
     state = look(clients, target)
-    if state.monitor:
-        if state.monitor.state != JobState.JOB_STATE_PAUSED:
-            clients.jobs.pause_model_deployment_monitoring_job({"name": state.monitor.name})
-        request = {"name": state.monitor.name}
-        finish(clients, clients.jobs.delete_model_deployment_monitoring_job(request).operation.name)
+    monitoring.remove(clients, target, state)
     if state.endpoint:
         last = state.serving()
         if last and state.share(last) < 100:
             set_traffic(clients, target, {last: 100})
         for model in sorted(state.deployed, key=lambda model: model.id == last):
             undeploy(clients, target, model.id)
-        finish(clients, clients.endpoints.delete_endpoint({"name": target.endpoint}).operation.name)
+        finish(clients, target, clients.endpoints.delete_endpoint({"name": target.endpoint}).operation.name)
     if state.versions:
-        finish(clients, clients.models.delete_model({"name": target.model}).operation.name)
+        finish(clients, target, clients.models.delete_model({"name": target.model}).operation.name)
     if data_set(clients, target):
         clients.bigquery.delete_dataset(target.dataset, delete_contents=True, not_found_ok=True)
-    for blob in staged(clients, target):
-        blob.delete()
-
-
-def staged(clients: Clients, target: Target) -> list[Any]:
-    """Files of this deployment in the bucket."""
-    return list(clients.storage.list_blobs(target.bucket, prefix=f"{target.name}/"))
+    files = staged(clients, target)
+    for start in range(0, len(files), BATCH):
+        with clients.storage.batch():
+            for blob in files[start : start + BATCH]:
+                blob.delete()
 
 
 def remainder(clients: Clients, target: Target) -> list[str]:
     """Names of all that exists of the deployment."""
     state, log = look(clients, target), data_set(clients, target)
-    found = [state.monitor.name] if state.monitor else []
+    found = [job.name for job in jobs.find(clients, target)]
+    found += [state.monitor.name] if state.monitor else []
     found += [f"{target.endpoint}, version {model.model_version_id}" for model in state.deployed]
     found += [target.endpoint] if state.endpoint else []
     found += [f"{target.model}@{version.version_id}" for version in state.versions]

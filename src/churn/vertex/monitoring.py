@@ -10,40 +10,64 @@ from churn.bundle import Bundle
 from churn.config import DeployConfig, MonitoringConfig
 from churn.graph import KEY
 from churn.vertex.client import Clients, finish
+from churn.vertex.staging import encryption, put
 from churn.vertex.state import State
 from churn.vertex.target import Target
 
 OBJECTIVES = "model_deployment_monitoring_objective_configs"
+CHANGEABLE = (
+    OBJECTIVES,
+    "model_deployment_monitoring_schedule_config",
+    "model_monitoring_alert_config",
+    "logging_sampling_strategy",
+)
 
 
 def ensure(cfg: DeployConfig, clients: Clients, target: Target, bundle: Bundle, state: State) -> None:
-    """One job for the endpoint that looks at each of its deployed models."""
-    wanted = [
-        {"deployed_model_id": model.id, "objective_config": objective(cfg.monitoring, bundle)}
-        for model in state.deployed
-    ]
+    """One job for the endpoint that looks at each of its deployed models, set as configured; or none."""
+    if not cfg.monitoring.enabled:
+        return remove(clients, target, state)
+    wanted = job(cfg, target, bundle, [model.id for model in state.deployed])
     if state.monitor is None:
-        new = job(cfg, clients, target, bundle) | {OBJECTIVES: wanted}
-        request = {"parent": target.parent, "model_deployment_monitoring_job": new}
+        for name, schema in schemas(bundle).items():
+            put(clients, target, schema_place(target, bundle, name), yaml.safe_dump(schema))
+        request = {"parent": target.parent, "model_deployment_monitoring_job": wanted}
         clients.jobs.create_model_deployment_monitoring_job(request)
-        return
-    watched = [c.deployed_model_id for c in state.monitor.model_deployment_monitoring_objective_configs]
-    if watched != [config["deployed_model_id"] for config in wanted]:
-        changed = {"name": state.monitor.name, "display_name": target.name, "endpoint": target.endpoint}
+    elif changed := differing(state.monitor, wanted):
         update = {
-            "model_deployment_monitoring_job": changed | {OBJECTIVES: wanted},
-            "update_mask": {"paths": [OBJECTIVES]},
+            "model_deployment_monitoring_job": wanted | {"name": state.monitor.name},
+            "update_mask": {"paths": changed},
         }
-        finish(clients, clients.jobs.update_model_deployment_monitoring_job(update).operation.name)
+        operation = clients.jobs.update_model_deployment_monitoring_job(update).operation
+        finish(clients, target, operation.name)
+    return None
 
 
-def job(cfg: DeployConfig, clients: Clients, target: Target, bundle: Bundle) -> dict[str, Any]:
-    """The job without its objectives; its schemas are put into the bucket."""
+def differing(found: Any, wanted: dict[str, Any]) -> list[str]:
+    """What of a monitoring job is not as it should be and can be changed."""
+    made = type(found)(wanted)
+    return [name for name in CHANGEABLE if getattr(found, name) != getattr(made, name)]
+
+
+def remove(clients: Clients, target: Target, state: State) -> None:
+    """Pause and delete the job, if there is one."""
+    from google.cloud.aiplatform_v1 import JobState
+
+    if state.monitor:
+        request = {"name": state.monitor.name}
+        if state.monitor.state != JobState.JOB_STATE_PAUSED:
+            clients.jobs.pause_model_deployment_monitoring_job(request)
+        operation = clients.jobs.delete_model_deployment_monitoring_job(request).operation
+        finish(clients, target, operation.name)
+
+
+def job(cfg: DeployConfig, target: Target, bundle: Bundle, deployed: list[str]) -> dict[str, Any]:
+    """The job as it should be, for deployed models by their ids."""
     watch = cfg.monitoring
-    analysed, sent = (schema_uri(clients, target, bundle, name) for name in ("analysis", "predict"))
     alerts: dict[str, Any] = {"enable_logging": True, "notification_channels": list(watch.channels)}
     if watch.emails:
         alerts["email_alert_config"] = {"user_emails": list(watch.emails)}
+    uris = {name: f"gs://{target.bucket}/{schema_place(target, bundle, name)}" for name in schemas(bundle)}
     return {
         "display_name": target.name,
         "endpoint": target.endpoint,
@@ -51,24 +75,30 @@ def job(cfg: DeployConfig, clients: Clients, target: Target, bundle: Bundle) -> 
         "logging_sampling_strategy": {"random_sample_config": {"sample_rate": watch.sampling}},
         "model_deployment_monitoring_schedule_config": {"monitor_interval": {"seconds": watch.hours * 3600}},
         "model_monitoring_alert_config": alerts,
-        "analysis_instance_schema_uri": analysed,
-        "predict_instance_schema_uri": sent,
-        **({"encryption_spec": {"kms_key_name": cfg.kms_key}} if cfg.kms_key else {}),
+        "analysis_instance_schema_uri": uris["analysis"],
+        "predict_instance_schema_uri": uris["predict"],
+        OBJECTIVES: [
+            {"deployed_model_id": identity, "objective_config": objective(watch, bundle)}
+            for identity in deployed
+        ],
+        **encryption(cfg),
     }
 
 
-def schema_uri(clients: Clients, target: Target, bundle: Bundle, name: str) -> str:
-    """Put the OpenAPI schema of an instance beside the bundle: the job then needs no requests to start."""
+def schemas(bundle: Bundle) -> dict[str, dict[str, Any]]:
+    """OpenAPI schemas of an instance, as it is analysed and as it is sent: the job then needs no requests."""
     types = {"number": "number", "category": "string"}
-    properties = {field["input"]: {"type": types[field["kind"]]} for field in bundle.facts["inputs"]}
-    if name == "predict":
-        properties[KEY] = {"type": "string"}
-    schema = {"type": "object", "properties": properties, "required": list(properties)}
-    place = f"{target.staged(bundle)}/monitoring/{name}.yaml"
-    clients.storage.bucket(target.bucket).blob(place).upload_from_string(
-        yaml.safe_dump(schema), "application/yaml"
-    )
-    return f"gs://{target.bucket}/{place}"
+    fields = {field["input"]: {"type": types[field["kind"]]} for field in bundle.facts["inputs"]}
+    properties = {"analysis": fields, "predict": fields | {KEY: {"type": "string"}}}
+    return {
+        name: {"type": "object", "properties": found, "required": list(found)}
+        for name, found in properties.items()
+    }
+
+
+def schema_place(target: Target, bundle: Bundle, name: str) -> str:
+    """Where a schema lies in the bucket: beside the bundle."""
+    return f"{target.staged(bundle)}/monitoring/{name}.yaml"
 
 
 def objective(watch: MonitoringConfig, bundle: Bundle) -> dict[str, Any]:

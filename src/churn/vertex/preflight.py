@@ -1,21 +1,17 @@
-"""What would make a deployment fail later, found before anything is created, each with its remedy."""
+"""What in configuration and bundle would make a deployment fail later, each with its remedy."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date
 
 from churn.bundle import Bundle
-from churn.config import DeployConfig
+from churn.config import DeployConfig, MonitoringConfig
 from churn.errors import UserError
 from churn.graph import KEY
-from churn.vertex.client import Clients, explained, grant
-from churn.vertex.target import Target
-
-ROLES = {  # a permission that stands for each role the command needs
-    "aiplatform.endpoints.deploy": "roles/aiplatform.user",
-    "bigquery.datasets.create": "roles/bigquery.user",
-}
+from churn.vertex.state import State
+from churn.vertex.target import Target, deployed_id
 
 
 def offline(cfg: DeployConfig, target: Target, bundle: Bundle, today: date) -> Iterator[UserError]:
@@ -24,29 +20,63 @@ def offline(cfg: DeployConfig, target: Target, bundle: Bundle, today: date) -> I
         for key, command in (("project", "gcloud projects list"), ("bucket", "gcloud storage buckets list")):
             if not getattr(cfg, key):
                 yield UserError(f"no {key} is named", f"deploy.{key}", f"deploy.{key}=NAME ({command})")
+    if not re.fullmatch("[a-z][a-z0-9-]{1,48}[a-z0-9]", target.name):
+        yield UserError(
+            f"{target.name!r} can't be the name of an endpoint",
+            "deploy.name",
+            "3 to 50 small letters, digits and dashes, a letter first",
+        )
     until = target.serving.available_until
     if until and today >= date.fromisoformat(until):
-        yield UserError(
-            f"the container can no longer be used since {until}",
-            target.image,
-            "serving=tf_serving (see deploy/)",
-        )
-    if cfg.kms_key and f"/locations/{cfg.region}/" not in cfg.kms_key:
-        yield UserError(
-            "the key must be in the region of the endpoint", "deploy.kms_key", f"one in {cfg.region}"
-        )
+        what = f"the container can no longer be used since {until}"
+        yield UserError(what, target.image, f"serving=tf_serving, once it is built: {build(target)}")
     if "/vertex-ai/" not in target.image and not target.image.startswith(f"{cfg.region}-docker.pkg.dev/"):
-        yield UserError("the image must be in the region of the endpoint", target.image, "see deploy/")
+        what = "the image must lie in a repository of the endpoint's region"
+        yield UserError(what, target.image, f"{build(target)}, then serving=tf_serving")
+    yield from refused_together(cfg, target)
+    yield from monitoring(cfg.monitoring)
+    yield from signature(bundle)
+
+
+def refused_together(cfg: DeployConfig, target: Target) -> Iterator[UserError]:
+    """Values that the platform does not take, alone or with one another."""
+    key = rf"projects/[^/]+/locations/{cfg.region}/keyRings/[^/]+/cryptoKeys/[^/]+"
+    if cfg.kms_key and not re.fullmatch(key, cfg.kms_key):
+        listing = f"gcloud kms keys list --location={cfg.region} --keyring=RING --project={target.project}"
+        yield UserError(
+            "the key must be in the region of the endpoint, and named in full", "deploy.kms_key", listing
+        )
+    account = cfg.service_account
+    if account and not re.fullmatch(r"[^@\s]+@[^@\s]+\.gserviceaccount\.com", account):
+        listing = f"gcloud iam service-accounts list --project={target.project}"
+        yield UserError(f"{account!r} is no service account", "deploy.service_account", listing)
     if not 1 <= target.size.min_replicas <= target.size.max_replicas:
         yield UserError(
             "1 <= min_replicas <= max_replicas must hold", "deploy.min_replicas", "at least 1 node runs"
         )
-    for key in ("probe", "canary"):
-        if not 1 <= getattr(cfg, key) <= 100:
-            yield UserError(f"{key} is a share in per cent", f"deploy.{key}", "1 to 100")
+    for name in ("probe", "canary"):
+        if not 1 <= getattr(cfg, name) <= 100:
+            yield UserError(f"{name} is a share in per cent", f"deploy.{name}", "1 to 100")
     if cfg.answers < 1:
         yield UserError("at least one answer must be checked", "deploy.answers", "deploy.answers=5")
-    yield from signature(bundle)
+
+
+def monitoring(watch: MonitoringConfig) -> Iterator[UserError]:
+    """Values of the monitoring job that the service does not take."""
+    limits = {"sampling": (0 < watch.sampling <= 1, "a share above 0, at most 1")}
+    limits["threshold"] = (0 < watch.threshold <= 1, "a distance above 0, at most 1")
+    limits["hours"] = (watch.hours >= 1, "1 hour or more")
+    place = watch.training_data or "gs://"
+    limits["training_data"] = (
+        place.startswith(("gs://", "bq://")),
+        "gs://FILE.csv or bq://PROJECT.SET.TABLE",
+    )
+    channel = "projects/P/notificationChannels/N (gcloud beta monitoring channels list)"
+    full = [c.startswith("projects/") and "/notificationChannels/" in c for c in watch.channels]
+    limits["channels"] = (all(full), channel)
+    for key, (is_good, do) in limits.items() if watch.enabled else ():
+        if not is_good:
+            yield UserError(f"this can't be monitored: {getattr(watch, key)}", f"deploy.monitoring.{key}", do)
 
 
 def signature(bundle: Bundle) -> Iterator[UserError]:
@@ -62,32 +92,31 @@ def signature(bundle: Bundle) -> Iterator[UserError]:
         )
 
 
-def online(clients: Clients, target: Target) -> Iterator[UserError]:
-    """Problems of the account."""
-    from google.api_core.exceptions import GoogleAPICallError, NotFound
+def build(target: Target, which: str = "tf_serving", source: str = "deploy/tf_serving") -> str:
+    """The commands that build a container of `deploy/`, without a local Docker."""
+    return (
+        f"gcloud artifacts repositories create churn --repository-format=docker --location={target.region}"
+        f" --project={target.project}; gcloud builds submit {source} --config=deploy/{which}/cloudbuild.yaml"
+        f" --substitutions=_REGION={target.region} --project={target.project}"
+    )
 
-    try:
-        clients.endpoints.list_endpoints({"parent": target.parent})
-        resource = f"projects/{target.project}"
-        granted = clients.projects.test_iam_permissions(
-            resource=resource, permissions=list(ROLES)
-        ).permissions
-        for permission in ROLES.keys() - set(granted):
-            yield UserError(
-                f"the permission {permission} is missing", resource, grant(target, ROLES[permission])
-            )
-        location = clients.storage.get_bucket(target.bucket).location.lower()
-    except NotFound as error:
-        command = f"gcloud storage buckets create gs://{target.bucket} --location={target.region}"
-        yield UserError("the bucket does not exist", error.message, f"{command} --project={target.project}")
-    except GoogleAPICallError as error:
-        yield explained(error, target, "try again")
-    else:
-        if location != target.region:
-            do = f"a bucket in {target.region}, or deploy.region={location}"
-            yield UserError(
-                f"the bucket is in {location}, the endpoint in {target.region}", "deploy.bucket", do
-            )
+
+def fixed(cfg: DeployConfig, target: Target, bundle: Bundle, state: State) -> Iterator[UserError]:
+    """What is configured otherwise than it exists, and can't be changed there."""
+    pairs: list[tuple[str, object, object]] = []
+    if endpoint := state.endpoint:
+        pairs += [("kms_key", endpoint.encryption_spec.kms_key_name, cfg.kms_key or "")]
+        pairs += [("dedicated", endpoint.dedicated_endpoint_enabled, cfg.dedicated)]
+    for model in state.deployed:
+        if model.id == deployed_id(bundle):
+            machine = model.dedicated_resources.machine_spec.machine_type
+            pairs += [("machine_type", machine, target.size.machine_type)]
+            pairs += [("service_account", model.service_account, cfg.service_account or "")]
+            pairs += [("access_logging", model.enable_access_logging, cfg.access_logging)]
+    for key, found, wanted in pairs:
+        if found != wanted:
+            what = f"deploy.{key} is {found!r} where it runs, and can't be changed to {wanted!r} there"
+            yield UserError(what, target.endpoint, "churn destroy first, or another deploy.name=NAME")
 
 
 def warning(target: Target, today: date) -> str | None:

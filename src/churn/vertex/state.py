@@ -30,6 +30,11 @@ class State:
         models = self.endpoint.deployed_models if self.endpoint else []
         return sorted(models, key=lambda model: int(model.model_version_id))
 
+    def nodes(self, bundle: Bundle) -> tuple[int, int] | None:
+        """Least and greatest number of nodes of the bundle where it is deployed."""
+        found = [m.dedicated_resources for m in self.deployed if m.id == deployed_id(bundle)]
+        return (found[0].min_replica_count, found[0].max_replica_count) if found else None
+
     def share(self, identity: str) -> int:
         """Per cent of the traffic that a deployed model has."""
         return int(self.endpoint.traffic_split.get(identity, 0)) if self.endpoint else 0
@@ -37,6 +42,12 @@ class State:
     def is_deployed(self, bundle: Bundle) -> bool:
         """Whether the endpoint has the bundle, with traffic or without."""
         return deployed_id(bundle) in {model.id for model in self.deployed}
+
+    def superfluous(self, ours: str) -> list[Any]:
+        """What is deployed beside ours and the one to roll back to: what serves, else the newest."""
+        others = [model for model in self.deployed if model.id != ours]
+        kept = self.serving(besides=ours) or (others[-1].id if others else None)
+        return [model for model in others if model.id != kept]
 
     def serving(self, besides: str = "") -> str | None:
         """Id of the deployed model with the most traffic, the newer of two; None where none has any."""

@@ -72,10 +72,14 @@ class Target:
 
     @property
     def image(self) -> str:
-        """The container."""
+        """The container that serves."""
+        return self.filled(self.serving.image)
+
+    def filled(self, image: str) -> str:
+        """An image's address with region and project in it."""
         first = self.region.partition("-")[0]
         continent = {"europe": "europe", "asia": "asia", "australia": "asia"}.get(first, "us")
-        return self.serving.image.format(continent=continent, region=self.region, project=self.project)
+        return image.format(continent=continent, region=self.region, project=self.project)
 
     @property
     def labels(self) -> dict[str, str]:

@@ -1,0 +1,42 @@
+"""What the deployment keeps in Cloud Storage: bundles by their content, schemas, wheels."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+from churn.bundle import Bundle
+from churn.config import DeployConfig
+from churn.vertex.client import Clients
+from churn.vertex.target import LABEL, Target
+
+
+def stage(clients: Clients, target: Target, bundle: Bundle) -> None:
+    """Copy the bundle to where its content names it; what lies there already is not sent again."""
+    place = f"{target.staged(bundle)}/1/"
+    there = {blob.name: blob.md5_hash for blob in clients.storage.list_blobs(target.bucket, prefix=place)}
+    for file in sorted(path for path in bundle.path.rglob("*") if path.is_file()):
+        name = place + file.relative_to(bundle.path).as_posix()
+        content = file.read_bytes()
+        if there.get(name) != base64.b64encode(hashlib.md5(content).digest()).decode():
+            put(clients, target, name, content)
+
+
+def put(clients: Clients, target: Target, name: str, content: bytes | str) -> str:
+    """Write an object that carries the deployment's label; gives its address."""
+    blob = clients.storage.bucket(target.bucket).blob(name)
+    blob.metadata = target.labels
+    blob.upload_from_string(content, "application/octet-stream")
+    return f"gs://{target.bucket}/{name}"
+
+
+def staged(clients: Clients, target: Target) -> list[Any]:
+    """The objects in the bucket that carry the deployment's label."""
+    found = clients.storage.list_blobs(target.bucket, prefix=f"{target.name}/")
+    return [blob for blob in found if (blob.metadata or {}).get(LABEL) == target.name]
+
+
+def encryption(cfg: DeployConfig) -> dict[str, Any]:
+    """The customer's key, where there is one."""
+    return {"encryption_spec": {"kms_key_name": cfg.kms_key}} if cfg.kms_key else {}

@@ -1,0 +1,197 @@
+# ruff: noqa: N802  methods have the names of the API's
+"""Batch prediction and custom jobs of the double: checked when created, done when asked for."""
+
+import json
+import sqlite3
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from google.cloud.aiplatform_v1 import types as t
+from google.longrunning import operations_pb2
+
+from doubles import serving
+from doubles.bindings import RefusalError, invalid
+
+JobState = t.JobState
+DONE = (JobState.JOB_STATE_SUCCEEDED, JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED)
+
+
+class Jobs:
+    """Part of `doubles.service.Service`."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, Any] = {}
+        self.environment: dict[str, str] | None = None  # of the containers of custom jobs
+        # BigQuery's tables, named `project.dataset.table`; all calls come one after the other
+        self.sql = sqlite3.connect(":memory:", check_same_thread=False)
+        self.sql.row_factory = sqlite3.Row
+
+    def new_job(self, job: Any, parent: str, collection: str) -> Any:
+        from doubles.service import check_labels
+
+        check_labels(job.labels)
+        job.name = f"{parent}/{collection}/{next(self.numbers)}"
+        job.state, job.create_time = JobState.JOB_STATE_PENDING, self.now()
+        self.jobs[job.name] = job
+        return job
+
+    def job(self, name: str) -> Any:
+        from doubles.service import not_found
+
+        if name not in self.jobs:
+            raise not_found(name)
+        return self.jobs[name]
+
+    def done(self, name: str) -> Any:
+        """The job; a pending one runs first, which ends in one of the final states."""
+        job = self.job(name)
+        if job.state not in DONE:
+            try:
+                self.run_batch(job) if "/batchPredictionJobs/" in name else self.run_custom(job)
+                job.state = JobState.JOB_STATE_SUCCEEDED
+            except RefusalError as refused:
+                job.state, job.error = JobState.JOB_STATE_FAILED, {"code": 3, "message": str(refused)}
+        return job
+
+    def listed(self, request: Any, collection: str) -> list[Any]:
+        from doubles.service import matches
+
+        prefix = f"{request.parent}/{collection}/"
+        return [j for n, j in self.jobs.items() if n.startswith(prefix) and matches(j, request.filter)]
+
+    def cancelled(self, name: str) -> None:
+        job = self.job(name)
+        if job.state not in DONE:
+            job.state = JobState.JOB_STATE_CANCELLED
+
+    def deleted(self, name: str) -> operations_pb2.Operation:
+        from doubles.service import precondition
+
+        if self.job(name).state not in DONE:
+            raise precondition("The job is running; cancel it first.")
+        return self.operate(name, lambda: self.removed(self.jobs, name))
+
+    # -- batch prediction
+
+    def CreateBatchPredictionJob(self, request: t.CreateBatchPredictionJobRequest) -> t.BatchPredictionJob:
+        job = t.BatchPredictionJob(request.batch_prediction_job)
+        model = self.version(job.model)
+        if refusal := serving.image_refusal(model.container_spec.image_uri, self.today):
+            raise invalid(refusal)
+        given, wanted, how = job.input_config, job.output_config, job.instance_config
+        if not job.dedicated_resources.machine_spec.machine_type:
+            raise invalid("dedicated_resources.machine_spec.machine_type is required.")
+        for format, chosen in (
+            (given.instances_format, given._pb.WhichOneof("source")),
+            (wanted.predictions_format, wanted._pb.WhichOneof("destination")),
+        ):
+            if format not in ("jsonl", "bigquery"):
+                raise invalid(f"Unsupported format {format!r}")
+            if (format == "bigquery") != (chosen or "").startswith("bigquery"):
+                raise invalid(f"The format {format} does not go with {chosen}")
+        if how.instance_type not in ("", "object", "array"):
+            raise invalid(f"Unsupported instance_type {how.instance_type!r}")
+        if how.included_fields and how.excluded_fields:
+            raise invalid("included_fields and excluded_fields exclude each other.")
+        for uri in given.gcs_source.uris:
+            if not self.storage.list(uri):
+                raise invalid(f"{uri} does not exist.")
+        return self.new_job(job, request.parent, "batchPredictionJobs")
+
+    def GetBatchPredictionJob(self, request: Any) -> t.BatchPredictionJob:
+        return self.done(request.name)
+
+    def ListBatchPredictionJobs(self, request: Any) -> t.ListBatchPredictionJobsResponse:
+        found = self.listed(request, "batchPredictionJobs")
+        return t.ListBatchPredictionJobsResponse(batch_prediction_jobs=found)
+
+    def CancelBatchPredictionJob(self, request: Any) -> None:
+        self.cancelled(request.name)
+
+    def DeleteBatchPredictionJob(self, request: Any) -> operations_pb2.Operation:
+        return self.deleted(request.name)
+
+    def run_batch(self, job: t.BatchPredictionJob) -> None:
+        how, from_table = job.instance_config, job.input_config.instances_format == "bigquery"
+        rows = self.table(job.input_config.bigquery_source.input_uri) if from_table else self.lines(job)
+        hidden = {how.key_field, *how.excluded_fields}
+        shown = [{name: value for name, value in row.items() if name not in hidden} for row in rows]
+        if how.instance_type == "array" or (from_table and how.instance_type == ""):
+            shown = [list(row.values()) for row in shown]
+        answers = self.answer(self.version(job.model), shown)
+        asked = [{"key": row[how.key_field]} if how.key_field else {"instance": row} for row in rows]
+        results = [told | {"prediction": answer} for told, answer in zip(asked, answers, strict=True)]
+        stamp = f"{job.name.rpartition('/')[2]}"
+        if job.output_config.predictions_format == "jsonl":
+            directory = job.output_config.gcs_destination.output_uri_prefix.rstrip("/")
+            directory += f"/prediction-{self.version(job.model).display_name}-{stamp}"
+            content = "".join(json.dumps(result) + "\n" for result in results)
+            self.storage.write(f"{directory}/prediction.results-00000-of-00001", content.encode())
+            job.output_info.gcs_output_directory = directory
+            return
+        dataset = job.output_config.bigquery_destination.output_uri.removeprefix("bq://")
+        table = f"predictions_{stamp}"
+        self.sql.execute(f"CREATE TABLE `{dataset}.{table}` (`{next(iter(results[0]))}`, `prediction`)")
+        told = [tuple(json.dumps(v) if isinstance(v, dict) else v for v in r.values()) for r in results]
+        self.sql.executemany(f"INSERT INTO `{dataset}.{table}` VALUES (?, ?)", told)
+        job.output_info.bigquery_output_dataset = f"bq://{dataset}"
+        job.output_info.bigquery_output_table = table
+
+    def lines(self, job: t.BatchPredictionJob) -> list[Any]:
+        files = (self.storage.read(uri) for uri in job.input_config.gcs_source.uris)
+        return [json.loads(line) for content in files for line in content.splitlines()]
+
+    def table(self, uri: str) -> list[dict[str, Any]]:
+        try:
+            found = self.sql.execute(f"SELECT * FROM `{uri.removeprefix('bq://')}`")
+        except sqlite3.OperationalError:
+            raise invalid(f"Not found: Table {uri}") from None
+        return [dict(row) for row in found]
+
+    # -- custom jobs
+
+    def CreateCustomJob(self, request: t.CreateCustomJobRequest) -> t.CustomJob:
+        job = t.CustomJob(request.custom_job)
+        for pool in job.job_spec.worker_pool_specs:
+            if pool._pb.WhichOneof("task") is None:
+                raise invalid("A worker pool needs a container_spec or a python_package_spec.")
+            if not pool.machine_spec.machine_type or pool.replica_count < 1:
+                raise invalid("A worker pool needs a machine_type and a replica_count.")
+            if "/vertex-ai/training/" in pool.container_spec.image_uri:
+                raise invalid(f"The image {pool.container_spec.image_uri} is no longer available.")
+        return self.new_job(job, request.parent, "customJobs")
+
+    def GetCustomJob(self, request: Any) -> t.CustomJob:
+        return self.done(request.name)
+
+    def ListCustomJobs(self, request: Any) -> t.ListCustomJobsResponse:
+        return t.ListCustomJobsResponse(custom_jobs=self.listed(request, "customJobs"))
+
+    def CancelCustomJob(self, request: Any) -> None:
+        self.cancelled(request.name)
+
+    def DeleteCustomJob(self, request: Any) -> operations_pb2.Operation:
+        return self.deleted(request.name)
+
+    def run_custom(self, job: t.CustomJob) -> None:
+        """Run the container's command here, with the bucket below a directory that stands for /gcs."""
+        container = job.job_spec.worker_pool_specs[0].container_spec
+        with tempfile.TemporaryDirectory() as root:
+            there = {name: Path(root) / "gcs" / "bucket" / name for name in self.storage.list("gs://bucket/")}
+            for name, file in there.items():
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(self.storage.read(f"gs://bucket/{name}"))
+            command = [word.replace("/gcs/", f"{root}/gcs/").replace("/tmp/", f"{root}/")
+                       for word in (*container.command, *container.args)]  # fmt: skip
+            (Path(root) / "gcs" / "bucket").mkdir(parents=True, exist_ok=True)
+            done = subprocess.run(
+                command, cwd=root, env=self.environment, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                raise invalid(f"The replica exited with status {done.returncode}. {done.stderr}")
+            for file in (Path(root) / "gcs" / "bucket").rglob("*"):
+                if file.is_file() and file not in there.values():
+                    name = file.relative_to(Path(root) / "gcs" / "bucket").as_posix()
+                    self.storage.write(f"gs://bucket/{name}", file.read_bytes())
