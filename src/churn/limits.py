@@ -35,6 +35,7 @@ LIMITS: dict[Limit, tuple[str, ...]] = {
         "score.chunks_per_file", "evaluate.bootstrap", "evaluate.importance_repeats",
         "decision.capacity", "score.chunk_rows", "serve.max_request_bytes",
         "serve.max_connections", "serve.batch_rows", "serve.threads", "serve.log.segment_bytes", "top",
+        "target.replicas",
     ),
     ZERO_OR_MORE: (
         "seed", "data.horizon", "data.skip_lines", "data.max_bad_rows", "model.bins", "train.batch_size",

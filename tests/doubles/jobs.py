@@ -2,6 +2,7 @@
 """Batch prediction and custom jobs of the double: checked when created, done when asked for."""
 
 import json
+import re
 import sqlite3
 import subprocess
 import tempfile
@@ -183,8 +184,8 @@ class Jobs:
             for name, file in there.items():
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(self.storage.read(f"gs://bucket/{name}"))
-            command = [word.replace("/gcs/", f"{root}/gcs/").replace("/tmp/", f"{root}/")
-                       for word in (*container.command, *container.args)]  # fmt: skip
+            words = (*container.command, *container.args)
+            command = [re.sub("/(gcs|tmp)/", rf"{root}/\1/", word) for word in words]
             (Path(root) / "gcs" / "bucket").mkdir(parents=True, exist_ok=True)
             done = subprocess.run(
                 command, cwd=root, env=self.environment, capture_output=True, text=True, check=False

@@ -78,7 +78,7 @@ def wheel(folder: Path) -> Path:
 def configuration(cfg: Config) -> str:
     """The whole configuration as the job's own file, which Hydra checks there as here."""
     base = cast("DictConfig", OmegaConf.load(config_directory() / "config.yaml"))
-    silent = ["override hydra/job_logging: none", "override hydra/hydra_logging: none"]
+    silent = [choice for choice in base.defaults if "override" in str(choice)]  # Hydra's own logging
     values = OmegaConf.structured(cfg)
     values.target.name = Place.local
     head = OmegaConf.create({"defaults": ["schema", "_self_", *silent], "hydra": base.hydra})
