@@ -107,7 +107,7 @@ def preflight() -> Iterator[str]:
     shutil.copytree("runs/one/bundle", "broken")
     Path("broken/saved_model.pb").write_bytes(b"")
     own = {"no credentials": "deploy.emulator=null", "a bundle that was changed": "bundle=broken"}
-    for title, override in own | {f"`{override}`": override for override in CONFIGURATIONS}.items():
+    for title, override in (own | {f"`{override}`": override for override in CONFIGURATIONS}).items():
         with vertex.running() as cloud:
             yield row(title, f"churn deploy {override}", cloud)
     for title, (breakage, overrides, _) in FAILURES.items():

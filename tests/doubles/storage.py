@@ -36,11 +36,18 @@ class Call:
         """Nothing follows that is not content."""
 
 
+class Memory(storage.Storage):
+    """The emulator's state, which it need not write down after every change."""
+
+    def _write_config_to_file(self) -> None:
+        """Nothing is to survive."""
+
+
 class Storage:
     """Buckets in memory; `address` is where they are reached, behind the double of Vertex AI."""
 
     def __init__(self) -> None:
-        self.emulator = storage.Storage(use_memory_fs=True)
+        self.emulator = Memory(use_memory_fs=True)
         self.address, self.one_by_one = "http://storage", threading.Lock()
         self.cache = Path(tempfile.mkdtemp())
 

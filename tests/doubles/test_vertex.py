@@ -1,6 +1,7 @@
 """What the double refuses, asked by the real SDK."""
 
 import pytest
+import requests
 from google.api_core.exceptions import BadRequest, Conflict, NotFound
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import aiplatform_v1 as api
@@ -28,7 +29,9 @@ def clients(cloud):
         "transport": "rest",
         "client_options": {"api_endpoint": cloud.url},
     }
-    kinds = (api.ModelServiceClient, api.EndpointServiceClient, api.PredictionServiceClient)
+    kinds = (
+        api.ModelServiceClient, api.EndpointServiceClient, api.PredictionServiceClient, api.JobServiceClient
+    )  # fmt: skip
     return [kind(**rest) for kind in kinds]
 
 
@@ -49,16 +52,73 @@ def deploy(endpoints, split=None, resources=MACHINE, **more):
 
 
 def test_an_unknown_field_and_a_mistyped_value_are_refused(cloud):
-    import requests
-
     for body in ({"displayNme": "e"}, {"displayName": 3}, {"displayName": "e", "trafficSplit": {"1": "all"}}):
         answer = requests.post(f"{cloud.url}/v1/{PARENT}/endpoints", json=body, timeout=5)
         assert answer.status_code == 400, body
         assert answer.json()["error"]["status"] == "INVALID_ARGUMENT"
 
 
+@pytest.mark.parametrize("kind", ["NO_SUCH_TYPE", 99])
+def test_an_enum_of_no_meaning_is_refused(cloud, kind):
+    model = {"displayName": "m", "containerSpec": {"imageUri": IMAGE}, "artifactUri": "gs://bucket/m"}
+    body = {"model": model | {"supportedDeploymentResourcesTypes": [kind]}}
+    answer = requests.post(f"{cloud.url}/v1/{PARENT}/models:upload", json=body, timeout=5)
+    assert answer.status_code == 400
+
+
+def test_jobs_that_can_t_run_are_refused(cloud, clients):
+    upload(clients[0])
+    given = {"instances_format": "jsonl", "gcs_source": {"uris": ["gs://bucket/m/saved_model.pb"]}}
+    wanted = {"predictions_format": "jsonl", "gcs_destination": {"output_uri_prefix": "gs://bucket/o"}}
+    job = {
+        "display_name": "j", "model": f"{PARENT}/models/m@1", "input_config": given, "output_config": wanted,
+        "dedicated_resources": {"machine_spec": {"machine_type": "n1-standard-4"}},
+    }  # fmt: skip
+    wrong = (
+        {"dedicated_resources": {"machine_spec": {}}},
+        {"input_config": given | {"instances_format": "bigquery"}},
+        {"input_config": given | {"gcs_source": {"uris": ["gs://bucket/none"]}}},
+        {"output_config": wanted | {"predictions_format": "xml"}},
+        {"instance_config": {"instance_type": "dictionary"}},
+        {"instance_config": {"included_fields": ["a"], "excluded_fields": ["b"]}},
+    )
+    for change in wrong:
+        with pytest.raises(BadRequest):
+            clients[3].create_batch_prediction_job({"parent": PARENT, "batch_prediction_job": job | change})
+    expired = "us-docker.pkg.dev/vertex-ai/training/tf-cpu.2-17.py310:latest"
+    machine = {"machine_spec": {"machine_type": "n1-standard-4"}, "replica_count": 1}
+    for pool in (machine, {"container_spec": {"image_uri": "x"}},
+                 machine | {"container_spec": {"image_uri": expired}}):  # fmt: skip
+        spec = {"display_name": "t", "job_spec": {"worker_pool_specs": [pool]}}
+        with pytest.raises(BadRequest):
+            clients[3].create_custom_job({"parent": PARENT, "custom_job": spec})
+    assert not cloud.service.jobs
+
+
+def test_rows_of_bigquery_are_arrays_unless_they_are_asked_for_as_objects(cloud, clients, exported_bundle):
+    for file in filter(lambda path: path.is_file(), exported_bundle.rglob("*")):
+        name = file.relative_to(exported_bundle).as_posix()
+        cloud.service.storage.write(f"gs://bucket/b/{name}", file.read_bytes())
+    upload(clients[0], uri="gs://bucket/b")
+    columns = "1.0 AS tenure, 2.0 AS Monthly__charge, 'monthly' AS contract, 'card' AS payment"
+    cloud.service.sql.execute(f"CREATE TABLE `p.d.t` AS SELECT {columns}, 'k' AS customer_key")
+    ends = {}
+    for kind in ("", "array", "object"):
+        job = {
+            "display_name": "j", "model": f"{PARENT}/models/m@1", "instance_config": {"instance_type": kind},
+            "input_config": {"instances_format": "bigquery", "bigquery_source": {"input_uri": "bq://p.d.t"}},
+            "output_config": {
+                "predictions_format": "bigquery", "bigquery_destination": {"output_uri": "bq://p.d"},
+            },
+            "dedicated_resources": {"machine_spec": {"machine_type": "n1-standard-4"}},
+        }  # fmt: skip
+        made = clients[3].create_batch_prediction_job({"parent": PARENT, "batch_prediction_job": job})
+        ends[kind] = clients[3].get_batch_prediction_job({"name": made.name}).state.name
+    assert ends == {"": "JOB_STATE_FAILED", "array": "JOB_STATE_FAILED", "object": "JOB_STATE_SUCCEEDED"}
+
+
 def test_required_fields_are_required(clients):
-    models, endpoints, _ = clients
+    models, endpoints, *_ = clients
     with pytest.raises(BadRequest, match=r"endpoint\.display_name"):
         endpoints.create_endpoint({"parent": PARENT, "endpoint": {"labels": {"a": "b"}}})
     with pytest.raises(BadRequest, match="image_uri"):
@@ -76,7 +136,7 @@ def test_an_image_that_does_not_exist_is_refused(clients, tag):
 
 
 def test_an_image_can_be_used_until_the_day_before_its_date(cloud, clients):
-    models, endpoints, _ = clients
+    models, endpoints, *_ = clients
     cloud.service.today = "2027-01-13"
     upload(models)
     create(endpoints)
@@ -86,7 +146,7 @@ def test_an_image_can_be_used_until_the_day_before_its_date(cloud, clients):
 
 
 def test_ids_are_taken_once_and_labels_are_checked(clients):
-    models, endpoints, _ = clients
+    models, endpoints, *_ = clients
     upload(models)
     create(endpoints)
     with pytest.raises(Conflict):
@@ -98,7 +158,7 @@ def test_ids_are_taken_once_and_labels_are_checked(clients):
 
 
 def test_traffic_must_add_up_to_100_and_name_deployed_models(clients):
-    models, endpoints, _ = clients
+    models, endpoints, *_ = clients
     upload(models)
     create(endpoints)
     for split in ({"0": 99}, {"0": 50, "77": 50}, {"0": 101}):
@@ -107,7 +167,7 @@ def test_traffic_must_add_up_to_100_and_name_deployed_models(clients):
 
 
 def test_a_version_is_deployed_once_and_what_is_in_use_is_not_deleted(cloud, clients):
-    models, endpoints, predictions = clients
+    models, endpoints, predictions, _ = clients
     with pytest.raises(NotFound):
         endpoints.get_endpoint(name=ENDPOINT)
     upload(models)
@@ -130,7 +190,7 @@ def test_a_version_is_deployed_once_and_what_is_in_use_is_not_deleted(cloud, cli
 
 
 def test_an_artifact_in_the_other_layout_fails_to_start(cloud, clients):
-    models, endpoints, _ = clients
+    models, endpoints, *_ = clients
     cloud.service.storage.write("gs://bucket/base/1/saved_model.pb", b"x")
     upload(models, uri="gs://bucket/base")
     create(endpoints)

@@ -112,6 +112,59 @@ def test_what_is_not_ours_is_not_touched(cloud, settings):
     assert cloud.service.endpoints
 
 
+def test_two_endpoints_of_one_name_are_an_error(cloud, settings):
+    deploy(settings(1))
+    twin = type(endpoint := cloud.service.endpoints[ENDPOINT])(endpoint)
+    cloud.service.endpoints[f"{ENDPOINT}-2"] = twin
+    for command in (deploy, rollback, status, destroy):
+        with pytest.raises(UserError, match="2 endpoints are called 'churn-dev'"):
+            command(settings(1))
+    assert len(cloud.service.endpoints) == 2
+
+
+def test_an_object_in_the_bucket_without_the_label_stays(cloud, settings):
+    deploy(settings(1))
+    cloud.service.storage.write("gs://bucket/churn-dev/mine.csv", b"1")
+    destroy(settings(1))
+    assert list(cloud.service.storage.list("gs://bucket/")) == ["churn-dev/mine.csv"]
+
+
+def test_a_version_that_was_rolled_back_is_not_gone_back_to(cloud, settings):
+    deploy(settings(1))
+    deploy(settings(2))
+    rollback(settings(2))
+    deploy(settings(3))
+    assert traffic(cloud) == {"1": 0, "3": 100}, "2, which was rolled back, is gone"
+    rollback(settings(3))
+    assert traffic(cloud) == {"1": 100, "3": 0}
+
+
+def test_more_nodes_and_other_monitoring_are_changes_of_what_runs(cloud, settings, capsys):
+    deploy(settings(1))
+    deploy(settings(1, "deploy.min_replicas=2", "deploy.max_replicas=3", "deploy.monitoring.hours=6"))
+    printed = capsys.readouterr().out
+    assert "change version 1 on 2 x n1-standard-2" in printed
+    assert "change monitoring every 6 hours" in printed
+    (model,) = cloud.service.endpoints[ENDPOINT].deployed_models
+    assert model.dedicated_resources.min_replica_count == 2
+    assert model.dedicated_resources.max_replica_count == 3
+    (job,) = cloud.service.monitors.values()
+    assert job.model_deployment_monitoring_schedule_config.monitor_interval.seconds == 6 * 3600
+    deploy(settings(1, "deploy.min_replicas=2", "deploy.max_replicas=3", "deploy.monitoring.enabled=false"))
+    assert not cloud.service.monitors
+
+
+def test_status_adds_up_what_runs_and_what_it_has_cost(cloud, settings, capsys):
+    cloud.service.today = "2026-11-20"
+    deploy(settings(1))
+    capsys.readouterr()
+    status(settings(1))
+    printed = capsys.readouterr().out
+    assert "together $0.11 an hour, at least $" in printed
+    assert "at least $0.00" not in printed
+    assert "monitoring: JOB_STATE_RUNNING" in printed
+
+
 def test_an_own_container_with_its_layout_key_account_and_address(cloud, settings):
     key = "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k"
     deploy(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from churn.config import Config
-from churn.vertex import prices
+from churn.vertex import jobs, prices
 from churn.vertex.client import connect, in_plain_words
 from churn.vertex.state import State, look
 from churn.vertex.target import Target
@@ -17,14 +17,16 @@ def status(cfg: Config) -> None:
     target = Target.of(cfg)
     clients = connect(cfg.deploy, target)
     with in_plain_words(target, "churn status"):
-        state = look(clients, target)
+        state, all_jobs = look(clients, target), jobs.find(clients, target)
     print(text(target, state, prices.load(), datetime.now(UTC)))
+    for job in filter(jobs.is_running, all_jobs):
+        print(f"Running, and billed while it runs: {job.name}")
 
 
 def text(target: Target, state: State, table: prices.Prices, now: datetime) -> str:
     """The state for people."""
     if state.endpoint is None:
-        return f"There is no endpoint {target.name} in {target.parent}: nothing bills by the hour."
+        return f"There is no endpoint {target.name} in {target.parent}: none bills by the hour."
     lines = [f"{target.endpoint}: {len(state.versions)} versions registered, {len(state.deployed)} deployed"]
     for model in state.deployed:
         resources = model.dedicated_resources
@@ -33,6 +35,7 @@ def text(target: Target, state: State, table: prices.Prices, now: datetime) -> s
         lines.append(
             f"    {table.running(machine, nodes)}; {spent(model, table, now)} since {model.create_time:%F}"
         )
+    lines.append(f"  together {together(state, table, now)}")
     monitor = state.monitor.state.name if state.monitor else "off"
     lines += [
         f"  monitoring: {monitor}",
@@ -41,9 +44,29 @@ def text(target: Target, state: State, table: prices.Prices, now: datetime) -> s
     return "\n".join(lines)
 
 
-def spent(model: Any, table: prices.Prices, now: datetime) -> str:
-    """What a deployed model has cost at least."""
+def together(state: State, table: prices.Prices, now: datetime) -> str:
+    """Cost of all deployed models an hour, and since each was deployed."""
+    rates = [(hourly(model, table), hours(model, now)) for model in state.deployed]
+    if any(rate is None for rate, _ in rates):
+        return "not known: a machine type is not in configs/prices.yaml"
+    known = [(rate or 0.0, time) for rate, time in rates]
+    spent_so_far = sum(rate * time for rate, time in known)
+    return f"${sum(rate for rate, _ in known):.2f} an hour, at least ${spent_so_far:.2f} so far"
+
+
+def hourly(model: Any, table: prices.Prices) -> float | None:
+    """Dollars an hour of a deployed model's fewest nodes, or None."""
     resources = model.dedicated_resources
     price = table.hour.get(resources.machine_spec.machine_type)
-    hours = max((now - model.create_time).total_seconds(), 0) / 3600
-    return "cost unknown" if price is None else f"at least ${price * resources.min_replica_count * hours:.2f}"
+    return None if price is None else price * resources.min_replica_count
+
+
+def hours(model: Any, now: datetime) -> float:
+    """Hours since a model was deployed."""
+    return max((now - model.create_time).total_seconds(), 0.0) / 3600
+
+
+def spent(model: Any, table: prices.Prices, now: datetime) -> str:
+    """What a deployed model has cost at least."""
+    rate = hourly(model, table)
+    return "cost unknown" if rate is None else f"at least ${rate * hours(model, now):.2f}"
