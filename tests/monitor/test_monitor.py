@@ -185,7 +185,19 @@ def test_what_cannot_be_read_is_told(write_log, look, override, says):
         look(0, override)
 
 
-def test_vertex_ais_table_in_bigquery_is_read_like_our_log(arguments, tmp_path, monkeypatch):
+@pytest.fixture
+def service(tmp_path, monkeypatch):
+    for name in ("GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    with BigQuery() as double:
+        key = tmp_path / "account.json"
+        key.write_text(json.dumps(double.account()))
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
+        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", double.url)
+        yield double
+
+
+def test_vertex_ais_table_in_bigquery_is_read_like_our_log(arguments, service, tmp_path):
     frame = customers(600, 5)
     instances = [
         json.dumps({"age": row.age, "spend": -1e31 if np.isnan(row.spend) else row.spend, "plan": row.plan,
@@ -208,17 +220,22 @@ def test_vertex_ais_table_in_bigquery_is_read_like_our_log(arguments, tmp_path, 
         f"SELECT {VERTEX_COLUMNS} FROM `p.d.serving_predict` WHERE logging_time >= "
         "TIMESTAMP '2026-03-01 00:00:00+00' AND logging_time < TIMESTAMP '2026-03-02 00:00:00+00'"
     )
-    for name in ("GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"):
-        monkeypatch.delenv(name, raising=False)
-    with BigQuery() as service:
-        key = tmp_path / "account.json"
-        key.write_text(json.dumps(service.account()))
-        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
-        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", service.url)
-        service.page = 250
-        service.queries[sql] = Table(schema, rows)
-        monitor(configured(*arguments(0, "monitor.log=bq://p.d.serving_predict")))
+    service.page = 250
+    service.queries[sql] = Table(schema, rows)
+    monitor(configured(*arguments(0, "monitor.log=bq://p.d.serving_predict")))
     report = read_report(tmp_path)
     assert (report["rows"], report["status"]) == (600, "ok")
     assert report["features"]["spend"]["missing"][1] == pytest.approx(0.02)
     assert datetime.fromisoformat(report["from"]) == START
+
+
+def test_labels_may_lie_in_bigquery(service, write_log, look, tmp_path):
+    outcomes = write_log(day=0)
+    write_log(day=60)
+    schema = {"customer_key": "STRING", "time": "TIMESTAMP", "churned": "BOOL"}
+    rows = [
+        (f"c0-{i}", START + timedelta(days=10 if left else 31), bool(left)) for i, left in enumerate(outcomes)
+    ]
+    service.queries["SELECT * FROM `p.d.labels`"] = Table(schema, rows)
+    look(60, "monitor.labels=bq://p.d.labels")
+    assert read_report(tmp_path)["performance"]["rows"] == 1_000
