@@ -69,7 +69,7 @@ def candidates(bundle: Bundle, raw: RawTable, assumed: DecisionConfig, before: i
     decision.check(assumed, valued)
     value = decision.values(valued, assumed)
     profit = decision.expected_profit(outputs["churn_probability"].astype(float), value, assumed)
-    answer = {name or ROW: ids.to_numpy(), "expected_profit": profit}
+    answer = {name or ROW: ids.to_numpy(), "expected_profit": profit.round(2)}
     answer |= {output: outputs[output] for output in in_order(outputs)}
     key = pd.DataFrame({"key": texts(ids)})
     return pd.concat({"answer": pd.DataFrame(answer), "features": frame, "key": key}, axis=1)
