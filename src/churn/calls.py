@@ -52,7 +52,7 @@ def call_list(bundle: Bundle, raws: Iterable[RawTable], cfg: Config) -> pd.DataF
             ("answer", "expected_profit"), ascending=False, kind="stable", ignore_index=True
         )[:length]
     print(f"{read:,} customers, {worth:,} worth a call, {left_out:,} not to be contacted")
-    table = pd.DataFrame(best["answer"]).drop(columns="churn")
+    table = pd.DataFrame(best["answer"]).drop(columns="churn").round({"expected_profit": 2})
     called = [not_control(key, cfg.seed, assumed.control_share) for key in best["key", "key"]]
     table.insert(1, "treated", np.array(called, int))
     return pd.concat([table, sentences(bundle, pd.DataFrame(best["features"]))], axis=1)
@@ -69,7 +69,7 @@ def candidates(bundle: Bundle, raw: RawTable, assumed: DecisionConfig, before: i
     decision.check(assumed, valued)
     value = decision.values(valued, assumed)
     profit = decision.expected_profit(outputs["churn_probability"].astype(float), value, assumed)
-    answer = {name or ROW: ids.to_numpy(), "expected_profit": profit.round(2)}
+    answer = {name or ROW: ids.to_numpy(), "expected_profit": profit}
     answer |= {output: outputs[output] for output in in_order(outputs)}
     key = pd.DataFrame({"key": texts(ids)})
     return pd.concat({"answer": pd.DataFrame(answer), "features": frame, "key": key}, axis=1)
