@@ -36,7 +36,8 @@ from churn.report.drawing import for_notebooks
 from churn.retrain.gate import CHALLENGER, CHAMPION, Fresh, judge
 
 for_notebooks()
-small = ["data.synthetic.rows=5000", "evaluate.bootstrap=50", "evaluate.importance_repeats=1"]
+small = ["data.synthetic.rows=5000", "evaluate.bootstrap=50", "evaluate.importance_repeats=1",
+         "export.worlds=0"]
 cfg = configured(*small, "run.dir=runs/champion")
 pipeline.run(cfg)
 champion = Bundle.load(Path("runs/champion/bundle"))

@@ -34,3 +34,11 @@ def test_files_that_the_readme_names_are_there():
         r"`((?:src|configs|docs|notebooks)/[\w./-]+)`", README
     )
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_map_of_the_code_names_what_is_there():
+    table = README.split("## The map of the code")[1].split("\n## ")[0]
+    named = [name for row in re.findall(r"^\|.*\|$", table, re.M) for name in re.findall(r"`([\w./]+)`", row)]
+    files = [ROOT / "src" / "churn" / name for name in named if name != "src/churn/"]
+    assert len(files) > 25
+    assert [file.name for file in files if not file.exists()] == []
