@@ -37,13 +37,14 @@ for_notebooks()
 # %% [markdown]
 # ## What one call costs, and what it brings
 #
-# Before any data there are five numbers that somebody in the company knows, or must guess. They are keys of the
+# Before any data there are four numbers that somebody in the company knows, or must guess. They are keys of the
 # configuration, group `decision`:
 
 # %%
 cfg = configured()
 money = cfg.decision
-pd.Series(vars(money), name="default").dropna().to_frame()
+keys = ["customer_value", "contact_cost", "offer_cost", "success"]
+pd.Series({key: getattr(money, key) for key in keys}, name="default").to_frame()
 
 # %% [markdown]
 # There are only two kinds of customers and two things to do, so four outcomes. Somebody who would stay takes the
@@ -73,7 +74,7 @@ axes.set(title="What one call brings on average", xlabel="Probability that the c
 
 # %% [markdown]
 # Under these numbers a call pays at a sixth, far below one half. A model that only says "will leave" when it is more
-# than 50 % sure leaves most of the money on the table; chapter 2 counts how much. And a *probability* is needed that
+# than 50 % sure leaves much of the money on the table; chapter 2 counts how much. And a *probability* is needed that
 # means what it says, not just a ranking: chapter 4.
 #
 # ## The table
@@ -91,7 +92,7 @@ print(f"{len(customers):,} customers, {customers.churned.mean():.1%} of them lef
 customers.frame.describe().round(1)
 
 # %% [markdown]
-# Two pictures tell most of the story: new customers leave, and those without a contract leave.
+# One picture tells most of the story.
 
 # %%
 months = pd.cut(customers.frame["tenure"], range(0, 73, 6), labels=range(3, 73, 6))

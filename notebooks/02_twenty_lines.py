@@ -137,7 +137,7 @@ pd.Series({
     "right, by the network at 0.5": ((probability >= 0.5) == churned).mean(),
     "right, by saying that nobody leaves": (churned == 0).mean(),
     "churners found by the network at 0.5": (probability >= 0.5)[churned == 1].mean(),
-}).map("{:.1%}".format).to_frame("");
+}).map("{:.1%}".format).to_frame("")
 
 # %% [markdown]
 # The network is a few points better than a sentence, and misses nearly half of those who leave. Now the same network at
