@@ -158,7 +158,7 @@ axes.set(title="An endpoint that nobody calls costs this", xlabel=f"US dollars a
 #
 # The repository has a stand-in for Vertex AI, Cloud Storage and BigQuery, in `tests/doubles/`. Google's own clients
 # talk to it, and it refuses what the service's own message definitions refuse. It was written from the documentation
-# and never compared with the running service; what that leaves open is listed in the guide on deployment.
+# and never compared with the running service; what that leaves open is listed in [the guide on deployment](../docs/deploy.md).
 
 # %%
 sys.path.insert(0, str(root / "tests"))
