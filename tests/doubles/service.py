@@ -49,6 +49,7 @@ class Service(Jobs):
         self.lag = 0  # polls that an operation takes
         self.denied: set[str] = set()  # permissions that the caller lacks
         self.disabled: set[str] = set()  # APIs, by their names
+        self.exhausted: set[str] = set()  # machine types
         self.images = {"tf-serving:2.19.1", "training:latest"}  # in the project's own repository
         self.wrong: set[str] = set()  # deployed models that answer wrongly
         self.violations: list[str] = []  # moments at which an endpoint lost what was serving
@@ -76,7 +77,7 @@ class Service(Jobs):
                     answer = effect()
                     operation.response.Pack(type(answer).pb(answer) if hasattr(answer, "_pb") else answer)
                 except RefusalError as refused:
-                    code = {"FAILED_PRECONDITION": 9, "INTERNAL": 13}[refused.status]
+                    code = {"RESOURCE_EXHAUSTED": 8, "FAILED_PRECONDITION": 9, "INTERNAL": 13}[refused.status]
                     operation.error.CopyFrom(status_pb2.Status(code=code, message=str(refused)))
         return operation
 
@@ -222,6 +223,8 @@ class Service(Jobs):
             check_split(split, {d.id for d in endpoint.deployed_models} | {deployed.id})
 
         def effect() -> t.DeployModelResponse:
+            if resources.machine_spec.machine_type in self.exhausted:
+                raise RefusalError(429, "RESOURCE_EXHAUSTED", "There are no machines of this type left.")
             artifacts = self.storage.fetch(model.artifact_uri)
             root = artifacts if serving.AVAILABLE_UNTIL.keys() & tag(model) else artifacts / "1"
             if not (root / "saved_model.pb").is_file():

@@ -103,6 +103,21 @@ def test_a_later_version_that_answers_wrongly_gives_its_traffic_back(cloud, sett
     assert not cloud.service.violations
 
 
+@pytest.mark.parametrize("already", [[], [1]])
+def test_a_version_for_which_there_are_no_machines_leaves_what_served_and_names_the_quota(
+    cloud, settings, already
+):
+    for number in already:
+        deploy(settings(number))
+    cloud.service.exhausted = {"n1-standard-8"}
+    with pytest.raises(
+        UserError, match=r"quota is used up(.|\n)*no machines of this type(.|\n)*quotas info list"
+    ):
+        deploy(settings(2, "deploy.machine_type=n1-standard-8"))
+    assert [traffic(cloud) for _ in cloud.service.endpoints] == [{"1": 100} for _ in already]
+    assert bool(cloud.service.models) == bool(already)
+
+
 def test_what_is_not_ours_is_not_touched(cloud, settings):
     deploy(settings(1))
     cloud.service.endpoints[ENDPOINT].labels = {}
