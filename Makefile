@@ -103,4 +103,4 @@ lock: $(VENV)/uv  ## renew the hash-pinned locks after a change of pyproject.tom
 	$(COMPILE) pyproject.toml -c requirements/test.txt -o requirements/core.txt
 	for extra in ui serve deploy; do $(COMPILE) pyproject.toml --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
 	$(COMPILE) pyproject.toml --extra notebooks --extra docs --extra serve --extra deploy --extra test -c requirements/test.txt -o requirements/notebooks.txt
-	for name in uv build container bench drift-peers; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt; done
+	for name in uv build container bench dataflow drift-peers; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt; done

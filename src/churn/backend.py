@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 
 
@@ -43,3 +44,13 @@ def make_repeatable(seed: int) -> None:
     tf = tensorflow()
     tf.keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+
+
+@contextmanager
+def profiled(folder: Path | None) -> Iterator[None]:
+    """Write what TensorFlow does in the block to `folder`, as TensorBoard reads it; None: do not."""
+    if folder is None:
+        yield
+    else:
+        with tensorflow().profiler.experimental.Profile(str(folder)):
+            yield

@@ -140,6 +140,7 @@ class TrainConfig:
     learning_rate: float = 2e-3  # at its highest: it rises from 0 and falls back as a cosine
     weight_decay: float = 1e-2  # on kernels only
     patience: int = 0  # epochs without a better validation loss before stopping; 0: no early stopping
+    profile: bool = False  # write what TensorFlow did while training to <run>/profile, for TensorBoard
     stream_rows: int = 2_000_000  # rows of a Parquet table above which it is never in memory as a whole
     stretch_rows: int = 262_144  # rows of it that are in memory and shuffled together, in whole row groups
     sample_rows: int = 200_000  # rows of it that the encoding is fitted on and the report is made of
@@ -201,6 +202,24 @@ class ScoreConfig:
     chunks_per_file: int = (
         20  # chunks in each file where `output` is a folder; a killed scoring goes on there
     )
+
+
+class BeamRunner(Enum):
+    """Who runs `churn score` and the counting pass of a streamed training (`churn.beam`)."""
+
+    none = "none"  # this process
+    direct = "direct"  # Apache Beam, `workers` processes on this machine
+    dataflow = "dataflow"  # Google's service; scoring only
+
+
+@dataclass
+class BeamConfig:
+    """Many workers. Project, region, bucket, account and key are those of `deploy`."""
+
+    runner: BeamRunner = BeamRunner.none
+    workers: int = 2  # at most
+    machine_type: Optional[str] = None  # null: Dataflow chooses
+    image: Optional[str] = None  # container with churn and the extra `scale` that Dataflow's workers run
 
 
 class Overload(Enum):
@@ -369,6 +388,7 @@ class Config:
     export: ExportConfig = field(default_factory=ExportConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
+    beam: BeamConfig = field(default_factory=BeamConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
     serving: ServingConfig = field(default_factory=ServingConfig)
     target: TargetConfig = field(default_factory=TargetConfig)

@@ -32,7 +32,7 @@ LIMITS: dict[Limit, tuple[str, ...]] = {
     ONE_OR_MORE: (
         "data.synthetic.rows", "data.synthetic.days", "model.hidden", "model.max_levels",
         "model.min_level_rows", "train.epochs", "train.stretch_rows", "train.sample_rows",
-        "score.chunks_per_file", "evaluate.bootstrap", "evaluate.importance_repeats",
+        "score.chunks_per_file", "beam.workers", "evaluate.bootstrap", "evaluate.importance_repeats",
         "decision.capacity", "score.chunk_rows", "serve.max_request_bytes",
         "serve.max_connections", "serve.batch_rows", "serve.threads", "serve.log.segment_bytes", "top",
         "target.replicas",

@@ -35,6 +35,7 @@ from churn import (
     terminal,
     worlds,
 )
+from churn.backend import profiled
 from churn.bundle import Bundle
 from churn.config import Config, ModelName, tutorial
 from churn.data import load, name_of
@@ -64,7 +65,8 @@ def run(cfg: Config) -> float:
     parts = big.deal.splits(data) if big else split(data, cfg.split, cfg.data.horizon, cfg.seed)
     print(terminal.described(data, parts, cfg.data))
     with new_run(cfg, final, data.fingerprint) as directory:
-        with stages("train", f"Training {cfg.model.name.value}"):
+        profile_of = directory / "profile" if cfg.train.profile else None
+        with stages("train", f"Training {cfg.model.name.value}"), profiled(profile_of):
             checkpoint = directory / CHECKPOINTS / "model.npz"
             trained = stream.train(big, cfg, checkpoint) if big else train(data, parts, cfg, checkpoint)
         interval = None

@@ -27,7 +27,7 @@ def new_run(cfg: Config, final: Path, fingerprint: str) -> Iterator[Path]:
     After a kill the same command on the same data is given the same directory again, checkpoints
     included. Ctrl-C and wrong input leave nothing; a bug leaves it, to be taken up when mended.
     """
-    unfinished = final.parent / f".unfinished-{identity(cfg, fingerprint)}"
+    unfinished = unfinished_run(cfg, final, fingerprint)
     with locked(unfinished):
         (unfinished / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         try:
@@ -38,6 +38,11 @@ def new_run(cfg: Config, final: Path, fingerprint: str) -> Iterator[Path]:
         shutil.rmtree(unfinished / CHECKPOINTS)
         unfinished.replace(final)
     point(Path(cfg.run.root) / "latest", final)
+
+
+def unfinished_run(cfg: Config, final: Path, fingerprint: str) -> Path:
+    """Where a run lies until it is whole."""
+    return final.parent / f".unfinished-{identity(cfg, fingerprint)}"
 
 
 def place(cfg: Config) -> Path:

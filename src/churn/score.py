@@ -13,11 +13,11 @@ from churn.ahead import ahead
 from churn.bundle import REASONS, Bundle
 from churn.calls import call_list, in_order, said
 from churn.columns import Columns, columns
-from churn.config import Config
+from churn.config import BeamRunner, Config
 from churn.data import files
 from churn.data.parquet import decoded
 from churn.data.part import Part
-from churn.errors import UserError
+from churn.errors import UserError, missing_extra
 from churn.registry import find_bundle
 from churn.scores import WRITERS, Folder, write
 from churn.validate import features
@@ -35,7 +35,9 @@ def score(cfg: Config) -> None:
     bundle, output = find_bundle(cfg), Path(str(cfg.output))
     if cfg.score.reasons and REASONS not in bundle.saved_model.signatures:
         raise UserError("the bundle gives no reasons", "score.reasons", "train it with export.background=64")
-    if cfg.top is not None:
+    if cfg.beam.runner is not BeamRunner.none:
+        rows = by_beam(bundle, cfg)
+    elif cfg.top is not None:
         raws = files.chunks(str(cfg.input), cfg.data, cfg.score.chunk_rows)
         found = call_list(bundle, raws, cfg)
         rows = write(iter([pa.Table.from_pandas(found, preserve_index=False)]), output)
@@ -46,6 +48,17 @@ def score(cfg: Config) -> None:
         folder = Folder(output, bundle, cfg)
         rows = folder.write(answers(bundle, cfg, folder.chunks_done))
     print(f"{rows:,} customers scored with {bundle.path}: {output}")
+
+
+def by_beam(bundle: Bundle, cfg: Config) -> int:
+    """Score on many workers; gives the rows."""
+    try:
+        from churn import beam
+    except ImportError:
+        raise missing_extra("apache-beam", "scale") from None
+    if Path(str(cfg.output)).suffix:
+        raise UserError("Beam writes a folder", f"output={cfg.output}", "name one, without a suffix")
+    return beam.score(bundle, cfg)
 
 
 def check(cfg: Config) -> None:

@@ -67,13 +67,13 @@ class Stream:
 
     def count(self) -> Counts:
         """Exact counts of the rows to learn from; looks at every cell of the table."""
-
-        def of(group: Group) -> Counts:
-            rows = self.rows([group])
-            return count(rows.features, rows.churned, self.deal.schema)
-
         with ThreadPoolExecutor(os.cpu_count()) as cores:
-            return total(cores.map(of, self.groups))
+            return total(cores.map(self.count_of, self.groups))
+
+    def count_of(self, group: Group) -> Counts:
+        """The counts of one group."""
+        rows = self.rows([group])
+        return count(rows.features, rows.churned, self.deal.schema)
 
     def stretches(self, rows: int, seed: int, epoch: int) -> Iterator[list[Group]]:
         """The groups in random order, so many together that they have about `rows` rows."""

@@ -14,9 +14,10 @@ from churn.backend import make_repeatable, tensorflow
 from churn.bundle import texts_of
 from churn.checkpoint import Checkpoint
 from churn.columns import Coded
-from churn.config import Config
+from churn.config import BeamRunner, Config
 from churn.progress import epochs_bar
 from churn.schema import Schema
+from churn.stream.counts import Counts
 from churn.stream.deal import TEST
 from churn.stream.rows import Rows, Stream
 from churn.train import Trained, members_of, optimizer, suitable_batch_size, tensors
@@ -29,7 +30,7 @@ def train(stream: Stream, cfg: Config, checkpoint: Path) -> Trained:
     which is written after every stretch. Held out are the rows of the sample that are not in its test part.
     """
     make_repeatable(cfg.seed)
-    data, counts = stream.sample, stream.count()
+    data, counts = stream.sample, counted(stream, cfg)
     keys = stream.deal.keys_of(data)
     learnt = np.flatnonzero(stream.deal.parts(keys) != TEST)
     frame = data.frame.iloc[learnt]
@@ -68,6 +69,15 @@ def train(stream: Stream, cfg: Config, checkpoint: Path) -> Trained:
         fold_of_row=fold_of_row,
         fold_of_member=fold_of_member,
     )  # fmt: skip
+
+
+def counted(stream: Stream, cfg: Config) -> Counts:
+    """Exact counts of the rows to learn from, by Beam's workers where the configuration says so."""
+    if cfg.beam.runner is BeamRunner.none:
+        return stream.count()
+    from churn import beam
+
+    return beam.counted(stream, cfg)
 
 
 def encoded(

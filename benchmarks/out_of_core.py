@@ -1,0 +1,205 @@
+"""Training on tables larger than memory: speed beside the same loop in memory, growth, and memory over time.
+
+out_of_core.py [--rows 1000000] [--folder FOLDER] [--svg FILE] [--copies N]. For a tenth of the rows, and for
+all of them, made by `churn synthesize` in FOLDER and kept there: seconds of the pass that samples, of the
+pass that looks at every cell and counts, and of one epoch; resident megabytes all the while, as a curve.
+
+- train_out_of_core: rows per second of the epoch, reading included, beside the same loop on a block of the
+  same rows that lies encoded in memory;
+- out_of_core_growth: seconds for all rows beside ten times those for a tenth: 1 is linear;
+- out_of_core_memory: gigabytes (10^9 bytes) resident at most.
+
+With --copies N the file is read N times as one table, through everything but the network.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from argparse import SUPPRESS
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from compare import arguments, finish, ratio
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from churn import loop, model, preprocess, stream
+from churn.config import Config, config_directory
+from churn.stream.train import encoded
+from churn.train import optimizer, suitable_batch_size
+
+STREAMED = ("train.epochs=1", "train.stream_rows=0")
+IN_MEMORY = 400_000  # rows of the block that the peer trains on
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the larger table")
+    parser.add_argument("--folder", type=Path, help="where the tables are made and kept")
+    parser.add_argument("--svg", type=Path, help="the curve of memory, drawn there")
+    parser.add_argument("--copies", type=int, default=0, help="read so many copies of the table, no network")
+    parser.add_argument("--one", type=Path, help=SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(options.one, options.copies)))
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        sizes = (options.rows,) if options.copies else (options.rows // 10, options.rows)
+        found = [child(table(folder, rows), options.copies) for rows in sizes]
+    for rows, of in zip(sizes, found, strict=True):
+        phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in of["seconds"].items())
+        print(f"{rows * max(1, options.copies):>12,} rows: {phases}; at most {peak(of):.2f} GB resident")
+    if options.svg:
+        draw(
+            {
+                f"{rows * max(1, options.copies):,} rows": of["memory"]
+                for rows, of in zip(sizes, found, strict=True)
+            },
+            options.svg,
+        )
+    finish(entries(found, options.copies), options.json)
+
+
+def table(folder: Path, rows: int) -> Path:
+    """A Parquet file of so many synthetic customers."""
+    file = folder / f"{rows}.parquet"
+    if not file.exists():
+        command = ["synthesize", f"data.synthetic.rows={rows}", f"output={file}"]
+        subprocess.run([sys.executable, "-m", "churn", *command], check=True, capture_output=True)
+    return file
+
+
+def child(file: Path, copies: int) -> dict[str, Any]:
+    """What `measure` finds in a process of its own."""
+    command = [sys.executable, __file__, "--one", str(file), "--copies", str(copies)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def measure(file: Path, copies: int) -> dict[str, Any]:
+    """Seconds of each phase, rows per second of training, and [second, megabytes] of the process."""
+    memory: list[tuple[float, float]] = []
+    began, seconds = time.perf_counter(), {}
+
+    def watch() -> None:
+        while True:
+            memory.append((time.perf_counter() - began, resident()))
+            time.sleep(0.5)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+    def timed(name: str, work: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        result = work()
+        seconds[name] = time.perf_counter() - start
+        return result
+
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(max(1, copies)):
+            (Path(folder) / f"{number:03d}.parquet").symlink_to(file.resolve())
+        cfg = configured(
+            "data=parquet",
+            f"data.path={folder}",
+            "data.target=Churn",
+            "train.epochs=1",
+            "train.stream_rows=0",
+        )
+        table = timed("sample", lambda: stream.opened(cfg))
+        if copies:
+            timed("count", table.count)
+            timed("encode", lambda: every_stretch(table, cfg))
+            return {"seconds": seconds, "memory": memory}
+        counts = timed("count", table.count)
+        timed("count and epoch", lambda: stream.train(table, cfg, Path(folder) / "checkpoint"))
+        seconds["epoch"] = seconds.pop("count and epoch") - seconds["count"]
+        most = max(megabytes for _, megabytes in memory)
+        peer = in_memory(table, cfg)
+    speeds = {"ours": counts.rows / seconds["epoch"], "theirs": peer}
+    return {"seconds": seconds, "memory": [point for point in memory if point[1] <= most], **speeds}
+
+
+def every_stretch(table: Any, cfg: Config) -> None:
+    """Read, check, deal out and encode every row."""
+    data = table.sample
+    encoder = preprocess.Encoder(preprocess.fit(data.frame, data.schema, cfg.model))
+    for groups in table.stretches(cfg.train.stretch_rows, cfg.seed, 0):
+        encoded(table.rows(groups), encoder, data.schema, np.arange(cfg.model.members))
+
+
+def in_memory(table: Any, cfg: Config) -> float:
+    """Rows per second of the same loop on rows that are encoded already."""
+    groups, data = table.groups, table.sample
+    encoder = preprocess.Encoder(preprocess.fit(data.frame, data.schema, cfg.model))
+    few = groups[: max(1, IN_MEMORY // groups[0].rows)]
+    block = encoded(table.rows(few), encoder, data.schema, np.arange(cfg.model.members) % cfg.model.folds)
+    rows = len(block.targets)
+    size = suitable_batch_size(table.count().rows)
+    network = model.build(cfg.model, block.inputs.shape[1])
+    learn = loop.epoch_of(network, optimizer(cfg.train, 1_000), xla=False)
+    learn(block, loop.batches(rows, size, 0, 0)[:8])
+    start = time.perf_counter()
+    learn(block, loop.batches(rows, size, 0, 1))
+    return rows / (time.perf_counter() - start)
+
+
+def entries(found: list[dict[str, Any]], copies: int) -> list[dict[str, Any]]:
+    """The results."""
+    most = {"name": "out_of_core_memory", "unit": "GB", "peer": None, "better": "lower"}
+    most |= dict.fromkeys(("value", "low", "high"), max(map(peak, found)))
+    if copies:
+        return [most]
+    whole = found[1]
+    passes = [sum(of["seconds"].values()) for of in found]
+    peer = "the same loop on encoded rows in memory"
+    speed = ratio("train_out_of_core", [whole["ours"]], [whole["theirs"]], peer)
+    growth = ratio("out_of_core_growth", [passes[1]], [10 * passes[0]], "ten times a tenth of the rows")
+    print(f"train_out_of_core  {speed['value']:.2f}: {whole['ours']:,.0f} and {whole['theirs']:,.0f} rows/s")
+    print(f"out_of_core_growth {growth['value']:.2f}")
+    return [speed | {"better": "higher"}, growth, most]
+
+
+def peak(found: dict[str, Any]) -> float:
+    """Gigabytes resident at most."""
+    return max(megabytes for _, megabytes in found["memory"]) / 1_000
+
+
+def resident() -> float:
+    """Megabytes (10^6 bytes) of this process."""
+    words = Path("/proc/self/statm").read_text().split()
+    return int(words[1]) * 4096 / 1e6
+
+
+def draw(curves: dict[str, list], file: Path) -> None:
+    """Resident memory over the time of each run, from its start to its end."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams["svg.hashsalt"] = "churn"
+    figure = Figure((7, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for name, points in curves.items():
+        time_of, megabytes = np.array(points).T
+        axes.plot(time_of / time_of[-1], megabytes / 1_000, label=f"{name}, {time_of[-1]:,.0f} s")
+    axes.axhline(3, color="0.6", linestyle=":", label="3 GB")
+    axes.set(xlabel="share of the run", ylabel="GB resident", ylim=(0, 3.4), xlim=(0, 1))
+    axes.legend(frameon=False)
+    figure.savefig(file, metadata={"Date": None})
+
+
+def configured(*overrides: str) -> Config:
+    ConfigStore.instance().store("schema", Config)
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        return OmegaConf.to_object(compose("config", list(overrides)))
+
+
+if __name__ == "__main__":
+    main()

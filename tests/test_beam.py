@@ -1,0 +1,76 @@
+"""Many workers give what one machine gives, row for row."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import configured
+
+from churn import beam, score
+from churn.config import SyntheticConfig
+from churn.data import synthetic
+from churn.errors import UserError
+from churn.stream import opened
+
+pytestmark = pytest.mark.filterwarnings("default")  # Beam's own
+
+
+def test_two_processes_score_as_one_does_and_go_on_where_they_were_killed(
+    customers, exported_bundle, tmp_path
+):
+    customers.frame.assign(customer=[f"c{i}" for i in range(800)]).to_parquet(
+        tmp_path / "in.parquet", row_group_size=150
+    )
+    (tmp_path / "scores").mkdir()
+    kept = tmp_path / "scores" / "part-00001.parquet"
+    pd.DataFrame({"customer": ["made before"]}).to_parquet(kept)
+    asked = [f"bundle={exported_bundle}", f"input={tmp_path / 'in.parquet'}"]
+    score.score(configured(*asked, f"output={tmp_path / 'scores'}", "beam.runner=direct", "beam.workers=2"))
+    score.score(configured(*asked, f"output={tmp_path / 'one.parquet'}", "score.chunk_rows=150"))
+    one = pd.read_parquet(tmp_path / "one.parquet")
+    files = sorted((tmp_path / "scores").iterdir())
+    assert [file.name for file in files] == [f"part-0000{i}.parquet" for i in range(6)]
+    assert pd.read_parquet(kept).customer.tolist() == ["made before"]
+    for i in (0, 2, 3, 4, 5):
+        found = pd.read_parquet(files[i])
+        assert found.customer.tolist() == one.customer[150 * i : 150 * i + 150].tolist()
+        mine = one.churn_probability[150 * i : 150 * i + 150].to_numpy()
+        np.testing.assert_allclose(found.churn_probability.to_numpy(), mine, atol=1e-6)
+
+
+def test_workers_count_what_one_machine_counts(tmp_path):
+    frame = synthetic.read(SyntheticConfig(rows=1_200), seed=3).frame
+    frame.to_parquet(tmp_path / "c.parquet", row_group_size=200, index=False)
+    cfg = configured(
+        "data=parquet",
+        f"data.path={tmp_path}/c.parquet",
+        "train.stream_rows=1000",
+        "beam.runner=direct",
+        "beam.workers=1",
+    )
+    stream = opened(cfg)
+    ours, theirs = stream.count(), beam.counted(stream, cfg)
+    assert (ours.rows, ours.churned, ours.levels) == (theirs.rows, theirs.churned, theirs.levels)
+    np.testing.assert_array_equal(ours.lowest, theirs.lowest)
+    np.testing.assert_array_equal(ours.missing, theirs.missing)
+
+
+def test_dataflow_is_told_all_it_needs_or_the_user_what_is_missing():
+    asked = ["beam.runner=dataflow", "input=gs://b/in", "output=gs://b/out", "beam.workers=9"]
+    with pytest.raises(UserError, match=r"deploy.project, deploy.bucket, beam.image"):
+        beam.options(configured(*asked))
+    asked += ["deploy.project=p", "deploy.bucket=b", "beam.image=europe-docker.pkg.dev/p/churn/beam:1"]
+    told = beam.options(configured(*asked)).get_all_options(drop_default=True)
+    assert told["runner"] == "DataflowRunner"
+    assert (told["project"], told["region"]) == ("p", "us-central1")
+    assert told["temp_location"] == "gs://b/beam/temp"
+    with pytest.raises(UserError, match="gs:// only"):
+        beam.options(configured(*asked, "input=here.parquet"))
+
+
+def test_what_is_no_parquet_or_no_folder_is_refused(exported_bundle, tmp_path):
+    (tmp_path / "c.csv").write_text("a,b\n1,2\n")
+    asked = [f"bundle={exported_bundle}", f"input={tmp_path / 'c.csv'}", "beam.runner=direct"]
+    with pytest.raises(UserError, match="Parquet"):
+        score.score(configured(*asked, f"output={tmp_path / 'out'}"))
+    with pytest.raises(UserError, match="folder"):
+        score.score(configured(*asked, f"output={tmp_path / 'out.parquet'}"))
