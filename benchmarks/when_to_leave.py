@@ -21,8 +21,7 @@ def main() -> None:
     options = parser.parse_args()
     price = OmegaConf.load(config_directory() / "prices.yaml").hour
     many = MACHINES * CORES * USED
-    print("| customers | | one machine | | 32 machines | |\n|---|---|---|---|---|---|")
-    print("| | | hours | US$ | hours | US$ |")
+    print("| customers | | one machine, hours | US$ | 32 machines, hours | US$ |\n|---|---|---|---|---|---|")
     for rows in (1e6, 1e8, 1e10):
         for name, speed in (("one epoch", options.train), ("scoring", options.score)):
             hours = EPOCHS * rows / speed / 3600
