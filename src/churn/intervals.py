@@ -4,8 +4,8 @@ How far off the network is differs by customer: where few like them were in trai
 is the leverage of a logistic regression on the network's inputs x, the length of `x @ root`: the standard
 error of its log-odds at x. How many units make an interval is calibrated on simulated worlds, in which the
 truth is known (see `churn.worlds`), for each region of the probability. A field unlike any in training widens
-the interval by once its width. The spread of the members alone is far too narrow, and calibrated likewise it
-is a worse unit: intervals that cover as often are a fifth to a third wider (benchmarks/coverage.py).
+the interval by once its width. The spread of the members alone covers too little (benchmarks/coverage.py); as
+the unit it gave intervals that were a tenth wider where they covered as often.
 """
 
 from __future__ import annotations
