@@ -27,9 +27,7 @@ def parts(place: Place, cfg: DataConfig, rows: int) -> Iterator[Part]:
     """
     try:
         few = columns_of_few_texts(place)
-        with pq.ParquetFile(
-            place.path, pre_buffer=False, buffer_size=BUFFER, read_dictionary=few, memory_map=True
-        ) as file:
+        with pq.ParquetFile(place.path, pre_buffer=False, buffer_size=BUFFER, read_dictionary=few) as file:
             refuse_nested(file.schema_arrow, cfg, place.name)
             nothing = simple(file.schema_arrow.empty_table())
             yield Part(place.name, nothing, np.empty(0, int), "Parquet")

@@ -61,13 +61,14 @@ def groups_of(places: list[Place]) -> Iterator[Group]:
 
 def read(group: Group, columns: list[str] | None = None) -> pa.Table:
     """The rows of a group, as the readers of `churn.data` give them; all columns, or those named."""
-    return parquet.simple(opened(group.place.path).read_row_group(group.number, columns, use_threads=False))
+    with opened(group.place.path) as file:
+        return parquet.simple(file.read_row_group(group.number, columns, use_threads=False))
 
 
 def opened(path: Path) -> pq.ParquetFile:
     """A file whose metadata were read once. Opened anew each time: readers are not for several threads."""
     metadata, few = facts(path)
-    return pq.ParquetFile(path, metadata=metadata, read_dictionary=few, memory_map=True)
+    return pq.ParquetFile(path, metadata=metadata, read_dictionary=few)
 
 
 @lru_cache(64)
