@@ -26,7 +26,7 @@ class Policy:
     """From where on a change is worth a word. The shares of false alarms are over all features of a run."""
 
     min_rows: int = 200  # fewer are no evidence
-    significance: float = 0.008  # false alarms of all features one by one, and the score ...
+    significance: float = 0.005  # false alarms of all features one by one, and the score ...
     significance_together: float = 0.002  # ... and of the comparison of all together
     warning_psi: float = 0.02
     alarm_psi: float = 0.10
