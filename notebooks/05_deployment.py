@@ -167,7 +167,7 @@ from doubles import vertex
 client.POLL_SECONDS = 0.0  # the stand-in is done at once
 until_the_end = ExitStack()
 cloud = until_the_end.enter_context(vertex.running())
-ours = [*small, "deploy.project=demo", "deploy.bucket=bucket", f"deploy.emulator={cloud.url}",
+ours = [*small, "deploy.project=p", "deploy.bucket=bucket", f"deploy.emulator={cloud.url}",
         "deploy.yes=true", "deploy.answers=2"]
 deploy(configured(*ours, f"bundle={bundle.path}"))
 
