@@ -4,7 +4,8 @@ quality.py --peers PREDICTIONS.parquet data=telco data.path=FILE [other override
 `churn train` does. Where the peers' predictions are not there yet, peers.py makes them first (an hour and
 more) in the environment of `make bench-setup`. Ours is fitted in every fold with the default configuration,
 on the rows on which the peers are tuned and fitted. Standard errors are Nadeau and Bengio's (2003), corrected
-for overlapping folds.
+for overlapping folds. Brier score and calibration slope are compared with the peers' after calibration: by a
+temperature, found on the predictions of the other folds.
 """
 
 import subprocess
@@ -18,25 +19,26 @@ from compare import arguments, finish
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
-from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 from churn.calibrate import temperature, tempered
 from churn.config import Config, config_directory
 from churn.data import load
+from churn.metrics import rank
 from churn.schema import Dataset
 from churn.split import Splits
 from churn.train import train
 
 HERE = Path(__file__).parent
 PYTHON = HERE.parent / ".venv-bench" / "bin" / "python"
-METRICS = {"roc_auc": roc_auc_score, "average_precision": average_precision_score, "log_loss": log_loss}
 PEERS = ("xgboost", "lightgbm", "catboost")
 
 
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--peers", type=Path, required=True, metavar="FILE", help="the peers' predictions")
+    parser.add_argument("--ours", type=Path, required=True, metavar="FILE", help="our predictions, likewise")
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_args()
     ConfigStore.instance().store("schema", Config)
@@ -45,9 +47,12 @@ def main() -> None:
     data = load(cfg.data, cfg.seed)
     if not options.peers.exists():
         predict_peers(data, options.peers)
-    predictions = with_ours(data, cfg, pd.read_parquet(options.peers))
+    peers = pd.read_parquet(options.peers)
+    if not options.ours.exists():
+        predict_ours(data, cfg, peers, options.ours)
+    predictions = pd.read_parquet(options.ours).merge(peers, "left", on=["seed", "fold", "row"])
     entries = compared(predictions, data)
-    finish([entry | {"data": data.name, "rows": len(data)} for entry in entries], options.json)
+    finish(entries, options.json)
 
 
 def predict_peers(data: Dataset, file: Path) -> None:
@@ -58,19 +63,21 @@ def predict_peers(data: Dataset, file: Path) -> None:
         subprocess.run([PYTHON, HERE / "peers.py", table, file], check=True)
 
 
-def with_ours(data: Dataset, cfg: Config, predictions: pd.DataFrame) -> pd.DataFrame:
-    """The peers' predictions with ours and our seconds beside them, fold by fold."""
+def predict_ours(data: Dataset, cfg: Config, peers: pd.DataFrame, file: Path) -> None:
+    """Our predictions of the peers' test rows, fold by fold, with our CPU seconds."""
     parts = []
-    for seed, of_seed in predictions.groupby("seed"):
+    for seed, of_seed in peers.groupby("seed"):
         folds = StratifiedKFold(of_seed["fold"].nunique(), shuffle=True, random_state=seed)
         for fold, (fit, test) in enumerate(folds.split(data.frame, data.churned)):
-            part = of_seed[of_seed["fold"] == fold].copy()
-            if not np.array_equal(part["row"], test):
+            if not np.array_equal(of_seed["row"][of_seed["fold"] == fold], test):
                 raise SystemExit("the predictions of the peers are of other folds or another table")
             began = time.process_time()
-            part["ours"] = fitted(data, cfg, fit, test)
+            part = pd.DataFrame(
+                {"seed": seed, "fold": fold, "row": test, "ours": fitted(data, cfg, fit, test)}
+            )
             parts.append(part.assign(ours_seconds=time.process_time() - began))
-    return pd.concat(parts)
+            print(seed, fold, "ours", round(parts[-1]["ours_seconds"][0], 1), flush=True)
+            pd.concat(parts).astype({"ours": "float32"}).to_parquet(file)
 
 
 def fitted(data: Dataset, cfg: Config, rows: np.ndarray, test: np.ndarray) -> np.ndarray:
@@ -85,34 +92,70 @@ def fitted(data: Dataset, cfg: Config, rows: np.ndarray, test: np.ndarray) -> np
 
 
 def compared(predictions: pd.DataFrame, data: Dataset) -> list[dict]:
-    """Print each metric of each model, and give our paired differences to the peers."""
-    entries = []
+    """Print each metric of each model, and give the values and our paired differences to the peers."""
+    predictions = with_calibrated_peers(predictions, data.churned)
     folds = predictions.groupby(["seed", "fold"])
     test_share = 1 / predictions["fold"].nunique()
     correction = np.sqrt(1 / folds.ngroups + test_share / (1 - test_share))
     seconds = folds[[f"{name}_seconds" for name in ("ours", *PEERS)]].first().mean()
+    made_of = {"data": data.name, "rows": len(data), "folds": folds.ngroups}
     print(
         f"{data.name}: {len(data):,} rows, {folds.ngroups} folds; CPU seconds a fold, tuning included: ",
         end="",
     )
     print(", ".join(f"{name.removesuffix('_seconds')} {value:.1f}" for name, value in seconds.items()))
-    for metric, score in METRICS.items():
+    entries = [{"name": name, "value": float(value), "unit": "s of CPU"} for name, value in seconds.items()]
+    for metric, (score, better) in METRICS.items():
+        suffix = "_calibrated" if metric in CALIBRATED else ""
         values = {
-            name: np.array([score(data.churned[f["row"]], f[name].astype(float)) for _, f in folds])
-            for name in ("ours", *PEERS)
+            name: np.array([score(data.churned[f["row"]], f[column].astype(float)) for _, f in folds])
+            for name, column in {"ours": "ours"} | {peer: peer + suffix for peer in PEERS}.items()
         }
         print(f"{metric:18} ours {values['ours'].mean():.4f}", end="")
+        for name, found in values.items():
+            error = float(found.std(ddof=1) * correction)
+            mean = float(found.mean())
+            spread = {"value": mean, "low": mean - error, "high": mean + error}
+            entries.append({"name": f"{metric}_of_{name}", **spread, "unit": metric, "better": better})
         for peer in PEERS:
             difference = values["ours"] - values[peer]
             error = float(difference.std(ddof=1) * correction)
             mean = float(difference.mean())
             print(f" | {peer} {values[peer].mean():.4f} ({mean:+.4f} ± {error:.4f})", end="")
-            better = "lower" if metric == "log_loss" else "higher"
             spread = {"value": mean, "low": mean - error, "high": mean + error}
             name = f"{metric}_minus_{peer}"
             entries.append({"name": name, **spread, "unit": metric, "peer": peer, "better": better})
         print()
-    return entries
+    return [entry | made_of for entry in entries]
+
+
+def with_calibrated_peers(predictions: pd.DataFrame, churned: np.ndarray) -> pd.DataFrame:
+    """The peers as they are after calibration: a temperature from the other folds' predictions."""
+    parts = []
+    for _, of_seed in predictions.groupby("seed"):
+        for fold, part in of_seed.groupby("fold"):
+            others = of_seed[of_seed["fold"] != fold]
+            found = {}
+            for peer in PEERS:
+                divisor = temperature(churned[others["row"]], others[peer].to_numpy(float), 0)
+                found[f"{peer}_calibrated"] = tempered(part[peer].to_numpy(float), divisor)
+            parts.append(part.assign(**found))
+    return pd.concat(parts)
+
+
+def slope_error(churned: np.ndarray, probability: pd.Series) -> float:
+    """How far the calibration slope is from 1, where it should be."""
+    return abs(rank(churned, probability.to_numpy(), np.arange(len(churned))).line[1] - 1)
+
+
+METRICS = {
+    "roc_auc": (roc_auc_score, "higher"),
+    "average_precision": (average_precision_score, "higher"),
+    "log_loss": (log_loss, "lower"),
+    "brier": (brier_score_loss, "lower"),
+    "slope_error": (slope_error, "lower"),
+}
+CALIBRATED = ("brier", "slope_error")  # of which the peers' are taken after their own calibration
 
 
 if __name__ == "__main__":

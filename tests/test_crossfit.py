@@ -41,7 +41,8 @@ def test_each_row_is_held_out_from_the_same_number_of_members():
     cfg = configured("model.members=24").model
     dealt = plan(table(), np.arange(400), cfg, seed=1)
     assert set(dealt.held_out().sum(axis=1)) == {24 // cfg.folds}
-    assert np.array_equal(dealt.weights() == 0, dealt.held_out())
+    assert not (dealt.held_out() & dealt.judges()).any()
+    assert np.array_equal(dealt.learns(), ~(dealt.held_out() | dealt.judges()))
 
 
 def test_members_that_cannot_be_shared_out_over_the_folds_are_refused():

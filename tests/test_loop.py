@@ -25,7 +25,7 @@ def test_an_epoch_gives_the_weights_and_the_loss_of_keras_s_own(xla):
     ours, theirs = network(), network()
     ordered = np.append(np.arange(70), [-1] * 26).reshape(3, 32).astype("i4")
     train = loop.epoch_of(ours, keras.optimizers.Adam(0.01), xla)
-    losses = [train(loop.Block(inputs, targets, np.ones_like(targets)), ordered) for _ in range(3)]
+    losses = [train(loop.Block(inputs, targets, np.ones_like(targets)), ordered)[0] for _ in range(3)]
     theirs.compile(keras.optimizers.Adam(0.01), loss="binary_crossentropy")
     history = theirs.fit(inputs, targets, batch_size=32, epochs=3, shuffle=False, verbose=0).history
     for mine, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
@@ -45,6 +45,18 @@ def test_rows_of_weight_zero_teach_nothing():
         train(loop.Block(inputs, labels, weights), loop.batches(70, 32, seed=1, epoch=0))
         found.append(net.get_weights()[0])
     assert np.array_equal(*found)
+
+
+def test_a_member_is_judged_on_the_rows_that_judge_it():
+    keras, (inputs, targets) = tensorflow().keras, table()
+    judges = np.zeros_like(targets)
+    judges[:10] = 1
+    net = network()
+    train = loop.epoch_of(net, keras.optimizers.SGD(0.0), xla=False)
+    block = loop.Block(inputs, targets, 1 - judges, judges)
+    _, judged = train(block, loop.batches(70, 32, seed=1, epoch=0))
+    expected = loop.cross_entropy(targets, net(inputs)).numpy()[:10].mean()
+    assert judged == pytest.approx([expected], abs=1e-6)
 
 
 def test_batches_hold_every_row_once_in_an_order_of_their_own():

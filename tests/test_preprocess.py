@@ -9,7 +9,7 @@ from churn.preprocess import Encoder, fit, transformer
 from churn.schema import Schema
 from churn.train import tensors
 
-CFG = ModelConfig()
+CFG = ModelConfig(least_deviation=0, clip=0)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,18 @@ def test_the_graph_encodes_as_the_fitted_transformer_does(encoder, customers):
     assert encoded == pytest.approx(fitted.transform(customers.frame), abs=2e-5)
     assert encoded.mean(axis=0) == pytest.approx(0, abs=1e-5)
     assert encoded.std(axis=0) == pytest.approx(1, abs=1e-4)
+
+
+def test_what_few_rows_have_is_no_huge_number(customers):
+    cfg = ModelConfig(least_deviation=0.3, clip=2)
+    plain, bounded = (fit(customers.frame, customers.schema, c) for c in (CFG, cfg))
+    assert plain.scale[2:].min() < 0.2
+    assert np.array_equal(bounded.scale[:2], plain.scale[:2])
+    assert bounded.scale[2:] == pytest.approx(np.maximum(plain.scale[2:], 0.3))
+    inputs = tensors(customers.frame, customers.schema)
+    encoded = (Encoder(encoding)(*inputs).numpy() for encoding in (plain, bounded))
+    expected = np.clip(next(encoded) * plain.scale / bounded.scale, -2, 2)
+    assert next(encoded) == pytest.approx(expected, abs=1e-5)
 
 
 def test_nothing_is_fitted_on_rows_outside_the_train_part(customers):

@@ -11,7 +11,7 @@ from churn.train import optimizer, suitable_batch_size, tensors, train
 
 
 def trained(customers, checkpoint, *overrides):
-    cfg = configured("train.epochs=4", *overrides)
+    cfg = configured("train.epochs=4", "train.made_up=0", *overrides)
     splits = split(customers, cfg.split, 0, cfg.seed)
     return train(customers, splits, cfg, checkpoint)
 
@@ -83,7 +83,7 @@ def test_tutorial_s_weights_see_the_train_part_only(customers, tmp_path):
 
 
 def test_an_out_of_fold_prediction_does_not_depend_on_its_own_fold_s_labels(customers, tmp_path):
-    cfg = configured("train.epochs=6", "model.members=16")
+    cfg = configured("train.epochs=3", "train.made_up=1", "model.folds=4", "model.members=8")
     splits = split(customers, cfg.split, 0, 42)
     honest = train(customers, splits, cfg, tmp_path / "a")
     of_fold = honest.fold_of_row == 3
@@ -94,7 +94,7 @@ def test_an_out_of_fold_prediction_does_not_depend_on_its_own_fold_s_labels(cust
 
 
 def test_nothing_is_learnt_from_the_test_part(customers, tmp_path):
-    cfg = configured("train.epochs=2")
+    cfg = configured("train.epochs=2", "train.made_up=0")
     splits = split(customers, cfg.split, 0, 42)
     honest = train(customers, splits, cfg, tmp_path / "a")
     assert np.intersect1d(honest.held_out_rows, splits.test).size == 0
@@ -153,7 +153,7 @@ def test_weight_decay_spares_biases():
     assert (float(kernel[0]), float(bias[0])) == (pytest.approx(0.95), 1.0)
 
 
-@pytest.mark.parametrize(("rows", "size"), [(100, 64), (4226, 128), (10**6, 512)])
+@pytest.mark.parametrize(("rows", "size"), [(100, 64), (9_000, 128), (10**6, 512)])
 def test_batches_grow_with_the_table(rows, size):
     assert suitable_batch_size(rows) == size
 

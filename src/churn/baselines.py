@@ -63,7 +63,9 @@ def logistic_regression(schema: Schema) -> Any:
     )
 
 
-def boosting(train: tuple, validation: tuple, schema: Schema, seed: int) -> Predict:
+def boosting(
+    train: tuple, validation: tuple, schema: Schema, seed: int, learning_rate: float = 0.05
+) -> Predict:
     """scikit-learn's histogram gradient boosting, with the size of trees that validates better.
 
     A level that training has not seen counts as missing.
@@ -73,7 +75,7 @@ def boosting(train: tuple, validation: tuple, schema: Schema, seed: int) -> Pred
 
     def fitted(leaves: int) -> Any:
         classifier = HistGradientBoostingClassifier(
-            learning_rate=0.05,
+            learning_rate=learning_rate,
             max_leaf_nodes=leaves,
             max_iter=1_000,  # at most; early stopping decides
             early_stopping=True,

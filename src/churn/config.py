@@ -125,8 +125,10 @@ class ModelConfig:
     members: int = 8  # networks whose mean is the answer
     folds: int = 8  # each member is trained without one of so many parts of the rows
     hidden: list[int] = field(default_factory=lambda: [64, 64])  # units of each layer
-    dropout: float = 0.1  # share of units silenced in training
+    dropout: float = 0.0  # share of units silenced in training
     bins: int = 16  # quantile bins that a number is spread over, beside itself; 0: none
+    least_deviation: float = 0.3  # that flags, bins and levels are divided by, however rare; 0: their own
+    clip: float = 4.0  # largest input, in standard deviations; 0: any
     max_levels: int = 64  # levels of a category that get an input of their own
     min_level_rows: int = 8  # a level with fewer train rows counts as unknown
 
@@ -135,11 +137,15 @@ class ModelConfig:
 class TrainConfig:
     """The optimiser and its loop."""
 
-    epochs: int = 40  # passes over the train rows, at most
+    epochs: int = 12  # passes over the train rows, at most
     batch_size: int = 0  # rows; 0: by the number of rows
-    learning_rate: float = 2e-3  # at its highest: it rises from 0 and falls back as a cosine
+    learning_rate: float = 3e-3  # at its highest: it rises from 0 and falls back as a cosine
     weight_decay: float = 1e-2  # on kernels only
-    patience: int = 0  # epochs without a better validation loss before stopping; 0: no early stopping
+    patience: int = 8  # epochs without a better validation loss before stopping; 0: no early stopping
+    label_weight: float = 0.5  # of a real row beside a made-up one
+    made_up: float = 5.0  # rows that boosted trees answer for, for each real one; 0: learn from labels only
+    most_made_up: int = 30_000  # such rows, at most
+    taught_up_to: int = 60_000  # real rows; more of them teach well enough without trees
     profile: bool = False  # write what TensorFlow did while training to <run>/profile, for TensorBoard
     stream_rows: int = 2_000_000  # rows of a Parquet table above which it is never in memory as a whole
     stretch_rows: int = 262_144  # rows of it that are in memory and shuffled together, in whole row groups

@@ -19,13 +19,19 @@ class Plan:
     fold_of_row: np.ndarray  # [n]
     fold_of_member: np.ndarray  # [M]
 
+    judge_of_member: np.ndarray  # [M] the other fold that it is not trained on, by which it stops
+
     def held_out(self) -> np.ndarray:
-        """[n, M] whether the row is in the fold that the member is not trained on."""
+        """[n, M] whether the row is in the fold that the member's out-of-fold predictions are about."""
         return self.fold_of_row[:, None] == self.fold_of_member
 
-    def weights(self) -> np.ndarray:
-        """[n, M] float32: 1 where the member learns from the row."""
-        return 1 - self.held_out().astype(np.float32)
+    def judges(self) -> np.ndarray:
+        """[n, M] whether the row helps to decide when the member stops."""
+        return self.fold_of_row[:, None] == self.judge_of_member
+
+    def learns(self) -> np.ndarray:
+        """[n, M] whether the member learns from the row."""
+        return ~self.held_out() & ~self.judges()
 
     def out_of_fold(self, members: np.ndarray) -> np.ndarray:
         """[n] mean of the members that have not seen the row, of the probabilities of all [n, M]."""
@@ -38,15 +44,18 @@ def plan(data: Dataset, rows: np.ndarray, cfg: ModelConfig, seed: int) -> Plan:
     Folds are dealt out without a look at the labels, so that an out-of-fold prediction does not depend on
     the labels of its own fold in any way. `rows` are positions in `data`.
     """
-    if cfg.members % cfg.folds:
+    if cfg.folds < 3 or cfg.members % cfg.folds:
         raise UserError(
             f"{cfg.members} members cannot be shared out evenly over {cfg.folds} folds",
             "model.members",
-            f"choose a multiple, e.g. {cfg.folds * max(1, round(cfg.members / cfg.folds))}",
+            "choose 3 folds or more, and a multiple of that as members",
         )
     _, group, size = np.unique(groups_that_stay_together(data)[rows], return_inverse=True, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(size))
     fold_of_group = np.empty(len(size), int)
     middle = np.cumsum(size[order]) - size[order] / 2
     fold_of_group[order] = (middle / len(rows) * cfg.folds).astype(int)
-    return Plan(fold_of_group[group], np.arange(cfg.members) % cfg.folds)
+    turn, fold_of_member = np.divmod(np.arange(cfg.members), cfg.folds)
+    return Plan(
+        fold_of_group[group], fold_of_member, (fold_of_member + 1 + turn % (cfg.folds - 1)) % cfg.folds
+    )

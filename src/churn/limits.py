@@ -31,7 +31,7 @@ BETWEEN = Limit("above 0 and below 1", lambda x: 0 < x < 1)
 LIMITS: dict[Limit, tuple[str, ...]] = {
     ONE_OR_MORE: (
         "data.synthetic.rows", "data.synthetic.days", "model.hidden", "model.max_levels",
-        "model.min_level_rows", "train.epochs", "train.stretch_rows", "train.sample_rows",
+        "model.min_level_rows", "model.members", "train.epochs", "train.stretch_rows", "train.sample_rows",
         "score.chunks_per_file", "beam.workers", "evaluate.bootstrap", "evaluate.importance_repeats",
         "decision.capacity", "score.chunk_rows", "serve.max_request_bytes",
         "serve.max_connections", "serve.batch_rows", "serve.threads", "serve.log.segment_bytes", "top",
@@ -39,9 +39,10 @@ LIMITS: dict[Limit, tuple[str, ...]] = {
     ),
     ZERO_OR_MORE: (
         "seed", "data.horizon", "data.skip_lines", "data.max_bad_rows", "model.bins", "train.batch_size",
-        "train.stream_rows", "train.weight_decay", "train.patience", "decision.contact_cost",
-        "decision.offer_cost", "export.background", "export.worlds", "serve.port",
-        "serve.drain_seconds", "serve.log.max_backlog_bytes",
+        "train.stream_rows", "train.label_weight", "train.made_up", "train.most_made_up",
+        "train.taught_up_to", "model.least_deviation", "model.clip", "train.weight_decay",
+        "train.patience", "decision.contact_cost", "decision.offer_cost", "export.background",
+        "export.worlds", "serve.port", "serve.drain_seconds", "serve.log.max_backlog_bytes",
     ),
     POSITIVE: (
         "data.bigquery.max_gigabytes", "train.learning_rate", "decision.customer_value",

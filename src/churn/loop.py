@@ -18,41 +18,58 @@ from churn.backend import tensorflow
 
 @dataclass(frozen=True)
 class Block:
-    """Rows to train on."""
+    """Rows to train on. M: members of the network; 1 stands for all of them alike."""
 
     inputs: Any  # [n, D] float32
     targets: Any  # [n, 1 or M] float32: the label, or a probability, that each member shall give
     weights: Any  # [n, 1 or M] float32: 0 where a member must not learn from a row
+    judges: Any = None  # [n, M] float32: 1 where a row judges the member; None: no row does
 
 
-def epoch_of(network: Any, optimizer: Any, xla: bool = True) -> Callable[[Block, np.ndarray], float]:
-    """A function that trains `network` on the batches of a block and gives the mean cross-entropy.
+Epoch = Callable[[Block, np.ndarray], tuple[float, np.ndarray]]
 
-    Its second argument are the batches, [steps, size] positions of rows, -1 for none. `xla` compiles for
-    the shapes at hand: a second or two that pay where an epoch has many steps.
+
+def epoch_of(network: Any, optimizer: Any, xla: bool = True) -> Epoch:
+    """A function that trains `network` on the batches of a block.
+
+    Its second argument are the batches, [steps, size] positions of rows, -1 for none. It gives the mean
+    cross-entropy of the rows learnt from, and [M] that of each member on the rows that judge it, both in
+    passing: of the weights at the row's turn, with dropout. `xla` compiles for the shapes at hand: seconds
+    that pay where a small network takes very many steps.
     """
     tf = tensorflow()
     optimizer.build(network.trainable_variables)
 
-    def step(inputs: Any, targets: Any, weights: Any, rows: Any) -> Any:
+    def step(block: Block, rows: Any) -> Any:
         present = tf.cast(rows >= 0, tf.float32)[:, None]
         rows = tf.maximum(rows, 0)
-        weights = tf.gather(weights, rows) * present
+        weights = tf.gather(block.weights, rows) * present
         with tf.GradientTape() as tape:
-            loss = cross_entropy(tf.gather(targets, rows), network(tf.gather(inputs, rows), training=True))
+            answer = network(tf.gather(block.inputs, rows), training=True)
+            loss = cross_entropy(tf.gather(block.targets, rows), answer)
             of_member, weight = tf.reduce_sum(loss * weights, 0), tf.reduce_sum(weights, 0)
             mean = tf.reduce_sum(of_member / tf.maximum(weight, 1e-7))
         optimizer.apply(tape.gradient(mean, network.trainable_variables), network.trainable_variables)
-        return tf.stack([tf.reduce_sum(of_member), tf.reduce_sum(weight)])
+        judges = tf.gather(block.judges, rows) * present
+        return (
+            tf.stack([tf.reduce_sum(of_member), tf.reduce_sum(weight)]),
+            tf.stack([tf.reduce_sum(loss * judges, 0), tf.reduce_sum(judges + tf.zeros_like(loss), 0)]),
+        )
 
     @tf.function(jit_compile=xla, reduce_retracing=True)
-    def epoch(inputs: Any, targets: Any, weights: Any, batches: Any) -> Any:
-        total = tf.zeros([2])
+    def epoch(inputs: Any, targets: Any, weights: Any, judges: Any, batches: Any) -> Any:
+        learnt, judged = tf.zeros([2]), tf.zeros([2, network.output_shape[1]])
         for i in tf.range(tf.shape(batches)[0]):
-            total += step(inputs, targets, weights, batches[i])
-        return total[0] / total[1]
+            more_learnt, more_judged = step(Block(inputs, targets, weights, judges), batches[i])
+            learnt, judged = learnt + more_learnt, judged + more_judged
+        return learnt[0] / learnt[1], judged[0] / judged[1]
 
-    return lambda block, batches: float(epoch(block.inputs, block.targets, block.weights, batches))
+    def run(block: Block, batches: np.ndarray) -> tuple[float, np.ndarray]:
+        judges = tf.zeros_like(block.weights) if block.judges is None else block.judges
+        loss, judged = epoch(block.inputs, block.targets, block.weights, judges, batches)
+        return float(loss), judged.numpy()
+
+    return run
 
 
 def cross_entropy(target: Any, probability: Any) -> Any:

@@ -12,7 +12,9 @@ What the graph does with what it cannot use as it is:
   a flag beside it says that the number was missing;
 - categories with too few train rows share one input; a text never seen in training goes there too, or sets
   no input of its column where training had no such rare levels;
-- a missing category (the empty string) is a level like any other.
+- a missing category (the empty string) is a level like any other;
+- inputs are standardised; flags, bins and levels are divided by `least_deviation` at least, so that what few
+  rows have does not become a huge number; no input is further than `clip` from 0.
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ class Encoding:
     rare: tuple[int | None, ...]  # per category: the input that rare and unknown levels share
     widths: tuple[int, ...]  # per category: number of inputs
     shift: np.ndarray  # [D] float32 mean and
-    scale: np.ndarray  # [D] float32 standard deviation of each input in training
+    scale: np.ndarray  # [D] float32 standard deviation of each input in training, or the least one allowed
+    clip: float  # largest input; infinite: any
 
 
 def transformer(schema: Schema, cfg: ModelConfig) -> ColumnTransformer:
@@ -91,7 +94,7 @@ class Bins(TransformerMixin, BaseEstimator):
         return np.clip((X[:, self.column_] - self.lower_) / (self.upper_ - self.lower_), 0, 1)
 
 
-def constants(fitted: Any, frame: pd.DataFrame, schema: Schema) -> Encoding:
+def constants(fitted: Any, frame: pd.DataFrame, schema: Schema, cfg: ModelConfig) -> Encoding:
     """What a fitted `transformer` learnt, from the same rows that it was fitted on."""
     columns, scaler = fitted[0].named_transformers_, fitted[1]
     numbers = frame[list(schema.numeric)].to_numpy(float)
@@ -107,6 +110,7 @@ def constants(fitted: Any, frame: pd.DataFrame, schema: Schema) -> Encoding:
             widths.append(len(own) + bool(shared))
     imputer, bins = (columns["numbers"], columns["bins"][1]) if schema.numeric else (None, None)
     none, nothing = np.empty(0, int), np.empty(0, np.float32)
+    is_number = np.arange(len(scaler.scale_)) < len(schema.numeric)
     return Encoding(
         median=imputer.statistics_.astype(np.float32) if imputer else nothing,
         flagged=imputer.indicator_.features_ if imputer else none,
@@ -119,13 +123,14 @@ def constants(fitted: Any, frame: pd.DataFrame, schema: Schema) -> Encoding:
         rare=tuple(rare),
         widths=tuple(widths),
         shift=scaler.mean_.astype(np.float32),
-        scale=scaler.scale_.astype(np.float32),
+        scale=np.maximum(scaler.scale_, np.where(is_number, 0, cfg.least_deviation)).astype(np.float32),
+        clip=cfg.clip or np.inf,
     )
 
 
 def fit(frame: pd.DataFrame, schema: Schema, cfg: ModelConfig) -> Encoding:
     """Constants from the rows of the train part, features as in `Dataset.frame`."""
-    return constants(transformer(schema, cfg).fit(frame), frame, schema)
+    return constants(transformer(schema, cfg).fit(frame), frame, schema, cfg)
 
 
 class Encoder:
@@ -159,7 +164,10 @@ class Encoder:
         word = self.lookup(categories)
         for c, width in enumerate(constant.widths):
             inputs.append(tf.one_hot(tf.gather(self.position[c], word[:, c]), width))
-        return (tf.concat(inputs, axis=1) - constant.shift) / constant.scale
+        scaled = (tf.concat(inputs, axis=1) - constant.shift) / constant.scale
+        return (
+            tf.clip_by_value(scaled, -constant.clip, constant.clip) if np.isfinite(constant.clip) else scaled
+        )
 
     def unseen(self, numbers: Any, categories: Any) -> Any:
         """[n] int32: fields unlike anything in training (out of range, unknown, missing as never before)."""

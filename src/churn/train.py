@@ -10,15 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from churn import crossfit, loop, model, preprocess
+from churn import crossfit, loop, model, preprocess, teacher
 from churn.backend import make_repeatable, tensorflow
 from churn.checkpoint import Checkpoint
 from churn.config import Config, ModelName, TrainConfig
+from churn.crossfit import Plan
 from churn.progress import ShowLosses, epochs_bar, silence
 from churn.schema import Dataset, Schema
 from churn.split import Splits
-
-XLA_FROM = 30_000  # batches from which compiling them takes less time than it saves
 
 
 @dataclass(frozen=True)
@@ -58,32 +57,66 @@ def train(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, quiet: b
 def train_dense(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, quiet: bool) -> Trained:
     """Members that are each held out on one fold of all rows but the test part (see `churn.crossfit`)."""
     rows = np.sort(np.concatenate([splits.train, splits.validation, splits.calibration]))
-    plan = crossfit.plan(data, rows, cfg.model, cfg.seed)
     frame, churned = data.frame.iloc[rows], data.churned[rows].astype(np.float32)
+    plan = crossfit.plan(data, rows, cfg.model, cfg.seed)
     encoder = preprocess.Encoder(preprocess.fit(frame, data.schema, cfg.model))
-    block = loop.Block(encoder(*tensors(frame, data.schema)), churned[:, None], plan.weights())
-    size = cfg.train.batch_size or suitable_batch_size(len(rows))
-    steps = cfg.train.epochs * -(-len(rows) // size)
-    network = model.build(cfg.model, block.inputs.shape[1])
-    rule = optimizer(cfg.train, steps)
-    epoch = loop.epoch_of(network, rule, xla=steps >= XLA_FROM)
-    state = Checkpoint(checkpoint, [*network.variables, *rule.variables])
-    state.load()
-    with nullcontext(silence) if quiet else epochs_bar(cfg.train.epochs, state.epochs) as show:
-        while state.epochs < cfg.train.epochs:
-            losses = {"loss": epoch(block, loop.batches(len(rows), size, cfg.seed, state.epochs))}
-            state.record(losses, patience=0)
-            state.save()
-            show(losses)
-    members = members_of(network, block.inputs)
+    network = model.build(cfg.model, len(encoder.encoding.shift))
+    block = lessons(frame, churned, plan, encoder, data.schema, cfg)
+    history = fit_block(network, block, cfg, checkpoint, quiet)
+    members = members_of(network, encoder(*tensors(frame, data.schema)))
     return Trained(
-        data.schema, encoder, network, state.history,
+        data.schema, encoder, network, history,
         held_out_rows=rows,
         held_out_probability=plan.out_of_fold(members),
         held_out_members=members,
         fold_of_row=plan.fold_of_row,
         fold_of_member=plan.fold_of_member,
     )  # fmt: skip
+
+
+def lessons(
+    frame: pd.DataFrame,
+    churned: np.ndarray,
+    plan: Plan,
+    encoder: preprocess.Encoder,
+    schema: Schema,
+    cfg: Config,
+) -> loop.Block:
+    """The real rows with their labels, then made-up ones with the teachers' answers."""
+    inputs = encoder(*tensors(frame, schema))
+    targets = np.repeat(churned[:, None], cfg.model.members, axis=1)
+    weights, judges = (of.astype(np.float32) for of in (plan.learns(), plan.judges()))
+    size = min(round(cfg.train.made_up * len(frame)), cfg.train.most_made_up)
+    if not size or len(frame) > cfg.train.taught_up_to:
+        return loop.Block(inputs, targets, weights, judges)
+    made = teacher.made_up(frame, size, cfg.seed)
+    told = teacher.answers(frame, churned, plan, made, schema, cfg.seed)
+    return loop.Block(
+        tensorflow().concat([inputs, encoder(*tensors(made, schema))], axis=0),
+        np.concatenate([targets, told]),
+        np.concatenate([cfg.train.label_weight * weights, np.ones_like(told)]),
+        np.concatenate([judges, np.zeros_like(told)]),
+    )
+
+
+def fit_block(
+    network: Any, block: loop.Block, cfg: Config, checkpoint: Path, quiet: bool
+) -> dict[str, list[float]]:
+    """Our own loop over the block until every member has stopped; gives the losses of the epochs."""
+    rows, train = len(block.inputs), cfg.train
+    size = train.batch_size or suitable_batch_size(rows)
+    steps = -(-rows // size)
+    rule = optimizer(train, train.epochs * steps)
+    epoch = loop.epoch_of(network, rule, xla=False)
+    state = Checkpoint(checkpoint, [*network.variables, *rule.variables], cfg.model.members)
+    state.load()
+    with nullcontext(silence) if quiet else epochs_bar(train.epochs, state.epochs) as show:
+        while state.epochs < train.epochs and not state.stopped:
+            losses = epoch(block, loop.batches(rows, size, cfg.seed, state.epochs))
+            show(state.record(*losses, train.patience))
+            state.save()
+    state.restore_best()
+    return state.history
 
 
 def train_tutorial(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, quiet: bool) -> Trained:
@@ -121,10 +154,9 @@ def fit_epochs(
     """Keras's own `fit`, from the epoch after `state`'s, saving `state` and showing losses after each."""
 
     def after_epoch(_: int, losses: dict[str, float]) -> None:
-        state.record(losses, cfg.patience)
+        show(state.record(losses["loss"], losses["val_loss"], cfg.patience))
         state.save()
         network.stop_training = state.stopped
-        show(losses)
 
     network.fit(
         *fit,
@@ -154,8 +186,8 @@ def optimizer(cfg: TrainConfig, steps: int = 0) -> Any:
 
 
 def suitable_batch_size(rows: int) -> int:
-    """The power of two nearest to 1/32 of the rows, within 64 ... 512."""
-    return int(np.clip(2 ** round(np.log2(rows / 32)), 64, 512))
+    """The power of two nearest to 1/64 of the rows, within 64 ... 512."""
+    return int(np.clip(2 ** round(np.log2(rows / 64)), 64, 512))
 
 
 def members_of(network: Any, inputs: Any, size: int = 8_192) -> np.ndarray:

@@ -54,10 +54,9 @@ def train(stream: Stream, cfg: Config, checkpoint: Path) -> Trained:
 
     with epochs_bar(len(plan), state.epochs) as show:
         for block in ahead(blocks(), depth=1):
-            losses = {"loss": learn(block, loop.batches(len(block.targets), size, cfg.seed, state.epochs))}
-            state.record(losses, patience=0)
+            loss, _ = learn(block, loop.batches(len(block.targets), size, cfg.seed, state.epochs))
+            show(state.record(loss, None, patience=0))
             state.save()
-            show(losses)
     members = members_of(network, encoder(*tensors(frame, data.schema)))
     fold_of_row = stream.deal.fold_of(keys[learnt])
     held_out = fold_of_row[:, None] == fold_of_member

@@ -1,0 +1,34 @@
+"""Made-up customers are mixtures of real ones, and a teacher knows only what its member may know."""
+
+import numpy as np
+from conftest import configured
+
+from churn import crossfit, teacher
+
+
+def test_made_up_customers_have_real_cells_and_mostly_those_of_one_customer(customers):
+    made = teacher.made_up(customers.frame, 500, seed=1)
+    assert list(made) == list(customers.frame)
+    assert (made.dtypes == customers.frame.dtypes).all()
+    for name in made:
+        assert made[name].isin(customers.frame[name]).all()
+    known = set(customers.frame["tenure"])
+    by_tenure = customers.frame.set_index("tenure")["contract"]
+    own = [by_tenure[t] == c for t, c in zip(made["tenure"], made["contract"], strict=True) if t in known]
+    assert 0.5 < np.mean(own) < 1
+    assert made.equals(teacher.made_up(customers.frame, 500, seed=1))
+
+
+def test_a_teacher_s_answers_do_not_depend_on_the_labels_of_its_member_s_fold(customers):
+    cfg = configured("model.members=3", "model.folds=3").model
+    plan = crossfit.plan(customers, np.arange(len(customers)), cfg, seed=1)
+    made = teacher.made_up(customers.frame, 100, seed=1)
+    churned = customers.churned.astype(np.float32)
+    spoilt = np.where(plan.fold_of_row == 2, 1 - churned, churned)
+    honest, other = (
+        teacher.answers(customers.frame, labels, plan, made, customers.schema, seed=1)
+        for labels in (churned, spoilt)
+    )
+    own = plan.fold_of_member == 2
+    assert np.array_equal(honest[:, own], other[:, own])
+    assert not np.isclose(honest[:, ~own], other[:, ~own]).all(axis=0).any()
