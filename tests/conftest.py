@@ -44,7 +44,7 @@ def graph(customers, tmp_path_factory):
     from churn.split import split
     from churn.train import tensors, train
 
-    cfg = configured("train.epochs=2")
+    cfg = configured("train.epochs=2", "train.made_up=0")
     splits = split(customers, cfg.split, 0, cfg.seed)
     trained = train(customers, splits, cfg, tmp_path_factory.mktemp("train") / "checkpoint")
     others = background(customers.frame, trained.predict(customers.frame), customers.schema, size=16, seed=0)
@@ -78,6 +78,7 @@ def exported_bundle(graph, tmp_path_factory) -> Path:
 SMALL = (
     "data.synthetic.rows=1200",
     "train.epochs=3",
+    "train.made_up=0",
     "evaluate.bootstrap=50",
     "evaluate.importance_repeats=1",
 )

@@ -98,7 +98,13 @@ def weights(bundle):
     return sorted(str(value.tolist()) for value in values)
 
 
-LONG = ("data.synthetic.rows=1200", "train.epochs=60", "train.patience=0", "evaluate.bootstrap=20")
+LONG = (
+    "data.synthetic.rows=1200",
+    "train.epochs=60",
+    "train.made_up=0",
+    "train.patience=0",
+    "evaluate.bootstrap=20",
+)
 
 
 def stop_while_training(root, signal_number):
