@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from churn import machines
 from churn.files import write_aside
 
 
@@ -41,7 +42,9 @@ class Checkpoint:
                 variable.assign(saved[f"variable_{i}"])
 
     def save(self) -> None:
-        """Write the state; a reader sees the old file or the new one, whole."""
+        """Write the state; a reader sees the old file or the new one, whole. Only the chief writes."""
+        if not machines.is_chief():
+            return
         names = ("epochs", "stopped", "best_loss", "best_epoch", "history")
         arrays = {f"variable_{i}": v.numpy() for i, v in enumerate(self.variables)}
         arrays |= {f"best_{i}": value for i, value in enumerate(self.best)}

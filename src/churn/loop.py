@@ -38,9 +38,17 @@ def epoch_of(network: Any, optimizer: Any, xla: bool = True) -> Epoch:
     that pay where a small network takes very many steps.
     """
     tf = tensorflow()
+    together = tf.distribute.get_strategy()
+    replicas = together.num_replicas_in_sync
     optimizer.build(network.trainable_variables)
 
+    def everywhere(x: Any) -> Any:
+        return x if replicas == 1 else tf.distribute.get_replica_context().all_reduce("SUM", x)
+
     def step(block: Block, rows: Any) -> Any:
+        if replicas > 1:  # a share of the batch; Keras adds up the gradients of all shares
+            mine = tf.distribute.get_replica_context().replica_id_in_sync_group
+            rows = tf.reshape(rows, [-1, replicas])[:, mine]
         present = tf.cast(rows >= 0, tf.float32)[:, None]
         rows = tf.maximum(rows, 0)
         weights = tf.gather(block.weights, rows) * present
@@ -48,7 +56,8 @@ def epoch_of(network: Any, optimizer: Any, xla: bool = True) -> Epoch:
             answer = network(tf.gather(block.inputs, rows), training=True)
             loss = cross_entropy(tf.gather(block.targets, rows), answer)
             of_member, weight = tf.reduce_sum(loss * weights, 0), tf.reduce_sum(weights, 0)
-            mean = tf.reduce_sum(of_member / tf.maximum(weight, 1e-7))
+            weight_of_all = everywhere(weight)
+            mean = tf.reduce_sum(of_member / tf.maximum(weight_of_all, 1e-7))
         optimizer.apply(tape.gradient(mean, network.trainable_variables), network.trainable_variables)
         judges = tf.gather(block.judges, rows) * present
         return (
@@ -56,16 +65,24 @@ def epoch_of(network: Any, optimizer: Any, xla: bool = True) -> Epoch:
             tf.stack([tf.reduce_sum(loss * judges, 0), tf.reduce_sum(judges + tf.zeros_like(loss), 0)]),
         )
 
+    def shared(block: Block, rows: Any) -> Any:
+        if replicas == 1:
+            return step(block, rows)
+        sums = together.run(lambda rows: step(block, rows), args=(rows,))
+        return [together.reduce("SUM", of_replica, axis=None) for of_replica in sums]
+
     @tf.function(jit_compile=xla, reduce_retracing=True)
     def epoch(inputs: Any, targets: Any, weights: Any, judges: Any, batches: Any) -> Any:
         learnt, judged = tf.zeros([2]), tf.zeros([2, network.output_shape[1]])
         for i in tf.range(tf.shape(batches)[0]):
-            more_learnt, more_judged = step(Block(inputs, targets, weights, judges), batches[i])
+            more_learnt, more_judged = shared(Block(inputs, targets, weights, judges), batches[i])
             learnt, judged = learnt + more_learnt, judged + more_judged
         return learnt[0] / learnt[1], judged[0] / judged[1]
 
     def run(block: Block, batches: np.ndarray) -> tuple[float, np.ndarray]:
         judges = tf.zeros_like(block.weights) if block.judges is None else block.judges
+        lacking = -batches.shape[1] % replicas
+        batches = np.pad(batches, [(0, 0), (0, lacking)], constant_values=-1)
         loss, judged = epoch(block.inputs, block.targets, block.weights, judges, batches)
         return float(loss), judged.numpy()
 

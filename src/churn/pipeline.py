@@ -6,7 +6,7 @@ import json
 import platform
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -26,6 +26,7 @@ from churn import (
     decision,
     doubt,
     intervals,
+    machines,
     profit,
     reasons,
     registry,
@@ -41,6 +42,7 @@ from churn.config import Config, ModelName, tutorial
 from churn.data import load, name_of
 from churn.dependence import FEATURES, dependence
 from churn.doubt import Doubt
+from churn.errors import UserError
 from churn.evaluate import MODEL, TRUTH, Evaluation, evaluate
 from churn.graph import ServingGraph
 from churn.importance import importance
@@ -48,7 +50,7 @@ from churn.intervals import Interval
 from churn.profile import profile
 from churn.profit import Outcome, Profit
 from churn.progress import Stages
-from churn.runs import CHECKPOINTS, new_run, place
+from churn.runs import CHECKPOINTS, new_run, place, unfinished_run
 from churn.schema import Dataset
 from churn.split import Splits, split
 from churn.train import Trained, tensors, train
@@ -57,6 +59,8 @@ from churn.train import Trained, tensors, train
 def run(cfg: Config) -> float:
     """Train, evaluate, report and register; gives the log loss of held-out rows, for sweeps."""
     cfg.data.name = name_of(cfg.data)
+    if machines.count() > 1:
+        machines.strategy()  # has to be the first that TensorFlow does
     stages, final = Stages(), place(cfg)
     with stages("load", "Loading the data"):
         big = stream.opened(cfg)  # None where the table fits in memory
@@ -64,11 +68,13 @@ def run(cfg: Config) -> float:
     decision.check(cfg.decision, data.frame)
     parts = big.deal.splits(data) if big else split(data, cfg.split, cfg.data.horizon, cfg.seed)
     print(terminal.described(data, parts, cfg.data))
+    if not machines.is_chief():
+        checkpoint = unfinished_run(cfg, final, data.fingerprint) / CHECKPOINTS / "model.npz"
+        return learn(big, data, parts, cfg, checkpoint).history["loss"][-1]
     with new_run(cfg, final, data.fingerprint) as directory:
         profile_of = directory / "profile" if cfg.train.profile else None
         with stages("train", f"Training {cfg.model.name.value}"), profiled(profile_of):
-            checkpoint = directory / CHECKPOINTS / "model.npz"
-            trained = stream.train(big, cfg, checkpoint) if big else train(data, parts, cfg, checkpoint)
+            trained = learn(big, data, parts, cfg, directory / CHECKPOINTS / "model.npz")
         interval = None
         if cfg.export.worlds and not big and worlds.possible(trained, data):
             with stages("intervals", "Calibrating intervals on simulated customers"):
@@ -97,6 +103,15 @@ def run(cfg: Config) -> float:
     print(terminal.summary(evaluation, final, f"{data.name} version {version_number}"))
     churned = data.churned[trained.held_out_rows]
     return float(log_loss(churned, trained.held_out_probability, labels=[0, 1]))
+
+
+def learn(big: stream.Stream | None, data: Dataset, parts: Splits, cfg: Config, checkpoint: Path) -> Trained:
+    """The trained network, by all machines and GPUs together, as one that this machine has for itself."""
+    if machines.count() > 1 and cfg.model.name == ModelName.tutorial:
+        raise UserError("the tutorial's network is trained on one machine", "TF_CONFIG", "model=dense")
+    with machines.shared():
+        trained = stream.train(big, cfg, checkpoint) if big else train(data, parts, cfg, checkpoint)
+    return replace(trained, network=machines.alone(trained.network))
 
 
 def interval_of(trained: Trained, data: Dataset, parts: Splits, cfg: Config) -> Interval:
