@@ -177,7 +177,7 @@ class ExportConfig:
         False  # put the reasons into the first signature too; Vertex AI's containers call only that
     )
     background: int = 64  # train rows kept in the bundle, which reasons compare with; 0: no reasons
-    worlds: int = 2  # simulated worlds that calibrate the intervals, each half a fit more; 0: no intervals
+    worlds: int = 2  # simulated worlds that calibrate the intervals, each a third of a fit; 0: no intervals
     certainty: float = 0.9  # share of leavers, and of stayers, that the sets shall cover; 0: no sets
 
 

@@ -3,7 +3,7 @@
 The truth of a world is half the network's and half boosted trees', by their log-odds: the network cannot
 represent the trees' steps, and with its own probabilities as the truth it would seem better than it is.
 Labels are drawn from that truth, and a network is fitted to them as ours was to the real ones, but of fewer
-members: a little worse, as the real truth may be a little rougher than the simulated one.
+members and made-up rows: a little worse, as the real truth may be a little rougher than the simulated one.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from churn.schema import Dataset
 from churn.split import Splits
 from churn.train import Trained, train
 
+MADE_UP = 1.0  # rows for each real one that its teachers answer for, at most
 MEMBERS = 4  # and folds, of the network of a world
 FEWEST = 50  # churners, and stayers, from which trees and worlds say anything
 
@@ -51,9 +52,14 @@ def world(truth: np.ndarray, rows: np.ndarray, data: Dataset, splits: Splits, cf
     labels = data.churned.copy()
     labels[rows] = np.random.default_rng(cfg.seed).random(len(rows)) < truth
     model = replace(cfg.model, members=MEMBERS, folds=MEMBERS)
+    lessons = replace(cfg.train, made_up=min(cfg.train.made_up, MADE_UP))
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "checkpoint"
         other = train(
-            replace(data, churned=labels), splits, replace(cfg, model=model), checkpoint, quiet=True
+            replace(data, churned=labels),
+            splits,
+            replace(cfg, model=model, train=lessons),
+            checkpoint,
+            quiet=True,
         )
     return World(truth, other.held_out_members.mean(axis=1))
