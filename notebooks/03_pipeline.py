@@ -53,7 +53,8 @@ print(parts.sizes(), customers.fingerprint[:12])
 # %% [markdown]
 # The test part is looked at once, at the end. On everything else the default network is **cross-fitted**: it is an
 # ensemble, and each member is trained without one fold. So one fit gives a prediction for every row by members that
-# have never seen it, and calibration and threshold need no rows of their own.
+# have never seen it, and calibration and threshold need no rows of their own. A second fold tells each member when to
+# stop.
 
 # %%
 rows = np.sort(np.concatenate([parts.train, parts.validation, parts.calibration]))
@@ -66,6 +67,10 @@ axes.set(title="White: the fold that a member never sees, and is asked about", x
          ylabel="Member of the ensemble");
 
 # %% [markdown]
+# A member learns the labels of its rows, and also what boosted trees, fitted on the same rows, answer about customers
+# that are made up. Trees find rules with fewer rows than a network needs; the network learns them from the trees, and
+# what ships is the network alone (`churn.teacher`).
+#
 # ## What the network reads
 #
 # scikit-learn fits the encoding; what it fitted becomes constants of the TensorFlow graph. A number is given as it
