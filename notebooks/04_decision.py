@@ -96,7 +96,7 @@ axes.set(title=f"{inside.mean():.0%} of the intervals hold the truth ({len(truth
 axes.legend();
 
 # %% [markdown]
-# How they are made, what was tried, and where they are too narrow, is in the guide on quality.
+# How they are made says `churn.intervals`; how often they hold, and how wide they are, measures `benchmarks/coverage.py`.
 #
 # A shorter form of doubt for people who decide: `certainty` says *stays* or *leaves* where the data allow it, and
 # *ambiguous* where both are likely enough.
