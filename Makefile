@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CONTAINER := $(if $(shell command -v python3.11),$(VENV)-container/installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-setup train promote score serve monitor deploy rollback status destroy ui notebooks docs test lint lock clean
+.PHONY: help bench-setup train promote score serve monitor retrain loop deploy rollback status destroy ui notebooks docs test lint lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ serve: $(VENV)/serve  ## answer requests on this machine as Vertex AI does: http
 
 monitor: $(VENV)/core  ## drift and performance of what was predicted: ARGS='monitor.labels=FILE'
 	@$(BIN)/churn monitor $(ARGS)
+
+retrain: $(VENV)/core  ## if the policy says so, a challenger, which serves if it proves itself
+	@$(BIN)/churn retrain $(ARGS)
+
+loop: $(VENV)/core  ## a simulated year with and without retraining; see runs/loop.html
+	@$(BIN)/churn loop $(ARGS)
 
 CHOSEN = $(if $(filter 1,$(PLAN)),deploy.plan_only=true) $(if $(filter 1,$(YES)),deploy.yes=true) $(ARGS)
 deploy: $(VENV)/deploy  ## Vertex AI: PLAN=1 shows what it would do and cost, without an account; YES=1 does not ask

@@ -29,6 +29,8 @@ STAGES = {
     "synthesize": "churn.data.synthetic:synthesize",
     "serve": "churn.serve.server:serve",
     "monitor": "churn.monitor:monitor",
+    "retrain": "churn.retrain.stage:retrain",
+    "loop": "churn.simulation.stage:loop",
     "deploy": "churn.vertex.deploy:deploy",
     "rollback": "churn.vertex.rollback:rollback",
     "status": "churn.vertex.status:status",
@@ -46,6 +48,8 @@ churn: from a raw customer table to a model that is served, watched and retraine
   churn synthesize  a file of made-up customers: churn synthesize data.synthetic.rows=N output=FILE
   churn serve       an endpoint with Vertex AI's contract on this machine, with metrics and a log
   churn monitor     whether what arrives looks like what was learnt, and what was predicted happens
+  churn retrain     if the policy says so, a challenger, which serves if it proves itself
+  churn loop        a simulated year of drift, with and without retraining
   churn deploy      the bundle on Vertex AI: plan with costs, question, endpoint (deploy.plan_only=true)
   churn rollback    traffic back to the version before the newest
   churn status      what runs on Vertex AI and what it costs

@@ -97,6 +97,9 @@ class SplitMethod(Enum):
 
     stratified = "stratified"  # by customer and copy, same churn rate in each part
     time = "time"  # chosen by itself where `data.time` is named
+    customer = (
+        "customer"  # as stratified, even where `data.time` is named: what a challenger learns is recent
+    )
     article = "article"  # the tutorial's: random, not stratified, no calibration part
 
 
@@ -347,7 +350,7 @@ class TriggerConfig:
     windows: int = 5  # ... out of the last so many
     performance: bool = True  # a drop of the performance whose interval excludes zero calls for it, too
     every_days: Optional[float] = None  # and so does a schedule
-    cooldown_days: float = 14.0  # since the last retraining
+    cooldown_days: float = 28.0  # since the last retraining
     per_week: int = 1  # retrainings, at most
 
 
@@ -361,6 +364,32 @@ class GateConfig:
     bootstrap: int = 1_000  # resamples behind the bounds
     min_rows: int = 500  # fresh rows; fewer are no evidence
     min_churners: int = 50  # and as many who stayed
+
+
+class Treated(Enum):
+    """What becomes of the labels of customers who were called: they are not what was predicted."""
+
+    keep_out = "keep_out"  # they are left out
+    correct = "correct"  # they are left out, and those held out as control stand for them, too
+    keep = "keep"
+
+
+@dataclass
+class RetrainConfig:
+    """`churn retrain`."""
+
+    by_hand: bool = False  # retrain whatever the trigger says
+    now: Optional[str] = None  # the moment to decide at, ISO, UTC; null: now
+    window_days: Optional[float] = 730.0  # age of the oldest rows to train on; null: any
+    half_life_days: Optional[float] = None  # age at which half of the rows are left out; null: none are
+    fresh_share: float = 0.3  # of the newest customers, who are only compared on ...
+    fresh_days: float = 90.0  # ... if they came in so many days before the newest label, after the champion's
+    treated: Treated = Treated.keep_out
+    segments: list[str] = field(default_factory=list)  # categories, each level of which must not be harmed
+    probation_days: float = 90.0  # after a promotion, in which the version before may come back
+    canary: int = 20  # per cent of Vertex AI's traffic that a challenger gets until its probation is over
+    trigger: TriggerConfig = field(default_factory=TriggerConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
 
 
 @dataclass
@@ -383,6 +412,25 @@ class MonitorConfig:
 
 
 @dataclass
+class LoopConfig:
+    """`churn loop`: the simulated year (`churn.simulation`)."""
+
+    seeds: int = 1  # years that are lived through, from `seed` on
+    rows_per_day: int = 40  # customers
+    window_days: int = 7  # between two looks of the monitor, and two decisions
+    label_days: int = 60  # until it is known who left
+    memory_days: int = 180  # of labelled rows that a model learns from
+    settled_days: int = 90  # of labelled rows that the monitor measures the champion on
+    history_days: int = 240  # before the year: what the first champion learns from
+    price_month: int = 5  # in which prices rise ...
+    price_rise: float = 0.5  # ... by so many standard deviations of the monthly charge ...
+    price_odds: float = 0.8  # ... and everybody's log-odds of leaving by this
+    competitor_month: int = 9  # in which a competitor raises ...
+    competitor_odds: float = 2.0  # ... the log-odds of customers with long contracts, which it buys out
+    epochs: int = 16  # of the small network that the simulation trains
+
+
+@dataclass
 class Config:
     """The whole of it; `churn STAGE --cfg job` prints it resolved."""
 
@@ -400,6 +448,8 @@ class Config:
     target: TargetConfig = field(default_factory=TargetConfig)
     deploy: DeployConfig = field(default_factory=DeployConfig)
     monitor: MonitorConfig = field(default_factory=MonitorConfig)
+    retrain: RetrainConfig = field(default_factory=RetrainConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
     run: RunConfig = field(default_factory=RunConfig)
     seed: int = 42
     bundle: Optional[str] = None  # directory; null: the champion, else runs/latest/bundle

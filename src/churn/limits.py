@@ -36,6 +36,10 @@ LIMITS: dict[Limit, tuple[str, ...]] = {
         "decision.capacity", "score.chunk_rows", "serve.max_request_bytes",
         "serve.max_connections", "serve.batch_rows", "serve.threads", "serve.log.segment_bytes", "top",
         "target.replicas",
+        "retrain.trigger.windows", "retrain.trigger.per_week", "retrain.gate.bootstrap",
+        "retrain.gate.min_rows", "retrain.gate.min_churners", "loop.seeds", "loop.rows_per_day",
+        "loop.window_days", "loop.label_days", "loop.memory_days", "loop.settled_days", "loop.history_days",
+        "loop.price_month", "loop.competitor_month", "loop.epochs",
     ),
     ZERO_OR_MORE: (
         "seed", "data.horizon", "data.skip_lines", "data.max_bad_rows", "model.bins", "train.batch_size",
@@ -43,16 +47,19 @@ LIMITS: dict[Limit, tuple[str, ...]] = {
         "train.taught_up_to", "model.least_deviation", "model.clip", "train.weight_decay",
         "train.patience", "decision.contact_cost", "decision.offer_cost", "export.background",
         "export.worlds", "serve.port", "serve.drain_seconds", "serve.log.max_backlog_bytes",
+        "retrain.probation_days", "retrain.trigger.alarms", "retrain.trigger.cooldown_days",
     ),
     POSITIVE: (
         "data.bigquery.max_gigabytes", "train.learning_rate", "decision.customer_value",
         "decision.value_factor", "decision.success_evidence", "serve.log.segment_seconds",
+        "retrain.fresh_days", "retrain.window_days", "retrain.half_life_days", "retrain.trigger.every_days",
+        "retrain.gate.margin_auc", "retrain.gate.margin_log_loss",
     ),
     SHARE: ("data.synthetic.missing", "decision.threshold", "decision.top_share"),
     BELOW_ONE: ("model.dropout", "decision.control_share", "export.certainty"),
     BETWEEN: (
         "data.synthetic.churn_rate", "split.test", "split.calibration", "split.validation",
-        "decision.success",
+        "decision.success", "retrain.fresh_share", "retrain.gate.confidence",
     ),
 }  # fmt: skip
 

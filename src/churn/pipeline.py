@@ -150,7 +150,12 @@ def export(
         "threshold": threshold,
         "decision": asdict(cfg.decision),
         "temperature": temperature,
-        "data": {"origin": data.origin, "fingerprint": data.fingerprint, "rows": parts.sizes()},
+        "data": {
+            "origin": data.origin,
+            "fingerprint": data.fingerprint,
+            "rows": parts.sizes(),
+            "until": None if data.times is None else str(data.times.max().astype("datetime64[s]")),
+        },
         "versions": versions(),
         "git_commit": git_commit(),
     }

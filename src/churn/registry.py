@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION = "champion"  # the alias of the version that serves
+PREVIOUS = "previous"  # of the one that served before, to which a rollback goes
+REFERENCE = "reference"  # of the first champion, than which no later one may be worse (`churn.retrain.gate`)
+CHALLENGER = "challenger"  # of the newest version that a retraining made
 
 
 def register(run: Path, root: str) -> str:
@@ -42,8 +45,9 @@ def register(run: Path, root: str) -> str:
     source = f"{tracked.info.artifact_uri}/bundle"
     tags = {"digest": bundle.digest}
     version = books.create_model_version(name, source, tracked.info.run_id, tags).version
-    if champion_version(books, name) is None and is_good(metrics):
-        books.set_registered_model_alias(name, CHAMPION, version)
+    if version_with(books, name, CHAMPION) is None and is_good(metrics):
+        for alias in (CHAMPION, REFERENCE):
+            books.set_registered_model_alias(name, alias, version)
     return str(version)
 
 
@@ -68,8 +72,21 @@ def promote(cfg: Config) -> None:
     run = Path(cfg.run.dir)
     bundle = Bundle.load(run / "bundle")
     version = register(run, cfg.run.root)
-    client(cfg.run.root).set_registered_model_alias(bundle.facts["name"], CHAMPION, version)
-    print(f"Version {version} of '{bundle.facts['name']}' is the champion, from {run}.")
+    told = make_champion(cfg.run.root, bundle.facts["name"], version)
+    print(f"Version {version} of '{bundle.facts['name']}' is the champion, from {run}.{told}")
+
+
+def make_champion(root: str, name: str, version: str) -> str:
+    """Move the alias, remember who had it, let the servers on this machine reload; says how many they are."""
+    from churn.serve.processes import reload
+
+    books = client(root)
+    before = version_with(books, name, CHAMPION)
+    if before not in (None, version):
+        books.set_registered_model_alias(name, PREVIOUS, before)
+    books.set_registered_model_alias(name, CHAMPION, version)
+    servers = reload(root)
+    return f" {servers} local servers reload." if servers else ""
 
 
 def find_bundle(cfg: Config) -> Bundle:
@@ -84,11 +101,16 @@ def find_bundle(cfg: Config) -> Bundle:
 
 def champion(cfg: Config) -> Path | None:
     """Directory of the champion's bundle, or none."""
+    return bundle_with(CHAMPION, cfg)
+
+
+def bundle_with(alias: str, cfg: Config) -> Path | None:
+    """Directory of the bundle of `cfg.data.name` that has an alias, or none."""
     server = "MLFLOW_TRACKING_URI" in os.environ
     if not server and not database(cfg.run.root).exists():
         return None
     books, name = client(cfg.run.root), name_of(cfg.data)
-    version = champion_version(books, name)
+    version = version_with(books, name, alias)
     if version is None:
         return None
     from mlflow.artifacts import download_artifacts
@@ -129,13 +151,32 @@ def version_of(books: MlflowClient, bundle: Bundle) -> str | None:
     return str(found[0].version) if found else None
 
 
-def champion_version(books: MlflowClient, name: str) -> str | None:
-    """The version that has the champion's alias, or none."""
+def version_with(books: MlflowClient, name: str, alias: str) -> str | None:
+    """The version that has an alias, or none."""
     models = books.search_registered_models(f"name = '{name}'")
-    return models[0].aliases.get(CHAMPION) if models else None
+    version = models[0].aliases.get(alias) if models else None
+    return None if version is None else str(version)
 
 
 def is_good(metrics: dict[str, Any]) -> bool:
     """Whether a model ranks better than chance and predicts better than the base rate, beyond doubt."""
     base_rate = metrics["baselines"]["base_rate"]["log_loss"]["difference"]
     return metrics["test"]["roc_auc"]["low"] > 0.5 and base_rate["high"] < 0
+
+
+def record_decision(root: str, name: str, version: str, tags: dict[str, str], files: list[Path]) -> None:
+    """Enter what was decided about a challenger, and the evidence, into the books."""
+    books = client(root)
+    books.set_registered_model_alias(name, CHALLENGER, version)
+    for key, value in tags.items():
+        books.set_model_version_tag(name, version, key, value)
+    run_id = books.get_model_version(name, version).run_id
+    for file in files:
+        books.log_artifact(run_id, str(file))
+
+
+def tags_of(root: str, name: str, alias: str) -> dict[str, str]:
+    """Version and tags of the version that has an alias; empty where none has it."""
+    books = client(root)
+    version = version_with(books, name, alias)
+    return {} if version is None else {"version": version, **books.get_model_version(name, version).tags}

@@ -37,7 +37,7 @@ def split(data: Dataset, cfg: SplitConfig, horizon: int, seed: int) -> Splits:
     check_shares(cfg)
     if cfg.method == SplitMethod.article:
         parts = split_like_the_article(len(data), cfg.test, seed)
-    elif data.times is not None:
+    elif data.times is not None and cfg.method != SplitMethod.customer:
         parts = split_by_time(data.times, cfg, horizon)
     else:
         parts = split_by_customer(data, cfg, seed)

@@ -15,6 +15,8 @@ TRANSPORTS = {
     "google.cloud.aiplatform_v1.services.endpoint_service": "EndpointServiceRestTransport",
     "google.cloud.aiplatform_v1.services.job_service": "JobServiceRestTransport",
     "google.cloud.aiplatform_v1.services.prediction_service": "PredictionServiceRestTransport",
+    "google.cloud.aiplatform_v1.services.pipeline_service": "PipelineServiceRestTransport",
+    "google.cloud.aiplatform_v1.services.schedule_service": "ScheduleServiceRestTransport",
     "google.cloud.resourcemanager_v3.services.projects": "ProjectsRestTransport",
 }
 
@@ -118,7 +120,7 @@ def required(message: type) -> list[str]:
 
 def missing(message: Any, deep: bool) -> Iterator[str]:
     """Required fields that are not set, at any depth."""
-    if not hasattr(message, "_pb"):
+    if not hasattr(type(message), "meta"):  # no message of the service's own: a list or object of JSON
         return
     present = {field.name for field, _ in message._pb.ListFields()}
     yield from (name for name in required(type(message)) if name not in present)

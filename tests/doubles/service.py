@@ -17,6 +17,7 @@ from google.rpc import status_pb2
 from doubles import serving
 from doubles.bindings import RefusalError, invalid
 from doubles.jobs import Jobs
+from doubles.pipelines import Pipelines
 from doubles.storage import Storage
 
 JobState = t.JobState
@@ -34,11 +35,12 @@ def exists(name: str) -> RefusalError:
     return RefusalError(409, "ALREADY_EXISTS", f"The resource {name} already exists.")
 
 
-class Service(Jobs):
+class Service(Jobs, Pipelines):
     """One project: what lies in it, and what is done to it."""
 
     def __init__(self, storage: Storage, today: str = "2026-11-24") -> None:
-        super().__init__()
+        Jobs.__init__(self)
+        Pipelines.__init__(self)
         self.storage, self.today = storage, today
         self.models: dict[str, list[t.Model]] = {}  # by name: the versions
         self.endpoints: dict[str, t.Endpoint] = {}

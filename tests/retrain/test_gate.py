@@ -11,7 +11,7 @@ from churn.config import GateConfig
 from churn.retrain.gate import CHALLENGER, CHAMPION, REFERENCE, Fresh, judge, margin, measured
 
 CFG = GateConfig(bootstrap=100)
-FEW = 40  # simulated comparisons; benchmarks/loop.py makes a thousand
+FEW = 25  # simulated comparisons; benchmarks/loop.py makes a thousand
 
 
 def made(rng, n=1_400, champion=0.25, challenger=0.25, shift=0.0, extreme=1.0):

@@ -13,6 +13,7 @@ import pytest
 
 from churn import bundle, predictionlog
 from churn.bundle import Bundle
+from churn.serve.processes import reload
 from serve.conftest import ROW, running, wait_until
 
 
@@ -106,7 +107,7 @@ def test_a_reload_drops_no_request_and_a_bad_bundle_changes_nothing(graph, expor
         wait_until(lambda: server.metric('churn_reloads_total{result="failed"}') == 1)
         shutil.copytree(exported_bundle, path)
         bundle.seal(path, {key: value for key, value in before.facts.items() if key != "format"}, {"rows": 4})
-        server.process.send_signal(signal.SIGHUP)
+        assert reload(str(tmp_path)) == 1
         wait_until(lambda: server.metric('churn_reloads_total{result="done"}') == 1)
         count = len(clients.answers)
         wait_until(lambda: len(clients.answers) > count + 20)

@@ -10,6 +10,7 @@ import socket
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from churn.serve.batching import Batcher
 from churn.serve.compact import Compactor
 from churn.serve.metrics import Metrics
 from churn.serve.model import Model
+from churn.serve.processes import announced
 from churn.serve.spool import Spool
 
 TICK_SECONDS = 1.0
@@ -99,6 +101,7 @@ class Server(uvicorn.Server):
         self.compactor = Compactor(folder) if folder else None
         self.loading: asyncio.Task[None] | None = None
         self.failure: Exception | None = None
+        self.announcement = ExitStack()
         self.find: Callable[[], Bundle] = lambda: bundle  # later the champion of that time
         super().__init__(
             uvicorn.Config(
@@ -126,6 +129,8 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         self.loop = asyncio.get_running_loop()
         self.loop.add_signal_handler(signal.SIGHUP, self.reload)
+        if "AIP_STORAGE_URI" not in os.environ:  # a container serves what it was given
+            self.announcement.enter_context(announced(self.cfg.run.root))
         if self.compactor:
             self.compactor.start()
         self.ticking = self.loop.create_task(self.tick())
@@ -191,6 +196,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what is there, then close the log."""
+        self.announcement.close()
         await super().shutdown(sockets)
         self.ticking.cancel()
         if self.endpoint.batcher:

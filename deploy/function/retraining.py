@@ -1,0 +1,84 @@
+"""From an anomaly in the monitoring log to a run of the retraining pipeline, if the policy says so.
+
+The policy is that of `churn.retrain.trigger`, by environment variables: ALARMS anomalies in the last WINDOWS
+windows of HOURS hours, COOLDOWN_DAYS since the last run, PER_WEEK runs. What it must remember lies in the
+bucket (an empty object for each anomaly) and in Vertex AI (the runs): the function itself keeps nothing.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+LOG = "aiplatform.googleapis.com%2Fmodel_monitoring_anomaly"
+LABEL = "churn-deployment"
+
+
+def retrain(message: Mapping[str, Any], env: Mapping[str, str]) -> str:
+    """Submit the pipeline if it is time; says what was done. A message that comes twice counts once."""
+    entry = json.loads(base64.b64decode(message["data"]))
+    if not entry.get("logName", "").endswith(LOG):
+        return f"not an anomaly: {entry.get('logName')}"
+    noticed = datetime.fromisoformat(entry["timestamp"]).astimezone(UTC)
+    windows = remember(noticed, env)
+    if windows < int(env.get("ALARMS", 2)):
+        return f"{windows} windows with an anomaly are too few"
+    if reason := resting(noticed, env):
+        return reason
+    return submit(entry, f"anomalies in {windows} windows, the newest among them", env)
+
+
+def remember(noticed: datetime, env: Mapping[str, str]) -> int:
+    """Note an anomaly; gives how many of the last windows, this one included, had one."""
+    from google.cloud import storage
+
+    bucket = storage.Client(project=env["PROJECT"]).bucket(env["BUCKET"])
+    prefix = f"{env['NAME']}/anomalies/"
+    bucket.blob(f"{prefix}{noticed:%Y-%m-%dT%H:%M:%SZ}").upload_from_string("")
+    hours, count = float(env.get("HOURS", 24)), int(env.get("WINDOWS", 5))
+    ages = [
+        (noticed - datetime.fromisoformat(blob.name.removeprefix(prefix))) / timedelta(hours=hours)
+        for blob in bucket.list_blobs(prefix=prefix)
+    ]
+    return len({int(age) for age in ages if 0 <= age < count})
+
+
+def resting(now: datetime, env: Mapping[str, str]) -> str | None:
+    """Why it is too early for another run, if it is."""
+    from google.cloud import aiplatform
+
+    runs = aiplatform.PipelineJob.list(
+        filter=f"labels.{LABEL}={env['NAME']}", project=env["PROJECT"], location=env["REGION"]
+    )
+    ages = [now - run.create_time for run in runs]
+    if any(age < timedelta(days=float(env.get("COOLDOWN_DAYS", 28))) for age in ages):
+        return "the last retraining is too recent"
+    if sum(age < timedelta(days=7) for age in ages) >= int(env.get("PER_WEEK", 1)):
+        return "enough retrainings this week"
+    return None
+
+
+def submit(entry: Mapping[str, Any], reason: str, env: Mapping[str, str]) -> str:
+    """Start the pipeline; its id follows from the log entry, so that one entry can't start two."""
+    from google.api_core.exceptions import AlreadyExists
+    from google.cloud import aiplatform
+
+    name = f"{env['NAME']}-retrain-{hashlib.sha256(entry['insertId'].encode()).hexdigest()[:12]}"
+    run = aiplatform.PipelineJob(
+        display_name=f"{env['NAME']}-retrain",
+        template_path=env["TEMPLATE"],
+        job_id=name,
+        pipeline_root=f"gs://{env['BUCKET']}/{env['NAME']}/retrain",
+        parameter_values={"overrides": json.loads(env["OVERRIDES"]), "kind": "alarm", "reason": reason},
+        enable_caching=False,
+        labels={LABEL: env["NAME"]},
+        project=env["PROJECT"],
+        location=env["REGION"],
+    )
+    try:
+        run.submit(service_account=env.get("SERVICE_ACCOUNT"))
+    except AlreadyExists:
+        return f"{name} runs already"
+    return f"{name} submitted: {reason}"

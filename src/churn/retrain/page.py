@@ -1,0 +1,56 @@
+"""The page of one decision: what was asked of the challenger, and what it showed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from churn.files import write_aside
+from churn.retrain.gate import NAMES, Check, Verdict
+from churn.retrain.trigger import Trigger
+
+
+def environment(room: str = "retrain") -> Environment:
+    """Templates of a folder of the package, with the style sheet of the report."""
+    package = Path(__file__).parents[1]
+    return Environment(
+        loader=FileSystemLoader([package / room, package / "report"]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def write(path: Path, name: str, verdict: Verdict, trigger: Trigger, decided: datetime) -> None:
+    """Write the page: one HTML file without scripts."""
+    html = (
+        environment()
+        .get_template("decision.html.j2")
+        .render(
+            name=name,
+            verdict=verdict,
+            trigger=trigger,
+            decided=f"{decided:%Y-%m-%d %H:%M} UTC",
+            metrics=NAMES,
+            bars=[bar(check) for check in verdict.checks],
+            number=number,
+        )
+    )
+    with write_aside(path) as aside:
+        aside.write_text(html, encoding="utf-8")
+
+
+def bar(check: Check) -> dict[str, float]:
+    """Where gain, bound and what is asked for lie on a line whose middle is 0, in per cent of it."""
+    reach = 1.15 * max(abs(check.gain), abs(check.bound), abs(check.least), 1e-9)
+    place = {key: 50 + 50 * getattr(check, key) / reach for key in ("gain", "bound", "least")}
+    return place | {"left": min(place["gain"], place["bound"]), "width": abs(place["gain"] - place["bound"])}
+
+
+def number(value: float, signed: bool = False) -> str:
+    """Three significant digits or four decimals, with a true minus."""
+    text = f"{value:+.4f}" if abs(value) < 1 else f"{value:+.3g}"
+    return (text if signed else text.removeprefix("+")).replace("-", "−")

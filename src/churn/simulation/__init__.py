@@ -1,0 +1,1 @@
+"""A year of synthetic customers, lived through with and without retraining: `churn loop`."""

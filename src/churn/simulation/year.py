@@ -1,0 +1,186 @@
+"""One year, day by day: what is seen, what is decided, and what it earns beside other ways to live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from churn import decision
+from churn.config import Config
+from churn.drift import Policy
+from churn.monitor.window import Window, assess
+from churn.retrain.gate import CHALLENGER, CHAMPION, REFERENCE, Fresh, Verdict, judge
+from churn.retrain.rows import assemble
+from churn.retrain.trigger import Trigger, decide
+from churn.simulation.model import Model, fit
+from churn.simulation.world import BEGIN, DAYS, SCHEMA, World, first_day, make
+
+OURS, NEVER, MONTHLY, ORACLE = "churn retrain", "never", "every month", "oracle"
+MONTH = 30
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A retraining, or a promotion that was taken back."""
+
+    day: int
+    trigger: Trigger | None  # None: a rollback
+    verdict: Verdict
+
+
+@dataclass
+class Year:
+    """What happened."""
+
+    seed: int
+    window_days: int
+    windows: list[dict[str, Any]] = field(default_factory=list)  # of the monitor, as in its history
+    decided: list[Decided] = field(default_factory=list)
+    profit: dict[str, np.ndarray] = field(default_factory=dict)  # [DAYS] by way to live
+
+    def captured(self, way: str = OURS) -> float:
+        """Profit as a share of the oracle's."""
+        return float(self.profit[way].sum() / self.profit[ORACLE].sum())
+
+    def recovered(self) -> float:
+        """The share of what never retraining loses to the oracle that is saved."""
+        ours, never, oracle = (self.profit[way].sum() for way in (OURS, NEVER, ORACLE))
+        return float((ours - never) / (oracle - never))
+
+    def days_until(self, change: int, promoted: bool) -> int | None:
+        """Days from a change to the first retraining after it, or to the first promotion."""
+        days = [
+            d.day
+            for d in self.decided
+            if d.day > change and d.trigger and (d.verdict.promote or not promoted)
+        ]
+        return min(days) - change if days else None
+
+
+def live(cfg: Config, seed: int) -> Year:
+    """The year of one seed; the first champion is the same for all ways to live."""
+    world, year = make(cfg.loop, seed), Year(seed, cfg.loop.window_days)
+    first = fit(world.rows.take(known(world, 0, cfg)), world, cfg, seed)
+    earned = decision.expected_profit(world.probability, np.array(cfg.decision.customer_value), cfg.decision)
+    serving = {
+        NEVER: [first] * DAYS,
+        MONTHLY: monthly(world, first, cfg, seed),
+        OURS: ours(world, first, cfg, year),
+    }
+    for way, models in serving.items():
+        year.profit[way] = np.array(
+            [earned[rows][models[day].calls(rows)].sum() for day, rows in by_day(world)]
+        )
+    year.profit[ORACLE] = np.array([np.maximum(earned[rows], 0).sum() for _, rows in by_day(world)])
+    return year
+
+
+def by_day(world: World) -> list[tuple[int, np.ndarray]]:
+    """The days of the year with their rows."""
+    return [(day, world.between(day, day + 1)) for day in range(DAYS)]
+
+
+def known(world: World, day: int, cfg: Config) -> np.ndarray:
+    """Positions of the rows whose labels are there on the morning of a day, as far back as one looks."""
+    return world.between(day - cfg.loop.label_days - cfg.loop.memory_days, day - cfg.loop.label_days)
+
+
+def monthly(world: World, first: Model, cfg: Config, seed: int) -> list[Model]:
+    """Who serves on each day where a new model replaces the old one every month, unasked."""
+    later = range(MONTH, DAYS, MONTH)
+    models = [first, *(fit(world.rows.take(known(world, day, cfg)), world, cfg, seed + day) for day in later)]
+    return [models[day // MONTH] for day in range(DAYS)]
+
+
+def ours(world: World, first: Model, cfg: Config, year: Year) -> list[Model]:
+    """Who serves on each day where monitor, trigger and gate decide; writes what happened into `year`."""
+    champion, since, before = first, 0, None
+    models: list[Model] = []
+    history: list[dict[str, Any]] = []
+    retrained: list[datetime] = []
+    for day in range(DAYS):
+        models.append(champion)
+        if (day + 1) % cfg.loop.window_days:
+            continue
+        now = moment(day + 1)
+        history.append(look(world, champion, since, day + 1, cfg))
+        year.windows.append(history[-1])
+        if before and (verdict := regression(world, champion, before, since, day + 1, cfg)).promote:
+            year.decided.append(Decided(day + 1, None, verdict))
+            champion, before, since, history = before, None, day + 1, []
+            continue
+        trigger = decide(history, retrained, now, cfg.retrain.trigger)
+        if trigger.kind is None:
+            continue
+        retrained.append(now)
+        challenger, verdict = challenge(world, champion, first, trigger, day + 1, cfg, year.seed)
+        year.decided.append(Decided(day + 1, trigger, verdict))
+        if verdict.promote:
+            champion, before, since, history = challenger, champion, day + 1, []
+    return models
+
+
+def moment(day: int) -> datetime:
+    """The morning of a day."""
+    return datetime.fromisoformat(f"{BEGIN}+00:00") + timedelta(days=day)
+
+
+def look(world: World, champion: Model, since: int, day: int, cfg: Config) -> dict[str, Any]:
+    """The monitor's report on the window that ends on the morning of a day."""
+    window = Window.of(champion.profile, cfg.seed)
+    new = world.between(day - cfg.loop.window_days, day)
+    window.summary.add(
+        {name: world.rows.frame[name].to_numpy()[new] for name in SCHEMA.features}, champion.probability[new]
+    )
+    settled = world.between(
+        max(since, day - cfg.loop.label_days - cfg.loop.settled_days), day - cfg.loop.label_days
+    )
+    window.outcomes.add(champion.probability[settled], world.rows.churned[settled])
+    report = assess(window, champion.metrics, Policy(min_rows=cfg.monitor.min_rows, permutations=0))
+    return {"time": moment(day).isoformat(), "day": day, **report}
+
+
+def challenge(
+    world: World, champion: Model, first: Model, trigger: Trigger, day: int, cfg: Config, seed: int
+) -> tuple[Model, Verdict]:
+    """A new model and the gate's verdict, as in `churn.retrain.stage`."""
+    labelled = known(world, day, cfg)
+    now = BEGIN + np.timedelta64(86_400 * day, "s")
+    train, fresh = assemble(world.rows.take(labelled), champion.seen, now, cfg.retrain, seed)
+    challenger = fit(train, world, cfg, seed + day)
+    compared = labelled[np.isin(world.rows.customers[labelled], fresh.customers)]
+    models = {CHAMPION: champion, CHALLENGER: challenger} | (
+        {REFERENCE: first} if first is not champion else {}
+    )
+    return challenger, verdict_on(world, compared, models, trigger.alarmed, cfg)
+
+
+def regression(world: World, champion: Model, before: Model, since: int, day: int, cfg: Config) -> Verdict:
+    """Whether the model before would have been better on what came since the promotion."""
+    rows = world.between(max(since, day - cfg.retrain.probation_days), day - cfg.loop.label_days)
+    return verdict_on(world, rows, {CHAMPION: champion, CHALLENGER: before}, False, cfg)
+
+
+def verdict_on(
+    world: World, rows: np.ndarray, models: dict[str, Model], alarmed: bool, cfg: Config
+) -> Verdict:
+    """The gate's verdict on some rows of the world."""
+    churned = world.rows.churned[rows]
+    fresh = Fresh(
+        churned,
+        {name: model.probability[rows] for name, model in models.items()},
+        {name: model.calls(rows) for name, model in models.items()},
+        decision.gain(churned, np.array(cfg.decision.customer_value), cfg.decision),
+    )
+    return judge(fresh, alarmed, cfg.retrain.gate, cfg.seed)
+
+
+def changes(cfg: Config) -> dict[str, int]:
+    """What changes in the year, by the day on which it does."""
+    return {
+        "prices rise": first_day(cfg.loop.price_month),
+        "a competitor": first_day(cfg.loop.competitor_month),
+    }

@@ -1,0 +1,84 @@
+"""An anomaly starts one retraining: not the first one alone, not too soon after another, not twice."""
+
+import ast
+import base64
+import json
+
+import pytest
+
+from deploy.conftest import DEPLOY, module
+
+LOG = "projects/p/logs/aiplatform.googleapis.com%2Fmodel_monitoring_anomaly"
+
+
+@pytest.fixture(scope="module")
+def retrain():
+    return module("function", "retraining").retrain
+
+
+@pytest.fixture
+def environment(template):
+    return {
+        "PROJECT": "p", "REGION": "us-central1", "BUCKET": "bucket", "NAME": "churn-prod",
+        "TEMPLATE": str(template), "OVERRIDES": '["data=telco", "target=vertex"]',
+    }  # fmt: skip
+
+
+@pytest.fixture
+def anomaly(retrain, environment, cloud, monkeypatch):
+    """Send one, with its time and further environment."""
+    from google.auth.credentials import AnonymousCredentials
+
+    monkeypatch.setattr("google.auth.default", lambda *_, **__: (AnonymousCredentials(), "p"))
+
+    def send(timestamp, name=LOG, **more):
+        entry = {"logName": name, "timestamp": timestamp, "insertId": timestamp, "jsonPayload": {}}
+        message = {"data": base64.b64encode(json.dumps(entry).encode()).decode()}
+        return retrain(message, environment | more)
+
+    return send
+
+
+def test_the_second_window_with_an_anomaly_starts_the_pipeline_with_its_reason(anomaly, cloud):
+    assert "too few" in anomaly("2026-11-23T12:00:00Z")
+    assert "submitted" in anomaly("2026-11-24T12:00:00.5Z")
+    [run] = cloud.service.pipelines.values()
+    assert run.runtime_config.parameter_values["kind"] == "alarm"
+    assert "2 windows" in run.runtime_config.parameter_values["reason"]
+
+
+def test_two_anomalies_of_one_window_are_one(anomaly, cloud):
+    anomaly("2026-11-24T11:00:00Z")
+    assert "too few" in anomaly("2026-11-24T12:00:00Z")
+    assert not cloud.service.pipelines
+
+
+def test_an_anomaly_long_ago_does_not_count(anomaly, cloud):
+    anomaly("2026-11-18T12:00:00Z")
+    assert "too few" in anomaly("2026-11-24T12:00:00Z")
+
+
+def test_within_the_cool_down_nothing_starts(anomaly, cloud):
+    anomaly("2026-11-23T12:00:00Z")
+    anomaly("2026-11-24T12:00:00Z")
+    assert "too recent" in anomaly("2026-11-25T12:00:00Z")
+    assert "this week" in anomaly("2026-11-25T12:00:00Z", COOLDOWN_DAYS="0")
+    assert "submitted" in anomaly("2026-11-25T12:00:00Z", COOLDOWN_DAYS="0", PER_WEEK="2")
+    assert len(cloud.service.pipelines) == 2
+
+
+def test_a_message_that_comes_twice_starts_one_run(anomaly, cloud):
+    often = {"ALARMS": "1", "COOLDOWN_DAYS": "0", "PER_WEEK": "9"}
+    assert "submitted" in anomaly("2026-11-24T12:00:00Z", **often)
+    assert "runs already" in anomaly("2026-11-24T12:00:00Z", **often)
+    assert len(cloud.service.pipelines) == 1
+
+
+def test_other_logs_do_nothing(anomaly, cloud):
+    assert "not an anomaly" in anomaly("2026-11-24T12:00:00Z", name="projects/p/logs/other")
+    assert not cloud.calls
+
+
+def test_the_entry_point_calls_what_is_tested_here():
+    tree = ast.parse((DEPLOY / "function" / "main.py").read_text())
+    assert any(isinstance(node, ast.ImportFrom) and node.module == "retraining" for node in tree.body)

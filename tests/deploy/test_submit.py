@@ -1,0 +1,39 @@
+"""The pipeline is submitted and scheduled by Google's own client."""
+
+import pytest
+from google.api_core.exceptions import BadRequest
+
+from deploy.conftest import module
+
+PLACE = ["--project=p", "--region=us-central1", "--bucket=bucket", "--name=churn-prod"]
+
+
+@pytest.fixture(scope="module")
+def submit():
+    return module("pipeline", "submit").main
+
+
+def test_a_run_carries_the_overrides_and_the_label_of_the_deployment(cloud, submit, template):
+    name = submit([str(template), *PLACE, "data=telco", "target=vertex"])
+    job = cloud.service.pipelines[name]
+    assert list(job.runtime_config.parameter_values["overrides"]) == ["data=telco", "target=vertex"]
+    assert dict(job.labels)["churn-deployment"] == "churn-prod"
+    assert job.runtime_config.gcs_output_directory == "gs://bucket/churn-prod/retrain"
+
+
+def test_a_schedule_starts_one_run_at_a_time(cloud, submit, template):
+    name = submit([str(template), *PLACE, "--cron=TZ=Europe/Berlin 0 6 * * 1", "data=telco"])
+    schedule = cloud.service.schedules[name]
+    assert schedule.cron == "TZ=Europe/Berlin 0 6 * * 1"
+    assert schedule.max_concurrent_run_count == 1
+    run = schedule.create_pipeline_job_request.pipeline_job
+    assert list(run.runtime_config.parameter_values["overrides"]) == ["data=telco"]
+
+
+def test_a_wrong_schedule_or_bucket_is_refused(cloud, submit, template):
+    with pytest.raises(BadRequest, match="Invalid cron"):
+        submit([str(template), *PLACE, "--cron=every monday"])
+    with pytest.raises(BadRequest, match="in no bucket"):
+        submit([str(template), *PLACE[:2], "--bucket=elsewhere"])
+    assert not cloud.service.pipelines
+    assert not cloud.service.schedules

@@ -1,0 +1,93 @@
+"""Which rows are learnt from, which are compared on, and whose labels are trusted."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn.config import DataConfig, RetrainConfig, Treated
+from churn.data import load
+from churn.retrain.rows import STAYED, UNKNOWN, Rows, assemble, data_config, write
+from churn.schema import Schema
+
+SEEN, NOW = np.datetime64("2026-01-01", "s"), np.datetime64("2026-12-31", "s")
+DAY = np.timedelta64(1, "D")
+
+
+def made(n=2_000, customers=500):
+    """Rows from 2024 to 2026, four for each customer."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"tenure": np.arange(n, dtype=float), "plan": rng.choice(["a", "b", ""], n)})
+    names = np.array([f"c{i % customers}" for i in range(n)], object)
+    times = np.datetime64("2024-01-01", "s") + rng.integers(0, 1_090, n) * DAY
+    left = (rng.random(n) < 0.3).astype(np.int8)
+    return Rows(frame, left, names, times, np.full(n, UNKNOWN, np.int8))
+
+
+def test_fresh_rows_are_later_than_the_champion_and_no_customer_is_on_both_sides():
+    train, fresh = assemble(made(), SEEN, NOW, RetrainConfig(window_days=None), seed=0)
+    assert (fresh.times > SEEN).all()
+    assert fresh.times.max() - fresh.times.min() <= 90 * DAY
+    assert not set(train.customers) & set(fresh.customers)
+    assert 0.03 < len(set(fresh.customers)) / 500 < 0.3
+
+
+def test_a_customer_has_the_same_fate_in_every_retraining():
+    cfg = RetrainConfig(window_days=None)
+    first, second = (set(assemble(made(), SEEN, NOW, cfg, seed)[1].customers) for seed in (0, 1))
+    assert first == second
+
+
+def test_old_rows_leave_by_the_window_or_are_thinned_by_their_half_life():
+    everything, _ = assemble(made(), SEEN, NOW, RetrainConfig(window_days=None), seed=0)
+    window, _ = assemble(made(), SEEN, NOW, RetrainConfig(window_days=400), seed=0)
+    assert (NOW - window.times <= 400 * DAY).all()
+    thinned, _ = assemble(made(), SEEN, NOW, RetrainConfig(window_days=None, half_life_days=200), seed=0)
+    for least, most, share in ((0, 100, 0.84), (900, 1_100, 0.03)):
+        before, after = (
+            np.sum((NOW - rows.times > least * DAY) & (NOW - rows.times < most * DAY))
+            for rows in (everything, thinned)
+        )
+        assert after / before == pytest.approx(share, abs=0.12)
+
+
+def test_labels_of_the_treated_are_left_out_or_stood_for_by_the_control_group():
+    rows = made(400, 400)
+    treated = np.full(400, UNKNOWN, np.int8)
+    treated[:90], treated[90:100] = 1, 0
+    rows = replace(rows, treated=treated)
+    cfg = RetrainConfig(window_days=None, fresh_share=0.0)
+    sizes = {
+        how: [int((assemble(rows, SEEN, NOW, replace(cfg, treated=how), 0)[0].treated == kind).sum())
+              for kind in (1, 0, UNKNOWN)]
+        for how in Treated
+    }  # fmt: skip
+    assert sizes == {
+        Treated.keep: [90, 10, 300],
+        Treated.keep_out: [0, 10, 300],
+        Treated.correct: [0, 100, 300],
+    }
+
+
+def test_what_is_written_is_read_with_the_champions_columns(tmp_path):
+    rows = made(400, 400)
+    schema = Schema("Left", ("gone",), ("tenure",), ("plan",))
+    write(rows, schema, tmp_path / "rows.parquet")
+    data = load(data_config(DataConfig(name="x"), schema, tmp_path / "rows.parquet"), seed=0)
+    assert data.schema.features == schema.features
+    assert data.churned.tolist() == rows.churned.tolist()
+    assert data.frame["tenure"].tolist() == rows.frame["tenure"].tolist()
+    assert data.frame["plan"].tolist() == rows.frame["plan"].tolist()
+    assert (data.times == rows.times).all()
+    assert STAYED not in data.schema.churned
+
+
+def test_copies_of_the_control_group_are_read_as_rows_of_their_own(tmp_path):
+    rows = replace(made(400, 400), treated=np.r_[np.ones(200), np.zeros(200)].astype(np.int8))
+    train, _ = assemble(
+        rows, SEEN, NOW, RetrainConfig(treated=Treated.correct, window_days=None, fresh_share=0), 0
+    )
+    schema = Schema("Left", ("gone",), ("tenure",), ("plan",), id="customer")
+    write(train, schema, tmp_path / "rows.parquet")
+    assert len(load(data_config(DataConfig(name="x"), schema, tmp_path / "rows.parquet"), seed=0)) == 400
