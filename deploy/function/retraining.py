@@ -62,7 +62,7 @@ def resting(now: datetime, env: Mapping[str, str]) -> str | None:
 
 def submit(entry: Mapping[str, Any], reason: str, env: Mapping[str, str]) -> str:
     """Start the pipeline; its id follows from the log entry, so that one entry can't start two."""
-    from google.api_core.exceptions import AlreadyExists
+    from google.api_core.exceptions import Conflict
     from google.cloud import aiplatform
 
     name = f"{env['NAME']}-retrain-{hashlib.sha256(entry['insertId'].encode()).hexdigest()[:12]}"
@@ -79,6 +79,6 @@ def submit(entry: Mapping[str, Any], reason: str, env: Mapping[str, str]) -> str
     )
     try:
         run.submit(service_account=env.get("SERVICE_ACCOUNT"))
-    except AlreadyExists:
+    except Conflict:
         return f"{name} runs already"
     return f"{name} submitted: {reason}"

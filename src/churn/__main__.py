@@ -37,7 +37,11 @@ STAGES = {
     "destroy": "churn.vertex.destroy:destroy",
 }
 
-ON_VERTEX = {"train": "churn.vertex.training:train", "score": "churn.vertex.batch:score"}  # target=vertex
+ON_VERTEX = {  # target=vertex
+    "train": "churn.vertex.training:train",
+    "score": "churn.vertex.batch:score",
+    "retrain": "churn.retrain.stage:retrain",  # trains here, deploys there
+}
 
 HELP = """\
 churn: from a raw customer table to a model that is served, watched and retrained.

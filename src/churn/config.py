@@ -427,7 +427,7 @@ class LoopConfig:
     price_odds: float = 0.8  # ... and everybody's log-odds of leaving by this
     competitor_month: int = 9  # in which a competitor raises ...
     competitor_odds: float = 2.0  # ... the log-odds of customers with long contracts, which it buys out
-    epochs: int = 16  # of the small network that the simulation trains
+    passes: int = 16  # over the rows, of the small network that the simulation trains
 
 
 @dataclass

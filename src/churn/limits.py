@@ -39,7 +39,7 @@ LIMITS: dict[Limit, tuple[str, ...]] = {
         "retrain.trigger.windows", "retrain.trigger.per_week", "retrain.gate.bootstrap",
         "retrain.gate.min_rows", "retrain.gate.min_churners", "loop.seeds", "loop.rows_per_day",
         "loop.window_days", "loop.label_days", "loop.memory_days", "loop.settled_days", "loop.history_days",
-        "loop.price_month", "loop.competitor_month", "loop.epochs",
+        "loop.price_month", "loop.competitor_month", "loop.passes",
     ),
     ZERO_OR_MORE: (
         "seed", "data.horizon", "data.skip_lines", "data.max_bad_rows", "model.bins", "train.batch_size",

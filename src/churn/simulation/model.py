@@ -43,7 +43,7 @@ def quick(cfg: Config) -> Config:
     return replace(
         cfg,
         model=small,
-        train=replace(cfg.train, epochs=cfg.loop.epochs, batch_size=256),
+        train=replace(cfg.train, epochs=cfg.loop.passes, batch_size=256),
         evaluate=replace(cfg.evaluate, bootstrap=200),
         retrain=replace(cfg.retrain, gate=replace(cfg.retrain.gate, bootstrap=400)),
     )
