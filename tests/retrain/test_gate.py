@@ -8,7 +8,7 @@ from scipy.special import expit, logit
 from sklearn.metrics import log_loss, roc_auc_score
 
 from churn.config import GateConfig
-from churn.retrain.gate import CHALLENGER, CHAMPION, REFERENCE, Fresh, judge, margin, measured
+from churn.retrain.gate import CHALLENGER, CHAMPION, REFERENCE, Fresh, judge, margin, measured, regressed
 
 CFG = GateConfig(bootstrap=100)
 FEW = 25  # simulated comparisons; benchmarks/loop.py makes a thousand
@@ -101,6 +101,12 @@ def test_a_segment_that_is_harmed_stops_the_promotion():
     assert (verdict.promote, verdict.reason) == (False, "not shown: no harm to few")
     unharmed = replace(fresh, segments={"few": few, "others": ~few})
     assert judge(unharmed, True, CFG, 0).promote
+
+
+def test_a_promotion_was_a_mistake_if_the_model_before_foretells_better_even_if_it_ranks_worse():
+    mistaken = made(np.random.default_rng(5), challenger=0.8, shift=2.0)
+    assert not judge(mistaken, False, CFG, 0).promote
+    assert regressed(judge(mistaken, False, CFG, 0))
 
 
 def test_few_rows_are_no_evidence():

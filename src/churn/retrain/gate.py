@@ -90,6 +90,14 @@ def judge(fresh: Fresh, alarmed: bool, cfg: GateConfig, seed: int) -> Verdict:
     return Verdict(*concluded(checks), n, values, checks)
 
 
+def regressed(before: Verdict) -> bool:
+    """Whether a promotion was a mistake, by the model before judged as if it were the challenger.
+
+    Its lower log loss, beyond doubt, is enough: to rank well and foretell wrongly is a mistake, too.
+    """
+    return bool(before.checks) and before.checks[0].passed
+
+
 def concluded(checks: list[Check]) -> tuple[bool, str]:
     """The decision, and the first thing that speaks against it or else what speaks for it."""
     if failed := next((check for check in checks if check.needed and not check.passed), None):

@@ -17,7 +17,7 @@ from churn.config import Config, Place
 from churn.data import name_of
 from churn.registry import CHAMPION, PREVIOUS, bundle_with, tags_of
 from churn.retrain import steps
-from churn.retrain.gate import CHALLENGER, Verdict
+from churn.retrain.gate import CHALLENGER, Verdict, regressed
 from churn.retrain.rows import moment, stamp, write
 from churn.retrain.trigger import Trigger, decide
 
@@ -89,7 +89,7 @@ def look_after(cfg: Config, champion: Bundle, now: datetime) -> str | None:
         both = {CHAMPION: champion, CHALLENGER: Bundle.load(before)}  # who must prove to be better
         steps.evaluate(cfg, both, fresh, predictions)
         verdict = steps.decide(cfg, predictions, alarmed=False)
-    if verdict.promote:
+    if regressed(verdict):
         return roll_back(cfg, champion.facts["name"], verdict)
     if verdict.checks and cfg.target.name is Place.vertex:  # enough rows, and no worse on them
         on_vertex("deploy", replace(cfg, bundle=str(champion.path)))

@@ -12,7 +12,7 @@ from churn import decision
 from churn.config import Config
 from churn.drift import Policy
 from churn.monitor.window import Window, assess
-from churn.retrain.gate import CHALLENGER, CHAMPION, REFERENCE, Fresh, Verdict, judge
+from churn.retrain.gate import CHALLENGER, CHAMPION, REFERENCE, Fresh, Verdict, judge, regressed
 from churn.retrain.rows import assemble
 from churn.retrain.trigger import Trigger, decide
 from churn.simulation.model import Model, fit
@@ -108,7 +108,7 @@ def ours(world: World, first: Model, cfg: Config, year: Year) -> list[Model]:
         now = moment(day + 1)
         history.append(look(world, champion, since, day + 1, cfg))
         year.windows.append(history[-1])
-        if before and (verdict := regression(world, champion, before, since, day + 1, cfg)).promote:
+        if before and regressed(verdict := regression(world, champion, before, since, day + 1, cfg)):
             year.decided.append(Decided(day + 1, None, verdict))
             champion, before, since, history = before, None, day + 1, []
             continue
