@@ -113,7 +113,8 @@ def p_unseen(unseen: int, once: int, m: int, n: int) -> float:
     Each level seen once, and one more, would bring a geometric number of such rows: the next row of a level
     is as likely the reference's as its share of all rows (a negative binomial distribution).
     """
-    return 1.0 if unseen == 0 else float(nbdtrc(unseen - 1, once + 1, m / (m + n)))
+    levels = once + 2 + int(np.ceil(2 * np.sqrt(once)))  # not once + 1: `once` is itself a matter of chance
+    return 1.0 if unseen == 0 else float(nbdtrc(unseen - 1, levels, m / (m + n)))
 
 
 def coarse(counts: np.ndarray, bins: int = 10) -> np.ndarray:
