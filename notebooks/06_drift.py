@@ -236,8 +236,9 @@ axes.set(title="Each line must end to the right of its mark",
 
 # %% [markdown]
 # A challenger that is merely newer does not pass: try exercise 2. `churn retrain` does all of this with the log, the
-# labels and the registry, `churn loop` plays twelve months of it in one command, and the pipeline in `deploy/` does it in the
-# cloud.
+# labels and the registry, `churn loop` plays twelve months of it in one command, and the pipeline in `deploy/` does it
+# in the cloud: [the guide to retraining](../docs/retraining.md). What the monitor's words mean is in
+# [the guide to watching a model](../docs/monitoring.md).
 #
 # ## Try it
 #
