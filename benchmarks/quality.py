@@ -107,9 +107,10 @@ def compared(predictions: pd.DataFrame, data: Dataset) -> list[dict]:
     entries = [{"name": name, "value": float(value), "unit": "s of CPU"} for name, value in seconds.items()]
     for metric, (score, better) in METRICS.items():
         suffix = "_calibrated" if metric in CALIBRATED else ""
+        columns = {"ours": "ours"} | {peer: peer + suffix for peer in PEERS}
         values = {
             name: np.array([score(data.churned[f["row"]], f[column].astype(float)) for _, f in folds])
-            for name, column in {"ours": "ours"} | {peer: peer + suffix for peer in PEERS}.items()
+            for name, column in columns.items()
         }
         print(f"{metric:18} ours {values['ours'].mean():.4f}", end="")
         for name, found in values.items():
