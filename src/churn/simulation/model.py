@@ -39,11 +39,11 @@ class Model:
 
 def quick(cfg: Config) -> Config:
     """The configuration with a network that is trained in about a second."""
-    small = replace(cfg.model, name=ModelName.dense, members=2, folds=2, hidden=[32], bins=8)
+    small = replace(cfg.model, name=ModelName.dense, members=3, folds=3, hidden=[32], bins=8)
     return replace(
         cfg,
         model=small,
-        train=replace(cfg.train, epochs=cfg.loop.passes, batch_size=256),
+        train=replace(cfg.train, epochs=cfg.loop.passes, batch_size=256, made_up=0.0),
         evaluate=replace(cfg.evaluate, bootstrap=200),
         retrain=replace(cfg.retrain, gate=replace(cfg.retrain.gate, bootstrap=400)),
     )
