@@ -225,14 +225,14 @@ pd.DataFrame([vars(check) for check in verdict.checks]).round(4)
 
 # %%
 figure, axes = plt.subplots(figsize=(6.4, 2.4))
-for check in reversed(verdict.checks):
+for check in reversed([check for check in verdict.checks if "profit" not in check.question]):
     color = "C0" if check.passed else "C1"
     axes.plot([check.bound, check.gain], [check.question] * 2, color=color, linewidth=2)
     axes.plot(check.gain, check.question, "o" if check.passed else "X", color=color)
     axes.plot(check.least, check.question, "|", color="0.2", markersize=14)
 axes.grid(axis="y", visible=False)
 axes.set(title="Each line must end to the right of its mark",
-         xlabel="Gain of the challenger (dot), and its one-sided 95 % bound (end of the line)");
+         xlabel="Gain of the challenger (dot; nats or AUC), and its one-sided 95 % bound (end of the line)");
 
 # %% [markdown]
 # A challenger that is merely newer does not pass: try exercise 2. `churn retrain` does all of this with the log, the
@@ -242,7 +242,7 @@ axes.set(title="Each line must end to the right of its mark",
 #
 # ## Try it
 #
-# **1.** Which columns does the monitor name when prices rise by half a standard deviation, and why more than one?
+# **1.** Which columns does the monitor name when prices rise by half a standard deviation? Why not `TotalCharges`?
 #
 # <details markdown="1"><summary>Solution</summary>
 #
@@ -250,7 +250,7 @@ axes.set(title="Each line must end to the right of its mark",
 # {name: f["status"] for name, f in found["mean"]["features"].items() if f["status"] != "ok"}
 # ```
 #
-# Often only the charge itself; what somebody has paid in total was billed at the old prices.
+# The monthly charge. What somebody has paid in total was billed at the old prices.
 #
 # </details>
 #
