@@ -3,7 +3,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from churn.report.charts import charts
-from churn.report.drawing import POINTS, VARIABLES
+from churn.report.drawing import POINTS, VARIABLES, Chart
 
 
 @pytest.fixture
@@ -72,3 +72,9 @@ def test_colours_and_fonts_are_left_to_the_page():
 
 def test_training_without_a_validation_part_is_drawn_as_it_is():
     assert charts(*sample(100), {"loss": [1.0, 0.5]})[-1].title == "Training: loss after each epoch"
+
+
+def test_in_a_notebook_a_figure_has_colours_of_its_own_where_the_page_gives_none():
+    shown = Chart("A < B", "How to read it", '<svg style="stroke: var(--ours)"></svg>')._repr_html_()
+    assert "var(--ours, #0072b2)" in shown
+    assert "A &lt; B" in shown
