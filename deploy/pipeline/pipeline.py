@@ -104,21 +104,22 @@ def register(overrides: list, run: Input[Model], page: Input[HTML], decision: In
 
 
 @component
-def canary(overrides: list, run: Input[Model], version: str) -> None:
-    """The challenger serves: locally at once, on Vertex AI with a small share of the traffic first."""
+def canary(overrides: list, run: Input[Model], version: str, promote: bool) -> None:
+    """If the gate says so, the challenger serves: locally at once, on Vertex AI with a small share first."""
     from pathlib import Path
 
     from churn.config import configured
     from churn.retrain import steps
 
-    print(steps.promote(configured(*overrides), Path(run.path), version))
+    if promote:
+        print(steps.promote(configured(*overrides), Path(run.path), version))
 
 
 @dsl.pipeline(
     name="churn-retrain", description="Train a challenger, compare it with the champion, promote it."
 )
 def retrain(overrides: list, kind: str = "schedule", reason: str = "it is due") -> None:
-    """All of it in order; the last step only if the gate says so."""
+    """All of it in order; the last step does something only if the gate says so."""
     ingested = ingest(overrides=overrides)
     rows, fresh = ingested.outputs["rows"], ingested.outputs["fresh"]
     valid = validate(overrides=overrides, rows=rows, fresh=fresh)
@@ -129,8 +130,8 @@ def retrain(overrides: list, kind: str = "schedule", reason: str = "it is due") 
     registered = register(
         overrides=overrides, run=run, page=judged.outputs["page"], decision=judged.outputs["decision"]
     )
-    with dsl.If(judged.outputs["Output"] == True, name="promote"):  # noqa: E712  a placeholder, no bool
-        canary(overrides=overrides, run=run, version=registered.output)
+    # The step itself asks, and not a dsl.If: kfp 2.16's local runner takes every condition for false.
+    canary(overrides=overrides, run=run, version=registered.output, promote=judged.outputs["Output"])
 
 
 def write(path: str, image: str) -> None:

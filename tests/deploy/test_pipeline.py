@@ -16,8 +16,8 @@ def test_it_compiles_with_every_step_and_the_image_that_is_named(template):
     assert set(executors) == {f"exec-{name}" for name in steps}
     images = {executor["container"]["image"] for executor in executors.values()}
     assert images == {IMAGE}
-    condition = compiled["root"]["dag"]["tasks"]["condition-1"]
-    assert condition["triggerPolicy"]["condition"].endswith("== true")
+    last = compiled["root"]["dag"]["tasks"]["canary"]
+    assert last["inputs"]["parameters"]["promote"]["taskOutputParameter"]["producerTask"] == "gate"
 
 
 def test_it_runs_whole_and_the_challenger_serves(pipeline, run_directory, tmp_path, monkeypatch):
