@@ -129,6 +129,7 @@ class ModelConfig:
     folds: int = 8  # each member is trained without one of so many parts of the rows
     hidden: list[int] = field(default_factory=lambda: [64, 64])  # units of each layer
     dropout: float = 0.0  # share of units silenced in training
+    dropout_untaught: float = 0.1  # the same where `dense` learns from labels only
     bins: int = 16  # quantile bins that a number is spread over, beside itself; 0: none
     least_deviation: float = 0.3  # that flags, bins and levels are divided by, however rare; 0: their own
     clip: float = 4.0  # largest input, in standard deviations; 0: any

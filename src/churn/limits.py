@@ -56,7 +56,7 @@ LIMITS: dict[Limit, tuple[str, ...]] = {
         "retrain.gate.margin_auc", "retrain.gate.margin_log_loss",
     ),
     SHARE: ("data.synthetic.missing", "decision.threshold", "decision.top_share"),
-    BELOW_ONE: ("model.dropout", "decision.control_share", "export.certainty"),
+    BELOW_ONE: ("model.dropout", "model.dropout_untaught", "decision.control_share", "export.certainty"),
     BETWEEN: (
         "data.synthetic.churn_rate", "split.test", "split.calibration", "split.validation",
         "decision.success", "retrain.fresh_share", "retrain.gate.confidence",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 from churn import crossfit, loop, model, preprocess, teacher
 from churn.backend import make_repeatable, tensorflow
 from churn.checkpoint import Checkpoint
-from churn.config import Config, ModelName, TrainConfig
+from churn.config import Config, ModelConfig, ModelName, TrainConfig
 from churn.crossfit import Plan
 from churn.progress import ShowLosses, epochs_bar, silence
 from churn.schema import Dataset, Schema
@@ -60,8 +60,9 @@ def train_dense(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, qu
     frame, churned = data.frame.iloc[rows], data.churned[rows].astype(np.float32)
     plan = crossfit.plan(data, rows, cfg.model, cfg.seed)
     encoder = preprocess.Encoder(preprocess.fit(frame, data.schema, cfg.model))
-    network = model.build(cfg.model, len(encoder.encoding.shift))
-    block = lessons(frame, churned, plan, encoder, data.schema, cfg)
+    made_up = made_up_rows(cfg.train, len(rows))
+    network = model.build(cfg.model if made_up else untaught(cfg.model), len(encoder.encoding.shift))
+    block = lessons(frame, churned, plan, encoder, data.schema, cfg, made_up)
     history = fit_block(network, block, cfg, checkpoint, quiet)
     members = members_of(network, encoder(*tensors(frame, data.schema)))
     return Trained(
@@ -74,6 +75,16 @@ def train_dense(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, qu
     )  # fmt: skip
 
 
+def made_up_rows(cfg: TrainConfig, rows: int) -> int:
+    """Rows that boosted trees answer for beside so many real ones; 0 where there are enough labels."""
+    return min(round(cfg.made_up * rows), cfg.most_made_up) if rows <= cfg.taught_up_to else 0
+
+
+def untaught(cfg: ModelConfig) -> ModelConfig:
+    """The network for labels alone: with units silenced, so that it does not learn them by heart."""
+    return replace(cfg, dropout=cfg.dropout_untaught)
+
+
 def lessons(
     frame: pd.DataFrame,
     churned: np.ndarray,
@@ -81,15 +92,15 @@ def lessons(
     encoder: preprocess.Encoder,
     schema: Schema,
     cfg: Config,
+    made_up: int,
 ) -> loop.Block:
-    """The real rows with their labels, then made-up ones with the teachers' answers."""
+    """The real rows with their labels, then `made_up` ones with the teachers' answers."""
     inputs = encoder(*tensors(frame, schema))
     targets = np.repeat(churned[:, None], cfg.model.members, axis=1)
     weights, judges = (of.astype(np.float32) for of in (plan.learns(), plan.judges()))
-    size = min(round(cfg.train.made_up * len(frame)), cfg.train.most_made_up)
-    if not size or len(frame) > cfg.train.taught_up_to:
+    if not made_up:
         return loop.Block(inputs, targets, weights, judges)
-    made = teacher.made_up(frame, size, cfg.seed)
+    made = teacher.made_up(frame, made_up, cfg.seed)
     told = teacher.answers(frame, churned, plan, made, schema, cfg.seed)
     return loop.Block(
         tensorflow().concat([inputs, encoder(*tensors(made, schema))], axis=0),
