@@ -8,6 +8,9 @@ what ships is the network alone. Source: Bucila, Caruana and Niculescu-Mizil 200
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
@@ -41,9 +44,12 @@ def answers(
     those that judge it.
     """
     learns, judges = plan.learns(), plan.judges()
-    told = np.empty((len(made), len(plan.fold_of_member)), np.float32)
-    with threadpool_limits(1 if len(frame) < THREADS_FROM else None):
-        for member in range(told.shape[1]):
-            fit, stop = ((frame[of[:, member]], churned[of[:, member]]) for of in (learns, judges))
-            told[:, member] = boosting(fit, stop, schema, seed + member, LEARNING_RATE)(made)
-    return told
+    small = len(frame) < THREADS_FROM
+
+    def told(member: int) -> np.ndarray:
+        fit, stop = ((frame[of[:, member]], churned[of[:, member]]) for of in (learns, judges))
+        with threadpool_limits(1 if small else None):
+            return boosting(fit, stop, schema, seed + member, LEARNING_RATE)(made)
+
+    with ThreadPoolExecutor(os.cpu_count() if small else 1) as cores:
+        return np.column_stack(list(cores.map(told, range(len(plan.fold_of_member))))).astype(np.float32)
