@@ -38,11 +38,22 @@ def cloud(monkeypatch):
     """An empty project that the real SDK speaks to."""
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import aiplatform
+    from google.cloud.resourcemanager_v3 import ProjectsClient
+    from google.cloud.resourcemanager_v3.services.projects.transports import ProjectsRestTransport
 
     with vertex.running() as double:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", double.url)
+        host, free = double.url.removeprefix("http://"), AnonymousCredentials()
+        projects = ProjectsClient(
+            transport=ProjectsRestTransport(host=host, url_scheme="http", credentials=free)
+        )
+        # The SDK asks whose the bucket is, and lets nobody say where.
+        monkeypatch.setattr(
+            "google.cloud.aiplatform.utils.resource_manager_utils.resourcemanager.ProjectsClient",
+            lambda **_: projects,
+        )
         aiplatform.init(
             project="p", location="us-central1", api_endpoint=double.url, api_transport="rest",
-            credentials=AnonymousCredentials(),
+            credentials=free,
         )  # fmt: skip
         yield double
