@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 from scipy.special import expit
 
 from churn.config import configured
 from churn.schema import Dataset, Schema
 
 ROOT = Path(__file__).parents[1]
+settings.register_profile("repeatable", derandomize=True)  # the same examples wherever the tests run
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +116,7 @@ def copy_of_the_project(folder: Path) -> Path:
 
 def run_block(block: str, project: Path) -> None:
     """Run shell lines of a document in a copy of the project, whose own code is used."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "ARGS"))}
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block],
         cwd=project,
