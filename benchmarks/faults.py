@@ -28,7 +28,7 @@ RESULTS = Path(__file__).parent / "results"
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "cases.jsonl"
-        command = [sys.executable, "-m", "pytest", "-q", "tests/vertex/test_faults.py"]
+        command = [sys.executable, "-m", "pytest", "-q", "-n0", "tests/vertex/test_faults.py"]
         root = Path(__file__).parents[1]
         subprocess.run(command, cwd=root, env=os.environ | {"CHURN_ALL_FAULTS": str(file)}, check=True)
         cases = [json.loads(line) for line in file.read_text().splitlines()]

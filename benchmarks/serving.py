@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
-from urllib.error import URLError
 from urllib.request import urlopen
 
 from compare import arguments, finish
@@ -103,7 +102,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -
         try:
             urlopen(url, timeout=2).close()
             return
-        except URLError:
+        except OSError:  # refused, or no answer yet
             time.sleep(0.5)
     sys.exit(f"{url}: no answer in {seconds} s")
 
