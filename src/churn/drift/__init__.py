@@ -19,6 +19,7 @@ from churn.drift.together import Together, together
 
 STATUSES = ("ok", "warning", "alarm")  # in order of gravity
 FEW = "too few rows"
+Tested = tuple[float, float, float | None]  # p, PSI and, of ordered cells, shift
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,11 @@ class Drift:
     psi: float  # population stability index less its bias
     shift: float | None  # in standard deviations, of numbers
     jensen_shannon: float
-    missing: tuple[float, float]  # share in training, in the window
-    outside: float  # share of the window's numbers outside the range of training
-    unseen: float  # share of levels that training did not see
     probability: float  # what the change does to the mean churn probability
     profit: float  # and to the expected profit per customer
+    missing: tuple[float, float] = (0.0, 0.0)  # share in training, in the window
+    outside: float = 0.0  # share of the window's numbers outside the range of training
+    unseen: float = 0.0  # share of levels that training did not see
 
 
 @dataclass(frozen=True)
@@ -97,28 +98,52 @@ def of_feature(reference: Reference, window: Summary, name: str, policy: Policy,
         missing, unseen = feature.missing, int(w[-1])
         once = int((r == 1).sum())
         p = 2 * min(measures.p_cells(r, w, unseen=True), measures.p_unseen(unseen, once, m, n))
-        size, moved = measures.psi(*pooled(r, w)), None
+        tested: Tested = p, measures.psi(*pooled(r, w)), None
     else:
         missing, unseen = len(r) - 1, 0
-        gaps = (int(r[-1]), m, int(w[-1]), n)
-        known = r[:-1], w[:-1]
-        tenths = [measures.coarse(counts) for counts in known]
-        p = 3 * min(measures.p_place(*known), measures.p_cells(tenths[0], tenths[1]), measures.p_share(*gaps))
-        size = measures.psi(*(np.append(one, counts[-1]) for one, counts in zip(tenths, (r, w), strict=True)))
-        moved = measures.shift(*known)
-    change = w / n - r / m
-    return Drift(
-        status=judged(p, size, moved, policy, level),
-        p=min(p, 1.0),
-        psi=size,
-        shift=moved,
-        jensen_shannon=measures.jensen_shannon(r, w),
-        missing=(r[missing] / m, w[missing] / n),
-        outside=window.outside[name] / n,
-        unseen=unseen / n,
-        probability=float(change @ reference.per_cell("probability", name)),
-        profit=float(change @ reference.per_cell("profit", name)),
-    )
+        tested = ordered(r[:-1], w[:-1], (int(r[-1]), m, int(w[-1]), n))
+    means = reference.per_cell("probability", name), reference.per_cell("profit", name)
+    shares = {
+        "missing": (r[missing] / m, w[missing] / n),
+        "outside": window.outside[name] / n,
+        "unseen": unseen / n,
+    }
+    return drift(tested, r, w, w / n - r / m, means, policy, level, **shares)
+
+
+def of_score(reference: Reference, window: Summary, policy: Policy, level: float) -> Drift:
+    """How the predicted probabilities changed."""
+    r, w = (np.add.reduceat(counts, reference.score_starts) for counts in (reference.score, window.score))
+    change = window.score / w.sum() - reference.score / r.sum()
+    means = GRID_PROBABILITY, reference.grid_profit
+    return drift(ordered(r, w), r, w, change, means, policy, level)
+
+
+def drift(
+    tested: Tested,
+    r: np.ndarray,
+    w: np.ndarray,
+    change: np.ndarray,
+    means: tuple[np.ndarray, np.ndarray],
+    policy: Policy,
+    level: float,
+    **shares: Any,
+) -> Drift:
+    """What was tested, judged; change: of the share of each cell, whose `means` are known."""
+    p, psi, shift = tested
+    probability, profit = (float(change @ mean) for mean in means)
+    status, distance = judged(p, psi, shift, policy, level), measures.jensen_shannon(r, w)
+    return Drift(status, min(p, 1.0), psi, shift, distance, probability, profit, **shares)
+
+
+def ordered(r: np.ndarray, w: np.ndarray, missing: tuple[int, int, int, int] | None = None) -> Tested:
+    """p, PSI and shift of counts [B] in ordered cells; missing: r of m rows, w of n."""
+    a, b = measures.coarse(r), measures.coarse(w)
+    tests = [measures.p_place(r, w), measures.p_cells(a, b)]
+    if missing:
+        tests.append(measures.p_share(*missing))
+        a, b = np.append(a, missing[0]), np.append(b, missing[2])
+    return len(tests) * min(tests), measures.psi(a, b), measures.shift(r, w)
 
 
 def pooled(r: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -126,36 +151,6 @@ def pooled(r: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rare = (r + w)[:-1] * min(r.sum(), w.sum()) < measures.EXPECTED * (r.sum() + w.sum())
     joined = [np.concatenate([x[:-1][~rare], [x[:-1][rare].sum(), x[-1]]]) for x in (r, w)]
     return joined[0], joined[1]
-
-
-def of_score(reference: Reference, window: Summary, policy: Policy, level: float) -> Drift:
-    """How the predicted probabilities changed."""
-    r, w = (np.add.reduceat(counts, reference.score_starts) for counts in (reference.score, window.score))
-    tenths = [measures.coarse(counts) for counts in (r, w)]
-    p = 2 * min(measures.p_place(r, w), measures.p_cells(tenths[0], tenths[1]))
-    size, moved = measures.psi(*tenths), measures.shift(r, w)
-    means = [counts @ GRID_PROBABILITY / counts.sum() for counts in (reference.score, window.score)]
-    return Drift(
-        status=judged(p, size, moved, policy, level),
-        p=min(p, 1.0),
-        psi=size,
-        shift=moved,
-        jensen_shannon=measures.jensen_shannon(r, w),
-        missing=(0.0, 0.0),
-        outside=0.0,
-        unseen=0.0,
-        probability=float(means[1] - means[0]),
-        profit=float(
-            (window.score / window.score.sum() - reference.score / reference.score.sum())
-            @ grid_profit(reference)
-        ),
-    )
-
-
-def grid_profit(reference: Reference) -> np.ndarray:
-    """[GRID] mean expected profit of the decision at each probability; zeros where the profile has none."""
-    means = reference.told.get("score_profit")
-    return np.array(means) if means else np.zeros(len(GRID_PROBABILITY))
 
 
 def judged(p: float, psi: float, shift: float | None, policy: Policy, level: float) -> str:

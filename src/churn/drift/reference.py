@@ -119,6 +119,12 @@ class Reference:
         return np.unique(np.clip(np.append(0, inner), 0, GRID - 1))
 
     @cached_property
+    def grid_profit(self) -> np.ndarray:
+        """[GRID] mean expected profit of the decision at each probability; zeros where none is told."""
+        means = self.told.get("score_profit")
+        return np.array(means) if means else np.zeros(GRID)
+
+    @cached_property
     def sample(self) -> np.ndarray | None:
         """[k, F] cells of a few training rows, in the order of `features`; None where none travel."""
         columns = self.told.get("sample")
