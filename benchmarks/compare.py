@@ -43,14 +43,21 @@ def ratio(name: str, ours: list[float], theirs: list[float], peer: str) -> dict[
     return {"name": name, **spread, "unit": "ratio", "peer": peer, "better": "lower"}
 
 
-def finish(entries: list[dict[str, Any]], file: Path | None) -> None:
-    """Print the machine and, if asked, write the entries with what made them."""
+def finish(entries: list[dict[str, Any]], file: Path | None, merge: bool = False) -> None:
+    """Print the machine and, if asked, write the entries with what made them.
+
+    merge: entries of other names that the file has already stay.
+    """
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     made_by = {
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": " ".join([Path(sys.argv[0]).name, *words]),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("churn", "tensorflow", "scikit-learn", "hydra-core")},
     }
     print("\n" + json.dumps(made_by))
     if file:
-        file.write_text(json.dumps([entry | made_by for entry in entries], indent=1) + "\n")
+        old = json.loads(file.read_text()) if merge and file.exists() else []
+        new = {entry["name"] for entry in entries}
+        kept = [entry for entry in old if entry["name"] not in new]
+        file.write_text(json.dumps([*kept, *(entry | made_by for entry in entries)], indent=1) + "\n")

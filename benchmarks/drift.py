@@ -47,7 +47,7 @@ def main() -> None:
         entries += told(tables)
         if options.tables:
             options.tables.write_text(json.dumps(tables, indent=1) + "\n")
-    finish(entries, options.json)
+    finish(entries, options.json, merge=True)
 
 
 def cost(size: int, runs: int) -> list[dict[str, Any]]:

@@ -59,7 +59,7 @@ def main() -> None:
             f"{entry['name']:60} {entry['value']:8.2f} {entry['unit']}   "
             f"({entry['low']:.2f} to {entry['high']:.2f})"
         )
-    finish([entry | made for entry in entries], options.json)
+    finish([entry | made for entry in entries], options.json, merge=True)
 
 
 def one_year(seed: int):  # noqa: ANN201
