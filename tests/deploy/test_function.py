@@ -1,40 +1,48 @@
 """An anomaly starts one retraining: not the first one alone, not too soon after another, not twice."""
 
-import ast
 import base64
 import json
 
 import pytest
 
-from deploy.conftest import DEPLOY, module
+from deploy.conftest import DEPLOY
 
 LOG = "projects/p/logs/aiplatform.googleapis.com%2Fmodel_monitoring_anomaly"
+EVENT = {
+    "ce-specversion": "1.0",
+    "ce-id": "1",
+    "ce-type": "google.cloud.pubsub.topic.v1.messagePublished",
+    "ce-source": "//pubsub.googleapis.com/projects/p/topics/churn-anomalies",
+}
 
 
 @pytest.fixture(scope="module")
-def retrain():
-    return module("function", "retraining").retrain
+def function():
+    """What Cloud Run starts: Google's framework around the entry point."""
+    from functions_framework import create_app
+
+    return create_app("main", str(DEPLOY / "function" / "main.py"), "cloudevent").test_client()
 
 
 @pytest.fixture
-def environment(template):
-    return {
+def anomaly(function, template, cloud, monkeypatch, capsys):
+    """Send one by way of Pub/Sub, with its time and further environment; gives what the function printed."""
+    from google.auth.credentials import AnonymousCredentials
+
+    monkeypatch.setattr("google.auth.default", lambda *_, **__: (AnonymousCredentials(), "p"))
+    environment = {
         "PROJECT": "p", "REGION": "us-central1", "BUCKET": "bucket", "NAME": "churn-prod",
         "TEMPLATE": str(template), "OVERRIDES": '["data=telco", "target=vertex"]',
     }  # fmt: skip
 
-
-@pytest.fixture
-def anomaly(retrain, environment, cloud, monkeypatch):
-    """Send one, with its time and further environment."""
-    from google.auth.credentials import AnonymousCredentials
-
-    monkeypatch.setattr("google.auth.default", lambda *_, **__: (AnonymousCredentials(), "p"))
-
     def send(timestamp, name=LOG, **more):
         entry = {"logName": name, "timestamp": timestamp, "insertId": timestamp, "jsonPayload": {}}
-        message = {"data": base64.b64encode(json.dumps(entry).encode()).decode()}
-        return retrain(message, environment | more)
+        message = {"data": base64.b64encode(json.dumps(entry).encode()).decode(), "messageId": "1"}
+        for key, value in (environment | more).items():
+            monkeypatch.setenv(key, value)
+        answer = function.post("/", json={"message": message, "subscription": "s"}, headers=EVENT)
+        assert answer.status_code == 200
+        return capsys.readouterr().out
 
     return send
 
@@ -77,8 +85,3 @@ def test_a_message_that_comes_twice_starts_one_run(anomaly, cloud):
 def test_other_logs_do_nothing(anomaly, cloud):
     assert "not an anomaly" in anomaly("2026-11-24T12:00:00Z", name="projects/p/logs/other")
     assert not cloud.calls
-
-
-def test_the_entry_point_calls_what_is_tested_here():
-    tree = ast.parse((DEPLOY / "function" / "main.py").read_text())
-    assert any(isinstance(node, ast.ImportFrom) and node.module == "retraining" for node in tree.body)
