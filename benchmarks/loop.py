@@ -1,8 +1,9 @@
 """The simulated year of `churn loop` over many seeds, and how often the trigger fires where nothing changes.
 
 loop.py [--seeds 20] [--simulations 1000] [--page FILE] [--json FILE]: for each seed a world, and in it the
-profit of retraining by policy, every month, never, and of an oracle. Then the trigger alone: each simulation
-is a decision on five windows and the settled predictions of a champion in a world without drift.
+profit of retraining by policy, every month, never, and of an oracle. Then, in a world without drift, the
+trigger alone: each simulation is a decision on five windows and the settled predictions of a champion. And a
+promotion's probation: weekly looks at a champion that is exactly as good as the model before.
 """
 
 import os
@@ -45,15 +46,22 @@ def main() -> None:
     with ProcessPoolExecutor(options.workers, get_context("spawn")) as workers:
         lived = workers.map(one_year, range(options.seeds))
         each = options.simulations // CHAMPIONS
-        fired = [workers.submit(fires, seed, each) for seed in range(CHAMPIONS if each else 0)]
+        seeds = range(CHAMPIONS if each else 0)
+        errors = {
+            name: [workers.submit(count, seed, each) for seed in seeds]
+            for name, count in (("decisions to retrain", fires), ("promotions taken back", taken_back))
+        }
         for year in lived:
             years.append(year)
             print(words(year), flush=True)
             if options.page:
                 page.write(options.page, years, cfg)
         entries = summarised(years, cfg) if years else []
-        if fired:
-            entries.append(trigger_entry(sum(one.result() for one in fired), each * CHAMPIONS))
+        if each:
+            entries += [
+                share_entry(name, sum(one.result() for one in counted), each * CHAMPIONS)
+                for name, counted in errors.items()
+            ]
     for entry in entries:
         print(
             f"{entry['name']:60} {entry['value']:8.2f} {entry['unit']}   "
@@ -92,24 +100,32 @@ def summarised(years, cfg) -> list[dict]:  # noqa: ANN001
     return entries
 
 
+def calm(seed: int, models: int):  # noqa: ANN201
+    """Configuration, a world without drift, and models that each learnt from as many rows of their own."""
+    from churn.config import configured
+    from churn.simulation.model import fit, quick
+    from churn.simulation.world import make
+    from churn.simulation.year import known
+
+    cfg = quick(configured())
+    same = replace(cfg.loop, price_month=NO_SUCH_MONTH, competitor_month=NO_SUCH_MONTH)
+    cfg = replace(cfg, loop=same)
+    world = make(replace(same, rows_per_day=4 * same.rows_per_day), 1_000 + seed)
+    labelled = known(world, 0, cfg)
+    return cfg, world, [fit(world.rows.take(labelled[i::4]), world, cfg, seed) for i in range(models)]
+
+
 def fires(seed: int, simulations: int) -> int:
     """How many of the simulated decisions about one champion, in a world without drift, are to retrain."""
-    from churn.config import configured
     from churn.drift import Policy
     from churn.monitor.window import Window, assess
     from churn.retrain.trigger import decide
-    from churn.simulation.model import fit, quick
-    from churn.simulation.world import SCHEMA, make
-    from churn.simulation.year import known, moment
+    from churn.simulation.world import SCHEMA
+    from churn.simulation.year import moment
 
-    cfg = quick(configured())
-    calm = replace(cfg.loop, price_month=NO_SUCH_MONTH, competitor_month=NO_SUCH_MONTH)
-    cfg = replace(cfg, loop=calm)
-    world = make(replace(calm, rows_per_day=4 * calm.rows_per_day), 1_000 + seed)
-    labelled = known(world, 0, cfg)
-    champion = fit(world.rows.take(labelled[::4]), world, cfg, seed)
+    cfg, world, (champion,) = calm(seed, 1)
     rng, pool = np.random.default_rng(seed), world.between(0, 360)
-    week, settled = calm.rows_per_day * calm.window_days, calm.rows_per_day * calm.settled_days
+    week, settled = (cfg.loop.rows_per_day * days for days in (cfg.loop.window_days, cfg.loop.settled_days))
     columns = {name: world.rows.frame[name].to_numpy() for name in SCHEMA.features}
     policy = Policy(min_rows=cfg.monitor.min_rows, permutations=0)
     windows, count = cfg.retrain.trigger.windows, 0
@@ -131,12 +147,54 @@ def fires(seed: int, simulations: int) -> int:
     return count
 
 
-def trigger_entry(fired: int, simulations: int) -> dict:
-    """The share of the decisions that were to retrain, with its exact 95 % interval."""
-    low, high = binomtest(fired, simulations).proportion_ci()
+def taken_back(seed: int, simulations: int) -> int:
+    """How many promotions are taken back, though the model before is exactly as good.
+
+    `churn retrain` looks every week of the probation at the rows that are settled by then.
+    """
+    from churn.config import GateConfig
+    from churn.retrain.gate import for_rollback
+
+    cfg, world, both = calm(seed, 2)
+    rng, pool = np.random.default_rng(seed), world.between(0, 360)
+    gate = replace(for_rollback(cfg).retrain.gate, bootstrap=GateConfig().bootstrap)
+    days = np.arange(7, cfg.retrain.probation_days + 1, 7) - cfg.data.horizon
+    looks = [int(n) for n in days * cfg.loop.rows_per_day if n >= gate.min_rows]
+    drawn = (rng.choice(pool, looks[-1], replace=False) for _ in range(simulations))
+    return sum(is_taken_back(world, both, rows, looks, gate, cfg.decision, rng) for rows in drawn)
+
+
+def is_taken_back(world, both, rows, looks, gate, costs, rng) -> bool:  # noqa: ANN001
+    """Whether any look at the first rows has the champion for worse than the model before.
+
+    Neither is: lots decide row by row which of two models the champion is. Where the mean difference is
+    below 1.5 standard errors, the bootstrap is not asked: its bound lies at more than 2.5.
+    """
+    from churn import decision
+    from churn.retrain.gate import CHALLENGER, CHAMPION, Fresh, judge, losses, regressed
+
+    churned, row, lot = world.rows.churned[rows], np.arange(len(rows)), rng.integers(0, 2, len(rows))
+    who = {CHAMPION: lot, CHALLENGER: 1 - lot}
+    said, calls = (
+        np.stack(found) for found in zip(*((m.probability[rows], m.calls(rows)) for m in both), strict=True)
+    )
+    brings = decision.gain(churned, np.array(costs.customer_value), costs)
+    gain = np.subtract(*(losses(churned, said[of, row]) for of in who.values()))
+    for n in looks:
+        if gain[:n].mean() * np.sqrt(n) < 1.5 * gain[:n].std():
+            continue
+        probability, called = ({name: of[i, row][:n] for name, i in who.items()} for of in (said, calls))
+        if regressed(judge(Fresh(churned[:n], probability, called, brings[:n]), False, gate, seed=0)):
+            return True
+    return False
+
+
+def share_entry(name: str, count: int, simulations: int) -> dict:
+    """A share of errors with its exact 95 % interval."""
+    low, high = binomtest(count, simulations).proportion_ci()
     return {
-        "name": "loop: share of decisions to retrain without drift",
-        "value": 100 * fired / simulations,
+        "name": f"loop: share of {name} without drift",
+        "value": 100 * count / simulations,
         "low": 100 * low,
         "high": 100 * high,
         "unit": "%",

@@ -387,7 +387,8 @@ class RetrainConfig:
     fresh_days: float = 90.0  # ... if they came in so many days before the newest label, after the champion's
     treated: Treated = Treated.keep_out
     segments: list[str] = field(default_factory=list)  # categories, each level of which must not be harmed
-    probation_days: float = 90.0  # after a promotion, in which the version before may come back
+    probation_days: float = 90.0  # after a promotion, in which the version before may come back ...
+    rollback_confidence: float = 0.995  # ... if it is better, one-sided; many looks may err
     canary: int = 20  # per cent of Vertex AI's traffic that a challenger gets until its probation is over
     trigger: TriggerConfig = field(default_factory=TriggerConfig)
     gate: GateConfig = field(default_factory=GateConfig)

@@ -22,3 +22,19 @@ def write_aside(path: Path) -> Iterator[Path]:
             shutil.rmtree(aside)
         else:
             aside.unlink(missing_ok=True)
+
+
+def append(path: Path, line: str) -> None:
+    """Add a line to a file in one call, so that lines of two processes don't mix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        os.write(file, line.encode() + b"\n")
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def lines(path: Path) -> list[str]:
+    """The lines of such a file, none where it is not there; one that a kill cut off at the end is not one."""
+    return path.read_text().split("\n")[:-1] if path.exists() else []

@@ -1,28 +1,34 @@
 """`churn retrain`: a challenger proves itself, serves, and gives way when it was a mistake."""
 
 import json
+import re
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
+import numpy as np
+import pandas as pd
 import pytest
 from conftest import SMALL, configured
+from serve.conftest import running, wait_until
 
 from churn.bundle import Bundle
+from churn.data import synthetic
 from churn.errors import UserError
+from churn.monitor import history, monitor
 from churn.registry import CHALLENGER, CHAMPION, PREVIOUS, REFERENCE, bundle_with, register, tags_of
 from churn.retrain.stage import retrain
 
-AFTER = (
-    *SMALL, "train.epochs=8", "seed=43", "data.synthetic.dates=true", "data.time=Snapshot",
-    "data.synthetic.rows=3000", "retrain.gate.bootstrap=100", "retrain.fresh_days=200",
-)  # fmt: skip
-OTHER_WORLD = (
-    *AFTER, "data.synthetic.start=2027-01-01", "data.synthetic.days=180", "retrain.now=2027-08-01",
-    "data.synthetic.drift=concept", "data.synthetic.drift_size=4",
-)  # fmt: skip
-BACK_AGAIN = (
-    *AFTER, "data.synthetic.start=2027-08-02", "data.synthetic.days=30", "retrain.now=2027-10-01",
-)  # fmt: skip
+OVERRIDES = (*SMALL, "train.epochs=8", "retrain.gate.bootstrap=100", "retrain.fresh_share=0.4")
+NOW = datetime.now(UTC)  # when the server of this test writes its log
+OTHER_WORLD = ("data.synthetic.drift=concept", "data.synthetic.drift_size=4", "data.synthetic.rows=4500")
+HORIZON = 30  # days
+
+
+def day(number):
+    """An ISO time, so many days from now."""
+    return f"{NOW + timedelta(days=number):%Y-%m-%dT%H:%M:%S}"
 
 
 @pytest.fixture(scope="module")
@@ -34,43 +40,116 @@ def root(run_directory, tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="module")
+def arrived():
+    """Customers of a world in which monthly contracts are more common, and seldom last."""
+    frame = synthetic.read(configured(*OTHER_WORLD).data.synthetic, seed=43).frame
+    monthly, even = frame["Contract"] == "Month-to-month", frame.index % 2 == 0
+    frame = frame[monthly | even].head(3_000).reset_index(drop=True)
+    return frame.assign(customerID="new " + frame["customerID"])
+
+
+@pytest.fixture(scope="module")
+def labels(arrived, root):
+    """What is known 60 days later; every tenth was called, and says nothing about who is not."""
+    left = arrived["Churn"] == "Yes"
+    table = {
+        "customer_key": arrived["customerID"],
+        "time": np.where(left, day(10), day(HORIZON + 1)),
+        "churned": left.astype(int),
+        "treated": np.where(np.arange(len(arrived)) % 10, "", "1"),
+    }
+    pd.DataFrame(table).to_csv(root / "labels.csv", index=False)
+    return f"monitor.labels={root / 'labels.csv'}"
+
+
 def run(root, *overrides):
-    retrain(configured(f"run.root={root}", *overrides))
+    retrain(configured(f"run.root={root}", *OVERRIDES, *overrides))
+
+
+def ask(server, bundle, customers):
+    """Have the server predict, 500 customers at a time."""
+    fields = {field["column"]: field for field in bundle.facts["inputs"]}
+    kinds = {column: str for column, field in fields.items() if field["kind"] == "category"}
+    names = {column: field["input"] for column, field in fields.items()}
+    rows = customers.astype(kinds)[list(fields)].rename(columns=names)
+    rows = rows.assign(customer_key=customers["customerID"]).astype(object)
+    rows = rows.where(rows.notna(), None).to_dict("records")
+    for first in range(0, len(rows), 500):
+        assert server.predict(*rows[first : first + 500]).status_code == 200
+
+
+def look(root, since, *overrides):
+    """The monitor's verdict on what was predicted since."""
+    cfg = configured(f"run.root={root}", f"monitor.since={since.isoformat()}", *overrides)
+    monitor(cfg)
+    return history(root / "monitor" / "synthetic")[-1]
 
 
 def test_without_a_reason_nothing_is_trained(root, capsys):
-    run(root, *OTHER_WORLD)
+    run(root)
     assert "No retraining" in capsys.readouterr().out
     assert not (root / "retrain").exists()
 
 
 def test_too_few_labelled_rows_are_said_to_be_so_and_no_retraining_is_noted(root):
     with pytest.raises(UserError, match="0 labelled rows are too few to train on"):
-        run(root, *OTHER_WORLD, "retrain.by_hand=true", "retrain.window_days=1")
+        run(root, "retrain.by_hand=true", "retrain.window_days=1", f"retrain.now={day(60)}")
     assert not (root / "retrain").exists()
 
 
-def test_a_challenger_that_proves_itself_serves_until_it_is_found_worse(root, capsys):
-    first = bundle_with(CHAMPION, configured(f"run.root={root}"))
-    run(root, *OTHER_WORLD, "retrain.by_hand=true")
-    assert "Version 2 of 'synthetic' is the champion" in capsys.readouterr().out
+def test_two_alarms_train_a_challenger_on_the_log_with_its_labels_and_it_serves(
+    root, arrived, labels, capsys
+):
+    first = Bundle.load(bundle_with(CHAMPION, configured(f"run.root={root}")))
+    later = f"retrain.now={day(60)}"
+    with running("null", root, "serve.lenient=true", "serve.log.segment_seconds=0.5") as server:
+        for number, half in enumerate((arrived[:1_500], arrived[1_500:]), 1):
+            since = datetime.now(UTC)
+            ask(server, first, half)
+            assert look(root, since)["status"] == "alarm"
+            if number == 1:
+                run(root, later, labels)
+                assert "an alarm in 1 of the last 1 windows; nothing calls" in capsys.readouterr().out
+        wait_until(lambda: len(list((root / "log").glob("*.parquet"))) > 1)  # as the log of older days is
+        run(root, later, labels)
+        printed = capsys.readouterr().out
+        assert "Retraining: an alarm in 2 of the last 2 windows and in the newest." in printed
+        assert "Version 2 of 'synthetic' is the champion. 1 local servers reload." in printed
+        second = Bundle.load(bundle_with(CHAMPION, configured(f"run.root={root}")))
+        wait_until(lambda: httpx.get(f"{server.root}/model", timeout=30).json()["digest"] == second.digest)
+        since = datetime.now(UTC)
+        ask(server, second, arrived[:500])
+        assert look(root, since)["bundle"] == second.digest
+    learnt, fresh = re.search(r"([\d,]+) labelled rows to learn from, ([\d,]+) fresh", printed).groups()
+    rows = [int(number.replace(",", "")) for number in (learnt, fresh)]
+    assert sum(rows) == 1_200 + 2_700, "the table, and who was not called"
+    assert 900 < rows[1] < 1_300
+
     cfg = configured(f"run.root={root}")
     digests = {
-        alias: Bundle.load(bundle_with(alias, cfg)).digest
-        for alias in (CHAMPION, CHALLENGER, PREVIOUS, REFERENCE)
+        alias: Bundle.load(bundle_with(alias, cfg)).digest for alias in (CHALLENGER, PREVIOUS, REFERENCE)
     }
-    old = Bundle.load(first).digest
-    assert digests[PREVIOUS] == digests[REFERENCE] == old
-    assert digests[CHAMPION] == digests[CHALLENGER] != old
-    line = json.loads((root / "retrain" / "synthetic" / "history.jsonl").read_text())
-    assert (line["kind"], line["promoted"]) == ("hand", True)
-    page = (Path(line["run"]) / "decision.html").read_text()
-    assert "Promoted" in page
+    assert digests == {CHALLENGER: second.digest, PREVIOUS: first.digest, REFERENCE: first.digest}
     tags = tags_of(str(root), "synthetic", CHAMPION)
     assert (tags["decision"], tags["version"]) == ("promoted", "2")
+    assert tags["trigger"].startswith("alarm: an alarm in 2 of")
+    line = json.loads((root / "retrain" / "synthetic" / "history.jsonl").read_text())
+    assert (line["kind"], line["promoted"]) == ("alarm", True)
+    assert "Promoted" in (Path(line["run"]) / "decision.html").read_text()
 
-    run(root, *BACK_AGAIN)
+
+def test_what_was_promoted_gives_way_when_it_is_found_worse(root, capsys):
+    """After the test above: the world is again as it was before."""
+    again = (
+        "seed=44", "data.synthetic.rows=2000", "data.synthetic.dates=true", "data.time=Snapshot",
+        f"data.synthetic.start={day(61)[:10]}", "data.synthetic.days=20", f"retrain.now={day(120)}",
+    )  # fmt: skip
+    run(root, *again)
     assert "Rolled back to version 1" in capsys.readouterr().out
-    assert tags_of(str(root), "synthetic", CHAMPION)["version"] == "1"
-    run(root, *BACK_AGAIN)
-    assert "No retraining" in capsys.readouterr().out
+    tags = tags_of(str(root), "synthetic", CHAMPION)
+    assert tags["version"] == "1"
+    run(root, *again)
+    assert "an alarm in 0 of the last 0 windows" in capsys.readouterr().out, (
+        "those of the first reign are over"
+    )

@@ -34,6 +34,7 @@ def bundles(graph, customers, tmp_path_factory):
             "inputs": bundle.describe(graph),
             "data": {"fingerprint": "sha256:Abc"},
             "metrics": {"roc_auc": {"value": 0.8456}},
+            "threshold": 0.3,
         }
         seen = profile(customers.frame, customers.schema, customers.frame, customers.churned.astype(float))
         bundle.seal(path, facts, seen)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ from churn.config import Config, MonitorConfig
 from churn.data import name_of
 from churn.drift import FEW, Policy
 from churn.errors import UserError
-from churn.files import write_aside
+from churn.files import append, lines, write_aside
 from churn.monitor import gauges, labels, page, source
 from churn.monitor.window import Window, assess
 from churn.registry import find_bundle
@@ -39,17 +38,18 @@ def monitor(cfg: Config) -> None:
         raise UserError("the bundle carries no profile to compare with", str(bundle.path), "train it again")
     since, until = period(cfg.monitor)
     window, ignored = read(cfg, bundle, since, until)
+    chosen = policy(cfg)
     report = {
         "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "from": since.isoformat(),
         "until": until.isoformat(),
         "bundle": bundle.digest,
         "other_bundles": ignored,
-        **assess(window, bundle.facts.get("metrics", {}), policy(cfg)),
+        **assess(window, bundle.facts.get("metrics", {}), chosen),
     }
     folder = place(cfg)
     record(folder, report)
-    page.write(folder / "report.html", bundle, history(folder))
+    page.write(folder / "report.html", bundle, history(folder), chosen)
     gauges.write(Path(cfg.monitor.gauges or folder / "churn.prom"), bundle.facts["name"], report)
     print(in_words(report, folder))
     if cfg.monitor.exit_code and report["status"] in EXIT_CODES:
@@ -70,7 +70,7 @@ def policy(cfg: Config) -> Policy:
 
 def period(chosen: MonitorConfig) -> tuple[datetime, datetime]:
     """First and last moment of the window, in UTC."""
-    until = moment(chosen.until, "monitor.until") if chosen.until else datetime.now(UTC)
+    until = moment(chosen.until, "monitor.until")
     since = moment(chosen.since, "monitor.since") if chosen.since else until - timedelta(days=chosen.days)
     if since >= until:
         raise UserError(
@@ -79,8 +79,10 @@ def period(chosen: MonitorConfig) -> tuple[datetime, datetime]:
     return since, until
 
 
-def moment(text: str, key: str) -> datetime:
-    """An ISO date or time; UTC where no zone is named."""
+def moment(text: str | None, key: str) -> datetime:
+    """An ISO date or time, UTC where no zone is named; now where there is none."""
+    if text is None:
+        return datetime.now(UTC)
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -152,12 +154,7 @@ def record(folder: Path, report: dict[str, Any]) -> None:
     """Write the report, and append it to the history as one line."""
     with write_aside(folder / "report.json") as aside:
         aside.write_text(json.dumps(report, indent=1, default=number))
-    line = json.dumps(report, default=number).encode() + b"\n"
-    file = os.open(folder / HISTORY, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        os.write(file, line)
-    finally:
-        os.close(file)
+    append(folder / HISTORY, json.dumps(report, default=number))
 
 
 def number(value: Any) -> float | int:
@@ -166,36 +163,34 @@ def number(value: Any) -> float | int:
 
 
 def history(folder: Path) -> list[dict[str, Any]]:
-    """All reports so far, oldest first; a last line that a kill cut off is not one."""
-    file = folder / HISTORY
-    lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
-    return [json.loads(line) for line in lines]
+    """All reports so far, oldest first."""
+    return [json.loads(line) for line in lines(folder / HISTORY)]
 
 
 def in_words(report: dict[str, Any], folder: Path) -> str:
     """What the terminal says."""
-    lines = [
+    told = [
         f"{report['status'].upper()}: {report['rows']:,} predictions, "
         f"{report['from'][:16]} to {report['until'][:16]}"
     ]
     if report["other_bundles"]:
-        lines.append(f"  {report['other_bundles']:,} answers of other bundles are not looked at")
+        told.append(f"  {report['other_bundles']:,} answers of other bundles are not looked at")
     if report["status"] == FEW:
-        lines.append("  too few for a verdict (monitor.min_rows)")
+        told.append("  too few for a verdict (monitor.min_rows)")
     for name, one in {**report["features"], "churn probability": report["score"]}.items():
         if one and one["status"] != "ok":
-            lines.append(f"  {one['status']:8}{name}: {page.change(one)}")
+            told.append(f"  {one['status']:8}{name}: {page.change(one)}")
     joint = report["together"]
     if joint and joint["status"] != "ok":
-        lines.append(
+        told.append(
             f"  {joint['status']:8}all features together: told from training with AUC {joint['auc']:.2f}"
         )
     measured = report["performance"]
     if measured:
         auc, worse = measured["roc_auc"], measured["worse_in"]
-        lines.append(
+        told.append(
             f"  {measured['rows']:,} settled: ROC AUC {auc['value']:.3f} "
             f"({auc['low']:.3f} to {auc['high']:.3f}), "
             + (f"worse in {', '.join(worse)}" if worse else "no worse than in the test")
         )
-    return "\n".join([*lines, f"Page: {folder / 'report.html'}"])
+    return "\n".join([*told, f"Page: {folder / 'report.html'}"])

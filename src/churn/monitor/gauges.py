@@ -16,8 +16,10 @@ GAUGES = {
     "churn_monitor_run_timestamp_seconds": "When the window was looked at",
     "churn_drift_status": "0 ok, 1 warning, 2 alarm, by feature; churn_probability is the score",
     "churn_drift_psi": "Population stability index since training less its bias, by feature",
+    "churn_drift_jensen_shannon": "Jensen-Shannon distance to the base 2 since training, by feature",
     "churn_drift_missing_ratio": "Share of missing values, by feature",
     "churn_drift_unseen_ratio": "Share of unseen levels, by feature",
+    "churn_drift_outside_ratio": "Share of numbers outside the range of training, by feature",
     "churn_drift_profit": "Expected profit per customer that the change brings, by feature",
     "churn_drift_classifier_auc": "How well a classifier tells the window from training",
     "churn_performance": "Metrics of predictions whose outcome is known, by metric",
@@ -50,8 +52,10 @@ def values(report: dict[str, Any]) -> Iterator[tuple[str, dict[str, str], float]
     for gauge, of in (
         ("churn_drift_status", lambda one: STATUSES.index(one["status"])),
         ("churn_drift_psi", lambda one: one["psi"]),
+        ("churn_drift_jensen_shannon", lambda one: one["jensen_shannon"]),
         ("churn_drift_missing_ratio", lambda one: one["missing"][1]),
         ("churn_drift_unseen_ratio", lambda one: one["unseen"]),
+        ("churn_drift_outside_ratio", lambda one: one["outside"]),
         ("churn_drift_profit", lambda one: one["profit"]),
     ):
         for feature, one in drifts.items():

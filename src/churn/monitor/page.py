@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from churn.bundle import Bundle
 from churn.drift import FEW, STATUSES, Policy
 from churn.files import write_aside
+from churn.pages import environment
 
 WINDOWS = 40  # the newest ones are shown
 SHOWN = 12  # features before the reader asks for all
@@ -29,41 +28,37 @@ WORDS = {
 }
 
 
-def write(path: Path, bundle: Bundle, history: Sequence[dict[str, Any]]) -> None:
+def write(path: Path, bundle: Bundle, history: Sequence[dict[str, Any]], policy: Policy) -> None:
     """Write the page on the newest report, with those before it as its past."""
-    page = render(bundle.facts, history)
+    page = render(bundle.facts, history, policy)
     with write_aside(path) as aside:
         aside.write_text(page, encoding="utf-8")
 
 
-def render(facts: dict[str, Any], history: Sequence[dict[str, Any]]) -> str:
+def render(facts: dict[str, Any], history: Sequence[dict[str, Any]], policy: Policy) -> str:
     """The HTML."""
-    here = Path(__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader([here, here.parent / "report"]),  # whose style sheet it is
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     now, windows = history[-1], history[-WINDOWS:]
     drifts = [("churn probability", now["score"])] if now["score"] else []
     drifts += sorted(now["features"].items(), key=lambda item: trouble(windows, *item), reverse=True)
     multiples = [(name, one, bars(windows, name), change(one)) for name, one in drifts]
-    return environment.get_template("page.html.j2").render(
-        name=facts["name"],
-        now=now,
-        windows=windows,
-        words=WORDS[now["status"]],
-        multiples=multiples,
-        shown=SHOWN + 1,
-        metrics=[(key, *told, course(windows, key, facts)) for key, told in METRICS.items()],
-        own=facts.get("metrics", {}),
-        policy=Policy(),
-        limit=max([0.01, *(abs(bar["effect"][end]) for bar in effects(now) for end in ("low", "high"))]),
-        effects=effects(now),
-        width=WIDTH,
-        height=HEIGHT,
+    return (
+        environment("monitor")
+        .get_template("page.html.j2")
+        .render(
+            name=facts["name"],
+            now=now,
+            windows=windows,
+            words=WORDS[now["status"]],
+            multiples=multiples,
+            shown=SHOWN + 1,
+            metrics=[(key, *told, course(windows, key, facts)) for key, told in METRICS.items()],
+            own=facts.get("metrics", {}),
+            policy=policy,
+            limit=max([0.01, *(abs(bar["effect"][end]) for bar in effects(now) for end in ("low", "high"))]),
+            effects=effects(now),
+            width=WIDTH,
+            height=HEIGHT,
+        )
     )
 
 
@@ -142,7 +137,7 @@ def change(one: dict[str, Any]) -> str:
         parts.append(f"out of range {percent(one['outside'])}")
     if one["shift"]:
         parts.append(f"moved by {one['shift']:.2f} sd")
-    parts.append(f"PSI {max(one['psi'], 0):.3f}")
+    parts.append(f"PSI {max(one['psi'], 0):.3f}, Jensen–Shannon {one['jensen_shannon']:.2f}")
     parts.append(f"mean probability {100 * one['probability']:+.1f} points".replace("-", "−"))
     return ", ".join(parts)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from churn.files import write_aside
+from churn.pages import environment
 from churn.report import words
 from churn.report.charts import charts
 from churn.report.content import ReportContent
@@ -25,30 +24,26 @@ def write(path: Path, content: ReportContent) -> None:
 
 def render(content: ReportContent) -> str:
     """The HTML of the report."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     evaluation = content.evaluation
     answer, reasons = words.verdict(evaluation)
     most = max([0.0, *(one.roc_auc.high for one in content.importance)]) or 1.0
-    return environment.get_template("template.html.j2").render(
-        **vars(content)
-        | {"effects": effects(content.dependence), "profit_curve": profit_curve(content.profit)},
-        words=words,
-        rows=len(content.churned),
-        names=sorted(evaluation.scores, key=order),
-        statements=words.statements(evaluation, len(content.churned)),
-        answer=answer,
-        reasons=reasons,
-        charts=charts(content.churned, content.predictions, content.history),
-        position=lambda loss: 100 * max(loss, 0) / most,
-        shown_features=SHOWN_FEATURES,
-        shown_segments=SHOWN_SEGMENTS,
+    return (
+        environment("report")
+        .get_template("template.html.j2")
+        .render(
+            **vars(content)
+            | {"effects": effects(content.dependence), "profit_curve": profit_curve(content.profit)},
+            words=words,
+            rows=len(content.churned),
+            names=sorted(evaluation.scores, key=order),
+            statements=words.statements(evaluation, len(content.churned)),
+            answer=answer,
+            reasons=reasons,
+            charts=charts(content.churned, content.predictions, content.history),
+            position=lambda loss: 100 * max(loss, 0) / most,
+            shown_features=SHOWN_FEATURES,
+            shown_segments=SHOWN_SEGMENTS,
+        )
     )
 
 

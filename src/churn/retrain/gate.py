@@ -7,13 +7,13 @@ Differences are gains: above 0 the challenger is the better one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
-from churn.config import GateConfig
+from churn.config import Config, GateConfig
 from churn.evaluate import CELLS, draws
 from churn.metrics import EPSILON, Ranked, calibration_line, probability_metrics, rank, ranking_metrics
 
@@ -88,6 +88,12 @@ def judge(fresh: Fresh, alarmed: bool, cfg: GateConfig, seed: int) -> Verdict:
         allowed = margin("log_loss", int(inside.sum()), cfg)
         checks.append(Comparison(values, drawn, share).no_harm(name, allowed))
     return Verdict(*concluded(checks), n, values, checks)
+
+
+def for_rollback(cfg: Config) -> Config:
+    """The configuration whose gate asks as much of the model before as a rollback needs."""
+    gate = replace(cfg.retrain.gate, confidence=cfg.retrain.rollback_confidence)
+    return replace(cfg, retrain=replace(cfg.retrain, gate=gate))
 
 
 def regressed(before: Verdict) -> bool:

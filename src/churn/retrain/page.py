@@ -5,29 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from churn.files import write_aside
+from churn.pages import environment
 from churn.retrain.gate import NAMES, Check, Verdict
 from churn.retrain.trigger import Trigger
-
-
-def environment(room: str = "retrain") -> Environment:
-    """Templates of a folder of the package, with the style sheet of the report."""
-    package = Path(__file__).parents[1]
-    return Environment(
-        loader=FileSystemLoader([package / room, package / "report"]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def write(path: Path, name: str, verdict: Verdict, trigger: Trigger, decided: datetime) -> None:
     """Write the page: one HTML file without scripts."""
     html = (
-        environment()
+        environment("retrain")
         .get_template("decision.html.j2")
         .render(
             name=name,

@@ -15,7 +15,6 @@ import pandas as pd
 
 from churn.bundle import Bundle
 from churn.config import DataConfig, RetrainConfig, Source, Treated
-from churn.errors import UserError
 from churn.schema import Dataset, Schema
 
 if TYPE_CHECKING:
@@ -68,9 +67,9 @@ def of_log(table: pa.Table, outcome: np.ndarray, treated: np.ndarray, bundle: Bu
     table = table.take(known)
     columns = {}
     for field in bundle.facts["inputs"]:
-        cells = table[f"inputs.{field['input']}"].to_pandas()
+        cells = table[f"inputs.{field['input']}"]
         number = field["kind"] == "number"
-        columns[field["column"]] = cells.astype(float) if number else cells.fillna("").astype(str)
+        columns[field["column"]] = (cells if number else cells.cast("string").fill_null("")).to_pandas()
     frame = pd.DataFrame(columns)[list(bundle.schema.features)]
     times = table["time"].to_numpy().astype("datetime64[s]")
     customers = table["customer_key"].to_pandas().to_numpy(object)
@@ -145,19 +144,6 @@ def data_config(cfg: DataConfig, schema: Schema, path: Path) -> DataConfig:
         numeric=list(schema.numeric),
         categorical=list(schema.categorical),
     )
-
-
-def moment(text: str | None) -> datetime:
-    """An ISO time in UTC; now where there is none."""
-    if text is None:
-        return datetime.now(UTC)
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise UserError(
-            f"'{text}' is no time", "retrain.now", "write 2026-11-24 or 2026-11-24T12:00"
-        ) from None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def stamp(moment: datetime) -> np.datetime64:

@@ -19,16 +19,17 @@ from churn.config import Config, Place, SplitMethod
 from churn.data import load, name_of
 from churn.errors import UserError
 from churn.files import write_aside
+from churn.monitor import moment
 from churn.registry import CHAMPION, REFERENCE, bundle_with, find_bundle
-from churn.retrain import gate, page
+from churn.retrain import cloud, gate, page
 from churn.retrain.gate import CHALLENGER, Fresh, Verdict
-from churn.retrain.rows import KEY, Rows, assemble, data_config, moment, of_dataset, of_log, stamp, write
+from churn.retrain.rows import KEY, Rows, assemble, data_config, of_dataset, of_log, stamp, write
 from churn.retrain.trigger import Trigger
 from churn.runs import place
 
 SEGMENT = "segment "  # before the name of its column in the file of predictions
 LEAST = 200  # rows to train on, and fewest rows of a segment that is judged
-PROMOTED = "promoted"  # a decision, as a tag of the version
+PROMOTED, KEPT, ROLLED_BACK = "promoted", "promoted and kept", "rolled back"  # decisions: tags of a version
 
 
 def models(cfg: Config) -> dict[str, Bundle]:
@@ -56,7 +57,9 @@ def labelled(cfg: Config, champion: Bundle) -> Rows:
     rows = of_dataset(data, seen_until(champion))
     if cfg.monitor.labels:
         rows += logged(cfg, champion)
-    settled = rows.times + np.timedelta64(cfg.data.horizon, "D") <= stamp(moment(cfg.retrain.now))
+    settled = rows.times + np.timedelta64(cfg.data.horizon, "D") <= stamp(
+        moment(cfg.retrain.now, "retrain.now")
+    )
     return rows.take(np.asarray(settled))
 
 
@@ -64,7 +67,7 @@ def logged(cfg: Config, champion: Bundle) -> Rows:
     """Rows of the log that labels settle, whichever version answered them."""
     from churn.monitor import labels, source
 
-    until = moment(cfg.retrain.now)
+    until = moment(cfg.retrain.now, "retrain.now")
     place = str(cfg.monitor.labels)
     table = source.table_of(place, cfg) if place.startswith(source.BIGQUERY) else labels.read(place)
     known = labels.of_table(table, place, champion.schema, until)
@@ -79,7 +82,7 @@ def logged(cfg: Config, champion: Bundle) -> Rows:
 
 def ingest(cfg: Config, champion: Bundle, rows: Path, fresh: Path) -> None:
     """Write the rows to train on and the fresh rows to compare on."""
-    now = stamp(moment(cfg.retrain.now))
+    now = stamp(moment(cfg.retrain.now, "retrain.now"))
     parts = assemble(labelled(cfg, champion), seen_until(champion), now, cfg.retrain, cfg.seed)
     for part, path in zip(parts, (rows, fresh), strict=True):
         with write_aside(path) as aside:
@@ -168,7 +171,7 @@ def decide(cfg: Config, predictions: Path, alarmed: bool) -> Verdict:
 
 def document(cfg: Config, verdict: Verdict, trigger: Trigger, page_file: Path, facts_file: Path) -> None:
     """Write the decision with its evidence, for people and for `register`."""
-    decided = moment(cfg.retrain.now)
+    decided = moment(cfg.retrain.now, "retrain.now")
     page.write(page_file, name_of(cfg.data), verdict, trigger, decided)
     told = {"trigger": vars(trigger), "decided": decided.isoformat(), **verdict.to_json()}
     with write_aside(facts_file) as aside:
@@ -191,12 +194,10 @@ def register(cfg: Config, run: Path, page_file: Path, facts_file: Path) -> str:
 
 def promote(cfg: Config, run: Path, version: str) -> str:
     """Let the challenger serve: alias, local servers, a canary with `target=vertex`. Says what was done."""
-    name = Bundle.load(run / "bundle").facts["name"]
+    bundle = Bundle.load(run / "bundle")
+    name = bundle.facts["name"]
     told = registry.make_champion(cfg.run.root, name, version)
     if cfg.target.name is Place.vertex:
-        from churn.vertex.deploy import deploy
-
-        canary = replace(cfg.deploy, canary=cfg.retrain.canary, yes=True)
-        deploy(replace(cfg, bundle=str(run / "bundle"), deploy=canary))
+        cloud.give(cfg, bundle, cfg.retrain.canary)
         told += f" On Vertex AI it has {cfg.retrain.canary} % of the traffic."
     return f"Version {version} of '{name}' is the champion.{told}"

@@ -10,7 +10,8 @@ import numpy as np
 
 from churn.config import Config
 from churn.files import write_aside
-from churn.retrain.page import environment, number
+from churn.pages import environment
+from churn.retrain.page import number
 from churn.simulation.world import DAYS
 from churn.simulation.year import MONTHLY, NEVER, ORACLE, OURS, Decided, Year, changes
 

@@ -12,7 +12,7 @@ from churn import decision
 from churn.config import Config
 from churn.drift import Policy
 from churn.monitor.window import Window, assess
-from churn.retrain.gate import CHALLENGER, CHAMPION, REFERENCE, Fresh, Verdict, judge, regressed
+from churn.retrain.gate import CHALLENGER, CHAMPION, REFERENCE, Fresh, Verdict, for_rollback, judge, regressed
 from churn.retrain.rows import assemble
 from churn.retrain.trigger import Trigger, decide
 from churn.simulation.model import Model, fit
@@ -161,7 +161,7 @@ def challenge(
 def regression(world: World, champion: Model, before: Model, since: int, day: int, cfg: Config) -> Verdict:
     """Whether the model before would have been better on what came since the promotion."""
     rows = world.between(max(since, day - cfg.retrain.probation_days), day - cfg.loop.label_days)
-    return verdict_on(world, rows, {CHAMPION: champion, CHALLENGER: before}, False, cfg)
+    return verdict_on(world, rows, {CHAMPION: champion, CHALLENGER: before}, False, for_rollback(cfg))
 
 
 def verdict_on(

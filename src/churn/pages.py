@@ -1,0 +1,20 @@
+"""Templates of pages: HTML files without scripts that need nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+
+def environment(room: str) -> Environment:
+    """Templates of a folder of the package, with the style sheet of the report."""
+    package = Path(__file__).parent
+    return Environment(
+        loader=FileSystemLoader([package / room, package / "report"]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

@@ -1,0 +1,113 @@
+"""`churn retrain target=vertex`: a canary, all of the traffic, and back again, through the real SDK."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from churn.bundle import Bundle
+from churn.registry import CHAMPION, register, tags_of
+from churn.retrain import steps
+from churn.retrain.stage import retrain
+from churn.vertex.deploy import deploy
+from churn.vertex.rollback import rollback
+
+from .test_deploy import traffic
+
+FIRST, SECOND = 2, 0  # of `bundles`: far too cautious, and what the others were made of
+PROMOTED_AT, LATER, MUCH_LATER = "2027-01-15", "2027-03-01", "2027-06-01"
+
+
+@pytest.fixture
+def living(settings, bundles, tmp_path, customers, monkeypatch):
+    """Run `churn retrain` at a time, on customers of a day who behave as one of the bundles says."""
+    runs = {number: a_run(tmp_path / f"run-{number}", bundles[number]) for number in (FIRST, SECOND)}
+    register(runs[FIRST], str(tmp_path))
+    deploy(settings(FIRST + 1))
+    monkeypatch.setattr(steps, "train", lambda *_: runs[SECOND])  # as if it had been trained
+
+    def call(now, day, truth, *overrides, rows=2_400):
+        table = labelled(customers, bundles[truth], day, rows)
+        table.to_csv(tmp_path / "labelled.csv", index=False)
+        retrain(
+            settings(
+                1, "bundle=null", f"run.root={tmp_path}", "data.name=customers", "data.id=customer",
+                f"data.path={tmp_path / 'labelled.csv'}", "data.time=seen", "target=vertex",
+                "retrain.gate.bootstrap=100", f"retrain.now={now}", *overrides,
+            )
+        )  # fmt: skip
+        return tags_of(str(tmp_path), "customers", CHAMPION)["version"]
+
+    return call
+
+
+def a_run(path, bundle):
+    """What `register` needs of a run."""
+    shutil.copytree(bundle, path / "bundle")
+    ranks, predicts = {"roc_auc": {"value": 0.8, "low": 0.7}}, {"log_loss": {"difference": {"high": -0.1}}}
+    (path / "metrics.json").write_text(json.dumps({"test": ranks, "baselines": {"base_rate": predicts}}))
+    for name in ("config.yaml", "report.html"):
+        (path / name).write_text("seed: 1")
+    return path
+
+
+def labelled(customers, bundle, day, rows):
+    """Customers of a day whose labels are drawn from a bundle's probabilities."""
+    random = np.random.default_rng(0)
+    frame = customers.frame.iloc[random.integers(0, len(customers), rows)].reset_index(drop=True)
+    chance = Bundle.load(bundle).predict(frame)["churn_probability"]
+    left = np.where(random.random(rows) < chance, "yes", "no")
+    return frame.assign(left=left, seen=day, customer=[f"{day} {i}" for i in range(rows)])
+
+
+@pytest.fixture
+def promoted(living, cloud):
+    """A challenger that was promoted a moment ago."""
+    assert living(PROMOTED_AT, "2026-12-01", SECOND, "retrain.by_hand=true") == "2"
+    assert traffic(cloud) == {"1": 80, "2": 20}
+    return living
+
+
+def test_a_canary_gets_all_of_the_traffic_once_enough_rows_show_no_regression(promoted, cloud, capsys):
+    assert promoted(LATER, "2027-01-20", SECOND, rows=400) == "2"
+    assert traffic(cloud) == {"1": 80, "2": 20}, "too few rows to tell"
+    assert promoted(LATER, "2027-01-20", SECOND) == "2"
+    assert traffic(cloud) == {"1": 0, "2": 100}
+    assert "No retraining" in capsys.readouterr().out
+    assert not cloud.service.violations
+
+
+def test_a_regression_takes_the_canary_back_by_itself_and_for_good(promoted, cloud, capsys):
+    for _ in range(2):
+        assert promoted(LATER, "2027-01-20", FIRST) == "1"
+        assert traffic(cloud) == {"1": 100, "2": 0}
+    printed = capsys.readouterr().out
+    assert printed.count("Rolled back to version 1") == 1
+    assert not cloud.service.violations
+
+
+def test_without_rows_a_canary_is_trusted_when_its_probation_is_over_and_left_alone_then(
+    promoted, cloud, settings
+):
+    promoted(MUCH_LATER, "2026-12-01", SECOND)
+    assert traffic(cloud) == {"1": 0, "2": 100}
+    rollback(settings(SECOND + 1))
+    promoted(MUCH_LATER, "2026-12-01", SECOND)
+    assert traffic(cloud) == {"1": 100, "2": 0}
+
+
+def test_a_rollback_by_hand_is_not_undone_within_the_probation(promoted, cloud, settings):
+    rollback(settings(SECOND + 1))
+    assert promoted(LATER, "2027-01-20", SECOND) == "2"
+    assert traffic(cloud) == {"1": 100, "2": 0}
+
+
+def test_a_canary_that_could_not_be_deployed_is_deployed_the_next_time(living, cloud):
+    cloud.service.disabled = {"aiplatform.googleapis.com"}
+    with pytest.raises(Exception, match="aiplatform"):
+        living(PROMOTED_AT, "2026-12-01", SECOND, "retrain.by_hand=true")
+    cloud.service.disabled = set()
+    assert traffic(cloud) == {"1": 100}
+    living(PROMOTED_AT, "2026-12-01", SECOND)
+    assert traffic(cloud) == {"1": 80, "2": 20}
