@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 def environment(room: str) -> Environment:
     """Templates of a folder of the package, with the style sheet of the report."""
     package = Path(__file__).parent
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader([package / room, package / "report"]),
         autoescape=True,
         undefined=StrictUndefined,
@@ -18,3 +18,10 @@ def environment(room: str) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    made.filters["sentence"] = sentence
+    return made
+
+
+def sentence(text: str) -> str:
+    """The text with its first letter as a capital; the others stay as they are."""
+    return text[:1].upper() + text[1:]

@@ -62,6 +62,15 @@ def render(facts: dict[str, Any], history: Sequence[dict[str, Any]], policy: Pol
     )
 
 
+def ends(windows: Sequence[dict[str, Any]]) -> list[str]:
+    """The days on which the first and the last window ended, or, if that is one, the times."""
+    first, last = (windows[i]["until"] for i in (0, -1))
+    return [
+        until[11:16] if len(windows) > 1 and first[:10] == last[:10] else until[:10]
+        for until in (first, last)
+    ]
+
+
 def trouble(windows: Sequence[dict[str, Any]], name: str, one: dict[str, Any]) -> tuple[int, int]:
     """What comes first: the status now, then in how many of the windows it was not ok."""
     past = [window["features"].get(name, {"status": "ok"})["status"] for window in windows]

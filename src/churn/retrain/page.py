@@ -11,7 +11,9 @@ from churn.retrain.gate import NAMES, Check, Verdict
 from churn.retrain.trigger import Trigger
 
 
-def write(path: Path, name: str, verdict: Verdict, trigger: Trigger, decided: datetime) -> None:
+def write(
+    path: Path, name: str, verdict: Verdict, trigger: Trigger, decided: datetime, confidence: float
+) -> None:
     """Write the page: one HTML file without scripts."""
     html = (
         environment("retrain")
@@ -21,6 +23,7 @@ def write(path: Path, name: str, verdict: Verdict, trigger: Trigger, decided: da
             verdict=verdict,
             trigger=trigger,
             decided=f"{decided:%Y-%m-%d %H:%M} UTC",
+            confidence=confidence,
             metrics=NAMES,
             bars=[bar(check) for check in verdict.checks],
             number=number,
@@ -38,6 +41,8 @@ def bar(check: Check) -> dict[str, float]:
 
 
 def number(value: float, signed: bool = False) -> str:
-    """Three significant digits or four decimals, with a true minus."""
-    text = f"{value:+.4f}" if abs(value) < 1 else f"{value:+.3g}"
+    """Four decimals, of what is not below 1 two, with a true minus."""
+    text = f"{value:+.4f}" if abs(value) < 1 else f"{value:+,.2f}"
+    if not value:
+        return "0"
     return (text if signed else text.removeprefix("+")).replace("-", "−")

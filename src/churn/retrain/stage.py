@@ -9,6 +9,7 @@ from churn.bundle import Bundle
 from churn.config import Config
 from churn.data import name_of
 from churn.monitor import moment
+from churn.pages import sentence
 from churn.registry import CHAMPION
 from churn.retrain import steps
 from churn.retrain.gate import CHALLENGER, Verdict
@@ -40,7 +41,7 @@ def retrain(cfg: Config) -> None:
     version = steps.register(cfg, run, page, facts)
     note(cfg, now, trigger.kind, verdict.promote, run=str(run))
     if verdict.promote:
-        print(f"{verdict.reason.capitalize()}. {steps.promote(cfg, run, version)}")
+        print(f"{sentence(verdict.reason)}. {steps.promote(cfg, run, version)}")
     else:
         print(f"Version {version} stays a challenger: {verdict.reason}.")
     print(f"Decision: {page}")

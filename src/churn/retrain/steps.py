@@ -172,7 +172,7 @@ def decide(cfg: Config, predictions: Path, alarmed: bool) -> Verdict:
 def document(cfg: Config, verdict: Verdict, trigger: Trigger, page_file: Path, facts_file: Path) -> None:
     """Write the decision with its evidence, for people and for `register`."""
     decided = moment(cfg.retrain.now, "retrain.now")
-    page.write(page_file, name_of(cfg.data), verdict, trigger, decided)
+    page.write(page_file, name_of(cfg.data), verdict, trigger, decided, cfg.retrain.gate.confidence)
     told = {"trigger": vars(trigger), "decided": decided.isoformat(), **verdict.to_json()}
     with write_aside(facts_file) as aside:
         aside.write_text(json.dumps(told, indent=1))
