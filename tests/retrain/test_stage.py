@@ -92,6 +92,12 @@ def test_without_a_reason_nothing_is_trained(root, capsys):
     assert not (root / "retrain").exists()
 
 
+def test_what_could_not_be_judged_yet_is_not_trained_and_does_not_start_the_cool_down(root, capsys):
+    run(root, "retrain.trigger.every_days=1", f"retrain.now={day(60)}")
+    assert "Not yet" in capsys.readouterr().out
+    assert not (root / "retrain").exists()
+
+
 def test_too_few_labelled_rows_are_said_to_be_so_and_no_retraining_is_noted(root):
     with pytest.raises(UserError, match="0 labelled rows are too few to train on"):
         run(root, "retrain.by_hand=true", "retrain.window_days=1", f"retrain.now={day(60)}")

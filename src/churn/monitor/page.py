@@ -41,28 +41,26 @@ def render(facts: dict[str, Any], history: Sequence[dict[str, Any]], policy: Pol
     drifts = [("churn probability", now["score"])] if now["score"] else []
     drifts += sorted(now["features"].items(), key=lambda item: trouble(windows, *item), reverse=True)
     multiples = [(name, one, bars(windows, name), change(one)) for name, one in drifts]
-    return (
-        environment("monitor")
-        .get_template("page.html.j2")
-        .render(
-            name=facts["name"],
-            now=now,
-            windows=windows,
-            words=WORDS[now["status"]],
-            multiples=multiples,
-            shown=SHOWN + 1,
-            metrics=[(key, *told, course(windows, key, facts)) for key, told in METRICS.items()],
-            own=facts.get("metrics", {}),
-            policy=policy,
-            limit=max([0.01, *(abs(bar["effect"][end]) for bar in effects(now) for end in ("low", "high"))]),
-            effects=effects(now),
-            width=WIDTH,
-            height=HEIGHT,
-        )
+    template = environment("monitor").get_template("page.html.j2")
+    return template.render(
+        name=facts["name"],
+        now=now,
+        windows=windows,
+        span=span(windows),
+        words=WORDS[now["status"]],
+        multiples=multiples,
+        shown=SHOWN + 1,
+        metrics=[(key, *told, course(windows, key, facts)) for key, told in METRICS.items()],
+        own=facts.get("metrics", {}),
+        policy=policy,
+        limit=max([0.01, *(abs(bar["effect"][end]) for bar in effects(now) for end in ("low", "high"))]),
+        effects=effects(now),
+        width=WIDTH,
+        height=HEIGHT,
     )
 
 
-def ends(windows: Sequence[dict[str, Any]]) -> list[str]:
+def span(windows: Sequence[dict[str, Any]]) -> list[str]:
     """The days on which the first and the last window ended, or, if that is one, the times."""
     first, last = (windows[i]["until"] for i in (0, -1))
     return [

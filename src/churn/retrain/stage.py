@@ -35,7 +35,10 @@ def retrain(cfg: Config) -> None:
         print(f"No retraining: {trigger.reason}.")
         return
     print(f"Retraining: {trigger.reason}.")
-    run, verdict = challenge(cfg, bundles, trigger)
+    if (made := challenge(cfg, bundles, trigger)) is None:
+        print("Not yet: these are too few to compare on (retrain.gate.min_rows), so nothing is trained.")
+        return
+    run, verdict = made
     page, facts = run / "decision.html", run / "decision.json"
     steps.document(cfg, verdict, trigger, page, facts)
     version = steps.register(cfg, run, page, facts)
@@ -47,8 +50,11 @@ def retrain(cfg: Config) -> None:
     print(f"Decision: {page}")
 
 
-def challenge(cfg: Config, bundles: dict[str, Bundle], trigger: Trigger) -> tuple[Path, Verdict]:
-    """The run of a new challenger, and what the gate says of it."""
+def challenge(cfg: Config, bundles: dict[str, Bundle], trigger: Trigger) -> tuple[Path, Verdict] | None:
+    """The run of a new challenger, and what the gate says of it.
+
+    None where it could not be judged yet, unless it is asked for by hand: it is trained when it can be.
+    """
     champion = bundles[CHAMPION]
     with tempfile.TemporaryDirectory() as folder:
         rows, fresh, predictions = (
@@ -57,6 +63,8 @@ def challenge(cfg: Config, bundles: dict[str, Bundle], trigger: Trigger) -> tupl
         steps.ingest(cfg, champion, rows, fresh)
         sizes = steps.validate(cfg, champion, rows, fresh)
         print(f"{sizes['train']:,} labelled rows to learn from, {sizes['fresh']:,} fresh ones to compare on")
+        if trigger.kind != "hand" and sizes["fresh"] < cfg.retrain.gate.min_rows:
+            return None
         run = steps.train(cfg, champion, rows)
         steps.evaluate(cfg, bundles | {CHALLENGER: Bundle.load(run / "bundle")}, fresh, predictions)
         return run, steps.decide(cfg, predictions, trigger.alarmed)

@@ -115,8 +115,10 @@ def ours(world: World, first: Model, cfg: Config, year: Year) -> list[Model]:
         trigger = decide(history, retrained, now, cfg.retrain.trigger)
         if trigger.kind is None:
             continue
+        if (made := challenge(world, champion, first, trigger, day + 1, cfg, year.seed)) is None:
+            continue
         retrained.append(now)
-        challenger, verdict = challenge(world, champion, first, trigger, day + 1, cfg, year.seed)
+        challenger, verdict = made
         year.decided.append(Decided(day + 1, trigger, verdict))
         if verdict.promote:
             champion, before, since, history = challenger, champion, day + 1, []
@@ -145,11 +147,13 @@ def look(world: World, champion: Model, since: int, day: int, cfg: Config) -> di
 
 def challenge(
     world: World, champion: Model, first: Model, trigger: Trigger, day: int, cfg: Config, seed: int
-) -> tuple[Model, Verdict]:
-    """A new model and the gate's verdict, as in `churn.retrain.stage`."""
+) -> tuple[Model, Verdict] | None:
+    """A new model and the gate's verdict, or none while it could not be judged: see `churn.retrain.stage`."""
     labelled = known(world, day, cfg)
     now = BEGIN + np.timedelta64(86_400 * day, "s")
     train, fresh = assemble(world.rows.take(labelled), champion.seen, now, cfg.retrain, seed)
+    if len(fresh) < cfg.retrain.gate.min_rows:
+        return None
     challenger = fit(train, world, cfg, seed + day)
     compared = labelled[np.isin(world.rows.customers[labelled], fresh.customers)]
     models = {CHAMPION: champion, CHALLENGER: challenger} | (
