@@ -58,7 +58,7 @@ def ticks(low: float, high: float) -> list[float]:
     """About four round numbers within a range."""
     step = 10.0 ** np.floor(np.log10(max(high - low, 1.0)))
     step = next(step * factor for factor in (0.2, 0.5, 1, 2, 5) if (high - low) / (step * factor) <= 5)
-    return [float(tick) for tick in np.arange(np.ceil(low / step), high / step + 1e-9) * step]
+    return [float(tick) + 0.0 for tick in np.arange(np.ceil(low / step), high / step + 1e-9) * step]  # no -0
 
 
 def row(one: Decided, year: Year) -> dict[str, Any]:
