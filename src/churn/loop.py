@@ -71,12 +71,16 @@ def epoch_of(network: Any, optimizer: Any, xla: bool = True) -> Epoch:
         sums = together.run(lambda rows: step(block, rows), args=(rows,))
         return [together.reduce("SUM", of_replica, axis=None) for of_replica in sums]
 
-    @tf.function(jit_compile=xla, reduce_retracing=True)
+    @tf.function(jit_compile=xla, reduce_retracing=True, autograph=False)
     def epoch(inputs: Any, targets: Any, weights: Any, judges: Any, batches: Any) -> Any:
-        learnt, judged = tf.zeros([2]), tf.zeros([2, network.output_shape[1]])
-        for i in tf.range(tf.shape(batches)[0]):
-            more_learnt, more_judged = shared(Block(inputs, targets, weights, judges), batches[i])
-            learnt, judged = learnt + more_learnt, judged + more_judged
+        block = Block(inputs, targets, weights, judges)
+
+        def learn(i: Any, learnt: Any, judged: Any) -> Any:
+            more_learnt, more_judged = shared(block, batches[i])
+            return i + 1, learnt + more_learnt, judged + more_judged
+
+        nothing = (0, tf.zeros([2]), tf.zeros([2, network.output_shape[1]]))
+        _, learnt, judged = tf.while_loop(lambda i, *_: i < tf.shape(batches)[0], learn, nothing)
         return learnt[0] / learnt[1], judged[0] / judged[1]
 
     def run(block: Block, batches: np.ndarray) -> tuple[float, np.ndarray]:

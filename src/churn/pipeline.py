@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 from sklearn.metrics import log_loss
+from threadpoolctl import threadpool_limits
 
 from churn import (
     baselines,
@@ -36,7 +37,7 @@ from churn import (
     terminal,
     worlds,
 )
-from churn.backend import profiled
+from churn.backend import profiled, tensorflow
 from churn.bundle import Bundle
 from churn.config import Config, ModelName, tutorial
 from churn.data import load, name_of
@@ -71,9 +72,16 @@ def run(cfg: Config) -> float:
     if not machines.is_chief():
         checkpoint = unfinished_run(cfg, final, data.fingerprint) / CHECKPOINTS / "model.npz"
         return learn(big, data, parts, cfg, checkpoint).history["loss"][-1]
-    with new_run(cfg, final, data.fingerprint) as directory:
+    with (
+        new_run(cfg, final, data.fingerprint) as directory,
+        threadpool_limits(1 if len(data) < baselines.THREADS_FROM else None),  # the same for all threads
+        ThreadPoolExecutor(2) as meanwhile,
+    ):
         profile_of = directory / "profile" if cfg.train.profile else None
         with stages("train", f"Training {cfg.model.name.value}"), profiled(profile_of):
+            tensorflow()  # before the threads: imports of the same libraries could wait for each other
+            books = meanwhile.submit(registry.client, cfg.run.root)  # imports MLflow, makes its database
+            others = meanwhile.submit(fit_baselines, data, parts, cfg.seed)
             trained = learn(big, data, parts, cfg, directory / CHECKPOINTS / "model.npz")
         interval = None
         if cfg.export.worlds and not big and worlds.possible(trained, data):
@@ -83,7 +91,7 @@ def run(cfg: Config) -> float:
             served = export(trained, interval, data, parts, cfg, directory / "bundle")
         with stages("baselines", "Fitting the baselines on the same rows"):
             outputs = served.predict(data.frame.iloc[parts.test])
-            predictions = predict_test(outputs, trained, data, parts, cfg, directory)
+            predictions = predict_test(outputs, trained, others.result(), data, parts, cfg, directory)
         with stages("evaluate", "Measuring on the test part"):
             evaluation = measure(predictions, data, parts, cfg)
             earned = measure_profit(served, trained, predictions[MODEL], data, parts, cfg)
@@ -99,6 +107,7 @@ def run(cfg: Config) -> float:
         numbers = evaluation.to_json() | {"profit": earned.to_json(), "doubt": trusted.to_json()}
         write(directory, cfg, data, numbers, stages)
     with stages("register", "Entering the run into the registry"):
+        books.result()  # raises what went wrong there
         version_number = registry.register(final, cfg.run.root)
     print(terminal.summary(evaluation, final, f"{data.name} version {version_number}"))
     churned = data.churned[trained.held_out_rows]
@@ -172,28 +181,32 @@ def background_of(trained: Trained, data: Dataset, parts: Splits, cfg: Config) -
     return reasons.background(rows, trained.predict(rows), data.schema, cfg.export.background, cfg.seed)
 
 
+def fit_baselines(data: Dataset, parts: Splits, seed: int) -> dict[str, baselines.Predict]:
+    """What scikit-learn makes of the train and the validation part."""
+    train_rows, validation_rows = (
+        (data.frame.iloc[p], data.churned[p]) for p in (parts.train, parts.validation)
+    )
+    return baselines.fit(*train_rows, *validation_rows, data.schema, seed)
+
+
 def predict_test(
     outputs: dict[str, np.ndarray],
     trained: Trained,
+    others: dict[str, baselines.Predict],
     data: Dataset,
     parts: Splits,
     cfg: Config,
     directory: Path,
 ) -> dict[str, np.ndarray]:
     """[n] probabilities of the test rows: ours, the baselines', and the truth where it is known."""
-    train_rows, validation_rows = (
-        (data.frame.iloc[p], data.churned[p]) for p in (parts.train, parts.validation)
-    )
-    with ThreadPoolExecutor(1) as other_core:  # for scikit-learn, while Keras has this one
-        fitting = other_core.submit(baselines.fit, *train_rows, *validation_rows, data.schema, cfg.seed)
-        tutorials = trained
-        if cfg.model.name != ModelName.tutorial:
-            checkpoint = directory / CHECKPOINTS / "tutorial.npz"
-            tutorials = train(data, parts, tutorial(cfg), checkpoint, quiet=True)
-        fitted = fitting.result() | {"tutorial": tutorials.predict}
+    tutorials = trained
+    if cfg.model.name != ModelName.tutorial:
+        checkpoint = directory / CHECKPOINTS / "tutorial.npz"
+        tutorials = train(data, parts, tutorial(cfg), checkpoint, quiet=True)
     test = data.frame.iloc[parts.test]
     predictions = {MODEL: outputs["churn_probability"].astype(float)}
-    predictions |= {name: predict(test) for name, predict in fitted.items()}
+    predictions |= {name: predict(test) for name, predict in others.items()}
+    predictions["tutorial"] = tutorials.predict(test)
     if data.true_probability is not None:
         predictions[TRUTH] = data.true_probability[parts.test]
     return predictions
