@@ -80,7 +80,7 @@ def run(cfg: Config) -> float:
         profile_of = directory / "profile" if cfg.train.profile else None
         with stages("train", f"Training {cfg.model.name.value}"), profiled(profile_of):
             tensorflow()  # before the threads: imports of the same libraries could wait for each other
-            books = meanwhile.submit(registry.client, cfg.run.root)  # imports MLflow, makes its database
+            books = meanwhile.submit(registry.get_ready)  # a second of imports
             others = meanwhile.submit(fit_baselines, data, parts, cfg.seed)
             trained = learn(big, data, parts, cfg, directory / CHECKPOINTS / "model.npz")
         interval = None

@@ -119,9 +119,19 @@ def bundle_with(alias: str, cfg: Config) -> Path | None:
     return Path(download_artifacts(artifact_uri=source))
 
 
+def get_ready() -> None:
+    """Import what the books need: it takes a second, and changes nothing."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow  # noqa: F401
+
+    if "MLFLOW_TRACKING_URI" not in os.environ:
+        from mlflow.store.model_registry import sqlalchemy_store as _  # noqa: F401
+        from mlflow.store.tracking import sqlalchemy_store  # noqa: F401
+
+
 def client(root: str) -> MlflowClient:
     """A client of the tracking server, or of the database below `root`."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    get_ready()
     from mlflow import MlflowClient
 
     for chatty in ("mlflow", "alembic"):  # after the import, which sets them
