@@ -455,8 +455,8 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
     seed: int = 42
     bundle: Optional[str] = None  # directory; null: the champion, else runs/latest/bundle
-    input: Optional[str] = None  # file of customers to score
-    output: Optional[str] = None  # file to write; `churn score`: or a folder of Parquet files
+    input: Optional[str] = None  # file of customers to score, or bq://PROJECT.DATASET.TABLE
+    output: Optional[str] = None  # file to write; `churn score`: or a folder of Parquet files, or bq://
     top: Optional[int] = None  # `churn score` writes only the list of so many customers to call
 
 

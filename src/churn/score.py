@@ -1,8 +1,10 @@
-"""Churn probabilities for a file of customers, in chunks of bounded memory."""
+"""Churn probabilities for a file or a BigQuery table of customers, in chunks of bounded memory."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from churn.bundle import REASONS, Bundle
 from churn.calls import call_list, in_order, said
 from churn.columns import Columns, columns
 from churn.config import BeamRunner, Config
-from churn.data import files
+from churn.data import files, warehouse
 from churn.data.parquet import decoded
 from churn.data.part import Part
 from churn.errors import UserError, missing_extra
@@ -29,25 +31,62 @@ def score(cfg: Config) -> None:
     Where the output is a folder, its files appear one after the other, and a scoring that was killed goes
     on after the last of them. With `score.sort=true` the customers most likely to leave come first; then
     all answers, though not all inputs, are held in memory. With `top=N` write only the list of the
-    customers to call (see `churn.calls`). Raises `UserError` for rows that the bundle cannot read.
+    customers to call (see `churn.calls`). Input and output may be bq://PROJECT.DATASET.TABLE: rows then have
+    no order, and the new table appears whole. Raises `UserError` for rows that the bundle cannot read.
     """
     check(cfg)
-    bundle, output = find_bundle(cfg), Path(str(cfg.output))
+    bundle = find_bundle(cfg)
+    if in_bigquery(cfg.input) and bundle.schema.id is None:
+        raise UserError(
+            "rows of BigQuery have no order, and this bundle knows no id of customers",
+            f"input={cfg.input}",
+            "train with data.id=COLUMN",
+        )
+    with placed(cfg) as output:
+        rows = write_scores(bundle, output, cfg)
+    print(f"{rows:,} customers scored with {bundle.path}: {cfg.output}")
+
+
+def write_scores(bundle: Bundle, output: Path, cfg: Config) -> int:
+    """Write what the configuration asks for; gives the rows."""
     if cfg.score.reasons and REASONS not in bundle.saved_model.signatures:
         raise UserError("the bundle gives no reasons", "score.reasons", "train it with export.background=64")
     if cfg.beam.runner is not BeamRunner.none:
-        rows = by_beam(bundle, cfg)
-    elif cfg.top is not None:
-        raws = files.chunks(str(cfg.input), cfg.data, cfg.score.chunk_rows)
+        return by_beam(bundle, cfg)
+    if cfg.top is not None:
+        raws = (files.raw_table(str(cfg.input), [part]) for part in customers(cfg))
         found = call_list(bundle, raws, cfg)
-        rows = write(iter([pa.Table.from_pandas(found, preserve_index=False)]), output)
-    elif output.suffix in WRITERS:
+        return write(iter([pa.Table.from_pandas(found, preserve_index=False)]), output)
+    if output.suffix in WRITERS:
         scored = answers(bundle, cfg)
-        rows = write(most_likely_first(scored) if cfg.score.sort else scored, output)
-    else:
-        folder = Folder(output, bundle, cfg)
-        rows = folder.write(answers(bundle, cfg, folder.chunks_done))
-    print(f"{rows:,} customers scored with {bundle.path}: {output}")
+        return write(most_likely_first(scored) if cfg.score.sort else scored, output)
+    folder = Folder(output, bundle, cfg)
+    return folder.write(answers(bundle, cfg, folder.chunks_done))
+
+
+def in_bigquery(place: str | None) -> bool:
+    """Whether it is a table of BigQuery."""
+    return str(place).startswith(warehouse.PLACE)
+
+
+@contextmanager
+def placed(cfg: Config) -> Iterator[Path]:
+    """The file or folder to write; for a table of BigQuery a file that is loaded into it at the end."""
+    if not in_bigquery(cfg.output):
+        yield Path(str(cfg.output))
+        return
+    warehouse.check(str(cfg.output), cfg.data)
+    with tempfile.TemporaryDirectory(prefix="churn-") as folder:
+        file = Path(folder) / "scores.parquet"
+        yield file
+        warehouse.load(file, str(cfg.output), cfg.data)
+
+
+def customers(cfg: Config) -> Iterator[Part]:
+    """The rows of `cfg.input`, a chunk at a time."""
+    read = warehouse.parts if in_bigquery(cfg.input) else files.parts
+    parts = read(str(cfg.input), cfg.data, cfg.score.chunk_rows)
+    return (part for part in parts if len(part.table) or part.broken)
 
 
 def by_beam(bundle: Bundle, cfg: Config) -> int:
@@ -67,22 +106,24 @@ def check(cfg: Config) -> None:
         raise UserError(
             "score needs a file to read and one to write", do="churn score input=FILE output=FILE"
         )
-    suffix = Path(cfg.output).suffix
+    suffix = ".parquet" if in_bigquery(cfg.output) else Path(cfg.output).suffix
     if suffix and suffix not in WRITERS:
         raise UserError(
             f"cannot write '{suffix}' files",
             f"output={cfg.output}",
             f"one of: {', '.join(WRITERS)}, or a folder",
         )
+    if not suffix and in_bigquery(cfg.input):
+        do = "name a .csv or .parquet file, or a table: output=bq://PROJECT.DATASET.TABLE"
+        raise UserError("rows of BigQuery come in no order; a folder could not be gone on with", "output", do)
     if not suffix and (cfg.top is not None or cfg.score.sort):
         raise UserError("a sorted list is one file", f"output={cfg.output}", "name a .csv or .parquet file")
 
 
 def answers(bundle: Bundle, cfg: Config, skip: int = 0) -> Iterator[pa.Table]:
     """The answers for each chunk but the first `skip`; reading, computing and writing overlap."""
-    parts = files.parts(str(cfg.input), cfg.data, cfg.score.chunk_rows)
-    filled = (part for part in parts if len(part.table) or part.broken)
-    read = ((part, columns(part.table, bundle.schema)) for part in islice(filled, skip, None))
+    chunks = islice(customers(cfg), skip, None)
+    read = ((part, columns(part.table, bundle.schema)) for part in chunks)
     return ahead(answer(bundle, part, ready, cfg.score.reasons) for part, ready in ahead(read))
 
 

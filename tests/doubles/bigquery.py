@@ -1,11 +1,12 @@
-"""A stand-in for BigQuery's REST API (v2), as far as reading needs it, spoken to by Google's own client.
+"""A stand-in for BigQuery's REST API (v2), as far as churn needs it, spoken to by Google's own client.
 
 Written from the API's public reference, not compared with the running service. It runs no SQL: a query has
-the answer that the test gives it. Where it could be lenient it is not: it refuses fields and parameters that
-reading does not need, a missing or wrong token, legacy SQL and unknown pages, with errors shaped as the
-service's.
+the answer that the test gives it; a load job takes one Parquet file, sent by a resumable upload. Where it
+could be lenient it is not: it refuses fields and parameters that reading and loading do not need, a missing
+or wrong token, legacy SQL and unknown pages, with errors shaped as the service's.
 """
 
+import io
 import json
 import re
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+import pyarrow.parquet as pq
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -30,6 +32,16 @@ JOB = {  # the fields of a job that reading may set; None: any value
         "query": {"query": None, "useLegacySql": None, "maximumBytesBilled": None, "useQueryCache": None},
     },
 }
+LOAD = {  # those of a job that loading may set
+    "jobReference": JOB["jobReference"],
+    "configuration": {
+        "load": {
+            "sourceFormat": None,
+            "writeDisposition": None,
+            "destinationTable": {"projectId": None, "datasetId": None, "tableId": None},
+        }
+    },
+}
 ANY = {"prettyPrint", "fields"}
 PAGES = {"maxResults", "pageToken", "startIndex", "formatOptions.useInt64Timestamp"}
 P = "/bigquery/v2/projects/([^/]+)"
@@ -39,6 +51,10 @@ METHODS = {  # method and path -> name of the function here, and the parameters 
     f"POST {P}/jobs": ("insert_job", ANY),
     f"GET {P}/jobs/([^/]+)": ("get_job", ANY | {"projection", "location"}),
     f"GET {P}/queries/([^/]+)": ("get_query_results", ANY | PAGES | {"location", "timeoutMs"}),
+    f"POST /upload{P}/jobs": ("begin_upload", {"uploadType"}),
+    f"PUT /upload{P}/jobs": ("upload", {"uploadType", "upload_id"}),
+    f"GET {P}/datasets/([^/]+)": ("get_dataset", ANY),
+    f"GET {P}/datasets/([^/]+)/tables": ("list_tables", ANY),
     f"GET {TABLE}": ("get_table", ANY),
     f"GET {TABLE}/data": ("list_rows", ANY | PAGES | {"selectedFields"}),
 }
@@ -87,6 +103,8 @@ class BigQuery(Server):
     def __init__(self) -> None:
         super().__init__()
         self.tables: dict[str, Table] = {}  # by project.dataset.table
+        self.datasets: set[str] = set()  # project.dataset, that can be written to
+        self.uploads: list[tuple[dict, bytes]] = []  # jobs, and what has come of their files
         self.queries: dict[str, Table | ServiceError] = {}  # by their text
         self.page = 1000  # rows of a page
         self.jobs: dict[str, Job] = {}
@@ -106,11 +124,13 @@ class BigQuery(Server):
     def answer(self, request: Request) -> Answer:
         try:
             code, body = 200, self.body(request)
+            if isinstance(body, Answer):
+                return body
         except ServiceError as error:
             code, body = error.code, error.body
         return Answer(json.dumps(body).encode(), code, {"Content-Type": "application/json; charset=UTF-8"})
 
-    def body(self, request: Request) -> dict:
+    def body(self, request: Request) -> dict | Answer:
         asked = f"{request.method} {request.path}"
         found = ((match, route) for route in METHODS if (match := re.fullmatch(route, asked)))
         match, route = next(found, (None, None))
@@ -127,7 +147,66 @@ class BigQuery(Server):
         arguments = [*map(unquote, match.groups())]
         if name == "insert_job":
             return self.insert_job(json.loads(request.content), *arguments)
+        if "/upload/" in route:
+            return getattr(self, name)(request, *arguments)
         return getattr(self, name)(request.parameters, *arguments)
+
+    def begin_upload(self, request: Request, project: str) -> Answer:
+        """The first step of a resumable upload: the job, and where to send its file."""
+        job = json.loads(request.content)
+        refuse_unknown(job, LOAD, "job")
+        load = job["configuration"]["load"]
+        if request.parameters != {"uploadType": "resumable"} or project != PROJECT:
+            raise ServiceError(400, "badRequest", "no resumable upload to the client's project")
+        if load["sourceFormat"] != "PARQUET" or load["writeDisposition"] != "WRITE_EMPTY":
+            raise ServiceError(400, "invalid", "neither PARQUET nor WRITE_EMPTY")
+        self.uploads.append((job, b""))
+        place = f"{self.url}{request.path}?uploadType=resumable&upload_id={len(self.uploads) - 1}"
+        return Answer(headers={"Location": place})
+
+    def upload(self, request: Request, project: str) -> dict | Answer:
+        """A further step: bytes that follow on those before; the last one starts the job."""
+        number = int(request.parameters["upload_id"])
+        job, before = self.uploads[number]
+        first, last, size = re.fullmatch(
+            r"bytes (\d+)-(\d+)/(\d+|\*)", request.headers["content-range"]
+        ).groups()
+        content = before + request.content
+        if int(first) != len(before) or int(last) + 1 != len(content):
+            raise ServiceError(400, "badRequest", "Invalid Content-Range")
+        self.uploads[number] = job, content
+        if size != str(len(content)):
+            return Answer(code=308, headers={"Range": f"bytes=0-{last}"})
+        return self.load(job, content, project)
+
+    def load(self, job: dict, content: bytes, project: str) -> dict:
+        """Run a load job."""
+        target = job["configuration"]["load"]["destinationTable"]
+        name = ".".join(target[part] for part in ("projectId", "datasetId", "tableId"))
+        self.get_dataset({}, target["projectId"], target["datasetId"])
+        resource = {
+            "jobReference": {"location": "US", **job["jobReference"]},
+            "configuration": job["configuration"] | {"jobType": "LOAD"},
+            "statistics": {},
+        }
+        found = Job(resource, self.tables.get(name, Table({}, [])), "DONE")
+        self.jobs[job["jobReference"]["jobId"]] = found
+        if found.result.rows:
+            found.error = {"reason": "duplicate", "message": f"Already Exists: Table {name}"}
+        else:
+            self.tables[name] = loaded(content)
+        return self.get_job({}, project, job["jobReference"]["jobId"])
+
+    def get_dataset(self, parameters: dict, project: str, dataset: str) -> dict:
+        if f"{project}.{dataset}" not in self.datasets:
+            raise ServiceError(404, "notFound", f"Not found: Dataset {project}:{dataset}")
+        return {"datasetReference": {"projectId": project, "datasetId": dataset}, "location": "US"}
+
+    def list_tables(self, parameters: dict, project: str, dataset: str) -> dict:
+        self.get_dataset({}, project, dataset)
+        names = [name.split(".") for name in self.tables if name.startswith(f"{project}.{dataset}.")]
+        keys = ("projectId", "datasetId", "tableId")
+        return {"tables": [{"tableReference": dict(zip(keys, name, strict=True))} for name in names]}
 
     def insert_job(self, job: dict, project: str) -> dict:
         refuse_unknown(job, JOB, "job")
@@ -226,6 +305,17 @@ def started(job: dict, result: Table) -> dict:
         "configuration": job["configuration"] | {"jobType": "QUERY"},
         "statistics": {"totalBytesProcessed": size, "query": query},
     }
+
+
+def loaded(content: bytes) -> Table:
+    """The table that a Parquet file becomes; types of columns as the service documents them."""
+    types = {"INT32": "INT64", "INT64": "INT64", "FLOAT": "FLOAT64", "DOUBLE": "FLOAT64", "STRING": "STRING"}
+    table = pq.read_table(file := io.BytesIO(content))
+    schema = {}
+    for column in pq.read_metadata(file).schema:
+        logical = column.logical_type.type
+        schema[column.name] = types[column.physical_type if logical == "NONE" else logical]
+    return Table(schema, list(zip(*(column.to_pylist() for column in table.columns), strict=True)))
 
 
 def refuse_unknown(body: dict, known: dict, place: str) -> None:

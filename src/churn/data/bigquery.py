@@ -26,6 +26,7 @@ REMEDIES = {  # by the `reason` of BigQuery's error
     "billingNotEnabled": "gcloud billing projects link {project} --billing-account=ACCOUNT",
     "quotaExceeded": "wait, read less, or lift the quota; what used it: bq ls --jobs --project_id={project}",
     "notFound": "check the name and data.bigquery.location; what is there: bq ls PROJECT:DATASET",
+    "duplicate": "name another table, or remove this one",
     "invalidQuery": "correct the query; it must be GoogleSQL",
     "bytesBilledLimitExceeded": "raise data.bigquery.max_gigabytes; each table is billed as at least 10 MB",
 }

@@ -1,0 +1,98 @@
+"""Customers in a table of BigQuery, to be scored, and scores into another: Arrow all the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from churn.config import BigQueryConfig, DataConfig
+from churn.data import bigquery, parquet
+from churn.data.part import Part
+from churn.errors import UserError
+
+PLACE = "bq://"  # bq://PROJECT.DATASET.TABLE
+
+
+def parts(place: str, cfg: DataConfig, rows: int) -> Iterator[Part]:
+    """The rows of a table or view, in no order, in parts of about `rows` rows.
+
+    Raises `UserError` for what `churn.data.bigquery` refuses.
+    """
+    chosen = named(place, cfg)
+    with opened(chosen) as client:
+        batches = bigquery.of_table(client, chosen).to_arrow_iterable(storage())
+        waiting: list[pa.RecordBatch] = []
+        first = 1
+        for batch in batches:
+            waiting.append(batch)
+            if sum(map(len, waiting)) >= rows:
+                yield (part := part_of(waiting, place, first, cfg))
+                waiting, first = [], first + len(part.lines)
+        if waiting:
+            yield part_of(waiting, place, first, cfg)
+
+
+def part_of(batches: list[pa.RecordBatch], place: str, first: int, cfg: DataConfig) -> Part:
+    """Batches as the readers of files give them."""
+    table = pa.Table.from_batches(batches)
+    parquet.refuse_nested(table.schema, cfg, place)
+    return Part(place, parquet.simple(table), np.arange(first, first + len(table)), "Parquet")
+
+
+def storage() -> Any:
+    """A client of the Storage Read API where it can be used, else none: REST gives Arrow, too, slowly."""
+    if not bigquery.has_storage_api():
+        return None
+    from google.cloud.bigquery_storage import BigQueryReadClient
+
+    return BigQueryReadClient()
+
+
+def check(place: str, cfg: DataConfig) -> None:
+    """Refuse, before any work, a table that has rows, or whose data set does not exist."""
+    chosen = named(place, cfg)
+    with opened(chosen) as client:
+        dataset, _, _ = str(chosen.table).rpartition(".")
+        client.get_dataset(dataset, retry=bigquery.first_retry())
+        there = [item for item in client.list_tables(dataset) if item.table_id == table_id(chosen)]
+        if there and client.get_table(there[0]).num_rows:
+            raise UserError("the table has rows already", place, "name another: output=bq://P.DATASET.TABLE")
+
+
+def load(file: Path, place: str, cfg: DataConfig) -> None:
+    """A Parquet file as a new table, which appears whole; the job costs nothing."""
+    from google.cloud.bigquery import LoadJobConfig
+
+    chosen = named(place, cfg)
+    how = LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_EMPTY")
+    with opened(chosen) as client, file.open("rb") as content:
+        client.load_table_from_file(content, str(chosen.table), job_config=how).result()
+
+
+def named(place: str, cfg: DataConfig) -> BigQueryConfig:
+    """The configuration of BigQuery with this table in place of what is trained on."""
+    name = place.removeprefix(PLACE)
+    if name.count(".") < 2:
+        raise UserError(f"'{name}' is no table name", place, "write bq://PROJECT.DATASET.TABLE")
+    return replace(cfg.bigquery, table=name, query=None)
+
+
+def table_id(chosen: BigQueryConfig) -> str:
+    """The last part of the table's name."""
+    return str(chosen.table).rpartition(".")[2]
+
+
+@contextmanager
+def opened(chosen: BigQueryConfig) -> Iterator[Any]:
+    """A client whose refusals are explained."""
+    with (
+        closing(bigquery.connect(chosen)) as client,
+        bigquery.refusals_explained(chosen, client.project),
+    ):
+        yield client
