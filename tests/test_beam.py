@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, WorkerOptions
 from conftest import configured
 
 from churn import beam, score
@@ -45,26 +46,41 @@ def test_workers_count_what_one_machine_counts(tmp_path):
         f"data.path={tmp_path}/c.parquet",
         "train.stream_rows=1000",
         "beam.runner=direct",
-        "beam.workers=1",
+        "beam.workers=2",
     )
     stream = opened(cfg)
     ours, theirs = stream.count(), beam.counted(stream, cfg)
     assert (ours.rows, ours.churned, ours.levels) == (theirs.rows, theirs.churned, theirs.levels)
-    np.testing.assert_array_equal(ours.lowest, theirs.lowest)
-    np.testing.assert_array_equal(ours.missing, theirs.missing)
+    for name in ("lowest", "highest", "missing"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
 
 
 def test_dataflow_is_told_all_it_needs_or_the_user_what_is_missing():
     asked = ["beam.runner=dataflow", "input=gs://b/in", "output=gs://b/out", "beam.workers=9"]
     with pytest.raises(UserError, match=r"deploy.project, deploy.bucket, beam.image"):
         beam.options(configured(*asked))
-    asked += ["deploy.project=p", "deploy.bucket=b", "beam.image=europe-docker.pkg.dev/p/churn/beam:1"]
-    told = beam.options(configured(*asked)).get_all_options(drop_default=True)
-    assert told["runner"] == "DataflowRunner"
-    assert (told["project"], told["region"]) == ("p", "us-central1")
-    assert told["temp_location"] == "gs://b/beam/temp"
+    image = "europe-docker.pkg.dev/p/churn/beam:1"
+    asked += ["deploy.project=customers-1", "deploy.bucket=bucket", f"beam.image={image}"]
+    options = beam.options(configured(*asked))
+    cloud, workers = options.view_as(GoogleCloudOptions), options.view_as(WorkerOptions)
+    assert (cloud.project, cloud.region) == ("customers-1", "us-central1")
+    assert (cloud.temp_location, cloud.staging_location) == (
+        "gs://bucket/beam/temp",
+        "gs://bucket/beam/staging",
+    )
+    assert (workers.max_num_workers, workers.sdk_container_image) == (9, image)
+    told = {name: value for name, value in options.get_all_options(drop_default=True).items() if value}
+    as_flags = PipelineOptions([f"--{name}={value}" for name, value in told.items()])
+    assert as_flags.get_all_options(drop_default=True) == told  # each is an option that Beam knows
     with pytest.raises(UserError, match="gs:// only"):
         beam.options(configured(*asked, "input=here.parquet"))
+
+
+@pytest.mark.parametrize("wrong", ["deploy.project=12345", "deploy.bucket=BAD_", "beam.workers=0"])
+def test_what_beams_own_validator_refuses_never_reaches_dataflow(wrong):
+    asked = ["beam.runner=dataflow", "input=gs://b/in", "output=gs://b/out", "beam.image=i"]
+    with pytest.raises(UserError, match="Beam refuses the options: Invalid"):
+        beam.options(configured(*asked, "deploy.project=customers-1", "deploy.bucket=bucket", wrong))
 
 
 def test_what_is_no_parquet_or_no_folder_is_refused(exported_bundle, tmp_path):

@@ -16,7 +16,8 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, TestOptions
+from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 from pyarrow import fs
 
 from churn.bundle import Bundle
@@ -155,7 +156,7 @@ def located(path: str) -> tuple[fs.FileSystem, str]:
 
 
 def options(cfg: Config) -> PipelineOptions:
-    """What the runner is told; raises `UserError` where Dataflow lacks something it needs."""
+    """What the runner is told; raises `UserError` where Dataflow lacks or would refuse something."""
     asked, place = cfg.beam, cfg.deploy
     if asked.runner is not BeamRunner.dataflow:
         mode = "multi_processing" if asked.workers > 1 else "in_memory"
@@ -169,7 +170,7 @@ def options(cfg: Config) -> PipelineOptions:
     if not (str(cfg.input).startswith("gs://") and str(cfg.output).startswith("gs://")):
         raise UserError("Dataflow's workers see gs:// only", "input, output", "name places there")
     bucket = str(place.bucket).removeprefix("gs://")
-    return PipelineOptions(
+    told_dataflow = PipelineOptions(
         flags=[],
         runner="DataflowRunner",
         project=place.project,
@@ -183,3 +184,19 @@ def options(cfg: Config) -> PipelineOptions:
         sdk_container_image=asked.image,
         save_main_session=False,
     )
+    if errors := refused(told_dataflow):
+        raise UserError(f"Beam refuses the options: {' '.join(errors)}", "deploy.*, beam.*")
+    return told_dataflow
+
+
+def refused(told: PipelineOptions) -> list[str]:
+    """What Beam's own validator says against options for Dataflow, without asking Google anything."""
+    from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
+
+    validator = PipelineOptionsValidator(told, DataflowRunner())
+    if errors := validator.validate_gcs_path(told.view_as(GoogleCloudOptions), "temp_location"):
+        return errors
+    told.view_as(TestOptions).dry_run = True
+    errors = validator.validate()
+    told.view_as(TestOptions).dry_run = False
+    return errors
