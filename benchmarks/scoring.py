@@ -101,7 +101,7 @@ def entry(
     for _ in range(runs):
         mine.append(speed(ours, rows))
         others.append(speed(theirs, their_rows))
-    found = ratio(name, mine, others, peer) | {"better": "higher"}
+    found = ratio(name, mine, others, peer) | {"better": "higher", "rows_per_second": median(mine)}
     print(f"{name:16} {median(mine):12,.0f} rows/s   {median(others):12,.0f} rows/s {peer}")
     print(f"{'':16} {found['value']:8.2f} x  ({found['low']:.2f} to {found['high']:.2f})", flush=True)
     return found
