@@ -35,7 +35,7 @@ def main() -> None:
     print(text)
     if options.page:
         before, _, after = options.page.read_text().split(MARK)
-        options.page.write_text(MARK.join([before, text, after]))
+        options.page.write_text(MARK.join([before, f"\n{text}\n", after]))
 
 
 def measured(file: str, name: str) -> float:
@@ -45,7 +45,7 @@ def measured(file: str, name: str) -> float:
         [entry for entry in json.loads(path.read_text()) if entry["name"] == name] if path.exists() else []
     )
     if not found:
-        sys.exit(f"{file} has no entry {name}: run {path.stem}.py --json {path}, or name the speed")
+        sys.exit(f"results/{file} has no entry {name}: run {path.stem}.py, or name the speed")
     return found[0]["rows_per_second"]
 
 
