@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ class Bundle:
     """A bundle on disk whose files are as they were written."""
 
     path: Path
-    facts: dict[str, Any]  # bundle.json
+    facts: dict[str, Any] = field(compare=False)  # bundle.json
     digest: str  # sha256 of the checksums: names this bundle among all
 
     @classmethod
@@ -118,14 +118,14 @@ def tensors(
 
     tf = tensorflow()
     fields: dict[str, Any] = {}
-    for field in inputs:
-        values = rows[field["column"]]
+    for told in inputs:
+        values = rows[told["column"]]
         if isinstance(values, tuple):
-            fields[field["input"]] = texts_of(values)
-        elif field["kind"] == "number":
-            fields[field["input"]] = tf.constant(np.asarray(values, np.float32))
+            fields[told["input"]] = texts_of(values)
+        elif told["kind"] == "number":
+            fields[told["input"]] = tf.constant(np.asarray(values, np.float32))
         else:
-            fields[field["input"]] = tf.constant(np.asarray(values, object), tf.string)
+            fields[told["input"]] = tf.constant(np.asarray(values, object), tf.string)
     count = tf.shape(next(iter(fields.values())))
     fields["customer_key"] = tf.fill(count, "") if keys is None else tf.constant(keys, tf.string)
     return fields

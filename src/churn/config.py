@@ -295,7 +295,8 @@ class MonitoringConfig:
     enabled: bool = True
     hours: int = 24  # between two looks
     sampling: float = 1.0  # share of the requests that are logged and looked at
-    threshold: float = 0.3  # distance from which a feature is an anomaly, 0 to 1
+    threshold: Optional[float] = None  # distance that is an anomaly, 0 to 1; null: by feature, from training
+    rows: int = 1000  # looked at each time, for which those of training are reckoned: fewer differ by chance
     training_data: Optional[str] = None  # gs://FILE.csv or bq://TABLE for skew; null: drift only
     emails: list[str] = field(default_factory=list)
     channels: list[str] = field(default_factory=list)  # Cloud Monitoring's, Pub/Sub among them

@@ -49,6 +49,8 @@ class Binding:
         assert match
         content: dict[str, Any] = {}
         for dotted, value in query:
+            if dotted.endswith("Mask"):  # gcloud writes field_name there, which the service takes, too
+                value = re.sub("_([a-z])", lambda letter: letter[1].upper(), value)
             if not dotted.startswith("$") and dotted not in ("alt", "prettyPrint"):
                 put(content, dotted, value, repeat=True)
         content |= body if self.body == "*" else {self.body: body} if self.body else {}

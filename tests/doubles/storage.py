@@ -24,7 +24,7 @@ class Call:
         self.storage, self.server = emulator, SimpleNamespace(server_address=("127.0.0.1", 0))
         self.headers, self.answered, self.code = Message(), {}, 0
         for name, value in {**request.headers, "host": host, "content-length": len(request.content)}.items():
-            self.headers[name] = str(value)
+            self.headers[name] = str(value).replace("'", '"')  # gcloud quotes a boundary like that
 
     def send_response(self, code: int, _: str) -> None:
         self.code = code
@@ -70,6 +70,12 @@ class Storage:
         objects = {item["name"]: item["md5Hash"] for item in found}
         below = f"{prefix}/" if prefix else ""
         return {n: md5 for n, md5 in objects.items() if n == prefix or n.startswith(below)}
+
+    def metadata(self, uri: str) -> dict[str, dict[str, str]]:
+        """What users noted about each object below `uri`."""
+        bucket = split(uri)[0]
+        objects = {n: f"/storage/v1/b/{bucket}/o/{quote(n, safe='')}" for n in self.list(uri)}
+        return {n: json.loads(self.ask("GET", url)).get("metadata", {}) for n, url in objects.items()}
 
     def read(self, uri: str) -> bytes:
         bucket, name = split(uri)

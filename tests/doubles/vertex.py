@@ -26,6 +26,7 @@ DATASETS = re.compile(r"/bigquery/v2/projects/([^/]+)/datasets(?:/([^/]+))?")
 QUERIES = re.compile(r"/bigquery/v2/projects/([^/]+)/(?:jobs|queries)(?:/([^/]+))?")
 TABLE = re.compile(r"CREATE OR REPLACE TABLE (`[^`]+`)\s+OPTIONS\(.+?\]\s*\)\s+AS\s+(SELECT.+)", re.S)
 PERMISSIONS = re.compile(r"/storage/v1/b/([^/]+)/iam/testPermissions")
+LAYOUT = re.compile(r"/storage/v1/b/([^/]+)/storageLayout")
 TAGS = re.compile(r"/v1/projects/p/locations/us-central1/repositories/churn/packages/([^/]+)/tags/([^/]+)")
 REGIONS = ("us-central1", "europe-west1")
 STATUS = {
@@ -70,6 +71,9 @@ class Vertex(Server):
                 raise STATUS[fault.kind]
         except RefusalError as refused:
             error = {"code": refused.code, "status": refused.status, "message": str(refused)}
+            first, *others = refused.status.lower().split("_")
+            reason = first + "".join(map(str.title, others))  # BigQuery says it like this, too
+            error["errors"] = [{"reason": reason, "message": str(refused)}]
             return Answer(
                 json.dumps({"error": error}).encode(), refused.code, {"Content-Type": "application/json"}
             )
@@ -86,6 +90,8 @@ class Vertex(Server):
                 value for name, value in parse_qsl(urlsplit(request.url).query) if name == "permissions"
             ]
             return in_json({"permissions": [name for name in wanted if name not in service.denied]})
+        if match := LAYOUT.fullmatch(path):  # gcloud asks whether the bucket has directories: it has not
+            return in_json({"bucket": match[1], "hierarchicalNamespace": {"enabled": False}})
         if match := TAGS.fullmatch(path):
             if ":".join(match.groups()) not in service.images:
                 raise not_found(path)

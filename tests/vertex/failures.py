@@ -18,6 +18,7 @@ CONFIGURATIONS = {  # what is overridden -> a part of the message
     "deploy.monitoring.sampling=0": "a share above 0",
     "deploy.monitoring.hours=0": "1 hour or more",
     "deploy.monitoring.threshold=2": "a distance above 0",
+    "deploy.monitoring.rows=0": "requests between two looks",
     "deploy.monitoring.training_data=train.csv": "gs://FILE.csv or bq://",
     "deploy.monitoring.channels=[me]": "notificationChannels",
     "serving.available_until='2026-11-24'": "serving=tf_serving",

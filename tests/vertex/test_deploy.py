@@ -2,11 +2,14 @@
 
 import pytest
 
+from churn.bundle import Bundle
 from churn.errors import UserError
 from churn.vertex.deploy import deploy
 from churn.vertex.destroy import destroy
 from churn.vertex.rollback import rollback
 from churn.vertex.status import status
+from churn.vertex.target import deployed_id
+from churn.vertex.thresholds import thresholds
 
 ENDPOINT = "projects/p/locations/us-central1/endpoints/churn-dev"
 
@@ -80,9 +83,6 @@ def test_deploying_again_changes_nothing(cloud, settings):
 
 
 def test_a_first_version_that_answers_wrongly_is_removed_altogether(cloud, settings, bundles):
-    from churn.bundle import Bundle
-    from churn.vertex.target import deployed_id
-
     cloud.service.wrong = {deployed_id(Bundle.load(bundles[0]))}
     with pytest.raises(
         UserError, match=r"churn_probability is not the bundle's(.|\n)*nothing bills by the hour"
@@ -92,9 +92,6 @@ def test_a_first_version_that_answers_wrongly_is_removed_altogether(cloud, setti
 
 
 def test_a_later_version_that_answers_wrongly_gives_its_traffic_back(cloud, settings, bundles):
-    from churn.bundle import Bundle
-    from churn.vertex.target import deployed_id
-
     deploy(settings(1))
     cloud.service.wrong = {deployed_id(Bundle.load(bundles[1]))}
     with pytest.raises(UserError, match="churn_probability is not the bundle's"):
@@ -194,7 +191,10 @@ def test_an_own_container_with_its_layout_key_account_and_address(cloud, setting
     assert endpoint.deployed_models[0].enable_access_logging
 
 
-def test_requests_are_logged_before_they_are_monitored_with_thresholds_from_training(cloud, settings):
+def test_requests_are_logged_before_they_are_monitored_with_thresholds_from_training(
+    cloud, settings, bundles
+):
+    bundle = Bundle.load(bundles[0])
     deploy(
         settings(
             1, "deploy.monitoring.training_data=gs://bucket/train.csv", "deploy.monitoring.emails=[a@b.c]"
@@ -204,7 +204,15 @@ def test_requests_are_logged_before_they_are_monitored_with_thresholds_from_trai
     (job,) = cloud.service.monitors.values()
     config = job.model_deployment_monitoring_objective_configs[0].objective_config
     limits = config.training_prediction_skew_detection_config.skew_thresholds
-    assert limits["tenure"].value == 0.3
-    assert 0.2 < limits["payment"].value < 0.3, "half the share of the commonest level"
-    assert "customer_key" not in limits
+    assert {name: limit.value for name, limit in limits.items()} == pytest.approx(thresholds(bundle, 1000))
     assert list(job.model_monitoring_alert_config.email_alert_config.user_emails) == ["a@b.c"]
+
+
+def test_a_bundle_with_other_columns_gets_a_monitoring_job_of_its_own(cloud, settings):
+    deploy(settings(1))
+    (job,) = cloud.service.monitors.values()
+    job.analysis_instance_schema_uri = "gs://bucket/churn-dev/monitoring/other/analysis.yaml"
+    deploy(settings(1))
+    (made,) = cloud.service.monitors.values()
+    assert made.name != job.name
+    assert made.analysis_instance_schema_uri != job.analysis_instance_schema_uri

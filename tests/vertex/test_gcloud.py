@@ -1,51 +1,159 @@
-"""The commands that the plan prints do, typed into the real gcloud, what `churn deploy` does."""
+"""The commands that are printed do, typed into a shell, what the command that prints them does."""
 
 import os
 import shlex
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
+from google.protobuf import json_format
 
-from churn.bundle import Bundle
+from churn.errors import UserError
 from churn.vertex.deploy import deploy
-from churn.vertex.target import Target
+from churn.vertex.destroy import destroy
+from churn.vertex.rollback import rollback
+from vertex.test_faults import restore, save
 
 
-def printed_commands(capsys):
-    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
-    return [shlex.split(line) for line in lines if line.startswith(("gcloud ", "bq "))]
-
-
-@pytest.mark.parametrize("serving", ["prebuilt", "tf_serving"])
-def test_the_printed_gcloud_commands_end_in_a_serving_version(
-    serving, cloud, settings, bundles, capsys, tmp_path
-):
-    if shutil.which("gcloud") is None:
+@pytest.fixture
+def shell(cloud, tmp_path):
+    """Runs a line, with gcloud and bq talking to the double."""
+    if shutil.which("gcloud") is None or shutil.which("bq") is None:
         pytest.skip("there is no gcloud on this machine")
-    cfg = settings(1, "deploy.plan_only=true", f"serving={serving}")
-    deploy(cfg)
-    commands = printed_commands(capsys)
-    assert [command[:4] for command in commands if command[1] == "ai"] == [
-        ["gcloud", "ai", "models", "upload"],
-        ["gcloud", "ai", "endpoints", "create"],
-        ["gcloud", "ai", "endpoints", "deploy-model"],
-        ["gcloud", "ai", "model-monitoring-jobs", "create"],
-    ]
-    bundle = Bundle.load(bundles[0])
-    place = f"gs://bucket/{Target.of(cfg).staged(bundle)}/1"
-    for file in filter(lambda path: path.is_file(), bundle.path.rglob("*")):  # as `gcloud storage cp` would
-        cloud.service.storage.write(f"{place}/{file.relative_to(bundle.path).as_posix()}", file.read_bytes())
-    cloud.service.datasets["p.churn_dev_log"] = {}  # as `bq mk` would
+    sdk = Path(shutil.which("gcloud")).resolve().parents[1]
+    settings = {"api": cloud.url, "discovery_file": sdk / "platform/bq/discovery_next/bigquery.json"}
+    settings["use_google_auth"] = "True"
+    (tmp_path / "bigqueryrc").write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
     environment = os.environ | {
+        "BIGQUERYRC": str(tmp_path / "bigqueryrc"),
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM": f"{cloud.url}/",
+        "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"{cloud.url}/storage/v1/",
         "CLOUDSDK_AUTH_ACCESS_TOKEN": "fake",
         "CLOUDSDK_CONFIG": str(tmp_path),
         "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+        "CLOUDSDK_STORAGE_PROCESS_COUNT": "1",
     }
-    for command in (command for command in commands if command[1] == "ai"):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{shlex.join(command)}\n{done.stderr}"
-    (endpoint,) = cloud.service.endpoints.values()
-    assert list(endpoint.traffic_split.values()) == [100]
-    assert endpoint.predict_request_response_logging_config.enabled
+
+    def run(line):
+        done = subprocess.run(
+            line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+
+    return run
+
+
+def told(capsys, monkeypatch, function, cfg):
+    """The commands that `function` prints before it asks, and is told not to go on."""
+    cfg.deploy.yes = False
+    monkeypatch.setattr("builtins.input", lambda _: "no")
+    capsys.readouterr()
+    with pytest.raises(UserError, match="nothing was changed"):
+        function(cfg)
+    return commands(capsys)
+
+
+def commands(capsys):
+    lines = capsys.readouterr().out.replace("The same with gcloud: ", "").splitlines()
+    return [line.strip() for line in lines if line.strip().startswith(("gcloud ", "bq ", "echo "))]
+
+
+def kinds(lines):
+    """The verbs of the commands, each told once."""
+    words = [shlex.split(line) for line in lines]
+    told = [line[:1] if line[0] == "echo" else [w for w in line[1:4] if w[0] != "-"] for line in words]
+    return list(dict.fromkeys(map(" ".join, told)))
+
+
+def everything(cloud):
+    """Models, endpoints, monitoring jobs, objects and data sets, without what the service deals out."""
+    service = cloud.service
+    models = [v for versions in service.models.values() for v in versions]
+    jobs = [plain(job) for job in service.monitors.values()]
+    for job in jobs:
+        del job["name"]
+        job["modelMonitoringAlertConfig"].setdefault("emailAlertConfig", {})
+    endpoints = [plain(one) for one in service.endpoints.values()]
+    for endpoint in endpoints:
+        endpoint["trafficSplit"] = {key: n for key, n in endpoint["trafficSplit"].items() if n}
+    sets = {name: (made["location"], made["labels"]) for name, made in service.datasets.items()}
+    return [plain(m) for m in models], endpoints, jobs, service.storage.metadata("gs://bucket/"), sets
+
+
+def plain(message):
+    return json_format.MessageToDict(type(message).pb(message))
+
+
+def test_a_first_deployment_with_all_that_can_be_chosen(cloud, settings, shell, capsys, monkeypatch):
+    key = "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k"
+    cfg = settings(
+        1, "serving=tf_serving", f"deploy.kms_key={key}", "deploy.access_logging=true",
+        "deploy.service_account=a@p.iam.gserviceaccount.com", "deploy.monitoring.emails=[a@b.c]",
+        "deploy.monitoring.channels=[projects/p/notificationChannels/1]",
+        "deploy.monitoring.training_data=gs://bucket/train.csv",
+    )  # fmt: skip
+    before = save(cloud)
+    lines = told(capsys, monkeypatch, deploy, cfg)
+    for line in lines:
+        shell(line)
+    typed = everything(cloud)
+    restore(cloud, before)
+    cfg.deploy.yes = True
+    deploy(cfg)
+    ours = everything(cloud)
+    assert (
+        "no command for it: comparing answers, the key of the model, drift beside skew"
+        in capsys.readouterr().out
+    )
+    assert ours[0][0].pop("encryptionSpec") == {"kmsKeyName": key}
+    (objective,) = ours[2][0]["modelDeploymentMonitoringObjectiveConfigs"]
+    del objective["objectiveConfig"]["predictionDriftDetectionConfig"]
+    assert typed == ours
+    assert kinds(lines) == [
+        "storage cp", "ai models upload", "mk", "ai endpoints create", "ai endpoints deploy-model", "echo",
+        "ai model-monitoring-jobs create",
+    ]  # fmt: skip
+
+
+LIVES = {  # what a deployment has been through, the command, and what it prints
+    "canary": (
+        [(deploy, 1), (deploy, 2)],
+        (deploy, 3, "deploy.canary=60"),
+        ["storage cp", "ai models upload", "ai endpoints deploy-model", "ai endpoints undeploy-model",
+         "ai endpoints update", "ai model-monitoring-jobs pause", "ai model-monitoring-jobs delete",
+         "ai model-monitoring-jobs create"],
+    ),
+    "rollback": ([(deploy, 1), (deploy, 2)], (rollback, 2), ["ai endpoints update"]),
+    "destroy": (
+        [(deploy, 1), (deploy, 2, "deploy.canary=60")],
+        (destroy, 1),
+        ["ai model-monitoring-jobs pause", "ai model-monitoring-jobs delete", "ai endpoints update",
+         "ai endpoints undeploy-model", "ai endpoints delete", "ai models delete", "rm", "storage rm"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("life", LIVES)
+def test_what_comes_after_it(life, cloud, settings, shell, capsys, monkeypatch):
+    earlier, (function, *arguments), expected = LIVES[life]
+    for command, *how in earlier:
+        command(settings(*how))
+    before = save(cloud)
+    capsys.readouterr()
+    if function is rollback:  # which does not ask
+        function(settings(*arguments))
+        ours, lines = everything(cloud), commands(capsys)
+        restore(cloud, before)
+    else:
+        lines = told(capsys, monkeypatch, function, settings(*arguments))
+    assert kinds(lines) == expected
+    for line in lines:
+        shell(line)
+    typed = everything(cloud)
+    if function is not rollback:
+        restore(cloud, before)
+        function(settings(*arguments))
+        ours = everything(cloud)
+    assert typed == ours
+    assert not cloud.service.violations

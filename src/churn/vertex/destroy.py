@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from churn.config import Config
 from churn.errors import UserError
-from churn.vertex import jobs, monitoring, prices
+from churn.vertex import gcloud, jobs, monitoring, prices
 from churn.vertex.apply import set_traffic, undeploy
 from churn.vertex.client import Clients, connect, finish, in_plain_words, settle
 from churn.vertex.staging import staged
@@ -22,6 +22,7 @@ def destroy(cfg: Config) -> None:
     clients = connect(cfg.deploy, target)
     with in_plain_words(target, "churn destroy, again: it goes on where this one stopped"):
         print(left(clients, target))
+        print(with_gcloud(clients, target))
         confirm(cfg, target, "Destroy")
         settle(clients, target)
         jobs.remove(clients, target)
@@ -29,6 +30,13 @@ def destroy(cfg: Config) -> None:
         if remains := remainder(clients, target):
             raise UserError(f"something is left: {', '.join(remains)}", target.parent, "churn destroy")
     print("Looked again: nothing is left, nothing bills.")
+
+
+def with_gcloud(clients: Clients, target: Target) -> str:
+    """The commands of gcloud that remove the same, for people."""
+    names = [blob.name for blob in staged(clients, target)]
+    lines = gcloud.destroy(target, look(clients, target), bool(data_set(clients, target)), names)
+    return "\n".join(["The same with gcloud:", *(f"  {line}" for line in lines)]) if lines else ""
 
 
 def remove(clients: Clients, target: Target) -> None:

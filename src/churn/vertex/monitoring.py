@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
@@ -13,6 +14,7 @@ from churn.vertex.client import Clients, finish
 from churn.vertex.staging import encryption, put
 from churn.vertex.state import State
 from churn.vertex.target import Target
+from churn.vertex.thresholds import thresholds
 
 OBJECTIVES = "model_deployment_monitoring_objective_configs"
 CHANGEABLE = (
@@ -28,19 +30,31 @@ def ensure(cfg: DeployConfig, clients: Clients, target: Target, bundle: Bundle, 
     if not cfg.monitoring.enabled:
         return remove(clients, target, state)
     wanted = job(cfg, target, bundle, [model.id for model in state.deployed])
-    if state.monitor is None:
-        for name, schema in schemas(bundle).items():
-            put(clients, target, schema_place(target, bundle, name), yaml.safe_dump(schema))
-        request = {"parent": target.parent, "model_deployment_monitoring_job": wanted}
-        clients.jobs.create_model_deployment_monitoring_job(request)
-    elif changed := differing(state.monitor, wanted):
-        update = {
-            "model_deployment_monitoring_job": wanted | {"name": state.monitor.name},
+    if state.monitor and has_other_schema(state.monitor, wanted):
+        remove(clients, target, state)
+    elif state.monitor:
+        return update(clients, target, state.monitor, wanted)
+    for name, schema in schemas(bundle).items():
+        put(clients, target, schema_place(target, schema, name), yaml.safe_dump(schema))
+    request = {"parent": target.parent, "model_deployment_monitoring_job": wanted}
+    clients.jobs.create_model_deployment_monitoring_job(request)
+    return None
+
+
+def has_other_schema(found: Any, wanted: dict[str, Any]) -> bool:
+    """Whether a job is for instances of another form, which can't be changed."""
+    return bool(found.analysis_instance_schema_uri != wanted["analysis_instance_schema_uri"])
+
+
+def update(clients: Clients, target: Target, found: Any, wanted: dict[str, Any]) -> None:
+    """Change what is not as it should be."""
+    if changed := differing(found, wanted):
+        request = {
+            "model_deployment_monitoring_job": wanted | {"name": found.name},
             "update_mask": {"paths": changed},
         }
-        operation = clients.jobs.update_model_deployment_monitoring_job(update).operation
+        operation = clients.jobs.update_model_deployment_monitoring_job(request).operation
         finish(clients, target, operation.name)
-    return None
 
 
 def differing(found: Any, wanted: dict[str, Any]) -> list[str]:
@@ -67,7 +81,7 @@ def job(cfg: DeployConfig, target: Target, bundle: Bundle, deployed: list[str]) 
     alerts: dict[str, Any] = {"enable_logging": True, "notification_channels": list(watch.channels)}
     if watch.emails:
         alerts["email_alert_config"] = {"user_emails": list(watch.emails)}
-    uris = {name: f"gs://{target.bucket}/{schema_place(target, bundle, name)}" for name in schemas(bundle)}
+    uris = schema_uris(target, bundle)
     return {
         "display_name": target.name,
         "endpoint": target.endpoint,
@@ -96,35 +110,38 @@ def schemas(bundle: Bundle) -> dict[str, dict[str, Any]]:
     }
 
 
-def schema_place(target: Target, bundle: Bundle, name: str) -> str:
-    """Where a schema lies in the bucket: beside the bundle."""
-    return f"{target.staged(bundle)}/monitoring/{name}.yaml"
+def schema_place(target: Target, schema: dict[str, Any], name: str) -> str:
+    """Where a schema lies in the bucket, by its content."""
+    digest = hashlib.sha256(yaml.safe_dump(schema).encode()).hexdigest()[:12]
+    return f"{target.name}/monitoring/{digest}/{name}.yaml"
+
+
+def schema_uris(target: Target, bundle: Bundle) -> dict[str, str]:
+    """Addresses of the schemas."""
+    return {
+        name: f"gs://{target.bucket}/{schema_place(target, schema, name)}"
+        for name, schema in schemas(bundle).items()
+    }
 
 
 def objective(watch: MonitoringConfig, bundle: Bundle) -> dict[str, Any]:
     """Drift of every feature, and skew where training data are named."""
-    limits = {name: {"value": value} for name, value in thresholds(bundle, watch.threshold).items()}
-    drift = {"prediction_drift_detection_config": {"drift_thresholds": limits}}
+    values = {name: {"value": value} for name, value in limits(bundle, watch).items()}
+    drift = {"prediction_drift_detection_config": {"drift_thresholds": values}}
     if not watch.training_data:
         return drift
     if watch.training_data.startswith("bq://"):
         data: dict[str, Any] = {"bigquery_source": {"input_uri": watch.training_data}}
     else:
         data = {"gcs_source": {"uris": [watch.training_data]}, "data_format": "csv"}
-    skew = {"training_prediction_skew_detection_config": {"skew_thresholds": limits}}
-    return drift | skew | {"training_dataset": data | {"target_field": bundle.schema.target}}
+    skew = {"training_prediction_skew_detection_config": {"skew_thresholds": values}}
+    all_rows = {"random_sample_config": {"sample_rate": 1.0}}
+    data |= {"target_field": bundle.schema.target, "logging_sampling_strategy": all_rows}
+    return drift | skew | {"training_dataset": data}
 
 
-def thresholds(bundle: Bundle, threshold: float) -> dict[str, float]:
-    """By input: the threshold, for a category at most half the share of its commonest level in training.
-
-    The distance of categories is the greatest change of one level's share; with many small levels it could
-    never reach a fixed threshold.
-    """
-    limits = {}
-    for field in bundle.facts["inputs"]:
-        limits[field["input"]] = threshold
-        if field["kind"] == "category":
-            counts = bundle.profile["categorical"][field["column"]].values()
-            limits[field["input"]] = round(min(threshold, max(counts) / sum(counts) / 2), 4)
-    return limits
+def limits(bundle: Bundle, watch: MonitoringConfig) -> dict[str, float]:
+    """By input: the threshold, the one that is configured or that of the training profile."""
+    if watch.threshold is None:
+        return thresholds(bundle, watch.rows)
+    return {field["input"]: watch.threshold for field in bundle.facts["inputs"]}

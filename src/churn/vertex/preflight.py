@@ -64,7 +64,9 @@ def refused_together(cfg: DeployConfig, target: Target) -> Iterator[UserError]:
 def monitoring(watch: MonitoringConfig) -> Iterator[UserError]:
     """Values of the monitoring job that the service does not take."""
     limits = {"sampling": (0 < watch.sampling <= 1, "a share above 0, at most 1")}
-    limits["threshold"] = (0 < watch.threshold <= 1, "a distance above 0, at most 1")
+    given = watch.threshold is not None
+    limits["threshold"] = (not given or 0 < (watch.threshold or 0) <= 1, "a distance above 0, at most 1")
+    limits["rows"] = (watch.rows >= 1, "requests between two looks")
     limits["hours"] = (watch.hours >= 1, "1 hour or more")
     place = watch.training_data or "gs://"
     limits["training_data"] = (

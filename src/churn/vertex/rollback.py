@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from churn.config import Config
 from churn.errors import UserError
+from churn.vertex import gcloud
 from churn.vertex.apply import set_traffic
 from churn.vertex.client import connect, in_plain_words, settle
 from churn.vertex.state import look
@@ -22,6 +23,7 @@ def rollback(cfg: Config) -> None:
         newest, before = state.deployed[-1], state.deployed[-2]
         if state.share(newest.id):
             before = next((m for m in state.deployed[-2::-1] if state.share(m.id)), before)
+            print(f"The same with gcloud: {gcloud.shift(target, {before.id: 100})}")
             set_traffic(clients, target, {before.id: 100})
             state = look(clients, target)
     for model in state.deployed:
