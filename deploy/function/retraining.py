@@ -36,7 +36,9 @@ def remember(noticed: datetime, env: Mapping[str, str]) -> int:
 
     bucket = storage.Client(project=env["PROJECT"]).bucket(env["BUCKET"])
     prefix = f"{env['NAME']}/anomalies/"
-    bucket.blob(f"{prefix}{noticed:%Y-%m-%dT%H:%M:%SZ}").upload_from_string("")
+    note = bucket.blob(f"{prefix}{noticed:%Y-%m-%dT%H:%M:%SZ}")
+    note.metadata = {LABEL: env["NAME"]}
+    note.upload_from_string("")
     hours, count = float(env.get("HOURS", 24)), int(env.get("WINDOWS", 5))
     ages = [
         (noticed - datetime.fromisoformat(blob.name.removeprefix(prefix))) / timedelta(hours=hours)

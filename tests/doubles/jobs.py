@@ -1,6 +1,7 @@
 # ruff: noqa: N802  methods have the names of the API's
 """Batch prediction and custom jobs of the double: checked when created, done when asked for."""
 
+import hashlib
 import json
 import re
 import sqlite3
@@ -48,6 +49,8 @@ class Jobs:
     def done(self, name: str) -> Any:
         """The job; a pending one runs first, which ends in one of the final states."""
         job = self.job(name)
+        if job.state == JobState.JOB_STATE_CANCELLING:
+            job.state = JobState.JOB_STATE_CANCELLED
         if job.state not in DONE:
             try:
                 self.run_batch(job) if "/batchPredictionJobs/" in name else self.run_custom(job)
@@ -60,18 +63,21 @@ class Jobs:
         from doubles.service import matches
 
         prefix = f"{request.parent}/{collection}/"
+        self.pass_time(prefix)
         return [j for n, j in self.jobs.items() if n.startswith(prefix) and matches(j, request.filter)]
 
     def cancelled(self, name: str) -> None:
         job = self.job(name)
         if job.state not in DONE:
-            job.state = JobState.JOB_STATE_CANCELLED
+            job.state = JobState.JOB_STATE_CANCELLING
 
     def deleted(self, name: str) -> operations_pb2.Operation:
-        from doubles.service import precondition
+        from doubles.service import not_found, precondition
 
         if self.job(name).state not in DONE:
             raise precondition("The job is running; cancel it first.")
+        if self.is_going(name):
+            raise not_found(name)
         return self.operate(name, lambda: self.removed(self.jobs, name))
 
     # -- batch prediction
@@ -150,6 +156,19 @@ class Jobs:
         except sqlite3.OperationalError:
             raise invalid(f"Not found: Table {uri}") from None
         return [dict(row) for row in found]
+
+    def about_table(self, project: str, dataset: str, name: str) -> dict[str, Any]:
+        """What BigQuery tells of a table: here that it changes with its content."""
+        from doubles.service import not_found
+
+        key = f"{project}.{dataset}.{name}"
+        try:
+            rows = self.table(key)
+        except RefusalError:
+            raise not_found(key) from None
+        modified = int(hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:10], 16)
+        reference = {"projectId": project, "datasetId": dataset, "tableId": name}
+        return {"tableReference": reference, "type": "TABLE", "lastModifiedTime": str(modified)}
 
     # -- custom jobs
 

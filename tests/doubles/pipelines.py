@@ -5,10 +5,16 @@ import re
 from typing import Any
 
 from google.cloud.aiplatform_v1 import types as t
+from google.longrunning import operations_pb2
 from google.protobuf import json_format
 
 from doubles.bindings import RefusalError, invalid
 
+OVER = (
+    t.PipelineState.PIPELINE_STATE_SUCCEEDED,
+    t.PipelineState.PIPELINE_STATE_FAILED,
+    t.PipelineState.PIPELINE_STATE_CANCELLED,
+)
 CRON = re.compile(r"(TZ=\S+ )?" + r" ".join([r"[\d*/,-]+"] * 5))
 
 
@@ -57,11 +63,29 @@ class Pipelines:
         return job
 
     def GetPipelineJob(self, request: Any) -> t.PipelineJob:
-        return found(self.pipelines, request.name)
+        job = found(self.pipelines, request.name)
+        if job.state == t.PipelineState.PIPELINE_STATE_CANCELLING:
+            job.state = t.PipelineState.PIPELINE_STATE_CANCELLED
+        return job
+
+    def CancelPipelineJob(self, request: Any) -> None:
+        job = found(self.pipelines, request.name)
+        if job.state not in OVER:
+            job.state = t.PipelineState.PIPELINE_STATE_CANCELLING
+
+    def DeletePipelineJob(self, request: Any) -> operations_pb2.Operation:
+        from doubles.service import not_found, precondition
+
+        if found(self.pipelines, request.name).state not in OVER:
+            raise precondition("The pipeline job is running; cancel it first.")
+        if self.is_going(request.name):
+            raise not_found(request.name)
+        return self.operate(request.name, lambda: self.removed(self.pipelines, request.name))
 
     def ListPipelineJobs(self, request: Any) -> t.ListPipelineJobsResponse:
         from doubles.service import matches
 
+        self.pass_time(f"{request.parent}/pipelineJobs/")
         jobs = [j for n, j in self.pipelines.items() if n.startswith(f"{request.parent}/pipelineJobs/")]
         return t.ListPipelineJobsResponse(pipeline_jobs=[j for j in jobs if matches(j, request.filter)])
 
@@ -79,6 +103,21 @@ class Pipelines:
 
     def GetSchedule(self, request: Any) -> t.Schedule:
         return found(self.schedules, request.name)
+
+    def ListSchedules(self, request: Any) -> t.ListSchedulesResponse:
+        from doubles.service import matches
+
+        self.pass_time(f"{request.parent}/schedules/")
+        there = [s for n, s in self.schedules.items() if n.startswith(f"{request.parent}/schedules/")]
+        return t.ListSchedulesResponse(schedules=[s for s in there if matches(s, request.filter)])
+
+    def DeleteSchedule(self, request: Any) -> operations_pb2.Operation:
+        from doubles.service import not_found
+
+        found(self.schedules, request.name)
+        if self.is_going(request.name):
+            raise not_found(request.name)
+        return self.operate(request.name, lambda: self.removed(self.schedules, request.name))
 
 
 def found(where: dict[str, Any], name: str) -> Any:

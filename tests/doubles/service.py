@@ -83,6 +83,15 @@ class Service(Jobs, Pipelines):
                     operation.error.CopyFrom(status_pb2.Status(code=code, message=str(refused)))
         return operation
 
+    def pass_time(self, prefix: str) -> None:
+        """What is under way below a name goes on while somebody looks."""
+        for name in [name for name in self.effects if name.startswith(prefix)]:
+            self.advance(name)
+
+    def is_going(self, name: str) -> bool:
+        """Whether something is being deleted."""
+        return any(other.startswith(f"{name}/operations/") for other in self.effects)
+
     def get_operation(self, name: str) -> operations_pb2.Operation:
         if name not in self.operations:
             raise not_found(name)
@@ -445,7 +454,7 @@ def matches(resource: Any, expression: str) -> bool:
     for term in filter(None, expression.split(" AND ")):
         key, _, value = term.partition("=")
         value = value.strip('"')
-        if key.startswith("labels."):
+        if key.startswith("labels.") and hasattr(resource, "labels"):
             if resource.labels.get(key.removeprefix("labels.")) != value:
                 return False
         elif key in ("display_name", "endpoint"):

@@ -23,6 +23,7 @@ from doubles.service import Service, exists, not_found
 
 OPERATIONS = re.compile(r"/(?:v1|ui)/(projects/.+)/operations(?:/(\d+))?")
 DATASETS = re.compile(r"/bigquery/v2/projects/([^/]+)/datasets(?:/([^/]+))?")
+TABLES = re.compile(r"/bigquery/v2/projects/([^/]+)/datasets/([^/]+)/tables/([^/]+)")
 QUERIES = re.compile(r"/bigquery/v2/projects/([^/]+)/(?:jobs|queries)(?:/([^/]+))?")
 TABLE = re.compile(r"CREATE OR REPLACE TABLE (`[^`]+`)\s+OPTIONS\(.+?\]\s*\)\s+AS\s+(SELECT.+)", re.S)
 PERMISSIONS = re.compile(r"/storage/v1/b/([^/]+)/iam/testPermissions")
@@ -100,6 +101,8 @@ class Vertex(Server):
             return service.storage.answer(request)
         if match := DATASETS.fullmatch(path):
             return in_json(self.dataset(request, *match.groups()))
+        if match := TABLES.fullmatch(path):
+            return in_json(service.about_table(*match.groups()))
         if match := QUERIES.fullmatch(path):
             return in_json(self.query(request, *match.groups()))
         if (match := re.search("/locations/([^/]+)", path)) and match[1] not in REGIONS:

@@ -7,8 +7,10 @@ Of calls with one name the first and the last fail here, each with one of five f
 import copy
 import json
 import os
+import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import requests
 from doubles.vertex import Fault
@@ -16,10 +18,15 @@ from google.protobuf import json_format
 
 from churn.bundle import Bundle
 from churn.errors import UserError
+from churn.vertex import batch, training
 from churn.vertex import deploy as deploying
+from churn.vertex.batch import score
+from churn.vertex.client import connect
 from churn.vertex.deploy import deploy
 from churn.vertex.destroy import destroy
 from churn.vertex.rollback import rollback
+from churn.vertex.target import Target
+from churn.vertex.training import train
 
 FIRST_CHANGE = 12  # calls before it only look
 KINDS = ("unavailable", "quota", "denied", "deadline", "killed")
@@ -36,6 +43,22 @@ def fast(monkeypatch, settings, bundles):
     rows = deploying.real_rows(settings(1), loaded[str(bundles[0])])
     monkeypatch.setattr(deploying, "find_bundle", lambda cfg: loaded[cfg.bundle])
     monkeypatch.setattr(deploying, "real_rows", lambda *_: rows)
+    monkeypatch.setattr(batch, "find_bundle", lambda cfg: loaded[cfg.bundle])
+
+
+@pytest.fixture
+def quick_training(monkeypatch, cloud, tmp_path):
+    """A container that trains in no time, for a package that is built already."""
+
+    def trained(job):
+        (pool,) = job.job_spec.worker_pool_specs
+        directory = re.search(r"--config-path=/gcs/bucket/(\S+)", pool.container_spec.args[0])[1]
+        cloud.service.storage.write(f"gs://bucket/{directory}/run/metrics.json", b"{}")
+
+    (tmp_path / "churn.whl").write_bytes(b"")
+    monkeypatch.setattr(training, "wheel", lambda _: tmp_path / "churn.whl")
+    monkeypatch.setattr(training.registry, "register", lambda *_: "1")
+    monkeypatch.setattr(cloud.service, "run_custom", trained)
 
 
 @pytest.fixture
@@ -64,9 +87,14 @@ def everything(cloud):
         for name, endpoint in service.endpoints.items()
     }
     monitors = [
-        (job.endpoint, sorted(c.deployed_model_id for c in job.model_deployment_monitoring_objective_configs))
+        (
+            job.endpoint,
+            sorted(c.deployed_model_id for c in job.model_deployment_monitoring_objective_configs),
+            job.model_deployment_monitoring_schedule_config.monitor_interval.seconds,
+        )
         for job in service.monitors.values()
     ]
+    jobs = sorted((job.display_name, job.state.name) for job in service.jobs.values())
     for endpoint in endpoints.values():
         endpoint["trafficSplit"] = {
             k: share for k, share in endpoint.get("trafficSplit", {}).items() if share
@@ -76,18 +104,48 @@ def everything(cloud):
         endpoints,
         monitors,
         sorted(service.datasets),
-        service.storage.list("gs://bucket/churn-dev"),
+        jobs,
+        [*service.pipelines, *service.schedules],
+        service.storage.metadata("gs://bucket/churn-dev"),
     ]
     return json.loads(json.dumps(found))
 
 
+def retraining(cfg):
+    """A pipeline that runs and a schedule that starts others."""
+    target = Target.of(cfg)
+    clients = connect(cfg.deploy, target)
+    spec = {"deploymentSpec": {"executors": {}}, "root": {}, "schemaVersion": "2.1.0"}
+    runtime = {"gcs_output_directory": "gs://bucket/churn-dev/retrain"}
+    run = {"labels": target.labels, "pipeline_spec": spec, "runtime_config": runtime}
+    request = {"parent": target.parent, "pipeline_job": run}
+    clients.pipelines.create_pipeline_job(request)
+    schedule = {"display_name": "s", "cron": "0 6 * * 1", "max_concurrent_run_count": 1}
+    schedule["create_pipeline_job_request"] = request
+    clients.schedules.create_schedule({"parent": target.parent, "schedule": schedule})
+
+
+SCORE = "output=gs://bucket/scores"
+FROM_TABLE = ("input=bq://p.d.customers", "output=bq://p.d")
+TRAIN = ("target=vertex", "data.source=synthetic", "data.path=null", "data.target=null")
+MORE = ("deploy.min_replicas=2", "deploy.max_replicas=3", "deploy.monitoring.hours=6")
 STARTS = {
     "first deployment": [],
     "second version, all traffic": [(deploy, 1)],
     "third version, canary": [(deploy, 1), (deploy, 2)],
     "promotion": [(deploy, 1), (deploy, 2), (deploy, 3, "deploy.canary=60")],
     "rollback": [(deploy, 1), (deploy, 2)],
-    "destroy": [(deploy, 1), (deploy, 2, "deploy.canary=60")],
+    "more nodes, other monitoring": [(deploy, 1)],
+    "another machine for the next version": [(deploy, 1)],
+    "batch prediction of a file": [],
+    "batch prediction of a table": [],
+    "training": [],
+    "destroy": [
+        (deploy, 1),
+        (deploy, 2, "deploy.canary=60"),
+        (score, 2, "input={table}", SCORE),
+        (retraining, 1),
+    ],
 }
 COMMANDS = {
     "first deployment": (deploy, 1),
@@ -95,6 +153,11 @@ COMMANDS = {
     "third version, canary": (deploy, 3, "deploy.canary=60"),
     "promotion": (deploy, 3),
     "rollback": (rollback, 2),
+    "more nodes, other monitoring": (deploy, 1, *MORE),
+    "another machine for the next version": (deploy, 2, "deploy.machine_type=n1-standard-4"),
+    "batch prediction of a file": (score, 1, "input={table}", SCORE),
+    "batch prediction of a table": (score, 1, *FROM_TABLE),
+    "training": (train, 1, *TRAIN, "run.root={root}"),
     "destroy": (destroy, 2),
 }
 
@@ -139,13 +202,17 @@ def assert_that_all_is_told(cloud, message):
 
 @pytest.mark.parametrize("scenario", COMMANDS)
 def test_a_fault_at_any_call_is_mended_by_running_the_command_again(
-    scenario, cloud, settings, fast, killer, capsys
+    scenario, cloud, settings, fast, quick_training, killer, table, tmp_path, capsys
 ):
+    def configured(number, *overrides):
+        return settings(number, *(text.format(table=table, root=tmp_path) for text in overrides))
+
     service = cloud.service
+    pd.read_csv(table).to_sql("p.d.customers", service.sql, index=False)
     for function, *arguments in STARTS[scenario]:
-        function(settings(*arguments))
+        function(configured(*arguments))
     function, *arguments = COMMANDS[scenario]
-    cfg = settings(*arguments)
+    cfg = configured(*arguments)
     before, service.lag = save(cloud), 1
     _, calls = attempt(cloud, lambda: function(cfg), None)
     expected, cases = everything(cloud), []
@@ -168,7 +235,8 @@ def test_a_fault_at_any_call_is_mended_by_running_the_command_again(
 
 def save(cloud):
     """The state of the cloud, to be gone back to."""
-    names = ("models", "endpoints", "monitors", "datasets", "operations", "effects")
+    names = ("models", "endpoints", "monitors", "datasets", "operations", "effects", "jobs", "pipelines")
+    names += ("schedules",)
     state = {name: getattr(cloud.service, name) for name in names}
     return copy.deepcopy((state, cloud.service.storage.emulator))
 

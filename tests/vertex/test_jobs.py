@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,14 @@ from churn.bundle import Bundle
 from churn.data import files
 from churn.errors import UserError
 from churn.validate import features
-from churn.vertex import training
+from churn.vertex import jobs, training
 from churn.vertex.batch import score
 from churn.vertex.deploy import deploy
 from churn.vertex.destroy import destroy
+from churn.vertex.status import status
+from vertex.test_faults import retraining
+
+VIEW = SimpleNamespace(table_type="VIEW", modified="2026-01-01")
 
 
 @pytest.fixture
@@ -107,6 +112,49 @@ def test_destroy_stops_and_removes_the_jobs_but_not_those_of_others(cloud, setti
     destroy(settings(1))
     assert list(cloud.service.jobs) == [foreign.name]
     assert {name.split("/")[0] for name in cloud.service.storage.list("gs://bucket/")} == {"ours", "theirs"}
+
+
+def test_destroy_ends_schedules_before_the_pipelines_that_they_start_and_these_before_their_jobs(
+    cloud, settings, table, capsys
+):
+    deploy(settings(1))
+    score(settings(1, f"input={table}", "output=gs://bucket/ours"))
+    retraining(settings(1))
+    retraining(settings(1, "deploy.name=another"))
+    status(settings(1))
+    assert "Starts runs, each of which is billed (ACTIVE, 0 6 * * 1)" in capsys.readouterr().out
+    for job in cloud.service.jobs.values():
+        job.state = "JOB_STATE_RUNNING"
+    cloud.inject(None)
+    cloud.service.lag = 1
+    cloud.service.storage.write("gs://bucket/churn-dev/retrain/artifact", b"1")
+    destroy(settings(1))
+    order = ["DeleteSchedule", "CancelPipelineJob", "DeletePipelineJob", "CancelBatchPredictionJob",
+             "DeleteBatchPredictionJob", "DeleteModelDeploymentMonitoringJob", "DeleteEndpoint"]  # fmt: skip
+    assert [call for call in dict.fromkeys(cloud.calls) if call in order] == order
+    (pipeline,), (schedule,) = cloud.service.pipelines.values(), cloud.service.schedules.values()
+    assert pipeline.labels["churn-deployment"] == "another"
+    assert schedule.create_pipeline_job_request.pipeline_job.labels["churn-deployment"] == "another"
+    assert not cloud.service.jobs
+    assert "1 files below gs://bucket/churn-dev are not from here and stay" in capsys.readouterr().out
+
+
+def test_the_same_rows_are_scored_once_and_other_rows_anew(cloud, settings, table, tmp_path, capsys):
+    copy = tmp_path / "customers.csv"
+    copy.write_bytes(table.read_bytes())
+    for _ in range(2):
+        score(settings(1, f"input={copy}", "output=gs://bucket/scores"))
+    assert "scored before" in capsys.readouterr().out
+    assert len(cloud.service.jobs) == 1
+    copy.write_bytes(b"\n".join(table.read_bytes().splitlines()[:50]))
+    score(settings(1, f"input={copy}", "output=gs://bucket/scores"))
+    assert len(cloud.service.jobs) == 2
+
+
+def test_a_view_counts_as_new_every_day(monkeypatch):
+    clients = SimpleNamespace(bigquery=SimpleNamespace(get_table=lambda _: VIEW))
+    monkeypatch.setattr(jobs, "today", lambda: "2026-11-25")
+    assert jobs.content(clients, "bq://p.d.view") == "2026-11-25"
 
 
 def test_training_as_a_job_brings_the_run_home(cloud, tmp_path, capsys):

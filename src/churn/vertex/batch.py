@@ -16,14 +16,14 @@ from churn.registry import find_bundle
 from churn.validate import features
 from churn.vertex import account, jobs, parity, preflight, prices
 from churn.vertex.apply import register
-from churn.vertex.client import Clients, connect, in_plain_words
+from churn.vertex.client import Clients, connect, in_plain_words, settle
 from churn.vertex.deploy import confirm, refuse, today
 from churn.vertex.staging import encryption, put, stage
 from churn.vertex.state import State, versions
 from churn.vertex.target import Target
 
 ROW = "row_key"  # names the customer in input and answer; the model does not see it
-AGAIN = "run the same command again: it waits for the job where one runs"
+AGAIN = "run the same command again: it finds the job where one was started"
 
 
 def score(cfg: Config) -> None:
@@ -39,11 +39,15 @@ def score(cfg: Config) -> None:
     print(f"Batch prediction, while it runs: {price}")
     with in_plain_words(target, AGAIN):
         refuse(account.problems(cfg.deploy, clients, target))
-        name = f"{target.name}-score-{identity(bundle, source, output)}"
-        job = jobs.running(clients, target, name)
+        settle(clients, target)
+        digest = identity(bundle, source, output, jobs.content(clients, source))
+        name = f"{target.name}-score-{digest}"
+        job = jobs.made(clients, target, name)
         if job is None:
             confirm(cfg, target, "Score with")
             job = start(cfg, clients, target, bundle, name, source, output)
+        elif not jobs.is_running(job):
+            print("The same rows were scored before; another output= scores them again.")
         print(f"Job {job.name}: waiting for it ...", flush=True)
         done = jobs.wait(clients, job.name)
     info = done.output_info
@@ -51,9 +55,9 @@ def score(cfg: Config) -> None:
     print(f"The answers, by {ROW}: {info.gcs_output_directory or table}")
 
 
-def identity(bundle: Bundle, source: str, output: str) -> str:
+def identity(bundle: Bundle, source: str, output: str, content: str) -> str:
     """Short hash of what makes a job the same."""
-    return hashlib.sha256(f"{bundle.digest} {source} {output}".encode()).hexdigest()[:12]
+    return hashlib.sha256(f"{bundle.digest} {source} {output} {content}".encode()).hexdigest()[:12]
 
 
 def start(

@@ -28,6 +28,8 @@ class Clients:
     models: Any
     endpoints: Any
     jobs: Any
+    pipelines: Any
+    schedules: Any
     predictions: Any
     projects: Any
     storage: Any
@@ -61,6 +63,8 @@ def connect(cfg: DeployConfig, target: Target) -> Clients:
         aiplatform_v1.ModelServiceClient(**rest, client_options=options),
         aiplatform_v1.EndpointServiceClient(**rest, client_options=options),
         aiplatform_v1.JobServiceClient(**rest, client_options=options),
+        aiplatform_v1.PipelineServiceClient(**rest, client_options=options),
+        aiplatform_v1.ScheduleServiceClient(**rest, client_options=options),
         aiplatform_v1.PredictionServiceClient(**rest, client_options=options),
         ProjectsClient(**rest, **others),
         storage.Client(**named),

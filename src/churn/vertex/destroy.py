@@ -7,7 +7,7 @@ from churn.errors import UserError
 from churn.vertex import gcloud, jobs, monitoring, prices
 from churn.vertex.apply import set_traffic, undeploy
 from churn.vertex.client import Clients, connect, finish, in_plain_words, settle
-from churn.vertex.staging import staged
+from churn.vertex.staging import staged, unlabelled
 from churn.vertex.state import data_set, look
 from churn.vertex.target import Target
 
@@ -29,7 +29,11 @@ def destroy(cfg: Config) -> None:
         remove(clients, target)
         if remains := remainder(clients, target):
             raise UserError(f"something is left: {', '.join(remains)}", target.parent, "churn destroy")
+        foreign = unlabelled(clients, target)
     print("Looked again: nothing is left, nothing bills.")
+    if foreign:
+        where = f"gs://{target.bucket}/{target.name}"
+        print(f"{foreign} files below {where} are not from here and stay: gcloud storage rm -r {where}")
 
 
 def with_gcloud(clients: Clients, target: Target) -> str:
@@ -64,7 +68,7 @@ def remove(clients: Clients, target: Target) -> None:
 def remainder(clients: Clients, target: Target) -> list[str]:
     """Names of all that exists of the deployment."""
     state, log = look(clients, target), data_set(clients, target)
-    found = [job.name for job in jobs.find(clients, target)]
+    found = [one.name for one in (*jobs.schedules(clients, target), *jobs.find(clients, target))]
     found += [state.monitor.name] if state.monitor else []
     found += [f"{target.endpoint}, version {model.model_version_id}" for model in state.deployed]
     found += [target.endpoint] if state.endpoint else []

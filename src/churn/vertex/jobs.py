@@ -1,51 +1,77 @@
-"""Training and batch prediction as jobs on Vertex AI: found by their label, waited for, removed."""
+"""Jobs and pipelines on Vertex AI, and what starts them: found by their label, waited for, removed."""
 
 from __future__ import annotations
 
+import hashlib
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
+from churn.data.places import local_files
 from churn.errors import UserError
 from churn.vertex import client
 from churn.vertex.client import Clients
 from churn.vertex.target import LABEL, Target
 
-KINDS = ("batch_prediction_job", "custom_job")
-RUNNING = ("QUEUED", "PENDING", "RUNNING", "UPDATING")
+KINDS = ("pipeline_job", "custom_job", "batch_prediction_job")  # a pipeline makes the others
+OVER = ("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED")
 
 
-def find(clients: Clients, target: Target) -> list[Any]:
+def find(clients: Clients, target: Target, kinds: tuple[str, ...] = KINDS) -> list[Any]:
     """All jobs that carry the deployment's label."""
     request = {"parent": target.parent, "filter": f"labels.{LABEL}={target.name}"}
-    return [job for kind in KINDS for job in getattr(clients.jobs, f"list_{kind}s")(request)]
+    return [job for kind in kinds for job in call(clients, "list", kind, "s")(request)]
+
+
+def schedules(clients: Clients, target: Target) -> list[Any]:
+    """The schedules whose runs carry it; they have no labels of their own."""
+    found = clients.schedules.list_schedules({"parent": target.parent})
+    runs = {schedule.name: schedule.create_pipeline_job_request.pipeline_job for schedule in found}
+    return [schedule for schedule in found if runs[schedule.name].labels.get(LABEL) == target.name]
+
+
+def call(clients: Clients, verb: str, kind: str, plural: str = "") -> Callable[..., Any]:
+    """The method of the client that has that kind of jobs."""
+    service = clients.pipelines if kind == "pipeline_job" else clients.jobs
+    method: Callable[..., Any] = getattr(service, f"{verb}_{kind}{plural}")
+    return method
 
 
 def kind_of(name: str) -> str:
     """The kind of the job with a resource name, as the client's methods are called."""
-    return "custom_job" if "/customJobs/" in name else "batch_prediction_job"
+    collection = name.split("/")[-2]
+    return {"customJobs": "custom_job", "pipelineJobs": "pipeline_job"}.get(
+        collection, "batch_prediction_job"
+    )
+
+
+def state(job: Any) -> str:
+    """How far a job is, in a word."""
+    return str(job.state.name.partition("_STATE_")[2])
 
 
 def is_running(job: Any) -> bool:
-    """Whether a job bills."""
-    return job.state.name.removeprefix("JOB_STATE_") in RUNNING
+    """Whether a job bills, or may yet."""
+    return state(job) not in OVER
 
 
-def running(clients: Clients, target: Target, display_name: str) -> Any | None:
-    """The job of that name which an earlier call started and which still runs, or none."""
-    found = [job for job in find(clients, target) if job.display_name == display_name and is_running(job)]
-    return found[0] if found else None
+def made(clients: Clients, target: Target, display_name: str) -> Any | None:
+    """The job of that name that runs or has succeeded: the answer to the call that made it may be lost."""
+    for kind in KINDS[1:]:
+        for job in find(clients, target, (kind,)):
+            if job.display_name == display_name and (is_running(job) or state(job) == "SUCCEEDED"):
+                return job
+    return None
 
 
 def wait(clients: Clients, name: str) -> Any:
     """The job once it has succeeded; raises `UserError` if it ended otherwise."""
-    while True:
-        job = getattr(clients.jobs, f"get_{kind_of(name)}")({"name": name})
-        state = job.state.name.removeprefix("JOB_STATE_")
-        if state not in (*RUNNING, "CANCELLING", "UNSPECIFIED"):
-            break
+    while is_running(job := call(clients, "get", kind_of(name))({"name": name})):
         time.sleep(client.POLL_SECONDS)
-    if state != "SUCCEEDED":
-        raise UserError(f"the job ended as {state}: {job.error.message}", name, logs(name))
+    if state(job) != "SUCCEEDED":
+        raise UserError(f"the job ended as {state(job)}: {job.error.message}", name, logs(name))
     return job
 
 
@@ -55,17 +81,43 @@ def logs(name: str) -> str:
     return f"gcloud logging read resource.labels.job_id={number} --project={project}"
 
 
+def content(clients: Clients, source: str) -> str:
+    """What changes with the rows of `source`: a file here, gs:// or bq://. A view counts as new every day."""
+    if source.startswith("bq://"):
+        table = clients.bigquery.get_table(source.removeprefix("bq://"))
+        return str(table.modified if table.table_type == "TABLE" else today())
+    if source.startswith("gs://"):
+        bucket, _, name = source.removeprefix("gs://").partition("/")
+        blobs = clients.storage.list_blobs(bucket, prefix=name.partition("*")[0])
+        return str([(blob.name, blob.md5_hash) for blob in blobs])
+    with local_files(source) as files:
+        return str([hashlib.sha256(file.path.read_bytes()).hexdigest() for file in files])
+
+
+def today() -> str:
+    """The date."""
+    return f"{datetime.now(UTC):%F}"
+
+
 def remove(clients: Clients, target: Target) -> None:
-    """Cancel what runs, delete all, and wait until they are gone.
+    """Schedules, then what they started: cancel what runs, delete all, and wait until they are gone.
 
     Not by the operations: the client of 2026 knows no address for those of batch predictions.
     """
-    for job in find(clients, target):
-        kind = kind_of(job.name)
-        if is_running(job):
-            getattr(clients.jobs, f"cancel_{kind}")({"name": job.name})
-            while is_running(getattr(clients.jobs, f"get_{kind}")({"name": job.name})):
-                time.sleep(client.POLL_SECONDS)
-        getattr(clients.jobs, f"delete_{kind}")({"name": job.name})
-    while find(clients, target):
+    from google.api_core.exceptions import NotFound
+
+    for schedule in schedules(clients, target):
+        with suppress(NotFound):
+            clients.schedules.delete_schedule({"name": schedule.name})
+    while schedules(clients, target):
         time.sleep(client.POLL_SECONDS)
+    for kind in KINDS:
+        for job in find(clients, target, (kind,)):
+            if is_running(job):
+                call(clients, "cancel", kind)({"name": job.name})
+                while is_running(call(clients, "get", kind)({"name": job.name})):
+                    time.sleep(client.POLL_SECONDS)
+            with suppress(NotFound):  # an earlier call was accepted
+                call(clients, "delete", kind)({"name": job.name})
+        while find(clients, target, (kind,)):
+            time.sleep(client.POLL_SECONDS)

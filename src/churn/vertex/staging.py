@@ -31,6 +31,12 @@ def put(clients: Clients, target: Target, name: str, content: bytes | str) -> st
     return f"gs://{target.bucket}/{name}"
 
 
+def unlabelled(clients: Clients, target: Target) -> int:
+    """How many objects below the deployment's name have not its label: whoever put them there keeps them."""
+    found = clients.storage.list_blobs(target.bucket, prefix=f"{target.name}/")
+    return sum((blob.metadata or {}).get(LABEL) != target.name for blob in found)
+
+
 def staged(clients: Clients, target: Target) -> list[Any]:
     """The objects in the bucket that carry the deployment's label."""
     found = clients.storage.list_blobs(target.bucket, prefix=f"{target.name}/")

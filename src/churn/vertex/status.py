@@ -18,9 +18,14 @@ def status(cfg: Config) -> None:
     clients = connect(cfg.deploy, target)
     with in_plain_words(target, "churn status"):
         state, all_jobs = look(clients, target), jobs.find(clients, target)
+        schedules = jobs.schedules(clients, target)
     print(text(target, state, prices.load(), datetime.now(UTC)))
     for job in filter(jobs.is_running, all_jobs):
         print(f"Running, and billed while it runs: {job.name}")
+    for schedule in schedules:
+        print(
+            f"Starts runs, each of which is billed ({schedule.state.name}, {schedule.cron}): {schedule.name}"
+        )
 
 
 def text(target: Target, state: State, table: prices.Prices, now: datetime) -> str:

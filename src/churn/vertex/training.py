@@ -24,7 +24,7 @@ from churn.vertex.preflight import build
 from churn.vertex.staging import encryption, put
 from churn.vertex.target import Target
 
-AGAIN = "run the same command again: it waits for the job where one runs"
+AGAIN = "run the same command again: it finds the job where one was started"
 
 
 def train(cfg: Config) -> None:
@@ -40,9 +40,12 @@ def train(cfg: Config) -> None:
         refuse(problems(cfg, clients, target))
         files = {file.name: file.read_bytes() for file in (wheel(Path(folder)),)}
         files["train.yaml"] = configuration(cfg).encode()
-        digest = hashlib.sha256(b"".join(files.values())).hexdigest()[:12]
+        rows = content_of(cfg, clients).encode()
+        digest = hashlib.sha256(b"".join([*files.values(), rows])).hexdigest()[:12]
         directory = f"{target.name}/training/{digest}"
-        job = jobs.running(clients, target, f"{target.name}-train-{digest}")
+        job = jobs.made(clients, target, f"{target.name}-train-{digest}")
+        if job and not jobs.is_running(job):
+            print("The same was trained before and is fetched; another run.dir= or seed= trains again.")
         if job is None:
             confirm(cfg, target, "Train with")
             for name, content in files.items():
@@ -73,6 +76,14 @@ def wheel(folder: Path) -> Path:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(command, cwd=root, check=True, capture_output=True)
     return next(folder.glob("*.whl"))
+
+
+def content_of(cfg: Config, clients: Clients) -> str:
+    """What changes with the rows to train on, if they lie in the cloud; a query counts as new every day."""
+    table = cfg.data.bigquery.table
+    if cfg.data.source == Source.bigquery:
+        return jobs.content(clients, f"bq://{table}") if table else jobs.today()
+    return jobs.content(clients, cfg.data.path) if cfg.data.path else ""
 
 
 def configuration(cfg: Config) -> str:
@@ -119,11 +130,14 @@ def specification(cfg: Config, target: Target, directory: str, wheel_name: str) 
 
 
 def fetch(clients: Clients, target: Target, prefix: str, final: Path) -> None:
-    """Copy the run from the bucket; it appears whole."""
+    """Copy the run from the bucket; it appears whole. What the job wrote there gets the label, too."""
     final.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=final.parent, prefix=".unfinished-") as folder:
         for blob in clients.storage.list_blobs(target.bucket, prefix=prefix):
             file = Path(folder) / "run" / blob.name.removeprefix(prefix)
             file.parent.mkdir(parents=True, exist_ok=True)
             blob.download_to_filename(str(file))
+            if blob.metadata != target.labels:
+                blob.metadata = target.labels
+                blob.patch()
         (Path(folder) / "run").replace(final)
