@@ -89,7 +89,7 @@ class Service(Jobs, Pipelines):
             self.advance(name)
 
     def is_going(self, name: str) -> bool:
-        """Whether something is being deleted."""
+        """Whether something is being changed or deleted."""
         return any(other.startswith(f"{name}/operations/") for other in self.effects)
 
     def get_operation(self, name: str) -> operations_pb2.Operation:
@@ -404,6 +404,8 @@ class Service(Jobs, Pipelines):
             raise not_found(request.name)
         if self.monitors[request.name].state != JobState.JOB_STATE_PAUSED:
             raise precondition("The monitoring job is running; pause it first.")
+        if self.is_going(request.name):
+            raise precondition("Another operation is running on this monitoring job.")
         return self.operate(request.name, lambda: self.removed(self.monitors, request.name))
 
     # -- projects

@@ -10,7 +10,7 @@ from typing import Any
 
 from churn.config import DeployConfig
 from churn.errors import UserError, missing_extra
-from churn.vertex.target import Target
+from churn.vertex.target import LABEL, Target
 
 POLL_SECONDS = 5.0
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -88,7 +88,9 @@ def settle(clients: Clients, target: Target) -> None:
     """Wait for what an earlier run that was cut off had set going; how it ended shows in what exists."""
     from google.api_core.exceptions import NotFound
 
-    for parent in (target.model, target.endpoint):
+    labelled = {"parent": target.parent, "filter": f"labels.{LABEL}={target.name}"}
+    monitors = clients.jobs.list_model_deployment_monitoring_jobs(labelled)
+    for parent in (target.model, target.endpoint, *(monitor.name for monitor in monitors)):
         try:
             running = clients.endpoints.list_operations({"name": parent}).operations
         except NotFound:
