@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import configured
 from doubles.bigquery import BigQuery, Table
+from doubles.bigquery_storage import Storage
 from pandas.api.types import is_numeric_dtype
 
 from churn import score
@@ -49,6 +50,21 @@ def test_a_table_is_scored_into_a_new_table_row_for_row(service, scored, exporte
     np.testing.assert_allclose([found[f"c{i}"] for i in range(800)], expected, atol=1e-6)
     assert service.called.count("list_rows") == 6
     assert "insert_job" not in service.called  # nothing is queried, so nothing billed
+
+
+@pytest.mark.filterwarnings("ignore:Retrieving Arrow record batches:PendingDeprecationWarning")
+def test_the_storage_api_gives_the_same_rows_also_after_its_streams_broke(service, scored, monkeypatch):
+    scored()
+    with Storage(service.tables) as storage:
+        monkeypatch.setattr("churn.data.bigquery.has_storage_api", lambda: True)
+        monkeypatch.setattr("google.cloud.bigquery_storage.BigQueryReadClient", storage.client)
+        service.called.clear()
+        scored("output=bq://p.d.again", "score.chunk_rows=200")
+    assert "list_rows" not in service.called
+    assert sorted(start for _, start in storage.read) == [0, 0, 100, 100]
+    by_rest, by_storage = (sorted(service.tables[name].rows) for name in ("p.d.scores", "p.d.again"))
+    assert [row[0] for row in by_storage] == [row[0] for row in by_rest]
+    np.testing.assert_allclose([row[1] for row in by_storage], [row[1] for row in by_rest], atol=1e-6)
 
 
 def test_a_file_can_be_scored_into_a_table_and_a_table_into_a_file(service, scored, tmp_path):

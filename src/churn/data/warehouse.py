@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ def parts(place: str, cfg: DataConfig, rows: int) -> Iterator[Part]:
     Raises `UserError` for what `churn.data.bigquery` refuses.
     """
     chosen = named(place, cfg)
-    with opened(chosen) as client:
-        batches = bigquery.of_table(client, chosen).to_arrow_iterable(storage())
+    with opened(chosen) as client, storage() as reader:
+        batches = bigquery.of_table(client, chosen).to_arrow_iterable(reader)
         waiting: list[pa.RecordBatch] = []
         first = 1
         for batch in batches:
@@ -46,9 +46,9 @@ def part_of(batches: list[pa.RecordBatch], place: str, first: int, cfg: DataConf
 
 
 def storage() -> Any:
-    """A client of the Storage Read API where it can be used, else none: REST gives Arrow, too, slowly."""
+    """Opens to a client of the Storage Read API where it can be used, else to none: REST does it, slowly."""
     if not bigquery.has_storage_api():
-        return None
+        return nullcontext()
     from google.cloud.bigquery_storage import BigQueryReadClient
 
     return BigQueryReadClient()
