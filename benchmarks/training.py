@@ -19,13 +19,10 @@ from typing import Any
 
 import numpy as np
 from compare import arguments, finish, ratio
-from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
 
 from churn import loop, model, preprocess
 from churn.backend import tensorflow
-from churn.config import Config, config_directory
+from churn.config import configured
 from churn.data import load
 from churn.split import Splits
 from churn.train import optimizer, suitable_batch_size, tensors, train
@@ -121,12 +118,6 @@ def share_of_limit(rows_per_second: float) -> dict[str, Any]:
     spread = {"value": value, "low": low, "high": high}
     entry = {"name": "train_large_share_of_limit", **spread, "unit": "ratio"}
     return entry | {"peer": "a product of 2,048 x 2,048 float32 matrices", "better": "higher"}
-
-
-def configured(*overrides: str) -> Config:
-    ConfigStore.instance().store("schema", Config)
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        return OmegaConf.to_object(compose("config", list(overrides)))
 
 
 def default_epoch(runs: int) -> dict[str, Any]:
