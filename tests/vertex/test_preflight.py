@@ -92,6 +92,10 @@ def test_quota_permission_and_a_disabled_api_are_told_apart(settings):
         exceptions.TooManyRequests("x"): "quota",
         exceptions.Forbidden("Permission denied"): "roles/aiplatform.user",
         exceptions.Forbidden("storage.objects.create denied"): "--role=roles/storage.objectAdmin",
+        exceptions.Forbidden(
+            "storage.buckets.get denied"
+        ): "gs://bucket .*--role=roles/storage.legacyBucketR",
+        exceptions.Forbidden("bigquery.tables.get denied"): "--role=roles/bigquery.dataViewer",
         exceptions.Forbidden("Vertex AI API has not been used in project p before"): "gcloud services enable",
         exceptions.ServiceUnavailable("x"): "again",
     }

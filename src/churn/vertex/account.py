@@ -28,7 +28,9 @@ PERMISSIONS = {  # on the project: what the commands call, by the role that hold
     "roles/bigquery.user": ("bigquery.datasets.create",),
 }
 Check = Callable[[DeployConfig, Clients, Target], Iterable[UserError]]
-OBJECTS = tuple(f"storage.objects.{verb}" for verb in ("create", "delete", "get", "list"))  # on the bucket
+OBJECTS = tuple(
+    f"storage.objects.{verb}" for verb in ("create", "delete", "get", "list", "update")
+)  # on the bucket
 
 
 def problems(

@@ -139,7 +139,9 @@ def explained(error: Exception, target: Target, otherwise: str) -> UserError:
 
 
 OWNERS = {  # a word of the service's message -> the least role that helps
+    "storage.buckets.": "roles/storage.legacyBucketReader",
     "storage.": "roles/storage.objectAdmin",
+    "bigquery.tables.": "roles/bigquery.dataViewer",
     "bigquery.": "roles/bigquery.user",
     "actAs": "roles/iam.serviceAccountUser",
     "artifactregistry.": "roles/artifactregistry.reader",
