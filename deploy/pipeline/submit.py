@@ -3,7 +3,7 @@
     python deploy/pipeline/submit.py pipeline.yaml --project P --region R --bucket B [--cron CRON] OVERRIDES
 
 The overrides are what one would type after `churn retrain`, e.g. data=bigquery data.bigquery.table=P.D.T
-target=vertex. Runs are seen, and stopped, in the console or by `gcloud ai`.
+target=vertex. `churn status` shows them, `churn destroy` ends them; gcloud has no command for that.
 """
 
 from argparse import ArgumentParser, Namespace

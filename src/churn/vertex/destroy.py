@@ -40,7 +40,12 @@ def with_gcloud(clients: Clients, target: Target) -> str:
     """The commands of gcloud that remove the same, for people."""
     names = [blob.name for blob in staged(clients, target)]
     lines = gcloud.destroy(target, look(clients, target), bool(data_set(clients, target)), names)
-    return "\n".join(["The same with gcloud:", *(f"  {line}" for line in lines)]) if lines else ""
+    lines = ["The same with gcloud:", *(f"  {line}" for line in lines)] if lines else []
+    if others := [*jobs.schedules(clients, target), *jobs.find(clients, target)]:
+        lines += [
+            f"Through the API alone, since gcloud has no command for it: {len(others)} jobs and schedules"
+        ]
+    return "\n".join(lines)
 
 
 def remove(clients: Clients, target: Target) -> None:
