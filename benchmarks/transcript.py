@@ -92,10 +92,11 @@ def life() -> Iterator[str]:
             yield f"## {title}\n\n```\n$ {command}\n{output}\n```\n"
         files = cloud.service.storage.list("gs://bucket/")
         service = cloud.service
-        left = len(service.models) + len(service.endpoints) + len(service.monitors) + len(service.datasets)
+        kinds = (service.models, service.endpoints, service.monitors, service.datasets, service.jobs)
+        left = sum(map(len, (*kinds, service.pipelines, service.schedules)))
         yield (
-            f"The double itself holds {left} models, endpoints, monitoring jobs and data sets, and "
-            f"{len(files)} object in the bucket: {', '.join(files)}, which `output=` asked for.\n"
+            f"The double itself holds {left} models, endpoints, jobs, pipelines, schedules and data sets, "
+            f"and {len(files)} object in the bucket: {', '.join(files)}, which `output=` asked for.\n"
         )
 
 
