@@ -77,7 +77,7 @@ def of_one(cfg: Config) -> dict[str, float]:
         began = time.process_time()
         trained = train(data, parts, cfg, Path(folder) / "checkpoint", quiet=True)
         fitted = time.process_time()
-        interval = pipeline.interval_of(trained, data, parts, cfg)
+        interval = pipeline.interval_of(trained, data, cfg)
         seconds = {"train_seconds": fitted - began, "intervals_seconds": time.process_time() - fitted}
         served = pipeline.export(trained, interval, data, parts, cfg, Path(folder) / "bundle")
         frame, churned, truth = asked(data, parts.test, cfg)

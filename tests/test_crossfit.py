@@ -38,11 +38,20 @@ def test_folds_are_about_equally_large_and_are_those_of_the_seed():
 
 
 def test_each_row_is_held_out_from_the_same_number_of_members():
-    cfg = configured("model.members=24").model
+    cfg = configured("model.members=20").model
     dealt = plan(table(), np.arange(400), cfg, seed=1)
-    assert set(dealt.held_out().sum(axis=1)) == {24 // cfg.folds}
+    assert set(dealt.held_out().sum(axis=1)) == {20 // cfg.folds}
     assert not (dealt.held_out() & dealt.judges()).any()
     assert np.array_equal(dealt.learns(), ~(dealt.held_out() | dealt.judges()))
+
+
+def test_half_of_another_fold_judges_a_member_and_copies_stay_together():
+    data = table(customers=10**6)
+    cfg = configured().model
+    dealt = plan(data, np.arange(400), cfg, seed=1)
+    assert dealt.judges().mean(axis=0) == pytest.approx(1 / cfg.folds / 2, abs=0.02)
+    for of_copies in pd.Series(dealt.judging).groupby(data.frame["a"].to_numpy()):
+        assert of_copies[1].nunique() == 1
 
 
 def test_members_that_cannot_be_shared_out_over_the_folds_are_refused():

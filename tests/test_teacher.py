@@ -23,8 +23,8 @@ def test_a_teacher_s_answers_do_not_depend_on_the_labels_of_its_member_s_fold(cu
     cfg = configured("model.members=3", "model.folds=3").model
     plan = crossfit.plan(customers, np.arange(len(customers)), cfg, seed=1)
     made = teacher.made_up(customers.frame, 100, seed=1)
-    churned = customers.churned.astype(np.float32)
-    spoilt = np.where(plan.fold_of_row == 2, 1 - churned, churned)
+    churned = np.repeat(customers.churned[:, None], 3, axis=1).astype(np.float32)
+    spoilt = np.where(plan.fold_of_row[:, None] == 2, 1 - churned, churned)
     honest, other = (
         teacher.answers(customers.frame, labels, plan, made, customers.schema, seed=1)
         for labels in (churned, spoilt)

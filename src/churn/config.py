@@ -125,8 +125,8 @@ class ModelConfig:
     """Shape and settings of the network."""
 
     name: ModelName = MISSING
-    members: int = 8  # networks whose mean is the answer
-    folds: int = 8  # each member is trained without one of so many parts of the rows
+    members: int = 5  # networks whose mean is the answer
+    folds: int = 5  # each member is trained without one of so many parts of the rows
     hidden: list[int] = field(default_factory=lambda: [64, 64])  # units of each layer
     dropout: float = 0.0  # share of units silenced in training
     dropout_untaught: float = 0.1  # the same where `dense` learns from labels only

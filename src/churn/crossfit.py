@@ -17,9 +17,9 @@ class Plan:
     """Which member learns from which row."""
 
     fold_of_row: np.ndarray  # [n]
+    judging: np.ndarray  # [n] whether the row is in the half of its fold that judges
     fold_of_member: np.ndarray  # [M]
-
-    judge_of_member: np.ndarray  # [M] the other fold that it is not trained on, by which it stops
+    judge_of_member: np.ndarray  # [M] another fold: by half of it, left out of training, the member stops
 
     def held_out(self) -> np.ndarray:
         """[n, M] whether the row is in the fold that the member's out-of-fold predictions are about."""
@@ -27,7 +27,7 @@ class Plan:
 
     def judges(self) -> np.ndarray:
         """[n, M] whether the row helps to decide when the member stops."""
-        return self.fold_of_row[:, None] == self.judge_of_member
+        return self.judging[:, None] & (self.fold_of_row[:, None] == self.judge_of_member)
 
     def learns(self) -> np.ndarray:
         """[n, M] whether the member learns from the row."""
@@ -52,10 +52,10 @@ def plan(data: Dataset, rows: np.ndarray, cfg: ModelConfig, seed: int) -> Plan:
         )
     _, group, size = np.unique(groups_that_stay_together(data)[rows], return_inverse=True, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(size))
-    fold_of_group = np.empty(len(size), int)
+    half_of_group = np.empty(len(size), int)
     middle = np.cumsum(size[order]) - size[order] / 2
-    fold_of_group[order] = (middle / len(rows) * cfg.folds).astype(int)
+    half_of_group[order] = (middle / len(rows) * 2 * cfg.folds).astype(int)
+    fold, half = np.divmod(half_of_group[group], 2)
     turn, fold_of_member = np.divmod(np.arange(cfg.members), cfg.folds)
-    return Plan(
-        fold_of_group[group], fold_of_member, (fold_of_member + 1 + turn % (cfg.folds - 1)) % cfg.folds
-    )
+    judge_of_member = (fold_of_member + 1 + turn % (cfg.folds - 1)) % cfg.folds
+    return Plan(fold, half == 1, fold_of_member, judge_of_member)

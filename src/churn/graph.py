@@ -69,9 +69,8 @@ class ServingGraph:
         """Named outputs (see `outputs`), each [n], of named inputs, each [n]."""
         tf = tensorflow()
         numbers, categories = self.matrices(fields)
-        inputs = self.encoder(numbers, categories)
+        inputs, unseen = self.encoder.read(numbers, categories)
         probability = self.of_encoded(inputs)
-        unseen = self.encoder.unseen(numbers, categories)
         found = {
             "churn_probability": probability,
             "churn": tf.cast(probability >= self.threshold, tf.int32),

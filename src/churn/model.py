@@ -31,21 +31,32 @@ def single(cfg: ModelConfig, inputs: int) -> Any:
 
 
 def ensemble(cfg: ModelConfig, inputs: int) -> Any:
-    """`cfg.members` networks side by side, each layer of all of them as one operation."""
+    """`cfg.members` networks side by side, each layer of all of them as one multiplication of matrices."""
     keras, members = tensorflow().keras, cfg.members
 
-    def dense(equation: str, units: tuple[int, ...], **more: Any) -> Any:
-        # Keras takes the members for a kernel's receptive field: `scale` undoes that for Glorot's limits.
-        glorot = keras.initializers.VarianceScaling(members, "fan_avg", "uniform")
-        options = {"kernel_initializer": glorot, "bias_axes": "mo"[: len(units)]} | more
-        return keras.layers.EinsumDense(equation, units, **options)
+    class Members(keras.layers.Layer):
+        """A dense layer of every member: [n, i] or [M, n, i] to [M, n, units]."""
+
+        def __init__(self, units: int, activation: str | None = None) -> None:
+            super().__init__()
+            self.units, self.activation = units, keras.activations.get(activation)
+
+        def build(self, shape: tuple[int | None, ...]) -> None:
+            # Keras takes the members for a kernel's receptive field: `scale` undoes that for Glorot's limits.
+            glorot = keras.initializers.VarianceScaling(members, "fan_avg", "uniform")
+            self.kernel = self.add_weight((members, shape[-1], self.units), glorot, name="kernel")
+            self.bias = self.add_weight((members, 1, self.units), "zeros", name="bias")
+
+        def call(self, x: Any) -> Any:
+            return self.activation(keras.ops.matmul(x, self.kernel) + self.bias)
 
     x = given = keras.Input((inputs,))
-    for depth, units in enumerate(cfg.hidden):
-        x = dense("nmi,mio->nmo" if depth else "ni,mio->nmo", (members, units), activation="relu")(x)
+    for units in cfg.hidden:
+        x = Members(units, "relu")(x)
         if cfg.dropout:
             x = keras.layers.Dropout(cfg.dropout)(x)
-    x = dense("nmi,mio->nmo", (members, 1))(x)
-    x = keras.layers.Reshape((members,))(x)
-    linear = dense("ni,mi->nm", (members,), kernel_initializer="zeros", bias_axes=None)(given)
+    x = keras.ops.transpose(keras.ops.squeeze(Members(1)(x), axis=2))
+    linear = keras.layers.EinsumDense("ni,mi->nm", (members,), kernel_initializer="zeros", bias_axes=None)(
+        given
+    )
     return keras.Model(given, keras.layers.Activation("sigmoid")(keras.layers.Add()([x, linear])))

@@ -86,7 +86,7 @@ def run(cfg: Config) -> float:
         interval = None
         if cfg.export.worlds and not big and worlds.possible(trained, data):
             with stages("intervals", "Calibrating intervals on simulated customers"):
-                interval = interval_of(trained, data, parts, cfg)
+                interval = interval_of(trained, data, cfg)
         with stages("export", "Writing the bundle"):
             served = export(trained, interval, data, parts, cfg, directory / "bundle")
         with stages("baselines", "Fitting the baselines on the same rows"):
@@ -123,10 +123,10 @@ def learn(big: stream.Stream | None, data: Dataset, parts: Splits, cfg: Config, 
     return replace(trained, network=machines.alone(trained.network))
 
 
-def interval_of(trained: Trained, data: Dataset, parts: Splits, cfg: Config) -> Interval:
+def interval_of(trained: Trained, data: Dataset, cfg: Config) -> Interval:
     """Intervals for the network, calibrated on simulated worlds of the rows that it was fitted on."""
     inputs = trained.encoder(*tensors(data.frame.iloc[trained.held_out_rows], data.schema)).numpy()
-    simulated = worlds.simulate(trained, data, parts, cfg)
+    simulated = worlds.simulate(trained, data, cfg)
     return intervals.fit(inputs, trained.held_out_members.mean(axis=1), simulated)
 
 

@@ -143,43 +143,51 @@ class Encoder:
         # One table for all columns: looking up a matrix once is faster than each column by itself.
         self.lookup = tf.keras.layers.StringLookup(vocabulary=vocabulary or ["-"], mask_token=None)
         words = self.lookup.get_vocabulary()  # the first stands for every unknown text
-        shape = (len(encoding.positions), len(words))
-        self.position, self.unknown = np.full(shape, -1, np.int32), np.ones(shape, bool)
-        for c, (place, rare) in enumerate(zip(encoding.positions, encoding.rare, strict=True)):
-            self.position[c] = -1 if rare is None else rare
-            for w, word in enumerate(words[1:], 1):
+        columns, size = len(encoding.positions), len(words)
+        # For each column its words in turn: which level input the word sets, -1 for none; if it is unknown.
+        self.first = np.arange(columns) * size
+        self.position, self.unknown = np.full(columns * size, -1, np.int32), np.ones(columns * size, np.int32)
+        self.column = np.repeat(np.arange(columns), encoding.widths)  # of each of these inputs
+        offsets = np.cumsum((0, *encoding.widths))
+        for first, offset, place, rare in zip(
+            self.first, offsets, encoding.positions, encoding.rare, strict=False
+        ):
+            if rare is not None:
+                self.position[first : first + size] = offset + rare
+            for w, word in enumerate(words[1:], first + 1):
                 if word in place:
-                    self.position[c, w], self.unknown[c, w] = place[word], False
+                    self.position[w], self.unknown[w] = offset + place[word], 0
 
     def __call__(self, numbers: Any, categories: Any) -> Any:
         """Inputs of the network."""
+        return self.read(numbers, categories)[0]
+
+    def read(self, numbers: Any, categories: Any) -> tuple[Any, Any]:
+        """Inputs of the network, and [n] int32 how many fields are unlike anything in training."""
+        missing, word = is_missing(numbers), self.lookup(categories) + self.first
+        return self.inputs(numbers, missing, word), self.unseen(numbers, missing, word)
+
+    def inputs(self, numbers: Any, missing: Any, word: Any) -> Any:
+        """Scaled numbers, flags, bins and levels."""
         tf, constant = tensorflow(), self.encoding
-        missing = is_missing(numbers)
         flags = tf.gather(tf.cast(missing, tf.float32), constant.flagged, axis=1)
         filled = tf.where(missing, constant.median, numbers)
-        within = (tf.gather(filled, constant.binned, axis=1) - constant.lower) / (
-            constant.upper - constant.lower
-        )
-        inputs = [filled, flags, tf.clip_by_value(within, 0, 1)]
-        word = self.lookup(categories)
-        for c, width in enumerate(constant.widths):
-            inputs.append(tf.one_hot(tf.gather(self.position[c], word[:, c]), width))
-        scaled = (tf.concat(inputs, axis=1) - constant.shift) / constant.scale
+        above = tf.gather(filled, constant.binned, axis=1) - constant.lower
+        bins = tf.clip_by_value(above / (constant.upper - constant.lower), 0, 1)
+        place = tf.gather(tf.gather(self.position, word), self.column, axis=1)
+        levels = tf.cast(place == np.arange(len(self.column)), tf.float32)
+        scaled = (tf.concat([filled, flags, bins, levels], axis=1) - constant.shift) / constant.scale
         return (
             tf.clip_by_value(scaled, -constant.clip, constant.clip) if np.isfinite(constant.clip) else scaled
         )
 
-    def unseen(self, numbers: Any, categories: Any) -> Any:
-        """[n] int32: fields unlike anything in training (out of range, unknown, missing as never before)."""
+    def unseen(self, numbers: Any, missing: Any, word: Any) -> Any:
+        """Counts of the numbers out of range or missing as never before, and of unknown levels."""
         tf, constant = tensorflow(), self.encoding
-        missing = is_missing(numbers)
         new_gap = missing & ~np.isin(np.arange(len(constant.median)), constant.flagged)
         out_of_range = ~missing & ((numbers < constant.lowest) | (numbers > constant.highest))
-        count = tf.reduce_sum(tf.cast(new_gap | out_of_range, tf.int32), axis=1)
-        word = self.lookup(categories)
-        for c in range(len(constant.widths)):
-            count += tf.cast(tf.gather(self.unknown[c], word[:, c]), tf.int32)
-        return count
+        unlike = tf.concat([tf.cast(new_gap | out_of_range, tf.int32), tf.gather(self.unknown, word)], axis=1)
+        return tf.reduce_sum(unlike, axis=1)
 
 
 def is_missing(numbers: Any) -> Any:

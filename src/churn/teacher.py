@@ -40,14 +40,14 @@ def answers(
 ) -> np.ndarray:
     """[rows of `made`, M] float32: the probability by each member's teacher.
 
-    A teacher sees the labels that its member sees, in the same way: it learns from its rows and stops by
-    those that judge it.
+    A teacher sees the labels [n, M] that its member sees, in the same way: it learns from its rows and stops
+    by those that judge it.
     """
     learns, judges = plan.learns(), plan.judges()
     small = len(frame) < THREADS_FROM
 
     def told(member: int) -> np.ndarray:
-        fit, stop = ((frame[of[:, member]], churned[of[:, member]]) for of in (learns, judges))
+        fit, stop = ((frame[of[:, member]], churned[of[:, member], member]) for of in (learns, judges))
         with threadpool_limits(1 if small else None):
             return boosting(fit, stop, schema, seed + member, LEARNING_RATE)(made)
 

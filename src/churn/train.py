@@ -55,14 +55,25 @@ def train(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, quiet: b
 
 
 def train_dense(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, quiet: bool) -> Trained:
-    """Members that are each held out on one fold of all rows but the test part (see `churn.crossfit`)."""
+    """Members that are each held out on one fold of all rows but the test part."""
     rows = np.sort(np.concatenate([splits.train, splits.validation, splits.calibration]))
-    frame, churned = data.frame.iloc[rows], data.churned[rows].astype(np.float32)
+    labels = np.repeat(data.churned[rows, None], cfg.model.members, axis=1)
+    return crossfitted(data, rows, labels, cfg, checkpoint, quiet)
+
+
+def crossfitted(
+    data: Dataset, rows: np.ndarray, labels: np.ndarray, cfg: Config, checkpoint: Path, quiet: bool
+) -> Trained:
+    """Members fitted on the positions `rows` [h] of `data`, each without a fold (see `churn.crossfit`).
+
+    Each learns from labels of its own, [h, M].
+    """
+    frame = data.frame.iloc[rows]
     plan = crossfit.plan(data, rows, cfg.model, cfg.seed)
     encoder = preprocess.Encoder(preprocess.fit(frame, data.schema, cfg.model))
     made_up = made_up_rows(cfg.train, len(rows))
     network = model.build(cfg.model if made_up else untaught(cfg.model), len(encoder.encoding.shift))
-    block = lessons(frame, churned, plan, encoder, data.schema, cfg, made_up)
+    block = lessons(frame, labels.astype(np.float32), plan, encoder, data.schema, cfg, made_up)
     history = fit_block(network, block, cfg, checkpoint, quiet)
     members = members_of(network, encoder(*tensors(frame, data.schema)))
     return Trained(
@@ -87,24 +98,23 @@ def untaught(cfg: ModelConfig) -> ModelConfig:
 
 def lessons(
     frame: pd.DataFrame,
-    churned: np.ndarray,
+    labels: np.ndarray,
     plan: Plan,
     encoder: preprocess.Encoder,
     schema: Schema,
     cfg: Config,
     made_up: int,
 ) -> loop.Block:
-    """The real rows with their labels, then `made_up` ones with the teachers' answers."""
+    """The real rows with their labels [n, M], then `made_up` ones with the teachers' answers."""
     inputs = encoder(*tensors(frame, schema))
-    targets = np.repeat(churned[:, None], cfg.model.members, axis=1)
     weights, judges = (of.astype(np.float32) for of in (plan.learns(), plan.judges()))
     if not made_up:
-        return loop.Block(inputs, targets, weights, judges)
+        return loop.Block(inputs, labels, weights, judges)
     made = teacher.made_up(frame, made_up, cfg.seed)
-    told = teacher.answers(frame, churned, plan, made, schema, cfg.seed)
+    told = teacher.answers(frame, labels, plan, made, schema, cfg.seed)
     return loop.Block(
         tensorflow().concat([inputs, encoder(*tensors(made, schema))], axis=0),
-        np.concatenate([targets, told]),
+        np.concatenate([labels, told]),
         np.concatenate([cfg.train.label_weight * weights, np.ones_like(told)]),
         np.concatenate([judges, np.zeros_like(told)]),
     )

@@ -20,11 +20,10 @@ from churn import baselines
 from churn.config import Config
 from churn.intervals import World, log_odds
 from churn.schema import Dataset
-from churn.split import Splits
-from churn.train import Trained, train
+from churn.train import Trained, crossfitted
 
 MADE_UP = 1.0  # rows for each real one that its teachers answer for, at most
-MEMBERS = 4  # and folds, of the network of a world
+MEMBERS = 3  # and folds, of the network of a world
 FEWEST = 50  # churners, and stayers, from which trees and worlds say anything
 
 
@@ -34,32 +33,28 @@ def possible(trained: Trained, data: Dataset) -> bool:
     return len(trained.fold_of_member) > 1 and FEWEST <= left <= len(trained.held_out_rows) - FEWEST
 
 
-def simulate(trained: Trained, data: Dataset, splits: Splits, cfg: Config) -> list[World]:
-    """`cfg.export.worlds` worlds of the rows that `trained` was fitted on."""
+def simulate(trained: Trained, data: Dataset, cfg: Config) -> list[World]:
+    """`cfg.export.worlds` worlds of the rows that `trained` was fitted on.
+
+    Their networks are trained together, as the members of one.
+    """
+    rows, count = trained.held_out_rows, cfg.export.worlds
+    truth = truth_of(trained, data)
+    drawn = np.random.default_rng(cfg.seed + 1).random((count, len(rows))) < truth
+    model = replace(cfg.model, members=MEMBERS * count, folds=MEMBERS)
+    lessons = replace(cfg.train, made_up=min(cfg.train.made_up, MADE_UP))
+    like_ours = replace(cfg, model=model, train=lessons, seed=cfg.seed + 1)
+    with tempfile.TemporaryDirectory() as folder:
+        labels = np.repeat(drawn.T, MEMBERS, axis=1)
+        fitted = crossfitted(data, rows, labels, like_ours, Path(folder) / "checkpoint", quiet=True)
+    answers = fitted.held_out_members.reshape(len(rows), count, MEMBERS).mean(axis=2)
+    return [World(truth, answer) for answer in answers.T]
+
+
+def truth_of(trained: Trained, data: Dataset) -> np.ndarray:
+    """[h] true probabilities, in every world, of the rows that `trained` was fitted on."""
     rows = trained.held_out_rows
     frame = data.frame.iloc[rows]
     with threadpool_limits(1 if len(rows) < baselines.THREADS_FROM else None):
         trees = baselines.trees(frame, data.churned[rows], data.schema)(frame)
-    truth = expit((log_odds(trained.held_out_members.mean(axis=1)) + log_odds(trees)) / 2)
-    return [
-        world(truth, rows, data, splits, replace(cfg, seed=cfg.seed + 1 + i))
-        for i in range(cfg.export.worlds)
-    ]
-
-
-def world(truth: np.ndarray, rows: np.ndarray, data: Dataset, splits: Splits, cfg: Config) -> World:
-    """The world of `truth` [h] that `cfg.seed` draws labels for, at the positions `rows` [h]."""
-    labels = data.churned.copy()
-    labels[rows] = np.random.default_rng(cfg.seed).random(len(rows)) < truth
-    model = replace(cfg.model, members=MEMBERS, folds=MEMBERS)
-    lessons = replace(cfg.train, made_up=min(cfg.train.made_up, MADE_UP))
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoint = Path(folder) / "checkpoint"
-        other = train(
-            replace(data, churned=labels),
-            splits,
-            replace(cfg, model=model, train=lessons),
-            checkpoint,
-            quiet=True,
-        )
-    return World(truth, other.held_out_members.mean(axis=1))
+    return expit((log_odds(trained.held_out_members.mean(axis=1)) + log_odds(trees)) / 2)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, partial
 from typing import Any
 
 from churn.backend import tensorflow
@@ -22,8 +23,9 @@ class Model:
     def __init__(self, bundle: Bundle, lenient: bool = False) -> None:
         self.bundle, self.fields = bundle, Fields.of(bundle)
         self.read = Reader(self.fields, lenient)
-        self.function = two_tensors(bundle, self.fields)
-        self.outputs = {name: kind(spec) for name, spec in self.function.structured_outputs.items()}
+        function = two_tensors(bundle, self.fields)
+        self.outputs = {name: kind(spec) for name, spec in sorted(function.structured_outputs.items())}
+        self.run = on_this_thread(function)
         self.warm_up()
 
     def __call__(self, requests: list[Rows]) -> list[list[Row]]:
@@ -32,8 +34,7 @@ class Model:
         numbers = [row for rows in requests for row in rows.numbers]
         texts = [row for rows in requests for row in rows.texts]
         matrix = tf.constant(numbers, tf.float32, (len(numbers), len(self.fields.numbers)))
-        answer = self.function(matrix, tf.constant(texts, tf.string))
-        columns = [listed(answer[name].numpy()) for name in self.outputs]
+        columns = [listed(output.numpy()) for output in self.run(matrix, tf.constant(texts, tf.string))]
         keys = [row[-1] for row in texts]
         names = (*self.outputs, KEY)
         predictions = iter(
@@ -85,6 +86,19 @@ def two_tensors(bundle: Bundle, fields: Fields) -> Any:
         tf.TensorSpec([None, len(fields.texts)], tf.string),
     ]
     return tf.function(answer, input_signature=shapes).get_concrete_function()
+
+
+def on_this_thread(function: Any) -> Callable[..., list[Any]]:
+    """The outputs of a concrete function in the order of their names, by the executor that has no threads.
+
+    Where each operation takes microseconds, TensorFlow's usual executor costs as much as they do.
+    """
+    tf = tensorflow()
+    captured, types = list(function.captured_inputs), [output.dtype for output in function.outputs]
+    call = partial(
+        tf.raw_ops.StatefulPartitionedCall, Tout=types, f=function, executor_type="SINGLE_THREADED_EXECUTOR"
+    )
+    return lambda *tensors: call(args=[*tensors, *captured])
 
 
 def kind(spec: Any) -> str:
