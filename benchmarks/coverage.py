@@ -15,16 +15,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from compare import arguments, finish
-from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
 from scipy.special import expit, logit
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.preprocessing import OrdinalEncoder
 
 from churn import pipeline
 from churn.bundle import Bundle
-from churn.config import Config, Drift, config_directory
+from churn.config import Config, Drift, configured
 from churn.data import load
 from churn.doubt import measure
 from churn.intervals import log_odds
@@ -58,13 +55,6 @@ def main() -> None:
             print(kind, seed, {name: round(value, 3) for name, value in found[-1].items()}, flush=True)
         entries += told(kind, pd.DataFrame(found))
     finish(entries, options.json)
-
-
-def configured(*overrides: str) -> Config:
-    """The configuration of `churn train *overrides`."""
-    ConfigStore.instance().store("schema", Config)
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        return OmegaConf.to_object(compose("config", list(overrides)))
 
 
 def of_one(cfg: Config) -> dict[str, float]:

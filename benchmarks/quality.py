@@ -16,14 +16,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from compare import arguments, finish
-from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
 from churn.calibrate import temperature, tempered
-from churn.config import Config, config_directory
+from churn.config import Config, configured
 from churn.data import load
 from churn.metrics import rank
 from churn.schema import Dataset
@@ -41,9 +38,7 @@ def main() -> None:
     parser.add_argument("--ours", type=Path, required=True, metavar="FILE", help="our predictions, likewise")
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_args()
-    ConfigStore.instance().store("schema", Config)
-    with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        cfg = OmegaConf.to_object(compose("config", options.overrides))
+    cfg = configured(*options.overrides)
     data = load(cfg.data, cfg.seed)
     if not options.peers.exists():
         predict_peers(data, options.peers)

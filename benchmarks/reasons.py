@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 from compare import arguments, finish, ratio
-from coverage import configured
 
 from churn import pipeline
 from churn.bundle import REASONS
+from churn.config import configured
 from churn.data import load
 from churn.split import split
 from churn.train import train

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from churn.schema import Schema
 
 THREADS_FROM = 50_000  # rows
+MOST_LEVELS = 255  # of a category, that trees can tell apart
 Predict = Callable[[pd.DataFrame], np.ndarray]  # features of n rows -> [n] churn probabilities
 
 
@@ -63,15 +64,26 @@ def logistic_regression(schema: Schema) -> Any:
     )
 
 
-def boosting(
-    train: tuple, validation: tuple, schema: Schema, seed: int, learning_rate: float = 0.05
-) -> Predict:
+def boosting(train: tuple, validation: tuple, schema: Schema, seed: int) -> Predict:
     """scikit-learn's histogram gradient boosting, with the size of trees that validates better.
 
     A level that training has not seen counts as missing.
     """
     encoder, categories = trees_encoder(train[0], schema)
-    inputs, inputs_of_validation = encoder.fit_transform(train[0]), encoder.transform(validation[0])
+    fit = encoder.fit_transform(train[0]), train[1]
+    best = boosted(fit, (encoder.transform(validation[0]), validation[1]), categories, seed)
+    return lambda frame: best.predict_proba(encoder.transform(frame))[:, 1]
+
+
+def boosted(
+    train: tuple,
+    validation: tuple,
+    categories: list[bool],
+    seed: int,
+    learning_rate: float = 0.05,
+    patience: int = 20,
+) -> Any:
+    """A classifier of encoded rows; after `patience` trees without a better validation loss it stops."""
 
     def fitted(leaves: int) -> Any:
         classifier = HistGradientBoostingClassifier(
@@ -79,14 +91,13 @@ def boosting(
             max_leaf_nodes=leaves,
             max_iter=1_000,  # at most; early stopping decides
             early_stopping=True,
-            n_iter_no_change=20,
+            n_iter_no_change=patience,
             categorical_features=categories,
             random_state=seed,
         )
-        return classifier.fit(inputs, train[1], X_val=inputs_of_validation, y_val=validation[1])
+        return classifier.fit(*train, X_val=validation[0], y_val=validation[1])
 
-    best = max(map(fitted, (8, 31)), key=lambda classifier: classifier.validation_score_.max())
-    return lambda frame: best.predict_proba(encoder.transform(frame))[:, 1]
+    return max(map(fitted, (8, 31)), key=lambda classifier: classifier.validation_score_.max())
 
 
 def trees(frame: pd.DataFrame, churned: np.ndarray, schema: Schema) -> Predict:
@@ -105,8 +116,14 @@ def trees(frame: pd.DataFrame, churned: np.ndarray, schema: Schema) -> Predict:
 
 def trees_encoder(frame: pd.DataFrame, schema: Schema) -> tuple[ColumnTransformer, list[bool]]:
     """Numbers as they are and levels by number, not yet fitted; and which of its outputs are categories."""
-    levels = OrdinalEncoder(max_categories=255, handle_unknown="use_encoded_value", unknown_value=np.nan)
+    names = list(schema.categorical)
+    many = bool(names) and frame[names].nunique().max() > MOST_LEVELS
+    levels = OrdinalEncoder(
+        max_categories=MOST_LEVELS if many else None,  # to count the levels takes longer than all the rest
+        handle_unknown="use_encoded_value",
+        unknown_value=np.nan,
+    )
     filled = frame.notna().any()
     numbers = [name for name in schema.numeric if filled[name]]  # trees cannot bin an empty column
-    columns = [("numbers", "passthrough", numbers), ("levels", levels, list(schema.categorical))]
+    columns = [("numbers", "passthrough", numbers), ("levels", levels, names)]
     return ColumnTransformer(columns), [False] * len(numbers) + [True] * len(schema.categorical)

@@ -147,8 +147,8 @@ class TrainConfig:
     weight_decay: float = 1e-2  # on kernels only
     patience: int = 8  # epochs without a better validation loss before stopping; 0: no early stopping
     label_weight: float = 0.5  # of a real row beside a made-up one
-    made_up: float = 5.0  # rows that boosted trees answer for, for each real one; 0: learn from labels only
-    most_made_up: int = 30_000  # such rows, at most
+    made_up: float = 10.0  # rows that boosted trees answer for, for each real one; 0: learn from labels only
+    most_made_up: int = 40_000  # such rows, at most
     taught_up_to: int = 60_000  # real rows; more of them teach well enough without trees
     profile: bool = False  # write what TensorFlow did while training to <run>/profile, for TensorBoard
     stream_rows: int = 2_000_000  # rows of a Parquet table above which it is never in memory as a whole

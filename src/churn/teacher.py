@@ -15,11 +15,12 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from churn.baselines import THREADS_FROM, boosting
+from churn.baselines import THREADS_FROM, boosted, trees_encoder
 from churn.crossfit import Plan
 from churn.schema import Schema
 
-LEARNING_RATE = 0.1  # half the trees of the baseline's
+LEARNING_RATE = 0.1  # half the trees of the baseline's, and
+PATIENCE = 10  # trees
 MOST_SWAPPED = 0.5  # share of a made-up row's columns that come from other rows, at most
 
 
@@ -43,13 +44,16 @@ def answers(
     A teacher sees the labels [n, M] that its member sees, in the same way: it learns from its rows and stops
     by those that judge it.
     """
+    encoder, categories = trees_encoder(frame, schema)  # by all rows, but not their labels
+    real, asked = encoder.fit_transform(frame), encoder.transform(made)
     learns, judges = plan.learns(), plan.judges()
     small = len(frame) < THREADS_FROM
 
-    def told(member: int) -> np.ndarray:
-        fit, stop = ((frame[of[:, member]], churned[of[:, member], member]) for of in (learns, judges))
+    def answer(member: int) -> np.ndarray:
+        fit, stop = ((real[of[:, member]], churned[of[:, member], member]) for of in (learns, judges))
         with threadpool_limits(1 if small else None):
-            return boosting(fit, stop, schema, seed + member, LEARNING_RATE)(made)
+            teacher = boosted(fit, stop, categories, seed + member, LEARNING_RATE, PATIENCE)
+            return teacher.predict_proba(asked)[:, 1]
 
     with ThreadPoolExecutor(os.cpu_count() if small else 1) as cores:
-        return np.column_stack(list(cores.map(told, range(len(plan.fold_of_member))))).astype(np.float32)
+        return np.column_stack(list(cores.map(answer, range(len(plan.fold_of_member))))).astype(np.float32)

@@ -1,0 +1,85 @@
+"""CPU seconds of fitting the default network on the Telco table, beside the article's `fit` on it.
+
+fit.py --telco FILE: each is fitted in a process of its own, in turn, with TensorFlow imported and the table
+loaded before the clock starts. Ours includes encoding, teachers, tracing and early stopping; what the
+calibration of intervals adds (`export.worlds=0` switches it off) is told by itself.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from compare import arguments, finish, ratio
+
+from churn import pipeline
+from churn.backend import tensorflow
+from churn.config import configured
+from churn.data import load
+from churn.split import split
+from churn.train import train
+
+ARTICLE = Path(__file__).with_name("article_script.py")
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--telco", required=True, metavar="FILE", help="IBM's Telco-Customer-Churn.csv")
+    parser.add_argument("--of", choices=("ours", "article"), help="fit this one, once, and print its seconds")
+    options = parser.parse_args()
+    if options.of:
+        print(*(of_ours if options.of == "ours" else of_article)(options.telco))
+        return
+    seconds: dict[str, list[float]] = {"ours": [], "article": [], "intervals": []}
+    for _ in range(options.runs):
+        fit, intervals = child("ours", options.telco)
+        seconds["ours"].append(fit)
+        seconds["intervals"].append(intervals)
+        seconds["article"] += child("article", options.telco)
+    entries = [
+        ratio("fit_cpu", seconds["ours"], seconds["article"], "the article's fit"),
+        ratio("intervals_cpu", seconds["intervals"], seconds["article"], "the article's fit"),
+    ]
+    for name, values in seconds.items():
+        middle = sorted(values)[len(values) // 2]
+        print(f"{name:10} {middle:5.1f} s of CPU ({min(values):.1f} to {max(values):.1f})")
+    for entry in entries:
+        print(f"{entry['name']:14} {entry['value']:.2f} x ({entry['low']:.2f} to {entry['high']:.2f})")
+    finish(entries, options.json)
+
+
+def child(which: str, file: str) -> list[float]:
+    """The seconds that a process of its own prints."""
+    command = [sys.executable, __file__, "--telco", file, "--of", which]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return [float(word) for word in done.stdout.splitlines()[-1].split()]
+
+
+def of_ours(file: str) -> tuple[float, float]:
+    """Fit of the network; calibration of its intervals."""
+    cfg = configured("data=telco", f"data.path={file}")
+    data = load(cfg.data, cfg.seed)
+    parts = split(data, cfg.split, cfg.data.horizon, cfg.seed)
+    tensorflow()
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.process_time()
+        trained = train(data, parts, cfg, Path(folder) / "checkpoint", quiet=True)
+        fitted = time.process_time()
+        pipeline.interval_of(trained, data, cfg)
+    return fitted - began, time.process_time() - fitted
+
+
+def of_article(file: str) -> tuple[float]:
+    """The script's last line, `fit`, after the lines above it."""
+    before, fit = ARTICLE.read_text().rsplit("model.fit(", 1)
+    sys.argv = [str(ARTICLE), file]
+    names: dict[str, object] = {}
+    exec(compile(before, str(ARTICLE), "exec"), names)
+    began = time.process_time()
+    exec(compile("model.fit(" + fit, str(ARTICLE), "exec"), names)
+    return (time.process_time() - began,)
+
+
+if __name__ == "__main__":
+    main()
