@@ -78,7 +78,7 @@ def boosting(train: tuple, validation: tuple, schema: Schema, seed: int) -> Pred
 def boosted(
     train: tuple,
     validation: tuple,
-    categories: list[bool],
+    categories: list[bool] | None,
     seed: int,
     learning_rate: float = 0.05,
     patience: int = 20,

@@ -34,7 +34,7 @@ def ensemble(cfg: ModelConfig, inputs: int) -> Any:
     """`cfg.members` networks side by side, each layer of all of them as one multiplication of matrices."""
     keras, members = tensorflow().keras, cfg.members
 
-    class Members(keras.layers.Layer):
+    class Members(keras.layers.Layer):  # type: ignore[name-defined]
         """A dense layer of every member: [n, i] or [M, n, i] to [M, n, units]."""
 
         def __init__(self, units: int, activation: str | None = None) -> None:

@@ -154,7 +154,7 @@ class Encoder:
         ):
             if rare is not None:
                 self.position[first : first + size] = offset + rare
-            for w, word in enumerate(words[1:], first + 1):
+            for w, word in enumerate(words[1:], int(first) + 1):
                 if word in place:
                     self.position[w], self.unknown[w] = offset + place[word], 0
 

@@ -13,14 +13,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from threadpoolctl import threadpool_limits
 
-from churn.baselines import THREADS_FROM, boosted, trees_encoder
+from churn.baselines import THREADS_FROM, boosted
 from churn.crossfit import Plan
 from churn.schema import Schema
 
 LEARNING_RATE = 0.1  # half the trees of the baseline's, and
 PATIENCE = 10  # trees
+FEW_LEVELS = 4  # of a category: each level is a column of its own
 MOST_SWAPPED = 0.5  # share of a made-up row's columns that come from other rows, at most
 
 
@@ -44,16 +47,31 @@ def answers(
     A teacher sees the labels [n, M] that its member sees, in the same way: it learns from its rows and stops
     by those that judge it.
     """
-    encoder, categories = trees_encoder(frame, schema)  # by all rows, but not their labels
-    real, asked = encoder.fit_transform(frame), encoder.transform(made)
+    numbers = encoder(frame, schema)
+    real, asked = numbers.fit_transform(frame), numbers.transform(made)  # by all rows, but not their labels
     learns, judges = plan.learns(), plan.judges()
     small = len(frame) < THREADS_FROM
 
     def answer(member: int) -> np.ndarray:
         fit, stop = ((real[of[:, member]], churned[of[:, member], member]) for of in (learns, judges))
         with threadpool_limits(1 if small else None):
-            teacher = boosted(fit, stop, categories, seed + member, LEARNING_RATE, PATIENCE)
+            teacher = boosted(fit, stop, None, seed + member, LEARNING_RATE, PATIENCE)
             return teacher.predict_proba(asked)[:, 1]
 
     with ThreadPoolExecutor(os.cpu_count() if small else 1) as cores:
         return np.column_stack(list(cores.map(answer, range(len(plan.fold_of_member))))).astype(np.float32)
+
+
+def encoder(frame: pd.DataFrame, schema: Schema) -> ColumnTransformer:
+    """Columns as numbers, not yet fitted: levels one by one where there are few, by number where many.
+
+    Trees that may split many levels into any two groups learn noise by heart.
+    """
+    filled, levels = frame.notna().any(), frame[list(schema.categorical)].nunique()
+    few, many = (list(levels.index[which]) for which in (levels <= FEW_LEVELS, levels > FEW_LEVELS))
+    one_by_one = OneHotEncoder(drop="if_binary", sparse_output=False)
+    by_number = OrdinalEncoder()
+    numbers = [name for name in schema.numeric if filled[name]]  # trees cannot bin an empty column
+    return ColumnTransformer(
+        [("numbers", "passthrough", numbers), ("few", one_by_one, few), ("many", by_number, many)]
+    )
