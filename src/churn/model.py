@@ -37,8 +37,8 @@ def ensemble(cfg: ModelConfig, inputs: int) -> Any:
     class Members(keras.layers.Layer):  # type: ignore[name-defined]
         """A dense layer of every member: [n, i] or [M, n, i] to [M, n, units]."""
 
-        def __init__(self, units: int, activation: str | None = None) -> None:
-            super().__init__()
+        def __init__(self, units: int, activation: str | None = None, **more: Any) -> None:
+            super().__init__(**more)
             self.units, self.activation = units, keras.activations.get(activation)
 
         def build(self, shape: tuple[int | None, ...]) -> None:
