@@ -58,6 +58,7 @@ def graph(customers, tmp_path_factory):
         customers.schema,
         trained.encoder,
         trained.network,
+        trained.pool,
         1.3,
         0.3,
         others,

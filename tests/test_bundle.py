@@ -90,7 +90,7 @@ def test_the_key_is_echoed_and_the_decision_follows_the_threshold(exported_bundl
 
 def test_a_temperature_above_one_pulls_towards_a_half(graph, customers):
     members = graph.network(graph.encoder(*tensors(customers.frame, graph.schema))).numpy()
-    probability = members.mean(axis=1)
+    probability = graph.pool(members)
     answer = graph(bundle.tensors(customers.frame, bundle.describe(graph), None))["churn_probability"].numpy()
     assert (abs(answer - 0.5) <= abs(probability - 0.5) + 1e-6).all()
     assert np.array_equal(np.argsort(answer, kind="stable"), np.argsort(probability, kind="stable"))
@@ -162,7 +162,7 @@ def test_any_column_names_survive_the_export(customers, tmp_path):
     table = type(customers)("t", Schema("left", ("yes",), **roles), frame, customers.churned)
     cfg = configured("train.epochs=1")
     trained = train(table, split(table, cfg.split, 0, 1), cfg, tmp_path / "checkpoint")
-    graph = ServingGraph(table.schema, trained.encoder, trained.network, 1.0, 0.5)
+    graph = ServingGraph(table.schema, trained.encoder, trained.network, trained.pool, 1.0, 0.5)
     bundle.export(graph, tmp_path / "b")
     bundle.seal(tmp_path / "b", {"schema": vars(table.schema), "inputs": bundle.describe(graph)}, {})
     answer = Bundle.load(tmp_path / "b").predict(frame)["churn_probability"]

@@ -103,11 +103,11 @@ def test_nothing_is_learnt_from_the_test_part(customers, tmp_path):
     assert np.array_equal(weights(honest), weights(spoilt))
 
 
-def test_the_answer_is_the_mean_of_the_members(customers, tmp_path):
+def test_the_answer_is_pooled_from_all_members(customers, tmp_path):
     result = trained(customers, tmp_path / "a")
     frame = customers.frame.iloc[result.held_out_rows]
     assert result.held_out_members.shape == (len(frame), 5)
-    assert result.predict(frame) == pytest.approx(result.held_out_members.mean(axis=1), abs=1e-6)
+    assert result.predict(frame) == pytest.approx(result.pool(result.held_out_members), abs=1e-6)
     held_out = result.fold_of_row[:, None] == result.fold_of_member
     assert result.held_out_probability == pytest.approx(result.held_out_members[held_out], abs=1e-12)
 

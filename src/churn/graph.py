@@ -10,6 +10,7 @@ from churn.backend import tensorflow
 from churn.certainty import Certainty
 from churn.errors import UserError
 from churn.intervals import Interval
+from churn.pool import Pool
 from churn.preprocess import Encoder
 from churn.reasons import Background, Reasons
 from churn.schema import Schema
@@ -50,11 +51,12 @@ def input_names(schema: Schema) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class ServingGraph:
-    """Encoder, network, temperature and threshold as one function of named raw tensors."""
+    """Encoder, network, pool, temperature and threshold as one function of named raw tensors."""
 
     schema: Schema
     encoder: Encoder
     network: Any
+    pool: Pool
     temperature: float
     threshold: float
     background: Background | None = None  # None: no reasons
@@ -96,7 +98,7 @@ class ServingGraph:
     def of_encoded(self, inputs: Any) -> Any:
         """[n] of encoded inputs [n, D]."""
         members = self.network(inputs, training=False)
-        return tempered(tensorflow().reduce_mean(members, axis=1), self.temperature)
+        return tempered(self.pool.tensor(members), self.temperature)
 
     def matrices(self, fields: dict[str, Any]) -> tuple[Any, Any]:
         """Numbers [n, F] float32 and categories [n, C] string of named inputs, each [n]."""

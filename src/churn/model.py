@@ -11,9 +11,9 @@ from churn.config import ModelConfig
 def build(cfg: ModelConfig, inputs: int) -> Any:
     """A `keras.Model` from [n, inputs] float32 to [n, cfg.members] probabilities, not yet trained.
 
-    The answer is the mean of the members. Each is a stack of ReLU layers under one sigmoid and, where
-    there are several, a linear term beside it; no trained number belongs to two of them. `tutorial` has one
-    member, neither dropout nor weight decay; see configs/model/.
+    Their answers are pooled to one (see `churn.pool`). Each is a stack of ReLU layers under one sigmoid and,
+    where there are several, a linear term beside it; no trained number belongs to two of them. `tutorial` has
+    one member, neither dropout nor weight decay; see configs/model/.
     """
     return single(cfg, inputs) if cfg.members == 1 else ensemble(cfg, inputs)
 

@@ -127,7 +127,7 @@ def interval_of(trained: Trained, data: Dataset, cfg: Config) -> Interval:
     """Intervals for the network, calibrated on simulated worlds of the rows that it was fitted on."""
     inputs = trained.encoder(*tensors(data.frame.iloc[trained.held_out_rows], data.schema)).numpy()
     simulated = worlds.simulate(trained, data, cfg)
-    return intervals.fit(inputs, trained.held_out_members.mean(axis=1), simulated)
+    return intervals.fit(inputs, trained.pool(trained.held_out_members), simulated)
 
 
 def export(
@@ -143,6 +143,7 @@ def export(
         data.schema,
         trained.encoder,
         trained.network,
+        trained.pool,
         temperature,
         threshold,
         background_of(trained, data, parts, cfg),

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from churn import crossfit, loop, model, preprocess, teacher
+from churn import crossfit, loop, model, pool, preprocess, teacher
 from churn.backend import make_repeatable, tensorflow
 from churn.checkpoint import Checkpoint
 from churn.config import Config, ModelConfig, ModelName, TrainConfig
 from churn.crossfit import Plan
+from churn.pool import Pool
 from churn.progress import ShowLosses, epochs_bar, silence
 from churn.schema import Dataset, Schema
 from churn.split import Splits
@@ -37,10 +38,11 @@ class Trained:
     held_out_members: np.ndarray  # [h, M] of every member, also of those that saw the row
     fold_of_row: np.ndarray  # [h] the fold of each held-out row
     fold_of_member: np.ndarray  # [M] the fold that each member is not trained on
+    pool: Pool = field(default_factory=Pool)  # of the members' answers
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """[n] churn probabilities of rows as in `Dataset.frame`."""
-        return members_of(self.network, self.encoder(*tensors(frame, self.schema))).mean(axis=1)
+        return self.pool(members_of(self.network, self.encoder(*tensors(frame, self.schema))))
 
 
 def train(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, quiet: bool = False) -> Trained:
@@ -83,6 +85,7 @@ def crossfitted(
         held_out_members=members,
         fold_of_row=plan.fold_of_row,
         fold_of_member=plan.fold_of_member,
+        pool=pool.fit(plan, members),
     )  # fmt: skip
 
 

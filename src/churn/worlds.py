@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from churn import baselines
 from churn.config import Config
 from churn.intervals import World, log_odds
+from churn.pool import Pool
 from churn.schema import Dataset
 from churn.train import Trained, crossfitted
 
@@ -47,8 +48,8 @@ def simulate(trained: Trained, data: Dataset, cfg: Config) -> list[World]:
     with tempfile.TemporaryDirectory() as folder:
         labels = np.repeat(drawn.T, MEMBERS, axis=1)
         fitted = crossfitted(data, rows, labels, like_ours, Path(folder) / "checkpoint", quiet=True)
-    answers = fitted.held_out_members.reshape(len(rows), count, MEMBERS).mean(axis=2)
-    return [World(truth, answer) for answer in answers.T]
+    of_world = np.split(fitted.held_out_members, count, axis=1)
+    return [World(truth, Pool()(members)) for members in of_world]
 
 
 def truth_of(trained: Trained, data: Dataset) -> np.ndarray:
@@ -57,4 +58,4 @@ def truth_of(trained: Trained, data: Dataset) -> np.ndarray:
     frame = data.frame.iloc[rows]
     with threadpool_limits(1 if len(rows) < baselines.THREADS_FROM else None):
         trees = baselines.trees(frame, data.churned[rows], data.schema)(frame)
-    return expit((log_odds(trained.held_out_members.mean(axis=1)) + log_odds(trees)) / 2)
+    return expit((log_odds(trained.pool(trained.held_out_members)) + log_odds(trees)) / 2)
