@@ -51,7 +51,6 @@ def train(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, quiet: b
     A run that was killed and taken up again ends with the weights of an unbroken one. `quiet` shows no
     progress.
     """
-    make_repeatable(cfg.seed)
     fit = train_tutorial if cfg.model.name == ModelName.tutorial else train_dense
     return fit(data, splits, cfg, checkpoint, quiet)
 
@@ -70,6 +69,7 @@ def crossfitted(
 
     Each learns from labels of its own, [h, M].
     """
+    make_repeatable(cfg.seed)
     frame = data.frame.iloc[rows]
     plan = crossfit.plan(data, rows, cfg.model, cfg.seed)
     encoder = preprocess.Encoder(preprocess.fit(frame, data.schema, cfg.model))
@@ -145,6 +145,7 @@ def fit_block(
 
 def train_tutorial(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, quiet: bool) -> Trained:
     """Keras's own `fit`: weights on the train part, early stopping, if any, on the validation part."""
+    make_repeatable(cfg.seed)
     fitted = preprocess.fit(data.frame.iloc[splits.train], data.schema, cfg.model)
     encoder = preprocess.Encoder(fitted)
 
