@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, partial
+from itertools import chain, islice
 from typing import Any
 
 from churn.backend import tensorflow
@@ -31,16 +32,17 @@ class Model:
     def __call__(self, requests: list[Rows]) -> list[list[Row]]:
         """For each request its predictions, one object per row, from one call of the graph."""
         tf = tensorflow()
-        numbers = [row for rows in requests for row in rows.numbers]
-        texts = [row for rows in requests for row in rows.texts]
+        numbers = list(chain.from_iterable([rows.numbers for rows in requests]))
+        texts = list(chain.from_iterable([rows.texts for rows in requests]))
         matrix = tf.constant(numbers, tf.float32, (len(numbers), len(self.fields.numbers)))
-        columns = [listed(output.numpy()) for output in self.run(matrix, tf.constant(texts, tf.string))]
-        keys = [row[-1] for row in texts]
+        outputs = self.run(matrix, tf.constant(texts, tf.string))
+        columns = [*[listed(output.numpy()) for output in outputs], [row[-1] for row in texts]]
         names = (*self.outputs, KEY)
-        predictions = iter(
-            [dict(zip(names, values, strict=True)) for values in zip(*columns, keys, strict=True)]
-        )
-        return [[next(predictions) for _ in rows.numbers] for rows in requests]
+        predictions = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+        if len(requests) == len(predictions):  # as is usual: one row each
+            return [[prediction] for prediction in predictions]
+        several = iter(predictions)
+        return [list(islice(several, len(rows.numbers))) for rows in requests]
 
     def warm_up(self) -> None:
         """Answer the example row a few times, in batches of several sizes."""
@@ -109,9 +111,7 @@ def kind(spec: Any) -> str:
 
 def listed(values: Any) -> list[Any]:
     """An output [n, ...] as values that JSON has."""
-    return texts(values.tolist()) if values.dtype == object else values.tolist()
-
-
-def texts(value: Any) -> Any:
-    """Strings in place of bytes, at any depth."""
-    return [texts(each) for each in value] if isinstance(value, list) else value.decode()
+    found: list[Any] = values.tolist()
+    if values.dtype != object:
+        return found
+    return [text.decode() for text in found] if values.ndim == 1 else [listed(row) for row in values]
