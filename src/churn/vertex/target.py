@@ -24,7 +24,7 @@ class Size:
 
 SIZES = {
     Environment.dev: Size("n1-standard-2", 1, 1, type_the_name=False),
-    Environment.prod: Size("n1-standard-2", 2, 4, type_the_name=True),
+    Environment.prod: Size("n1-standard-4", 2, 4, type_the_name=True),
 }
 
 

@@ -1,0 +1,56 @@
+"""How far the default network is from the best possible model on synthetic customers, whose truth is known.
+
+best_possible.py [--seeds N] [overrides]: for each seed the generator's own probabilities are compared with
+the network's on the test part. The last line is the expected log loss beyond the best, given the truth,
+which chance in the test labels does not move.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from compare import arguments, finish
+from scipy.special import rel_entr
+from sklearn.metrics import log_loss, roc_auc_score
+
+from churn.calibrate import temperature, tempered
+from churn.config import configured
+from churn.data import load
+from churn.split import split
+from churn.train import train
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("overrides", nargs="*", default=["data.synthetic.rows=100000"])
+    options = parser.parse_args()
+    found = [beyond_the_best(seed, options.overrides) for seed in range(options.seeds)]
+    entries = []
+    for name, better in (("roc_auc", "higher"), ("log_loss", "lower"), ("expected_log_loss", "lower")):
+        values = [one[name] for one in found]
+        spread = {"value": float(np.mean(values)), "low": min(values), "high": max(values)}
+        print(f"{name:18} {spread['value']:+.4f} ({spread['low']:+.4f} to {spread['high']:+.4f})")
+        entries.append({"name": f"{name}_minus_best_possible", **spread, "unit": name, "better": better})
+    finish(entries, options.json)
+
+
+def beyond_the_best(seed: int, overrides: list[str]) -> dict[str, float]:
+    """Ours minus the truth's, on the test part."""
+    cfg = configured(*overrides, f"seed={seed}")
+    data = load(cfg.data, cfg.seed)
+    parts = split(data, cfg.split, cfg.data.horizon, cfg.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        trained = train(data, parts, cfg, Path(folder) / "checkpoint", quiet=True)
+    divisor = temperature(data.churned[trained.held_out_rows], trained.held_out_probability, cfg.seed)
+    ours = tempered(trained.predict(data.frame.iloc[parts.test]), divisor)
+    churned, truth = data.churned[parts.test], data.true_probability[parts.test]
+    return {
+        "roc_auc": float(roc_auc_score(churned, ours) - roc_auc_score(churned, truth)),
+        "log_loss": float(log_loss(churned, ours) - log_loss(churned, truth)),
+        "expected_log_loss": float(np.mean(rel_entr(truth, ours) + rel_entr(1 - truth, 1 - ours))),
+    }
+
+
+if __name__ == "__main__":
+    main()
