@@ -110,7 +110,8 @@ LONG = (
 def stop_while_training(root, signal_number):
     """Start a run, stop it after some epochs, and give its exit code."""
     command = [sys.executable, "-m", "churn", "train", *LONG, f"run.root={root}"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    process = subprocess.Popen(command, **pipes, text=True, preexec_fn=heeds_ctrl_c)
     patience = time.monotonic() + 120
     while not list(root.glob(".unfinished-*/checkpoints/model.npz")):
         assert process.poll() is None, process.stdout.read()
@@ -119,6 +120,11 @@ def stop_while_training(root, signal_number):
     process.send_signal(signal_number)
     process.communicate()
     return process.returncode
+
+
+def heeds_ctrl_c():
+    """Undo what a shell does to commands in the background, tests among them: they, and theirs, ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_ctrl_c_leaves_no_half_written_run(tmp_path):
