@@ -19,12 +19,12 @@ from scipy.special import expit, logit
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.preprocessing import OrdinalEncoder
 
-from churn import pipeline
+from churn import export
 from churn.bundle import Bundle
 from churn.config import Config, Drift, configured
 from churn.data import load
 from churn.doubt import measure
-from churn.intervals import log_odds
+from churn.odds import log_odds
 from churn.schema import Dataset
 from churn.split import split
 from churn.train import Trained, members_of, tensors, train
@@ -67,9 +67,9 @@ def of_one(cfg: Config) -> dict[str, float]:
         began = time.process_time()
         trained = train(data, parts, cfg, Path(folder) / "checkpoint", quiet=True)
         fitted = time.process_time()
-        interval = pipeline.interval_of(trained, data, cfg)
+        interval = export.interval_of(trained, data, cfg)
         seconds = {"train_seconds": fitted - began, "intervals_seconds": time.process_time() - fitted}
-        served = pipeline.export(trained, interval, data, parts, cfg, Path(folder) / "bundle")
+        served = export.export(trained, interval, data, parts, cfg, Path(folder) / "bundle")
         frame, churned, truth = asked(data, parts.test, cfg)
         outputs = served.predict(frame)
         unseen = of_unseen(served, cfg) if cfg.data.source.name == "synthetic" else np.nan

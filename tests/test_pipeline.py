@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -110,8 +111,8 @@ LONG = (
 def stop_while_training(root, signal_number):
     """Start a run, stop it after some epochs, and give its exit code."""
     command = [sys.executable, "-m", "churn", "train", *LONG, f"run.root={root}"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    process = subprocess.Popen(command, **pipes, text=True, preexec_fn=heeds_ctrl_c)
+    with heeding_ctrl_c():
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     patience = time.monotonic() + 120
     while not list(root.glob(".unfinished-*/checkpoints/model.npz")):
         assert process.poll() is None, process.stdout.read()
@@ -122,9 +123,12 @@ def stop_while_training(root, signal_number):
     return process.returncode
 
 
-def heeds_ctrl_c():
-    """Undo what a shell does to commands in the background, tests among them: they, and theirs, ignore it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+@contextmanager
+def heeding_ctrl_c():
+    """A shell lets commands in the background, tests among them, ignore Ctrl-C; so would what they start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_ctrl_c_leaves_no_half_written_run(tmp_path):

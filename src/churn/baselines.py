@@ -123,7 +123,11 @@ def trees_encoder(frame: pd.DataFrame, schema: Schema) -> tuple[ColumnTransforme
         handle_unknown="use_encoded_value",
         unknown_value=np.nan,
     )
-    filled = frame.notna().any()
-    numbers = [name for name in schema.numeric if filled[name]]  # trees cannot bin an empty column
+    numbers = filled(frame, schema)
     columns = [("numbers", "passthrough", numbers), ("levels", levels, names)]
     return ColumnTransformer(columns), [False] * len(numbers) + [True] * len(schema.categorical)
+
+
+def filled(frame: pd.DataFrame, schema: Schema) -> list[str]:
+    """The numeric columns that have a value at all: trees cannot bin an empty one."""
+    return [name for name in schema.numeric if frame[name].notna().any()]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.metrics import log_loss
 from sklearn.model_selection import KFold
+
+from churn.odds import log_odds
 
 PARTS = 10  # of the held-out rows: each is judged by the temperature of the others
 
@@ -29,7 +31,7 @@ def temperature(churned: np.ndarray, probability: np.ndarray, seed: int) -> floa
 
 def best(churned: np.ndarray, probability: np.ndarray) -> float:
     """The temperature with the least log loss on these very rows."""
-    logits = logit(np.clip(probability, 1e-7, 1 - 1e-7))
+    logits = log_odds(probability)
 
     def loss(log_temperature: float) -> float:
         return log_loss(churned, expit(logits / np.exp(log_temperature)), labels=[0, 1])
@@ -39,4 +41,4 @@ def best(churned: np.ndarray, probability: np.ndarray) -> float:
 
 def tempered(probability: np.ndarray, temperature: float) -> np.ndarray:
     """[n] probabilities whose logits are divided by the temperature."""
-    return expit(logit(np.clip(probability, 1e-7, 1 - 1e-7)) / temperature)
+    return expit(log_odds(probability) / temperature)

@@ -125,7 +125,7 @@ class ModelConfig:
     """Shape and settings of the network."""
 
     name: ModelName = MISSING
-    members: int = 5  # networks whose mean is the answer
+    members: int = 5  # networks whose answers are pooled to one
     folds: int = 5  # each member is trained without one of so many parts of the rows
     hidden: list[int] = field(default_factory=lambda: [64, 64])  # units of each layer
     dropout: float = 0.0  # share of units silenced in training
@@ -148,7 +148,7 @@ class TrainConfig:
     patience: int = 8  # epochs without a better validation loss before stopping; 0: no early stopping
     label_weight: float = 0.5  # of a real row beside a made-up one
     made_up: float = 10.0  # rows that boosted trees answer for, for each real one; 0: learn from labels only
-    most_made_up: int = 40_000  # such rows, at most
+    most_made_up: int = 25_000  # such rows, at most
     taught_up_to: int = 60_000  # real rows; more of them teach well enough without trees
     profile: bool = False  # write what TensorFlow did while training to <run>/profile, for TensorBoard
     stream_rows: int = 2_000_000  # rows of a Parquet table above which it is never in memory as a whole

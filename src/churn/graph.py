@@ -10,6 +10,7 @@ from churn.backend import tensorflow
 from churn.certainty import Certainty
 from churn.errors import UserError
 from churn.intervals import Interval
+from churn.odds import log_odds_in_graph
 from churn.pool import Pool
 from churn.preprocess import Encoder
 from churn.reasons import Background, Reasons
@@ -124,8 +125,6 @@ class ServingGraph:
 
 def tempered(probability: Any, temperature: float) -> Any:
     """Probabilities whose logits are divided by the temperature."""
-    tf = tensorflow()
     if temperature == 1:
         return probability
-    p = tf.clip_by_value(probability, 1e-7, 1 - 1e-7)
-    return tf.sigmoid((tf.math.log(p) - tf.math.log1p(-p)) / temperature)
+    return tensorflow().sigmoid(log_odds_in_graph(probability) / temperature)

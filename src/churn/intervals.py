@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import logit
 
 from churn.backend import tensorflow
+from churn.odds import log_odds, log_odds_in_graph
 
 LEVEL = 0.9
 # Shares of the simulated truths that are held, by region of the probability, lowest first: chosen where the
@@ -46,8 +46,7 @@ class Interval:
     def __call__(self, inputs: Any, probability: Any, unseen: Any) -> tuple[Any, Any]:
         """[n] lower and upper ends, by encoded inputs [n, D], probabilities and counts of unseen fields."""
         tf = tensorflow()
-        p = tf.clip_by_value(probability, EPSILON, 1 - EPSILON)
-        middle = tf.math.log(p) - tf.math.log1p(-p)
+        middle = log_odds_in_graph(probability, EPSILON)
         unit = tf.norm(tf.matmul(inputs, self.root[:-1]) + self.root[-1], axis=1)
         half = self.factors(middle) * unit * (1 + tf.cast(unseen, tf.float32))
         # Never does the interval leave out the probability itself, clipped or rounded.
@@ -69,8 +68,8 @@ def fit(inputs: np.ndarray, probability: np.ndarray, worlds: Sequence[World]) ->
     """
     root = leverage(inputs, probability)
     unit = np.linalg.norm(inputs @ root[:-1] + root[-1], axis=1)
-    answer = np.concatenate([log_odds(world.answer) for world in worlds])
-    error = abs(answer - np.concatenate([log_odds(world.truth) for world in worlds]))
+    answer = log_odds(np.concatenate([world.answer for world in worlds]), EPSILON)
+    error = abs(answer - log_odds(np.concatenate([world.truth for world in worlds]), EPSILON))
     ratio = error / np.tile(unit, len(worlds))
     regions = np.array_split(np.argsort(answer, kind="stable"), len(SIMULATED))
     middles = np.array([np.median(answer[rows]) for rows in regions], np.float32)
@@ -88,8 +87,3 @@ def leverage(inputs: np.ndarray, probability: np.ndarray) -> np.ndarray:
     precision = (rows.T @ (rows * weight)).astype(float) + PENALTY * np.eye(rows.shape[1])
     lower = np.linalg.cholesky(precision)  # precision⁻¹ = lower⁻ᵀ lower⁻¹
     return np.linalg.inv(lower).T.astype(np.float32)
-
-
-def log_odds(probability: np.ndarray) -> np.ndarray:
-    """[n] finite log-odds."""
-    return logit(np.clip(probability, EPSILON, 1 - EPSILON))

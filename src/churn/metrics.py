@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit
+
+from churn.odds import log_odds
 
 TOP = 0.1  # share of the customers that lift_at_10 and captured_at_10 speak of
 EPSILON = np.finfo(float).eps  # probabilities are kept this far from 0 and 1, as scikit-learn's log loss does
@@ -31,7 +33,7 @@ class Ranked:
     @cached_property
     def log_odds(self) -> np.ndarray:
         """[n] finite log-odds of the probabilities."""
-        return logit(np.clip(self.probability, EPSILON, 1 - EPSILON))
+        return log_odds(self.probability, EPSILON)
 
     @cached_property
     def line(self) -> np.ndarray:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import platform
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
-from functools import partial
-from importlib.metadata import version
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +17,11 @@ from threadpoolctl import threadpool_limits
 
 from churn import (
     baselines,
-    bundle,
     calibrate,
-    certainty,
     decision,
     doubt,
-    intervals,
     machines,
     profit,
-    reasons,
     registry,
     report,
     segments,
@@ -45,16 +37,14 @@ from churn.dependence import FEATURES, dependence
 from churn.doubt import Doubt
 from churn.errors import UserError
 from churn.evaluate import MODEL, TRUTH, Evaluation, evaluate
-from churn.graph import ServingGraph
+from churn.export import complete, export, interval_of, versions
 from churn.importance import importance
-from churn.intervals import Interval
-from churn.profile import profile
 from churn.profit import Outcome, Profit
 from churn.progress import Stages
 from churn.runs import CHECKPOINTS, new_run, place, unfinished_run
 from churn.schema import Dataset
 from churn.split import Splits, split
-from churn.train import Trained, tensors, train
+from churn.train import Trained, train
 
 
 def run(cfg: Config) -> float:
@@ -123,65 +113,6 @@ def learn(big: stream.Stream | None, data: Dataset, parts: Splits, cfg: Config, 
     return replace(trained, network=machines.alone(trained.network))
 
 
-def interval_of(trained: Trained, data: Dataset, cfg: Config) -> Interval:
-    """Intervals for the network, calibrated on simulated worlds of the rows that it was fitted on."""
-    inputs = trained.encoder(*tensors(data.frame.iloc[trained.held_out_rows], data.schema)).numpy()
-    simulated = worlds.simulate(trained, data, cfg)
-    return intervals.fit(inputs, trained.pool(trained.held_out_members), simulated)
-
-
-def export(
-    trained: Trained, interval: Interval | None, data: Dataset, parts: Splits, cfg: Config, path: Path
-) -> Bundle:
-    """The calibrated network as a bundle, loaded back from disk: what is evaluated is what will be served."""
-    unseen, churned = data.frame.iloc[trained.held_out_rows], data.churned[trained.held_out_rows]
-    temperature = calibrate.temperature(churned, trained.held_out_probability, cfg.seed)
-    probability = calibrate.tempered(trained.held_out_probability, temperature)
-    threshold = decision.threshold(cfg.decision, churned, probability, decision.values(unseen, cfg.decision))
-    level = cfg.export.certainty
-    graph = ServingGraph(
-        data.schema,
-        trained.encoder,
-        trained.network,
-        trained.pool,
-        temperature,
-        threshold,
-        background_of(trained, data, parts, cfg),
-        interval,
-        certainty.fit(churned, probability, level) if level else None,
-    )
-    facts = {
-        "name": cfg.data.name,
-        "model": cfg.model.name.value,
-        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "schema": asdict(data.schema),
-        "inputs": bundle.describe(graph),
-        "outputs": graph.outputs() | (reasons.outputs(data.schema) if cfg.export.reasons else {}),
-        "threshold": threshold,
-        "decision": asdict(cfg.decision),
-        "temperature": temperature,
-        "data": {
-            "origin": data.origin,
-            "fingerprint": data.fingerprint,
-            "rows": parts.sizes(),
-            "until": None if data.times is None else str(data.times.max().astype("datetime64[s]")),
-        },
-        "versions": versions(),
-        "git_commit": git_commit(),
-    }
-    bundle.export(graph, path, cfg.export.reasons)
-    bundle.seal(path, facts, profile={})
-    return Bundle.load(path)
-
-
-def background_of(trained: Trained, data: Dataset, parts: Splits, cfg: Config) -> reasons.Background | None:
-    """The train rows that reasons compare with, None where the bundle shall give no reasons."""
-    if cfg.export.background < 1:
-        return None
-    rows = data.frame.iloc[parts.train]
-    return reasons.background(rows, trained.predict(rows), data.schema, cfg.export.background, cfg.seed)
-
-
 def fit_baselines(data: Dataset, parts: Splits, seed: int) -> dict[str, baselines.Predict]:
     """What scikit-learn makes of the train and the validation part."""
     train_rows, validation_rows = (
@@ -238,27 +169,6 @@ def measure_profit(
     return profit.measure(test, calibration, served.facts["threshold"], cfg.decision, cfg.evaluate, cfg.seed)
 
 
-def complete(
-    served: Bundle,
-    probability: np.ndarray,
-    data: Dataset,
-    parts: Splits,
-    evaluation: Evaluation,
-    cfg: Config,
-) -> None:
-    """Put into the bundle what is known only after evaluation: its metrics and the training profile.
-
-    The distribution of the [n] probabilities is the test part's. Held-out rows are judged by single members,
-    whose answers spread more than the ensemble's: beside them every large window would seem to have drifted.
-    """
-    facts = served.facts | {"metrics": evaluation.to_json()["test"]}
-    value = float(decision.values(data.frame, cfg.decision).mean())
-    earned = partial(decision.earned, value=value, threshold=facts["threshold"], cfg=cfg.decision)
-    train, unseen = data.frame.iloc[parts.train], data.frame.iloc[parts.test]
-    seen = profile(train, data.schema, unseen, probability, earned, cfg.seed)
-    bundle.seal(served.path, facts, seen)
-
-
 def report_content(
     served: Bundle,
     trained: Trained,
@@ -307,19 +217,3 @@ def write(directory: Path, cfg: Config, data: Dataset, numbers: dict[str, Any], 
         data.bad_rows.to_csv(directory / "bad_rows.csv", index=False)
     (directory / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(cfg)))
     (directory / "metrics.json").write_text(json.dumps(numbers | {"seconds": stages.seconds}, indent=1))
-
-
-def versions() -> dict[str, str]:
-    """What computed the run."""
-    libraries = ("churn", "tensorflow", "keras", "scikit-learn", "pandas", "numpy")
-    return {"python": platform.python_version(), **{name: version(name) for name in libraries}}
-
-
-def git_commit() -> str | None:
-    """The commit of the current directory, "+" after it if files were changed; none outside git."""
-    try:
-        command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:  # a machine without git
-        return None
-    return done.stdout.strip() or None

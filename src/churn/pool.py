@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from churn.backend import tensorflow
 from churn.crossfit import Plan
-from churn.intervals import log_odds
+from churn.odds import log_odds, log_odds_in_graph
 
-EPSILON = 1e-7  # probabilities are kept this far from 0 and 1
+EPSILON = 1e-5  # answers nearer to 0 or 1 do not count as noise
 MOST_NOISE = 0.5  # share of the variance of log-odds that can be taken for noise
 
 
@@ -34,7 +34,7 @@ class Pool:
         """Of members' answers in memory."""
         if members.shape[1] == 1:
             return members[:, 0]
-        mean = logit(np.clip(members, EPSILON, 1 - EPSILON)).mean(axis=1)
+        mean = log_odds(members).mean(axis=1)
         return expit(self.centre + self.sharper * (mean - self.centre))
 
     def tensor(self, members: Any) -> Any:
@@ -42,8 +42,7 @@ class Pool:
         tf = tensorflow()
         if members.shape[1] == 1:
             return members[:, 0]
-        p = tf.clip_by_value(members, EPSILON, 1 - EPSILON)
-        mean = tf.reduce_mean(tf.math.log(p) - tf.math.log1p(-p), axis=1)
+        mean = tf.reduce_mean(log_odds_in_graph(members), axis=1)
         return tf.sigmoid(self.centre + self.sharper * (mean - self.centre))
 
 
@@ -51,9 +50,10 @@ def fit(plan: Plan, members: np.ndarray) -> Pool:
     """The pool for a cross-fit, by what its members [n, M] say of its rows."""
     if not plan.judging.any():
         return Pool()
-    held_out = log_odds(plan.out_of_fold(members))
-    judge = log_odds(np.average(members[plan.judging], axis=1, weights=plan.judges()[plan.judging]))
+    rows, judges = plan.judging, plan.judges()
+    held_out = log_odds(plan.out_of_fold(members), EPSILON)
+    judge = log_odds(np.average(members[rows], axis=1, weights=judges[rows]), EPSILON)
     variance = held_out.var()
-    noise = min(np.mean((held_out[plan.judging] - judge) ** 2) / 2, MOST_NOISE * variance)
+    noise = min(np.mean((held_out[rows] - judge) ** 2) / 2, MOST_NOISE * variance)
     of_all = variance - noise + noise / (plan.fold_of_row.max() + 1)
     return Pool(float(variance / of_all), float(held_out.mean())) if of_all else Pool()

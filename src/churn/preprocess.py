@@ -148,10 +148,9 @@ class Encoder:
         self.first = np.arange(columns) * size
         self.position, self.unknown = np.full(columns * size, -1, np.int32), np.ones(columns * size, np.int32)
         self.column = np.repeat(np.arange(columns), encoding.widths)  # of each of these inputs
-        offsets = np.cumsum((0, *encoding.widths))
-        for first, offset, place, rare in zip(
-            self.first, offsets, encoding.positions, encoding.rare, strict=False
-        ):
+        offsets = np.cumsum(encoding.widths, dtype=int) - encoding.widths
+        told = zip(self.first, offsets, encoding.positions, encoding.rare, strict=True)
+        for first, offset, place, rare in told:
             if rare is not None:
                 self.position[first : first + size] = offset + rare
             for w, word in enumerate(words[1:], int(first) + 1):
@@ -160,12 +159,16 @@ class Encoder:
 
     def __call__(self, numbers: Any, categories: Any) -> Any:
         """Inputs of the network."""
-        return self.read(numbers, categories)[0]
+        return self.inputs(numbers, is_missing(numbers), self.words(categories))
 
     def read(self, numbers: Any, categories: Any) -> tuple[Any, Any]:
         """Inputs of the network, and [n] int32 how many fields are unlike anything in training."""
-        missing, word = is_missing(numbers), self.lookup(categories) + self.first
+        missing, word = is_missing(numbers), self.words(categories)
         return self.inputs(numbers, missing, word), self.unseen(numbers, missing, word)
+
+    def words(self, categories: Any) -> Any:
+        """[n, C] where `position` and `unknown` say what a text of this column is."""
+        return self.lookup(categories) + self.first
 
     def inputs(self, numbers: Any, missing: Any, word: Any) -> Any:
         """Scaled numbers, flags, bins and levels."""

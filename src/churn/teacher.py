@@ -17,12 +17,11 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from threadpoolctl import threadpool_limits
 
-from churn.baselines import THREADS_FROM, boosted
+from churn.baselines import THREADS_FROM, boosted, filled
 from churn.crossfit import Plan
 from churn.schema import Schema
 
-LEARNING_RATE = 0.1  # half the trees of the baseline's, and
-PATIENCE = 10  # trees
+LEARNING_RATE, PATIENCE = 0.1, 10  # half the trees of the baseline's
 FEW_LEVELS = 4  # of a category: each level is a column of its own
 MOST_SWAPPED = 0.5  # share of a made-up row's columns that come from other rows, at most
 
@@ -67,11 +66,14 @@ def encoder(frame: pd.DataFrame, schema: Schema) -> ColumnTransformer:
 
     Trees that may split many levels into any two groups learn noise by heart.
     """
-    filled, levels = frame.notna().any(), frame[list(schema.categorical)].nunique()
+    levels = frame[list(schema.categorical)].nunique()
     few, many = (list(levels.index[which]) for which in (levels <= FEW_LEVELS, levels > FEW_LEVELS))
     one_by_one = OneHotEncoder(drop="if_binary", sparse_output=False)
     by_number = OrdinalEncoder()
-    numbers = [name for name in schema.numeric if filled[name]]  # trees cannot bin an empty column
     return ColumnTransformer(
-        [("numbers", "passthrough", numbers), ("few", one_by_one, few), ("many", by_number, many)]
+        [
+            ("numbers", "passthrough", filled(frame, schema)),
+            ("few", one_by_one, few),
+            ("many", by_number, many),
+        ]
     )

@@ -18,7 +18,8 @@ from threadpoolctl import threadpool_limits
 
 from churn import baselines
 from churn.config import Config
-from churn.intervals import World, log_odds
+from churn.intervals import EPSILON, World
+from churn.odds import log_odds
 from churn.pool import Pool
 from churn.schema import Dataset
 from churn.train import Trained, crossfitted
@@ -37,7 +38,7 @@ def possible(trained: Trained, data: Dataset) -> bool:
 def simulate(trained: Trained, data: Dataset, cfg: Config) -> list[World]:
     """`cfg.export.worlds` worlds of the rows that `trained` was fitted on.
 
-    Their networks are trained together, as the members of one.
+    Their networks are trained together, as the members of one: only the members' answers mean something.
     """
     rows, count = trained.held_out_rows, cfg.export.worlds
     truth = truth_of(trained, data)
@@ -58,4 +59,5 @@ def truth_of(trained: Trained, data: Dataset) -> np.ndarray:
     frame = data.frame.iloc[rows]
     with threadpool_limits(1 if len(rows) < baselines.THREADS_FROM else None):
         trees = baselines.trees(frame, data.churned[rows], data.schema)(frame)
-    return expit((log_odds(trained.pool(trained.held_out_members)) + log_odds(trees)) / 2)
+    ours = trained.pool(trained.held_out_members)
+    return expit((log_odds(ours, EPSILON) + log_odds(trees, EPSILON)) / 2)

@@ -58,9 +58,9 @@ def check(place: str, cfg: DataConfig) -> None:
     """Refuse, before any work, a table that has rows, or whose data set does not exist."""
     chosen = named(place, cfg)
     with opened(chosen) as client:
-        dataset, _, _ = str(chosen.table).rpartition(".")
+        dataset, _, name = str(chosen.table).rpartition(".")
         client.get_dataset(dataset, retry=bigquery.first_retry())
-        there = [item for item in client.list_tables(dataset) if item.table_id == table_id(chosen)]
+        there = [item for item in client.list_tables(dataset) if item.table_id == name]
         if there and client.get_table(there[0]).num_rows:
             raise UserError("the table has rows already", place, "name another: output=bq://P.DATASET.TABLE")
 
@@ -81,11 +81,6 @@ def named(place: str, cfg: DataConfig) -> BigQueryConfig:
     if name.count(".") < 2:
         raise UserError(f"'{name}' is no table name", place, "write bq://PROJECT.DATASET.TABLE")
     return replace(cfg.bigquery, table=name, query=None)
-
-
-def table_id(chosen: BigQueryConfig) -> str:
-    """The last part of the table's name."""
-    return str(chosen.table).rpartition(".")[2]
 
 
 @contextmanager

@@ -27,23 +27,20 @@ def render(content: ReportContent) -> str:
     evaluation = content.evaluation
     answer, reasons = words.verdict(evaluation)
     most = max([0.0, *(one.roc_auc.high for one in content.importance)]) or 1.0
-    return (
-        environment("report")
-        .get_template("template.html.j2")
-        .render(
-            **vars(content)
-            | {"effects": effects(content.dependence), "profit_curve": profit_curve(content.profit)},
-            words=words,
-            rows=len(content.churned),
-            names=sorted(evaluation.scores, key=order),
-            statements=words.statements(evaluation, len(content.churned)),
-            answer=answer,
-            reasons=reasons,
-            charts=charts(content.churned, content.predictions, content.history),
-            position=lambda loss: 100 * max(loss, 0) / most,
-            shown_features=SHOWN_FEATURES,
-            shown_segments=SHOWN_SEGMENTS,
-        )
+    template = environment("report").get_template("template.html.j2")
+    return template.render(
+        **vars(content)
+        | {"effects": effects(content.dependence), "profit_curve": profit_curve(content.profit)},
+        words=words,
+        rows=len(content.churned),
+        names=sorted(evaluation.scores, key=order),
+        statements=words.statements(evaluation, len(content.churned)),
+        answer=answer,
+        reasons=reasons,
+        charts=charts(content.churned, content.predictions, content.history),
+        position=lambda loss: 100 * max(loss, 0) / most,
+        shown_features=SHOWN_FEATURES,
+        shown_segments=SHOWN_SEGMENTS,
     )
 
 
