@@ -30,6 +30,10 @@ class Coded(NamedTuple):
         """[n] the texts themselves."""
         return self.levels[self.codes]
 
+    def looked_up(self, words: dict[str, int]) -> np.ndarray:
+        """[n] int32 where each row's text is in a vocabulary, 0 where it is not."""
+        return np.array([words.get(level, 0) for level in self.levels], np.int32)[self.codes]
+
 
 Columns = dict[str, "np.ndarray | Coded"]  # by the name of the feature; numbers float32 with NaN
 
@@ -48,6 +52,23 @@ def columns(table: pa.Table, schema: Schema) -> Columns | None:
             return None
         found[name] = value
     return found | {name: category(table[name], schema.missing) for name in schema.categorical}
+
+
+def matrices(rows: Columns, schema: Schema, words: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+    """[n, F] float32 numbers, and [n, C] int32 codes of the texts by a vocabulary."""
+    numbers = [np.asarray(rows[name], np.float32) for name in schema.numeric]
+    coded = [rows[name] for name in schema.categorical]
+    codes = [column.looked_up(words) for column in coded if isinstance(column, Coded)]
+    count = len((numbers or codes)[0])
+    return side_by_side(numbers, count, np.float32), side_by_side(codes, count, np.int32)
+
+
+def side_by_side(columns: list[np.ndarray], count: int, kind: type) -> np.ndarray:
+    """[n, k] of k columns [n]."""
+    table = np.empty((count, len(columns)), kind)
+    for i, column in enumerate(columns):
+        table[:, i] = column
+    return table
 
 
 def category(column: pa.ChunkedArray, missing: Collection[str] = ()) -> Coded:

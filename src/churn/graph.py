@@ -60,7 +60,7 @@ class ServingGraph:
     pool: Pool
     temperature: float
     threshold: float
-    background: Background | None = None  # None: no reasons
+    background: Background | None = None  # its categories as codes; None: no reasons
     interval: Interval | None = None
     certainty: Certainty | None = None
 
@@ -70,15 +70,17 @@ class ServingGraph:
 
     def __call__(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Named outputs (see `outputs`), each [n], of named inputs, each [n]."""
+        return self.of_codes(*self.matrices(fields)) | {KEY: tensorflow().identity(fields[KEY])}
+
+    def of_codes(self, numbers: Any, codes: Any) -> dict[str, Any]:
+        """The same outputs but the key, of numbers [n, F] float32 and codes [n, C] int32 (see `Encoder`)."""
         tf = tensorflow()
-        numbers, categories = self.matrices(fields)
-        inputs, unseen = self.encoder.read(numbers, categories)
+        inputs, unseen = self.encoder.read(numbers, codes)
         probability = self.of_encoded(inputs)
-        found = {
+        found: dict[str, Any] = {
             "churn_probability": probability,
             "churn": tf.cast(probability >= self.threshold, tf.int32),
             "unseen_inputs": unseen,
-            KEY: tf.identity(fields[KEY]),
         }
         if self.interval:
             found |= zip(INTERVAL, self.interval(inputs, probability, unseen), strict=True)
@@ -92,9 +94,9 @@ class ServingGraph:
         reasons = Reasons(self.probability, self.schema.features, self.background)
         return self(fields) | reasons(*self.matrices(fields))
 
-    def probability(self, numbers: Any, categories: Any) -> Any:
-        """[n] of raw numbers [n, F] float32 and categories [n, C] string."""
-        return self.of_encoded(self.encoder(numbers, categories))
+    def probability(self, numbers: Any, codes: Any) -> Any:
+        """[n] of numbers [n, F] float32 and codes [n, C] int32."""
+        return self.of_encoded(self.encoder.of_codes(numbers, codes))
 
     def of_encoded(self, inputs: Any) -> Any:
         """[n] of encoded inputs [n, D]."""
@@ -102,7 +104,7 @@ class ServingGraph:
         return tempered(self.pool.tensor(members), self.temperature)
 
     def matrices(self, fields: dict[str, Any]) -> tuple[Any, Any]:
-        """Numbers [n, F] float32 and categories [n, C] string of named inputs, each [n]."""
+        """Numbers [n, F] float32 and codes [n, C] int32 of named inputs, each [n]."""
         tf, names = tensorflow(), input_names(self.schema)
         rows = tf.shape(fields[KEY])[0]
 
@@ -111,7 +113,8 @@ class ServingGraph:
                 return tf.zeros([rows, 0], dtype) if dtype != tf.string else tf.fill([rows, 0], "")
             return tf.stack([fields[names[column]] for column in columns], axis=1)
 
-        return matrix(self.schema.numeric, tf.float32), matrix(self.schema.categorical, tf.string)
+        categories = matrix(self.schema.categorical, tf.string)
+        return matrix(self.schema.numeric, tf.float32), self.encoder.codes(categories)
 
     def signature(self) -> dict[str, Any]:
         """The inputs: numbers float32, categories and the key string, all [n]."""
@@ -121,6 +124,12 @@ class ServingGraph:
         )
         specs = {names[column]: tf.TensorSpec([None], kind, names[column]) for column, kind in kinds.items()}
         return specs | {KEY: tf.TensorSpec([None], tf.string, KEY)}
+
+    def coded_signature(self) -> list[Any]:
+        """The inputs of `of_codes`."""
+        tf, schema = tensorflow(), self.schema
+        numbers = tf.TensorSpec([None, len(schema.numeric)], tf.float32, "numbers")
+        return [numbers, tf.TensorSpec([None, len(schema.categorical)], tf.int32, "codes")]
 
 
 def tempered(probability: Any, temperature: float) -> Any:

@@ -24,7 +24,7 @@ from churn.backend import tensorflow
 from churn.schema import Schema
 
 TOP = 3  # reasons that a prediction carries, at most
-Probability = Callable[[Any, Any], Any]  # numbers [n, F] float32, categories [n, C] string -> [n]
+Probability = Callable[[Any, Any], Any]  # numbers [n, F] float32, categories [n, C] -> [n]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Background:
     """The customers that a prediction is compared with."""
 
     numbers: np.ndarray  # [B, F] float32
-    categories: np.ndarray  # [B, C] object
+    categories: np.ndarray  # [B, C] object, or the int32 codes that the graph has for them
     turn: np.ndarray  # [2 B, F + C] int32: when each column's turn comes, forwards and backwards
 
 
@@ -84,7 +84,7 @@ class Reasons:
 
         chance = self.probability(
             mixed(numbers, self.background.numbers, own[:, :, :width], tf.float32),
-            mixed(categories, self.background.categories, own[:, :, width:], tf.string),
+            mixed(categories, self.background.categories, own[:, :, width:], categories.dtype),
         )
         path = tf.reshape(chance, [len(turn), -1])
         change = tf.gather(path[:, 1:] - path[:, :-1], turn, batch_dims=1)
@@ -104,8 +104,9 @@ class Reasons:
         for i in range(position.shape[1]):
             found[f"reason_{i + 1}"], found[f"contribution_{i + 1}"] = name[:, i], greatest[:, i]
         others = tf.reduce_sum(all_of_them, axis=1) - tf.reduce_sum(greatest, axis=1)
-        texts = tf.constant(self.background.categories, tf.string, self.background.categories.shape)
-        average = tf.reduce_mean(self.probability(self.background.numbers, texts))
+        others_of = self.background.categories
+        theirs = tf.constant(others_of, categories.dtype, others_of.shape)
+        average = tf.reduce_mean(self.probability(self.background.numbers, theirs))
         return found | {
             "other_contributions": others,
             "average_probability": tf.fill([tf.shape(numbers)[0]], average),

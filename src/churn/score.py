@@ -136,9 +136,9 @@ def answer(bundle: Bundle, part: Part, ready: Columns | None, reasons: bool = Fa
         raw = files.raw_table(part.file, [part])
         features(raw, bundle.schema)  # says which
         raise AssertionError(f"{part.file}: unusable, but not why")
-    outputs = bundle.run(ready, signature=REASONS if reasons else "serving_default")
+    outputs = bundle.run(ready, signature=REASONS) if reasons else bundle.run_coded(ready)
+    outputs.pop("customer_key", None)  # the id itself is here
     table = {name: values(outputs[name]) for name in in_order(outputs)}
-    del table["customer_key"]  # the id itself is here
     if "reason_1" in table:
         frame = features(files.raw_table(part.file, [part]), bundle.schema)
         table |= said({name: column.to_numpy(zero_copy_only=False) for name, column in table.items()}, frame)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, partial
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from typing import Any
 
+import numpy as np
+
 from churn.backend import tensorflow
-from churn.bundle import Bundle
+from churn.bundle import CODED, Bundle
 from churn.predictionlog import KEY
 from churn.serve.protocol import Fields, Reader, Row, Rows
 
@@ -16,26 +18,26 @@ WARM_UP_ROWS = (1, 2, 64)
 
 
 class Model:
-    """The bundle behind a function of two tensors: an eager call costs by the tensor, not by the row.
-
-    The function goes around the loaded signature, so that what is served is what was evaluated.
-    """
+    """The bundle behind a function of two matrices: an eager call costs by the tensor, not by the row."""
 
     def __init__(self, bundle: Bundle, lenient: bool = False) -> None:
         self.bundle, self.fields = bundle, Fields.of(bundle)
         self.read = Reader(self.fields, lenient)
-        function = two_tensors(bundle, self.fields)
+        self.code = bundle.words.get
+        function = two_matrices(bundle, self.fields)
         self.outputs = {name: kind(spec) for name, spec in sorted(function.structured_outputs.items())}
         self.run = on_this_thread(function)
         self.warm_up()
 
     def __call__(self, requests: list[Rows]) -> list[list[Row]]:
         """For each request its predictions, one object per row, from one call of the graph."""
-        tf = tensorflow()
         numbers = list(chain.from_iterable([rows.numbers for rows in requests]))
         texts = list(chain.from_iterable([rows.texts for rows in requests]))
-        matrix = tf.constant(numbers, tf.float32, (len(numbers), len(self.fields.numbers)))
-        outputs = self.run(matrix, tf.constant(texts, tf.string))
+        codes = np.fromiter(map(self.code, chain.from_iterable(texts), repeat(0)), np.int32)
+        outputs = self.run(
+            np.array(numbers, np.float32),
+            codes.reshape(len(texts), -1)[:, :-1],  # the last is the key's
+        )
         columns = [*[listed(output.numpy()) for output in outputs], [row[-1] for row in texts]]
         names = (*self.outputs, KEY)
         predictions = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
@@ -72,22 +74,16 @@ class Model:
         }
 
 
-def two_tensors(bundle: Bundle, fields: Fields) -> Any:
-    """The signature of numbers [n, F] float32 and texts [n, C + 1] string, without the key's echo."""
+def two_matrices(bundle: Bundle, fields: Fields) -> Any:
+    """The signature of numbers [n, F] float32 and codes [n, C] int32."""
     tf = tensorflow()
-    signature = bundle.saved_model.signatures["serving_default"]
-
-    def answer(numbers: Any, texts: Any) -> dict[str, Any]:
-        named = dict(zip(fields.numbers, tf.unstack(numbers, axis=1), strict=True))
-        named |= dict(zip(fields.texts, tf.unstack(texts, axis=1), strict=True))
-        outputs = signature(**named)
-        return {name: value for name, value in outputs.items() if name != KEY}
-
+    signature = bundle.saved_model.signatures[CODED]
     shapes = [
         tf.TensorSpec([None, len(fields.numbers)], tf.float32),
-        tf.TensorSpec([None, len(fields.texts)], tf.string),
+        tf.TensorSpec([None, len(fields.texts) - 1], tf.int32),
     ]
-    return tf.function(answer, input_signature=shapes).get_concrete_function()
+    both = tf.function(lambda numbers, codes: signature(numbers=numbers, codes=codes), input_signature=shapes)
+    return both.get_concrete_function()
 
 
 def on_this_thread(function: Any) -> Callable[..., list[Any]]:

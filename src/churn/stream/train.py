@@ -11,9 +11,8 @@ import numpy as np
 from churn import loop, model, preprocess
 from churn.ahead import ahead
 from churn.backend import make_repeatable, tensorflow
-from churn.bundle import texts_of
 from churn.checkpoint import Checkpoint
-from churn.columns import Coded
+from churn.columns import matrices
 from churn.config import BeamRunner, Config
 from churn.progress import epochs_bar
 from churn.schema import Schema
@@ -83,9 +82,6 @@ def encoded(
     rows: Rows, encoder: preprocess.Encoder, schema: Schema, fold_of_member: np.ndarray
 ) -> loop.Block:
     """The rows as the network reads them; each member has weight 0 for the rows of its fold."""
-    tf, count = tensorflow(), len(rows.churned)
-    numbers = np.array([rows.features[c] for c in schema.numeric], np.float32).reshape(-1, count).T
-    texts: list[Any] = [texts_of(c) for c in rows.features.values() if isinstance(c, Coded)]
-    categories = tf.stack(texts, axis=1) if texts else tf.fill([count, 0], "")
+    inputs = encoder.of_codes(*matrices(rows.features, schema, encoder.words))
     weights = (rows.fold[:, None] != fold_of_member).astype(np.float32)
-    return loop.Block(encoder(tf.constant(numbers), categories), rows.churned[:, None], weights)
+    return loop.Block(inputs, rows.churned[:, None], weights)
