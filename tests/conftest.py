@@ -50,8 +50,8 @@ def graph(customers, tmp_path_factory):
     cfg = configured("train.epochs=2", "train.made_up=0")
     splits = split(customers, cfg.split, 0, cfg.seed)
     trained = train(customers, splits, cfg, tmp_path_factory.mktemp("train") / "checkpoint")
-    others = background(customers.frame, trained.predict(customers.frame), customers.schema, size=16, seed=0)
     probability = trained.predict(customers.frame)
+    others = background(customers.frame, probability, customers.schema, size=16, seed=0)
     inputs = trained.encoder(*tensors(customers.frame, customers.schema)).numpy()
     world = intervals.World(np.random.default_rng(0).beta(1, 3, len(customers)), probability)
     return ServingGraph(
@@ -61,7 +61,7 @@ def graph(customers, tmp_path_factory):
         trained.pool,
         1.3,
         0.3,
-        others,
+        others.coded(trained.encoder),
         intervals.fit(inputs, probability, [world]),
         Certainty(0.9, 0.2, 0.35),
     )

@@ -16,6 +16,7 @@ from churn.errors import UserError
 from churn.graph import INTERVAL, ServingGraph, input_names
 from churn.schema import Schema
 from churn.split import split
+from churn.stream.deal import coded as coded_texts
 from churn.train import tensors, train
 
 CONTAINER_PYTHON = Path(__file__).parents[1] / ".venv-container" / "bin" / "python"
@@ -43,6 +44,16 @@ def test_the_loaded_bundle_answers_as_the_graph_in_memory(graph, exported_bundle
         assert answer[name] == pytest.approx(expected[name].numpy(), abs=1e-6)
     assert answer["churn_probability"] == pytest.approx(expected["churn_probability"].numpy(), abs=1e-6)
     assert np.array_equal(answer["unseen_inputs"], expected["unseen_inputs"].numpy())
+
+
+def test_codes_get_the_same_answers_as_texts(exported_bundle, customers):
+    frame, ours = odd_rows(customers), Bundle.load(exported_bundle)
+    coded = {name: coded_texts(frame[name]) for name in customers.schema.categorical}
+    answer = ours.run_coded({name: frame[name].to_numpy() for name in customers.schema.numeric} | coded)
+    expected = ours.predict(frame)
+    assert answer.keys() == expected.keys() - {"customer_key"}
+    for name, values in answer.items():
+        assert np.array_equal(values.numpy(), expected[name])
 
 
 def test_the_container_s_tensorflow_gives_the_same_answers(exported_bundle, customers, tmp_path):

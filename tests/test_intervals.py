@@ -28,7 +28,8 @@ def world(seed):
 def ends(of, inputs, probability, unseen=None):
     tf = tensorflow()
     unseen = np.zeros(len(inputs), np.int32) if unseen is None else unseen
-    return [end.numpy() for end in of(tf.constant(inputs), tf.constant(probability, tf.float32), unseen)]
+    log_odds = tf.constant(logit(probability), tf.float32)
+    return [end.numpy() for end in of(tf.constant(inputs), log_odds, unseen)]
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +81,9 @@ def test_the_factor_is_that_of_the_region_and_linear_between():
 def test_an_interval_always_holds_the_probability_itself(fitted):
     p = np.array([0, 1e-7, 0.5, 1 - 1e-7, 1])
     low, high = ends(fitted, np.zeros((5, 3), np.float32), p)
-    assert (low <= p.astype(np.float32)).all()
-    assert (high >= p.astype(np.float32)).all()
+    in_graph = tensorflow().sigmoid(logit(p).astype(np.float32)).numpy()
+    assert (low <= in_graph).all()
+    assert (high >= in_graph).all()
     assert (low >= 0).all()
     assert (high <= 1).all()
 

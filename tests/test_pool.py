@@ -56,6 +56,7 @@ def test_members_that_agree_on_everything_and_rows_that_judge_nobody_change_noth
 
 @pytest.mark.parametrize("members", [[[0.25, 0.5, 1e-9]], [[0.7]]])
 def test_the_graph_pools_as_memory_does(members):
-    answers = tensorflow().constant(members)
+    log_odds = tensorflow().constant(logit(members))
     for pooled in (Pool(), Pool(1.3, -0.7)):
-        assert pooled.tensor(answers).numpy() == pytest.approx(pooled(answers.numpy()), abs=1e-6)
+        in_graph = expit(pooled.tensor(log_odds).numpy())
+        assert in_graph == pytest.approx(pooled(np.array(members)), abs=1e-6)

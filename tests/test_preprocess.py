@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from churn.backend import tensorflow
 from churn.config import ModelConfig
 from churn.preprocess import Encoder, fit, transformer
 from churn.schema import Schema
@@ -25,7 +26,17 @@ def encode(encoder, customers, **changes):
 
 def unseen(encoder, customers, **changes):
     row = customers.frame.iloc[[1]].assign(**changes)
-    return int(encoder.read(*tensors(row, customers.schema))[1].numpy()[0])
+    numbers, categories = map(tensorflow().transpose, tensors(row, customers.schema))
+    return int(encoder.read(numbers, encoder.codes(categories))[1].numpy()[0])
+
+
+def test_a_text_that_keras_uses_itself_is_a_level_like_any_other(customers):
+    frame = customers.frame.assign(
+        contract=np.where(customers.frame.contract == "yearly", "[UNK]", "monthly")
+    )
+    encoder = Encoder(fit(frame, customers.schema, CFG))
+    assert unseen(encoder, customers, contract="[UNK]") == 0
+    assert unseen(encoder, customers, contract="[OOV]") == 1
 
 
 def test_the_graph_encodes_as_the_fitted_transformer_does(encoder, customers):

@@ -227,7 +227,7 @@ def test_a_bundle_without_a_background_gives_no_reasons(graph, tmp_path):
         bundle.export(bare, tmp_path / "b", reasons=True)
     bundle.export(bare, tmp_path / "b")
     bundle.seal(tmp_path / "b", {}, {})
-    assert set(Bundle.load(tmp_path / "b").saved_model.signatures) == {"serving_default"}
+    assert set(Bundle.load(tmp_path / "b").saved_model.signatures) == {"serving_default", "coded"}
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,6 @@ def make_repeatable(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def one_thread() -> None:
-    """Compute on the calling thread alone: sharing few rows with others takes longer than to compute them."""
-    tensorflow().config.threading.set_intra_op_parallelism_threads(1)
-
-
 @contextmanager
 def profiled(folder: Path | None) -> Iterator[None]:
     """Write what TensorFlow does in the block to `folder`, as TensorBoard reads it; None: do not."""

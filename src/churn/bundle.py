@@ -31,7 +31,9 @@ AT_ONCE = 16_384  # rows that go through the graph together, so that memory has 
 EXTRA = "assets.extra"
 CHECKSUMS = f"{EXTRA}/checksums.json"
 REASONS = "reasons"  # the signature whose answers carry reasons
-CODED = "coded"  # the one of numbers [n, F] and codes [n, C], for callers that look texts up by themselves
+CODED = (
+    "coded"  # as the first, of numbers [F, n] and codes [C, n]: for callers that look texts up by themselves
+)
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ def decoded(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def export(graph: ServingGraph, path: Path, reasons: bool = False) -> None:
-    """Write the SavedModel; `seal` completes it to a bundle. `reasons`: in the first signature too.
+    """Write the SavedModel; `seal` completes it to a bundle. `reasons`: not in a signature of their own only.
 
     `ExportArchive` and not `tf.saved_model.save`: what the latter writes of a Keras 3 model does not load
     in TensorFlow Serving. Raises `UserError` if reasons are asked for and have no background.
@@ -179,7 +181,8 @@ def export(graph: ServingGraph, path: Path, reasons: bool = False) -> None:
         signatures[REASONS] = graph.with_reasons
     for name, function in signatures.items():
         archive.add_endpoint(name, function, input_signature=[graph.signature()])
-    archive.add_endpoint(CODED, graph.of_codes, input_signature=graph.coded_signature())
+    of_codes = graph.explained if reasons else graph.of_codes
+    archive.add_endpoint(CODED, of_codes, input_signature=graph.coded_signature())
     archive.write_out(str(path), verbose=False)
     (path / EXTRA).mkdir()
     (path / EXTRA / "words.json").write_text(json.dumps(graph.encoder.words))

@@ -32,8 +32,9 @@ class Certainty:
         """[n] strings, one of `ANSWERS`."""
         tf = tensorflow()
         leaves, stays = probability >= self.leaves_from, probability <= self.stays_to
-        both = tf.where(leaves, "ambiguous", "stays")
-        return tf.where(stays, both, tf.where(leaves, "leaves", "unusual"))
+        if self.leaves_from <= self.stays_to:  # between them both are possible
+            return tf.where(leaves, tf.where(stays, "ambiguous", "leaves"), "stays")
+        return tf.where(leaves, "leaves", tf.where(stays, "stays", "unusual"))
 
 
 def fit(churned: np.ndarray, probability: np.ndarray, level: float) -> Certainty:

@@ -55,20 +55,12 @@ def columns(table: pa.Table, schema: Schema) -> Columns | None:
 
 
 def matrices(rows: Columns, schema: Schema, words: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """[n, F] float32 numbers, and [n, C] int32 codes of the texts by a vocabulary."""
-    numbers = [np.asarray(rows[name], np.float32) for name in schema.numeric]
+    """[F, n] float32 numbers, and [C, n] int32 codes of the texts by a vocabulary."""
+    numbers = [np.asarray(rows[name]) for name in schema.numeric]
     coded = [rows[name] for name in schema.categorical]
     codes = [column.looked_up(words) for column in coded if isinstance(column, Coded)]
     count = len((numbers or codes)[0])
-    return side_by_side(numbers, count, np.float32), side_by_side(codes, count, np.int32)
-
-
-def side_by_side(columns: list[np.ndarray], count: int, kind: type) -> np.ndarray:
-    """[n, k] of k columns [n]."""
-    table = np.empty((count, len(columns)), kind)
-    for i, column in enumerate(columns):
-        table[:, i] = column
-    return table
+    return np.array(numbers, np.float32).reshape(-1, count), np.array(codes, np.int32).reshape(-1, count)
 
 
 def category(column: pa.ChunkedArray, missing: Collection[str] = ()) -> Coded:

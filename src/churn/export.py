@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from churn import bundle, calibrate, certainty, decision, intervals, reasons, worlds
-from churn.backend import tensorflow
 from churn.bundle import Bundle
 from churn.config import Config
 from churn.evaluate import Evaluation
@@ -82,8 +81,7 @@ def background_of(trained: Trained, data: Dataset, parts: Splits, cfg: Config) -
         return None
     rows = data.frame.iloc[parts.train]
     chosen = reasons.background(rows, trained.predict(rows), data.schema, cfg.export.background, cfg.seed)
-    texts = tensorflow().constant(chosen.categories, "string", chosen.categories.shape)
-    return replace(chosen, categories=trained.encoder.codes(texts).numpy())
+    return chosen.coded(trained.encoder)
 
 
 def complete(

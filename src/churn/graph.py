@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from churn import model
 from churn.backend import tensorflow
 from churn.certainty import Certainty
 from churn.errors import UserError
 from churn.intervals import Interval
-from churn.odds import log_odds_in_graph
 from churn.pool import Pool
 from churn.preprocess import Encoder
 from churn.reasons import Background, Reasons
@@ -70,48 +70,56 @@ class ServingGraph:
 
     def __call__(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Named outputs (see `outputs`), each [n], of named inputs, each [n]."""
-        return self.of_codes(*self.matrices(fields)) | {KEY: tensorflow().identity(fields[KEY])}
+        return self.of_codes(*self.matrices(fields)) | echo(fields)
 
     def of_codes(self, numbers: Any, codes: Any) -> dict[str, Any]:
-        """The same outputs but the key, of numbers [n, F] float32 and codes [n, C] int32 (see `Encoder`)."""
+        """The same outputs but the key, of numbers [F, n] float32 and codes [C, n] int32 (see `Encoder`)."""
         tf = tensorflow()
         inputs, unseen = self.encoder.read(numbers, codes)
-        probability = self.of_encoded(inputs)
+        log_odds = self.log_odds(inputs)
+        probability = tf.sigmoid(log_odds)
         found: dict[str, Any] = {
             "churn_probability": probability,
             "churn": tf.cast(probability >= self.threshold, tf.int32),
             "unseen_inputs": unseen,
         }
         if self.interval:
-            found |= zip(INTERVAL, self.interval(inputs, probability, unseen), strict=True)
+            found |= zip(INTERVAL, self.interval(inputs, log_odds, unseen), strict=True)
         if self.certainty:
             found["certainty"] = self.certainty(probability)
         return found
 
     def with_reasons(self, fields: dict[str, Any]) -> dict[str, Any]:
         """The same outputs and those of `Reasons`."""
+        return self.explained(*self.matrices(fields)) | echo(fields)
+
+    def explained(self, numbers: Any, codes: Any) -> dict[str, Any]:
+        """The outputs of `of_codes` and those of `Reasons`."""
         assert self.background
+        transpose = tensorflow().transpose
         reasons = Reasons(self.probability, self.schema.features, self.background)
-        return self(fields) | reasons(*self.matrices(fields))
+        return self.of_codes(numbers, codes) | reasons(transpose(numbers), transpose(codes))
 
     def probability(self, numbers: Any, codes: Any) -> Any:
         """[n] of numbers [n, F] float32 and codes [n, C] int32."""
-        return self.of_encoded(self.encoder.of_codes(numbers, codes))
+        tf = tensorflow()
+        inputs = self.encoder.of_codes(tf.transpose(numbers), tf.transpose(codes))
+        return tf.sigmoid(self.log_odds(inputs))
 
-    def of_encoded(self, inputs: Any) -> Any:
+    def log_odds(self, inputs: Any) -> Any:
         """[n] of encoded inputs [n, D]."""
-        members = self.network(inputs, training=False)
-        return tempered(self.pool.tensor(members), self.temperature)
+        members = model.without_sigmoid(self.network)(inputs, training=False)
+        return self.pool.tensor(members) / self.temperature
 
     def matrices(self, fields: dict[str, Any]) -> tuple[Any, Any]:
-        """Numbers [n, F] float32 and codes [n, C] int32 of named inputs, each [n]."""
+        """Numbers [F, n] float32 and codes [C, n] int32 of named inputs, each [n]."""
         tf, names = tensorflow(), input_names(self.schema)
         rows = tf.shape(fields[KEY])[0]
 
         def matrix(columns: tuple[str, ...], dtype: Any) -> Any:
             if not columns:
-                return tf.zeros([rows, 0], dtype) if dtype != tf.string else tf.fill([rows, 0], "")
-            return tf.stack([fields[names[column]] for column in columns], axis=1)
+                return tf.zeros([0, rows], dtype) if dtype != tf.string else tf.fill([0, rows], "")
+            return tf.stack([fields[names[column]] for column in columns])
 
         categories = matrix(self.schema.categorical, tf.string)
         return matrix(self.schema.numeric, tf.float32), self.encoder.codes(categories)
@@ -128,12 +136,10 @@ class ServingGraph:
     def coded_signature(self) -> list[Any]:
         """The inputs of `of_codes`."""
         tf, schema = tensorflow(), self.schema
-        numbers = tf.TensorSpec([None, len(schema.numeric)], tf.float32, "numbers")
-        return [numbers, tf.TensorSpec([None, len(schema.categorical)], tf.int32, "codes")]
+        numbers = tf.TensorSpec([len(schema.numeric), None], tf.float32, "numbers")
+        return [numbers, tf.TensorSpec([len(schema.categorical), None], tf.int32, "codes")]
 
 
-def tempered(probability: Any, temperature: float) -> Any:
-    """Probabilities whose logits are divided by the temperature."""
-    if temperature == 1:
-        return probability
-    return tensorflow().sigmoid(log_odds_in_graph(probability) / temperature)
+def echo(fields: dict[str, Any]) -> dict[str, Any]:
+    """The customer's key as an output."""
+    return {KEY: tensorflow().identity(fields[KEY])}

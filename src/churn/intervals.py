@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from churn.backend import tensorflow
-from churn.odds import log_odds, log_odds_in_graph
+from churn.odds import log_odds, within
 
 LEVEL = 0.9
 # Shares of the simulated truths that are held, by region of the probability, lowest first: chosen where the
@@ -43,11 +43,12 @@ class Interval:
     log_odds: np.ndarray  # [R] of the regions' middles, ascending
     factor: np.ndarray  # [R] units on each side
 
-    def __call__(self, inputs: Any, probability: Any, unseen: Any) -> tuple[Any, Any]:
-        """[n] lower and upper ends, by encoded inputs [n, D], probabilities and counts of unseen fields."""
+    def __call__(self, inputs: Any, log_odds: Any, unseen: Any) -> tuple[Any, Any]:
+        """[n] lower and upper ends, by encoded inputs [n, D], log-odds and counts of unseen fields."""
         tf = tensorflow()
-        middle = log_odds_in_graph(probability, EPSILON)
-        unit = tf.norm(tf.matmul(inputs, self.root[:-1]) + self.root[-1], axis=1)
+        probability, middle = tf.sigmoid(log_odds), within(log_odds, EPSILON)
+        apart = tf.math.squared_difference(tf.matmul(inputs, self.root[:-1]), -self.root[-1])
+        unit = tf.sqrt(tf.reduce_sum(apart, axis=1))
         half = self.factors(middle) * unit * (1 + tf.cast(unseen, tf.float32))
         # Never does the interval leave out the probability itself, clipped or rounded.
         low, high = tf.sigmoid(middle - half), tf.sigmoid(middle + half)

@@ -26,8 +26,12 @@ def single(cfg: ModelConfig, inputs: int) -> Any:
         layers.append(keras.layers.Dense(units, activation="relu"))
         if cfg.dropout:
             layers.append(keras.layers.Dropout(cfg.dropout))
-    layers.append(keras.layers.Dense(1, activation="sigmoid"))
-    return keras.Sequential(layers)
+    return keras.Sequential([*layers, keras.layers.Dense(1), keras.layers.Activation("sigmoid")])
+
+
+def without_sigmoid(network: Any) -> Any:
+    """The same network with log-odds in place of probabilities."""
+    return tensorflow().keras.Model(network.inputs, network.layers[-1].input)
 
 
 def ensemble(cfg: ModelConfig, inputs: int) -> Any:

@@ -17,8 +17,7 @@ def log_odds(probability: np.ndarray, epsilon: float = EPSILON) -> np.ndarray:
     return logit(np.clip(probability, epsilon, 1 - epsilon))
 
 
-def log_odds_in_graph(probability: Any, epsilon: float = EPSILON) -> Any:
-    """The same of a tensor."""
-    tf = tensorflow()
-    p = tf.clip_by_value(probability, epsilon, 1 - epsilon)
-    return tf.math.log(p) - tf.math.log1p(-p)
+def within(log_odds: Any, epsilon: float = EPSILON) -> Any:
+    """A tensor of log-odds, kept as far from those of 0 and 1 as `log_odds` keeps them."""
+    most = float(logit(1 - epsilon))
+    return tensorflow().clip_by_value(log_odds, -most, most)

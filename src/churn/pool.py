@@ -17,7 +17,7 @@ from scipy.special import expit
 
 from churn.backend import tensorflow
 from churn.crossfit import Plan
-from churn.odds import log_odds, log_odds_in_graph
+from churn.odds import log_odds, within
 
 EPSILON = 1e-5  # answers nearer to 0 or 1 do not count as noise
 MOST_NOISE = 0.5  # share of the variance of log-odds that can be taken for noise
@@ -38,12 +38,11 @@ class Pool:
         return expit(self.centre + self.sharper * (mean - self.centre))
 
     def tensor(self, members: Any) -> Any:
-        """The same in a graph."""
-        tf = tensorflow()
+        """The same in a graph, from log-odds [n, M] to log-odds [n]."""
         if members.shape[1] == 1:
             return members[:, 0]
-        mean = tf.reduce_mean(log_odds_in_graph(members), axis=1)
-        return tf.sigmoid(self.centre + self.sharper * (mean - self.centre))
+        mean = tensorflow().reduce_mean(within(members), axis=1)
+        return self.sharper * mean + (1 - self.sharper) * self.centre
 
 
 def fit(plan: Plan, members: np.ndarray) -> Pool:

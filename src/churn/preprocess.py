@@ -137,6 +137,7 @@ class Encoder:
     """The graph of an `Encoding`: numbers [n, F] float32 and categories [n, C] string -> [n, D] float32.
 
     In between a text is a code, its place in `words`, the same for all columns; 0 is a text that none has.
+    What is done to a whole column is far faster where it lies in one piece: codes are [C, n], numbers [F, n].
     """
 
     def __init__(self, encoding: Encoding) -> None:
@@ -144,7 +145,9 @@ class Encoder:
         self.encoding = encoding
         vocabulary = sorted({level for levels in encoding.positions for level in levels})
         # One table for all columns: looking up a matrix once is faster than each column by itself.
-        self.lookup = tf.keras.layers.StringLookup(vocabulary=vocabulary or ["-"], mask_token=None)
+        self.lookup = tf.keras.layers.StringLookup(
+            vocabulary=vocabulary or ["-"], mask_token=None, oov_token="\1"
+        )
         _, *words = self.lookup.get_vocabulary()  # the first stands for every unknown text
         self.words = {word: code for code, word in enumerate(words, 1)}
         columns, size = len(encoding.positions), 1 + len(words)
@@ -163,33 +166,24 @@ class Encoder:
 
     def __call__(self, numbers: Any, categories: Any) -> Any:
         """Inputs of the network."""
-        return self.of_codes(numbers, self.codes(categories))
+        transpose = tensorflow().transpose
+        return self.of_codes(transpose(numbers), self.codes(transpose(categories)))
 
     def codes(self, categories: Any) -> Any:
-        """[n, C] int32 of texts."""
+        """int32 of texts."""
         return tensorflow().cast(self.lookup(categories), "int32")
 
     def of_codes(self, numbers: Any, codes: Any) -> Any:
         """Inputs of the network, where the texts have been looked up."""
-        return self.inputs(*self.columns(numbers, codes))
+        return self.inputs(numbers, is_missing(numbers), codes + self.first[:, None])
 
     def read(self, numbers: Any, codes: Any) -> tuple[Any, Any]:
         """The same, and [n] int32 how many fields are unlike anything in training."""
-        columns = self.columns(numbers, codes)
-        return self.inputs(*columns), self.unseen(*columns)
-
-    def columns(self, numbers: Any, codes: Any) -> tuple[Any, Any, Any]:
-        """Columns as the rows of matrices, [F, n] numbers and whether they miss, [C, n] words.
-
-        What is done to a whole column is far faster where it lies in one piece. A word is where `position`
-        and `unknown` tell what the text is in its column.
-        """
-        transpose = tensorflow().transpose
-        by_column = transpose(numbers)
-        return by_column, is_missing(by_column), transpose(codes) + self.first[:, None]
+        missing, word = is_missing(numbers), codes + self.first[:, None]
+        return self.inputs(numbers, missing, word), self.unseen(numbers, missing, word)
 
     def inputs(self, numbers: Any, missing: Any, word: Any) -> Any:
-        """[n, D] scaled numbers, flags, bins and levels."""
+        """Scaled numbers, flags, bins and levels; `position` and `unknown` tell what a word is."""
         tf, constant = tensorflow(), self.encoding
         flags = tf.cast(tf.gather(missing, constant.flagged), tf.float32)
         filled = tf.where(missing, constant.median[:, None], numbers)

@@ -14,14 +14,17 @@ probability at its turn. Each order is used forwards and backwards. Properties:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from churn.backend import tensorflow
 from churn.schema import Schema
+
+if TYPE_CHECKING:
+    from churn.preprocess import Encoder
 
 TOP = 3  # reasons that a prediction carries, at most
 Probability = Callable[[Any, Any], Any]  # numbers [n, F] float32, categories [n, C] -> [n]
@@ -34,6 +37,11 @@ class Background:
     numbers: np.ndarray  # [B, F] float32
     categories: np.ndarray  # [B, C] object, or the int32 codes that the graph has for them
     turn: np.ndarray  # [2 B, F + C] int32: when each column's turn comes, forwards and backwards
+
+    def coded(self, encoder: Encoder) -> Background:
+        """The same customers with codes for texts."""
+        texts = tensorflow().constant(self.categories, "string", self.categories.shape)
+        return replace(self, categories=encoder.codes(texts).numpy())
 
 
 def background(

@@ -32,15 +32,12 @@ class Model:
     def __call__(self, requests: list[Rows]) -> list[list[Row]]:
         """For each request its predictions, one object per row, from one call of the graph."""
         numbers = list(chain.from_iterable([rows.numbers for rows in requests]))
-        texts = list(chain.from_iterable([rows.texts for rows in requests]))
+        *texts, keys = zip(*chain.from_iterable([rows.texts for rows in requests]), strict=True)
         codes = np.fromiter(map(self.code, chain.from_iterable(texts), repeat(0)), np.int32)
-        outputs = self.run(
-            np.array(numbers, np.float32),
-            codes.reshape(len(texts), -1)[:, :-1],  # the last is the key's
-        )
-        columns = [*[listed(output.numpy()) for output in outputs], [row[-1] for row in texts]]
+        outputs = self.run(np.array(numbers, np.float32, order="F").T, codes.reshape(len(texts), len(keys)))
+        columns = [*[listed(output.numpy()) for output in outputs], keys]
         names = (*self.outputs, KEY)
-        predictions = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+        predictions = list(map(dict, map(zip, repeat(names), zip(*columns, strict=True))))
         if len(requests) == len(predictions):  # as is usual: one row each
             return [[prediction] for prediction in predictions]
         several = iter(predictions)
@@ -75,12 +72,12 @@ class Model:
 
 
 def two_matrices(bundle: Bundle, fields: Fields) -> Any:
-    """The signature of numbers [n, F] float32 and codes [n, C] int32."""
+    """The signature of numbers [F, n] float32 and codes [C, n] int32."""
     tf = tensorflow()
     signature = bundle.saved_model.signatures[CODED]
     shapes = [
-        tf.TensorSpec([None, len(fields.numbers)], tf.float32),
-        tf.TensorSpec([None, len(fields.texts) - 1], tf.int32),
+        tf.TensorSpec([len(fields.numbers), None], tf.float32),
+        tf.TensorSpec([len(fields.texts) - 1, None], tf.int32),
     ]
     both = tf.function(lambda numbers, codes: signature(numbers=numbers, codes=codes), input_signature=shapes)
     return both.get_concrete_function()

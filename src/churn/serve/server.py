@@ -18,7 +18,7 @@ from typing import Any
 
 import uvicorn
 
-from churn.backend import one_thread, tensorflow
+from churn.backend import tensorflow
 from churn.bundle import Bundle
 from churn.config import Config, ServeConfig
 from churn.errors import UserError
@@ -45,7 +45,6 @@ def serve(cfg: Config) -> None:
         cfg = replace(cfg, bundle=str(local_copy(uri)))
     bundle, listener = find_bundle(cfg), listen(cfg.serve)
     folder = Path(cfg.serve.log.dir or Path(cfg.run.root) / "log") if cfg.serve.log.enabled else None
-    one_thread()
     Server(cfg, bundle, folder).run([listener])
 
 

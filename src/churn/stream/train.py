@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from churn import loop, model, preprocess
 from churn.ahead import ahead
-from churn.backend import make_repeatable, tensorflow
+from churn.backend import make_repeatable
 from churn.checkpoint import Checkpoint
 from churn.columns import matrices
 from churn.config import BeamRunner, Config
