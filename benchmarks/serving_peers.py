@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import orjson
+import msgspec
 import uvicorn
 import uvloop
 
@@ -18,22 +18,22 @@ from churn.serve.app import Endpoint
 from churn.serve.batching import Batcher
 from churn.serve.metrics import Metrics
 from churn.serve.model import Model
-from churn.serve.protocol import Fields, Row, Rows
+from churn.serve.protocol import Fields, Rows
 
 
 class EmptyModel(Model):
     """Answers every row with what the model says of its example row."""
 
     def __init__(self, bundle: Bundle, lenient: bool = False) -> None:
-        self.constant: Row | None = None
+        self.constant: Any = None
         super().__init__(bundle, lenient)
-        self.constant = super().__call__([self.read.rows([self.example])])[0][0]
+        [[self.constant]], _ = super().__call__([self.read.rows([self.example])])
 
-    def __call__(self, requests: list[Rows]) -> list[list[Row]]:
+    def __call__(self, requests: list[Rows]) -> tuple[list[list[Any]], int]:
         """Constants, once there is one."""
         if self.constant is None:
             return super().__call__(requests)
-        return [[self.constant] * len(rows.texts) for rows in requests]
+        return [[self.constant] * len(rows) for rows in requests], 0
 
 
 class NoMetrics(Metrics):
@@ -48,9 +48,9 @@ class Bare(Endpoint):
 
     async def answer(self, identity: str, body: bytes) -> bytes:
         """A constant of the length of a real answer."""
-        rows = len(orjson.loads(body)["instances"])
+        rows = len(msgspec.json.decode(body)["instances"])
         names = {"deployedModelId": "0" * 12, "model": "models/bare", "modelVersionId": "0" * 12}
-        return orjson.dumps({"predictions": [self.batcher.model.constant] * rows, **names})
+        return msgspec.json.encode({"predictions": [self.batcher.model.constant] * rows, **names})
 
 
 def obvious(bundle: Bundle) -> Any:

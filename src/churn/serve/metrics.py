@@ -59,14 +59,14 @@ class Metrics(Collector):
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
 
-    def answered(self, predictions: Sequence[dict[str, Any]], missing: int) -> None:
+    def answered(self, predictions: Sequence[Any], missing: int) -> None:
         """Count the rows of a batch: scores, decisions, unseen and missing fields."""
         self.batch_rows.observe([len(predictions)])
         self.rows += len(predictions)
         self.missing += missing
-        self.probability.observe([row["churn_probability"] for row in predictions])
-        self.churn += sum([row["churn"] for row in predictions])
-        self.unseen += sum([row["unseen_inputs"] for row in predictions])
+        self.probability.observe([row.churn_probability for row in predictions])
+        self.churn += sum([row.churn for row in predictions])
+        self.unseen += sum([row.unseen_inputs for row in predictions])
 
     def refused(self, code: int, reason: str) -> None:
         """Count a request that got an error."""

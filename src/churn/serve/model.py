@@ -7,11 +7,12 @@ from functools import cached_property, partial
 from itertools import chain, islice, repeat
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from churn.backend import tensorflow
 from churn.bundle import CODED, Bundle
-from churn.predictionlog import KEY
+from churn.predictionlog import KEY, MISSING_BELOW
 from churn.serve.protocol import Fields, Reader, Row, Rows
 
 WARM_UP_ROWS = (1, 2, 64)
@@ -26,22 +27,27 @@ class Model:
         self.code = bundle.words.get
         function = two_matrices(bundle, self.fields)
         self.outputs = {name: kind(spec) for name, spec in sorted(function.structured_outputs.items())}
+        self.prediction = msgspec.defstruct("Prediction", [*self.outputs, KEY], gc=False)
         self.run = on_this_thread(function)
         self.warm_up()
 
-    def __call__(self, requests: list[Rows]) -> list[list[Row]]:
-        """For each request its predictions, one object per row, from one call of the graph."""
-        numbers = list(chain.from_iterable([rows.numbers for rows in requests]))
-        *texts, keys = zip(*chain.from_iterable([rows.texts for rows in requests]), strict=True)
+    def __call__(self, requests: list[Rows]) -> tuple[list[list[Any]], int]:
+        """For each request its predictions, one `prediction` per row, from one call of the graph.
+
+        And how many fields of all rows said that they are missing.
+        """
+        columns = list(zip(*chain.from_iterable(requests), strict=True))
+        split = len(self.fields.numbers)
+        texts, keys = columns[split:-1], columns[-1]
+        numbers = np.array(columns[:split], np.float32).reshape(split, len(keys))
         codes = np.fromiter(map(self.code, chain.from_iterable(texts), repeat(0)), np.int32)
-        outputs = self.run(np.array(numbers, np.float32, order="F").T, codes.reshape(len(texts), len(keys)))
-        columns = [*[listed(output.numpy()) for output in outputs], keys]
-        names = (*self.outputs, KEY)
-        predictions = list(map(dict, map(zip, repeat(names), zip(*columns, strict=True))))
+        outputs = self.run(numbers, codes.reshape(len(texts), len(keys)))
+        predictions = list(map(self.prediction, *[listed(output.numpy()) for output in outputs], keys))
+        missing = int((numbers <= MISSING_BELOW).sum()) + sum([column.count("") for column in texts])
         if len(requests) == len(predictions):  # as is usual: one row each
-            return [[prediction] for prediction in predictions]
+            return [[prediction] for prediction in predictions], missing
         several = iter(predictions)
-        return [list(islice(several, len(rows.numbers))) for rows in requests]
+        return [list(islice(several, len(rows))) for rows in requests], missing
 
     def warm_up(self) -> None:
         """Answer the example row a few times, in batches of several sizes."""
