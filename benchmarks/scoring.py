@@ -2,7 +2,7 @@
 
 `score`: with the article's network, beside its own `model.predict` with defaults on numbers that are encoded
 already. `score_of_graph`: with the default model, beside its exported graph alone on tensors in memory.
-`score_reasons`: what the reasons of a row cost, beside its probability alone. Needs about 1 GB of disk.
+`score_reasons`: what the reasons of a row cost, beside its probability alone. Needs about 2 GB of disk.
 """
 
 import subprocess
@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from compare import arguments, finish, ratio
 
 from churn.backend import tensorflow
-from churn.bundle import Bundle, tensors
-from churn.columns import columns
+from churn.bundle import CODED, REASONS, Bundle
+from churn.columns import Columns, columns, matrices
 from churn.config import SyntheticConfig
 from churn.data import parquet, synthetic
 
@@ -34,7 +34,7 @@ QUICK = [
 def main() -> None:
     parser = arguments(__doc__)
     parser.set_defaults(runs=3)
-    parser.add_argument("--rows", type=int, default=3_000_000, help="rows of the file (default 3,000,000)")
+    parser.add_argument("--rows", type=int, default=20_000_000, help="rows of the file (default 20,000,000)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
         file = Path(root) / "customers.parquet"
@@ -62,30 +62,31 @@ def of_article(root: str, file: Path, rows: int, some: pa.Table, runs: int) -> l
 
 def of_default(root: str, file: Path, rows: int, some: pa.Table, runs: int) -> list[dict]:
     """The entries `score_of_graph` and `score_reasons`."""
-    bundle = trained(root, "dense")
+    bundle, tf = trained(root, "dense"), tensorflow()
 
-    def chunk(size: int) -> dict:
+    def chunk(size: int) -> Columns:
         found = columns(parquet.simple(some.slice(0, size)), bundle.schema)
-        return tensors(found, bundle.facts["inputs"], None)
+        assert found
+        return found
 
-    fields, few = chunk(50_000), chunk(1_000)
-    plain, reasons = (bundle.saved_model.signatures[name] for name in ("serving_default", "reasons"))
-    command = score(bundle.path, file, f"{root}/dense.parquet")
+    numbers, codes = map(tf.constant, matrices(chunk(50_000), bundle.schema, bundle.words))
+    graph = bundle.saved_model.signatures[CODED]
     alone = entry(
         "score_of_graph",
-        command,
+        score(bundle.path, file, f"{root}/dense.parquet"),
         rows,
-        lambda: [plain(**fields) for _ in range(4)],
+        lambda: [graph(numbers=numbers, codes=codes) for _ in range(4)],
         ALONE,
         "its graph alone, in memory",
         runs,
     )
+    few = chunk(1_000)
     cost = entry(
         "score_reasons",
-        lambda: reasons(**few),
+        lambda: bundle.run(few, signature=REASONS),
         1_000,
-        lambda: plain(**fields),
-        50_000,
+        lambda: bundle.run(few),
+        1_000,
         "the probability alone",
         runs,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from churn.data.places import found
 from churn.errors import UserError
 from churn.files import write_aside
 
-WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": pyarrow.parquet.ParquetWriter}
+# Other columns differ from row to row: a dictionary of their values would only cost time.
+parquet_writer = partial(pyarrow.parquet.ParquetWriter, use_dictionary=["certainty"])
+WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": parquet_writer}
 NOTE = "_scored.json"  # in a folder of scores: which scoring it belongs to
 
 
