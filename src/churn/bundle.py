@@ -202,6 +202,7 @@ def describe(graph: ServingGraph) -> list[dict[str, str]]:
 def seal(path: Path, facts: dict[str, Any], profile: dict[str, Any]) -> None:
     """Add what travels with the SavedModel, checksums last."""
     extra = path / EXTRA
+    extra.mkdir(exist_ok=True)
     (extra / "bundle.json").write_text(json.dumps({"format": FORMAT, **facts}, indent=1))
     (extra / "profile.json").write_text(json.dumps(profile))
     (path / CHECKSUMS).write_text(json.dumps(checksums(path), indent=1))
