@@ -25,7 +25,7 @@ from churn.backend import tensorflow
 from churn.config import configured
 from churn.data import load
 from churn.split import Splits
-from churn.train import optimizer, suitable_batch_size, tensors, train
+from churn.train import made_up_rows, optimizer, suitable_batch_size, tensors, train
 
 COLUMNS = 45  # of the article's Telco table, one-hot encoded
 MULTIPLICATIONS = COLUMNS * 64 + 64 * 32 + 32  # of one row, forwards
@@ -126,7 +126,7 @@ def default_epoch(runs: int) -> dict[str, Any]:
     data = load(cfg.data, 0)
     encoder = preprocess.Encoder(preprocess.fit(data.frame, data.schema, cfg.model))
     inputs = encoder(*tensors(data.frame, data.schema))
-    inputs = tf.repeat(inputs, round(1 + cfg.train.made_up), axis=0)
+    inputs = tf.concat([inputs, tf.repeat(inputs, 10, axis=0)[: made_up_rows(cfg.train, len(data))]], axis=0)
     rows, members = len(inputs), cfg.model.members
     network = model.build(cfg.model, inputs.shape[1])
     epoch = loop.epoch_of(network, optimizer(cfg.train, 1_000), xla=False)
