@@ -31,9 +31,7 @@ AT_ONCE = 16_384  # rows that go through the graph together, so that memory has 
 EXTRA = "assets.extra"
 CHECKSUMS = f"{EXTRA}/checksums.json"
 REASONS = "reasons"  # the signature whose answers carry reasons
-CODED = (
-    "coded"  # as the first, of numbers [F, n] and codes [C, n]: for callers that look texts up by themselves
-)
+CODED = "coded"  # the one of numbers [F, n] and codes [C, n], for callers that look texts up themselves
 
 
 @dataclass(frozen=True)
@@ -165,7 +163,7 @@ def decoded(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def export(graph: ServingGraph, path: Path, reasons: bool = False) -> None:
-    """Write the SavedModel; `seal` completes it to a bundle. `reasons`: not in a signature of their own only.
+    """Write the SavedModel; `seal` completes it to a bundle. `reasons`: in every signature.
 
     `ExportArchive` and not `tf.saved_model.save`: what the latter writes of a Keras 3 model does not load
     in TensorFlow Serving. Raises `UserError` if reasons are asked for and have no background.

@@ -77,6 +77,7 @@ def test_bad_rows_are_named_all_at_once_and_nobody_else_notices(endpoint):
     ("body", "code", "part"),
     [
         (b"{", 400, "not JSON"),
+        (b'{"instances": [{"payment": "\xff"}]}', 400, "not JSON"),
         (b"[]", 400, "instances"),
         (b'{"instances": []}', 400, "at least one row"),
         (b'{"instances": {}}', 400, "instances"),

@@ -20,6 +20,7 @@ from churn.schema import nearest
 MISSING: dict[str, Any] = {"number": MISSING_BELOW, "category": ""}  # what tells the graph so
 GREATEST = 3.4028234663852886e38  # of float32
 EXPECTED = {"number": "a number", "category": "a string"}
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)  # the latter for bytes that are no text
 STATUS = {400: "FAILED_PRECONDITION", 413: "INVALID_ARGUMENT", 500: "INTERNAL", 503: "UNAVAILABLE"}
 
 Row = dict[str, Any]
@@ -76,7 +77,7 @@ class Reader:
             return self.rows([self.filled(row) for row in instances_of(body)])
         try:
             instances = self.decode(body).instances
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return self.rows(instances_of(body))
         return list(map(astuple, instances)) if instances else self.rows(instances_of(body))
 
@@ -100,7 +101,7 @@ def request_of(fields: Fields) -> Any:
     number = Annotated[float, msgspec.Meta(ge=-GREATEST, le=GREATEST)]
     types: dict[str, Any] = {"number": number, "category": str}
     own = {f"f{i}": name for i, name in enumerate(fields.kinds)}  # as a name may be a word of Python
-    columns = [(field, types[fields.kinds[name]]) for field, name in own.items()]
+    columns = list(zip(own, map(types.__getitem__, fields.kinds.values()), strict=True))
     row = msgspec.defstruct("Row", columns, forbid_unknown_fields=True, rename=own, gc=False)
     rows: Any = list[row]  # type: ignore[valid-type]
     body: list[Any] = [("instances", rows), ("parameters", Any, None)]
@@ -111,7 +112,7 @@ def instances_of(body: bytes) -> list[Any]:
     """The list under "instances"; raises `RefusedError` for a body that has none."""
     try:
         request = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise RefusedError(400, "json", f"the body is not JSON: {error}") from None
     if not isinstance(request, dict) or not isinstance(request.get("instances"), list):
         raise RefusedError(400, "request", 'the body must be {"instances": [row, ...]}')
