@@ -5,9 +5,6 @@ the network's on the test part. The last line is the expected log loss beyond th
 which chance in the test labels does not move.
 """
 
-import tempfile
-from pathlib import Path
-
 import numpy as np
 from compare import arguments, finish
 from scipy.special import rel_entr
@@ -40,8 +37,7 @@ def beyond_the_best(seed: int, overrides: list[str]) -> dict[str, float]:
     cfg = configured(*overrides, f"seed={seed}")
     data = load(cfg.data, cfg.seed)
     parts = split(data, cfg.split, cfg.data.horizon, cfg.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        trained = train(data, parts, cfg, Path(folder) / "checkpoint", quiet=True)
+    trained = train(data, parts, cfg, quiet=True)
     divisor = temperature(data.churned[trained.held_out_rows], trained.held_out_probability, cfg.seed)
     ours = tempered(trained.predict(data.frame.iloc[parts.test]), divisor)
     churned, truth = data.churned[parts.test], data.true_probability[parts.test]

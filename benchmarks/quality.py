@@ -78,9 +78,7 @@ def predict_ours(data: Dataset, cfg: Config, peers: pd.DataFrame, file: Path) ->
 def fitted(data: Dataset, cfg: Config, rows: np.ndarray, test: np.ndarray) -> np.ndarray:
     """Our calibrated probabilities of the test rows, fitted on `rows`."""
     none = np.empty(0, int)
-    with tempfile.TemporaryDirectory() as folder:
-        parts = Splits(rows, none, none, test)
-        trained = train(data, parts, cfg, Path(folder) / "checkpoint", quiet=True)
+    trained = train(data, Splits(rows, none, none, test), cfg, quiet=True)
     churned = data.churned[trained.held_out_rows]
     divisor = temperature(churned, trained.held_out_probability, cfg.seed)
     return tempered(trained.predict(data.frame.iloc[test]), divisor)

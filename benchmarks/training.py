@@ -25,7 +25,8 @@ from churn.backend import tensorflow
 from churn.config import configured
 from churn.data import load
 from churn.split import Splits
-from churn.train import made_up_rows, optimizer, suitable_batch_size, tensors, train
+from churn.teacher import made_up_rows
+from churn.train import optimizer, suitable_batch_size, tensors, train
 
 COLUMNS = 45  # of the article's Telco table, one-hot encoded
 MULTIPLICATIONS = COLUMNS * 64 + 64 * 32 + 32  # of one row, forwards

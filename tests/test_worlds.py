@@ -26,7 +26,7 @@ def asked(customers, monkeypatch):
     )
     fitted = []
 
-    def crossfitted(data, rows, labels, cfg, checkpoint, quiet):
+    def crossfitted(data, rows, labels, cfg, quiet):
         fitted.append((labels, cfg))
         says = np.tile([0.1, 0.2, 0.3, 0.6, 0.6, 0.6], (len(rows), 1))
         return SimpleNamespace(**vars(trained) | {"held_out_members": says})

@@ -25,7 +25,7 @@ LIST_KEYS = "churn train --help lists the keys"
 
 # Where the function of each stage lives; it is imported only when its stage runs.
 STAGES = {
-    "train": "churn.pipeline:run",
+    "train": "churn.stage:train",
     "promote": "churn.registry:promote",
     "score": "churn.score:score",
     "synthesize": "churn.data.synthetic:synthesize",

@@ -21,6 +21,11 @@ def tensorflow() -> ModuleType:
     return sys.modules["tensorflow"]
 
 
+def leave_a_core() -> None:
+    """Let TensorFlow, if it is not imported yet, compute on all cores but one: a helper has that."""
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
+
+
 @contextmanager
 def silent_stderr() -> Iterator[None]:
     """Hold back what the process, C++ included, writes to stderr; show it if the block fails."""

@@ -20,7 +20,7 @@ class Checkpoint:
     Each of M members stops by itself: what becomes of it must not depend on how long the others learn.
     """
 
-    path: Path
+    path: Path | None  # None: keep nothing
     variables: list[Any]  # weights, random states and optimiser slots, in a fixed order
     members: int = 1  # M; where above 1, the first axis of every weight
     epochs: int = 0  # finished
@@ -32,7 +32,7 @@ class Checkpoint:
 
     def load(self) -> None:
         """Take up the state that an earlier process left, if it left one."""
-        if not self.path.exists():
+        if self.path is None or not self.path.exists():
             return
         with np.load(self.path) as saved:
             for key, value in json.loads(str(saved["facts"])).items():
@@ -43,7 +43,7 @@ class Checkpoint:
 
     def save(self) -> None:
         """Write the state; a reader sees the old file or the new one, whole. Only the chief writes."""
-        if not machines.is_chief():
+        if self.path is None or not machines.is_chief():
             return
         names = ("epochs", "stopped", "best_loss", "best_epoch", "history")
         arrays = {f"variable_{i}": v.numpy() for i, v in enumerate(self.variables)}

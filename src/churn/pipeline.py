@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from churn import (
     decision,
     doubt,
     machines,
+    peers,
     profit,
     registry,
     report,
@@ -29,26 +30,32 @@ from churn import (
     terminal,
     worlds,
 )
-from churn.backend import profiled, tensorflow
+from churn.backend import leave_a_core, profiled
 from churn.bundle import Bundle
-from churn.config import Config, ModelName, tutorial
+from churn.config import Config, ModelName
 from churn.data import load, name_of
 from churn.dependence import FEATURES, dependence
 from churn.doubt import Doubt
 from churn.errors import UserError
 from churn.evaluate import MODEL, TRUTH, Evaluation, evaluate
 from churn.export import complete, export, interval_of, versions
+from churn.helper import LATER
 from churn.importance import importance
 from churn.profit import Outcome, Profit
 from churn.progress import Stages
 from churn.runs import CHECKPOINTS, new_run, place, unfinished_run
 from churn.schema import Dataset
 from churn.split import Splits, split
-from churn.train import Trained, train
+from churn.teacher import Taught
+from churn.train import Trained, teach, train
 
 
-def run(cfg: Config) -> float:
-    """Train, evaluate, report and register; gives the log loss of held-out rows, for sweeps."""
+def run(cfg: Config, helper: Executor = LATER) -> float:
+    """Train, evaluate, report and register; gives the log loss of held-out rows, for sweeps.
+
+    `helper` does meanwhile what does not need our network. Not of a large table: there everything uses all
+    cores, and rows would have to be copied.
+    """
     cfg.data.name = name_of(cfg.data)
     if machines.count() > 1:
         machines.strategy()  # has to be the first that TensorFlow does
@@ -62,17 +69,22 @@ def run(cfg: Config) -> float:
     if not machines.is_chief():
         checkpoint = unfinished_run(cfg, final, data.fingerprint) / CHECKPOINTS / "model.npz"
         return learn(big, data, parts, cfg, checkpoint).history["loss"][-1]
+    small = not big and len(data) < baselines.THREADS_FROM
+    if not small:
+        helper = LATER
+    elif helper is not LATER:
+        leave_a_core()
     with (
         new_run(cfg, final, data.fingerprint) as directory,
-        threadpool_limits(1 if len(data) < baselines.THREADS_FROM else None),  # the same for all threads
-        ThreadPoolExecutor(2) as meanwhile,
+        threadpool_limits(1 if small else None),  # the same for all threads
     ):
+        taught = helper.submit(teach, data, parts, cfg)
+        others = helper.submit(peers.predict, data, parts, cfg)
+        helper.submit(registry.get_ready)  # a second of imports
         profile_of = directory / "profile" if cfg.train.profile else None
         with stages("train", f"Training {cfg.model.name.value}"), profiled(profile_of):
-            tensorflow()  # before the threads: imports of the same libraries could wait for each other
-            books = meanwhile.submit(registry.get_ready)  # a second of imports
-            others = meanwhile.submit(fit_baselines, data, parts, cfg.seed)
-            trained = learn(big, data, parts, cfg, directory / CHECKPOINTS / "model.npz")
+            checkpoint = directory / CHECKPOINTS / "model.npz"
+            trained = learn(big, data, parts, cfg, checkpoint, taught)
         interval = None
         if cfg.export.worlds and not big and worlds.possible(trained, data):
             with stages("intervals", "Calibrating intervals on simulated customers"):
@@ -81,7 +93,7 @@ def run(cfg: Config) -> float:
             served = export(trained, interval, data, parts, cfg, directory / "bundle")
         with stages("baselines", "Fitting the baselines on the same rows"):
             outputs = served.predict(data.frame.iloc[parts.test])
-            predictions = predict_test(outputs, trained, others.result(), data, parts, cfg, directory)
+            predictions = predict_test(outputs, trained, others.result(), data, parts, cfg)
         with stages("evaluate", "Measuring on the test part"):
             evaluation = measure(predictions, data, parts, cfg)
             earned = measure_profit(served, trained, predictions[MODEL], data, parts, cfg)
@@ -97,48 +109,43 @@ def run(cfg: Config) -> float:
         numbers = evaluation.to_json() | {"profit": earned.to_json(), "doubt": trusted.to_json()}
         write(directory, cfg, data, numbers, stages)
     with stages("register", "Entering the run into the registry"):
-        books.result()  # raises what went wrong there
-        version_number = registry.register(final, cfg.run.root)
+        version_number = helper.submit(registry.register, final, cfg.run.root).result()
     print(terminal.summary(evaluation, final, f"{data.name} version {version_number}"))
     churned = data.churned[trained.held_out_rows]
     return float(log_loss(churned, trained.held_out_probability, labels=[0, 1]))
 
 
-def learn(big: stream.Stream | None, data: Dataset, parts: Splits, cfg: Config, checkpoint: Path) -> Trained:
+def learn(
+    big: stream.Stream | None,
+    data: Dataset,
+    parts: Splits,
+    cfg: Config,
+    checkpoint: Path,
+    taught: Future[Taught | None] | None = None,
+) -> Trained:
     """The trained network, by all machines and GPUs together, as one that this machine has for itself."""
     if machines.count() > 1 and cfg.model.name == ModelName.tutorial:
         raise UserError("the tutorial's network is trained on one machine", "TF_CONFIG", "model=dense")
     with machines.shared():
-        trained = stream.train(big, cfg, checkpoint) if big else train(data, parts, cfg, checkpoint)
+        if big:
+            trained = stream.train(big, cfg, checkpoint)
+        else:
+            trained = train(data, parts, cfg, checkpoint, taught=taught)
     return replace(trained, network=machines.alone(trained.network))
-
-
-def fit_baselines(data: Dataset, parts: Splits, seed: int) -> dict[str, baselines.Predict]:
-    """What scikit-learn makes of the train and the validation part."""
-    train_rows, validation_rows = (
-        (data.frame.iloc[p], data.churned[p]) for p in (parts.train, parts.validation)
-    )
-    return baselines.fit(*train_rows, *validation_rows, data.schema, seed)
 
 
 def predict_test(
     outputs: dict[str, np.ndarray],
     trained: Trained,
-    others: dict[str, baselines.Predict],
+    others: dict[str, np.ndarray],
     data: Dataset,
     parts: Splits,
     cfg: Config,
-    directory: Path,
 ) -> dict[str, np.ndarray]:
     """[n] probabilities of the test rows: ours, the baselines', and the truth where it is known."""
-    tutorials = trained
-    if cfg.model.name != ModelName.tutorial:
-        checkpoint = directory / CHECKPOINTS / "tutorial.npz"
-        tutorials = train(data, parts, tutorial(cfg), checkpoint, quiet=True)
-    test = data.frame.iloc[parts.test]
-    predictions = {MODEL: outputs["churn_probability"].astype(float)}
-    predictions |= {name: predict(test) for name, predict in others.items()}
-    predictions["tutorial"] = tutorials.predict(test)
+    predictions = {MODEL: outputs["churn_probability"].astype(float)} | others
+    if cfg.model.name == ModelName.tutorial:
+        predictions["tutorial"] = trained.predict(data.frame.iloc[parts.test])
     if data.true_probability is not None:
         predictions[TRUTH] = data.true_probability[parts.test]
     return predictions

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -17,13 +18,41 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 from threadpoolctl import threadpool_limits
 
+from churn import crossfit
 from churn.baselines import THREADS_FROM, boosted, filled
+from churn.config import Config, TrainConfig
 from churn.crossfit import Plan
-from churn.schema import Schema
+from churn.schema import Dataset, Schema
 
 LEARNING_RATE, PATIENCE = 0.1, 10  # half the trees of the baseline's
 FEW_LEVELS = 4  # of a category: each level is a column of its own
 MOST_SWAPPED = 0.5  # share of a made-up row's columns that come from other rows, at most
+
+
+@dataclass(frozen=True)
+class Taught:
+    """Customers that do not exist, and what the teachers say of them."""
+
+    customers: pd.DataFrame  # [m] rows as in `Dataset.frame`
+    answers: np.ndarray  # [m, M] float32: the probability by each member's teacher
+
+
+def teach(data: Dataset, rows: np.ndarray, labels: np.ndarray, cfg: Config) -> Taught | None:
+    """What the members learn from beside the positions `rows` [h] of `data` and their labels [h, M].
+
+    None where there are enough labels.
+    """
+    many = made_up_rows(cfg.train, len(rows))
+    if not many:
+        return None
+    frame, plan = data.frame.iloc[rows], crossfit.plan(data, rows, cfg.model, cfg.seed)
+    made = made_up(frame, many, cfg.seed)
+    return Taught(made, answers(frame, labels, plan, made, data.schema, cfg.seed))
+
+
+def made_up_rows(cfg: TrainConfig, rows: int) -> int:
+    """Rows that boosted trees answer for beside so many real ones; 0 where there are enough labels."""
+    return min(round(cfg.made_up * rows), cfg.most_made_up) if rows <= cfg.taught_up_to else 0
 
 
 def made_up(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,11 +15,11 @@ from churn import crossfit, loop, model, pool, preprocess, teacher
 from churn.backend import make_repeatable, tensorflow
 from churn.checkpoint import Checkpoint
 from churn.config import Config, ModelConfig, ModelName, TrainConfig
-from churn.crossfit import Plan
 from churn.pool import Pool
 from churn.progress import ShowLosses, epochs_bar, silence
 from churn.schema import Dataset, Schema
 from churn.split import Splits
+from churn.teacher import Taught
 
 
 @dataclass(frozen=True)
@@ -45,25 +46,45 @@ class Trained:
         return self.pool(members_of(self.network, self.encoder(*tensors(frame, self.schema))))
 
 
-def train(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, quiet: bool = False) -> Trained:
+def train(
+    data: Dataset,
+    splits: Splits,
+    cfg: Config,
+    checkpoint: Path | None = None,
+    quiet: bool = False,
+    taught: Future[Taught | None] | None = None,
+) -> Trained:
     """The network of `cfg.model`, trained; goes on from the file `checkpoint` where there is one.
 
     A run that was killed and taken up again ends with the weights of an unbroken one. `quiet` shows no
-    progress.
+    progress; `taught` is what `teach` gives, where somebody else does that meanwhile.
     """
-    fit = train_tutorial if cfg.model.name == ModelName.tutorial else train_dense
-    return fit(data, splits, cfg, checkpoint, quiet)
+    if cfg.model.name == ModelName.tutorial:
+        return train_tutorial(data, splits, cfg, checkpoint, quiet)
+    return crossfitted(data, *lessons(data, splits, cfg), cfg, checkpoint, quiet, taught)
 
 
-def train_dense(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, quiet: bool) -> Trained:
-    """Members that are each held out on one fold of all rows but the test part."""
+def lessons(data: Dataset, splits: Splits, cfg: Config) -> tuple[np.ndarray, np.ndarray]:
+    """Positions [h] of all rows but the test part's, and their labels for each member [h, M]."""
     rows = np.sort(np.concatenate([splits.train, splits.validation, splits.calibration]))
-    labels = np.repeat(data.churned[rows, None], cfg.model.members, axis=1)
-    return crossfitted(data, rows, labels, cfg, checkpoint, quiet)
+    return rows, np.repeat(data.churned[rows, None], cfg.model.members, axis=1)
+
+
+def teach(data: Dataset, splits: Splits, cfg: Config) -> Taught | None:
+    """What boosted trees tell our network beside the labels, nothing the tutorial's; without TensorFlow."""
+    if cfg.model.name == ModelName.tutorial:
+        return None
+    return teacher.teach(data, *lessons(data, splits, cfg), cfg)
 
 
 def crossfitted(
-    data: Dataset, rows: np.ndarray, labels: np.ndarray, cfg: Config, checkpoint: Path, quiet: bool
+    data: Dataset,
+    rows: np.ndarray,
+    labels: np.ndarray,
+    cfg: Config,
+    checkpoint: Path | None = None,
+    quiet: bool = False,
+    taught: Future[Taught | None] | None = None,
 ) -> Trained:
     """Members fitted on the positions `rows` [h] of `data`, each without a fold (see `churn.crossfit`).
 
@@ -73,11 +94,16 @@ def crossfitted(
     frame = data.frame.iloc[rows]
     plan = crossfit.plan(data, rows, cfg.model, cfg.seed)
     encoder = preprocess.Encoder(preprocess.fit(frame, data.schema, cfg.model))
-    made_up = made_up_rows(cfg.train, len(rows))
-    network = model.build(cfg.model if made_up else untaught(cfg.model), len(encoder.encoding.shift))
-    block = lessons(frame, labels.astype(np.float32), plan, encoder, data.schema, cfg, made_up)
+    inputs = encoder(*tensors(frame, data.schema))
+    learns, judges = (of.astype(np.float32) for of in (plan.learns(), plan.judges()))
+    block = loop.Block(inputs, labels.astype(np.float32), learns, judges)
+    told = taught.result() if taught else teacher.teach(data, rows, labels, cfg)
+    if told:
+        made_up = encoder(*tensors(told.customers, data.schema))
+        block = with_answers(block, made_up, told.answers, cfg.train.label_weight)
+    network = model.build(cfg.model if told else untaught(cfg.model), len(encoder.encoding.shift))
     history = fit_block(network, block, cfg, checkpoint, quiet)
-    members = members_of(network, encoder(*tensors(frame, data.schema)))
+    members = members_of(network, inputs)
     return Trained(
         data.schema, encoder, network, history,
         held_out_rows=rows,
@@ -89,42 +115,23 @@ def crossfitted(
     )  # fmt: skip
 
 
-def made_up_rows(cfg: TrainConfig, rows: int) -> int:
-    """Rows that boosted trees answer for beside so many real ones; 0 where there are enough labels."""
-    return min(round(cfg.made_up * rows), cfg.most_made_up) if rows <= cfg.taught_up_to else 0
-
-
 def untaught(cfg: ModelConfig) -> ModelConfig:
     """The network for labels alone: with units silenced, so that it does not learn them by heart."""
     return replace(cfg, dropout=cfg.dropout_untaught)
 
 
-def lessons(
-    frame: pd.DataFrame,
-    labels: np.ndarray,
-    plan: Plan,
-    encoder: preprocess.Encoder,
-    schema: Schema,
-    cfg: Config,
-    made_up: int,
-) -> loop.Block:
-    """The real rows with their labels [n, M], then `made_up` ones with the teachers' answers."""
-    inputs = encoder(*tensors(frame, schema))
-    weights, judges = (of.astype(np.float32) for of in (plan.learns(), plan.judges()))
-    if not made_up:
-        return loop.Block(inputs, labels, weights, judges)
-    made = teacher.made_up(frame, made_up, cfg.seed)
-    told = teacher.answers(frame, labels, plan, made, schema, cfg.seed)
+def with_answers(real: loop.Block, inputs: Any, answers: np.ndarray, label_weight: float) -> loop.Block:
+    """The same, each row counting `label_weight`, and then made-up ones with their teachers' answers."""
     return loop.Block(
-        tensorflow().concat([inputs, encoder(*tensors(made, schema))], axis=0),
-        np.concatenate([labels, told]),
-        np.concatenate([cfg.train.label_weight * weights, np.ones_like(told)]),
-        np.concatenate([judges, np.zeros_like(told)]),
+        tensorflow().concat([real.inputs, inputs], axis=0),
+        np.concatenate([real.targets, answers]),
+        np.concatenate([label_weight * real.weights, np.ones_like(answers)]),
+        np.concatenate([real.judges, np.zeros_like(answers)]),
     )
 
 
 def fit_block(
-    network: Any, block: loop.Block, cfg: Config, checkpoint: Path, quiet: bool
+    network: Any, block: loop.Block, cfg: Config, checkpoint: Path | None, quiet: bool
 ) -> dict[str, list[float]]:
     """Our own loop over the block until every member has stopped; gives the losses of the epochs."""
     rows, train = len(block.inputs), cfg.train
@@ -143,7 +150,9 @@ def fit_block(
     return state.history
 
 
-def train_tutorial(data: Dataset, splits: Splits, cfg: Config, checkpoint: Path, quiet: bool) -> Trained:
+def train_tutorial(
+    data: Dataset, splits: Splits, cfg: Config, checkpoint: Path | None, quiet: bool
+) -> Trained:
     """Keras's own `fit`: weights on the train part, early stopping, if any, on the validation part."""
     make_repeatable(cfg.seed)
     fitted = preprocess.fit(data.frame.iloc[splits.train], data.schema, cfg.model)

@@ -8,9 +8,7 @@ members and made-up rows: a little worse, as the real truth may be a little roug
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from scipy.special import expit
@@ -46,9 +44,8 @@ def simulate(trained: Trained, data: Dataset, cfg: Config) -> list[World]:
     model = replace(cfg.model, members=MEMBERS * count, folds=MEMBERS)
     lessons = replace(cfg.train, made_up=min(cfg.train.made_up, MADE_UP))
     like_ours = replace(cfg, model=model, train=lessons, seed=cfg.seed + 1)
-    with tempfile.TemporaryDirectory() as folder:
-        labels = np.repeat(drawn.T, MEMBERS, axis=1)
-        fitted = crossfitted(data, rows, labels, like_ours, Path(folder) / "checkpoint", quiet=True)
+    labels = np.repeat(drawn.T, MEMBERS, axis=1)
+    fitted = crossfitted(data, rows, labels, like_ours, quiet=True)
     of_world = np.split(fitted.held_out_members, count, axis=1)
     return [World(truth, Pool()(members)) for members in of_world]
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,8 +51,7 @@ def fit(rows: Rows, world: World, cfg: Config, seed: int) -> Model:
     """A model of labelled rows, with the threshold and the profile that `churn.pipeline` would give it."""
     data = Dataset("loop", SCHEMA, rows.frame, rows.churned, rows.customers)
     parts = split(data, cfg.split, 0, seed)
-    with tempfile.TemporaryDirectory() as folder:
-        trained = train(data, parts, replace(cfg, seed=seed), Path(folder) / "checkpoint", quiet=True)
+    trained = train(data, parts, replace(cfg, seed=seed), quiet=True)
     held_out, churned = data.frame.iloc[trained.held_out_rows], data.churned[trained.held_out_rows]
     heat = calibrate.best(churned, trained.held_out_probability)
     probability = calibrate.tempered(trained.held_out_probability, heat)
