@@ -78,13 +78,16 @@ def test_it_ends_with_the_block_whatever_it_does():
     assert never.exception()
 
 
-def test_it_ends_with_a_caller_that_is_killed(tmp_path):
+@pytest.mark.parametrize(
+    "left", ["helper.submit(time.sleep, 60)", "helper.pipe.send(partial(len, '')), time.sleep(0.5)"]
+)
+def test_it_ends_with_a_caller_that_is_killed(left, tmp_path):
     script = tmp_path / "caller.py"  # without a guard, which multiprocessing would want
     script.write_text(
-        "import time\nfrom churn.helper import Helper\n"
+        "import time\nfrom functools import partial\nfrom churn.helper import Helper\n"
         "with Helper('json') as helper:\n"
         "    helper.submit(time.sleep, 0).result()\n"
-        "    helper.submit(time.sleep, 60)\n"
+        f"    {left}  # a call that is not ended, an answer that is not read\n"
         "    print(helper.process.pid, flush=True)\n"
         "    time.sleep(60)\n"
     )

@@ -75,7 +75,7 @@ class Helper(Executor):
         self.pipe.send(call)
         try:
             result, error = self.pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             raise RuntimeError(f"the helping process ended with exit code {self.process.wait()}") from None
         if error is not None:
             raise error
@@ -97,7 +97,7 @@ def work(pipe: int, module: str) -> None:
         try:
             while True:
                 calls.put(caller.recv_bytes())
-        except EOFError:
+        except (EOFError, OSError):  # the latter where the caller left an answer unread
             os._exit(0)  # nobody waits for what is being done
 
     Thread(target=listen, daemon=True).start()
