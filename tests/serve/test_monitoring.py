@@ -53,6 +53,8 @@ def ask(url, query):
         answer = httpx.get(f"{url}/api/v1/query", params={"query": query}, timeout=30)
     except httpx.ConnectError:  # not up yet
         return []
+    if answer.status_code == 503:  # up, and not ready: it says so
+        return []
     assert answer.status_code == 200, f"{query}: {answer.text}"
     return answer.json()["data"]["result"]
 
