@@ -59,7 +59,8 @@ class Helper(Executor):
         end = theirs.fileno()
         self.process = subprocess.Popen(
             [sys.executable, "-c", f"from churn.helper import work; work({end}, '{module}')"],
-            env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1", "TF_NUM_INTRAOP_THREADS": "1"},
+            env=os.environ
+            | {"CUDA_VISIBLE_DEVICES": "-1", "TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"},
             pass_fds=[end],
             start_new_session=True,  # Ctrl-C is for this process
         )
@@ -72,8 +73,8 @@ class Helper(Executor):
 
     def ask(self, call: Callable[[], Any]) -> Any:
         """What the helper's process says to a call; raises what the call raises there."""
-        self.pipe.send(call)
         try:
+            self.pipe.send(call)
             result, error = self.pipe.recv()
         except (EOFError, OSError):
             raise RuntimeError(f"the helping process ended with exit code {self.process.wait()}") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from churn import baselines
 from churn.config import Config, ModelName, tutorial
@@ -20,7 +19,5 @@ def predict(data: Dataset, parts: Splits, cfg: Config) -> dict[str, np.ndarray]:
     fitted = baselines.fit(*train_rows, *validation_rows, data.schema, cfg.seed)
     predictions = {name: of(test) for name, of in fitted.items()}
     if cfg.model.name != ModelName.tutorial:
-        with threadpool_limits(1 if len(data) < baselines.THREADS_FROM else None):
-            network = train(data, parts, tutorial(cfg), quiet=True)
-        predictions["tutorial"] = network.predict(test)
+        predictions["tutorial"] = train(data, parts, tutorial(cfg), quiet=True).predict(test)
     return predictions

@@ -80,7 +80,7 @@ def run(cfg: Config, helper: Executor = LATER) -> float:
     ):
         taught = helper.submit(teach, data, parts, cfg)
         others = helper.submit(peers.predict, data, parts, cfg)
-        helper.submit(registry.get_ready)  # a second of imports
+        helper.submit(registry.get_ready)  # a second of imports; what goes wrong, `register` raises again
         profile_of = directory / "profile" if cfg.train.profile else None
         with stages("train", f"Training {cfg.model.name.value}"), profiled(profile_of):
             checkpoint = directory / CHECKPOINTS / "model.npz"

@@ -71,7 +71,10 @@ def lessons(data: Dataset, splits: Splits, cfg: Config) -> tuple[np.ndarray, np.
 
 
 def teach(data: Dataset, splits: Splits, cfg: Config) -> Taught | None:
-    """What boosted trees tell our network beside the labels, nothing the tutorial's; without TensorFlow."""
+    """What boosted trees tell the members beside the labels; None for the tutorial's network.
+
+    Does not need TensorFlow.
+    """
     if cfg.model.name == ModelName.tutorial:
         return None
     return teacher.teach(data, *lessons(data, splits, cfg), cfg)
@@ -121,7 +124,7 @@ def untaught(cfg: ModelConfig) -> ModelConfig:
 
 
 def with_answers(real: loop.Block, inputs: Any, answers: np.ndarray, label_weight: float) -> loop.Block:
-    """The same, each row counting `label_weight`, and then made-up ones with their teachers' answers."""
+    """`real`, each row counting `label_weight`, and then made-up rows with their teachers' answers."""
     return loop.Block(
         tensorflow().concat([real.inputs, inputs], axis=0),
         np.concatenate([real.targets, answers]),
