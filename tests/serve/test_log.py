@@ -210,6 +210,25 @@ def test_a_write_that_fails_half_way_leaves_whole_lines_only(tmp_path, monkeypat
     assert ids(tmp_path) == ["1", "3"]
 
 
+def test_where_no_other_file_can_be_begun_the_log_goes_on_in_the_one_it_has(tmp_path, monkeypatch):
+    log, real = spool(tmp_path, segment_bytes=1), os.write
+
+    def full_disk(file, data):
+        if file != log.file:
+            raise OSError(28, "No space left on device")
+        return real(file, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full_disk)
+        log.append(line(1))
+        log.append(line(2))
+    assert len(list(tmp_path.iterdir())) == 1, "and no other is left half-made"
+    log.append(line(3))
+    log.append(line(4))
+    assert compact_all(tmp_path) == 2
+    assert ids(tmp_path) == ["1", "2", "3", "4"]
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_vertex_ai_s_table_is_read_like_our_log(tmp_path, whole):
     instances = [{"tenure": 3, "contract": "monthly", "customer_key": "k"}, {"tenure": -1e30, "contract": ""}]

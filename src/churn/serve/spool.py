@@ -7,6 +7,7 @@ Parquet. A file that is being written is locked, and the lock goes with the proc
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -38,13 +39,18 @@ class Spool:
         """Begin a file; it gets its name when it is locked, so that nobody takes it for a closed one."""
         name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%fZ}-{os.getpid()}{SUFFIX}"
         aside = self.folder / f".{name}.partial"
-        self.file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
-        fcntl.flock(self.file, fcntl.LOCK_EX)
-        line = json.dumps(self.header).encode() + b"\n"
-        os.write(self.file, line)
-        self.size, self.began = len(line), time.monotonic()
-        aside.rename(self.folder / name)
-        self.empty = True
+        file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            line = json.dumps(self.header).encode() + b"\n"
+            if os.write(file, line) < len(line):
+                raise OSError(errno.ENOSPC, "no room for the first line")
+            aside.rename(self.folder / name)
+        except OSError:
+            os.close(file)
+            aside.unlink()
+            raise
+        self.file, self.size, self.empty, self.began = file, len(line), True, time.monotonic()
 
     def append(self, lines: bytes) -> None:
         """Write whole lines; raises `SpoolFullError`, and leaves nothing, where that is impossible."""
@@ -70,9 +76,14 @@ class Spool:
             self.rotate()
 
     def rotate(self) -> None:
-        """Close the file, which can be compacted from now on, and begin the next."""
-        self.close()
-        self.open()
+        """Begin the next file, then close this one, which can be compacted from now on.
+
+        Where no other file can be begun, as on a full disk, this one goes on.
+        """
+        before = self.file
+        with suppress(OSError):
+            self.open()
+            os.close(before)
 
     def close(self) -> None:
         """Unlock the file: nothing more will be written to it."""
