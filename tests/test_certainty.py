@@ -9,7 +9,7 @@ from churn.certainty import Certainty
 
 
 def answers(of, probability):
-    return of(probability.astype(np.float32)).numpy().astype(str)
+    return certainty.in_words(of(probability.astype(np.float32))).numpy().astype(str)
 
 
 @pytest.mark.parametrize("level", [0.8, 0.9, 0.95])

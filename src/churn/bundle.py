@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from churn.columns import Coded, Columns
     from churn.graph import ServingGraph
 
-FORMAT = 2
+FORMAT = 3
 AT_ONCE = 16_384  # rows that go through the graph together, so that memory has a bound
 EXTRA = "assets.extra"
 CHECKSUMS = f"{EXTRA}/checksums.json"
@@ -118,11 +118,13 @@ class Bundle:
 
     def run_coded(self, rows: Columns) -> dict[str, Any]:
         """The same without the key's echo, several times faster: each different text is looked up once."""
+        from churn.certainty import in_words
         from churn.columns import matrices
 
         tf = tensorflow()
         numbers, codes = map(tf.constant, matrices(rows, self.schema, self.words))
-        return self.saved_model.signatures[CODED](numbers=numbers, codes=codes)
+        found: dict[str, Any] = self.saved_model.signatures[CODED](numbers=numbers, codes=codes)
+        return found | {name: in_words(found[name]) for name in ("certainty",) if name in found}
 
 
 def tensors(

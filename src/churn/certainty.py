@@ -29,12 +29,17 @@ class Certainty:
     stays_to: float  # the greatest at which "stays" is
 
     def __call__(self, probability: Any) -> Any:
-        """[n] strings, one of `ANSWERS`."""
+        """[n] int32, places in `ANSWERS`."""
         tf = tensorflow()
         leaves, stays = probability >= self.leaves_from, probability <= self.stays_to
-        if self.leaves_from <= self.stays_to:  # between them both are possible
-            return tf.where(leaves, tf.where(stays, "ambiguous", "leaves"), "stays")
-        return tf.where(leaves, "leaves", tf.where(stays, "stays", "unusual"))
+        stays_only, leaves_only, both, neither = range(len(ANSWERS))
+        return tf.where(leaves, tf.where(stays, both, leaves_only), tf.where(stays, stays_only, neither))
+
+
+def in_words(places: Any) -> Any:
+    """[n] strings, of what a `Certainty` gives."""
+    tf = tensorflow()
+    return tf.gather(tf.constant(ANSWERS), places)
 
 
 def fit(churned: np.ndarray, probability: np.ndarray, level: float) -> Certainty:

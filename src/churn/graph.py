@@ -8,7 +8,7 @@ from typing import Any
 
 from churn import model
 from churn.backend import tensorflow
-from churn.certainty import Certainty
+from churn.certainty import Certainty, in_words
 from churn.errors import UserError
 from churn.intervals import Interval
 from churn.pool import Pool
@@ -70,10 +70,13 @@ class ServingGraph:
 
     def __call__(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Named outputs (see `outputs`), each [n], of named inputs, each [n]."""
-        return self.of_codes(*self.matrices(fields)) | echo(fields)
+        return with_texts(self.of_codes(*self.matrices(fields)), fields)
 
     def of_codes(self, numbers: Any, codes: Any) -> dict[str, Any]:
-        """The same outputs but the key, of numbers [F, n] float32 and codes [C, n] int32 (see `Encoder`)."""
+        """The same but the key, of numbers [F, n] float32 and codes [C, n] int32 (see `Encoder`).
+
+        Certainty is its place in `churn.certainty.ANSWERS`.
+        """
         tf = tensorflow()
         inputs, unseen = self.encoder.read(numbers, codes)
         log_odds = self.log_odds(inputs)
@@ -91,7 +94,7 @@ class ServingGraph:
 
     def with_reasons(self, fields: dict[str, Any]) -> dict[str, Any]:
         """The same outputs and those of `Reasons`."""
-        return self.explained(*self.matrices(fields)) | echo(fields)
+        return with_texts(self.explained(*self.matrices(fields)), fields)
 
     def explained(self, numbers: Any, codes: Any) -> dict[str, Any]:
         """The outputs of `of_codes` and those of `Reasons`."""
@@ -108,8 +111,7 @@ class ServingGraph:
 
     def log_odds(self, inputs: Any) -> Any:
         """[n] of encoded inputs [n, D]."""
-        members = model.without_sigmoid(self.network)(inputs, training=False)
-        return self.pool.tensor(members) / self.temperature
+        return self.pool.tensor(model.log_odds(self.network, inputs)) / self.temperature
 
     def matrices(self, fields: dict[str, Any]) -> tuple[Any, Any]:
         """Numbers [F, n] float32 and codes [C, n] int32 of named inputs, each [n]."""
@@ -140,6 +142,7 @@ class ServingGraph:
         return [numbers, tf.TensorSpec([len(schema.categorical), None], tf.int32, "codes")]
 
 
-def echo(fields: dict[str, Any]) -> dict[str, Any]:
-    """The customer's key as an output."""
-    return {KEY: tensorflow().identity(fields[KEY])}
+def with_texts(found: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """Outputs of codes as those of named inputs: certainty in words, and the customer's key as it came."""
+    words = {name: in_words(found[name]) for name in CERTAINTY if name in found}
+    return found | words | {KEY: tensorflow().identity(fields[KEY])}

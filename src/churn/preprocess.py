@@ -209,5 +209,5 @@ class Encoder:
 
 def is_missing(numbers: Any) -> Any:
     """Whether a number is one of the two spellings of "missing"."""
-    tf = tensorflow()
+    tf = tensorflow()  # whose optimizer would make `<=`, which NaN is not, of `~(numbers > ...)`
     return tf.math.is_nan(numbers) | (numbers <= MISSING_BELOW)

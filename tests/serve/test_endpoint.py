@@ -5,9 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
+import pandas as pd
 import pytest
 
-from churn.bundle import Bundle
+from churn.bundle import Bundle, decoded
+from churn.serve.model import COMPILED_ROWS
 from serve.conftest import ROW, running
 
 
@@ -23,14 +25,19 @@ def row_of(frame, i):
     return row | {"customer_key": f"k{i}"}
 
 
-def test_rows_get_what_the_bundle_says(endpoint, exported_bundle, customers):
-    frame = customers.frame.iloc[:200]
-    answer = endpoint.predict(*(row_of(frame, i) for i in range(len(frame)))).json()
-    expected = Bundle.load(exported_bundle).predict(frame)["churn_probability"]
-    assert [p["churn_probability"] for p in answer["predictions"]] == pytest.approx(expected, abs=1e-6)
-    assert [p["customer_key"] for p in answer["predictions"]] == [f"k{i}" for i in range(len(frame))]
+@pytest.mark.parametrize("rows", [1, 7, COMPILED_ROWS, COMPILED_ROWS + 1, 200])
+def test_rows_get_what_the_bundle_says(endpoint, exported_bundle, customers, rows):
+    frame, keys = customers.frame.iloc[:rows], np.array([f"k{i}" for i in range(rows)])
+    answer = endpoint.predict(*(row_of(frame, i) for i in range(rows))).json()
     assert answer.keys() == {"predictions", "deployedModelId", "model", "modelDisplayName", "modelVersionId"}
-    assert answer["predictions"][0].keys() == Bundle.load(exported_bundle).predict(frame[:1]).keys()
+    found = pd.DataFrame(answer["predictions"])
+    expected = decoded(Bundle.load(exported_bundle).predict(frame, keys))
+    assert found.columns.sort_values().tolist() == sorted(expected)
+    for name, values in expected.items():
+        if values.dtype == np.float32:
+            assert found[name].to_numpy() == pytest.approx(values, abs=1e-6)
+        else:
+            assert found[name].tolist() == values.tolist()
 
 
 def test_requests_at_the_same_time_get_their_own_answers(endpoint, customers):

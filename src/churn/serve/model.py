@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property, partial
-from itertools import chain, islice, repeat
+from itertools import chain, groupby, islice, repeat
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -12,23 +13,30 @@ import numpy as np
 
 from churn.backend import tensorflow
 from churn.bundle import CODED, Bundle
+from churn.certainty import ANSWERS
 from churn.predictionlog import KEY, MISSING_BELOW
 from churn.serve.protocol import Fields, Reader, Row, Rows
 
-WARM_UP_ROWS = (1, 2, 64)
+COMPILED_ROWS = 32  # that XLA's code takes at a time; what is larger goes through the graph as it is
+WARM_UP_ROWS = (1, COMPILED_ROWS, 2 * COMPILED_ROWS)
 
 
 class Model:
-    """The bundle behind a function of two matrices: an eager call costs by the tensor, not by the row."""
+    """The bundle as a function of one matrix: what goes between NumPy and TensorFlow costs by the piece."""
 
     def __init__(self, bundle: Bundle, lenient: bool = False) -> None:
         self.bundle, self.fields = bundle, Fields.of(bundle)
         self.read = Reader(self.fields, lenient)
         self.code = bundle.words.get
-        function = two_matrices(bundle, self.fields)
-        self.outputs = {name: kind(spec) for name, spec in sorted(function.structured_outputs.items())}
+        named, coded = (bundle.saved_model.signatures[name] for name in ("serving_default", CODED))
+        alike = by_type(coded)
+        self.outputs = {name: kind(named.structured_outputs[name]) for name in chain.from_iterable(alike)}
         self.prediction = msgspec.defstruct("Prediction", [*self.outputs, KEY], gc=False)
-        self.run = on_this_thread(function)
+        graph = partial(packed, coded, len(self.fields.numbers), alike)
+        self.any_rows = on_this_thread(graph())
+        # XLA knows no texts. Reasons are some, and too dear to fill up with made-up rows.
+        texts = [spec for spec in coded.structured_outputs.values() if spec.dtype == "string"]
+        self.few_rows = None if texts else on_this_thread(graph(COMPILED_ROWS))
         self.warm_up()
 
     def __call__(self, requests: list[Rows]) -> tuple[list[list[Any]], int]:
@@ -39,15 +47,29 @@ class Model:
         columns = list(zip(*chain.from_iterable(requests), strict=True))
         split = len(self.fields.numbers)
         texts, keys = columns[split:-1], columns[-1]
-        numbers = np.array(columns[:split], np.float32).reshape(split, len(keys))
-        codes = np.fromiter(map(self.code, chain.from_iterable(texts), repeat(0)), np.int32)
-        outputs = self.run(numbers, codes.reshape(len(texts), len(keys)))
-        predictions = list(map(self.prediction, *[listed(output.numpy()) for output in outputs], keys))
-        missing = int((numbers <= MISSING_BELOW).sum()) + sum([column.count("") for column in texts])
+        codes = map(self.code, chain.from_iterable(texts), repeat(0))
+        cells = chain(chain.from_iterable(columns[:split]), codes)
+        matrix = np.fromiter(cells, np.float32).reshape(-1, len(keys))
+        outputs = dict(zip(self.outputs, self.run(matrix), strict=True))
+        if places := outputs.get("certainty"):
+            outputs["certainty"] = [ANSWERS[place] for place in places]
+        predictions = list(map(self.prediction, *outputs.values(), keys))
+        missing = int((matrix[:split] <= MISSING_BELOW).sum()) + sum([column.count("") for column in texts])
         if len(requests) == len(predictions):  # as is usual: one row each
             return [[prediction] for prediction in predictions], missing
         several = iter(predictions)
         return [list(islice(several, len(rows))) for rows in requests], missing
+
+    def run(self, matrix: np.ndarray) -> list[list[Any]]:
+        """Each output of the graph as a list, in the order of `outputs`."""
+        rows = matrix.shape[1]
+        if not self.few_rows or rows > COMPILED_ROWS:
+            found = [output.numpy() for output in self.any_rows(matrix)]
+        else:
+            padded = np.zeros((len(matrix), COMPILED_ROWS), np.float32)
+            padded[:, :rows] = matrix
+            found = [output.numpy()[:, :rows] for output in self.few_rows(padded)]
+        return list(chain.from_iterable(map(listed, found)))
 
     def warm_up(self) -> None:
         """Answer the example row a few times, in batches of several sizes."""
@@ -77,16 +99,27 @@ class Model:
         }
 
 
-def two_matrices(bundle: Bundle, fields: Fields) -> Any:
-    """The signature of numbers [F, n] float32 and codes [C, n] int32."""
+def by_type(signature: Any) -> list[list[str]]:
+    """The names of a signature's outputs, those of one type together."""
+    outputs = sorted((spec.dtype.name, name) for name, spec in signature.structured_outputs.items())
+    return [[name for _, name in group] for _, group in groupby(outputs, itemgetter(0))]
+
+
+def packed(signature: Any, numbers: int, alike: list[list[str]], rows: int | None = None) -> Any:
+    """The signature of numbers and codes as a function of one float32 matrix that has the numbers first.
+
+    Outputs that are alike come as one tensor, too. With `rows`, XLA compiles it for so many.
+    """
     tf = tensorflow()
-    signature = bundle.saved_model.signatures[CODED]
-    shapes = [
-        tf.TensorSpec([len(fields.numbers), None], tf.float32),
-        tf.TensorSpec([len(fields.texts) - 1, None], tf.int32),
-    ]
-    both = tf.function(lambda numbers, codes: signature(numbers=numbers, codes=codes), input_signature=shapes)
-    return both.get_concrete_function()
+    codes = signature.structured_input_signature[1]["codes"].shape[0]
+
+    def packed(matrix: Any) -> list[Any]:
+        found = signature(numbers=matrix[:numbers], codes=tf.cast(matrix[numbers:], tf.int32))
+        return [tf.stack([found[name] for name in names]) for names in alike]
+
+    inner = tf.function(packed, jit_compile=rows is not None)
+    shape = tf.TensorSpec([numbers + codes, rows], tf.float32)
+    return tf.function(lambda matrix: inner(matrix), input_signature=[shape]).get_concrete_function()
 
 
 def on_this_thread(function: Any) -> Callable[..., list[Any]]:
