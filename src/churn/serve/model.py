@@ -27,7 +27,7 @@ class Model:
     def __init__(self, bundle: Bundle, lenient: bool = False) -> None:
         self.bundle, self.fields = bundle, Fields.of(bundle)
         self.read = Reader(self.fields, lenient)
-        self.code = bundle.words.get
+        self.code = {word: float(code) for word, code in bundle.words.items()}.get
         named, coded = (bundle.saved_model.signatures[name] for name in ("serving_default", CODED))
         alike = by_type(coded)
         self.outputs = {name: kind(named.structured_outputs[name]) for name in chain.from_iterable(alike)}
@@ -47,29 +47,29 @@ class Model:
         columns = list(zip(*chain.from_iterable(requests), strict=True))
         split = len(self.fields.numbers)
         texts, keys = columns[split:-1], columns[-1]
-        codes = map(self.code, chain.from_iterable(texts), repeat(0))
+        codes = map(self.code, chain.from_iterable(texts), repeat(0.0))
         cells = chain(chain.from_iterable(columns[:split]), codes)
-        matrix = np.fromiter(cells, np.float32).reshape(-1, len(keys))
+        matrix = np.fromiter(cells, np.float32, (len(columns) - 1) * len(keys)).reshape(-1, len(keys))
         outputs = dict(zip(self.outputs, self.run(matrix), strict=True))
         if places := outputs.get("certainty"):
             outputs["certainty"] = [ANSWERS[place] for place in places]
         predictions = list(map(self.prediction, *outputs.values(), keys))
-        missing = int((matrix[:split] <= MISSING_BELOW).sum()) + sum([column.count("") for column in texts])
+        missing = int(np.count_nonzero(matrix[:split] <= MISSING_BELOW)) + sum(
+            [column.count("") for column in texts]
+        )
         if len(requests) == len(predictions):  # as is usual: one row each
             return [[prediction] for prediction in predictions], missing
         several = iter(predictions)
         return [list(islice(several, len(rows))) for rows in requests], missing
 
     def run(self, matrix: np.ndarray) -> list[list[Any]]:
-        """Each output of the graph as a list, in the order of `outputs`."""
+        """Each output of the graph as a list, in the order of `outputs`; one value for each row, or more."""
         rows = matrix.shape[1]
-        if not self.few_rows or rows > COMPILED_ROWS:
-            found = [output.numpy() for output in self.any_rows(matrix)]
+        if self.few_rows is None or rows > COMPILED_ROWS:
+            found = self.any_rows(matrix)
         else:
-            padded = np.zeros((len(matrix), COMPILED_ROWS), np.float32)
-            padded[:, :rows] = matrix
-            found = [output.numpy()[:, :rows] for output in self.few_rows(padded)]
-        return list(chain.from_iterable(map(listed, found)))
+            found = self.few_rows(matrix if rows == COMPILED_ROWS else filled_up(matrix, COMPILED_ROWS))
+        return list(chain.from_iterable([listed(output.numpy()) for output in found]))
 
     def warm_up(self) -> None:
         """Answer the example row a few times, in batches of several sizes."""
@@ -97,6 +97,13 @@ class Model:
             "modelDisplayName": name,
             "modelVersionId": version,
         }
+
+
+def filled_up(matrix: np.ndarray, rows: int) -> np.ndarray:
+    """The matrix with columns of zeros after its own, so that it has as many as `rows`."""
+    larger = np.zeros((len(matrix), rows), matrix.dtype)
+    larger[:, : matrix.shape[1]] = matrix
+    return larger
 
 
 def by_type(signature: Any) -> list[list[str]]:
