@@ -124,7 +124,9 @@ class Bundle:
         tf = tensorflow()
         numbers, codes = map(tf.constant, matrices(rows, self.schema, self.words))
         found: dict[str, Any] = self.saved_model.signatures[CODED](numbers=numbers, codes=codes)
-        return found | {name: in_words(found[name]) for name in ("certainty",) if name in found}
+        if "certainty" in found:
+            found["certainty"] = in_words(found["certainty"])
+        return found
 
 
 def tensors(

@@ -17,6 +17,8 @@ from churn.certainty import ANSWERS
 from churn.predictionlog import KEY, MISSING_BELOW
 from churn.serve.protocol import Fields, Reader, Row, Rows
 
+# Executors of TensorFlow: where each operation takes microseconds, the usual one costs as much as they do.
+USUAL, ON_THIS_THREAD = "", "SINGLE_THREADED_EXECUTOR"
 COMPILED_ROWS = 32  # that XLA's code takes at a time; what is larger goes through the graph as it is
 WARM_UP_ROWS = (1, COMPILED_ROWS, 2 * COMPILED_ROWS)
 
@@ -33,10 +35,11 @@ class Model:
         self.outputs = {name: kind(named.structured_outputs[name]) for name in chain.from_iterable(alike)}
         self.prediction = msgspec.defstruct("Prediction", [*self.outputs, KEY], gc=False)
         graph = partial(packed, coded, len(self.fields.numbers), alike)
-        self.any_rows = on_this_thread(graph())
-        # XLA knows no texts. Reasons are some, and too dear to fill up with made-up rows.
-        texts = [spec for spec in coded.structured_outputs.values() if spec.dtype == "string"]
-        self.few_rows = None if texts else on_this_thread(graph(COMPILED_ROWS))
+        # Reasons are texts, which XLA does not know, come from loops, for which there is only the usual
+        # executor, and are too dear to fill batches up with made-up rows.
+        reasons = any(spec.dtype == "string" for spec in coded.structured_outputs.values())
+        self.any_rows = caller(graph(), USUAL if reasons else ON_THIS_THREAD)
+        self.few_rows = None if reasons else caller(graph(COMPILED_ROWS), ON_THIS_THREAD)
         self.warm_up()
 
     def __call__(self, requests: list[Rows]) -> tuple[list[list[Any]], int]:
@@ -129,16 +132,11 @@ def packed(signature: Any, numbers: int, alike: list[list[str]], rows: int | Non
     return tf.function(lambda matrix: inner(matrix), input_signature=[shape]).get_concrete_function()
 
 
-def on_this_thread(function: Any) -> Callable[..., list[Any]]:
-    """The outputs of a concrete function in the order of their names, by the executor that has no threads.
-
-    Where each operation takes microseconds, TensorFlow's usual executor costs as much as they do.
-    """
+def caller(function: Any, executor: str) -> Callable[..., list[Any]]:
+    """The outputs of a concrete function in the order of their names, by the executor of that name."""
     tf = tensorflow()
     captured, types = list(function.captured_inputs), [output.dtype for output in function.outputs]
-    call = partial(
-        tf.raw_ops.StatefulPartitionedCall, Tout=types, f=function, executor_type="SINGLE_THREADED_EXECUTOR"
-    )
+    call = partial(tf.raw_ops.StatefulPartitionedCall, Tout=types, f=function, executor_type=executor)
     return lambda *tensors: call(args=[*tensors, *captured])
 
 
