@@ -57,9 +57,8 @@ class Model:
         if places := outputs.get("certainty"):
             outputs["certainty"] = [ANSWERS[place] for place in places]
         predictions = list(map(self.prediction, *outputs.values(), keys))
-        missing = int(np.count_nonzero(matrix[:split] <= MISSING_BELOW)) + sum(
-            [column.count("") for column in texts]
-        )
+        missing = int(np.count_nonzero(matrix[:split] <= MISSING_BELOW))
+        missing += sum([column.count("") for column in texts])
         if len(requests) == len(predictions):  # as is usual: one row each
             return [[prediction] for prediction in predictions], missing
         several = iter(predictions)
@@ -123,17 +122,18 @@ def packed(signature: Any, numbers: int, alike: list[list[str]], rows: int | Non
     tf = tensorflow()
     codes = signature.structured_input_signature[1]["codes"].shape[0]
 
-    def packed(matrix: Any) -> list[Any]:
+    def answers(matrix: Any) -> list[Any]:
         found = signature(numbers=matrix[:numbers], codes=tf.cast(matrix[numbers:], tf.int32))
         return [tf.stack([found[name] for name in names]) for names in alike]
 
-    inner = tf.function(packed, jit_compile=rows is not None)
+    # In a function around it, as what `caller` calls itself is never compiled.
+    inner = tf.function(answers, jit_compile=rows is not None)
     shape = tf.TensorSpec([numbers + codes, rows], tf.float32)
     return tf.function(lambda matrix: inner(matrix), input_signature=[shape]).get_concrete_function()
 
 
 def caller(function: Any, executor: str) -> Callable[..., list[Any]]:
-    """The outputs of a concrete function in the order of their names, by the executor of that name."""
+    """A concrete function that takes NumPy's arrays, too, and is run by the executor of that name."""
     tf = tensorflow()
     captured, types = list(function.captured_inputs), [output.dtype for output in function.outputs]
     call = partial(tf.raw_ops.StatefulPartitionedCall, Tout=types, f=function, executor_type=executor)

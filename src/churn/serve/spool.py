@@ -81,9 +81,11 @@ class Spool:
         Where no other file can be begun, as on a full disk, this one goes on.
         """
         before = self.file
-        with suppress(OSError):
+        try:
             self.open()
-            os.close(before)
+        except OSError:  # where there is no room, the next line does not fit either, and `append` says so
+            return
+        os.close(before)
 
     def close(self) -> None:
         """Unlock the file: nothing more will be written to it."""
