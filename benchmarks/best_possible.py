@@ -10,11 +10,11 @@ from compare import arguments, finish
 from scipy.special import rel_entr
 from sklearn.metrics import log_loss, roc_auc_score
 
-from churn.calibrate import temperature, tempered
-from churn.config import configured
-from churn.data import load
-from churn.split import split
-from churn.train import train
+from churn.bundle.calibration import apply_temperature, fit_temperature
+from churn.config.root import compose_config
+from churn.data.experiment import Experiment
+from churn.data.load import load_dataset
+from churn.network.fit import fit_network
 
 
 def main() -> None:
@@ -34,13 +34,13 @@ def main() -> None:
 
 def beyond_the_best(seed: int, overrides: list[str]) -> dict[str, float]:
     """Ours minus the truth's, on the test part."""
-    cfg = configured(*overrides, f"seed={seed}")
-    data = load(cfg.data, cfg.seed)
-    parts = split(data, cfg.split, cfg.data.horizon, cfg.seed)
-    trained = train(data, parts, cfg, quiet=True)
-    divisor = temperature(data.churned[trained.held_out_rows], trained.held_out_probability, cfg.seed)
-    ours = tempered(trained.predict(data.frame.iloc[parts.test]), divisor)
-    churned, truth = data.churned[parts.test], data.true_probability[parts.test]
+    cfg = compose_config(*overrides, f"seed={seed}")
+    data = load_dataset(cfg.data, cfg.seed)
+    experiment = Experiment.split(data, cfg)
+    trained = fit_network(experiment, quiet=True)
+    divisor = fit_temperature(data.churned[trained.held_out_rows], trained.held_out_probability, cfg.seed)
+    ours = apply_temperature(trained.predict(data.frame.iloc[experiment.splits.test]), divisor)
+    churned, truth = data.churned[experiment.splits.test], data.true_probability[experiment.splits.test]
     return {
         "roc_auc": float(roc_auc_score(churned, ours) - roc_auc_score(churned, truth)),
         "log_loss": float(log_loss(churned, ours) - log_loss(churned, truth)),

@@ -15,19 +15,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from compare import arguments, finish
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.preprocessing import OrdinalEncoder
 
-from churn import export
-from churn.bundle import Bundle
-from churn.config import Config, Drift, configured
-from churn.data import load
-from churn.doubt import measure
-from churn.odds import log_odds
-from churn.schema import Dataset
-from churn.split import split
-from churn.train import Trained, members_of, tensors, train
+from churn.bundle import export
+from churn.bundle.bundle import Bundle
+from churn.config.data import Drift
+from churn.config.root import Config, compose_config
+from churn.data.dataset import Dataset
+from churn.data.experiment import Experiment
+from churn.data.load import load_dataset
+from churn.evaluate.coverage import measure_coverage
+from churn.network.fit import Trained, fit_network, frame_tensors, predict_members
+from churn.network.log_odds import logit
 
 FRESH = 20_000  # synthetic customers that are asked about
 RARE = 0.02  # share of the rows below which a level is rare
@@ -50,7 +51,7 @@ def main() -> None:
     for kind, choice in kinds.items():
         found = []
         for seed in range(options.seeds):
-            cfg = configured(*choice, *options.overrides, f"seed={seed}", "export.background=0")
+            cfg = compose_config(*choice, *options.overrides, f"seed={seed}", "export.background=0")
             found.append(of_one(cfg))
             print(kind, seed, {name: round(value, 3) for name, value in found[-1].items()}, flush=True)
         entries += told(kind, pd.DataFrame(found))
@@ -59,21 +60,21 @@ def main() -> None:
 
 def of_one(cfg: Config) -> dict[str, float]:
     """Coverage and widths for one seed."""
-    data = load(cfg.data, cfg.seed)
+    data = load_dataset(cfg.data, cfg.seed)
     if data.true_probability is None:
         data = drawn_from_trees(data, cfg.seed)
-    parts = split(data, cfg.split, cfg.data.horizon, cfg.seed)
+    experiment = Experiment.split(data, cfg)
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
-        trained = train(data, parts, cfg, Path(folder) / "checkpoint", quiet=True)
+        trained = fit_network(experiment, Path(folder) / "checkpoint", quiet=True)
         fitted = time.process_time()
-        interval = export.interval_of(trained, data, cfg)
+        interval = export.fit_interval(experiment, trained)
         seconds = {"train_seconds": fitted - began, "intervals_seconds": time.process_time() - fitted}
-        served = export.export(trained, interval, data, parts, cfg, Path(folder) / "bundle")
-        frame, churned, truth = asked(data, parts.test, cfg)
+        served = export.export_bundle(experiment, trained, interval, Path(folder) / "bundle")
+        frame, churned, truth = asked(data, experiment.splits.test, cfg)
         outputs = served.predict(frame)
         unseen = of_unseen(served, cfg) if cfg.data.source.name == "synthetic" else np.nan
-    trusted = measure(outputs, churned, truth, cfg.export.certainty)
+    trusted = measure_coverage(outputs, churned, truth, cfg.export.certainty)
     inside = (outputs["churn_probability_low"] <= truth) & (truth <= outputs["churn_probability_high"])
     rare = with_rare_level(frame, data)
     return {
@@ -109,7 +110,7 @@ def asked(data: Dataset, test: np.ndarray, cfg: Config) -> tuple[pd.DataFrame, n
 def new(cfg: Config, drift: Drift) -> Dataset:
     """Synthetic customers of another seed."""
     other = replace(cfg.data.synthetic, rows=FRESH, drift=drift, drift_size=0.2)
-    return load(replace(cfg.data, synthetic=other), cfg.seed + 1_000)
+    return load_dataset(replace(cfg.data, synthetic=other), cfg.seed + 1_000)
 
 
 def of_unseen(served: Bundle, cfg: Config) -> float:
@@ -134,7 +135,7 @@ def with_rare_level(frame: pd.DataFrame, data: Dataset) -> np.ndarray:
 
 def of_spread(trained: Trained, frame: pd.DataFrame, truth: np.ndarray) -> dict[str, float]:
     """Coverage and mean width of the members' own spread."""
-    each = log_odds(members_of(trained.network, trained.encoder(*tensors(frame, trained.schema))))
+    each = logit(predict_members(trained.network, trained.encoder(*frame_tensors(frame, trained.schema))))
     middle, half = each.mean(axis=1), 1.645 * each.std(axis=1, ddof=1)
     inside = abs(logit(truth) - middle) <= half
     return {"spread": inside.mean(), "spread_width": (expit(middle + half) - expit(middle - half)).mean()}

@@ -18,10 +18,12 @@ import pandas as pd
 from compare import arguments, finish, ratio
 from drift_simulation import DRIFTS, FEATURES, LEVELS, World, evidently, no_drift, ours, rows, theirs
 
-from churn.drift import Policy, Reference, Summary
-from churn.drift.together import together
-from churn.profile import profile
-from churn.schema import Schema
+from churn.data.dataset import Schema
+from churn.monitor.drift.compare import DriftPolicy
+from churn.monitor.drift.profile import build_profile
+from churn.monitor.drift.reference import Reference
+from churn.monitor.drift.summary import Summary
+from churn.monitor.drift.two_sample import two_sample_test
 
 PEERS = Path(".venv-drift-peers/bin/python")
 WINDOWS = [200, 500, 1_000, 2_000, 10_000, 100_000]
@@ -93,7 +95,7 @@ def reference(size: int, seed: Any) -> tuple[pd.DataFrame, Schema, pd.DataFrame,
 def written(folder: Path, size: int) -> dict[str, list[Path]]:
     """What each check is given: the reference, or its profile, and the window."""
     rows, *others = reference(size, 0)
-    (folder / "profile.json").write_text(json.dumps(profile(rows, *others)))
+    (folder / "profile.json").write_text(json.dumps(build_profile(rows, *others)))
     rows.to_parquet(folder / "reference.parquet", index=False)
     table(size, 1).to_parquet(folder / "window.parquet", index=False)
     window = folder / "window.parquet"
@@ -151,7 +153,7 @@ def jointly(runs: int, m: int, n: int) -> dict[str, Any]:
     """
     random, small = np.random.default_rng(4), 0
     for number in range(max(1, runs // 5)):
-        known = Reference(profile(*reference(m, seed=[4, m, number])))
+        known = Reference(build_profile(*reference(m, seed=[4, m, number])))
         for _ in range(5):
             window, (seed, sample) = (
                 Summary(known, int(random.integers(1 << 31))),
@@ -159,14 +161,14 @@ def jointly(runs: int, m: int, n: int) -> dict[str, Any]:
             )
             rows = table(n, int(seed))
             window.add({name: rows[name].to_numpy() for name in FEATURES})
-            small += together(known, window, 200, 0.0, int(sample)).p < NOMINAL
+            small += two_sample_test(known, window, 200, 0.0, int(sample)).p < NOMINAL
     tried = 5 * max(1, runs // 5)
     return {"reference": m, "window": n, "nominal": NOMINAL, "share": small / tried, "runs": tried}
 
 
 def told(tables: dict[str, Any]) -> list[dict[str, Any]]:
     """Print the tables; gives the entries."""
-    quiet, level = tables["false_alarms"], Policy().significance_together
+    quiet, level = tables["false_alarms"], DriftPolicy().significance_together
     runs = quiet[0]["runs"]
     print(f"Runs of {runs} without drift in which anything is raised, over 20 features and the score:")
     for m in REFERENCES:

@@ -38,15 +38,17 @@ def ours(profile: str, window: str) -> dict[str, Any]:
     """Our check, as `churn monitor` makes it."""
     import pandas as pd  # noqa: F401 - pyarrow does so at its first array, and imports do not count
 
-    from churn.drift import Policy, Reference, Summary, compare
-    from churn.predictionlog import tables
+    from churn.monitor.drift.compare import DriftPolicy, compare_with_training
+    from churn.monitor.drift.reference import Reference
+    from churn.monitor.drift.summary import Summary
+    from churn.serve.log.read import file_chunks
 
     began = time.process_time()
     reference = Reference(json.loads(Path(profile).read_text()))
     summary = Summary(reference)
-    for table in tables(Path(window), coded=True):
+    for table in file_chunks(Path(window), coded=True):
         summary.add({name: table[name] for name in reference.features})
-    report = compare(reference, summary, Policy())
+    report = compare_with_training(reference, summary, DriftPolicy())
     seconds = time.process_time() - began
     assert report.rows == summary.rows
     return {

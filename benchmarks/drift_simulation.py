@@ -15,9 +15,10 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import erf
 from scipy.stats import chi2_contingency, ks_2samp, wasserstein_distance
 
-from churn.drift import Policy, Reference, Summary, compare
-from churn.drift.reference import GRID, ODDS
-from churn.profile import of_number
+from churn.monitor.drift.compare import DriftPolicy, compare_with_training
+from churn.monitor.drift.profile import number_profile
+from churn.monitor.drift.reference import GRID, GRID_LOG_ODDS, Reference
+from churn.monitor.drift.summary import Summary
 
 LEVELS = (2, 2, 3, 3, 5, 5, 10, 20, 50, 200)
 NUMBERS = 10
@@ -79,7 +80,9 @@ def rows(world: World, name: str, n: int, random: np.random.Generator) -> np.nda
 def training(m: int, random: np.random.Generator) -> Reference:
     """The profile of m training rows; as many others were scored."""
     world = World()
-    numbers = {f"n{i}": of_number(rows(world, f"n{i}", m, random).astype(np.float32)) for i in range(NUMBERS)}
+    numbers = {
+        f"n{i}": number_profile(rows(world, f"n{i}", m, random).astype(np.float32)) for i in range(NUMBERS)
+    }
     counts = {f"c{i}": random.multinomial(m, world.category(i))[:-1] for i in range(len(LEVELS))}
     categories = {
         name: {f"level {level}": int(count) for level, count in enumerate(of) if count}
@@ -91,7 +94,7 @@ def training(m: int, random: np.random.Generator) -> Reference:
 
 def score_shares() -> np.ndarray:
     """[GRID] true probability of each grid cell of the score."""
-    edges = np.r_[-np.inf, np.arange(1, GRID) * (2 * ODDS / GRID) - ODDS, np.inf]
+    edges = np.r_[-np.inf, np.arange(1, GRID) * (2 * GRID_LOG_ODDS / GRID) - GRID_LOG_ODDS, np.inf]
     return np.diff(below((edges - SCORE[0]) / SCORE[1]))
 
 
@@ -124,14 +127,14 @@ def ours(runs: int, sizes: dict[int, list[int]], worlds: dict[str, Any], seed: i
     sizes: rows of the windows by rows of the reference. Each reference meets two windows of each kind.
     """
     random = np.random.default_rng(seed)
-    policy, found = Policy(permutations=0), []
+    policy, found = DriftPolicy(permutations=0), []
     for m, windows in sizes.items():
         counts = {(n, name): 0 for n in windows for name in worlds}
         for _ in range(max(1, runs // 2)):
             reference = training(m, random)
             for n, name in list(counts) * 2:
                 world, feature = worlds[name]
-                report = compare(reference, window(world, reference, n, random), policy)
+                report = compare_with_training(reference, window(world, reference, n, random), policy)
                 status = report.features[feature].status if feature else report.status
                 counts[n, name] += status != "ok"
         tried = 2 * max(1, runs // 2)

@@ -2,7 +2,7 @@
 
 fit.py --telco FILE: each is fitted in a process of its own, in turn, with TensorFlow imported and the table
 loaded before the clock starts. Ours includes encoding, teachers, tracing and early stopping; what the
-calibration of intervals adds (`export.worlds=0` switches it off) is told by itself.
+calibration of intervals adds (`export.refits=0` switches it off) is told by itself.
 """
 
 import subprocess
@@ -13,12 +13,12 @@ from pathlib import Path
 
 from compare import arguments, finish, ratio
 
-from churn import export
 from churn.backend import tensorflow
-from churn.config import configured
-from churn.data import load
-from churn.split import split
-from churn.train import train
+from churn.bundle import export
+from churn.config.root import compose_config
+from churn.data.experiment import Experiment
+from churn.data.load import load_dataset
+from churn.network.fit import fit_network
 
 ARTICLE = Path(__file__).with_name("article_script.py")
 
@@ -58,15 +58,15 @@ def child(which: str, file: str) -> list[float]:
 
 def of_ours(file: str) -> tuple[float, float]:
     """Fit of the network; calibration of its intervals."""
-    cfg = configured("data=telco", f"data.path={file}")
-    data = load(cfg.data, cfg.seed)
-    parts = split(data, cfg.split, cfg.data.horizon, cfg.seed)
+    cfg = compose_config("data=telco", f"data.path={file}")
+    data = load_dataset(cfg.data, cfg.seed)
+    experiment = Experiment.split(data, cfg)
     tensorflow()
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
-        trained = train(data, parts, cfg, Path(folder) / "checkpoint", quiet=True)
+        trained = fit_network(experiment, Path(folder) / "checkpoint", quiet=True)
         fitted = time.process_time()
-        export.interval_of(trained, data, cfg)
+        export.fit_interval(experiment, trained)
     return fitted - began, time.process_time() - fitted
 
 

@@ -31,8 +31,8 @@ NO_SUCH_MONTH = 13
 def main() -> None:
     from argparse import ArgumentParser
 
-    from churn.config import configured
-    from churn.simulation import page
+    from churn.config.root import compose_config
+    from churn.retrain.simulation import page
 
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=1_000)
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: the cores)")
     options = parser.parse_args()
-    cfg, years, entries = configured(), [], []
+    cfg, years, entries = compose_config(), [], []
     made = {"seeds": f"0 to {options.seeds - 1}", "simulations": options.simulations}
     with ProcessPoolExecutor(options.workers, get_context("spawn")) as workers:
         lived = workers.map(one_year, range(options.seeds))
@@ -55,7 +55,7 @@ def main() -> None:
             years.append(year)
             print(words(year), flush=True)
             if options.page:
-                page.write(options.page, years, cfg)
+                page.write_loop_page(options.page, years, cfg)
         entries = summarised(years, cfg) if years else []
         if each:
             entries += [
@@ -70,27 +70,27 @@ def main() -> None:
     finish([entry | made for entry in entries], options.json, merge=True)
 
 
-def one_year(seed: int):  # noqa: ANN201
+def one_year(seed: int):
     """The year of a seed, in a process of its own."""
-    from churn.config import configured
-    from churn.simulation.model import quick
-    from churn.simulation.year import live
+    from churn.config.root import compose_config
+    from churn.retrain.simulation.model import quick_config
+    from churn.retrain.simulation.year import simulate
 
-    return live(quick(configured()), seed)
-
-
-def words(year) -> str:  # noqa: ANN001
-    from churn.simulation.stage import in_words
-
-    return in_words(year)
+    return simulate(quick_config(compose_config()), seed)
 
 
-def summarised(years, cfg) -> list[dict]:  # noqa: ANN001
+def words(year) -> str:
+    from churn.retrain.simulation.stage import describe_year
+
+    return describe_year(year)
+
+
+def summarised(years, cfg) -> list[dict]:
     """Median, least and greatest of all that the page tells, as entries."""
-    from churn.simulation import page
+    from churn.retrain.simulation import page
 
     entries = []
-    for name, (median, least, greatest, count) in page.summary(years, cfg).items():
+    for name, (median, least, greatest, count) in page.summarize_years(years, cfg).items():
         unit = "%" if name.startswith("share") else "days" if name.startswith("days") else "a year"
         better = "lower" if unit != "%" else "higher"
         entries.append(
@@ -100,34 +100,34 @@ def summarised(years, cfg) -> list[dict]:  # noqa: ANN001
     return entries
 
 
-def calm(seed: int, models: int):  # noqa: ANN201
+def calm(seed: int, models: int):
     """Configuration, a world without drift, and models that each learnt from as many rows of their own."""
-    from churn.config import configured
-    from churn.simulation.model import fit, quick
-    from churn.simulation.world import make
-    from churn.simulation.year import known
+    from churn.config.root import compose_config
+    from churn.retrain.simulation.model import fit_model, quick_config
+    from churn.retrain.simulation.world import make_world
+    from churn.retrain.simulation.year import known_rows
 
-    cfg = quick(configured())
+    cfg = quick_config(compose_config())
     same = replace(cfg.loop, price_month=NO_SUCH_MONTH, competitor_month=NO_SUCH_MONTH)
     cfg = replace(cfg, loop=same)
-    world = make(replace(same, rows_per_day=4 * same.rows_per_day), 1_000 + seed)
-    labelled = known(world, 0, cfg)
-    return cfg, world, [fit(world.rows.take(labelled[i::4]), world, cfg, seed) for i in range(models)]
+    world = make_world(replace(same, rows_per_day=4 * same.rows_per_day), 1_000 + seed)
+    labelled = known_rows(world, 0, cfg)
+    return cfg, world, [fit_model(world.rows.take(labelled[i::4]), world, cfg, seed) for i in range(models)]
 
 
 def fires(seed: int, simulations: int) -> int:
     """How many of the simulated decisions about one champion, in a world without drift, are to retrain."""
-    from churn.drift import Policy
-    from churn.monitor.window import Window, assess
-    from churn.retrain.trigger import decide
-    from churn.simulation.world import SCHEMA
-    from churn.simulation.year import moment
+    from churn.monitor.drift.compare import DriftPolicy
+    from churn.monitor.window import Window, assess_window
+    from churn.retrain.simulation.world import SCHEMA
+    from churn.retrain.simulation.year import day_time
+    from churn.retrain.trigger import decide_trigger
 
     cfg, world, (champion,) = calm(seed, 1)
     rng, pool = np.random.default_rng(seed), world.between(0, 360)
     week, settled = (cfg.loop.rows_per_day * days for days in (cfg.loop.window_days, cfg.loop.settled_days))
     columns = {name: world.rows.frame[name].to_numpy() for name in SCHEMA.features}
-    policy = Policy(min_rows=cfg.monitor.min_rows, permutations=0)
+    policy = DriftPolicy(min_rows=cfg.monitor.min_rows, permutations=0)
     windows, count = cfg.retrain.trigger.windows, 0
     for _ in range(simulations):
         drawn = rng.permutation(pool)
@@ -141,9 +141,9 @@ def fires(seed: int, simulations: int) -> int:
             if number == windows - 1:
                 rows = drawn[windows * week : windows * week + settled]
                 window.outcomes.add(champion.probability[rows], world.rows.churned[rows])
-            report = assess(window, champion.metrics, policy)
-            history.append({"time": moment(7 * number).isoformat(), **report})
-        count += decide(history, [], moment(7 * windows), cfg.retrain.trigger).kind is not None
+            report = assess_window(window, champion.metrics, policy)
+            history.append({"time": day_time(7 * number).isoformat(), **report})
+        count += decide_trigger(history, [], day_time(7 * windows), cfg.retrain.trigger).kind is not None
     return count
 
 
@@ -152,39 +152,48 @@ def taken_back(seed: int, simulations: int) -> int:
 
     `churn retrain` looks every week of the probation at the rows that are settled by then.
     """
-    from churn.config import GateConfig
-    from churn.retrain.gate import for_rollback
+    from churn.config.loop import GateConfig
+    from churn.retrain.gate import rollback_config
 
     cfg, world, both = calm(seed, 2)
     rng, pool = np.random.default_rng(seed), world.between(0, 360)
-    gate = replace(for_rollback(cfg).retrain.gate, bootstrap=GateConfig().bootstrap)
+    gate = replace(rollback_config(cfg).retrain.gate, bootstrap=GateConfig().bootstrap)
     days = np.arange(7, cfg.retrain.probation_days + 1, 7) - cfg.data.horizon
     looks = [int(n) for n in days * cfg.loop.rows_per_day if n >= gate.min_rows]
     drawn = (rng.choice(pool, looks[-1], replace=False) for _ in range(simulations))
     return sum(is_taken_back(world, both, rows, looks, gate, cfg.decision, rng) for rows in drawn)
 
 
-def is_taken_back(world, both, rows, looks, gate, costs, rng) -> bool:  # noqa: ANN001
+def is_taken_back(world, both, rows, looks, gate, costs, rng) -> bool:
     """Whether any look at the first rows has the champion for worse than the model before.
 
     Neither is: lots decide row by row which of two models the champion is. Where the mean difference is
     below 1.5 standard errors, the bootstrap is not asked: its bound lies at more than 2.5.
     """
-    from churn import decision
-    from churn.retrain.gate import CHALLENGER, CHAMPION, Fresh, judge, losses, regressed
+    from churn.bundle import decision
+    from churn.retrain.gate import (
+        CHALLENGER,
+        CHAMPION,
+        FreshRows,
+        is_regression,
+        judge_challenger,
+        row_log_loss,
+    )
 
     churned, row, lot = world.rows.churned[rows], np.arange(len(rows)), rng.integers(0, 2, len(rows))
     who = {CHAMPION: lot, CHALLENGER: 1 - lot}
     said, calls = (
         np.stack(found) for found in zip(*((m.probability[rows], m.calls(rows)) for m in both), strict=True)
     )
-    brings = decision.gain(churned, np.array(costs.customer_value), costs)
-    gain = np.subtract(*(losses(churned, said[of, row]) for of in who.values()))
+    brings = decision.call_gain(churned, np.array(costs.customer_value), costs)
+    gain = np.subtract(*(row_log_loss(churned, said[of, row]) for of in who.values()))
     for n in looks:
         if gain[:n].mean() * np.sqrt(n) < 1.5 * gain[:n].std():
             continue
         probability, called = ({name: of[i, row][:n] for name, i in who.items()} for of in (said, calls))
-        if regressed(judge(Fresh(churned[:n], probability, called, brings[:n]), False, gate, seed=0)):
+        if is_regression(
+            judge_challenger(FreshRows(churned[:n], probability, called, brings[:n]), False, gate, seed=0)
+        ):
             return True
     return False
 

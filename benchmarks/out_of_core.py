@@ -29,10 +29,11 @@ from typing import Any
 import numpy as np
 from compare import arguments, finish, ratio
 
-from churn import loop, model, preprocess, stream
-from churn.config import Config, configured
-from churn.stream.train import encoded
-from churn.train import optimizer, suitable_batch_size
+from churn.config.root import Config, compose_config
+from churn.data.stream.rows import open_stream
+from churn.network import encoding, layers, trainer
+from churn.network.fit import default_batch_size, make_optimizer
+from churn.network.fit_stream import encode_block, fit_stream
 
 STREAMED = ("data=parquet", "data.target=Churn", "train.epochs=1", "train.stream_rows=0")
 LARGE = 10_000_000  # rows from which a hundredth of them is looked at, too
@@ -127,14 +128,14 @@ def measure(file: Path, copies: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(max(1, copies)):
             (Path(folder) / f"{number:03d}.parquet").symlink_to(file.resolve())
-        cfg = configured(*STREAMED, f"data.path={folder}")
-        table = timed("sample", lambda: stream.opened(cfg))
+        cfg = compose_config(*STREAMED, f"data.path={folder}")
+        table = timed("sample", lambda: open_stream(cfg))
         if copies:
             timed("count", table.count)
             timed("encode", lambda: every_stretch(table, cfg))
             return {"seconds": seconds, "memory": memory}
         counts = timed("count", table.count)
-        timed("count and epoch", lambda: stream.train(table, cfg, Path(folder) / "checkpoint"))
+        timed("count and epoch", lambda: fit_stream(table, cfg, Path(folder) / "checkpoint"))
         seconds["epoch"] = seconds.pop("count and epoch") - seconds["count"]
         most = max(megabytes for _, megabytes in memory)
         peer = in_memory(table, cfg)
@@ -145,24 +146,26 @@ def measure(file: Path, copies: int) -> dict[str, Any]:
 def every_stretch(table: Any, cfg: Config) -> None:
     """Read, check, deal out and encode every row."""
     data = table.sample
-    encoder = preprocess.Encoder(preprocess.fit(data.frame, data.schema, cfg.model))
-    for groups in table.stretches(cfg.train.stretch_rows, cfg.seed, 0):
-        encoded(table.rows(groups), encoder, data.schema, np.arange(cfg.model.members))
+    encoder = encoding.Encoder(encoding.fit_encoding(data.frame, data.schema, cfg.model))
+    for groups in table.stretches(cfg.train.shuffle_rows, cfg.seed, 0):
+        encode_block(table.rows(groups), encoder, data.schema, np.arange(cfg.model.members))
 
 
 def in_memory(table: Any, cfg: Config) -> float:
     """Rows per second of the same loop on rows that are encoded already."""
     groups, data = table.groups, table.sample
-    encoder = preprocess.Encoder(preprocess.fit(data.frame, data.schema, cfg.model))
+    encoder = encoding.Encoder(encoding.fit_encoding(data.frame, data.schema, cfg.model))
     few = groups[: max(1, IN_MEMORY // groups[0].rows)]
-    block = encoded(table.rows(few), encoder, data.schema, np.arange(cfg.model.members) % cfg.model.folds)
-    rows = len(block.targets)
-    size = suitable_batch_size(table.count().rows)
-    network = model.build(cfg.model, block.inputs.shape[1])
-    learn = loop.epoch_of(network, optimizer(cfg.train, 1_000), xla=False)
-    learn(block, loop.batches(rows, size, 0, 0)[:8])
+    block = encode_block(
+        table.rows(few), encoder, data.schema, np.arange(cfg.model.members) % cfg.model.folds
+    )
+    rows = len(block.labels)
+    size = default_batch_size(table.count().rows)
+    network = layers.build_network(cfg.model, block.inputs.shape[1])
+    learn = trainer.compile_epoch(network, make_optimizer(cfg.train, 1_000), xla=False)
+    learn(block, trainer.shuffled_batches(rows, size, 0, 0)[:8])
     start = time.perf_counter()
-    learn(block, loop.batches(rows, size, 0, 1))
+    learn(block, trainer.shuffled_batches(rows, size, 0, 1))
     return rows / (time.perf_counter() - start)
 
 

@@ -57,7 +57,7 @@ def catboost_space(rng: Rng) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def fit_xgboost(params, X, y, valid=None, rounds=MOST_ROUNDS):  # noqa: ANN001, ANN201
+def fit_xgboost(params, X, y, valid=None, rounds=MOST_ROUNDS):
     model = xgboost.XGBClassifier(
         **params, n_estimators=rounds, n_jobs=1, tree_method="hist", enable_categorical=True, random_state=0,
         early_stopping_rounds=STOP_AFTER if valid else None,
@@ -66,7 +66,7 @@ def fit_xgboost(params, X, y, valid=None, rounds=MOST_ROUNDS):  # noqa: ANN001, 
     return lambda frame: model.predict_proba(frame)[:, 1], (model.best_iteration + 1 if valid else rounds)
 
 
-def fit_lightgbm(params, X, y, valid=None, rounds=MOST_ROUNDS):  # noqa: ANN001, ANN201
+def fit_lightgbm(params, X, y, valid=None, rounds=MOST_ROUNDS):
     model = lightgbm.LGBMClassifier(**params, n_estimators=rounds, n_jobs=1, verbose=-1, random_state=0)
     stop = [lightgbm.early_stopping(STOP_AFTER, verbose=False)] if valid else None
     held_out = {"eval_X": valid[0], "eval_y": valid[1]} if valid else {}
@@ -74,7 +74,7 @@ def fit_lightgbm(params, X, y, valid=None, rounds=MOST_ROUNDS):  # noqa: ANN001,
     return lambda frame: model.predict_proba(frame)[:, 1], (model.best_iteration_ if valid else rounds)
 
 
-def fit_catboost(params, X, y, valid=None, rounds=MOST_ROUNDS):  # noqa: ANN001, ANN201
+def fit_catboost(params, X, y, valid=None, rounds=MOST_ROUNDS):
     categories = [c for c in X if X[c].dtype == "category"]
     model = catboost.CatBoostClassifier(
         **params, iterations=rounds, thread_count=1, random_seed=0, verbose=False, allow_writing_files=False,

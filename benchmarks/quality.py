@@ -19,13 +19,14 @@ from compare import arguments, finish
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
-from churn.calibrate import temperature, tempered
-from churn.config import Config, configured
-from churn.data import load
-from churn.metrics import rank
-from churn.schema import Dataset
-from churn.split import Splits
-from churn.train import train
+from churn.bundle.calibration import apply_temperature, fit_temperature
+from churn.config.root import Config, compose_config
+from churn.data.dataset import Dataset
+from churn.data.experiment import Experiment
+from churn.data.load import load_dataset
+from churn.data.split import Splits
+from churn.evaluate.metrics import rank_rows
+from churn.network.fit import fit_network
 
 HERE = Path(__file__).parent
 PYTHON = HERE.parent / ".venv-bench" / "bin" / "python"
@@ -38,8 +39,8 @@ def main() -> None:
     parser.add_argument("--ours", type=Path, required=True, metavar="FILE", help="our predictions, likewise")
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_args()
-    cfg = configured(*options.overrides)
-    data = load(cfg.data, cfg.seed)
+    cfg = compose_config(*options.overrides)
+    data = load_dataset(cfg.data, cfg.seed)
     if not options.peers.exists():
         predict_peers(data, options.peers)
     peers = pd.read_parquet(options.peers)
@@ -78,10 +79,10 @@ def predict_ours(data: Dataset, cfg: Config, peers: pd.DataFrame, file: Path) ->
 def fitted(data: Dataset, cfg: Config, rows: np.ndarray, test: np.ndarray) -> np.ndarray:
     """Our calibrated probabilities of the test rows, fitted on `rows`."""
     none = np.empty(0, int)
-    trained = train(data, Splits(rows, none, none, test), cfg, quiet=True)
+    trained = fit_network(Experiment(data, Splits(rows, none, none, test), cfg), quiet=True)
     churned = data.churned[trained.held_out_rows]
-    divisor = temperature(churned, trained.held_out_probability, cfg.seed)
-    return tempered(trained.predict(data.frame.iloc[test]), divisor)
+    divisor = fit_temperature(churned, trained.held_out_probability, cfg.seed)
+    return apply_temperature(trained.predict(data.frame.iloc[test]), divisor)
 
 
 def compared(predictions: pd.DataFrame, data: Dataset) -> list[dict]:
@@ -131,15 +132,15 @@ def with_calibrated_peers(predictions: pd.DataFrame, churned: np.ndarray) -> pd.
             others = of_seed[of_seed["fold"] != fold]
             found = {}
             for peer in PEERS:
-                divisor = temperature(churned[others["row"]], others[peer].to_numpy(float), 0)
-                found[f"{peer}_calibrated"] = tempered(part[peer].to_numpy(float), divisor)
+                divisor = fit_temperature(churned[others["row"]], others[peer].to_numpy(float), 0)
+                found[f"{peer}_calibrated"] = apply_temperature(part[peer].to_numpy(float), divisor)
             parts.append(part.assign(**found))
     return pd.concat(parts)
 
 
 def slope_error(churned: np.ndarray, probability: pd.Series) -> float:
     """How far the calibration slope is from 1, where it should be."""
-    return abs(rank(churned, probability.to_numpy(), np.arange(len(churned))).line[1] - 1)
+    return abs(rank_rows(churned, probability.to_numpy(), np.arange(len(churned))).line[1] - 1)
 
 
 METRICS = {

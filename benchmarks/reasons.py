@@ -10,12 +10,12 @@ from pathlib import Path
 
 from compare import arguments, finish, ratio
 
-from churn import export
-from churn.bundle import REASONS
-from churn.config import configured
-from churn.data import load
-from churn.split import split
-from churn.train import train
+from churn.bundle import export
+from churn.bundle.bundle import REASONS
+from churn.config.root import compose_config
+from churn.data.experiment import Experiment
+from churn.data.load import load_dataset
+from churn.network.fit import fit_network
 
 ROWS = {1: 20, 500: 1}  # rows of a request: requests timed together
 
@@ -24,12 +24,12 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_args()
-    cfg = configured("data=synthetic", "data.synthetic.rows=2000", "train.epochs=1", *options.overrides)
-    data = load(cfg.data, cfg.seed)
-    parts = split(data, cfg.split, cfg.data.horizon, cfg.seed)
+    cfg = compose_config("data=synthetic", "data.synthetic.rows=2000", "train.epochs=1", *options.overrides)
+    data = load_dataset(cfg.data, cfg.seed)
+    experiment = Experiment.split(data, cfg)
     with tempfile.TemporaryDirectory() as folder:
-        trained = train(data, parts, cfg, Path(folder) / "checkpoint", quiet=True)
-        served = export.export(trained, None, data, parts, cfg, Path(folder) / "bundle")
+        trained = fit_network(experiment, Path(folder) / "checkpoint", quiet=True)
+        served = export.export_bundle(experiment, trained, None, Path(folder) / "bundle")
         entries = []
         for rows, requests in ROWS.items():
             seconds: dict[str, list[float]] = {"serving_default": [], REASONS: []}

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 from compare import arguments, finish, ratio
 
 from churn.backend import tensorflow
-from churn.bundle import CODED, REASONS, Bundle
-from churn.columns import Columns, columns, matrices
-from churn.config import SyntheticConfig
-from churn.data import parquet, synthetic
+from churn.bundle.bundle import CODED, REASONS, Bundle
+from churn.config.data import SyntheticConfig
+from churn.data.features import ArrowFeatures, to_arrow_features, to_matrices
+from churn.data.sources import parquet, synthetic
 
 ALONE = 200_000  # rows that the peers get
 QUICK = [
@@ -64,12 +64,12 @@ def of_default(root: str, file: Path, rows: int, some: pa.Table, runs: int) -> l
     """The entries `score_of_graph` and `score_reasons`."""
     bundle, tf = trained(root, "dense"), tensorflow()
 
-    def chunk(size: int) -> Columns:
-        found = columns(parquet.simple(some.slice(0, size)), bundle.schema)
+    def chunk(size: int) -> ArrowFeatures:
+        found = to_arrow_features(parquet.simplify_types(some.slice(0, size)), bundle.schema)
         assert found
         return found
 
-    numbers, codes = map(tf.constant, matrices(chunk(50_000), bundle.schema, bundle.words))
+    numbers, codes = map(tf.constant, to_matrices(chunk(50_000), bundle.schema, bundle.words))
     graph = bundle.saved_model.signatures[CODED]
     alone = entry(
         "score_of_graph",
@@ -121,7 +121,9 @@ def median(values: list[float]) -> float:
 
 def customers(rows: int) -> pa.Table:
     """Synthetic customers as a table."""
-    return pa.Table.from_pandas(synthetic.read(SyntheticConfig(rows=rows), 1).frame, preserve_index=False)
+    return pa.Table.from_pandas(
+        synthetic.make_table(SyntheticConfig(rows=rows), 1).frame, preserve_index=False
+    )
 
 
 def trained(root: str, model: str) -> Bundle:

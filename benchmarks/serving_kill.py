@@ -16,8 +16,8 @@ from urllib.request import urlopen
 from compare import arguments, finish
 from serving import trained
 
-from churn import predictionlog
-from churn.serve.compact import compact_all
+from churn.serve.log import read
+from churn.serve.log.compact import compact_all
 
 CLIENTS = 32
 
@@ -35,7 +35,7 @@ def main() -> None:
             answered += killed(bundle, Path(folder) / "log", number)
             print(f"kill {number + 1}: {len(answered):,} requests answered so far", flush=True)
         compact_all(Path(folder) / "log")
-        tables = predictionlog.read(Path(folder) / "log")
+        tables = read.read_log(Path(folder) / "log")
         logged = collections.Counter(i for table in tables for i in table["request_id"].to_pylist())
     seen = collections.Counter(answered)
     counts = {

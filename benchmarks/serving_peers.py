@@ -11,14 +11,14 @@ import uvloop
 
 from churn.__main__ import main
 from churn.backend import tensorflow
-from churn.bundle import Bundle
-from churn.config import ServeConfig
+from churn.bundle.bundle import Bundle
+from churn.config.serving import ServeConfig
 from churn.serve import server
 from churn.serve.app import Endpoint
 from churn.serve.batching import Batcher
 from churn.serve.metrics import Metrics
 from churn.serve.model import Model
-from churn.serve.protocol import Fields, Rows
+from churn.serve.protocol import Fields, RequestRows
 
 
 class EmptyModel(Model):
@@ -29,7 +29,7 @@ class EmptyModel(Model):
         super().__init__(bundle, lenient)
         [[self.constant]], _ = super().__call__([self.read.rows([self.example])])
 
-    def __call__(self, requests: list[Rows]) -> tuple[list[list[Any]], int]:
+    def __call__(self, requests: list[RequestRows]) -> tuple[list[list[Any]], int]:
         """Constants, once there is one."""
         if self.constant is None:
             return super().__call__(requests)

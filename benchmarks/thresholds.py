@@ -2,7 +2,7 @@
 
 A feature of each shape: a profile of 5,000 rows, then windows of 1,000 and 10,000 without drift and with the
 mean moved by .3, .5 and 1 standard deviation, or the share of the commonest level by 5, 10 and 20 points,
-each compared with another window as Vertex AI does it (`churn.vertex.thresholds.divergence`). Prints the
+each compared with another window as Vertex AI does it (`churn.vertex.monitoring.thresholds.divergence`). Prints the
 share of the windows that are called drift.
 """
 
@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from compare import arguments, finish
 
-from churn.profile import of_number
-from churn.vertex.thresholds import divergence, thresholds
+from churn.monitor.drift.profile import number_profile
+from churn.vertex.monitoring.thresholds import divergence, drift_thresholds
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 NUMBERS: dict[str, Draw] = {
@@ -43,7 +43,7 @@ def main() -> None:
     entries = []
     for rows in ROWS:
         print(f"\n{rows:,} rows: share called drift with the profile's threshold / with {DEFAULT}")
-        found = thresholds(profiled(random), rows)  # type: ignore[arg-type]
+        found = drift_thresholds(profiled(random), rows)  # type: ignore[arg-type]
         for name, shift, distances in cases(random, rows):
             ours, theirs = (float(np.mean(distances > limit)) for limit in (found[name], DEFAULT))
             print(f"{name:12} threshold {found[name]:.3f}  {shift:14} {ours:5.2f} / {theirs:.2f}")
@@ -58,7 +58,7 @@ def main() -> None:
 
 def profiled(random: np.random.Generator) -> Profiled:
     """Training data with a feature of each shape."""
-    numeric = {name: of_number(np.float32(draw(random, TRAINED))) for name, draw in NUMBERS.items()}
+    numeric = {name: number_profile(np.float32(draw(random, TRAINED))) for name, draw in NUMBERS.items()}
     categorical = {
         name: {str(i): int(share * TRAINED) for i, share in enumerate(shares)}
         for name, shares in CATEGORIES.items()

@@ -6,7 +6,7 @@ training.py [--data Telco-Customer-Churn.csv]. Ratios of rows a second (or of se
   of ours and the first batches of `fit` not counted; and what part of the machine's matrix product, measured
   here too, the large case reaches;
 - train_default: an epoch of the default ensemble, made-up rows included, beside an epoch of the article's;
-- train_cost (with --data): CPU seconds of `churn.train.train` with the default configuration, from the table
+- train_cost (with --data): CPU seconds of `churn.network.fit.fit_network` with the default configuration, from the table
   to the fitted network, teachers included, beside the article's ten epochs of `fit` on the same rows.
 """
 
@@ -20,13 +20,14 @@ from typing import Any
 import numpy as np
 from compare import arguments, finish, ratio
 
-from churn import loop, model, preprocess
 from churn.backend import tensorflow
-from churn.config import configured
-from churn.data import load
-from churn.split import Splits
-from churn.teacher import made_up_rows
-from churn.train import optimizer, suitable_batch_size, tensors, train
+from churn.config.root import compose_config
+from churn.data.experiment import Experiment
+from churn.data.load import load_dataset
+from churn.data.split import Splits
+from churn.network import encoding, layers, trainer
+from churn.network.distill import augmented_row_count
+from churn.network.fit import default_batch_size, fit_network, frame_tensors, make_optimizer
 
 COLUMNS = 45  # of the article's Telco table, one-hot encoded
 MULTIPLICATIONS = COLUMNS * 64 + 64 * 32 + 32  # of one row, forwards
@@ -90,13 +91,13 @@ def rows_per_second(name: str, rows: int, epochs: int, runs: int) -> dict[str, A
     theirs, ours = article(), article()
     theirs.fit(inputs[:640], labels[:640], batch_size=32, verbose=0)
     ours.build((None, COLUMNS))
-    epoch = loop.epoch_of(ours, tf.keras.optimizers.Adam(), xla=True)
-    block = loop.Block(tf.constant(inputs), tf.constant(labels[:, None]), tf.ones((rows, 1)))
-    epoch(block, loop.batches(rows, 32, 0, 0))  # compiles
+    epoch = trainer.compile_epoch(ours, tf.keras.optimizers.Adam(), xla=True)
+    block = trainer.Block(tf.constant(inputs), tf.constant(labels[:, None]), tf.ones((rows, 1)))
+    epoch(block, trainer.shuffled_batches(rows, 32, 0, 0))  # compiles
 
     def ours_now() -> None:
         for number in range(epochs):
-            epoch(block, loop.batches(rows, 32, 0, number))
+            epoch(block, trainer.shuffled_batches(rows, 32, 0, number))
 
     seconds = paired(
         ours_now, lambda: theirs.fit(inputs, labels, batch_size=32, epochs=epochs, verbose=0), runs
@@ -123,16 +124,18 @@ def share_of_limit(rows_per_second: float) -> dict[str, Any]:
 
 def default_epoch(runs: int) -> dict[str, Any]:
     """An epoch of the default ensemble on 5,000 customers and the made-up ones, and one of the article's."""
-    tf, cfg = tensorflow(), configured("data.synthetic.rows=5000")
-    data = load(cfg.data, 0)
-    encoder = preprocess.Encoder(preprocess.fit(data.frame, data.schema, cfg.model))
-    inputs = encoder(*tensors(data.frame, data.schema))
-    inputs = tf.concat([inputs, tf.repeat(inputs, 10, axis=0)[: made_up_rows(cfg.train, len(data))]], axis=0)
+    tf, cfg = tensorflow(), compose_config("data.synthetic.rows=5000")
+    data = load_dataset(cfg.data, 0)
+    encoder = encoding.Encoder(encoding.fit_encoding(data.frame, data.schema, cfg.model))
+    inputs = encoder(*frame_tensors(data.frame, data.schema))
+    inputs = tf.concat(
+        [inputs, tf.repeat(inputs, 10, axis=0)[: augmented_row_count(cfg.train, len(data))]], axis=0
+    )
     rows, members = len(inputs), cfg.model.members
-    network = model.build(cfg.model, inputs.shape[1])
-    epoch = loop.epoch_of(network, optimizer(cfg.train, 1_000), xla=False)
-    block = loop.Block(inputs, tf.random.uniform((rows, members)), tf.ones((rows, members)))
-    order = loop.batches(rows, cfg.train.batch_size or suitable_batch_size(rows), 0, 0)
+    network = layers.build_network(cfg.model, inputs.shape[1])
+    epoch = trainer.compile_epoch(network, make_optimizer(cfg.train, 1_000), xla=False)
+    block = trainer.Block(inputs, tf.random.uniform((rows, members)), tf.ones((rows, members)))
+    order = trainer.shuffled_batches(rows, cfg.train.batch_size or default_batch_size(rows), 0, 0)
     epoch(block, order)
     theirs, (numbers, labels) = article(), table(len(data))
     theirs.fit(numbers, labels, batch_size=32, verbose=0)
@@ -144,16 +147,16 @@ def default_epoch(runs: int) -> dict[str, Any]:
 
 def cost(path: str, runs: int) -> dict[str, Any]:
     """CPU seconds of a whole default training on four fifths of the Telco table, and of the article's fit."""
-    cfg = configured("data=telco", f"data.path={path}")
-    data = load(cfg.data, cfg.seed)
+    cfg = compose_config("data=telco", f"data.path={path}")
+    data = load_dataset(cfg.data, cfg.seed)
     fit, test = np.split(np.random.default_rng(0).permutation(len(data)), [len(data) * 4 // 5])
     parts = Splits(fit, fit[:0], fit[:0], test)
-    single = preprocess.fit(data.frame.iloc[fit], data.schema, configured("model=tutorial").model)
-    inputs = preprocess.Encoder(single)(*tensors(data.frame.iloc[fit], data.schema)).numpy()
+    single = encoding.fit_encoding(data.frame.iloc[fit], data.schema, compose_config("model=tutorial").model)
+    inputs = encoding.Encoder(single)(*frame_tensors(data.frame.iloc[fit], data.schema)).numpy()
 
     def ours() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            train(data, parts, cfg, Path(folder) / "checkpoint", quiet=True)
+            fit_network(Experiment(data, parts, cfg), Path(folder) / "checkpoint", quiet=True)
 
     def theirs() -> None:
         article().fit(inputs, data.churned[fit], epochs=10, validation_split=0.2, verbose=0)

@@ -22,7 +22,7 @@ from doubles import vertex
 from vertex.failures import CONFIGURATIONS, FAILURES
 
 from churn.__main__ import main
-from churn.vertex import client
+from churn.vertex.cloud import client
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "deploy-transcript.md"
 CLOUD = "deploy.project=p deploy.bucket=bucket deploy.emulator=$EMULATOR"
@@ -66,16 +66,16 @@ def write() -> None:
 
 def prepare(bundle: Path) -> None:
     """A request and a table of customers in the current directory."""
-    from churn.bundle import Bundle
-    from churn.config import SyntheticConfig
-    from churn.data.synthetic import read
-    from churn.validate import features
-    from churn.vertex.parity import instances
+    from churn.bundle.bundle import Bundle
+    from churn.config.data import SyntheticConfig
+    from churn.data.sources.synthetic import make_table
+    from churn.data.validate import to_features
+    from churn.vertex.checks.parity import to_instances
 
-    table, loaded = read(SyntheticConfig(rows=200), 3), Bundle.load(bundle)
+    table, loaded = make_table(SyntheticConfig(rows=200), 3), Bundle.load(bundle)
     table.frame.to_csv("customers.csv", index=False)
-    rows = features(table, loaded.schema).head(2)
-    Path("request.json").write_text(json.dumps({"instances": instances(rows, loaded)}))
+    rows = to_features(table, loaded.schema).head(2)
+    Path("request.json").write_text(json.dumps({"instances": to_instances(rows, loaded)}))
 
 
 def life() -> Iterator[str]:

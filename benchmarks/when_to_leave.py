@@ -15,7 +15,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from churn.config import config_directory
+from churn.config.root import config_directory
 
 EPOCHS, MACHINES, CORES, USED = 1, 32, 4, 0.7
 RESULTS = Path(__file__).parent / "results"

@@ -27,10 +27,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from churn import baselines, data, decision, split
-from churn.config import configured
-from churn.evaluate import MODEL, evaluate
-from churn.report.drawing import for_notebooks
+from churn.bundle import decision
+from churn.config.root import compose_config
+from churn.data import load, split
+from churn.evaluate import baselines
+from churn.evaluate.evaluation import MODEL, evaluate
+from churn.evaluate.report.drawing import for_notebooks
 
 for_notebooks()
 
@@ -41,7 +43,7 @@ for_notebooks()
 # configuration, group `decision`:
 
 # %%
-cfg = configured()
+cfg = compose_config()
 money = cfg.decision
 keys = ["customer_value", "contact_cost", "offer_cost", "success"]
 pd.Series({key: getattr(money, key) for key in keys}, name="default").to_frame()
@@ -52,7 +54,7 @@ pd.Series({key: getattr(money, key) for key in keys}, name="default").to_frame()
 
 # %%
 value = np.array(money.customer_value)
-left, stayed = (float(decision.gain(np.array(kind), value, money)) for kind in (1, 0))
+left, stayed = (float(decision.call_gain(np.array(kind), value, money)) for kind in (1, 0))
 pd.DataFrame({"called": [left, stayed], "not called": 0.0}, index=["would leave", "would stay"])
 
 # %% [markdown]
@@ -83,11 +85,11 @@ axes.set(title="What one call brings on average", xlabel="Probability that the c
 # to be downloaded and the true probability of each is known. `churn train data=telco` would take the real one.
 
 # %%
-raw = data.read(cfg.data, cfg.seed)
+raw = load.read_source(cfg.data, cfg.seed)
 raw.frame.head(3).T
 
 # %%
-customers = data.load(cfg.data, cfg.seed)
+customers = load.load_dataset(cfg.data, cfg.seed)
 print(f"{len(customers):,} customers, {customers.churned.mean():.1%} of them left")
 customers.frame.describe().round(1)
 
@@ -127,8 +129,8 @@ pd.concat([spoilt, spoilt.head(200)]).to_csv("export.csv", index=False)
 # No column is named now. The package infers what each is, and says what it found that a reader must know:
 
 # %%
-named = configured("data=csv", "data.path=export.csv")
-suspicious = data.load(named.data, named.seed)
+named = compose_config("data=csv", "data.path=export.csv")
+suspicious = load.load_dataset(named.data, named.seed)
 for finding in suspicious.findings:
     print(f"! {finding.title}\n    {finding.evidence}\n    {finding.advice}")
 print(suspicious.facts)
@@ -140,13 +142,13 @@ print(suspicious.facts)
 # %%
 measured = {}
 for name, left_out in {"with LastDesk": "[]", "without it": "[LastDesk]"}.items():
-    settings = configured("data=csv", "data.path=export.csv", f"data.drop={left_out}")
-    table = data.load(settings.data, settings.seed)
-    parts = split.split(table, settings.split, 0, settings.seed)
+    settings = compose_config("data=csv", "data.path=export.csv", f"data.drop={left_out}")
+    table = load.load_dataset(settings.data, settings.seed)
+    parts = split.split_dataset(table, settings.split, 0, settings.seed)
     train, validation, test = (
         (table.frame.iloc[rows], table.churned[rows]) for rows in (parts.train, parts.validation, parts.test)
     )
-    line = baselines.fit(*train, *validation, table.schema, settings.seed)["logistic_regression"]
+    line = baselines.fit_baselines(*train, *validation, table.schema, settings.seed)["logistic_regression"]
     scores = evaluate(test[1], {MODEL: line(test[0])}, None, settings.evaluate, settings.seed)
     measured[name] = scores.scores[MODEL]["roc_auc"]
 

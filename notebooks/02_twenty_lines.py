@@ -22,6 +22,7 @@
 # %config InlineBackend.figure_formats = ["svg"]
 # %xmode Minimal
 from churn import backend
+from churn.data import load
 
 backend.tensorflow()  # imported without its chatter
 article = """
@@ -63,11 +64,10 @@ exec(article)
 # %%
 import numpy as np
 
-from churn import data as sources
-from churn.config import configured
+from churn.config.root import compose_config
 
-cfg = configured("data.synthetic.rows=6000")
-export = sources.read(cfg.data, cfg.seed).frame
+cfg = compose_config("data.synthetic.rows=6000")
+export = load.read_source(cfg.data, cfg.seed).frame
 export.to_csv("customer_churn.csv", index=False)
 
 # %% tags=["raises-exception"]
@@ -95,7 +95,7 @@ exec(mended)
 # %%
 mended = mended.replace("y = data['Churn']", "y = (data['Churn'] == 'Yes').astype(int)")
 mended = mended.replace("validation_split=0.2", "validation_split=0.2, verbose=0")  # no ten bars
-backend.make_repeatable(42)  # the article fixes no seed: each run is another model
+backend.make_deterministic(42)  # the article fixes no seed: each run is another model
 exec(mended)
 pd.DataFrame(model.history.history).tail(3).round(3)
 
@@ -113,7 +113,7 @@ np.unique(model.predict(X_test_scaled, verbose=0)[:, 0].round(4))
 
 # %%
 mended = mended.replace("axis=1))\n", "axis=1)).fillna(0)\n")
-backend.make_repeatable(42)
+backend.make_deterministic(42)
 exec(mended)
 pd.DataFrame(model.history.history).tail(3).round(3)
 
@@ -127,8 +127,8 @@ pd.DataFrame(model.history.history).tail(3).round(3)
 # %%
 import matplotlib.pyplot as plt
 
-from churn import decision
-from churn.report.drawing import for_notebooks
+from churn.bundle import decision
+from churn.evaluate.report.drawing import for_notebooks
 
 for_notebooks()
 probability = model.predict(X_test_scaled, verbose=0)[:, 0].astype(float)
@@ -147,7 +147,7 @@ pd.Series({
 thresholds = np.linspace(0.01, 0.99, 99)
 called = probability >= thresholds[:, None]
 accuracy = (called == churned).mean(axis=1)
-profit = (called * decision.gain(churned, np.array(cfg.decision.customer_value), cfg.decision)).mean(axis=1)
+profit = (called * decision.call_gain(churned, np.array(cfg.decision.customer_value), cfg.decision)).mean(axis=1)
 figure, (above, below) = plt.subplots(2, sharex=True, figsize=(6.4, 5))
 above.plot(100 * thresholds, 100 * accuracy)
 above.set(title="Accuracy is highest where the money is not", ylabel="Customers judged right (%)")
@@ -196,7 +196,7 @@ print(f"{alone.shape[1]} columns for one customer, {X.shape[1]} for all")
 # 300 customers, choose the threshold that earns most on them, and see what it earns on all the others.
 
 # %%
-brings = called * decision.gain(churned, np.array(cfg.decision.customer_value), cfg.decision)
+brings = called * decision.call_gain(churned, np.array(cfg.decision.customer_value), cfg.decision)
 random, promised, kept = np.random.default_rng(0), [], []
 for _ in range(500):
     sample = np.isin(np.arange(len(churned)), random.choice(len(churned), 300, replace=False))
@@ -221,11 +221,11 @@ axes.legend();
 #
 # | in the twenty lines | in the package |
 # |---|---|
-# | a file, a target, no texts, no gaps | `churn.data`, `churn.infer`, `churn.validate`: roles inferred, every wrong cell named |
-# | `get_dummies` on everything, scaler outside | `churn.preprocess`: fitted on train, applied inside the graph |
-# | two parts, random | `churn.split`: four parts; copies and rows of one customer stay together; by time where there is time |
+# | a file, a target, no texts, no gaps | `churn.data`, `churn.data.infer`, `churn.data.validate`: roles inferred, every wrong cell named |
+# | `get_dummies` on everything, scaler outside | `churn.network.encoding`: fitted on train, applied inside the graph |
+# | two parts, random | `churn.data.split`: four parts; copies and rows of one customer stay together; by time where there is time |
 # | accuracy | `churn.evaluate`: ranking, probability and money, each with its interval, beside baselines |
-# | 0.5 | `churn.decision`: the most profitable threshold, on rows the network has not seen |
+# | 0.5 | `churn.bundle.decision`: the most profitable threshold, on rows the network has not seen |
 # | `model.fit`, then nothing | `churn.bundle`: a directory that anyone can serve |
 #
 # ## Try it

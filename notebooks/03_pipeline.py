@@ -30,13 +30,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from churn import baselines, bundle, crossfit, data, pipeline, preprocess, split
-from churn.config import config_directory, configured
-from churn.evaluate import MODEL, TRUTH
-from churn.report import charts, drawing, words
+from churn import pipeline
+from churn.bundle import bundle
+from churn.config.root import compose_config, config_directory
+from churn.data import load, split
+from churn.evaluate import baselines
+from churn.evaluate.evaluation import MODEL, TRUTH
+from churn.evaluate.report import charts, drawing, wording
+from churn.network import crossfit, encoding
 
 drawing.for_notebooks()
-cfg = configured("data.synthetic.rows=5000", "evaluate.bootstrap=300",
+cfg = compose_config("data.synthetic.rows=5000", "evaluate.bootstrap=300",
                  "evaluate.importance_repeats=1")
 
 # %% [markdown]
@@ -46,8 +50,8 @@ cfg = configured("data.synthetic.rows=5000", "evaluate.bootstrap=300",
 # rows out. Copies of a row, and rows of one customer, stay together; with a time column the split is by time.
 
 # %%
-customers = data.load(cfg.data, cfg.seed)
-parts = split.split(customers, cfg.split, cfg.data.horizon, cfg.seed)
+customers = load.load_dataset(cfg.data, cfg.seed)
+parts = split.split_dataset(customers, cfg.split, cfg.data.horizon, cfg.seed)
 print(parts.sizes(), customers.fingerprint[:12])
 
 # %% [markdown]
@@ -58,7 +62,7 @@ print(parts.sizes(), customers.fingerprint[:12])
 
 # %%
 rows = np.sort(np.concatenate([parts.train, parts.validation, parts.calibration]))
-plan = crossfit.plan(customers, rows, cfg.model, cfg.seed)
+plan = crossfit.plan_folds(customers, rows, cfg.model, cfg.seed)
 unseen = pd.DataFrame(plan.held_out()).groupby(plan.fold_of_row).first()
 figure, axes = plt.subplots(figsize=(6.4, 2.6))
 axes.imshow(~unseen.to_numpy().T, cmap="Blues", vmax=1.6, aspect="auto", origin="lower")
@@ -69,7 +73,7 @@ axes.set(title="White: the fold that a member never sees, and is asked about", x
 # %% [markdown]
 # A member learns the labels of its rows, and also what boosted trees, fitted on the same rows, answer about customers
 # that are made up. Trees find rules with fewer rows than a network needs; the network learns them from the trees, and
-# what ships is the network alone (`churn.teacher`).
+# what ships is the network alone (`churn.network.distill`).
 #
 # ## What the network reads
 #
@@ -80,7 +84,7 @@ axes.set(title="White: the fold that a member never sees, and is asked about", x
 # %%
 months = np.arange(0, 73.0)
 tenure = customers.frame[["tenure"]].iloc[parts.train]
-bins = preprocess.Bins(cfg.model.bins).fit(tenure.dropna().to_numpy())
+bins = encoding.Bins(cfg.model.bins).fit(tenure.dropna().to_numpy())
 figure, axes = plt.subplots(figsize=(6.4, 2.8))
 axes.plot(months, bins.transform(months[:, None]))
 axes.set(title="One number becomes many inputs, dense where the customers are", xlabel="Months as a customer",
@@ -91,7 +95,7 @@ axes.set(title="One number becomes many inputs, dense where the customers are", 
 # has a flag.
 
 # %%
-encoding = preprocess.fit(customers.frame.iloc[rows], customers.schema, cfg.model)
+encoding = encoding.fit_encoding(customers.frame.iloc[rows], customers.schema, cfg.model)
 rare = [name for name, place in zip(customers.schema.categorical, encoding.rare) if place is not None]
 print(f"{len(customers.schema.features)} columns become {len(encoding.shift)} inputs; with rare levels: {rare}")
 
@@ -118,14 +122,14 @@ sorted(path.name for path in run.iterdir())
 # %%
 served = bundle.Bundle.load(run / "bundle")
 test = customers.frame.iloc[parts.test]
-pd.DataFrame(bundle.decoded(served.predict(test.head(3)))).T
+pd.DataFrame(bundle.decode_strings(served.predict(test.head(3)))).T
 
 # %% [markdown]
 # An unknown payment method is no crash and no silent zero: it is answered, and counted in `unseen_inputs`.
 
 # %%
 strange = test.head(1).assign(PaymentMethod="Shells", tenure=np.nan)
-bundle.decoded(served.predict(strange))["unseen_inputs"]
+bundle.decode_strings(served.predict(strange))["unseen_inputs"]
 
 # %% [markdown]
 # ## What it is worth
@@ -136,13 +140,13 @@ bundle.decoded(served.predict(strange))["unseen_inputs"]
 # %%
 churned = customers.churned[parts.test]
 known = [(customers.frame.iloc[p], customers.churned[p]) for p in (parts.train, parts.validation)]
-line = baselines.fit(*known[0], *known[1], customers.schema, cfg.seed)["logistic_regression"]
+line = baselines.fit_baselines(*known[0], *known[1], customers.schema, cfg.seed)["logistic_regression"]
 predictions = {
     "logistic_regression": line(test),
     TRUTH: customers.true_probability[parts.test],
     MODEL: served.predict(test)["churn_probability"].astype(float),
 }
-gains, calibration, *others = charts.charts(churned, predictions, history={})
+gains, calibration, *others = charts.draw_charts(churned, predictions, history={})
 gains
 
 # %%
@@ -160,7 +164,7 @@ for name, numbers in others.items():
     if name != "base_rate":
         gap = numbers["roc_auc"]["difference"]
         low, high = gap["value"] - gap["low"], gap["high"] - gap["value"]
-        axes.errorbar(gap["value"], words.name_of(name), xerr=[[low], [high]], fmt="o", capsize=3, color="C0")
+        axes.errorbar(gap["value"], wording.display_name(name), xerr=[[low], [high]], fmt="o", capsize=3, color="C0")
 axes.axvline(0, color="0.3", linewidth=0.8)
 axes.grid(axis="y", visible=False)
 axes.set(title="Our network against the others, on the same test customers",

@@ -26,24 +26,27 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from churn import data, decision, pipeline, profit, split
-from churn.bundle import REASONS, Bundle, decoded
-from churn.config import configured
-from churn.report.drawing import for_notebooks
-from churn.report.effects import profit_curve
-from churn.report.words import name_of
-from churn.score import score
+from churn import pipeline
+from churn.bundle import decision
+from churn.bundle.bundle import REASONS, Bundle, decode_strings
+from churn.config.root import compose_config
+from churn.data import load, split
+from churn.evaluate import profit
+from churn.evaluate.report.drawing import for_notebooks
+from churn.evaluate.report.effects import draw_profit_curve
+from churn.evaluate.report.wording import display_name
+from churn.score.stage import score
 
 for_notebooks()
-cfg = configured("data.synthetic.rows=5000", "evaluate.bootstrap=300",
+cfg = compose_config("data.synthetic.rows=5000", "evaluate.bootstrap=300",
                  "evaluate.importance_repeats=1")
 pipeline.run(cfg)
 run = Path("runs/latest")
 bundle, metrics = Bundle.load(run / "bundle"), json.loads((run / "metrics.json").read_text())
-customers = data.load(cfg.data, cfg.seed)
-parts = split.split(customers, cfg.split, cfg.data.horizon, cfg.seed)
+customers = load.load_dataset(cfg.data, cfg.seed)
+parts = split.split_dataset(customers, cfg.split, cfg.data.horizon, cfg.seed)
 test, churned = customers.frame.iloc[parts.test], customers.churned[parts.test]
-answers = decoded(bundle.predict(test))
+answers = decode_strings(bundle.predict(test))
 probability = answers["churn_probability"].astype(float)
 
 # %% [markdown]
@@ -60,7 +63,7 @@ for name, numbers in slopes.items():
     slope = numbers["calibration_slope"]
     if slope["low"] is not None:
         low, high = slope["value"] - slope["low"], slope["high"] - slope["value"]
-        axes.errorbar(slope["value"], name_of(name), xerr=[[low], [high]], fmt="o", capsize=3, color="C0")
+        axes.errorbar(slope["value"], display_name(name), xerr=[[low], [high]], fmt="o", capsize=3, color="C0")
 axes.axvline(1, color="0.3", linewidth=0.8)
 axes.grid(axis="y", visible=False)
 axes.set(title="Left of the line a model is too sure of itself", xlabel="Calibration slope, with 95 % interval");
@@ -96,7 +99,7 @@ axes.set(title=f"{inside.mean():.0%} of the intervals hold the truth ({len(truth
 axes.legend();
 
 # %% [markdown]
-# How they are made says `churn.intervals`; how often they hold, and how wide they are, measures `benchmarks/coverage.py`.
+# How they are made says `churn.bundle.intervals`; how often they hold, and how wide they are, measures `benchmarks/coverage.py`.
 #
 # A shorter form of doubt for people who decide: `certainty` says *stays* or *leaves* where the data allow it, and
 # *ambiguous* where both are likely enough.
@@ -119,8 +122,8 @@ axes.set(title=f"Of {shares['ambiguous']:.0%} of the customers one cannot honest
 # %%
 known = profit.Outcome(test, churned, probability)
 threshold = bundle.facts["threshold"]
-earned = profit.measure(known, known, threshold, cfg.decision, cfg.evaluate, cfg.seed)
-profit_curve(earned)
+earned = profit.measure_profit(known, known, threshold, cfg.decision, cfg.evaluate, cfg.seed)
+draw_profit_curve(earned)
 
 # %%
 pd.DataFrame({
@@ -139,8 +142,8 @@ pd.DataFrame({
 # call to a small customer pays only if the risk is high.
 
 # %%
-own = configured("decision.value_column=MonthlyCharges", "decision.value_factor=3").decision
-value = decision.values(test, own)
+own = compose_config("decision.value_column=MonthlyCharges", "decision.value_factor=3").decision
+value = decision.customer_values(test, own)
 expected = decision.expected_profit(probability, value, own)
 called = expected > 0
 figure, axes = plt.subplots()
@@ -161,9 +164,9 @@ axes.legend(loc="upper left");
 # does, and the called would spoil the next training set.
 
 # %%
-new = configured("data.synthetic.rows=2000", "seed=7")
-data.read(new.data, new.seed).frame.drop(columns="Churn").to_csv("customers.csv", index=False)
-score(configured("input=customers.csv", "output=monday.csv", "top=30", f"bundle={run}/bundle"))
+new = compose_config("data.synthetic.rows=2000", "seed=7")
+load.read_source(new.data, new.seed).frame.drop(columns="Churn").to_csv("customers.csv", index=False)
+score(compose_config("input=customers.csv", "output=monday.csv", "top=30", f"bundle={run}/bundle"))
 monday = pd.read_csv("monday.csv", dtype={"customerID": str})
 columns = ["customerID", "treated", "churn_probability", "expected_profit", "reason_1", "reason_2"]
 monday[columns].head(6).round(2)
@@ -176,7 +179,7 @@ monday[columns].head(6).round(2)
 
 # %%
 customer = test.iloc[[probability.argmax()]]
-one = pd.DataFrame(decoded(bundle.predict(customer, signature=REASONS))).iloc[0]
+one = pd.DataFrame(decode_strings(bundle.predict(customer, signature=REASONS))).iloc[0]
 steps = {"the average customer": one["average_probability"]}
 for number in (1, 2, 3):
     name = one[f"reason_{number}"]

@@ -30,11 +30,13 @@ from urllib.request import Request, urlopen
 import matplotlib.pyplot as plt
 import numpy as np
 
-from churn import data, pipeline, split
-from churn.bundle import Bundle, tensors
-from churn.config import config_directory, configured
-from churn.report.drawing import for_notebooks
-from churn.vertex import client, parity, prices, target
+from churn import pipeline
+from churn.bundle.bundle import Bundle, to_tensors
+from churn.config.root import compose_config, config_directory
+from churn.data import load, split
+from churn.evaluate.report.drawing import for_notebooks
+from churn.vertex.checks import parity
+from churn.vertex.cloud import client, deployment, prices
 from churn.vertex.deploy import deploy
 from churn.vertex.destroy import destroy
 from churn.vertex.rollback import rollback
@@ -43,7 +45,7 @@ from churn.vertex.status import status
 for_notebooks()
 small = ["data.synthetic.rows=2000", "train.epochs=15", "evaluate.bootstrap=50",
          "evaluate.importance_repeats=1"]
-cfg = configured(*small, "run.dir=runs/first")
+cfg = compose_config(*small, "run.dir=runs/first")
 pipeline.run(cfg);
 
 # %% [markdown]
@@ -83,9 +85,9 @@ print(address)
 # `parity.instances` writes rows so.
 
 # %%
-customers = data.load(cfg.data, cfg.seed)
-rows = customers.frame.iloc[split.split(customers, cfg.split, 0, cfg.seed).test].head(200)
-body = json.dumps({"instances": parity.instances(rows, bundle)}).encode()
+customers = load.load_dataset(cfg.data, cfg.seed)
+rows = customers.frame.iloc[split.split_dataset(customers, cfg.split, 0, cfg.seed).test].head(200)
+body = json.dumps({"instances": parity.to_instances(rows, bundle)}).encode()
 with urlopen(Request(address, body, {"Content-Type": "application/json"})) as response:
     answers = json.load(response)["predictions"]
 server.terminate()
@@ -104,7 +106,7 @@ keys = np.array([f"row-{i}" for i in range(len(rows))], object)
 here = bundle.predict(rows, keys)
 elsewhere = {"local endpoint": np.array([answer["churn_probability"] for answer in answers])}
 if container.exists():
-    fields = {name: tensor.numpy() for name, tensor in tensors(rows, bundle.facts["inputs"], keys).items()}
+    fields = {name: tensor.numpy() for name, tensor in to_tensors(rows, bundle.facts["inputs"], keys).items()}
     np.savez("in.npz", **{k: v.astype(str) if v.dtype == object else v for k, v in fields.items()})
     script = root / "tests" / "container" / "answer.py"
     subprocess.run([container, script, bundle.path, "in.npz", "out.npz"], check=True, capture_output=True)
@@ -131,7 +133,7 @@ axes.legend();
 # `gcloud` commands. With `deploy.plan_only=true` (`make deploy PLAN=1`) it stops there and needs no account.
 
 # %%
-deploy(configured(f"bundle={bundle.path}", "deploy.plan_only=true"))
+deploy(compose_config(f"bundle={bundle.path}", "deploy.plan_only=true"))
 
 # %% [markdown]
 # ☁ *With a real project: `gcloud auth application-default login`, then the same with
@@ -140,10 +142,10 @@ deploy(configured(f"bundle={bundle.path}", "deploy.plan_only=true"))
 # What people fear most is the forgotten endpoint. This is what it costs:
 
 # %%
-table = prices.load()
+table = prices.load_prices()
 left_running = {
     f"{env.value}, {versions}": table.hour[size.machine_type] * size.min_replicas * count * prices.HOURS_A_MONTH
-    for env, size in target.SIZES.items()
+    for env, size in deployment.SIZES.items()
     for versions, count in (("one version", 1), ("two, to roll back", 2))
 }
 figure, axes = plt.subplots(figsize=(6.4, 2.4))
@@ -169,7 +171,7 @@ until_the_end = ExitStack()
 cloud = until_the_end.enter_context(vertex.running())
 ours = [*small, "deploy.project=p", "deploy.bucket=bucket", f"deploy.emulator={cloud.url}",
         "deploy.yes=true", "deploy.answers=2"]
-deploy(configured(*ours, f"bundle={bundle.path}"))
+deploy(compose_config(*ours, f"bundle={bundle.path}"))
 
 # %% [markdown]
 # ☁ *With a real project leave `deploy.emulator` and `deploy.yes` out: it asks before it does anything, and
@@ -179,10 +181,10 @@ deploy(configured(*ours, f"bundle={bundle.path}"))
 # enough answers came from it, and these must equal the bundle's own.
 
 # %%
-pipeline.run(configured(*small, "seed=7", "run.dir=runs/second"));
+pipeline.run(compose_config(*small, "seed=7", "run.dir=runs/second"));
 
 # %%
-newer = configured(*ours, "bundle=runs/second/bundle", "deploy.canary=20")
+newer = compose_config(*ours, "bundle=runs/second/bundle", "deploy.canary=20")
 deploy(newer)
 status(newer)
 

@@ -26,19 +26,22 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from churn import data, decision, pipeline
-from churn.bundle import Bundle
-from churn.config import GateConfig, configured
-from churn.drift import Policy
-from churn.evaluate import MODEL, evaluate
-from churn.monitor.window import Window, assess
-from churn.report.drawing import for_notebooks
-from churn.retrain.gate import CHALLENGER, CHAMPION, Fresh, judge
+from churn import pipeline
+from churn.bundle import decision
+from churn.bundle.bundle import Bundle
+from churn.config.loop import GateConfig
+from churn.config.root import compose_config
+from churn.data import load
+from churn.evaluate.evaluation import MODEL, evaluate
+from churn.evaluate.report.drawing import for_notebooks
+from churn.monitor.drift.compare import DriftPolicy
+from churn.monitor.window import Window, assess_window
+from churn.retrain.gate import CHALLENGER, CHAMPION, FreshRows, judge_challenger
 
 for_notebooks()
 small = ["data.synthetic.rows=5000", "evaluate.bootstrap=50", "evaluate.importance_repeats=1",
-         "export.worlds=0"]
-cfg = configured(*small, "run.dir=runs/champion")
+         "export.refits=0"]
+cfg = compose_config(*small, "run.dir=runs/champion")
 pipeline.run(cfg)
 champion = Bundle.load(Path("runs/champion/bundle"))
 
@@ -65,12 +68,12 @@ meaning = {
 }
 found = {}
 for kind in meaning:
-    world = configured("data.synthetic.rows=1000", f"data.synthetic.drift={kind}",
+    world = compose_config("data.synthetic.rows=1000", f"data.synthetic.drift={kind}",
                        f"data.synthetic.drift_size={sizes.get(kind, 0)}")
-    arrived = data.load(world.data, seed=1)
+    arrived = load.load_dataset(world.data, seed=1)
     window = Window.of(champion.profile)
     window.add(arrived.frame, champion.predict(arrived.frame)["churn_probability"])
-    found[kind] = assess(window, champion.facts["metrics"])
+    found[kind] = assess_window(window, champion.facts["metrics"])
 shown = {}
 for kind, report in found.items():
     worst = next(iter(report["features"]))
@@ -107,14 +110,14 @@ axes.set(title="20 % moved to fiber: which change matters to the predictions",
 # all the columns have been counted.
 
 # %%
-one_by_one = Policy(permutations=0)  # not all columns at once too, which takes longest
-calm = data.load(configured("data.synthetic.rows=30000").data, seed=2)
+one_by_one = DriftPolicy(permutations=0)  # not all columns at once too, which takes longest
+calm = load.load_dataset(compose_config("data.synthetic.rows=30000").data, seed=2)
 answers = champion.predict(calm.frame)["churn_probability"]
 reports = []
 for first in range(0, 30_000, 500):
     window = Window.of(champion.profile)
     window.add(calm.frame.iloc[first : first + 500], answers[first : first + 500])
-    reports.append(assess(window, champion.facts["metrics"], one_by_one))
+    reports.append(assess_window(window, champion.facts["metrics"], one_by_one))
 features = [report["features"].values() for report in reports]
 cries = {
     "any p < 0.05": np.mean([any(f["p"] < 0.05 for f in of) for of in features]),
@@ -135,15 +138,15 @@ axes.set(title="Nothing has changed, and yet", xlabel="Windows of 500 customers 
 steps = [0, 0.05, 0.1, 0.2, 0.3, 0.4]
 seen = {name: [] for name in cries}
 for size in steps:
-    world = configured("data.synthetic.rows=10000", "data.synthetic.drift=mean",
+    world = compose_config("data.synthetic.rows=10000", "data.synthetic.drift=mean",
                        f"data.synthetic.drift_size={size}")
-    arrived = data.load(world.data, seed=3)
+    arrived = load.load_dataset(world.data, seed=3)
     probability = champion.predict(arrived.frame)["churn_probability"]
     flags = {name: [] for name in seen}
     for first in range(0, 10_000, 500):
         window = Window.of(champion.profile)
         window.add(arrived.frame.iloc[first : first + 500], probability[first : first + 500])
-        report = assess(window, champion.facts["metrics"], one_by_one)
+        report = assess_window(window, champion.facts["metrics"], one_by_one)
         charges = report["features"]["MonthlyCharges"]
         flags["any p < 0.05"].append(any(f["p"] < 0.05 for f in report["features"].values()))
         flags["Jensen-Shannon > 0.3"].append(charges["jensen_shannon"] > 0.3)
@@ -167,10 +170,10 @@ axes.legend();
 # which customers begin to behave differently in month 5, seen with labels that are two months late:
 
 # %%
-year = configured("data.synthetic.rows=30000", "data.synthetic.dates=true", "data.time=Snapshot",
+year = compose_config("data.synthetic.rows=30000", "data.synthetic.dates=true", "data.time=Snapshot",
                   "data.synthetic.drift=concept", "data.synthetic.drift_size=1.2",
                   "data.synthetic.drift_from=2025-05-01", "evaluate.bootstrap=200")
-lived = data.load(year.data, seed=4)
+lived = load.load_dataset(year.data, seed=4)
 month = pd.DatetimeIndex(lived.times).month
 probability = champion.predict(lived.frame)["churn_probability"].astype(float)
 losses = []
@@ -203,7 +206,7 @@ axes.legend(loc="lower right");
 # %%
 labelled = lived.frame.assign(Churn=np.where(lived.churned == 1, "Yes", "No"), customerID=lived.ids)
 labelled[(month >= 5) & (month <= 9)].head(5000).to_csv("recent.csv", index=False)
-pipeline.run(configured("data=csv", "data.path=recent.csv", "data.target=Churn",
+pipeline.run(compose_config("data=csv", "data.path=recent.csv", "data.target=Churn",
                         "run.dir=runs/challenger", *small[1:]))
 challenger = Bundle.load(Path("runs/challenger/bundle"))
 
@@ -213,13 +216,13 @@ fresh_rows = lived.frame[late]
 money = cfg.decision
 models = {CHAMPION: champion, CHALLENGER: challenger}
 said = {name: model.predict(fresh_rows) for name, model in models.items()}
-fresh = Fresh(
+fresh = FreshRows(
     churned=lived.churned[late],
     probability={name: answer["churn_probability"].astype(float) for name, answer in said.items()},
     called={name: answer["churn"] == 1 for name, answer in said.items()},
-    brings=decision.gain(lived.churned[late], decision.values(fresh_rows, money), money),
+    brings=decision.call_gain(lived.churned[late], decision.customer_values(fresh_rows, money), money),
 )
-verdict = judge(fresh, alarmed=True, cfg=GateConfig(), seed=0)
+verdict = judge_challenger(fresh, alarmed=True, cfg=GateConfig(), seed=0)
 print("promote" if verdict.promote else "keep the champion", "--", verdict.reason)
 pd.DataFrame([vars(check) for check in verdict.checks]).round(4)
 

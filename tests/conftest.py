@@ -12,8 +12,9 @@ import pytest
 from hypothesis import settings
 from scipy.special import expit
 
-from churn.config import configured
-from churn.schema import Dataset, Schema
+from churn.bundle import export
+from churn.config.root import compose_config
+from churn.data.dataset import Dataset, Schema
 
 ROOT = Path(__file__).parents[1]
 settings.register_profile("repeatable", derandomize=True)  # the same examples wherever the tests run
@@ -40,20 +41,21 @@ def customers() -> Dataset:
 @pytest.fixture(scope="session")
 def graph(customers, tmp_path_factory):
     """A serving graph of `customers` with all that a graph can have, trained for a moment."""
-    from churn import intervals
-    from churn.certainty import Certainty
-    from churn.graph import ServingGraph
-    from churn.reasons import background
-    from churn.split import split
-    from churn.train import tensors, train
+    from churn.bundle import intervals
+    from churn.bundle.conformal import PredictionSets
+    from churn.bundle.graph import ServingGraph
+    from churn.bundle.reasons import choose_background
+    from churn.data.experiment import Experiment
+    from churn.data.split import split_dataset
+    from churn.network.fit import fit_network, frame_tensors
 
-    cfg = configured("train.epochs=2", "train.made_up=0")
-    splits = split(customers, cfg.split, 0, cfg.seed)
-    trained = train(customers, splits, cfg, tmp_path_factory.mktemp("train") / "checkpoint")
+    cfg = compose_config("train.epochs=2", "train.augmented=0")
+    splits = split_dataset(customers, cfg.split, 0, cfg.seed)
+    trained = fit_network(Experiment(customers, splits, cfg), tmp_path_factory.mktemp("train") / "checkpoint")
     probability = trained.predict(customers.frame)
-    others = background(customers.frame, probability, customers.schema, size=16, seed=0)
-    inputs = trained.encoder(*tensors(customers.frame, customers.schema)).numpy()
-    world = intervals.World(np.random.default_rng(0).beta(1, 3, len(customers)), probability)
+    others = choose_background(customers.frame, probability, customers.schema, size=16, seed=0)
+    inputs = trained.encoder(*frame_tensors(customers.frame, customers.schema)).numpy()
+    world = intervals.Refit(np.random.default_rng(0).beta(1, 3, len(customers)), probability)
     return ServingGraph(
         customers.schema,
         trained.encoder,
@@ -62,27 +64,26 @@ def graph(customers, tmp_path_factory):
         1.3,
         0.3,
         others.coded(trained.encoder),
-        intervals.fit(inputs, probability, [world]),
-        Certainty(0.9, 0.2, 0.35),
+        intervals.fit_intervals(inputs, probability, [world]),
+        PredictionSets(0.9, 0.2, 0.35),
     )
 
 
 @pytest.fixture(scope="session")
 def exported_bundle(graph, tmp_path_factory) -> Path:
     """The bundle of `graph`; copy it before changing it."""
-    from churn import bundle
 
     path = tmp_path_factory.mktemp("bundle") / "bundle"
-    bundle.export(graph, path)
-    facts = {"name": "customers", "schema": vars(graph.schema), "inputs": bundle.describe(graph)}
-    bundle.seal(path, facts, {"rows": 3})
+    export.write_saved_model(graph, path)
+    facts = {"name": "customers", "schema": vars(graph.schema), "inputs": export.describe_inputs(graph)}
+    export.seal(path, facts, {"rows": 3})
     return path
 
 
 SMALL = (
     "data.synthetic.rows=1200",
     "train.epochs=3",
-    "train.made_up=0",
+    "train.augmented=0",
     "evaluate.bootstrap=50",
     "evaluate.importance_repeats=1",
 )

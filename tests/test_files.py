@@ -2,12 +2,12 @@
 
 import pytest
 
-from churn.files import write_aside
+from churn.files import atomic_write
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
     path = tmp_path / "a" / "file.txt"
-    with write_aside(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_text("new")
         assert not path.exists()
     assert path.read_text() == "new"
@@ -23,14 +23,14 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("old")
 
-    with pytest.raises(KeyboardInterrupt), write_aside(path) as aside:
+    with pytest.raises(KeyboardInterrupt), atomic_write(path) as aside:
         interrupted_while_writing(aside)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
 
 
 def test_a_directory_appears_whole_too(tmp_path):
-    with write_aside(tmp_path / "bundle") as aside:
+    with atomic_write(tmp_path / "bundle") as aside:
         aside.mkdir()
         (aside / "part").write_text("x")
     assert (tmp_path / "bundle" / "part").exists()

@@ -17,6 +17,10 @@ def test_a_wheel_brings_its_configuration_along(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
     done = subprocess.run(show, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert "target: Churn" in done.stdout, done.stderr
-    where = [sys.executable, "-c", "from churn.config import config_directory; print(config_directory())"]
+    where = [
+        sys.executable,
+        "-c",
+        "from churn.config.root import config_directory; print(config_directory())",
+    ]
     found = subprocess.run(where, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert found.stdout.startswith(str(tmp_path))

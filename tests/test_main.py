@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from conftest import churn, configured
+from conftest import churn, compose_config
 
-from churn.config import config_directory
+from churn.config.root import config_directory
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ CHOICES = sorted(
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_configuration_file_fits_the_declared_keys(choice):
-    configured(choice)
+    compose_config(choice)

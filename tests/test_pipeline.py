@@ -9,14 +9,14 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from conftest import SMALL, churn, configured
+from conftest import SMALL, churn, compose_config
 from sklearn.metrics import log_loss, roc_auc_score
 
 from churn.backend import tensorflow
-from churn.bundle import Bundle
-from churn.data import load
-from churn.drift.reference import GRID, on_grid
-from churn.split import split
+from churn.bundle.bundle import Bundle
+from churn.data.load import load_dataset
+from churn.data.split import split_dataset
+from churn.monitor.drift.reference import GRID, grid_cell
 
 METRICS = (
     "roc_auc",
@@ -37,9 +37,9 @@ def metrics(run_directory):
 
 @pytest.fixture(scope="module")
 def test_part():
-    cfg = configured(*SMALL)
-    data = load(cfg.data, cfg.seed)
-    rows = split(data, cfg.split, cfg.data.horizon, cfg.seed).test
+    cfg = compose_config(*SMALL)
+    data = load_dataset(cfg.data, cfg.seed)
+    rows = split_dataset(data, cfg.split, cfg.data.horizon, cfg.seed).test
     return data.frame.iloc[rows], data.churned[rows]
 
 
@@ -81,7 +81,7 @@ def test_the_bundle_gives_on_the_whole_test_part_what_evaluation_saw(run_directo
 def test_the_profile_tells_how_the_served_graph_s_probabilities_are_distributed(run_directory, test_part):
     bundle = Bundle.load(run_directory / "bundle")
     answer = bundle.predict(test_part[0])["churn_probability"].astype(float)
-    expected = np.bincount(on_grid(answer), minlength=GRID)
+    expected = np.bincount(grid_cell(answer), minlength=GRID)
     assert bundle.profile["score"] == expected.tolist()
 
 
@@ -102,7 +102,7 @@ def weights(bundle):
 LONG = (
     "data.synthetic.rows=1200",
     "train.epochs=60",
-    "train.made_up=0",
+    "train.augmented=0",
     "train.patience=0",
     "evaluate.bootstrap=20",
 )

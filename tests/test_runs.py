@@ -5,9 +5,11 @@ import sys
 
 import pytest
 
-from churn.config import Config, DataConfig, RunConfig
+from churn.config.data import DataConfig
+from churn.config.root import Config
+from churn.config.training import RunConfig
 from churn.errors import UserError
-from churn.runs import CHECKPOINTS, locked, new_run, place
+from churn.runs import CHECKPOINTS, choose_run_dir, lock_run, new_run
 
 
 def config(root, **run):
@@ -17,7 +19,7 @@ def config(root, **run):
 def made(root, fingerprint, **run):
     """A new run, as `churn train` makes one."""
     cfg = config(root, **run)
-    return new_run(cfg, place(cfg), fingerprint)
+    return new_run(cfg, choose_run_dir(cfg), fingerprint)
 
 
 def names(root):
@@ -75,8 +77,8 @@ def test_a_place_that_is_taken_is_refused_before_any_work(tmp_path):
 
 def test_the_same_run_is_not_trained_twice_at_once(tmp_path):
     with (
-        locked(tmp_path / "run"),
+        lock_run(tmp_path / "run"),
         pytest.raises(UserError, match="another process"),
-        locked(tmp_path / "run"),
+        lock_run(tmp_path / "run"),
     ):
         pass

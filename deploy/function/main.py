@@ -7,6 +7,6 @@ from retraining import retrain
 
 
 @functions_framework.cloud_event
-def main(event) -> None:  # noqa: ANN001
+def main(event) -> None:
     """Called once for each message, now and then twice."""
     print(retrain(event.data["message"], os.environ))

@@ -14,7 +14,7 @@ from kfp.dsl import HTML, Artifact, Dataset, Input, Model, Output
 IMAGE = "python:3.11-slim"  # stands for the one that is named when compiling
 
 
-def component(function):  # noqa: ANN001, ANN201
+def component(function):
     """A component that runs in the image as it is, with nothing to install."""
     return dsl.component(function, base_image=IMAGE, install_kfp_package=False)
 
@@ -24,11 +24,11 @@ def ingest(overrides: list, rows: Output[Dataset], fresh: Output[Dataset]) -> No
     """Recent labelled rows: to train on, and to compare on."""
     from pathlib import Path
 
-    from churn.config import configured
+    from churn.config.root import compose_config
     from churn.retrain import steps
 
-    cfg = configured(*overrides)
-    steps.ingest(cfg, steps.models(cfg)["champion"], Path(rows.path), Path(fresh.path))
+    cfg = compose_config(*overrides)
+    steps.ingest(cfg, steps.load_models(cfg)["champion"], Path(rows.path), Path(fresh.path))
 
 
 @component
@@ -36,11 +36,11 @@ def validate(overrides: list, rows: Input[Dataset], fresh: Input[Dataset]) -> in
     """Whether they can be learnt from; gives how many there are."""
     from pathlib import Path
 
-    from churn.config import configured
+    from churn.config.root import compose_config
     from churn.retrain import steps
 
-    cfg = configured(*overrides)
-    return steps.validate(cfg, steps.models(cfg)["champion"], Path(rows.path), Path(fresh.path))["train"]
+    cfg = compose_config(*overrides)
+    return steps.validate(cfg, steps.load_models(cfg)["champion"], Path(rows.path), Path(fresh.path))["train"]
 
 
 @component
@@ -49,11 +49,11 @@ def train(overrides: list, rows: Input[Dataset], run: Output[Model]) -> None:
     import shutil
     from pathlib import Path
 
-    from churn.config import configured
+    from churn.config.root import compose_config
     from churn.retrain import steps
 
-    cfg = configured(*overrides)
-    shutil.copytree(steps.train(cfg, steps.models(cfg)["champion"], Path(rows.path)), run.path)
+    cfg = compose_config(*overrides)
+    shutil.copytree(steps.train(cfg, steps.load_models(cfg)["champion"], Path(rows.path)), run.path)
 
 
 @component
@@ -61,12 +61,12 @@ def evaluate(overrides: list, run: Input[Model], fresh: Input[Dataset], predicti
     """What champion, challenger and reference say about the same fresh rows."""
     from pathlib import Path
 
-    from churn.bundle import Bundle
-    from churn.config import configured
+    from churn.bundle.bundle import Bundle
+    from churn.config.root import compose_config
     from churn.retrain import steps
 
-    cfg = configured(*overrides)
-    bundles = steps.models(cfg) | {"challenger": Bundle.load(Path(run.path) / "bundle")}
+    cfg = compose_config(*overrides)
+    bundles = steps.load_models(cfg) | {"challenger": Bundle.load(Path(run.path) / "bundle")}
     steps.evaluate(cfg, bundles, Path(fresh.path), Path(predictions.path))
 
 
@@ -82,11 +82,11 @@ def gate(
     """Whether the challenger may serve, with the evidence."""
     from pathlib import Path
 
-    from churn.config import configured
+    from churn.config.root import compose_config
     from churn.retrain import steps
     from churn.retrain.trigger import Trigger
 
-    cfg, trigger = configured(*overrides), Trigger(kind, reason)
+    cfg, trigger = compose_config(*overrides), Trigger(kind, reason)
     verdict = steps.decide(cfg, Path(predictions.path), trigger.alarmed)
     steps.document(cfg, verdict, trigger, Path(page.path), Path(decision.path))
     return verdict.promote
@@ -97,10 +97,10 @@ def register(overrides: list, run: Input[Model], page: Input[HTML], decision: In
     """Challenger and decision in the registry; gives its version there."""
     from pathlib import Path
 
-    from churn.config import configured
+    from churn.config.root import compose_config
     from churn.retrain import steps
 
-    return steps.register(configured(*overrides), Path(run.path), Path(page.path), Path(decision.path))
+    return steps.register(compose_config(*overrides), Path(run.path), Path(page.path), Path(decision.path))
 
 
 @component
@@ -108,11 +108,11 @@ def canary(overrides: list, run: Input[Model], version: str, promote: bool) -> N
     """If the gate says so, the challenger serves: locally at once, on Vertex AI with a small share first."""
     from pathlib import Path
 
-    from churn.config import configured
+    from churn.config.root import compose_config
     from churn.retrain import steps
 
     if promote:
-        print(steps.promote(configured(*overrides), Path(run.path), version))
+        print(steps.promote(compose_config(*overrides), Path(run.path), version))
 
 
 @dsl.pipeline(
@@ -137,9 +137,9 @@ def retrain(overrides: list, kind: str = "schedule", reason: str = "it is due") 
 def write(path: str, image: str) -> None:
     """Compile the pipeline, with its containers' image, to a file that Vertex AI and kfp read."""
     compiler.Compiler().compile(retrain, path)
-    with open(path) as file:  # noqa: PTH123
+    with open(path) as file:
         text = file.read()
-    with open(path, "w") as file:  # noqa: PTH123
+    with open(path, "w") as file:
         file.write(text.replace(IMAGE, image))
 
 

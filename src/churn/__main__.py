@@ -17,22 +17,23 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from churn import limits
-from churn.config import Config, Place, config_directory
-from churn.errors import UserError
+from churn.config import limits
+from churn.config.root import RENAMED, Config, config_directory
+from churn.config.serving import Platform
+from churn.errors import UserError, did_you_mean
 
 LIST_KEYS = "churn train --help lists the keys"
 
 # Where the function of each stage lives; it is imported only when its stage runs.
 STAGES = {
     "train": "churn.stage:train",
-    "promote": "churn.registry:promote",
-    "score": "churn.score:score",
-    "synthesize": "churn.data.synthetic:synthesize",
-    "serve": "churn.serve.server:serve",
-    "monitor": "churn.monitor:monitor",
+    "promote": "churn.retrain.promote:promote",
+    "score": "churn.score.stage:score",
+    "synthesize": "churn.data.stage:synthesize",
+    "serve": "churn.serve.stage:serve",
+    "monitor": "churn.monitor.stage:monitor",
     "retrain": "churn.retrain.stage:retrain",
-    "loop": "churn.simulation.stage:loop",
+    "loop": "churn.retrain.simulation.stage:loop",
     "deploy": "churn.vertex.deploy:deploy",
     "rollback": "churn.vertex.rollback:rollback",
     "status": "churn.vertex.status:status",
@@ -40,8 +41,8 @@ STAGES = {
 }
 
 ON_VERTEX = {  # target=vertex
-    "train": "churn.vertex.training:train",
-    "score": "churn.vertex.batch:score",
+    "train": "churn.vertex.train:train",
+    "score": "churn.vertex.score:score",
     "retrain": "churn.retrain.stage:retrain",  # trains here, deploys there
 }
 
@@ -74,20 +75,20 @@ def main() -> None:
     """Run the stage that the command line names; exit code 0 done, 2 wrong input, 1 a bug."""
     show_tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra prints and exits by itself, with code 1
-    spare_the_collector()
+    _spare_the_collector()
     try:
-        stage, sys.argv[1:] = split_command(sys.argv[1:])
-        run_hydra(stage)
+        stage, sys.argv[1:] = _split_command(sys.argv[1:])
+        _run_hydra(stage)
     except KeyboardInterrupt:
         print("churn: interrupted; nothing half-written is left", file=sys.stderr)
         sys.exit(130)
     except (UserError, HydraException, OmegaConfBaseException) as error:
         if show_tracebacks:
             raise
-        fail(error)
+        _fail(error)
 
 
-def spare_the_collector() -> None:
+def _spare_the_collector() -> None:
     """Let the garbage collector look seldom, and not at the end, at the 300,000 objects of the libraries.
 
     Python's defaults spend four seconds of a small training on that.
@@ -96,28 +97,30 @@ def spare_the_collector() -> None:
     atexit.register(gc.freeze)
 
 
-def fail(error: Exception) -> NoReturn:
+def _fail(error: Exception) -> NoReturn:
     """Say what the user did wrong and end with exit code 2."""
-    print(f"churn: {explain(error)}", file=sys.stderr)
+    print(f"churn: {_explain(error)}", file=sys.stderr)
     sys.exit(2)
 
 
-def split_command(arguments: list[str]) -> tuple[str, list[str]]:
+def _split_command(arguments: list[str]) -> tuple[str, list[str]]:
     """The stage and what is left for Hydra; "" as stage where only a flag such as --help is given."""
     if not arguments or arguments in (["--help"], ["-h"]):
         print(HELP, end="")
         sys.exit(0)
     first, *rest = arguments
     if first in ("-sc", "--shell-completion") and rest[:1] == ["query=bash"]:
-        complete_stage()
+        _complete_stage()
     if first.startswith("-"):
         return "", arguments
     if first not in STAGES:
-        raise UserError(f"unknown stage '{first}'{nearest(first, STAGES)}", do=f"one of: {', '.join(STAGES)}")
+        raise UserError(
+            f"unknown stage '{first}'{did_you_mean(first, STAGES)}", do=f"one of: {', '.join(STAGES)}"
+        )
     return first, [re.sub(r"^run=", "run.dir=", argument) for argument in rest]
 
 
-def complete_stage() -> None:
+def _complete_stage() -> None:
     """Teach Hydra's shell completion, which knows only overrides, that the first word is a stage."""
     program, _, line = os.environ.get("COMP_LINE", "").partition(" ")
     stage, blank, overrides = line.lstrip().partition(" ")
@@ -127,44 +130,44 @@ def complete_stage() -> None:
     os.environ["COMP_LINE"] = f"{program} {overrides}"
 
 
-def run_hydra(stage: str) -> None:
+def _run_hydra(stage: str) -> None:
     """Let Hydra compose the configuration (or print help) and run the stage with it."""
 
     def run(composed: DictConfig) -> Any:
         if not stage:
-            fail(UserError("no stage is named", do=f"churn STAGE ..., one of: {', '.join(STAGES)}"))
-        refuse_added_keys(composed)
+            _fail(UserError("no stage is named", do=f"churn STAGE ..., one of: {', '.join(STAGES)}"))
+        _refuse_added_keys(composed)
         cfg = cast("Config", OmegaConf.to_object(composed))
-        take_sweep_directory(cfg)
-        module, function = function_of(stage, cfg).split(":")
+        _take_sweep_directory(cfg)
+        module, function = _function_of(stage, cfg).split(":")
         try:
-            limits.check(cfg)
+            limits.check_bounds(cfg)
             implementation: Callable[[Config], Any] = getattr(import_module(module), function)
             return implementation(cfg)
         except UserError as error:  # here, because Hydra would print a line of its own
-            fail(error)
+            _fail(error)
 
     ConfigStore.instance().store("schema", Config)
     hydra.main(config_path=str(config_directory()), config_name="config", version_base="1.3")(run)()
 
 
-def function_of(stage: str, cfg: Config) -> str:
+def _function_of(stage: str, cfg: Config) -> str:
     """Where the function of a stage lives, by the place where it is to work."""
-    if cfg.target.name == Place.local or STAGES[stage].startswith("churn.vertex."):
+    if cfg.target.name == Platform.local or STAGES[stage].startswith("churn.vertex."):
         return STAGES[stage]
     if stage not in ON_VERTEX:
-        fail(UserError(f"churn {stage} works on this machine only", "target=vertex", "target=local"))
+        _fail(UserError(f"churn {stage} works on this machine only", "target=vertex", "target=local"))
     return ON_VERTEX[stage]
 
 
-def refuse_added_keys(composed: DictConfig) -> None:
+def _refuse_added_keys(composed: DictConfig) -> None:
     """Refuse what `+key=value` adds: Hydra allows it even where a key is not declared."""
-    if unknown := set(paths(composed)) - set(valid_keys()):
+    if unknown := set(_paths(composed)) - set(_valid_keys()):
         key = min(unknown)
-        fail(UserError(f"unknown configuration key '{key}'{nearest(key, valid_keys())}", do=LIST_KEYS))
+        _fail(UserError(f"unknown configuration key '{key}'{did_you_mean(key, _valid_keys(), dotted=True)}", do=LIST_KEYS))
 
 
-def take_sweep_directory(cfg: Config) -> None:
+def _take_sweep_directory(cfg: Config) -> None:
     """Write each job of a `--multirun` where Hydra put it, unless the user named a place."""
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -174,48 +177,41 @@ def take_sweep_directory(cfg: Config) -> None:
         cfg.run.dir = hydra_cfg.runtime.output_dir
 
 
-def explain(error: Exception) -> str:
+def _explain(error: Exception) -> str:
     """One message for the user, with the nearest valid key where a key or a choice is unknown."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MissingConfigException) and error.options:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         known = ", ".join(error.options)
-        return f"unknown choice '{group}={choice}'{nearest(choice, error.options)}\n  do: one of: {known}"
+        return (
+            f"unknown choice '{group}={choice}'{did_you_mean(choice, error.options)}\n  do: one of: {known}"
+        )
     causes = [error, error.__cause__]
     keyed = next((e for e in causes if isinstance(e, OmegaConfBaseException) and e.full_key), None)
     if keyed is None:
         return str(error).replace("\n", "\n  ")
     key, problem = str(keyed.full_key), str(keyed).splitlines()[0]
-    if key not in valid_keys() and "not in" in problem:
-        return f"unknown configuration key '{key}'{nearest(key, valid_keys())}\n  do: {LIST_KEYS}"
+    if key in RENAMED:
+        return f"the configuration key '{key}' is called {RENAMED[key]} now"
+    if key not in _valid_keys() and "not in" in problem:
+        return f"unknown configuration key '{key}'{did_you_mean(key, _valid_keys(), dotted=True)}\n  do: {LIST_KEYS}"
     return f"wrong value for configuration key '{key}'\n  {problem}"
 
 
-def valid_keys() -> list[str]:
+def _valid_keys() -> list[str]:
     """Every key of the configuration with its full path, e.g. `train.epochs`."""
-    return paths(OmegaConf.structured(Config))
+    return _paths(OmegaConf.structured(Config))
 
 
-def paths(node: DictConfig, prefix: str = "") -> list[str]:
+def _paths(node: DictConfig, prefix: str = "") -> list[str]:
     """Paths of all keys below a node."""
     found = []
     for name in node:
         found.append(f"{prefix}{name!s}")
         if isinstance(child := node._get_node(name), DictConfig) and not child._is_none():
-            found += paths(child, f"{prefix}{name!s}.")
+            found += _paths(child, f"{prefix}{name!s}.")
     return found
-
-
-def nearest(word: str, choices: Any) -> str:
-    """`; did you mean 'x'?` or nothing."""
-    from difflib import get_close_matches
-
-    ends = {choice.rpartition(".")[2]: choice for choice in choices}
-    close = get_close_matches(word, choices, n=1) or [
-        ends[end] for end in get_close_matches(word.rpartition(".")[2], ends, n=1)
-    ]
-    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def tensorflow() -> ModuleType:
     return sys.modules["tensorflow"]
 
 
-def leave_a_core() -> None:
+def leave_one_core() -> None:
     """Let TensorFlow, if it is not imported yet, compute on all cores but one: a helper has that."""
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
 
@@ -44,7 +44,7 @@ def silent_stderr() -> Iterator[None]:
             os.close(terminal)
 
 
-def make_repeatable(seed: int) -> None:
+def make_deterministic(seed: int) -> None:
     """Seed every random generator and let TensorFlow use deterministic operations only."""
     tf = tensorflow()
     tf.keras.utils.set_random_seed(seed)
@@ -52,7 +52,7 @@ def make_repeatable(seed: int) -> None:
 
 
 @contextmanager
-def profiled(folder: Path | None) -> Iterator[None]:
+def profiler(folder: Path | None) -> Iterator[None]:
     """Write what TensorFlow does in the block to `folder`, as TensorBoard reads it; None: do not."""
     if folder is None:
         yield

@@ -27,3 +27,24 @@ def missing_extra(package: str, extra: str) -> UserError:
     """The error for a package that is there only if the extra `extra` is installed."""
     command = f"{sys.executable} -m pip install 'churn[{extra}]'"
     return UserError(f"the package {package} is not installed", do=command)
+
+
+def did_you_mean(word: str, choices: Iterable[str], dotted: bool = False) -> str:
+    """`; did you mean 'x'?` for the nearest of the choices, or nothing.
+
+    Upper and lower case, blanks and underscores do not count. Of `dotted` keys the last part is enough.
+    """
+    from difflib import get_close_matches
+
+    known = list(choices)[::-1]  # of two that look the same the first is named
+    by_text = {_plain(choice): choice for choice in known}
+    close = get_close_matches(_plain(word), by_text, n=1, cutoff=0.85 if dotted else 0.6)
+    if not close and dotted:
+        by_text = {_plain(choice.rpartition(".")[2]): choice for choice in known}
+        close = get_close_matches(_plain(word.rpartition(".")[2]), by_text, n=1)
+    return f"; did you mean '{by_text[close[0]]}'?" if close else ""
+
+
+def _plain(name: str) -> str:
+    """The letters, digits and dots of a name, in lower case."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum() or letter == ".")

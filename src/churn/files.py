@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 @contextmanager
-def write_aside(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A path next to `path` to write to; it takes the name `path` when the block ends without error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -24,7 +24,7 @@ def write_aside(path: Path) -> Iterator[Path]:
             aside.unlink(missing_ok=True)
 
 
-def append(path: Path, line: str) -> None:
+def append_line(path: Path, line: str) -> None:
     """Add a line to a file in one call, so that lines of two processes don't mix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -35,6 +35,6 @@ def append(path: Path, line: str) -> None:
         os.close(file)
 
 
-def lines(path: Path) -> list[str]:
+def read_lines(path: Path) -> list[str]:
     """The lines of such a file, none where it is not there; one that a kill cut off at the end is not one."""
     return path.read_text().split("\n")[:-1] if path.exists() else []

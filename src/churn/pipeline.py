@@ -1,226 +1,194 @@
-"""`churn train`: the stages from a raw table to a bundle and its report, wired together."""
+"""`churn train`, in order: load, split, train, export, evaluate, report, register."""
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from omegaconf import OmegaConf
-from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 
-from churn import (
-    baselines,
-    calibrate,
-    decision,
-    doubt,
-    machines,
-    peers,
-    profit,
-    registry,
-    report,
-    segments,
-    stream,
-    terminal,
-    worlds,
-)
-from churn.backend import leave_a_core, profiled
-from churn.bundle import Bundle
-from churn.config import Config, ModelName
-from churn.data import load, name_of
-from churn.dependence import FEATURES, dependence
-from churn.doubt import Doubt
+from churn.backend import leave_one_core, profiler
+from churn.bundle.bundle import Bundle
+from churn.bundle.decision import check_decision
+from churn.bundle.export import complete_bundle, export_bundle, fit_interval
+from churn.bundle.parametric_bootstrap import can_refit
+from churn.bundle.registry import import_mlflow, register_run
+from churn.config.root import Config
+from churn.config.training import ModelName
+from churn.data.experiment import Experiment
+from churn.data.load import dataset_name, load_dataset
+from churn.data.stream.rows import Stream, open_stream
 from churn.errors import UserError
-from churn.evaluate import MODEL, TRUTH, Evaluation, evaluate
-from churn.export import complete, export, interval_of, versions
-from churn.helper import LATER
-from churn.importance import importance
-from churn.profit import Outcome, Profit
-from churn.progress import Stages
-from churn.runs import CHECKPOINTS, new_run, place, unfinished_run
-from churn.schema import Dataset
-from churn.split import Splits, split
-from churn.teacher import Taught
-from churn.train import Trained, teach, train
+from churn.evaluate.baselines import predict_baselines
+from churn.evaluate.report.console import describe_data, summarize_run
+from churn.evaluate.report.content import gather_content
+from churn.evaluate.report.page import write_report
+from churn.evaluate.results import Results, evaluate_bundle
+from churn.monitor.drift.profile import profile_of_experiment
+from churn.network import distributed
+from churn.network.distill import SoftLabels
+from churn.network.fit import Trained, fit_network, fit_soft_labels
+from churn.network.fit_stream import fit_stream
+from churn.network.trees import THREADS_FROM
+from churn.parallel import LAZY
+from churn.runs import CHECKPOINTS, choose_run_dir, new_run, unfinished_run
 
 
-def run(cfg: Config, helper: Executor = LATER) -> float:
+def run(cfg: Config, worker: Executor = LAZY) -> float:
     """Train, evaluate, report and register; gives the log loss of held-out rows, for sweeps.
 
-    `helper` does meanwhile what does not need our network. Not of a large table: there everything uses all
-    cores, and rows would have to be copied.
+    `worker` fits baselines and distillation trees in parallel with the network.
     """
-    cfg.data.name = name_of(cfg.data)
-    if machines.count() > 1:
-        machines.strategy()  # has to be the first that TensorFlow does
-    stages, final = Stages(), place(cfg)
-    with stages("load", "Loading the data"):
-        big = stream.opened(cfg)  # None where the table fits in memory
-        data = big.sample if big else load(cfg.data, cfg.seed)
-    decision.check(cfg.decision, data.frame)
-    parts = big.deal.splits(data) if big else split(data, cfg.split, cfg.data.horizon, cfg.seed)
-    print(terminal.described(data, parts, cfg.data))
-    if not machines.is_chief():
-        checkpoint = unfinished_run(cfg, final, data.fingerprint) / CHECKPOINTS / "model.npz"
-        return learn(big, data, parts, cfg, checkpoint).history["loss"][-1]
-    small = not big and len(data) < baselines.THREADS_FROM
-    if not small:
-        helper = LATER
-    elif helper is not LATER:
-        leave_a_core()
+    steps = _StepTimer()
+    experiment, stream = _load(cfg, steps)
+    run_dir = choose_run_dir(experiment.cfg)
+    if not distributed.is_chief():
+        return _train_as_replica(experiment, stream, run_dir)
     with (
-        new_run(cfg, final, data.fingerprint) as directory,
-        threadpool_limits(1 if small else None),  # the same for all threads
+        new_run(experiment.cfg, run_dir, experiment.data.fingerprint) as directory,
+        _shared_cores(experiment, worker) as worker,
     ):
-        taught = helper.submit(teach, data, parts, cfg)
-        others = helper.submit(peers.predict, data, parts, cfg)
-        helper.submit(registry.get_ready)  # a second of imports; what goes wrong, `register` raises again
-        profile_of = directory / "profile" if cfg.train.profile else None
-        with stages("train", f"Training {cfg.model.name.value}"), profiled(profile_of):
-            checkpoint = directory / CHECKPOINTS / "model.npz"
-            trained = learn(big, data, parts, cfg, checkpoint, taught)
-        interval = None
-        if cfg.export.worlds and not big and worlds.possible(trained, data):
-            with stages("intervals", "Calibrating intervals on simulated customers"):
-                interval = interval_of(trained, data, cfg)
-        with stages("export", "Writing the bundle"):
-            served = export(trained, interval, data, parts, cfg, directory / "bundle")
-        with stages("baselines", "Fitting the baselines on the same rows"):
-            outputs = served.predict(data.frame.iloc[parts.test])
-            predictions = predict_test(outputs, trained, others.result(), data, parts, cfg)
-        with stages("evaluate", "Measuring on the test part"):
-            evaluation = measure(predictions, data, parts, cfg)
-            earned = measure_profit(served, trained, predictions[MODEL], data, parts, cfg)
-            trusted = doubt.measure(
-                outputs, data.churned[parts.test], predictions.get(TRUTH), cfg.export.certainty
-            )
-        complete(served, predictions[MODEL], data, parts, evaluation, cfg)
-        with stages("report", "Drawing the report"):
-            content = report_content(
-                served, trained, predictions, evaluation, earned, trusted, data, parts, cfg, stages
-            )
-            report.write(directory / "report.html", content)
-        numbers = evaluation.to_json() | {"profit": earned.to_json(), "doubt": trusted.to_json()}
-        write(directory, cfg, data, numbers, stages)
-    with stages("register", "Entering the run into the registry"):
-        version_number = helper.submit(registry.register, final, cfg.run.root).result()
-    print(terminal.summary(evaluation, final, f"{data.name} version {version_number}"))
-    churned = data.churned[trained.held_out_rows]
-    return float(log_loss(churned, trained.held_out_probability, labels=[0, 1]))
+        trained, baselines = _train(experiment, stream, directory, worker, steps)
+        bundle = _export(experiment, trained, directory, steps)
+        results = _evaluate(experiment, trained, bundle, baselines, steps)
+        _report(experiment, trained, bundle, results, directory, steps)
+    with steps("register", "Registering the run"):
+        version = worker.submit(register_run, run_dir, experiment.cfg.run.root).result()
+    print(summarize_run(results.evaluation, run_dir, f"{experiment.data.name} version {version}"))
+    return trained.held_out_log_loss(experiment.data)
 
 
-def learn(
-    big: stream.Stream | None,
-    data: Dataset,
-    parts: Splits,
-    cfg: Config,
+class _StepTimer:
+    """Says which step runs and keeps how long each took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str, message: str) -> Iterator[None]:
+        """Print `message`, run the block, keep its seconds under `name`."""
+        print(f"{message} ...", flush=True)
+        began = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - began, 3)
+
+
+def _load(cfg: Config, steps: _StepTimer) -> tuple[Experiment, Stream | None]:
+    """The data set, split; and the stream of all rows where the table is larger than memory."""
+    cfg.data.name = dataset_name(cfg.data)
+    if distributed.machine_count() > 1:
+        distributed.strategy()  # must be the first call to TensorFlow
+    with steps("load", "Loading the data"):
+        stream = open_stream(cfg)
+        data = stream.sample if stream else load_dataset(cfg.data, cfg.seed)
+    if stream:
+        experiment = Experiment(data, stream.deal.splits(data), cfg, is_sample=True)
+    else:
+        experiment = Experiment.split(data, cfg)
+    check_decision(cfg.decision, data.frame)
+    print(describe_data(experiment))
+    return experiment, stream
+
+
+@contextmanager
+def _shared_cores(experiment: Experiment, worker: Executor) -> Iterator[Executor]:
+    """Gives the executor of what can run in parallel with training.
+
+    A small table leaves one core to `worker` and uses one thread a step. A large one does without: every step
+    there uses all cores, and copying the rows to another process would cost more.
+    """
+    small = not experiment.is_sample and len(experiment.data) < THREADS_FROM
+    if small and worker is not LAZY:
+        leave_one_core()
+    with threadpool_limits(1 if small else None):
+        yield worker if small else LAZY
+
+
+def _train(
+    experiment: Experiment, stream: Stream | None, directory: Path, worker: Executor, steps: _StepTimer
+) -> tuple[Trained, Future[dict[str, np.ndarray]]]:
+    """The trained network, and the baselines' predictions to come."""
+    cfg = experiment.cfg
+    soft_labels = worker.submit(fit_soft_labels, experiment)
+    baselines = worker.submit(predict_baselines, experiment)
+    worker.submit(import_mlflow)  # takes a second; `register_run` raises what goes wrong
+    profile = directory / "profile" if cfg.train.profile else None
+    with steps("train", f"Training {cfg.model.name.value}"), profiler(profile):
+        return _fit(experiment, stream, directory / CHECKPOINTS / "model.npz", soft_labels), baselines
+
+
+def _fit(
+    experiment: Experiment,
+    stream: Stream | None,
     checkpoint: Path,
-    taught: Future[Taught | None] | None = None,
+    soft_labels: Future[SoftLabels | None] | None = None,
 ) -> Trained:
-    """The trained network, by all machines and GPUs together, as one that this machine has for itself."""
-    if machines.count() > 1 and cfg.model.name == ModelName.tutorial:
+    """The network, trained on all machines and GPUs together, as a copy for this machine."""
+    cfg = experiment.cfg
+    if distributed.machine_count() > 1 and cfg.model.name == ModelName.tutorial:
         raise UserError("the tutorial's network is trained on one machine", "TF_CONFIG", "model=dense")
-    with machines.shared():
-        if big:
-            trained = stream.train(big, cfg, checkpoint)
+    with distributed.distribution_scope():
+        if stream:
+            trained = fit_stream(stream, cfg, checkpoint)
         else:
-            trained = train(data, parts, cfg, checkpoint, taught=taught)
-    return replace(trained, network=machines.alone(trained.network))
+            trained = fit_network(experiment, checkpoint, soft_labels=soft_labels)
+    return replace(trained, network=distributed.local_copy(trained.network))
 
 
-def predict_test(
-    outputs: dict[str, np.ndarray],
+def _train_as_replica(experiment: Experiment, stream: Stream | None, run_dir: Path) -> float:
+    """Take part in the training of several machines, of which the chief does everything else."""
+    unfinished = unfinished_run(experiment.cfg, run_dir, experiment.data.fingerprint)
+    return _fit(experiment, stream, unfinished / CHECKPOINTS / "model.npz").history["loss"][-1]
+
+
+def _export(experiment: Experiment, trained: Trained, directory: Path, steps: _StepTimer) -> Bundle:
+    """The bundle, with intervals where enough is known to calibrate them."""
+    interval = None
+    if can_refit(experiment, trained):
+        with steps("intervals", "Calibrating the intervals"):
+            interval = fit_interval(experiment, trained)
+    with steps("export", "Writing the bundle"):
+        return export_bundle(experiment, trained, interval, directory / "bundle")
+
+
+def _evaluate(
+    experiment: Experiment,
     trained: Trained,
-    others: dict[str, np.ndarray],
-    data: Dataset,
-    parts: Splits,
-    cfg: Config,
-) -> dict[str, np.ndarray]:
-    """[n] probabilities of the test rows: ours, the baselines', and the truth where it is known."""
-    predictions = {MODEL: outputs["churn_probability"].astype(float)} | others
-    if cfg.model.name == ModelName.tutorial:
-        predictions["tutorial"] = trained.predict(data.frame.iloc[parts.test])
-    if data.true_probability is not None:
-        predictions[TRUTH] = data.true_probability[parts.test]
-    return predictions
+    bundle: Bundle,
+    baselines: Future[dict[str, np.ndarray]],
+    steps: _StepTimer,
+) -> Results:
+    """What the bundle is worth on the test part, which it then carries with it."""
+    with steps("baselines", "Fitting the baselines on the same rows"):
+        others = baselines.result()
+    with steps("evaluate", "Measuring on the test part"):
+        results = evaluate_bundle(experiment, trained, bundle, others)
+    profile = profile_of_experiment(experiment, bundle, results.probability)
+    complete_bundle(bundle, results.evaluation.to_json()["test"], profile)
+    return results
 
 
-def measure(predictions: dict[str, np.ndarray], data: Dataset, parts: Splits, cfg: Config) -> Evaluation:
-    """Every metric of every prediction on the test part, resampling customers."""
-    customers = None if data.ids is None else data.ids[parts.test]
-    return evaluate(data.churned[parts.test], predictions, customers, cfg.evaluate, cfg.seed)
-
-
-def measure_profit(
-    served: Bundle,
+def _report(
+    experiment: Experiment,
     trained: Trained,
-    probability: np.ndarray,
-    data: Dataset,
-    parts: Splits,
-    cfg: Config,
-) -> Profit:
-    """What the bundle's threshold earns on the test part, of whose rows [n] probabilities are given."""
-
-    def outcome(rows: np.ndarray, chance: np.ndarray) -> Outcome:
-        ids = None if data.ids is None else data.ids[rows]
-        return Outcome(data.frame.iloc[rows], data.churned[rows], chance, ids)
-
-    unseen = calibrate.tempered(trained.held_out_probability, served.facts["temperature"])
-    test, calibration = outcome(parts.test, probability), outcome(trained.held_out_rows, unseen)
-    return profit.measure(test, calibration, served.facts["threshold"], cfg.decision, cfg.evaluate, cfg.seed)
-
-
-def report_content(
-    served: Bundle,
-    trained: Trained,
-    predictions: dict[str, np.ndarray],
-    evaluation: Evaluation,
-    earned: Profit,
-    trusted: Doubt,
-    data: Dataset,
-    parts: Splits,
-    cfg: Config,
-    stages: Stages,
-) -> report.ReportContent:
-    """What the page shows."""
-    churned, frame = data.churned[parts.test], data.frame.iloc[parts.test]
-
-    def predict(rows: pd.DataFrame) -> np.ndarray:
-        return served.predict(rows)["churn_probability"].astype(float)
-
-    important = importance(predict, frame, churned, cfg.evaluate, cfg.seed)
-    first = [one.feature for one in important]
-    return report.ReportContent(
-        data=report.summarize(data, parts),
-        evaluation=evaluation,
-        churned=churned,
-        predictions=predictions,
-        assumed=cfg.decision,
-        profit=earned,
-        doubt=trusted,
-        importance=important,
-        dependence=[
-            dependence(predict, frame, name) for name in first[:FEATURES] if frame[name].notna().any()
-        ],
-        segments=segments.segments(frame[first[: segments.FEATURES]], churned, predictions[MODEL]),
-        history=trained.history,
-        findings=data.findings,
-        seconds=stages.seconds,
-        versions=versions(),
-        config=OmegaConf.to_yaml(OmegaConf.structured(cfg)),
-        created=f"{datetime.now():%Y-%m-%d %H:%M}",
-    )
-
-
-def write(directory: Path, cfg: Config, data: Dataset, numbers: dict[str, Any], stages: Stages) -> None:
-    """The files beside the bundle and the report."""
-    if data.bad_rows is not None:
-        data.bad_rows.to_csv(directory / "bad_rows.csv", index=False)
-    (directory / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(cfg)))
-    (directory / "metrics.json").write_text(json.dumps(numbers | {"seconds": stages.seconds}, indent=1))
+    bundle: Bundle,
+    results: Results,
+    directory: Path,
+    steps: _StepTimer,
+) -> None:
+    """The files beside the bundle: report, configuration, numbers, rows set aside."""
+    with steps("report", "Drawing the report"):
+        content = gather_content(experiment, trained, bundle, results, steps.seconds)
+        write_report(directory / "report.html", content)
+    if experiment.data.bad_rows is not None:
+        experiment.data.bad_rows.to_csv(directory / "bad_rows.csv", index=False)
+    (directory / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(experiment.cfg)))
+    numbers = results.to_json() | {"seconds": steps.seconds}
+    (directory / "metrics.json").write_text(json.dumps(numbers, indent=1))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from churn.config import Config
+from churn.config.root import Config
 from churn.errors import UserError
 
 CHECKPOINTS = "checkpoints"  # inside an unfinished run only
@@ -28,7 +28,7 @@ def new_run(cfg: Config, final: Path, fingerprint: str) -> Iterator[Path]:
     included. Ctrl-C and wrong input leave nothing; a bug leaves it, to be taken up when mended.
     """
     unfinished = unfinished_run(cfg, final, fingerprint)
-    with locked(unfinished):
+    with lock_run(unfinished):
         (unfinished / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         try:
             yield unfinished
@@ -37,15 +37,15 @@ def new_run(cfg: Config, final: Path, fingerprint: str) -> Iterator[Path]:
             raise
         shutil.rmtree(unfinished / CHECKPOINTS)
         unfinished.replace(final)
-    point(Path(cfg.run.root) / "latest", final)
+    link_latest(Path(cfg.run.root) / "latest", final)
 
 
 def unfinished_run(cfg: Config, final: Path, fingerprint: str) -> Path:
     """Where a run lies until it is whole."""
-    return final.parent / f".unfinished-{identity(cfg, fingerprint)}"
+    return final.parent / f".unfinished-{_run_identity(cfg, fingerprint)}"
 
 
-def place(cfg: Config) -> Path:
+def choose_run_dir(cfg: Config) -> Path:
     """Where the run of this configuration will lie; raises `UserError` if something lies there."""
     if cfg.run.dir is None:
         stamp = f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{cfg.data.name}"
@@ -59,7 +59,7 @@ def place(cfg: Config) -> Path:
     return path
 
 
-def identity(cfg: Config, fingerprint: str) -> str:
+def _run_identity(cfg: Config, fingerprint: str) -> str:
     """Short hash of all that decides what a run will be."""
     keys = OmegaConf.to_yaml(OmegaConf.structured({**vars(cfg), "run": None}))
     versions = f"{version('churn')} {version('tensorflow')}"
@@ -67,7 +67,7 @@ def identity(cfg: Config, fingerprint: str) -> str:
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
+def lock_run(directory: Path) -> Iterator[None]:
     """Refuse a second process that does the same work; the lock goes with the process, however it ends."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     lock = directory.with_name(directory.name + ".lock")
@@ -84,7 +84,7 @@ def locked(directory: Path) -> Iterator[None]:
             lock.unlink()
 
 
-def point(link: Path, target: Path) -> None:
+def link_latest(link: Path, target: Path) -> None:
     """Make `link` a symbolic link to `target`, replacing an old one in one step."""
     link.parent.mkdir(parents=True, exist_ok=True)
     aside = link.with_name(f".{link.name}.{os.getpid()}")

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.config import DataConfig
-from churn.data import files, load
+from churn.config.data import DataConfig
+from churn.data.dataset import Dataset
+from churn.data.load import load_dataset
+from churn.data.sources import files
+from churn.data.validate import to_features
 from churn.errors import UserError
-from churn.schema import Dataset
-from churn.validate import features
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 
@@ -39,7 +40,7 @@ def loaded(tmp_path):
         text = table if isinstance(table, str) else table.to_csv(index=False)
         path = tmp_path / "customers.csv"
         path.write_text(text, newline="")
-        return load(DataConfig(path=str(path), **keys), seed=0)
+        return load_dataset(DataConfig(path=str(path), **keys), seed=0)
 
     return load_it
 
@@ -320,8 +321,8 @@ def scored(loaded, tmp_path):
 
     def features_of(frame: pd.DataFrame) -> pd.DataFrame:
         frame.to_csv(tmp_path / "new.csv", index=False)
-        (raw,) = files.chunks(str(tmp_path / "new.csv"), DataConfig(), rows=1000)
-        return features(raw, schema)
+        (raw,) = files.raw_tables(str(tmp_path / "new.csv"), DataConfig(), rows=1000)
+        return to_features(raw, schema)
 
     return features_of
 
@@ -337,7 +338,7 @@ def test_order_other_columns_and_the_target_do_not_matter_to_a_prediction(scored
 def test_columns_missing_or_in_other_case_are_named_with_the_nearest(scored):
     with pytest.raises(UserError, match="column 'tenure' is missing"):
         scored(customers(5).drop(columns="tenure"))
-    with pytest.raises(UserError, match="'SeniorCitizen' is missing; the nearest is 'seniorcitizen'"):
+    with pytest.raises(UserError, match="'SeniorCitizen' is missing; did you mean 'seniorcitizen'"):
         scored(customers(5).rename(columns=str.lower))
 
 
@@ -364,7 +365,7 @@ def real(name: str) -> str:
 
 
 def test_the_telco_table_loads_with_its_path_alone():
-    data = load(DataConfig(path=real("telco.csv")), seed=0)
+    data = load_dataset(DataConfig(path=real("telco.csv")), seed=0)
     assert len(data) == 7043
     assert data.churned.sum() == 1869
     assert data.schema.numeric == ("tenure", "MonthlyCharges", "TotalCharges")
@@ -377,9 +378,9 @@ def test_the_telco_table_loads_with_its_path_alone():
 
 def test_the_iranian_table_loads_with_its_path_alone():
     path = real("iranian.csv")
-    data = load(DataConfig(path=path), seed=0)
+    data = load_dataset(DataConfig(path=path), seed=0)
     assert (len(data), len(data.schema.features)) == (3150, 13)
     assert "300 rows are exact copies of others and are kept" in titles(data)
-    deduplicated = load(DataConfig(path=path, drop_copies=True), seed=0)
+    deduplicated = load_dataset(DataConfig(path=path, drop_copies=True), seed=0)
     assert len(deduplicated) == 2850
     assert deduplicated.churned.mean() == pytest.approx(0.157, abs=0.001)

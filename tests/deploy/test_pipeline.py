@@ -23,7 +23,7 @@ def test_it_compiles_with_every_step_and_the_image_that_is_named(template):
 def test_it_runs_whole_and_the_challenger_serves(pipeline, run_directory, tmp_path, monkeypatch):
     from kfp import local
 
-    from churn.registry import tags_of
+    from churn.bundle.registry import version_tags
 
     monkeypatch.chdir(tmp_path)
     root = tmp_path / "runs"
@@ -34,12 +34,12 @@ def test_it_runs_whole_and_the_challenger_serves(pipeline, run_directory, tmp_pa
         "data.synthetic.drift=concept", "data.synthetic.drift_size=4", "retrain.now=2027-08-01",
         "retrain.gate.bootstrap=100", "retrain.fresh_days=200",
     ]  # fmt: skip
-    from churn.registry import register
+    from churn.bundle.registry import register_run
 
-    register(root / "first", str(root))
+    register_run(root / "first", str(root))
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "outputs"))
     pipeline.retrain(overrides=overrides, kind="alarm", reason="an anomaly")
-    tags = tags_of(str(root), "synthetic", "champion")
+    tags = version_tags(str(root), "synthetic", "champion")
     assert (tags["version"], tags["decision"]) == ("2", "promoted")
     assert tags["trigger"] == "alarm: an anomaly"
     decision = next((tmp_path / "outputs").rglob("gate/decision"))

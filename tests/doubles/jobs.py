@@ -1,4 +1,3 @@
-# ruff: noqa: N802  methods have the names of the API's
 """Batch prediction and custom jobs of the double: checked when created, done when asked for."""
 
 import hashlib

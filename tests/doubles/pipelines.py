@@ -1,4 +1,3 @@
-# ruff: noqa: N802  methods have the names of the API's
 """Vertex AI's pipelines and schedules: what the service refuses of them; nothing is run."""
 
 import re

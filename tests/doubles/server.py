@@ -74,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer.content)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on  # noqa: N815
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on
 
     def log_message(self, *_):
         """Write nothing to the terminal."""

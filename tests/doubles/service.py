@@ -1,4 +1,3 @@
-# ruff: noqa: N802  methods have the names of the API's
 """Vertex AI's resources and the rules by which the service changes or refuses to change them.
 
 Every method is named after the one of the API that it stands for, takes its message and returns its answer.

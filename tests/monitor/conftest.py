@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.special import expit
 
-from churn import bundle
-from churn.bundle import Bundle
-from churn.profile import profile
-from churn.schema import Schema
+from churn.bundle import export
+from churn.bundle.bundle import Bundle
+from churn.data.dataset import Schema
+from churn.monitor.drift.profile import build_profile
 
 SCHEMA = Schema("left", ("yes",), ("age", "spend"), ("plan",), id="who")
 OWN = {
@@ -48,7 +48,7 @@ def watched(tmp_path_factory) -> Bundle:
     ]
     facts = {"name": "made-up", "schema": vars(SCHEMA), "inputs": inputs, "metrics": OWN}
     new = customers(2_000, 1)
-    bundle.seal(path, facts, profile(customers(4_000, 0), SCHEMA, new, probability(new)))
+    export.seal(path, facts, build_profile(customers(4_000, 0), SCHEMA, new, probability(new)))
     return Bundle.load(path)
 
 

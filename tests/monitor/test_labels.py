@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from churn.errors import UserError
-from churn.monitor.labels import UNKNOWN, Labels, of_table
+from churn.monitor.labels import UNKNOWN, Labels, labels_from_table
 
 from .conftest import SCHEMA
 
@@ -56,7 +56,7 @@ def test_columns_may_be_typed_or_text_and_have_the_names_of_the_training_table(y
     table = pa.table(
         {"who": [7, 8], "time": pa.array([when, when]), "churned": [yes, "0"], "treated": ["", "1"]}
     )
-    known = of_table(table, "labels", SCHEMA, LATE)
+    known = labels_from_table(table, "labels", SCHEMA, LATE)
     assert known.keys.tolist() == ["7", "8"]
     assert known.treated.tolist() == [UNKNOWN, 1]
     assert len(known.left) == 1
@@ -76,4 +76,4 @@ def test_columns_may_be_typed_or_text_and_have_the_names_of_the_training_table(y
 )
 def test_what_is_no_label_is_told(columns, says):
     with pytest.raises(UserError, match=says):
-        of_table(pa.table(columns), "labels.csv", SCHEMA, LATE)
+        labels_from_table(pa.table(columns), "labels.csv", SCHEMA, LATE)

@@ -9,12 +9,12 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from conftest import churn, configured
+from conftest import churn, compose_config
 from doubles.bigquery import BigQuery, Table
 
 from churn.errors import UserError
-from churn.monitor import history, monitor
 from churn.monitor.source import VERTEX_COLUMNS
+from churn.monitor.stage import monitor, read_history
 
 from .conftest import START, customers, probability, read_report
 
@@ -22,7 +22,7 @@ from .conftest import START, customers, probability, read_report
 @pytest.fixture
 def look(arguments):
     """Run the monitor in this process, for a day."""
-    return lambda day=0, *more: monitor(configured(*arguments(day, *more)))
+    return lambda day=0, *more: monitor(compose_config(*arguments(day, *more)))
 
 
 def labels(path, outcomes, day=0, delay=60, treated=None):
@@ -46,7 +46,7 @@ def test_a_window_like_training_is_ok_and_a_changed_one_is_an_alarm(write_log, l
     assert report["status"] == "alarm"
     assert next(iter(report["features"])) == "age"
     assert report["score"]["status"] == "alarm"
-    past = history(tmp_path / "monitor" / "made-up")
+    past = read_history(tmp_path / "monitor" / "made-up")
     assert [one["status"] for one in past] == ["ok", "alarm"]
     assert past[-1] == report
     assert report["rows"] == 1_000
@@ -222,7 +222,7 @@ def test_vertex_ais_table_in_bigquery_is_read_like_our_log(arguments, service, t
     )
     service.page = 250
     service.queries[sql] = Table(schema, rows)
-    monitor(configured(*arguments(0, "monitor.log=bq://p.d.serving_predict")))
+    monitor(compose_config(*arguments(0, "monitor.log=bq://p.d.serving_predict")))
     report = read_report(tmp_path)
     assert (report["rows"], report["status"]) == (600, "ok")
     assert report["features"]["spend"]["missing"][1] == pytest.approx(0.02)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from churn.monitor.outcomes import Outcomes, expected, performance, treatment
-from churn.monitor.window import Window, assess
+from churn.monitor.performance import Outcomes, expected_performance, measure_performance, measure_treatment
+from churn.monitor.window import Window, assess_window
 
 from .conftest import OWN, customers, probability
 
@@ -22,7 +22,7 @@ def test_counts_on_the_grid_give_the_metrics_of_the_rows(predicted):
     first, second = Outcomes(), Outcomes()
     first.add(chance[:1_000], churned[:1_000])
     second.add(chance[1_000:], np.where(np.arange(3_000) < 2_900, churned[1_000:], -1))
-    found = performance(first + second, {})
+    found = measure_performance(first + second, {})
     known = np.arange(4_000) < 3_900
     assert found["rows"] == 3_900
     assert found["roc_auc"]["value"] == pytest.approx(roc_auc_score(churned[known], chance[known]), abs=1e-4)
@@ -34,7 +34,7 @@ def test_calibrated_probabilities_foretell_their_own_performance(predicted):
     chance, churned = predicted
     outcomes = Outcomes()
     outcomes.add(chance, churned)
-    found = expected(outcomes.counts.sum(axis=(0, 1)))
+    found = expected_performance(outcomes.counts.sum(axis=(0, 1)))
     assert found["roc_auc"] == pytest.approx(roc_auc_score(churned, chance), abs=0.015)
     assert found["log_loss"] == pytest.approx(log_loss(churned, chance), abs=0.015)
     assert found["churn_rate"] == pytest.approx(chance.mean(), abs=1e-3)
@@ -47,10 +47,10 @@ def test_those_held_out_as_control_stand_for_the_treated(predicted):
     kept = churned * ~((treated == 1) & (random.random(4_000) < 0.7))
     outcomes = Outcomes()
     outcomes.add(chance, kept, treated)
-    found = performance(outcomes, {})
+    found = measure_performance(outcomes, {})
     assert found["roc_auc"]["low"] < roc_auc_score(churned, chance) < found["roc_auc"]["high"]
     assert found["calibration_slope"]["low"] < 1 < found["calibration_slope"]["high"]
-    effect = treatment(outcomes)["effect"]
+    effect = measure_treatment(outcomes)["effect"]
     group = treated >= 0
     true = churned[group & (treated == 1)].mean() * -0.7
     assert effect["low"] < true < effect["high"]
@@ -59,8 +59,8 @@ def test_those_held_out_as_control_stand_for_the_treated(predicted):
 def test_too_few_outcomes_say_nothing():
     few = Outcomes()
     few.add(np.full(99, 0.2), np.arange(99) % 2)
-    assert performance(few, OWN) is None
-    assert treatment(few) is None
+    assert measure_performance(few, OWN) is None
+    assert measure_treatment(few) is None
 
 
 def test_a_report_needs_no_file(watched):
@@ -71,6 +71,6 @@ def test_a_report_needs_no_file(watched):
         part = frame[rows]
         left = np.random.default_rng(rows.start).random(len(part)) < chance[rows]
         window.add({name: part[name].to_numpy() for name in part}, chance[rows], left.astype(int))
-    report = assess(window, OWN)
+    report = assess_window(window, OWN)
     assert report["status"] == "ok"
     assert report["performance"]["rows"] == report["rows"] == 1_000

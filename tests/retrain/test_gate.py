@@ -7,8 +7,17 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.metrics import log_loss, roc_auc_score
 
-from churn.config import GateConfig
-from churn.retrain.gate import CHALLENGER, CHAMPION, REFERENCE, Fresh, judge, margin, measured, regressed
+from churn.config.loop import GateConfig
+from churn.retrain.gate import (
+    CHALLENGER,
+    CHAMPION,
+    REFERENCE,
+    FreshRows,
+    bootstrap_metrics,
+    is_regression,
+    judge_challenger,
+    margin,
+)
 
 CFG = GateConfig(bootstrap=100)
 FEW = 25  # simulated comparisons; benchmarks/loop.py makes a thousand
@@ -25,19 +34,19 @@ def made(rng, n=1_400, champion=0.25, challenger=0.25, shift=0.0, extreme=1.0):
     }
     probability = {name: expit(odds) for name, odds in noisy.items()}
     called = {name: p >= 0.16 for name, p in probability.items()}
-    return Fresh(churned, probability, called, np.where(churned == 1, 56.0, -11.0))
+    return FreshRows(churned, probability, called, np.where(churned == 1, 56.0, -11.0))
 
 
 def share(alarmed, **how):
     """Share of simulated comparisons that end with a promotion."""
     rng = np.random.default_rng(7)
-    return np.mean([judge(made(rng, **how), alarmed, CFG, seed).promote for seed in range(FEW)])
+    return np.mean([judge_challenger(made(rng, **how), alarmed, CFG, seed).promote for seed in range(FEW)])
 
 
 def no_worse(**how):
     """Share of simulated comparisons in which the challenger is found no worse."""
     rng = np.random.default_rng(8)
-    verdicts = [judge(made(rng, **how), True, CFG, seed) for seed in range(FEW)]
+    verdicts = [judge_challenger(made(rng, **how), True, CFG, seed) for seed in range(FEW)]
     return np.mean([all(check.passed for check in verdict.checks[:2]) for verdict in verdicts])
 
 
@@ -62,7 +71,7 @@ def test_without_an_alarm_a_better_one_is_promoted():
 
 def test_values_are_those_of_scikit_learn_and_of_the_decision():
     fresh = made(np.random.default_rng(0))
-    values, drawn = measured(fresh, 50, seed=0)
+    values, drawn = bootstrap_metrics(fresh, 50, seed=0)
     for name, p in fresh.probability.items():
         assert values[name]["roc_auc"] == pytest.approx(roc_auc_score(fresh.churned, p))
         assert values[name]["log_loss"] == pytest.approx(log_loss(fresh.churned, p))
@@ -75,13 +84,13 @@ def test_never_worse_than_the_reference_however_much_better_than_the_champion():
     rng = np.random.default_rng(1)
     fresh = made(rng, n=3_000, champion=2.0, challenger=1.0)
     good = expit(logit(fresh.probability[CHALLENGER]) * 0.3 + 0.7 * np.where(fresh.churned == 1, 1.5, -2.5))
-    assert judge(fresh, True, CFG, 0).promote
+    assert judge_challenger(fresh, True, CFG, 0).promote
     guarded = replace(
         fresh,
         probability={**fresh.probability, REFERENCE: good},
         called={**fresh.called, REFERENCE: good >= 0.16},
     )
-    verdict = judge(guarded, True, CFG, 0)
+    verdict = judge_challenger(guarded, True, CFG, 0)
     assert not verdict.promote
     assert "reference" in verdict.reason
 
@@ -96,35 +105,37 @@ def test_a_segment_that_is_harmed_stops_the_promotion():
     unnamed, named = (
         replace(fresh, probability=both, called=called, segments=segments) for segments in ({}, {"few": few})
     )
-    assert judge(unnamed, True, CFG, 0).promote
-    verdict = judge(named, True, CFG, 0)
+    assert judge_challenger(unnamed, True, CFG, 0).promote
+    verdict = judge_challenger(named, True, CFG, 0)
     assert (verdict.promote, verdict.reason) == (False, "not shown: no harm to few")
     unharmed = replace(fresh, segments={"few": few, "others": ~few})
-    assert judge(unharmed, True, CFG, 0).promote
+    assert judge_challenger(unharmed, True, CFG, 0).promote
 
 
 def test_a_promotion_was_a_mistake_if_the_model_before_foretells_better_even_if_it_ranks_worse():
     mistaken = made(np.random.default_rng(5), challenger=0.8, shift=2.0)
-    assert not judge(mistaken, False, CFG, 0).promote
-    assert regressed(judge(mistaken, False, CFG, 0))
+    assert not judge_challenger(mistaken, False, CFG, 0).promote
+    assert is_regression(judge_challenger(mistaken, False, CFG, 0))
 
 
 def test_few_rows_are_no_evidence():
-    verdict = judge(made(np.random.default_rng(3), n=499, shift=2), True, CFG, 0)
+    verdict = judge_challenger(made(np.random.default_rng(3), n=499, shift=2), True, CFG, 0)
     assert (verdict.promote, verdict.checks) == (False, [])
     assert "too few" in verdict.reason
 
 
 def test_rows_of_one_customer_count_as_one():
     fresh = made(np.random.default_rng(4), n=600)
-    eight = Fresh(
+    eight = FreshRows(
         np.repeat(fresh.churned, 8),
         {name: np.repeat(p, 8) for name, p in fresh.probability.items()},
         {name: np.repeat(c, 8) for name, c in fresh.called.items()},
         np.repeat(fresh.brings, 8),
         customers=np.repeat(np.arange(600), 8),
     )
-    wide, narrow = (judge(rows, True, CFG, 0).checks[0] for rows in (eight, replace(eight, customers=None)))
+    wide, narrow = (
+        judge_challenger(rows, True, CFG, 0).checks[0] for rows in (eight, replace(eight, customers=None))
+    )
     assert wide.gain - wide.bound > 2 * (narrow.gain - narrow.bound)
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.config import DataConfig, RetrainConfig, Treated
-from churn.data import load
-from churn.retrain.rows import STAYED, UNKNOWN, Rows, assemble, data_config, write
-from churn.schema import Schema
+from churn.config.data import DataConfig
+from churn.config.loop import RetrainConfig, Treated
+from churn.data.dataset import Schema
+from churn.data.load import load_dataset
+from churn.retrain.training_set import STAYED, UNKNOWN, LabelledRows, data_config, split_fresh, write_rows
 
 SEEN, NOW = np.datetime64("2026-01-01", "s"), np.datetime64("2026-12-31", "s")
 DAY = np.timedelta64(1, "D")
@@ -22,11 +23,11 @@ def made(n=2_000, customers=500):
     names = np.array([f"c{i % customers}" for i in range(n)], object)
     times = np.datetime64("2024-01-01", "s") + rng.integers(0, 1_090, n) * DAY
     left = (rng.random(n) < 0.3).astype(np.int8)
-    return Rows(frame, left, names, times, np.full(n, UNKNOWN, np.int8))
+    return LabelledRows(frame, left, names, times, np.full(n, UNKNOWN, np.int8))
 
 
 def test_fresh_rows_are_later_than_the_champion_and_no_customer_is_on_both_sides():
-    train, fresh = assemble(made(), SEEN, NOW, RetrainConfig(window_days=None), seed=0)
+    train, fresh = split_fresh(made(), SEEN, NOW, RetrainConfig(window_days=None), seed=0)
     assert (fresh.times > SEEN).all()
     assert fresh.times.max() - fresh.times.min() <= 90 * DAY
     assert not set(train.customers) & set(fresh.customers)
@@ -35,15 +36,15 @@ def test_fresh_rows_are_later_than_the_champion_and_no_customer_is_on_both_sides
 
 def test_a_customer_has_the_same_fate_in_every_retraining():
     cfg = RetrainConfig(window_days=None)
-    first, second = (set(assemble(made(), SEEN, NOW, cfg, seed)[1].customers) for seed in (0, 1))
+    first, second = (set(split_fresh(made(), SEEN, NOW, cfg, seed)[1].customers) for seed in (0, 1))
     assert first == second
 
 
 def test_old_rows_leave_by_the_window_or_are_thinned_by_their_half_life():
-    everything, _ = assemble(made(), SEEN, NOW, RetrainConfig(window_days=None), seed=0)
-    window, _ = assemble(made(), SEEN, NOW, RetrainConfig(window_days=400), seed=0)
+    everything, _ = split_fresh(made(), SEEN, NOW, RetrainConfig(window_days=None), seed=0)
+    window, _ = split_fresh(made(), SEEN, NOW, RetrainConfig(window_days=400), seed=0)
     assert (NOW - window.times <= 400 * DAY).all()
-    thinned, _ = assemble(made(), SEEN, NOW, RetrainConfig(window_days=None, half_life_days=200), seed=0)
+    thinned, _ = split_fresh(made(), SEEN, NOW, RetrainConfig(window_days=None, half_life_days=200), seed=0)
     for least, most, share in ((0, 100, 0.84), (900, 1_100, 0.03)):
         before, after = (
             np.sum((NOW - rows.times > least * DAY) & (NOW - rows.times < most * DAY))
@@ -59,7 +60,7 @@ def test_labels_of_the_treated_are_left_out_or_stood_for_by_the_control_group():
     rows = replace(rows, treated=treated)
     cfg = RetrainConfig(window_days=None, fresh_share=0.0)
     sizes = {
-        how: [int((assemble(rows, SEEN, NOW, replace(cfg, treated=how), 0)[0].treated == kind).sum())
+        how: [int((split_fresh(rows, SEEN, NOW, replace(cfg, treated=how), 0)[0].treated == kind).sum())
               for kind in (1, 0, UNKNOWN)]
         for how in Treated
     }  # fmt: skip
@@ -73,8 +74,8 @@ def test_labels_of_the_treated_are_left_out_or_stood_for_by_the_control_group():
 def test_what_is_written_is_read_with_the_champions_columns(tmp_path):
     rows = made(400, 400)
     schema = Schema("Left", ("gone",), ("tenure",), ("plan",))
-    write(rows, schema, tmp_path / "rows.parquet")
-    data = load(data_config(DataConfig(name="x"), schema, tmp_path / "rows.parquet"), seed=0)
+    write_rows(rows, schema, tmp_path / "rows.parquet")
+    data = load_dataset(data_config(DataConfig(name="x"), schema, tmp_path / "rows.parquet"), seed=0)
     assert data.schema.features == schema.features
     assert data.churned.tolist() == rows.churned.tolist()
     assert data.frame["tenure"].tolist() == rows.frame["tenure"].tolist()
@@ -85,9 +86,11 @@ def test_what_is_written_is_read_with_the_champions_columns(tmp_path):
 
 def test_copies_of_the_control_group_are_read_as_rows_of_their_own(tmp_path):
     rows = replace(made(400, 400), treated=np.r_[np.ones(200), np.zeros(200)].astype(np.int8))
-    train, _ = assemble(
+    train, _ = split_fresh(
         rows, SEEN, NOW, RetrainConfig(treated=Treated.correct, window_days=None, fresh_share=0), 0
     )
     schema = Schema("Left", ("gone",), ("tenure",), ("plan",), id="customer")
-    write(train, schema, tmp_path / "rows.parquet")
-    assert len(load(data_config(DataConfig(name="x"), schema, tmp_path / "rows.parquet"), seed=0)) == 400
+    write_rows(train, schema, tmp_path / "rows.parquet")
+    assert (
+        len(load_dataset(data_config(DataConfig(name="x"), schema, tmp_path / "rows.parquet"), seed=0)) == 400
+    )

@@ -11,14 +11,22 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import SMALL, configured
+from conftest import SMALL, compose_config
 from serve.conftest import running, wait_until
 
-from churn.bundle import Bundle
-from churn.data import synthetic
+from churn.bundle.bundle import Bundle
+from churn.bundle.registry import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS,
+    REFERENCE,
+    bundle_with_alias,
+    register_run,
+    version_tags,
+)
+from churn.data.sources import synthetic
 from churn.errors import UserError
-from churn.monitor import history, monitor
-from churn.registry import CHALLENGER, CHAMPION, PREVIOUS, REFERENCE, bundle_with, register, tags_of
+from churn.monitor.stage import monitor, read_history
 from churn.retrain.stage import retrain
 
 OVERRIDES = (*SMALL, "train.epochs=8", "retrain.gate.bootstrap=100", "retrain.fresh_share=0.4")
@@ -37,14 +45,14 @@ def root(run_directory, tmp_path_factory):
     """`run.root` of a champion that knows nothing after today."""
     root = tmp_path_factory.mktemp("retrain")
     shutil.copytree(run_directory, root / "first")
-    register(root / "first", str(root))
+    register_run(root / "first", str(root))
     return root
 
 
 @pytest.fixture(scope="module")
 def arrived():
     """Customers of a world in which monthly contracts are more common, and seldom last."""
-    frame = synthetic.read(configured(*OTHER_WORLD).data.synthetic, seed=43).frame
+    frame = synthetic.make_table(compose_config(*OTHER_WORLD).data.synthetic, seed=43).frame
     monthly, even = frame["Contract"] == "Month-to-month", frame.index % 2 == 0
     frame = frame[monthly | even].head(3_000).reset_index(drop=True)
     return frame.assign(customerID="new " + frame["customerID"])
@@ -65,7 +73,7 @@ def labels(arrived, root):
 
 
 def run(root, *overrides):
-    retrain(configured(f"run.root={root}", *OVERRIDES, *overrides))
+    retrain(compose_config(f"run.root={root}", *OVERRIDES, *overrides))
 
 
 def ask(server, bundle, customers):
@@ -87,9 +95,9 @@ def compacted(log):
 
 def look(root, since, *overrides):
     """The monitor's verdict on what was predicted since."""
-    cfg = configured(f"run.root={root}", f"monitor.since={since.isoformat()}", *overrides)
+    cfg = compose_config(f"run.root={root}", f"monitor.since={since.isoformat()}", *overrides)
     monitor(cfg)
-    return history(root / "monitor" / "synthetic")[-1]
+    return read_history(root / "monitor" / "synthetic")[-1]
 
 
 def test_without_a_reason_nothing_is_trained(root, capsys):
@@ -106,14 +114,14 @@ def test_what_could_not_be_judged_yet_is_not_trained_and_does_not_start_the_cool
 
 def test_too_few_labelled_rows_are_said_to_be_so_and_no_retraining_is_noted(root):
     with pytest.raises(UserError, match="0 labelled rows are too few to train on"):
-        run(root, "retrain.by_hand=true", "retrain.window_days=1", f"retrain.now={day(60)}")
+        run(root, "retrain.force=true", "retrain.window_days=1", f"retrain.now={day(60)}")
     assert not (root / "retrain").exists()
 
 
 def test_two_alarms_train_a_challenger_on_the_log_with_its_labels_and_it_serves(
     root, arrived, labels, capsys
 ):
-    first = Bundle.load(bundle_with(CHAMPION, configured(f"run.root={root}")))
+    first = Bundle.load(bundle_with_alias(CHAMPION, compose_config(f"run.root={root}")))
     later = f"retrain.now={day(60)}"
     with running("null", root, "serve.lenient=true", "serve.log.segment_seconds=0.5") as server:
         for number, half in enumerate((arrived[:1_500], arrived[1_500:]), 1):
@@ -128,7 +136,7 @@ def test_two_alarms_train_a_challenger_on_the_log_with_its_labels_and_it_serves(
         printed = capsys.readouterr().out
         assert "Retraining: an alarm in 2 of the last 2 windows and in the newest." in printed
         assert "Version 2 of 'synthetic' is the champion. 1 local servers reload." in printed
-        second = Bundle.load(bundle_with(CHAMPION, configured(f"run.root={root}")))
+        second = Bundle.load(bundle_with_alias(CHAMPION, compose_config(f"run.root={root}")))
         wait_until(lambda: httpx.get(f"{server.root}/model", timeout=30).json()["digest"] == second.digest)
         since = datetime.now(UTC)
         ask(server, second, arrived[:500])
@@ -138,12 +146,13 @@ def test_two_alarms_train_a_challenger_on_the_log_with_its_labels_and_it_serves(
     assert sum(rows) == 1_200 + 2_700, "the table, and who was not called"
     assert 900 < rows[1] < 1_300
 
-    cfg = configured(f"run.root={root}")
+    cfg = compose_config(f"run.root={root}")
     digests = {
-        alias: Bundle.load(bundle_with(alias, cfg)).digest for alias in (CHALLENGER, PREVIOUS, REFERENCE)
+        alias: Bundle.load(bundle_with_alias(alias, cfg)).digest
+        for alias in (CHALLENGER, PREVIOUS, REFERENCE)
     }
     assert digests == {CHALLENGER: second.digest, PREVIOUS: first.digest, REFERENCE: first.digest}
-    tags = tags_of(str(root), "synthetic", CHAMPION)
+    tags = version_tags(str(root), "synthetic", CHAMPION)
     assert (tags["decision"], tags["version"]) == ("promoted", "2")
     assert tags["trigger"].startswith("alarm: an alarm in 2 of")
     line = json.loads((root / "retrain" / "synthetic" / "history.jsonl").read_text())
@@ -159,7 +168,7 @@ def test_what_was_promoted_gives_way_when_it_is_found_worse(root, capsys):
     )  # fmt: skip
     run(root, *again)
     assert "Rolled back to version 1" in capsys.readouterr().out
-    tags = tags_of(str(root), "synthetic", CHAMPION)
+    tags = version_tags(str(root), "synthetic", CHAMPION)
     assert tags["version"] == "1"
     run(root, *again)
     assert "an alarm in 0 of the last 0 windows" in capsys.readouterr().out, (

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.bundle import Bundle, decoded
+from churn.bundle.bundle import Bundle, decode_strings
 from churn.serve.model import COMPILED_ROWS
 from serve.conftest import ROW, running
 
@@ -31,7 +31,7 @@ def test_rows_get_what_the_bundle_says(endpoint, exported_bundle, customers, row
     answer = endpoint.predict(*(row_of(frame, i) for i in range(rows))).json()
     assert answer.keys() == {"predictions", "deployedModelId", "model", "modelDisplayName", "modelVersionId"}
     found = pd.DataFrame(answer["predictions"])
-    expected = decoded(Bundle.load(exported_bundle).predict(frame, keys))
+    expected = decode_strings(Bundle.load(exported_bundle).predict(frame, keys))
     assert found.columns.sort_values().tolist() == sorted(expected)
     for name, values in expected.items():
         if values.dtype == np.float32:
@@ -160,8 +160,8 @@ def test_a_taken_port_and_a_missing_bundle_are_the_user_s_errors(endpoint, expor
 
 
 def test_missing_is_spelled_as_the_graph_reads_it():
-    from churn.predictionlog import MISSING_BELOW as IN_LOG
-    from churn.preprocess import MISSING_BELOW
+    from churn.data.dataset import MISSING_BELOW
+    from churn.data.dataset import MISSING_BELOW as IN_LOG
     from churn.serve.protocol import MISSING
 
     assert MISSING["number"] == MISSING_BELOW == IN_LOG

@@ -9,11 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from churn import predictionlog
-from churn.config import LogConfig
-from churn.serve import compact
-from churn.serve.compact import compact_all
-from churn.serve.spool import Spool, SpoolFullError
+from churn.config.serving import LogConfig
+from churn.serve.log import compact, read
+from churn.serve.log.compact import compact_all
+from churn.serve.log.write import Spool, SpoolFullError
 
 HEADER = {
     "bundle": "abc",
@@ -46,7 +45,7 @@ def spool(folder, **settings):
 
 
 def ids(folder):
-    return [request for table in predictionlog.read(folder) for request in table["request_id"].to_pylist()]
+    return [request for table in read.read_log(folder) for request in table["request_id"].to_pylist()]
 
 
 def test_lines_are_read_alike_before_and_after_compaction(tmp_path):
@@ -54,10 +53,10 @@ def test_lines_are_read_alike_before_and_after_compaction(tmp_path):
     for number in range(5):
         log.append(line(number, rows=3))
     log.close()
-    before = pa.concat_tables(predictionlog.read(tmp_path))
+    before = pa.concat_tables(read.read_log(tmp_path))
     assert compact_all(tmp_path) == 1
     assert [file.suffix for file in tmp_path.iterdir()] == [".parquet"]
-    after = pa.concat_tables(predictionlog.read(tmp_path))
+    after = pa.concat_tables(read.read_log(tmp_path))
     assert after.equals(before)
     assert after.num_rows == 15
     first = after.slice(4, 1).to_pylist()[0]
@@ -78,11 +77,11 @@ def test_lines_are_read_alike_before_and_after_compaction(tmp_path):
 
 
 def test_many_blocks_of_lines_are_many_chunks_of_the_same_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(predictionlog, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(read, "BLOCK_BYTES", 1000)
     log = spool(tmp_path)
     log.append(b"".join(line(number, rows=1 + number % 7) for number in range(100)))
     log.close()
-    chunks = list(predictionlog.read(tmp_path))
+    chunks = list(read.read_log(tmp_path))
     assert len(chunks) > 5
     table = pa.concat_tables(chunks)
     rows = list(zip(table["request_id"].to_pylist(), table["row"].to_pylist(), strict=True))
@@ -93,14 +92,14 @@ def test_a_period_has_its_first_moment_and_not_its_last(tmp_path):
     log = spool(tmp_path)
     log.append(b"".join(map(line, range(10))))
     start = datetime(2026, 1, 1)
-    period = predictionlog.read(tmp_path, start + timedelta(seconds=3), start + timedelta(seconds=6))
+    period = read.read_log(tmp_path, start + timedelta(seconds=3), start + timedelta(seconds=6))
     assert pa.concat_tables(period)["request_id"].to_pylist() == ["3", "4", "5"]
 
 
 def test_a_number_sent_as_missing_is_null(tmp_path):
     log = spool(tmp_path)
     log.append(line(7).replace(b"[[7]]", b"[[-1e30]]"))
-    assert pa.concat_tables(predictionlog.read(tmp_path))["inputs.tenure"].to_pylist() == [None]
+    assert pa.concat_tables(read.read_log(tmp_path))["inputs.tenure"].to_pylist() == [None]
 
 
 def test_a_file_that_is_written_is_left_alone(tmp_path):
@@ -143,7 +142,7 @@ def test_a_kill_between_parquet_and_removal_of_the_lines_repeats_nothing(tmp_pat
     log.append(line(1))
     log.close()
     file = next(tmp_path.glob("*.jsonl"))
-    compact.write(file, file.with_suffix(".parquet"))
+    compact.write_parquet(file, file.with_suffix(".parquet"))
     (tmp_path / f".{file.stem}.parquet.123.partial").write_bytes(b"of an earlier kill")
     assert ids(tmp_path) == ["1"]
     compact_all(tmp_path)
@@ -157,7 +156,7 @@ def test_a_file_compacted_while_the_log_is_read_is_read_once(tmp_path):
         log.append(line(number))
         log.rotate()
     log.close()
-    chunks = predictionlog.read(tmp_path)
+    chunks = read.read_log(tmp_path)
     seen = next(chunks)["request_id"].to_pylist()
     compact_all(tmp_path)
     seen += [request for table in chunks for request in table["request_id"].to_pylist()]
@@ -247,7 +246,7 @@ def test_vertex_ai_s_table_is_read_like_our_log(tmp_path, whole):
         }
     )
     pq.write_table(table, tmp_path / "export.parquet")
-    assert pa.concat_tables(predictionlog.read(tmp_path)).to_pylist() == [
+    assert pa.concat_tables(read.read_log(tmp_path)).to_pylist() == [
         {
             "request_id": "12345678901234567890",
             "row": row,

@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
-from conftest import configured
+from conftest import compose_config
 
-from churn import bundle
-from churn.bundle import Bundle, decoded
-from churn.graph import ServingGraph
-from churn.schema import Schema
+from churn.bundle import export
+from churn.bundle.bundle import Bundle, decode_strings
+from churn.bundle.graph import ServingGraph
+from churn.data.dataset import Schema
+from churn.data.experiment import Experiment
+from churn.data.split import split_dataset
+from churn.network.fit import fit_network
 from churn.serve.model import COMPILED_ROWS, Model
-from churn.split import split
-from churn.train import train
 
 
 def assert_as_the_bundle(model, frame):
@@ -19,7 +20,7 @@ def assert_as_the_bundle(model, frame):
     rows = frame[list(fields)].rename(columns=fields).assign(customer_key="k").to_dict("records")
     answers, missing = model([model.read.rows([row]) for row in rows])
     assert missing == int((frame == "").to_numpy().sum())
-    expected = decoded(model.bundle.predict(frame))
+    expected = decode_strings(model.bundle.predict(frame))
     assert expected.keys() == {*model.outputs, "customer_key"}
     for name in model.outputs:
         values = [getattr(answer, name) for [answer] in answers]
@@ -32,21 +33,21 @@ def test_one_kind_of_columns_is_enough(customers, tmp_path, numeric, categorical
     schema = Schema("left", ("yes",), numeric=numeric, categorical=categorical)
     frame = customers.frame[[*numeric, *categorical]]
     table = type(customers)("t", schema, frame, customers.churned)
-    cfg = configured("train.epochs=1", "train.made_up=0")
-    trained = train(table, split(customers, cfg.split, 0, cfg.seed), cfg)
+    cfg = compose_config("train.epochs=1", "train.augmented=0")
+    trained = fit_network(Experiment(table, split_dataset(customers, cfg.split, 0, cfg.seed), cfg))
     graph = ServingGraph(schema, trained.encoder, trained.network, trained.pool, 1.0, 0.5)
-    bundle.export(graph, tmp_path / "b")
-    facts = {"name": "t", "schema": vars(schema), "inputs": bundle.describe(graph)}
-    bundle.seal(tmp_path / "b", facts, {})
+    export.write_saved_model(graph, tmp_path / "b")
+    facts = {"name": "t", "schema": vars(schema), "inputs": export.describe_inputs(graph)}
+    export.seal(tmp_path / "b", facts, {})
     model = Model(Bundle.load(tmp_path / "b"))
     for rows in (3, COMPILED_ROWS, COMPILED_ROWS + 1):
         assert_as_the_bundle(model, frame.dropna()[:rows])
 
 
 def test_reasons_in_every_answer_are_not_compiled(graph, customers, tmp_path):
-    bundle.export(graph, tmp_path / "b", reasons=True)
-    facts = {"name": "t", "schema": vars(graph.schema), "inputs": bundle.describe(graph)}
-    bundle.seal(tmp_path / "b", facts, {})
+    export.write_saved_model(graph, tmp_path / "b", reasons=True)
+    facts = {"name": "t", "schema": vars(graph.schema), "inputs": export.describe_inputs(graph)}
+    export.seal(tmp_path / "b", facts, {})
     model = Model(Bundle.load(tmp_path / "b"))
     assert model.few_rows is None
     assert_as_the_bundle(model, customers.frame.dropna()[:3])

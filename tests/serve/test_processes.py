@@ -3,16 +3,16 @@
 import os
 import signal
 
-from churn.serve.processes import announced, reload
+from churn.serve.processes import announce, reload_servers
 
 
 def test_a_server_that_is_announced_is_told_to_reload_and_afterwards_not(tmp_path):
     told = []
     before = signal.signal(signal.SIGHUP, lambda *_: told.append(True))
     try:
-        with announced(str(tmp_path)):
-            assert reload(str(tmp_path)) == 1
-        assert reload(str(tmp_path)) == 0
+        with announce(str(tmp_path)):
+            assert reload_servers(str(tmp_path)) == 1
+        assert reload_servers(str(tmp_path)) == 0
     finally:
         signal.signal(signal.SIGHUP, before)
     assert told == [True]
@@ -22,5 +22,5 @@ def test_the_file_of_a_process_that_is_no_more_leads_to_no_signal(tmp_path):
     (tmp_path / "serving").mkdir()
     stale = tmp_path / "serving" / str(os.getpid())  # a SIGHUP would end this test run
     stale.touch()
-    assert reload(str(tmp_path)) == 0
+    assert reload_servers(str(tmp_path)) == 0
     assert not stale.exists()

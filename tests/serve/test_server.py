@@ -11,9 +11,10 @@ import time
 import httpx
 import pytest
 
-from churn import bundle, predictionlog
-from churn.bundle import Bundle
-from churn.serve.processes import reload
+from churn.bundle import export
+from churn.bundle.bundle import Bundle
+from churn.serve.log import read
+from churn.serve.processes import reload_servers
 from serve.conftest import ROW, running, wait_until
 
 
@@ -54,9 +55,7 @@ class Clients:
 
 
 def logged(folder):
-    return [
-        request for table in predictionlog.read(folder / "log") for request in table["request_id"].to_pylist()
-    ]
+    return [request for table in read.read_log(folder / "log") for request in table["request_id"].to_pylist()]
 
 
 def test_nothing_answered_is_lost_by_a_kill(exported_bundle, tmp_path):
@@ -65,7 +64,7 @@ def test_nothing_answered_is_lost_by_a_kill(exported_bundle, tmp_path):
         with running(exported_bundle, tmp_path, "serve.log.segment_bytes=20000") as server:
             clients = Clients(server.url)
             with clients:
-                wait_until(lambda: len(clients.answers) > count)  # noqa: B023
+                wait_until(lambda: len(clients.answers) > count)
                 time.sleep(random.random() / 50)
                 os.kill(server.process.pid, signal.SIGKILL)
             seen += [identity for identity, code, _ in clients.answers if code == 200]
@@ -106,8 +105,8 @@ def test_a_reload_drops_no_request_and_a_bad_bundle_changes_nothing(graph, expor
         server.process.send_signal(signal.SIGHUP)
         wait_until(lambda: server.metric('churn_reloads_total{result="failed"}') == 1)
         shutil.copytree(exported_bundle, path)
-        bundle.seal(path, {key: value for key, value in before.facts.items() if key != "format"}, {"rows": 4})
-        assert reload(str(tmp_path)) == 1
+        export.seal(path, {key: value for key, value in before.facts.items() if key != "format"}, {"rows": 4})
+        assert reload_servers(str(tmp_path)) == 1
         wait_until(lambda: server.metric('churn_reloads_total{result="done"}') == 1)
         count = len(clients.answers)
         wait_until(lambda: len(clients.answers) > count + 20)
@@ -115,7 +114,7 @@ def test_a_reload_drops_no_request_and_a_bad_bundle_changes_nothing(graph, expor
     assert {code for _, code, _ in clients.answers} == {200}
     versions = {answer["modelVersionId"] for _, _, answer in clients.answers}
     assert versions == {before.digest[:12], Bundle.load(path).digest[:12]}
-    bundles = {b for table in predictionlog.read(tmp_path / "log") for b in table["bundle"].to_pylist()}
+    bundles = {b for table in read.read_log(tmp_path / "log") for b in table["bundle"].to_pylist()}
     assert bundles == {before.digest, Bundle.load(path).digest}
     assert sorted(logged(tmp_path)) == sorted(identity for identity, _, _ in clients.answers)
 

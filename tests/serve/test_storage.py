@@ -6,9 +6,9 @@ import urllib.request
 
 import pytest
 
-from churn.bundle import Bundle
+from churn.bundle.bundle import Bundle
 from churn.errors import UserError
-from churn.serve.server import local_copy
+from churn.serve.stage import local_bundle
 
 
 @pytest.fixture
@@ -30,14 +30,16 @@ def test_a_bundle_in_cloud_storage_is_copied_whole(bucket, exported_bundle):
             name = urllib.parse.quote(f"model/{file.relative_to(exported_bundle).as_posix()}", safe="")
             address = f"http://{bucket}/upload/storage/v1/b/bucket/o?uploadType=media&name={name}"
             urllib.request.urlopen(urllib.request.Request(address, file.read_bytes(), method="POST")).close()
-    copied = local_copy(f"gs://anonymous@bucket/model?endpoint_override={bucket}&scheme=http")
+    copied = local_bundle(f"gs://anonymous@bucket/model?endpoint_override={bucket}&scheme=http")
     assert Bundle.load(copied).digest == Bundle.load(exported_bundle).digest
 
 
 def test_what_cannot_be_copied_is_the_user_s_error():
     with pytest.raises(UserError, match="AIP_STORAGE_URI"):
-        local_copy("gs://anonymous@bucket/x?endpoint_override=localhost:9&scheme=http&retry_limit_seconds=1")
+        local_bundle(
+            "gs://anonymous@bucket/x?endpoint_override=localhost:9&scheme=http&retry_limit_seconds=1"
+        )
 
 
 def test_a_local_directory_is_served_where_it_is(tmp_path):
-    assert local_copy(str(tmp_path)) == tmp_path
+    assert local_bundle(str(tmp_path)) == tmp_path

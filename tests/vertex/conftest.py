@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from conftest import configured
+from conftest import compose_config
 from doubles import vertex
 from doubles.server import Request
 from google.cloud.aiplatform_v1 import types as t  # noqa: F401  once, here: it takes seconds
@@ -14,9 +14,9 @@ from requests.adapters import HTTPAdapter
 from requests.utils import to_native_string
 from urllib3 import HTTPResponse
 
-from churn import bundle
-from churn.profile import profile
-from churn.vertex import client
+from churn.bundle import export
+from churn.monitor.drift.profile import build_profile
+from churn.vertex.cloud import client
 
 
 @pytest.fixture(scope="session")
@@ -25,19 +25,21 @@ def bundles(graph, customers, tmp_path_factory):
     root, made = tmp_path_factory.mktemp("bundles"), []
     for number, temperature in enumerate((1.0, 2.0, 3.0), 1):
         path = root / str(number)
-        bundle.export(replace(graph, temperature=temperature), path)
+        export.write_saved_model(replace(graph, temperature=temperature), path)
         facts = {
             "name": "customers",
             "created": f"2026-11-2{number}T12:00:00Z",
             "git_commit": "8d1f+",
             "schema": vars(graph.schema),
-            "inputs": bundle.describe(graph),
+            "inputs": export.describe_inputs(graph),
             "data": {"fingerprint": "sha256:Abc"},
             "metrics": {"roc_auc": {"value": 0.8456}},
             "threshold": 0.3,
         }
-        seen = profile(customers.frame, customers.schema, customers.frame, customers.churned.astype(float))
-        bundle.seal(path, facts, seen)
+        seen = build_profile(
+            customers.frame, customers.schema, customers.frame, customers.churned.astype(float)
+        )
+        export.seal(path, facts, seen)
         made.append(path)
     yield made
     shutil.rmtree(root)
@@ -90,7 +92,7 @@ def settings(cloud, bundles, table):
     """The configuration for a bundle, by its number from 1, and further overrides."""
 
     def of(number=1, *overrides):
-        return configured(
+        return compose_config(
             f"bundle={bundles[number - 1]}", f"deploy.emulator={cloud.url}", "deploy.project=p",
             "deploy.yes=true", "deploy.bucket=bucket", "deploy.answers=2", "deploy.probe=50",
             "data=csv", f"data.path={table}", "data.target=left", *overrides,

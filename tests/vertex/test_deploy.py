@@ -2,14 +2,14 @@
 
 import pytest
 
-from churn.bundle import Bundle
+from churn.bundle.bundle import Bundle
 from churn.errors import UserError
+from churn.vertex.cloud.deployment import deployed_id
 from churn.vertex.deploy import deploy
 from churn.vertex.destroy import destroy
+from churn.vertex.monitoring.thresholds import drift_thresholds
 from churn.vertex.rollback import rollback
 from churn.vertex.status import status
-from churn.vertex.target import deployed_id
-from churn.vertex.thresholds import thresholds
 
 ENDPOINT = "projects/p/locations/us-central1/endpoints/churn-dev"
 
@@ -204,7 +204,9 @@ def test_requests_are_logged_before_they_are_monitored_with_thresholds_from_trai
     (job,) = cloud.service.monitors.values()
     config = job.model_deployment_monitoring_objective_configs[0].objective_config
     limits = config.training_prediction_skew_detection_config.skew_thresholds
-    assert {name: limit.value for name, limit in limits.items()} == pytest.approx(thresholds(bundle, 1000))
+    assert {name: limit.value for name, limit in limits.items()} == pytest.approx(
+        drift_thresholds(bundle, 1000)
+    )
     assert list(job.model_monitoring_alert_config.email_alert_config.user_emails) == ["a@b.c"]
 
 

@@ -16,17 +16,18 @@ import requests
 from doubles.vertex import Fault
 from google.protobuf import json_format
 
-from churn.bundle import Bundle
+from churn.bundle.bundle import Bundle
 from churn.errors import UserError
-from churn.vertex import batch, training
 from churn.vertex import deploy as deploying
-from churn.vertex.batch import score
-from churn.vertex.client import connect
+from churn.vertex import score as scoring
+from churn.vertex import train as training
+from churn.vertex.cloud.client import connect
+from churn.vertex.cloud.deployment import Deployment
 from churn.vertex.deploy import deploy
 from churn.vertex.destroy import destroy
 from churn.vertex.rollback import rollback
-from churn.vertex.target import Target
-from churn.vertex.training import train
+from churn.vertex.score import score
+from churn.vertex.train import train
 
 FIRST_CHANGE = 12  # calls before it only look
 KINDS = ("unavailable", "quota", "denied", "deadline", "killed")
@@ -40,10 +41,10 @@ class KilledError(BaseException):
 def fast(monkeypatch, settings, bundles):
     """Bundles and rows stay in memory from one run of a command to the next; everything else is done anew."""
     loaded = {str(path): Bundle.load(path) for path in bundles}
-    rows = deploying.real_rows(settings(1), loaded[str(bundles[0])])
+    rows = deploying._sample_rows(settings(1), loaded[str(bundles[0])])
     monkeypatch.setattr(deploying, "find_bundle", lambda cfg: loaded[cfg.bundle])
-    monkeypatch.setattr(deploying, "real_rows", lambda *_: rows)
-    monkeypatch.setattr(batch, "find_bundle", lambda cfg: loaded[cfg.bundle])
+    monkeypatch.setattr(deploying, "_sample_rows", lambda *_: rows)
+    monkeypatch.setattr(scoring, "find_bundle", lambda cfg: loaded[cfg.bundle])
 
 
 @pytest.fixture
@@ -56,8 +57,8 @@ def quick_training(monkeypatch, cloud, tmp_path):
         cloud.service.storage.write(f"gs://bucket/{directory}/run/metrics.json", b"{}")
 
     (tmp_path / "churn.whl").write_bytes(b"")
-    monkeypatch.setattr(training, "wheel", lambda _: tmp_path / "churn.whl")
-    monkeypatch.setattr(training.registry, "register", lambda *_: "1")
+    monkeypatch.setattr(training, "_build_wheel", lambda _: tmp_path / "churn.whl")
+    monkeypatch.setattr(training.registry, "register_run", lambda *_: "1")
     monkeypatch.setattr(cloud.service, "run_custom", trained)
 
 
@@ -121,7 +122,7 @@ def everything(cloud):
 
 def retraining(cfg):
     """A pipeline that runs and a schedule that starts others."""
-    target = Target.of(cfg)
+    target = Deployment.of(cfg)
     clients = connect(cfg.deploy, target)
     spec = {"deploymentSpec": {"executors": {}}, "root": {}, "schemaVersion": "2.1.0"}
     runtime = {"gcs_output_directory": "gs://bucket/churn-dev/retrain"}
@@ -212,15 +213,15 @@ def assert_that_all_is_told(cloud, message):
 def test_a_fault_at_any_call_is_mended_by_running_the_command_again(
     scenario, cloud, settings, fast, quick_training, killer, table, tmp_path, capsys
 ):
-    def configured(number, *overrides):
+    def compose_config(number, *overrides):
         return settings(number, *(text.format(table=table, root=tmp_path) for text in overrides))
 
     service = cloud.service
     pd.read_csv(table).to_sql("p.d.customers", service.sql, index=False)
     for function, *arguments in STARTS[scenario]:
-        function(configured(*arguments))
+        function(compose_config(*arguments))
     function, *arguments = COMMANDS[scenario]
-    cfg = configured(*arguments)
+    cfg = compose_config(*arguments)
     before, service.lag = save(cloud), 1
     _, calls = attempt(cloud, lambda: function(cfg), None)
     expected, cases = everything(cloud), []

@@ -9,16 +9,17 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SMALL, configured
+from conftest import SMALL, compose_config
 
-from churn.bundle import Bundle
-from churn.data import files
+from churn.bundle.bundle import Bundle
+from churn.data.sources import files
+from churn.data.validate import to_features
 from churn.errors import UserError
-from churn.validate import features
-from churn.vertex import jobs, training
-from churn.vertex.batch import score
+from churn.vertex import train
+from churn.vertex.cloud import jobs
 from churn.vertex.deploy import deploy
 from churn.vertex.destroy import destroy
+from churn.vertex.score import score
 from churn.vertex.status import status
 from vertex.test_faults import retraining
 
@@ -29,8 +30,8 @@ VIEW = SimpleNamespace(table_type="VIEW", modified="2026-01-01")
 def expected(bundles, table, settings):
     """By customer: the probability that the bundle gives here."""
     bundle = Bundle.load(bundles[0])
-    (raw,) = files.chunks(str(table), settings(1).data, 1000)
-    answers = bundle.predict(features(raw, bundle.schema))["churn_probability"]
+    (raw,) = files.raw_tables(str(table), settings(1).data, 1000)
+    answers = bundle.predict(to_features(raw, bundle.schema))["churn_probability"]
     return dict(zip(raw.frame["customer"].astype(str), answers, strict=True))
 
 
@@ -153,17 +154,17 @@ def test_the_same_rows_are_scored_once_and_other_rows_anew(cloud, settings, tabl
 
 def test_a_view_counts_as_new_every_day(monkeypatch):
     clients = SimpleNamespace(bigquery=SimpleNamespace(get_table=lambda _: VIEW))
-    monkeypatch.setattr(jobs, "today", lambda: "2026-11-25")
-    assert jobs.content(clients, "bq://p.d.view") == "2026-11-25"
+    monkeypatch.setattr(jobs, "today_text", lambda: "2026-11-25")
+    assert jobs.content_fingerprint(clients, "bq://p.d.view") == "2026-11-25"
 
 
 def test_training_as_a_job_brings_the_run_home(cloud, tmp_path, capsys):
-    cfg = configured(
+    cfg = compose_config(
         *SMALL, "target=vertex", f"deploy.emulator={cloud.url}", "deploy.project=p", "deploy.bucket=bucket",
         "deploy.yes=true", f"run.root={tmp_path}", f"run.dir={tmp_path}/run",
     )  # fmt: skip
     cloud.service.environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    training.train(cfg)
+    train.train(cfg)
     bundle = Bundle.load(tmp_path / "run" / "bundle")
     assert bundle.facts["name"] == "synthetic"
     assert (tmp_path / "latest").resolve() == tmp_path / "run"
@@ -176,8 +177,8 @@ def test_training_as_a_job_brings_the_run_home(cloud, tmp_path, capsys):
 def test_training_as_a_job_refuses_a_file_of_this_machine_and_a_container_that_is_not_built(cloud, table):
     cloud_is = (f"deploy.emulator={cloud.url}", "deploy.project=p", "deploy.bucket=bucket", "target=vertex")
     with pytest.raises(UserError, match=f"gcloud storage cp {table} gs://bucket/data/"):
-        training.train(configured(*cloud_is, "data=csv", f"data.path={table}"))
+        train.train(compose_config(*cloud_is, "data=csv", f"data.path={table}"))
     cloud.service.images.clear()
     with pytest.raises(UserError, match=r"gcloud builds submit \. --config=deploy/training/cloudbuild\.yaml"):
-        training.train(configured(*cloud_is))
+        train.train(compose_config(*cloud_is))
     assert not cloud.service.jobs

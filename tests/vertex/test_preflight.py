@@ -7,13 +7,13 @@ from datetime import date
 import pytest
 
 from churn.errors import UserError
-from churn.vertex import preflight
-from churn.vertex.client import connect, explained
+from churn.vertex.checks import preflight
+from churn.vertex.cloud.client import connect, to_user_error
+from churn.vertex.cloud.deployment import Deployment
 from churn.vertex.deploy import deploy
 from churn.vertex.destroy import destroy
 from churn.vertex.rollback import rollback
 from churn.vertex.status import status
-from churn.vertex.target import Target
 from vertex.failures import CONFIGURATIONS, FAILURES
 
 
@@ -32,13 +32,13 @@ def test_all_problems_are_named_at_once(cloud, settings):
 
 
 def test_the_prebuilt_container_is_counted_down_and_then_refused(settings, bundles):
-    from churn.bundle import Bundle
+    from churn.bundle.bundle import Bundle
 
     cfg = settings(1)
-    target, bundle = Target.of(cfg), Bundle.load(bundles[0])
-    assert "for 51 more days" in preflight.warning(target, date(2026, 11, 24))
-    assert not list(preflight.offline(cfg.deploy, target, bundle, date(2027, 1, 13)))
-    (problem,) = preflight.offline(cfg.deploy, target, bundle, date(2027, 1, 14))
+    target, bundle = Deployment.of(cfg), Bundle.load(bundles[0])
+    assert "for 51 more days" in preflight.end_of_support(target, date(2026, 11, 24))
+    assert not list(preflight.offline_problems(cfg.deploy, target, bundle, date(2027, 1, 13)))
+    (problem,) = preflight.offline_problems(cfg.deploy, target, bundle, date(2027, 1, 14))
     assert problem.do.startswith("serving=tf_serving")
 
 
@@ -81,13 +81,13 @@ def test_no_credentials_end_with_the_login_command(settings, monkeypatch):
     monkeypatch.setattr("google.auth.default", missing)
     cfg = settings(1, "deploy.emulator=null")
     with pytest.raises(UserError, match="gcloud auth application-default login"):
-        connect(cfg.deploy, Target.of(cfg))
+        connect(cfg.deploy, Deployment.of(cfg))
 
 
 def test_quota_permission_and_a_disabled_api_are_told_apart(settings):
     from google.api_core import exceptions
 
-    target = Target.of(settings(1))
+    target = Deployment.of(settings(1))
     told = {
         exceptions.TooManyRequests("x"): "quota",
         exceptions.Forbidden("Permission denied"): "roles/aiplatform.user",
@@ -100,7 +100,7 @@ def test_quota_permission_and_a_disabled_api_are_told_apart(settings):
         exceptions.ServiceUnavailable("x"): "again",
     }
     for error, words in told.items():
-        assert re.search(words, str(explained(error, target, "run again")))
+        assert re.search(words, str(to_user_error(error, target, "run again")))
 
 
 @pytest.mark.parametrize("command", [rollback, status, destroy])

@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from churn.bundle import Bundle
-from churn.registry import CHAMPION, register, tags_of
+from churn.bundle.bundle import Bundle
+from churn.bundle.registry import CHAMPION, register_run, version_tags
 from churn.retrain import steps
 from churn.retrain.stage import retrain
 from churn.vertex.deploy import deploy
@@ -23,7 +23,7 @@ PROMOTED_AT, LATER, MUCH_LATER = "2027-01-15", "2027-03-01", "2027-06-01"
 def living(settings, bundles, tmp_path, customers, monkeypatch):
     """Run `churn retrain` at a time, on customers of a day who behave as one of the bundles says."""
     runs = {number: a_run(tmp_path / f"run-{number}", bundles[number]) for number in (FIRST, SECOND)}
-    register(runs[FIRST], str(tmp_path))
+    register_run(runs[FIRST], str(tmp_path))
     deploy(settings(FIRST + 1))
     monkeypatch.setattr(steps, "train", lambda *_: runs[SECOND])  # as if it had been trained
 
@@ -37,7 +37,7 @@ def living(settings, bundles, tmp_path, customers, monkeypatch):
                 "retrain.gate.bootstrap=100", f"retrain.now={now}", *overrides,
             )
         )  # fmt: skip
-        return tags_of(str(tmp_path), "customers", CHAMPION)["version"]
+        return version_tags(str(tmp_path), "customers", CHAMPION)["version"]
 
     return call
 
@@ -64,7 +64,7 @@ def labelled(customers, bundle, day, rows):
 @pytest.fixture
 def promoted(living, cloud):
     """A challenger that was promoted a moment ago."""
-    assert living(PROMOTED_AT, "2026-12-01", SECOND, "retrain.by_hand=true") == "2"
+    assert living(PROMOTED_AT, "2026-12-01", SECOND, "retrain.force=true") == "2"
     assert traffic(cloud) == {"1": 80, "2": 20}
     return living
 
@@ -106,7 +106,7 @@ def test_a_rollback_by_hand_is_not_undone_within_the_probation(promoted, cloud, 
 def test_a_canary_that_could_not_be_deployed_is_deployed_the_next_time(living, cloud):
     cloud.service.disabled = {"aiplatform.googleapis.com"}
     with pytest.raises(Exception, match="aiplatform"):
-        living(PROMOTED_AT, "2026-12-01", SECOND, "retrain.by_hand=true")
+        living(PROMOTED_AT, "2026-12-01", SECOND, "retrain.force=true")
     cloud.service.disabled = set()
     assert traffic(cloud) == {"1": 100}
     living(PROMOTED_AT, "2026-12-01", SECOND)

@@ -3,10 +3,16 @@
 import numpy as np
 import pytest
 
-from churn.bundle import Bundle
-from churn.predictionlog import MISSING_BELOW
-from churn.profile import of_number
-from churn.vertex.thresholds import divergence, number, tail, thresholds, unseen
+from churn.bundle.bundle import Bundle
+from churn.data.dataset import MISSING_BELOW
+from churn.monitor.drift.profile import number_profile
+from churn.vertex.monitoring.thresholds import (
+    divergence,
+    drift_thresholds,
+    sample_number,
+    sample_tail,
+    unseen_drift,
+)
 
 SHAPES = {
     "normal": lambda random, rows: random.normal(size=rows),
@@ -20,7 +26,7 @@ def a_bundle(numbers=(), categories=()):
     """A bundle that knows its training profile alone."""
     numbers, categories = dict(numbers), dict(categories)
     profile = {
-        "numeric": {n: of_number(np.float32(v)) for n, v in numbers.items()},
+        "numeric": {n: number_profile(np.float32(v)) for n, v in numbers.items()},
         "categorical": categories,
     }
     kinds = dict.fromkeys(numbers, "number") | dict.fromkeys(categories, "category")
@@ -34,7 +40,7 @@ def a_bundle(numbers=(), categories=()):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_windows_without_drift_stay_below_the_threshold_and_a_great_shift_does_not(shape):
     random, draw = np.random.default_rng(1), SHAPES[shape]
-    limit = thresholds(a_bundle({shape: draw(random, 5000)}), 1000)[shape]
+    limit = drift_thresholds(a_bundle({shape: draw(random, 5000)}), 1000)[shape]
     apart = [divergence(draw(random, 1000), draw(random, 1000)) for _ in range(200)]
     assert np.mean(np.array(apart) > limit) <= 0.03
     values = draw(random, 1000)
@@ -57,8 +63,8 @@ def test_the_divergence_is_that_of_histograms_over_each_sample_s_own_range():
 def test_a_category_s_threshold_is_ten_points_or_half_its_commonest_level_or_what_chance_does():
     categories = {"two": {"a": 500, "b": 500}, "fifty": {str(i): 10 for i in range(50)}}
     bundle = a_bundle(categories=categories)
-    assert thresholds(bundle, 10_000) == {"two": 0.1, "fifty": 0.01}
-    assert thresholds(bundle, 100)["two"] > 0.2
+    assert drift_thresholds(bundle, 10_000) == {"two": 0.1, "fifty": 0.01}
+    assert drift_thresholds(bundle, 100)["two"] > 0.2
 
 
 def test_what_the_monitoring_can_t_see_is_named():
@@ -68,8 +74,8 @@ def test_what_the_monitoring_can_t_see_is_named():
     bundle = a_bundle(
         {"heavy": heavy, "rare gaps": rare, "none": np.full(9, np.nan), "even": random.random(5000)}
     )
-    limits = thresholds(bundle, 1000)
-    assert unseen(bundle, limits) == ["heavy", "rare gaps", "none"]
+    limits = drift_thresholds(bundle, 1000)
+    assert unseen_drift(bundle, limits) == ["heavy", "rare gaps", "none"]
     assert limits["rare gaps"] == 1
     assert 0.02 <= limits["even"] < 0.05
 
@@ -77,7 +83,7 @@ def test_what_the_monitoring_can_t_see_is_named():
 def test_values_are_drawn_as_the_profile_tells_them():
     random = np.random.default_rng(0)
     values = np.append(random.exponential(size=4500), np.full(500, np.nan))
-    drawn = number(of_number(np.float32(values)), 20_000, random)
+    drawn = sample_number(number_profile(np.float32(values)), 20_000, random)
     is_missing = drawn == MISSING_BELOW
     assert is_missing.mean() == pytest.approx(0.1, abs=0.01)
     shares = [0.01, 0.1, 0.5, 0.9, 0.99]
@@ -88,6 +94,6 @@ def test_values_are_drawn_as_the_profile_tells_them():
 @pytest.mark.parametrize(("bounds", "least", "most"), [([0, 1, 2], 1.9, 2.2), ([0, 1, 40], 20, 200)])
 def test_a_tail_reaches_as_far_as_it_did_in_training(bounds, least, most):
     places = 1 - np.random.default_rng(0).random((200, 250))
-    drawn = tail(np.array(bounds, float), np.array([250.0, 250.0]), places)
+    drawn = sample_tail(np.array(bounds, float), np.array([250.0, 250.0]), places)
     assert drawn.min() >= 1
     assert least < np.median(drawn.max(axis=1)) < most

@@ -22,10 +22,10 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from churn.data.dataset import CUSTOMER_KEY, Schema
 from churn.errors import UserError
-from churn.schema import Schema
 
-KEY, TIME, CHURNED, TREATED = "customer_key", "time", "churned", "treated"
+TIME, CHURNED, TREATED = "time", "churned", "treated"
 YES, NO = {"1", "1.0", "true", "yes", "y"}, {"0", "0.0", "false", "no", "n"}
 UNKNOWN = -1  # a prediction without a label that settles it; a customer neither treated nor held out
 SECONDS = 1 << 34  # more than any time since 1970: customer * SECONDS + time sorts by customer first
@@ -48,7 +48,7 @@ class Labels:
     def of(cls, key: np.ndarray, time: np.ndarray, churned: np.ndarray, treated: np.ndarray) -> Labels:
         """From columns [n]: str, datetime64 (UTC), 0 or 1, and 1, 0 or UNKNOWN."""
         keys, code = np.unique(np.asarray(key, str), return_inverse=True)
-        moment = seconds(time)
+        moment = _seconds(time)
         known, was_treated = np.full(len(keys), -1), np.full(len(keys), UNKNOWN)
         np.maximum.at(known, code, moment)
         np.maximum.at(was_treated, code, treated)
@@ -66,7 +66,7 @@ class Labels:
             return outcome, treated
         code = np.searchsorted(self.keys, key).clip(max=len(self.keys) - 1)
         rows = np.flatnonzero(self.keys[code] == key)
-        code, begin = code[rows], seconds(time[rows])
+        code, begin = code[rows], _seconds(time[rows])
         end = begin + horizon * 86_400
         before, until = (
             np.searchsorted(self.left, code * SECONDS + moment, "right") for moment in (begin, end)
@@ -79,52 +79,54 @@ class Labels:
         return outcome, treated
 
 
-def seconds(time: np.ndarray) -> np.ndarray:
+def _seconds(time: np.ndarray) -> np.ndarray:
     """Seconds since 1970; before that, 0."""
     return np.maximum(np.asarray(time).astype("datetime64[s]").astype(np.int64), 0)
 
 
-def read(place: str) -> pa.Table:
+def read_labels(place: str) -> pa.Table:
     """The table of labels in a file."""
     path = Path(place)
     if not path.is_file():
         raise UserError("there is no such file", f"monitor.labels={place}")
-    return pq.read_table(path) if path.suffix == ".parquet" else read_text(path)
+    return pq.read_table(path) if path.suffix == ".parquet" else _read_csv_text(path)
 
 
-def read_text(path: Path) -> pa.Table:
+def _read_csv_text(path: Path) -> pa.Table:
     """A CSV file with every cell as text, so that keys keep their zeros."""
     with pyarrow.csv.open_csv(path) as head:
         types = dict.fromkeys(head.schema.names, pa.string())
     return pyarrow.csv.read_csv(path, convert_options=pyarrow.csv.ConvertOptions(column_types=types))
 
 
-def of_table(table: pa.Table, place: str, schema: Schema, until: datetime) -> Labels:
+def labels_from_table(table: pa.Table, place: str, schema: Schema, until: datetime) -> Labels:
     """Labels from a table with the columns that this module describes, as they were known at `until`.
 
     Raises `UserError` for columns that are missing and cells that are no label.
     """
-    if KEY not in table.column_names and schema.id in table.column_names:
-        table = table.rename_columns({str(schema.id): KEY})
-    for name in (KEY, TIME, CHURNED):
+    if CUSTOMER_KEY not in table.column_names and schema.id in table.column_names:
+        table = table.rename_columns({str(schema.id): CUSTOMER_KEY})
+    for name in (CUSTOMER_KEY, TIME, CHURNED):
         if name not in table.column_names:
             known = ", ".join(table.column_names)
             raise UserError(
                 f"the labels have no column '{name}', but {known}", place, "see docs/monitoring.md"
             )
-    churned = said(table[CHURNED], {word.lower() for word in schema.churned}, CHURNED, place)
+    churned = _yes_no_column(table[CHURNED], {word.lower() for word in schema.churned}, CHURNED, place)
     if (churned == UNKNOWN).any():
         raise UserError(
             "a label is empty", f"{place}, column '{CHURNED}'", "leave out whom nothing is known of"
         )
-    held_out = said(table[TREATED], set(), TREATED, place) if TREATED in table.column_names else None
+    held_out = (
+        _yes_no_column(table[TREATED], set(), TREATED, place) if TREATED in table.column_names else None
+    )
     treated = np.full(len(table), UNKNOWN) if held_out is None else held_out
-    keys, time = table[KEY].cast(pa.string()).to_numpy(), moments(table[TIME], place)
+    keys, time = table[CUSTOMER_KEY].cast(pa.string()).to_numpy(), _time_column(table[TIME], place)
     past = time <= np.datetime64(until.astimezone(UTC).replace(tzinfo=None), "s")
     return Labels.of(keys[past], time[past], churned[past], treated[past])
 
 
-def said(column: pa.ChunkedArray, also_yes: set[str], name: str, place: str) -> np.ndarray:
+def _yes_no_column(column: pa.ChunkedArray, also_yes: set[str], name: str, place: str) -> np.ndarray:
     """[n] 1 for yes, 0 for no, UNKNOWN for empty cells."""
     coded = column.cast(pa.string()).combine_chunks().dictionary_encode()
     meaning = [UNKNOWN]
@@ -136,7 +138,7 @@ def said(column: pa.ChunkedArray, also_yes: set[str], name: str, place: str) -> 
     return np.array(meaning)[coded.indices.fill_null(-1).to_numpy() + 1]
 
 
-def moments(column: pa.ChunkedArray, place: str) -> np.ndarray:
+def _time_column(column: pa.ChunkedArray, place: str) -> np.ndarray:
     """[n] datetime64[s] in UTC; times without a zone are UTC."""
     for kind in (pa.timestamp("s"), pa.timestamp("s", "UTC")):
         try:

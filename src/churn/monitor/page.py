@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from churn.bundle import Bundle
-from churn.drift import FEW, STATUSES, Policy
-from churn.files import write_aside
-from churn.pages import environment
+from churn.bundle.bundle import Bundle
+from churn.evaluate.report.templates import template_environment
+from churn.files import atomic_write
+from churn.monitor.drift.compare import STATUSES, TOO_FEW_ROWS, DriftPolicy
 
 WINDOWS = 40  # the newest ones are shown
 SHOWN = 12  # features before the reader asks for all
 WIDTH, HEIGHT = 280.0, 84.0  # of a small drawing, without unit
-METRICS = {
+SHOWN_METRICS = {
     "roc_auc": ("ROC AUC", "in so many pairs the one who left ranked above the one who stayed"),
     "log_loss": ("Log loss", "nats per customer; less is better"),
     "calibration_slope": ("Calibration slope", "1 is right; below 1: too extreme"),
@@ -24,43 +24,43 @@ WORDS = {
     "ok": "What arrives looks like what was learnt",
     "warning": "Something changed; not enough to act on at once",
     "alarm": "What arrives, or what becomes of it, is not what was learnt",
-    FEW: "Too few predictions for a verdict",
+    TOO_FEW_ROWS: "Too few predictions for a verdict",
 }
 
 
-def write(path: Path, bundle: Bundle, history: Sequence[dict[str, Any]], policy: Policy) -> None:
+def write_page(path: Path, bundle: Bundle, history: Sequence[dict[str, Any]], policy: DriftPolicy) -> None:
     """Write the page on the newest report, with those before it as its past."""
-    page = render(bundle.facts, history, policy)
-    with write_aside(path) as aside:
+    page = _render_page(bundle.facts, history, policy)
+    with atomic_write(path) as aside:
         aside.write_text(page, encoding="utf-8")
 
 
-def render(facts: dict[str, Any], history: Sequence[dict[str, Any]], policy: Policy) -> str:
+def _render_page(facts: dict[str, Any], history: Sequence[dict[str, Any]], policy: DriftPolicy) -> str:
     """The HTML."""
     now, windows = history[-1], history[-WINDOWS:]
     drifts = [("churn probability", now["score"])] if now["score"] else []
-    drifts += sorted(now["features"].items(), key=lambda item: trouble(windows, *item), reverse=True)
-    multiples = [(name, one, bars(windows, name), change(one)) for name, one in drifts]
-    template = environment("monitor").get_template("page.html.j2")
+    drifts += sorted(now["features"].items(), key=lambda item: _severity(windows, *item), reverse=True)
+    multiples = [(name, one, _bars(windows, name), describe_change(one)) for name, one in drifts]
+    template = template_environment("monitor").get_template("page.html.j2")
     return template.render(
         name=facts["name"],
         now=now,
         windows=windows,
-        span=span(windows),
+        span=_span(windows),
         words=WORDS[now["status"]],
         multiples=multiples,
         shown=SHOWN + 1,
-        metrics=[(key, *told, course(windows, key, facts)) for key, told in METRICS.items()],
+        metrics=[(key, *told, _metric_course(windows, key, facts)) for key, told in SHOWN_METRICS.items()],
         own=facts.get("metrics", {}),
         policy=policy,
-        limit=max([0.01, *(abs(bar["effect"][end]) for bar in effects(now) for end in ("low", "high"))]),
-        effects=effects(now),
+        limit=max([0.01, *(abs(bar["effect"][end]) for bar in _effects(now) for end in ("low", "high"))]),
+        effects=_effects(now),
         width=WIDTH,
         height=HEIGHT,
     )
 
 
-def span(windows: Sequence[dict[str, Any]]) -> list[str]:
+def _span(windows: Sequence[dict[str, Any]]) -> list[str]:
     """The days on which the first and the last window ended, or, if that is one, the times."""
     first, last = (windows[i]["until"] for i in (0, -1))
     return [
@@ -69,18 +69,18 @@ def span(windows: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
-def trouble(windows: Sequence[dict[str, Any]], name: str, one: dict[str, Any]) -> tuple[int, int]:
+def _severity(windows: Sequence[dict[str, Any]], name: str, one: dict[str, Any]) -> tuple[int, int]:
     """What comes first: the status now, then in how many of the windows it was not ok."""
     past = [window["features"].get(name, {"status": "ok"})["status"] for window in windows]
     return STATUSES.index(one["status"]), sum(status != "ok" for status in past)
 
 
-def effects(now: dict[str, Any]) -> list[dict[str, Any]]:
+def _effects(now: dict[str, Any]) -> list[dict[str, Any]]:
     """What calling did in each decile that has both groups."""
     return [part for part in (now["treatment"] or {"deciles": []})["deciles"] if part["effect"]]
 
 
-def bars(windows: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+def _bars(windows: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     """A bar for each window: the corrected PSI of one feature, on the scale of all its windows."""
     past = [
         window["score"] if name == "churn probability" else window["features"].get(name) for window in windows
@@ -101,7 +101,9 @@ def bars(windows: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
     ]
 
 
-def course(windows: Sequence[dict[str, Any]], metric: str, facts: dict[str, Any]) -> dict[str, Any] | None:
+def _metric_course(
+    windows: Sequence[dict[str, Any]], metric: str, facts: dict[str, Any]
+) -> dict[str, Any] | None:
     """Points with intervals of one metric over the windows that have it, and the bundle's own as a band."""
     measured = [
         (i, window["performance"][metric]) for i, window in enumerate(windows) if window["performance"]
@@ -132,16 +134,16 @@ def course(windows: Sequence[dict[str, Any]], metric: str, facts: dict[str, Any]
     return {"points": points, "band": band, "newest": measured[-1][1], "low": low, "high": high}
 
 
-def change(one: dict[str, Any]) -> str:
+def describe_change(one: dict[str, Any]) -> str:
     """What happened to a feature, in words."""
     parts = []
     before, after = one["missing"]
     if abs(after - before) > 0.005:
-        parts.append(f"missing {percent(before)} → {percent(after)}")
+        parts.append(f"missing {_percent(before)} → {_percent(after)}")
     if one["unseen"]:
-        parts.append(f"unseen levels {percent(one['unseen'])}")
+        parts.append(f"unseen levels {_percent(one['unseen'])}")
     if one["outside"] > 0.001:
-        parts.append(f"out of range {percent(one['outside'])}")
+        parts.append(f"out of range {_percent(one['outside'])}")
     if one["shift"]:
         parts.append(f"moved by {one['shift']:.2f} sd")
     parts.append(f"PSI {max(one['psi'], 0):.3f}, Jensen–Shannon {one['jensen_shannon']:.2f}")
@@ -149,6 +151,6 @@ def change(one: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def percent(share: float) -> str:
+def _percent(share: float) -> str:
     """A share for people."""
     return f"{100 * share:.1f} %"

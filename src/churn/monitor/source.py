@@ -8,48 +8,48 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from churn import predictionlog
-from churn.config import Config
+from churn.config.root import Config
 from churn.errors import UserError
+from churn.serve.log import read
 
 BIGQUERY = "bq://"
 VERTEX_COLUMNS = "deployed_model_id, logging_time, request_id, request_payload, response_payload"
 
 
-def predictions(cfg: Config, since: datetime, until: datetime) -> Iterator[pa.Table]:
-    """Chunks of the predictions made in since <= time < until, as `churn.predictionlog` describes them."""
-    place = where(cfg)
+def read_predictions(cfg: Config, since: datetime, until: datetime) -> Iterator[pa.Table]:
+    """Chunks of the predictions made in since <= time < until, as `churn.serve.log.read` describes them."""
+    place = log_location(cfg)
     if place.startswith(BIGQUERY):
         limits = (f"TIMESTAMP '{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}+00'" for moment in (since, until))
         first, last = limits
         condition = f"logging_time >= {first} AND logging_time < {last}"
         sql = f"SELECT {VERTEX_COLUMNS} FROM `{place.removeprefix(BIGQUERY)}` WHERE {condition}"
-        yield from map(predictionlog.of_vertex, queried(sql, cfg))
+        yield from map(read.from_vertex, _query_chunks(sql, cfg))
         return
     if not Path(place).exists():
         raise UserError(
             "there is no log", place, "churn serve writes one; or name another: monitor.log=PLACE"
         )
-    yield from predictionlog.read(Path(place), since, until, coded=True)
+    yield from read.read_log(Path(place), since, until, coded=True)
 
 
-def where(cfg: Config) -> str:
+def log_location(cfg: Config) -> str:
     """The place that is read."""
     return cfg.monitor.log or cfg.serve.log.dir or str(Path(cfg.run.root) / "log")
 
 
-def queried(sql: str, cfg: Config) -> Iterator[pa.Table]:
+def _query_chunks(sql: str, cfg: Config) -> Iterator[pa.Table]:
     """The result of a query page by page; raises `UserError` if it would read more than the limit."""
     from contextlib import closing
 
-    from churn.data import bigquery
+    from churn.data.sources import bigquery
 
     chosen = cfg.data.bigquery
-    with closing(bigquery.connect(chosen)) as client, bigquery.refusals_explained(chosen, client.project):
-        for batch in bigquery.of_query(client, sql, chosen).to_arrow_iterable():
+    with closing(bigquery.open_client(chosen)) as client, bigquery.explain_refusals(chosen, client.project):
+        for batch in bigquery.query_rows(client, sql, chosen).to_arrow_iterable():
             yield pa.Table.from_batches([batch])
 
 
-def table_of(place: str, cfg: Config) -> pa.Table:
+def read_bigquery_table(place: str, cfg: Config) -> pa.Table:
     """A whole table of BigQuery."""
-    return pa.concat_tables(queried(f"SELECT * FROM `{place.removeprefix(BIGQUERY)}`", cfg))
+    return pa.concat_tables(_query_chunks(f"SELECT * FROM `{place.removeprefix(BIGQUERY)}`", cfg))

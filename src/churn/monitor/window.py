@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from churn.drift import Policy, Reference, Summary, compare
-from churn.monitor.outcomes import Outcomes, expected, performance, treatment
+from churn.monitor.drift.compare import DriftPolicy, compare_with_training
+from churn.monitor.drift.reference import Reference
+from churn.monitor.drift.summary import Summary
+from churn.monitor.performance import Outcomes, expected_performance, measure_performance, measure_treatment
 
 
 @dataclass
@@ -43,11 +45,13 @@ class Window:
         return Window(self.summary + other.summary, self.outcomes + other.outcomes)
 
 
-def assess(window: Window, metrics: Mapping[str, Any], policy: Policy | None = None) -> dict[str, Any]:
+def assess_window(
+    window: Window, metrics: Mapping[str, Any], policy: DriftPolicy | None = None
+) -> dict[str, Any]:
     """The report on a window, for JSON; `metrics`: the bundle's own (`facts["metrics"]`)."""
-    policy = policy or Policy()
-    drift = compare(window.summary.reference, window.summary, policy)
-    measured = performance(window.outcomes, metrics, policy.seed)
+    policy = policy or DriftPolicy()
+    drift = compare_with_training(window.summary.reference, window.summary, policy)
+    measured = measure_performance(window.outcomes, metrics, policy.seed)
     worse = measured is not None and measured["worse"]
     return {
         "rows": drift.rows,
@@ -59,6 +63,6 @@ def assess(window: Window, metrics: Mapping[str, Any], policy: Policy | None = N
             name: dict(levels.most_common(5)) for name, levels in window.summary.unseen.items()
         },
         "performance": measured,
-        "expected": expected(window.summary.score),
-        "treatment": treatment(window.outcomes),
+        "expected": expected_performance(window.summary.score),
+        "treatment": measure_treatment(window.outcomes),
     }

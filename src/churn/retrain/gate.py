@@ -13,9 +13,17 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from churn.config import Config, GateConfig
-from churn.evaluate import CELLS, draws
-from churn.metrics import EPSILON, Ranked, calibration_line, probability_metrics, rank, ranking_metrics
+from churn.config.loop import GateConfig
+from churn.config.root import Config
+from churn.evaluate.bootstrap import CHUNK_CELLS, bootstrap_counts
+from churn.evaluate.metrics import (
+    EPSILON,
+    Ranked,
+    calibration_line,
+    probability_metrics,
+    rank_rows,
+    ranking_metrics,
+)
 
 CHAMPION, CHALLENGER, REFERENCE = "champion", "challenger", "reference"
 ROWS = 1_400  # at which the margins of the configuration hold
@@ -23,7 +31,7 @@ NAMES = {"log_loss": "log loss", "roc_auc": "ROC AUC", "calibration": "calibrati
 
 
 @dataclass(frozen=True)
-class Fresh:
+class FreshRows:
     """Labelled rows and what each model says about them."""
 
     churned: np.ndarray  # [n] 1 = left
@@ -35,7 +43,7 @@ class Fresh:
 
 
 @dataclass(frozen=True)
-class Check:
+class GateCheck:
     """One question to the challenger."""
 
     question: str
@@ -54,14 +62,14 @@ class Verdict:
     reason: str
     rows: int
     scores: dict[str, dict[str, float]]  # by model and metric
-    checks: list[Check]
+    checks: list[GateCheck]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, null for NaN."""
         return asdict(self)
 
 
-def judge(fresh: Fresh, alarmed: bool, cfg: GateConfig, seed: int) -> Verdict:
+def judge_challenger(fresh: FreshRows, alarmed: bool, cfg: GateConfig, seed: int) -> Verdict:
     """Whether the challenger replaces the champion.
 
     After an alarm it must be no worse (log loss and AUC, by less than the margin) and better calibrated or
@@ -72,8 +80,8 @@ def judge(fresh: Fresh, alarmed: bool, cfg: GateConfig, seed: int) -> Verdict:
     if n < cfg.min_rows or min(churners, n - churners) < cfg.min_churners:
         few = f"{n:,} fresh rows with {churners:,} churners are too few to tell"
         return Verdict(False, few, n, {}, [])
-    values, drawn = measured(fresh, cfg.bootstrap, seed)
-    against = Comparison(values, drawn, 1 - cfg.confidence)
+    values, drawn = bootstrap_metrics(fresh, cfg.bootstrap, seed)
+    against = _Comparison(values, drawn, 1 - cfg.confidence)
     checks = [
         against.no_worse(CHAMPION, metric, margin(metric, n, cfg)) for metric in ("log_loss", "roc_auc")
     ]
@@ -86,17 +94,17 @@ def judge(fresh: Fresh, alarmed: bool, cfg: GateConfig, seed: int) -> Verdict:
     share = (1 - cfg.confidence) / max(1, len(fresh.segments))
     for name, inside in fresh.segments.items():
         allowed = margin("log_loss", int(inside.sum()), cfg)
-        checks.append(Comparison(values, drawn, share).no_harm(name, allowed))
-    return Verdict(*concluded(checks), n, values, checks)
+        checks.append(_Comparison(values, drawn, share).no_harm(name, allowed))
+    return Verdict(*_conclude(checks), n, values, checks)
 
 
-def for_rollback(cfg: Config) -> Config:
+def rollback_config(cfg: Config) -> Config:
     """The configuration whose gate asks as much of the model before as a rollback needs."""
     gate = replace(cfg.retrain.gate, confidence=cfg.retrain.rollback_confidence)
     return replace(cfg, retrain=replace(cfg.retrain, gate=gate))
 
 
-def regressed(before: Verdict) -> bool:
+def is_regression(before: Verdict) -> bool:
     """Whether a promotion was a mistake, by the model before judged as if it were the challenger.
 
     Its lower log loss, beyond doubt, is enough: to rank well and foretell wrongly is a mistake, too.
@@ -104,7 +112,7 @@ def regressed(before: Verdict) -> bool:
     return bool(before.checks) and before.checks[0].passed
 
 
-def concluded(checks: list[Check]) -> tuple[bool, str]:
+def _conclude(checks: list[GateCheck]) -> tuple[bool, str]:
     """The decision, and the first thing that speaks against it or else what speaks for it."""
     if failed := next((check for check in checks if check.needed and not check.passed), None):
         return False, f"not shown: {failed.question}"
@@ -121,7 +129,7 @@ def margin(metric: str, rows: int, cfg: GateConfig) -> float:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class _Comparison:
     """Values, and values of the resamples, of which a share `outside` lies beyond a bound."""
 
     values: dict[str, dict[str, float]]
@@ -135,37 +143,37 @@ class Comparison:
         gains = sign * (self.drawn[CHALLENGER][metric] - self.drawn[other][metric])
         return float(gain), float(np.quantile(gains, 1 - self.outside if upper else self.outside))
 
-    def no_worse(self, other: str, metric: str, margin: float) -> Check:
+    def no_worse(self, other: str, metric: str, margin: float) -> GateCheck:
         """Non-inferiority."""
         gain, bound = self.gain(other, metric)
         question = f"{NAMES[metric]} no worse than the {other}'s"
-        return Check(question, gain, bound, -margin, bound > -margin)
+        return GateCheck(question, gain, bound, -margin, bound > -margin)
 
-    def better(self, metric: str, needed: bool = True) -> Check:
+    def better(self, metric: str, needed: bool = True) -> GateCheck:
         """Superiority over the champion."""
         gain, bound = self.gain(CHAMPION, metric)
-        return Check(f"{NAMES[metric]} better than the champion's", gain, bound, 0.0, bound > 0, needed)
+        return GateCheck(f"{NAMES[metric]} better than the champion's", gain, bound, 0.0, bound > 0, needed)
 
-    def no_harm(self, segment: str, margin: float) -> Check:
+    def no_harm(self, segment: str, margin: float) -> GateCheck:
         """Harm is a loss that is beyond doubt, or larger than the margin of a segment of its size."""
         gain, bound = self.gain(CHAMPION, segment, upper=True)
         harmless = bound >= 0 and gain >= -margin
-        return Check(f"no harm to {segment}", gain, bound, -margin, harmless)
+        return GateCheck(f"no harm to {segment}", gain, bound, -margin, harmless)
 
 
-def measured(
-    fresh: Fresh, resamples: int, seed: int
+def bootstrap_metrics(
+    fresh: FreshRows, resamples: int, seed: int
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, np.ndarray]]]:
     """Each metric of each model: on the rows as they are, and [resamples] values on shared resamples."""
     n = len(fresh.churned)
     customer = np.arange(n) if fresh.customers is None else np.unique(fresh.customers, return_inverse=True)[1]
-    ranked = {name: rank(fresh.churned, p, customer) for name, p in fresh.probability.items()}
-    found = {name: scored(ranked[name], fresh, name, np.ones((1, n))) for name in ranked}
+    ranked = {name: rank_rows(fresh.churned, p, customer) for name, p in fresh.probability.items()}
+    found = {name: _weighted_metrics(ranked[name], fresh, name, np.ones((1, n))) for name in ranked}
     values = {name: {metric: float(v[0]) for metric, v in scores.items()} for name, scores in found.items()}
-    size, random = max(1, CELLS // n), np.random.default_rng(seed)
+    size, random = max(1, CHUNK_CELLS // n), np.random.default_rng(seed)
     chunks = [
-        {name: scored(ranked[name], fresh, name, counts[:, customer]) for name in ranked}
-        for counts in draws(customer.max() + 1, resamples, size, random)
+        {name: _weighted_metrics(ranked[name], fresh, name, counts[:, customer]) for name in ranked}
+        for counts in bootstrap_counts(customer.max() + 1, resamples, size, random)
     ]
     return values, {
         name: {metric: np.concatenate([chunk[name][metric] for chunk in chunks]) for metric in values[name]}
@@ -173,7 +181,9 @@ def measured(
     }
 
 
-def scored(ranked: Ranked, fresh: Fresh, name: str, weights: np.ndarray) -> dict[str, np.ndarray]:
+def _weighted_metrics(
+    ranked: Ranked, fresh: FreshRows, name: str, weights: np.ndarray
+) -> dict[str, np.ndarray]:
     """[B] values of each metric of a model for weights [B, n] of the rows as they stand in `fresh`.
 
     `calibration` is the part of the log loss that a logistic recalibration would save; segments have their
@@ -192,13 +202,13 @@ def scored(ranked: Ranked, fresh: Fresh, name: str, weights: np.ndarray) -> dict
         "calibration": log_loss - (ordered * possible).sum(axis=1) / total,
         "profit": weights @ (fresh.brings * fresh.called[name]) / total,
     }
-    loss = losses(fresh.churned, fresh.probability[name])
+    loss = row_log_loss(fresh.churned, fresh.probability[name])
     for segment, inside in fresh.segments.items():
         found[segment] = weights @ (loss * inside) / np.maximum(weights @ inside.astype(float), 1)
     return found
 
 
-def losses(churned: np.ndarray, probability: np.ndarray) -> np.ndarray:
+def row_log_loss(churned: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """[n] log loss of each row, in nats."""
     chance = np.clip(probability, EPSILON, 1 - EPSILON)
     return -np.log(np.where(churned == 1, chance, 1 - chance))

@@ -7,42 +7,44 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from churn.bundle import Bundle
-from churn.config import Config
-from churn.data import name_of
-from churn.files import append, lines
-from churn.monitor import history, place
+from churn.bundle.bundle import Bundle
+from churn.config.root import Config
+from churn.data.load import dataset_name
+from churn.files import append_line, read_lines
+from churn.monitor.stage import monitor_dir, read_history
 
 FILE, ROLLBACK = "history.jsonl", "rollback"
 
 
-def note(cfg: Config, now: datetime, kind: str, promoted: bool, **more: Any) -> None:
+def record(cfg: Config, now: datetime, kind: str, promoted: bool, **more: Any) -> None:
     """Remember a retraining or a rollback, and whether another model serves since."""
-    append(file_of(cfg), json.dumps({"time": now.isoformat(), "kind": kind, "promoted": promoted, **more}))
+    append_line(
+        _history_file(cfg), json.dumps({"time": now.isoformat(), "kind": kind, "promoted": promoted, **more})
+    )
 
 
-def past(cfg: Config) -> list[dict[str, Any]]:
+def _entries(cfg: Config) -> list[dict[str, Any]]:
     """All of them, oldest first; `time` is a datetime."""
-    found = [json.loads(line) for line in lines(file_of(cfg))]
+    found = [json.loads(line) for line in read_lines(_history_file(cfg))]
     return [line | {"time": datetime.fromisoformat(line["time"])} for line in found]
 
 
-def file_of(cfg: Config) -> Path:
+def _history_file(cfg: Config) -> Path:
     """Where the list lies."""
-    return Path(cfg.run.root) / "retrain" / name_of(cfg.data) / FILE
+    return Path(cfg.run.root) / "retrain" / dataset_name(cfg.data) / FILE
 
 
-def retrained(cfg: Config) -> list[datetime]:
+def retraining_times(cfg: Config) -> list[datetime]:
     """Times of the retrainings so far."""
-    return [line["time"] for line in past(cfg) if line["kind"] != ROLLBACK]
+    return [line["time"] for line in _entries(cfg) if line["kind"] != ROLLBACK]
 
 
-def windows(champion: Bundle, cfg: Config) -> list[dict[str, Any]]:
+def champion_windows(champion: Bundle, cfg: Config) -> list[dict[str, Any]]:
     """The monitor's windows of the champion that ended since it last began to serve, oldest first."""
-    begun = max((line["time"] for line in past(cfg) if line["promoted"]), default=None)
+    begun = max((line["time"] for line in _entries(cfg) if line["promoted"]), default=None)
     return [
         line
-        for line in history(place(cfg))
+        for line in read_history(monitor_dir(cfg))
         if line["bundle"] == champion.digest
         and (begun is None or datetime.fromisoformat(line["until"]) > begun)
     ]

@@ -13,92 +13,109 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from churn import decision, pipeline, registry
-from churn.bundle import Bundle
-from churn.config import Config, Place, SplitMethod
-from churn.data import load, name_of
+from churn import pipeline
+from churn.bundle import decision, registry
+from churn.bundle.bundle import Bundle
+from churn.bundle.registry import CHAMPION, REFERENCE, bundle_with_alias, find_bundle
+from churn.config.data import SplitMethod
+from churn.config.root import Config
+from churn.config.serving import Platform
+from churn.data.dataset import CUSTOMER_KEY
+from churn.data.load import dataset_name, load_dataset
 from churn.errors import UserError
-from churn.files import write_aside
-from churn.monitor import moment
-from churn.registry import CHAMPION, REFERENCE, bundle_with, find_bundle
-from churn.retrain import cloud, gate, page
-from churn.retrain.gate import CHALLENGER, Fresh, Verdict
-from churn.retrain.rows import KEY, Rows, assemble, data_config, of_dataset, of_log, stamp, write
+from churn.files import atomic_write
+from churn.monitor.stage import parse_time
+from churn.retrain import gate, page, traffic
+from churn.retrain.gate import CHALLENGER, FreshRows, Verdict
+from churn.retrain.promote import make_champion
+from churn.retrain.training_set import (
+    LabelledRows,
+    data_config,
+    rows_of_dataset,
+    rows_of_log,
+    split_fresh,
+    to_datetime64,
+    write_rows,
+)
 from churn.retrain.trigger import Trigger
-from churn.runs import place
+from churn.runs import choose_run_dir
 
 SEGMENT = "segment "  # before the name of its column in the file of predictions
-LEAST = 200  # rows to train on, and fewest rows of a segment that is judged
+MIN_ROWS = 200  # rows to train on, and fewest rows of a segment that is judged
 PROMOTED, KEPT, ROLLED_BACK = "promoted", "promoted and kept", "rolled back"  # decisions: tags of a version
 
 
-def models(cfg: Config) -> dict[str, Bundle]:
+def load_models(cfg: Config) -> dict[str, Bundle]:
     """The champion and, where another one is remembered, the reference."""
     champion = find_bundle(cfg)
-    path = None if cfg.bundle else bundle_with(REFERENCE, cfg)
+    path = None if cfg.bundle else bundle_with_alias(REFERENCE, cfg)
     reference = Bundle.load(path) if path else champion
     found = {CHAMPION: champion, REFERENCE: reference}
     return found if reference.digest != champion.digest else {CHAMPION: champion}
 
 
-def seen_until(bundle: Bundle) -> np.datetime64:
+def _seen_until(bundle: Bundle) -> np.datetime64:
     """The time of the last row that a bundle knows, or when it was made where its table has no times."""
     known = bundle.facts["data"].get("until") or bundle.facts["created"].removesuffix("Z")
     return np.datetime64(known, "s")
 
 
-def labelled(cfg: Config, champion: Bundle) -> Rows:
+def settled_rows(cfg: Config, champion: Bundle) -> LabelledRows:
     """Rows whose outcome is known by now: of the table of `data` and, with `monitor.labels`, of the log."""
-    data = load(cfg.data, cfg.seed)
+    data = load_dataset(cfg.data, cfg.seed)
     if data.schema.features != champion.schema.features:
         raise UserError(
             "the table does not have the features of the champion", data.origin, "churn train, churn promote"
         )
-    rows = of_dataset(data, seen_until(champion))
+    rows = rows_of_dataset(data, _seen_until(champion))
     if cfg.monitor.labels:
-        rows += logged(cfg, champion)
-    settled = rows.times + np.timedelta64(cfg.data.horizon, "D") <= stamp(
-        moment(cfg.retrain.now, "retrain.now")
+        rows += _rows_of_prediction_log(cfg, champion)
+    settled = rows.times + np.timedelta64(cfg.data.horizon, "D") <= to_datetime64(
+        parse_time(cfg.retrain.now, "retrain.now")
     )
     return rows.take(np.asarray(settled))
 
 
-def logged(cfg: Config, champion: Bundle) -> Rows:
+def _rows_of_prediction_log(cfg: Config, champion: Bundle) -> LabelledRows:
     """Rows of the log that labels settle, whichever version answered them."""
     from churn.monitor import labels, source
 
-    until = moment(cfg.retrain.now, "retrain.now")
+    until = parse_time(cfg.retrain.now, "retrain.now")
     place = str(cfg.monitor.labels)
-    table = source.table_of(place, cfg) if place.startswith(source.BIGQUERY) else labels.read(place)
-    known = labels.of_table(table, place, champion.schema, until)
+    table = (
+        source.read_bigquery_table(place, cfg)
+        if place.startswith(source.BIGQUERY)
+        else labels.read_labels(place)
+    )
+    known = labels.labels_from_table(table, place, champion.schema, until)
     found = []
-    for chunk in source.predictions(cfg, until - timedelta(days=cfg.monitor.label_days), until):
-        keys, times = chunk[KEY].to_numpy().astype(str), chunk["time"].to_numpy()
-        found.append(of_log(chunk, *known.settle(keys, times, cfg.data.horizon), champion))
+    for chunk in source.read_predictions(cfg, until - timedelta(days=cfg.monitor.label_days), until):
+        keys, times = chunk[CUSTOMER_KEY].to_numpy().astype(str), chunk["time"].to_numpy()
+        found.append(rows_of_log(chunk, *known.settle(keys, times, cfg.data.horizon), champion))
     if not found:
-        raise UserError("the log has no rows", source.where(cfg), "see docs/monitoring.md")
+        raise UserError("the log has no rows", source.log_location(cfg), "see docs/monitoring.md")
     return reduce(add, found)
 
 
 def ingest(cfg: Config, champion: Bundle, rows: Path, fresh: Path) -> None:
     """Write the rows to train on and the fresh rows to compare on."""
-    now = stamp(moment(cfg.retrain.now, "retrain.now"))
-    parts = assemble(labelled(cfg, champion), seen_until(champion), now, cfg.retrain, cfg.seed)
+    now = to_datetime64(parse_time(cfg.retrain.now, "retrain.now"))
+    parts = split_fresh(settled_rows(cfg, champion), _seen_until(champion), now, cfg.retrain, cfg.seed)
     for part, path in zip(parts, (rows, fresh), strict=True):
-        with write_aside(path) as aside:
-            write(part, champion.schema, aside)
+        with atomic_write(path) as aside:
+            write_rows(part, champion.schema, aside)
 
 
 def validate(cfg: Config, champion: Bundle, rows: Path, fresh: Path) -> dict[str, int]:
     """Rows of both files; raises `UserError` if they cannot be learnt from, or share a customer."""
     compared, count = pd.read_parquet(fresh), len(pd.read_parquet(rows))
-    if count < LEAST:
+    if count < MIN_ROWS:
         raise UserError(
             f"{count:,} labelled rows are too few to train on",
             "data, monitor.labels, retrain.window_days",
-            f"wait for labels, or take a longer window: {LEAST:,} are the least",
+            f"wait for labels, or take a longer window: {MIN_ROWS:,} are the least",
         )
-    data = load(data_config(cfg.data, champion.schema, rows), cfg.seed)
+    data = load_dataset(data_config(cfg.data, champion.schema, rows), cfg.seed)
     assert data.ids is not None
     shared = set(data.ids) & set(compared[data.schema.id])
     if shared:
@@ -113,7 +130,7 @@ def train(cfg: Config, champion: Bundle, rows: Path) -> Path:
         data=data_config(replace(cfg.data, name=champion.facts["name"]), champion.schema, rows),
         split=replace(cfg.split, method=SplitMethod.customer),
     )
-    run = place(cfg)
+    run = choose_run_dir(cfg)
     pipeline.run(replace(cfg, run=replace(cfg.run, dir=str(run))))
     return run
 
@@ -124,12 +141,12 @@ def evaluate(cfg: Config, bundles: Mapping[str, Bundle], fresh: Path, prediction
     schema, rows = champion.schema, pd.read_parquet(fresh)
     config = data_config(cfg.data, schema, fresh)
     churned = (rows[schema.target] == schema.churned[0]).to_numpy(np.int8)
-    assumed = decision.remembered(cfg.decision, champion.facts)
+    assumed = decision.effective_assumptions(cfg.decision, champion.facts)
     table = pd.DataFrame(
         {
             "customer": rows[config.id],
             "churned": churned,
-            "brings": decision.gain(churned, decision.values(rows, assumed), assumed),
+            "brings": decision.call_gain(churned, decision.customer_values(rows, assumed), assumed),
         }
     )
     for name, bundle in bundles.items():
@@ -143,7 +160,7 @@ def evaluate(cfg: Config, bundles: Mapping[str, Bundle], fresh: Path, prediction
                 f"one of: {', '.join(schema.categorical)}",
             )
         table[SEGMENT + column] = rows[column]
-    with write_aside(predictions) as aside:
+    with atomic_write(predictions) as aside:
         table.to_parquet(aside, index=False)
 
 
@@ -156,9 +173,9 @@ def decide(cfg: Config, predictions: Path, alarmed: bool) -> Verdict:
         for column in map(str, table)
         if column.startswith(SEGMENT)
         for level, count in table[column].value_counts().items()
-        if count >= LEAST
+        if count >= MIN_ROWS
     }
-    fresh = Fresh(
+    fresh = FreshRows(
         churned=table["churned"].to_numpy(),
         probability={name: table[name].to_numpy() for name in names},
         called={name: table[f"{name} calls"].to_numpy() for name in names},
@@ -166,22 +183,24 @@ def decide(cfg: Config, predictions: Path, alarmed: bool) -> Verdict:
         customers=table["customer"].to_numpy(object),
         segments=segments,
     )
-    return gate.judge(fresh, alarmed, cfg.retrain.gate, cfg.seed)
+    return gate.judge_challenger(fresh, alarmed, cfg.retrain.gate, cfg.seed)
 
 
 def document(cfg: Config, verdict: Verdict, trigger: Trigger, page_file: Path, facts_file: Path) -> None:
     """Write the decision with its evidence, for people and for `register`."""
-    decided = moment(cfg.retrain.now, "retrain.now")
-    page.write(page_file, name_of(cfg.data), verdict, trigger, decided, cfg.retrain.gate.confidence)
+    decided = parse_time(cfg.retrain.now, "retrain.now")
+    page.write_decision_page(
+        page_file, dataset_name(cfg.data), verdict, trigger, decided, cfg.retrain.gate.confidence
+    )
     told = {"trigger": vars(trigger), "decided": decided.isoformat(), **verdict.to_json()}
-    with write_aside(facts_file) as aside:
+    with atomic_write(facts_file) as aside:
         aside.write_text(json.dumps(told, indent=1))
 
 
 def register(cfg: Config, run: Path, page_file: Path, facts_file: Path) -> str:
     """Enter challenger and decision into the registry; gives its version."""
     name, told = Bundle.load(run / "bundle").facts["name"], json.loads(facts_file.read_text())
-    version = registry.register(run, cfg.run.root)
+    version = registry.register_run(run, cfg.run.root)
     tags = {
         "decision": PROMOTED if told["promote"] else "kept out",
         "reason": told["reason"],
@@ -196,8 +215,8 @@ def promote(cfg: Config, run: Path, version: str) -> str:
     """Let the challenger serve: alias, local servers, a canary with `target=vertex`. Says what was done."""
     bundle = Bundle.load(run / "bundle")
     name = bundle.facts["name"]
-    told = registry.make_champion(cfg.run.root, name, version)
-    if cfg.target.name is Place.vertex:
-        cloud.give(cfg, bundle, cfg.retrain.canary)
+    told = make_champion(cfg.run.root, name, version)
+    if cfg.target.name is Platform.vertex:
+        traffic.raise_share(cfg, bundle, cfg.retrain.canary)
         told += f" On Vertex AI it has {cfg.retrain.canary} % of the traffic."
     return f"Version {version} of '{name}' is the champion.{told}"

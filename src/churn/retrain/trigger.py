@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from churn.config import TriggerConfig
+from churn.config.loop import TriggerConfig
 from churn.errors import UserError
 
 Kind = Literal["alarm", "performance", "schedule", "hand"]
@@ -26,24 +26,24 @@ class Trigger:
         return self.kind in ("alarm", "performance")
 
 
-def decide(
+def decide_trigger(
     history: Sequence[Mapping[str, Any]],
     retrained: Sequence[datetime],
     now: datetime,
     cfg: TriggerConfig,
-    by_hand: bool = False,
+    forced: bool = False,
 ) -> Trigger:
-    """The decision at `now` on the lines of `churn.monitor.history` about the champion, oldest first.
+    """The decision at `now` on the lines of `churn.monitor.stage.read_history` about the champion, oldest first.
 
     `retrained`: times of earlier retrainings, whatever came of them. By hand, nothing is asked. Otherwise the
     cool-down and the limit a week hold first; then count, in this order, a drop of the performance in the
     newest window (its interval excludes zero), alarms in `alarms` of the last `windows` windows and in the
     newest (as in databricks/mlops-stacks), and the schedule. Raises `UserError` for a policy without sense.
     """
-    check(cfg)
-    if by_hand:
+    _check_policy(cfg)
+    if forced:
         return Trigger("hand", "asked for by hand")
-    if waiting := rest(retrained, now, cfg):
+    if waiting := _why_too_early(retrained, now, cfg):
         return Trigger(None, waiting)
     newest = history[-1] if history else {}
     if cfg.performance and (newest.get("performance") or {}).get("worse"):
@@ -52,12 +52,12 @@ def decide(
     alarms = f"an alarm in {sum(recent)} of the last {len(recent)} windows"
     if cfg.alarms and sum(recent) >= cfg.alarms and recent[-1]:
         return Trigger("alarm", f"{alarms} and in the newest")
-    if cfg.every_days is not None and is_due(history, retrained, now, cfg.every_days):
+    if cfg.every_days is not None and _is_due(history, retrained, now, cfg.every_days):
         return Trigger("schedule", f"it is due every {cfg.every_days:g} days")
     return Trigger(None, f"{alarms}; nothing calls for it")
 
 
-def check(cfg: TriggerConfig) -> None:
+def _check_policy(cfg: TriggerConfig) -> None:
     """Refuse a policy that cannot mean what it says."""
     if not 0 <= cfg.alarms <= cfg.windows:
         raise UserError(
@@ -67,7 +67,7 @@ def check(cfg: TriggerConfig) -> None:
         )
 
 
-def rest(retrained: Sequence[datetime], now: datetime, cfg: TriggerConfig) -> str | None:
+def _why_too_early(retrained: Sequence[datetime], now: datetime, cfg: TriggerConfig) -> str | None:
     """Why it is too early for another retraining, if it is."""
     if retrained and now - max(retrained) < timedelta(days=cfg.cooldown_days):
         return f"the last retraining is less than {cfg.cooldown_days:g} days ago"
@@ -77,7 +77,7 @@ def rest(retrained: Sequence[datetime], now: datetime, cfg: TriggerConfig) -> st
     return None
 
 
-def is_due(
+def _is_due(
     history: Sequence[Mapping[str, Any]], retrained: Sequence[datetime], now: datetime, days: float
 ) -> bool:
     """Whether the last retraining, or where there is none the first window, is `days` ago."""

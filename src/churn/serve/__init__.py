@@ -1,1 +1,1 @@
-"""The bundle at work: a local endpoint with Vertex AI's contract, metrics and a log that loses nothing."""
+"""`churn serve`: an endpoint with Vertex AI's contract on this machine."""

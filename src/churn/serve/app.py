@@ -11,7 +11,7 @@ from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from churn.config import ServeConfig
+from churn.config.serving import ServeConfig
 from churn.serve.batching import Batcher
 from churn.serve.metrics import Metrics
 from churn.serve.protocol import EXPECTED, RefusedError
@@ -30,7 +30,7 @@ class Endpoint:
         self.batcher: Batcher | None = None
         self.draining = False
         self.process, self.numbers = uuid4().hex, count()
-        self.others = routes(self)
+        self.others = _other_routes(self)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -42,9 +42,9 @@ class Endpoint:
     async def predict(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a predict request, or say why not."""
         self.metrics.in_flight += 1
-        identity = chosen_id(scope) or f"{self.process}-{next(self.numbers)}"
+        identity = _request_id(scope) or f"{self.process}-{next(self.numbers)}"
         try:
-            body = await self.answer(identity, await read_body(receive, self.cfg.max_request_bytes))
+            body = await self.answer(identity, await _read_body(receive, self.cfg.max_request_bytes))
             code = 200
             self.metrics.requests["200"] += 1
         except RefusedError as refused:
@@ -52,7 +52,7 @@ class Endpoint:
             self.metrics.refused(code, refused.reason)
         finally:
             self.metrics.in_flight -= 1
-        await respond(send, code, body, identity, close=self.draining or code == 413)
+        await _send_json(send, code, body, identity, close=self.draining or code == 413)
 
     async def answer(self, identity: str, body: bytes) -> bytes:
         """The body of the answer; raises `RefusedError`."""
@@ -76,7 +76,7 @@ class Endpoint:
         self.others.openapi_schema = None
 
 
-async def read_body(receive: Any, most_bytes: int) -> bytes:
+async def _read_body(receive: Any, most_bytes: int) -> bytes:
     """The whole body; raises `RefusedError` where it is too long."""
     message = await receive()
     body: bytes = message.get("body", b"")
@@ -88,7 +88,7 @@ async def read_body(receive: Any, most_bytes: int) -> bytes:
     return body
 
 
-def chosen_id(scope: Any) -> str:
+def _request_id(scope: Any) -> str:
     """What the client calls its request (X-Request-Id), or nothing."""
     for name, value in scope["headers"]:
         if name == b"x-request-id":
@@ -96,7 +96,7 @@ def chosen_id(scope: Any) -> str:
     return ""
 
 
-async def respond(send: Any, code: int, body: bytes, identity: str, close: bool) -> None:
+async def _send_json(send: Any, code: int, body: bytes, identity: str, close: bool) -> None:
     """Send a JSON body."""
     headers = [
         (b"content-type", b"application/json"),
@@ -109,7 +109,7 @@ async def respond(send: Any, code: int, body: bytes, identity: str, close: bool)
     await send({"type": "http.response.body", "body": body})
 
 
-def routes(endpoint: Endpoint) -> FastAPI:
+def _other_routes(endpoint: Endpoint) -> FastAPI:
     """Health, model information, metrics, and the OpenAPI page."""
     app = FastAPI(title="churn", description="Churn probabilities, by Vertex AI's prediction contract.")
 
@@ -134,22 +134,22 @@ def routes(endpoint: Endpoint) -> FastAPI:
         """For Prometheus."""
         return Response(generate_latest(endpoint.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    app.openapi = lambda: openapi(app, endpoint)  # type: ignore[method-assign]
+    app.openapi = lambda: _openapi_schema(app, endpoint)  # type: ignore[method-assign]
     return app
 
 
-def openapi(app: FastAPI, endpoint: Endpoint) -> dict[str, Any]:
+def _openapi_schema(app: FastAPI, endpoint: Endpoint) -> dict[str, Any]:
     """FastAPI's description of the routes and ours of the predict route."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version="1", description=app.description, routes=app.routes)
         if endpoint.batcher is None:
             return schema
-        schema["paths"][endpoint.cfg.predict_route] = {"post": predict_schema(endpoint.batcher.model)}
+        schema["paths"][endpoint.cfg.predict_route] = {"post": _predict_schema(endpoint.batcher.model)}
         app.openapi_schema = schema
     return app.openapi_schema
 
 
-def predict_schema(model: Any) -> dict[str, Any]:
+def _predict_schema(model: Any) -> dict[str, Any]:
     """The predict route for OpenAPI, with an example row."""
     kinds = model.fields.kinds
     row = {

@@ -10,11 +10,11 @@ from itertools import chain
 
 import msgspec
 
-from churn.config import Overload, ServeConfig
+from churn.config.serving import Overload, ServeConfig
+from churn.serve.log.write import Spool, SpoolFullError
 from churn.serve.metrics import Metrics
 from churn.serve.model import Model
-from churn.serve.protocol import Rows
-from churn.serve.spool import Spool, SpoolFullError
+from churn.serve.protocol import RequestRows
 
 RETRY_SECONDS = 0.05
 encode, encode_lines = msgspec.json.Encoder().encode, msgspec.json.Encoder().encode_lines
@@ -26,7 +26,7 @@ class Call:
     """A request that waits for its answer."""
 
     id: str
-    rows: Rows
+    rows: RequestRows
     done: asyncio.Future[bytes]
     began: float = field(default_factory=time.perf_counter)
 
@@ -46,7 +46,7 @@ class Batcher:
         self.held_back = 0  # batches that wait for the log
         self.names = encode(model.description)[1:]  # what follows the predictions in an answer
 
-    def submit(self, identity: str, rows: Rows) -> asyncio.Future[bytes]:
+    def submit(self, identity: str, rows: RequestRows) -> asyncio.Future[bytes]:
         """The body of the answer, once it is there and logged."""
         call = Call(identity, rows, self.loop.create_future())
         self.waiting.append(call)
@@ -64,7 +64,7 @@ class Batcher:
     def flush(self) -> None:
         """Answer all that wait."""
         calls, self.waiting = self.waiting, []
-        for batch in batches(calls, self.cfg.batch_rows):
+        for batch in _cut_batches(calls, self.cfg.batch_rows):
             self.answer(batch)
 
     def answer(self, batch: list[Call]) -> None:
@@ -75,7 +75,7 @@ class Batcher:
         try:
             predictions, missing = self.model([call.rows for call in batch])
             written = list(map(encode, predictions))
-            text = lines(batch, written, len(self.model.fields.numbers)) if self.spool else b""
+            text = _log_lines(batch, written, len(self.model.fields.numbers)) if self.spool else b""
         except Exception as error:
             if len(batch) > 1:
                 for call in batch:
@@ -124,7 +124,7 @@ class Batcher:
                 call.done.set_result(b'{"predictions":' + predictions + b"," + self.names)
 
 
-def batches(calls: list[Call], most_rows: int) -> list[list[Call]]:
+def _cut_batches(calls: list[Call], most_rows: int) -> list[list[Call]]:
     """The calls in order, cut where a batch would have more rows than `most_rows`."""
     cut: list[list[Call]] = []
     room = 0
@@ -138,7 +138,7 @@ def batches(calls: list[Call], most_rows: int) -> list[list[Call]]:
     return cut
 
 
-class Line(msgspec.Struct, gc=False):
+class _Line(msgspec.Struct, gc=False):
     """A line of the log: a request, the numbers and texts of its rows, and their predictions."""
 
     request_id: str
@@ -148,7 +148,7 @@ class Line(msgspec.Struct, gc=False):
     predictions: msgspec.Raw
 
 
-def lines(batch: list[Call], written: list[bytes], numbers: int) -> bytes:
+def _log_lines(batch: list[Call], written: list[bytes], numbers: int) -> bytes:
     """The log's lines of a batch, whose rows begin with so many numbers.
 
     The names of the fields are in the file's header: without them the log has half the size, and is
@@ -157,7 +157,7 @@ def lines(batch: list[Call], written: list[bytes], numbers: int) -> bytes:
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
     return encode_lines(
         [
-            Line(
+            _Line(
                 call.id,
                 now,
                 [row[:numbers] for row in call.rows],

@@ -75,8 +75,8 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every metric, by the naming rules of `promtool check metrics`."""
-        yield labelled("churn_requests", "Predict requests by HTTP code", "code", self.requests)
-        yield labelled("churn_request_errors", "Predict requests refused, by reason", "reason", self.errors)
+        yield _labelled("churn_requests", "Predict requests by HTTP code", "code", self.requests)
+        yield _labelled("churn_request_errors", "Predict requests refused, by reason", "reason", self.errors)
         yield self.seconds.family("churn_request_duration_seconds", "From the whole request to its answer")
         yield GaugeMetricFamily("churn_requests_in_flight", "Predict requests being answered", self.in_flight)
         yield self.batch_rows.family("churn_batch_rows", "Rows given to the model at a time")
@@ -91,11 +91,11 @@ class Metrics(Collector):
         yield CounterMetricFamily(
             "churn_compaction_failures", "Failed attempts to write a Parquet file", self.compaction_failures
         )
-        yield labelled("churn_reloads", "Attempts to load a new champion, by result", "result", self.reloads)
+        yield _labelled("churn_reloads", "Attempts to load a new champion, by result", "result", self.reloads)
         yield InfoMetricFamily("churn_bundle", "The bundle that serves", self.bundle)
 
 
-def labelled(name: str, documentation: str, label: str, counts: Counter[str]) -> CounterMetricFamily:
+def _labelled(name: str, documentation: str, label: str, counts: Counter[str]) -> CounterMetricFamily:
     """A counter for each value of a label."""
     family = CounterMetricFamily(name, documentation, labels=[label])
     for value, count in counts.items():

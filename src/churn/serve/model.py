@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 
 from churn.backend import tensorflow
-from churn.bundle import CODED, Bundle
-from churn.certainty import ANSWERS
-from churn.predictionlog import KEY, MISSING_BELOW
-from churn.serve.protocol import Fields, Reader, Row, Rows
+from churn.bundle.bundle import CODED, Bundle
+from churn.bundle.conformal import CERTAINTIES
+from churn.data.dataset import CUSTOMER_KEY, MISSING_BELOW
+from churn.serve.protocol import Fields, JsonRow, Reader, RequestRows
 
 # Executors of TensorFlow: where each operation takes microseconds, the usual one costs as much as they do.
 USUAL, ON_THIS_THREAD = "", "SINGLE_THREADED_EXECUTOR"
@@ -31,18 +31,20 @@ class Model:
         self.read = Reader(self.fields, lenient)
         self.code = {word: float(code) for word, code in bundle.words.items()}.get
         named, coded = (bundle.saved_model.signatures[name] for name in ("serving_default", CODED))
-        alike = by_type(coded)
-        self.outputs = {name: kind(named.structured_outputs[name]) for name in chain.from_iterable(alike)}
-        self.prediction = msgspec.defstruct("Prediction", [*self.outputs, KEY], gc=False)
-        graph = partial(packed, coded, len(self.fields.numbers), alike)
+        alike = _outputs_by_type(coded)
+        self.outputs = {
+            name: _output_kind(named.structured_outputs[name]) for name in chain.from_iterable(alike)
+        }
+        self.prediction = msgspec.defstruct("Prediction", [*self.outputs, CUSTOMER_KEY], gc=False)
+        graph = partial(_packed_function, coded, len(self.fields.numbers), alike)
         # Reasons are texts, which XLA does not know, come from loops, for which there is only the usual
         # executor, and are too dear to fill batches up with made-up rows.
         reasons = any(spec.dtype == "string" for spec in coded.structured_outputs.values())
-        self.any_rows = caller(graph(), USUAL if reasons else ON_THIS_THREAD)
-        self.few_rows = None if reasons else caller(graph(COMPILED_ROWS), ON_THIS_THREAD)
+        self.any_rows = _fast_caller(graph(), USUAL if reasons else ON_THIS_THREAD)
+        self.few_rows = None if reasons else _fast_caller(graph(COMPILED_ROWS), ON_THIS_THREAD)
         self.warm_up()
 
-    def __call__(self, requests: list[Rows]) -> tuple[list[list[Any]], int]:
+    def __call__(self, requests: list[RequestRows]) -> tuple[list[list[Any]], int]:
         """For each request its predictions, one `prediction` per row, from one call of the graph.
 
         And how many fields of all rows said that they are missing.
@@ -55,7 +57,7 @@ class Model:
         matrix = np.fromiter(cells, np.float32, (len(columns) - 1) * len(keys)).reshape(-1, len(keys))
         outputs = dict(zip(self.outputs, self.run(matrix), strict=True))
         if places := outputs.get("certainty"):
-            outputs["certainty"] = [ANSWERS[place] for place in places]
+            outputs["certainty"] = [CERTAINTIES[place] for place in places]
         predictions = list(map(self.prediction, *outputs.values(), keys))
         missing = int(np.count_nonzero(matrix[:split] <= MISSING_BELOW))
         missing += sum([column.count("") for column in texts])
@@ -70,8 +72,8 @@ class Model:
         if self.few_rows is None or rows > COMPILED_ROWS:
             found = self.any_rows(matrix)
         else:
-            found = self.few_rows(matrix if rows == COMPILED_ROWS else filled_up(matrix, COMPILED_ROWS))
-        return list(chain.from_iterable([listed(output.numpy()) for output in found]))
+            found = self.few_rows(matrix if rows == COMPILED_ROWS else _pad_columns(matrix, COMPILED_ROWS))
+        return list(chain.from_iterable([_to_list(output.numpy()) for output in found]))
 
     def warm_up(self) -> None:
         """Answer the example row a few times, in batches of several sizes."""
@@ -79,7 +81,7 @@ class Model:
             self([self.read.rows([self.example] * count)])
 
     @cached_property
-    def example(self) -> Row:
+    def example(self) -> JsonRow:
         """A row as training saw many: median numbers, most frequent categories."""
         profile, row = self.bundle.profile, dict(self.read.defaults)
         for field in self.bundle.facts["inputs"]:
@@ -90,7 +92,7 @@ class Model:
         return row
 
     @property
-    def description(self) -> Row:
+    def description(self) -> JsonRow:
         """What names the model in every answer, in Vertex AI's words."""
         name, version = self.bundle.facts["name"], self.bundle.digest[:12]
         return {
@@ -101,20 +103,20 @@ class Model:
         }
 
 
-def filled_up(matrix: np.ndarray, rows: int) -> np.ndarray:
+def _pad_columns(matrix: np.ndarray, rows: int) -> np.ndarray:
     """The matrix with columns of zeros after its own, so that it has as many as `rows`."""
     larger = np.zeros((len(matrix), rows), matrix.dtype)
     larger[:, : matrix.shape[1]] = matrix
     return larger
 
 
-def by_type(signature: Any) -> list[list[str]]:
+def _outputs_by_type(signature: Any) -> list[list[str]]:
     """The names of a signature's outputs, those of one type together."""
     outputs = sorted((spec.dtype.name, name) for name, spec in signature.structured_outputs.items())
     return [[name for _, name in group] for _, group in groupby(outputs, itemgetter(0))]
 
 
-def packed(signature: Any, numbers: int, alike: list[list[str]], rows: int | None = None) -> Any:
+def _packed_function(signature: Any, numbers: int, alike: list[list[str]], rows: int | None = None) -> Any:
     """The signature of numbers and codes as a function of one float32 matrix that has the numbers first.
 
     Outputs that are alike come as one tensor, too. With `rows`, XLA compiles it for so many.
@@ -132,7 +134,7 @@ def packed(signature: Any, numbers: int, alike: list[list[str]], rows: int | Non
     return tf.function(lambda matrix: inner(matrix), input_signature=[shape]).get_concrete_function()
 
 
-def caller(function: Any, executor: str) -> Callable[..., list[Any]]:
+def _fast_caller(function: Any, executor: str) -> Callable[..., list[Any]]:
     """A concrete function that takes NumPy's arrays, too, and is run by the executor of that name."""
     tf = tensorflow()
     captured, types = list(function.captured_inputs), [output.dtype for output in function.outputs]
@@ -140,15 +142,15 @@ def caller(function: Any, executor: str) -> Callable[..., list[Any]]:
     return lambda *tensors: call(args=[*tensors, *captured])
 
 
-def kind(spec: Any) -> str:
+def _output_kind(spec: Any) -> str:
     """What an output holds, as the header of the log tells it."""
     name = "text" if spec.dtype.name == "string" else "integer" if spec.dtype.is_integer else "number"
     return "list of " * (spec.shape.rank - 1) + name
 
 
-def listed(values: Any) -> list[Any]:
+def _to_list(values: Any) -> list[Any]:
     """An output [n, ...] as values that JSON has."""
     found: list[Any] = values.tolist()
     if values.dtype != object:
         return found
-    return [text.decode() for text in found] if values.ndim == 1 else [listed(row) for row in values]
+    return [text.decode() for text in found] if values.ndim == 1 else [_to_list(row) for row in values]

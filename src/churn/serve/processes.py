@@ -13,7 +13,7 @@ FOLDER = "serving"
 
 
 @contextmanager
-def announced(root: str) -> Iterator[None]:
+def announce(root: str) -> Iterator[None]:
     """Let `reload` find this process, which must handle SIGHUP by now; the lock ends with it in any case."""
     folder = Path(root) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
@@ -27,7 +27,7 @@ def announced(root: str) -> Iterator[None]:
             file.unlink(missing_ok=True)
 
 
-def reload(root: str) -> int:
+def reload_servers(root: str) -> int:
     """Tell the servers below `root` to look for the champion again; gives how many were told."""
     told = 0
     for file in (Path(root) / FOLDER).glob("[0-9]*"):

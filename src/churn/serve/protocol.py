@@ -13,9 +13,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec.structs import astuple
 
-from churn.bundle import Bundle
-from churn.predictionlog import KEY, MISSING_BELOW
-from churn.schema import nearest
+from churn.bundle.bundle import Bundle
+from churn.data.dataset import CUSTOMER_KEY, MISSING_BELOW
+from churn.errors import did_you_mean
 
 MISSING: dict[str, Any] = {"number": MISSING_BELOW, "category": ""}  # what tells the graph so
 GREATEST = 3.4028234663852886e38  # of float32
@@ -23,14 +23,14 @@ EXPECTED = {"number": "a number", "category": "a string"}
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)  # the latter for bytes that are no text
 STATUS = {400: "FAILED_PRECONDITION", 413: "INVALID_ARGUMENT", 500: "INTERNAL", 503: "UNAVAILABLE"}
 
-Row = dict[str, Any]
-Rows = list[tuple[Any, ...]]
+JsonRow = dict[str, Any]
+RequestRows = list[tuple[Any, ...]]
 
 
 class RefusedError(Exception):
     """A request that gets an error instead of an answer: HTTP code, reason for the metrics, message."""
 
-    def __init__(self, code: int, reason: str, message: str, details: Iterable[Row] = ()) -> None:
+    def __init__(self, code: int, reason: str, message: str, details: Iterable[JsonRow] = ()) -> None:
         super().__init__(message)
         self.code, self.reason, self.message, self.details = code, reason, message, list(details)
 
@@ -51,7 +51,7 @@ class Fields:
     def of(cls, bundle: Bundle) -> Fields:
         """The inputs that the bundle's facts list."""
         kinds = {kind: [i["input"] for i in bundle.facts["inputs"] if i["kind"] == kind] for kind in EXPECTED}
-        return cls(tuple(kinds["number"]), (*kinds["category"], KEY))
+        return cls(tuple(kinds["number"]), (*kinds["category"], CUSTOMER_KEY))
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -68,25 +68,25 @@ class Reader:
     def __init__(self, fields: Fields, lenient: bool = False) -> None:
         self.fields, self.lenient = fields, lenient
         self.defaults = {name: MISSING[kind] for name, kind in fields.kinds.items()}
-        self.request = request_of(fields)
+        self.request = _request_of(fields)
         self.decode = msgspec.json.Decoder(self.request).decode
 
-    def __call__(self, body: bytes) -> Rows:
+    def __call__(self, body: bytes) -> RequestRows:
         """The rows of a request; raises `RefusedError` that names all that is wrong, in every row."""
         if self.lenient:
-            return self.rows([self.filled(row) for row in instances_of(body)])
+            return self.rows([self.filled(row) for row in _instances_of(body)])
         try:
             instances = self.decode(body).instances
         except UNREADABLE:
-            return self.rows(instances_of(body))
-        return list(map(astuple, instances)) if instances else self.rows(instances_of(body))
+            return self.rows(_instances_of(body))
+        return list(map(astuple, instances)) if instances else self.rows(_instances_of(body))
 
-    def rows(self, instances: list[Any]) -> Rows:
+    def rows(self, instances: list[Any]) -> RequestRows:
         """The same of rows as JSON has them."""
         try:
             request = msgspec.convert({"instances": instances}, self.request)
         except msgspec.ValidationError as error:
-            raise refusal(instances, self.fields.kinds) from error
+            raise _rows_refused(instances, self.fields.kinds) from error
         return list(map(astuple, request.instances))
 
     def filled(self, row: Any) -> Any:
@@ -96,7 +96,7 @@ class Reader:
         return self.defaults | {name: value for name, value in row.items() if value is not None}
 
 
-def request_of(fields: Fields) -> Any:
+def _request_of(fields: Fields) -> Any:
     """What a body has to be."""
     number = Annotated[float, msgspec.Meta(ge=-GREATEST, le=GREATEST)]
     types: dict[str, Any] = {"number": number, "category": str}
@@ -108,7 +108,7 @@ def request_of(fields: Fields) -> Any:
     return msgspec.defstruct("Request", body, forbid_unknown_fields=True)
 
 
-def instances_of(body: bytes) -> list[Any]:
+def _instances_of(body: bytes) -> list[Any]:
     """The list under "instances"; raises `RefusedError` for a body that has none."""
     try:
         request = msgspec.json.decode(body)
@@ -124,9 +124,9 @@ def instances_of(body: bytes) -> list[Any]:
     return instances
 
 
-def refusal(instances: list[Any], kinds: dict[str, str]) -> RefusedError:
+def _rows_refused(instances: list[Any], kinds: dict[str, str]) -> RefusedError:
     """One error that names row, field, value and what was expected, for all rows."""
-    found = [problem for i, row in enumerate(instances) for problem in problems(i, row, kinds)]
+    found = [problem for i, row in enumerate(instances) for problem in _row_problems(i, row, kinds)]
     rows = len({row for row, *_ in found})
     lines = [f"row {row}, field {field!r}: {got}, expected {expected}" for row, field, got, expected in found]
     shown = lines[:20] + ([f"and {len(lines) - 20} more, see details"] if len(lines) > 20 else [])
@@ -139,29 +139,29 @@ def refusal(instances: list[Any], kinds: dict[str, str]) -> RefusedError:
     return RefusedError(400, "rows", message, [detail])
 
 
-def problems(number: int, row: Any, kinds: dict[str, str]) -> Iterable[tuple[int, str, str, str]]:
+def _row_problems(number: int, row: Any, kinds: dict[str, str]) -> Iterable[tuple[int, str, str, str]]:
     """Row number, field, what it holds and what was expected, for each thing that is wrong with a row."""
     if not isinstance(row, dict):
-        yield number, "", f"got {short(row)}", f"an object with the fields {', '.join(kinds)}"
+        yield number, "", f"got {_short_json(row)}", f"an object with the fields {', '.join(kinds)}"
         return
     for name, kind in kinds.items():
         if name not in row:
             yield number, name, "is missing", EXPECTED[kind]
-        elif not is_a(kind, value := row[name]):
-            yield number, name, f"got {short(value)}", EXPECTED[kind]
+        elif not _is_a(kind, value := row[name]):
+            yield number, name, f"got {_short_json(value)}", EXPECTED[kind]
     for name in row.keys() - kinds.keys():
-        expected = f"only the bundle's fields{nearest(name, kinds)}"
-        yield number, name, f"got {short(row[name])}", expected
+        expected = f"only the bundle's fields{did_you_mean(name, kinds)}"
+        yield number, name, f"got {_short_json(row[name])}", expected
 
 
-def is_a(kind: str, value: Any) -> bool:
+def _is_a(kind: str, value: Any) -> bool:
     """Whether TensorFlow Serving would take the value for a number (float32) or a category."""
     if kind == "category":
         return isinstance(value, str)
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= GREATEST
 
 
-def short(value: Any) -> str:
+def _short_json(value: Any) -> str:
     """A value as JSON, cut where it is long."""
     text = msgspec.json.encode(value).decode()
     return text if len(text) <= 60 else text[:57] + "..."

@@ -7,11 +7,9 @@ import gc
 import os
 import signal
 import socket
-import tempfile
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,76 +17,21 @@ from typing import Any
 import uvicorn
 
 from churn.backend import tensorflow
-from churn.bundle import Bundle
-from churn.config import Config, ServeConfig
+from churn.bundle.bundle import Bundle
+from churn.bundle.registry import find_bundle
+from churn.config.root import Config
+from churn.config.serving import ServeConfig
 from churn.errors import UserError
-from churn.registry import find_bundle
 from churn.serve.app import Endpoint
 from churn.serve.batching import Batcher
-from churn.serve.compact import Compactor
+from churn.serve.log.compact import Compactor
+from churn.serve.log.write import Spool
 from churn.serve.metrics import Metrics
 from churn.serve.model import Model
-from churn.serve.processes import announced
-from churn.serve.spool import Spool
+from churn.serve.processes import announce
 
 TICK_SECONDS = 1.0
 SHUTDOWN_SECONDS = 30  # for what is being answered
-
-
-def serve(cfg: Config) -> None:
-    """Answer predict requests with the bundle that `find_bundle` finds, until SIGTERM or Ctrl-C.
-
-    Raises `UserError` for a bundle or an address that cannot be served.
-    """
-    cfg = replace(cfg, serve=from_environment(cfg.serve, os.environ))
-    if uri := os.environ.get("AIP_STORAGE_URI"):
-        cfg = replace(cfg, bundle=str(local_copy(uri)))
-    bundle, listener = find_bundle(cfg), listen(cfg.serve)
-    folder = Path(cfg.serve.log.dir or Path(cfg.run.root) / "log") if cfg.serve.log.enabled else None
-    Server(cfg, bundle, folder).run([listener])
-
-
-def from_environment(cfg: ServeConfig, environment: Mapping[str, str]) -> ServeConfig:
-    """The configuration with what Vertex AI tells a container."""
-    cfg = replace(
-        cfg,
-        predict_route=environment.get("AIP_PREDICT_ROUTE", cfg.predict_route),
-        health_route=environment.get("AIP_HEALTH_ROUTE", cfg.health_route),
-    )
-    if port := environment.get("AIP_HTTP_PORT"):
-        return replace(cfg, host="0.0.0.0", port=int(port))
-    return cfg
-
-
-def local_copy(uri: str) -> Path:
-    """The directory of a bundle that may lie in Cloud Storage, copied from there if it does."""
-    if "://" not in uri:
-        return Path(uri)
-    from pyarrow import fs
-
-    folder = Path(tempfile.mkdtemp(prefix="churn-bundle-"))
-    try:
-        source, base = fs.FileSystem.from_uri(uri)
-        for info in source.get_file_info(fs.FileSelector(base, recursive=True)):
-            if info.is_file:  # one by one, because copying all at once makes no folders
-                target = folder / info.path.removeprefix(base).lstrip("/")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                fs.copy_files(info.path, str(target), source_filesystem=source)
-    except (OSError, ValueError) as error:
-        where = f"AIP_STORAGE_URI={uri}"
-        raise UserError(f"cannot copy the bundle: {error}", where, "check name and permissions") from None
-    return folder
-
-
-def listen(cfg: ServeConfig) -> socket.socket:
-    """A bound socket."""
-    try:
-        return socket.create_server((cfg.host, cfg.port), backlog=cfg.max_connections)
-    except OSError as error:
-        where = f"serve.host={cfg.host} serve.port={cfg.port}"
-        raise UserError(
-            f"cannot listen: {error.strerror}", where, "name another port: serve.port=8081"
-        ) from None
 
 
 class Server(uvicorn.Server):
@@ -130,7 +73,7 @@ class Server(uvicorn.Server):
         self.loop = asyncio.get_running_loop()
         self.loop.add_signal_handler(signal.SIGHUP, self.reload)
         if "AIP_STORAGE_URI" not in os.environ:  # a container serves what it was given
-            self.announcement.enter_context(announced(self.cfg.run.root))
+            self.announcement.enter_context(announce(self.cfg.run.root))
         if self.compactor:
             self.compactor.start()
         self.ticking = self.loop.create_task(self.tick())
@@ -140,7 +83,7 @@ class Server(uvicorn.Server):
         """Make a model ready beside the one that serves, then swap; a reload that fails changes nothing."""
         first = self.endpoint.batcher is None
         try:
-            self.take(await asyncio.to_thread(load, self.find, self.cfg.serve))
+            self.take(await asyncio.to_thread(_load_model, self.find, self.cfg.serve))
         except Exception as error:
             self.metrics.reloads["failed"] += not first
             if first:
@@ -152,12 +95,12 @@ class Server(uvicorn.Server):
             return
         self.metrics.reloads["done"] += not first
         self.find = partial(find_bundle, self.cfg)  # lets go of the model before
-        freeze()
+        _freeze_garbage()
 
     def take(self, model: Model) -> None:
         """Serve with a model that is warm."""
         before = self.endpoint.batcher
-        spool = Spool(self.folder, header(model), self.cfg.serve.log) if self.folder else None
+        spool = Spool(self.folder, _log_header(model), self.cfg.serve.log) if self.folder else None
         self.endpoint.swap(Batcher(model, spool, self.metrics, self.cfg.serve))
         if before:
             before.close()
@@ -205,7 +148,7 @@ class Server(uvicorn.Server):
             await asyncio.to_thread(self.compactor.stop)
 
 
-def load(find: Callable[[], Bundle], cfg: ServeConfig) -> Model:
+def _load_model(find: Callable[[], Bundle], cfg: ServeConfig) -> Model:
     """The bundle's model, warm. TensorFlow gets few threads: handing over costs more than small work."""
     bundle, threading = find(), tensorflow().config.threading
     if threading.get_intra_op_parallelism_threads() != cfg.threads:
@@ -214,7 +157,7 @@ def load(find: Callable[[], Bundle], cfg: ServeConfig) -> Model:
     return Model(bundle, cfg.lenient)
 
 
-def freeze() -> None:
+def _freeze_garbage() -> None:
     """Take what is loaded out of the garbage collector's view.
 
     TensorFlow holds some 300,000 objects; looking through them stops the server for a fifth of a second.
@@ -224,7 +167,7 @@ def freeze() -> None:
     gc.freeze()
 
 
-def header(model: Model) -> dict[str, Any]:
+def _log_header(model: Model) -> dict[str, Any]:
     """What the lines of the log mean: the first line of each of its files."""
     return {
         "bundle": model.bundle.digest,

@@ -1,1 +1,1 @@
-"""The only room that talks to Vertex AI; Google's SDK is imported by the functions that need it."""
+"""Deployment, training and scoring on Vertex AI."""

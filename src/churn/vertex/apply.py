@@ -8,37 +8,42 @@ from __future__ import annotations
 
 import pandas as pd
 
-from churn.bundle import Bundle
-from churn.config import DeployConfig
-from churn.vertex import monitoring, parity
-from churn.vertex.client import Clients, finish
-from churn.vertex.staging import encryption, stage
-from churn.vertex.state import State, data_set, look
-from churn.vertex.target import Target, deployed_id, version_labels
+from churn.bundle.bundle import Bundle
+from churn.config.serving import DeployConfig
+from churn.vertex.checks import parity
+from churn.vertex.cloud.client import Clients, wait_for
+from churn.vertex.cloud.deployment import Deployment, deployed_id, version_labels
+from churn.vertex.cloud.staging import encryption, upload_bundle
+from churn.vertex.cloud.state import State, find_data_set, read_state
+from churn.vertex.monitoring import job
 
 
-def apply(cfg: DeployConfig, clients: Clients, target: Target, bundle: Bundle, rows: pd.DataFrame) -> None:
+def apply_deployment(
+    cfg: DeployConfig, clients: Clients, target: Deployment, bundle: Bundle, rows: pd.DataFrame
+) -> None:
     """Stage, register, deploy with a small share, compare answers, tidy, shift traffic, monitor."""
-    state = look(clients, target)
-    stage(clients, target, bundle)
+    state = read_state(clients, target)
+    upload_bundle(clients, target, bundle)
     if not state.version(bundle):
-        register(cfg, clients, target, bundle, state)
+        register_version(cfg, clients, target, bundle, state)
     if not state.endpoint:
-        create_endpoint(cfg, clients, target)
-    state = look(clients, target)
+        _create_endpoint(cfg, clients, target)
+    state = read_state(clients, target)
     if not state.is_deployed(bundle):
-        deploy_version(cfg, clients, target, bundle, state)
+        _deploy_version(cfg, clients, target, bundle, state)
     elif state.nodes(bundle) != (target.size.min_replicas, target.size.max_replicas):
-        resize(clients, target, bundle)
-    raise_share(clients, target, bundle, probe(cfg))
-    check(cfg, clients, target, bundle, rows)
-    for model in look(clients, target).superfluous(deployed_id(bundle)):
+        _resize(clients, target, bundle)
+    _raise_share(clients, target, bundle, probe_share(cfg))
+    _check_answers(cfg, clients, target, bundle, rows)
+    for model in read_state(clients, target).superfluous(deployed_id(bundle)):
         undeploy(clients, target, model.id)
-    raise_share(clients, target, bundle, cfg.canary)
-    monitoring.ensure(cfg, clients, target, bundle, look(clients, target))
+    _raise_share(clients, target, bundle, cfg.canary)
+    job.ensure_monitor(cfg, clients, target, bundle, read_state(clients, target))
 
 
-def register(cfg: DeployConfig, clients: Clients, target: Target, bundle: Bundle, state: State) -> None:
+def register_version(
+    cfg: DeployConfig, clients: Clients, target: Deployment, bundle: Bundle, state: State
+) -> None:
     """The bundle as a new version of the model, the model's first included."""
     serving = target.serving
     container = {
@@ -57,18 +62,18 @@ def register(cfg: DeployConfig, clients: Clients, target: Target, bundle: Bundle
         **encryption(cfg),
     }
     which = {"parent_model": target.model} if state.versions else {"model_id": target.name}
-    finish(
+    wait_for(
         clients,
         target,
         clients.models.upload_model({"parent": target.parent, "model": model, **which}).operation.name,
     )
 
 
-def create_endpoint(cfg: DeployConfig, clients: Clients, target: Target) -> None:
+def _create_endpoint(cfg: DeployConfig, clients: Clients, target: Deployment) -> None:
     """The endpoint and where it logs: set at once, since after a monitoring job it can't be."""
     from google.cloud.bigquery import Dataset
 
-    if data_set(clients, target) is None:
+    if find_data_set(clients, target) is None:
         wanted = Dataset(f"{target.project}.{target.dataset}")
         wanted.location, wanted.labels = target.region, target.labels
         clients.bigquery.create_dataset(wanted)
@@ -85,10 +90,12 @@ def create_endpoint(cfg: DeployConfig, clients: Clients, target: Target) -> None
         **encryption(cfg),
     }
     request = {"parent": target.parent, "endpoint": endpoint, "endpoint_id": target.name}
-    finish(clients, target, clients.endpoints.create_endpoint(request).operation.name)
+    wait_for(clients, target, clients.endpoints.create_endpoint(request).operation.name)
 
 
-def deploy_version(cfg: DeployConfig, clients: Clients, target: Target, bundle: Bundle, state: State) -> None:
+def _deploy_version(
+    cfg: DeployConfig, clients: Clients, target: Deployment, bundle: Bundle, state: State
+) -> None:
     """The bundle's version onto the endpoint, with the probe's share of the traffic."""
     version, serving = state.version(bundle), state.serving()
     assert version
@@ -96,61 +103,66 @@ def deploy_version(cfg: DeployConfig, clients: Clients, target: Target, bundle: 
         "id": deployed_id(bundle),
         "model": f"{target.model}@{version.version_id}",
         "display_name": f"{target.name}-{version.version_id}",
-        "dedicated_resources": {"machine_spec": {"machine_type": target.size.machine_type}, **nodes(target)},
+        "dedicated_resources": {
+            "machine_spec": {"machine_type": target.size.machine_type},
+            **_replica_counts(target),
+        },
         "service_account": cfg.service_account or "",
         "enable_access_logging": cfg.access_logging,
     }
     request = {
         "endpoint": target.endpoint,
         "deployed_model": deployed,
-        "traffic_split": split("0", probe(cfg), serving),
+        "traffic_split": traffic_split("0", probe_share(cfg), serving),
     }
-    finish(clients, target, clients.endpoints.deploy_model(request).operation.name)
+    wait_for(clients, target, clients.endpoints.deploy_model(request).operation.name)
 
 
-def nodes(target: Target) -> dict[str, int]:
+def _replica_counts(target: Deployment) -> dict[str, int]:
     """How many nodes a version has."""
     return {"min_replica_count": target.size.min_replicas, "max_replica_count": target.size.max_replicas}
 
 
-def resize(clients: Clients, target: Target, bundle: Bundle) -> None:
+def _resize(clients: Clients, target: Deployment, bundle: Bundle) -> None:
     """Give the deployed bundle another number of nodes; it serves meanwhile."""
     request = {
         "endpoint": target.endpoint,
-        "deployed_model": {"id": deployed_id(bundle), "dedicated_resources": nodes(target)},
-        "update_mask": {"paths": [f"dedicated_resources.{name}" for name in nodes(target)]},
+        "deployed_model": {"id": deployed_id(bundle), "dedicated_resources": _replica_counts(target)},
+        "update_mask": {"paths": [f"dedicated_resources.{name}" for name in _replica_counts(target)]},
     }
-    finish(clients, target, clients.endpoints.mutate_deployed_model(request).operation.name)
+    wait_for(clients, target, clients.endpoints.mutate_deployed_model(request).operation.name)
 
 
-def probe(cfg: DeployConfig) -> int:
+def probe_share(cfg: DeployConfig) -> int:
     """Per cent of the traffic that a version gets before its answers are checked: no more than after."""
     return min(cfg.probe, cfg.canary)
 
 
-def split(identity: str, share: int, other: str | None) -> dict[str, int]:
+def traffic_split(identity: str, share: int, other: str | None) -> dict[str, int]:
     """A share of the traffic for one deployed model, the rest for the other, all where there is no other."""
     return {identity: share, other: 100 - share} if other and share < 100 else {identity: 100}
 
 
-def raise_share(clients: Clients, target: Target, bundle: Bundle, share: int) -> None:
+def _raise_share(clients: Clients, target: Deployment, bundle: Bundle, share: int) -> None:
     """Give the bundle at least that share; the version that serves beside it keeps the rest."""
-    state, ours = look(clients, target), deployed_id(bundle)
+    state, ours = read_state(clients, target), deployed_id(bundle)
     if state.share(ours) < share:
-        set_traffic(clients, target, split(ours, share, state.serving(besides=ours)))
+        set_traffic(clients, target, traffic_split(ours, share, state.serving(besides=ours)))
 
 
-def set_traffic(clients: Clients, target: Target, shares: dict[str, int]) -> None:
+def set_traffic(clients: Clients, target: Deployment, shares: dict[str, int]) -> None:
     """The shares of the deployed models, in one call."""
     endpoint = {"name": target.endpoint, "traffic_split": shares}
     clients.endpoints.update_endpoint({"endpoint": endpoint, "update_mask": {"paths": ["traffic_split"]}})
 
 
-def check(cfg: DeployConfig, clients: Clients, target: Target, bundle: Bundle, rows: pd.DataFrame) -> None:
+def _check_answers(
+    cfg: DeployConfig, clients: Clients, target: Deployment, bundle: Bundle, rows: pd.DataFrame
+) -> None:
     """Compare answers; on a mismatch the version that served takes all traffic again and ours goes."""
-    state, ours = look(clients, target), deployed_id(bundle)
+    state, ours = read_state(clients, target), deployed_id(bundle)
     try:
-        parity.check(clients, target, state, bundle, rows, cfg.answers)
+        parity.check_parity(clients, target, state, bundle, rows, cfg.answers)
     except parity.MismatchError:
         if serving := state.serving(besides=ours):
             set_traffic(clients, target, {serving: 100})
@@ -158,7 +170,7 @@ def check(cfg: DeployConfig, clients: Clients, target: Target, bundle: Bundle, r
         raise
 
 
-def undeploy(clients: Clients, target: Target, identity: str) -> None:
+def undeploy(clients: Clients, target: Deployment, identity: str) -> None:
     """Take a version that has no traffic, or the last one, off the endpoint."""
     request = {"endpoint": target.endpoint, "deployed_model_id": identity}
-    finish(clients, target, clients.endpoints.undeploy_model(request).operation.name)
+    wait_for(clients, target, clients.endpoints.undeploy_model(request).operation.name)

@@ -1,0 +1,154 @@
+"""From a trained network to a bundle: calibrated, with intervals, a threshold and what it is known by."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from churn.backend import tensorflow
+from churn.bundle import calibration, conformal, decision, intervals, parametric_bootstrap, reasons
+from churn.bundle.bundle import CHECKSUMS, CODED, EXTRA, FORMAT, REASONS, Bundle, checksums
+from churn.bundle.graph import ServingGraph
+from churn.bundle.intervals import Interval
+from churn.data.experiment import Experiment
+from churn.errors import UserError
+from churn.network.fit import Trained, frame_tensors
+
+
+def fit_interval(experiment: Experiment, trained: Trained) -> Interval:
+    """Intervals for the network, calibrated on refits to the rows that it was fitted on."""
+    data = experiment.data
+    inputs = trained.encoder(*frame_tensors(data.frame.iloc[trained.held_out_rows], data.schema)).numpy()
+    refits = parametric_bootstrap.refit(experiment, trained)
+    return intervals.fit_intervals(inputs, trained.pool(trained.held_out_members), refits)
+
+
+def export_bundle(experiment: Experiment, trained: Trained, interval: Interval | None, path: Path) -> Bundle:
+    """The calibrated network as a bundle, loaded back from disk: what is evaluated is what will be served."""
+    data, cfg = experiment.data, experiment.cfg
+    held_out = experiment.part(trained.held_out_rows)
+    temperature = calibration.fit_temperature(held_out.churned, trained.held_out_probability, cfg.seed)
+    probability = calibration.apply_temperature(trained.held_out_probability, temperature)
+    values = decision.customer_values(held_out.frame, cfg.decision)
+    threshold = decision.choose_threshold(cfg.decision, held_out.churned, probability, values)
+    level = cfg.export.certainty
+    graph = ServingGraph(
+        data.schema,
+        trained.encoder,
+        trained.network,
+        trained.pool,
+        temperature,
+        threshold,
+        _reason_background(experiment, trained),
+        interval,
+        conformal.fit_prediction_sets(held_out.churned, probability, level) if level else None,
+    )
+    write_saved_model(graph, path, cfg.export.reasons)
+    seal(path, _bundle_facts(experiment, graph), profile={})
+    return Bundle.load(path)
+
+
+def _bundle_facts(experiment: Experiment, graph: ServingGraph) -> dict[str, Any]:
+    """The contents of bundle.json that are known before evaluation."""
+    data, cfg = experiment.data, experiment.cfg
+    return {
+        "name": cfg.data.name,
+        "model": cfg.model.name.value,
+        "created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "schema": asdict(data.schema),
+        "inputs": describe_inputs(graph),
+        "outputs": graph.outputs() | (reasons.reason_outputs(data.schema) if cfg.export.reasons else {}),
+        "threshold": graph.threshold,
+        "decision": asdict(cfg.decision),
+        "temperature": graph.temperature,
+        "data": {
+            "origin": data.origin,
+            "fingerprint": data.fingerprint,
+            "rows": experiment.splits.sizes(),
+            "until": None if data.times is None else str(data.times.max().astype("datetime64[s]")),
+        },
+        "versions": library_versions(),
+        "git_commit": _git_commit(),
+    }
+
+
+def complete_bundle(bundle: Bundle, metrics: dict[str, Any], profile: dict[str, Any]) -> None:
+    """Add to a bundle what is known only after evaluation: its test metrics and the training profile."""
+    seal(bundle.path, bundle.facts | {"metrics": metrics}, profile)
+
+
+def _reason_background(experiment: Experiment, trained: Trained) -> reasons.Background | None:
+    """The train rows that reasons compare with; None where the bundle gives no reasons."""
+    cfg, rows = experiment.cfg, experiment.train.frame
+    if cfg.export.background < 1:
+        return None
+    chosen = reasons.choose_background(
+        rows, trained.predict(rows), experiment.data.schema, cfg.export.background, cfg.seed
+    )
+    return chosen.coded(trained.encoder)
+
+
+def library_versions() -> dict[str, str]:
+    """What computed the run."""
+    libraries = ("churn", "tensorflow", "keras", "scikit-learn", "pandas", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in libraries}}
+
+
+def _git_commit() -> str | None:
+    """The commit of the current directory, "+" after it if files were changed; none outside git."""
+    try:
+        command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # a machine without git
+        return None
+    return done.stdout.strip() or None
+
+
+def write_saved_model(graph: ServingGraph, path: Path, reasons: bool = False) -> None:
+    """Write the SavedModel; `seal` completes it to a bundle. `reasons`: in every signature.
+
+    `ExportArchive` and not `tf.saved_model.save`: what the latter writes of a Keras 3 model does not load
+    in TensorFlow Serving. Raises `UserError` if reasons are asked for and have no background.
+    """
+    if reasons and not graph.background:
+        raise UserError("reasons need customers to compare with", "export.background", "export.background=64")
+    keras = tensorflow().keras
+    archive = keras.export.ExportArchive()
+    archive.track(graph.network)
+    archive.track(graph.encoder.lookup)
+    signatures = {"serving_default": graph.with_reasons if reasons else graph}
+    if graph.background:
+        signatures[REASONS] = graph.with_reasons
+    for name, function in signatures.items():
+        archive.add_endpoint(name, function, input_signature=[graph.signature()])
+    of_codes = graph.explained if reasons else graph.of_codes
+    archive.add_endpoint(CODED, of_codes, input_signature=graph.coded_signature())
+    archive.write_out(str(path), verbose=False)
+    (path / EXTRA).mkdir()
+    (path / EXTRA / "words.json").write_text(json.dumps(graph.encoder.words))
+
+
+def describe_inputs(graph: ServingGraph) -> list[dict[str, str]]:
+    """The inputs as `bundle.json` lists them: column of the table, tensor of the signature, kind."""
+    from churn.bundle.graph import input_names
+
+    names = input_names(graph.schema)
+    kind = dict.fromkeys(graph.schema.numeric, "number") | dict.fromkeys(graph.schema.categorical, "category")
+    return [
+        {"column": column, "input": names[column], "kind": kind[column]} for column in graph.schema.features
+    ]
+
+
+def seal(path: Path, facts: dict[str, Any], profile: dict[str, Any]) -> None:
+    """Add what travels with the SavedModel, checksums last."""
+    extra = path / EXTRA
+    extra.mkdir(exist_ok=True)
+    (extra / "bundle.json").write_text(json.dumps({"format": FORMAT, **facts}, indent=1))
+    (extra / "profile.json").write_text(json.dumps(profile))
+    (path / CHECKSUMS).write_text(json.dumps(checksums(path), indent=1))

@@ -1,0 +1,1 @@
+"""Every configuration key: its type, unit, bounds and default, declared once."""

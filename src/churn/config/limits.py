@@ -1,0 +1,63 @@
+"""Bounds of configuration keys: declared with each key, checked before any work begins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+from churn.errors import UserError, user_error_of_many
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A condition on a number, and its wording."""
+
+    words: str
+    holds: Callable[[float], bool]
+
+
+ANY_NUMBER = Bound("finite", math.isfinite)
+ONE_OR_MORE = Bound("1 or more", lambda x: x >= 1)
+ZERO_OR_MORE = Bound("0 or more", lambda x: x >= 0)
+POSITIVE = Bound("above 0", lambda x: x > 0)
+SHARE = Bound("from 0 to 1", lambda x: 0 <= x <= 1)
+SHARE_ABOVE_ZERO = Bound("above 0 and at most 1", lambda x: 0 < x <= 1)
+SHARE_BELOW_ONE = Bound("0 or more and below 1", lambda x: 0 <= x < 1)
+BETWEEN_ZERO_AND_ONE = Bound("above 0 and below 1", lambda x: 0 < x < 1)
+PER_CENT = Bound("from 1 to 100", lambda x: 1 <= x <= 100)
+PORT = Bound("from 0 to 65535", lambda x: 0 <= x <= 65_535)
+
+
+def key(default: Any, bound: Bound) -> Any:
+    """A numeric key with its default and its bound; each number of a list has to keep it, null may be any.
+
+    >>> epochs: int = key(12, ONE_OR_MORE)
+    """
+    metadata = {"bound": bound}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def check_bounds(cfg: Any) -> None:
+    """Raise one `UserError` that names every number of a configuration outside its bound."""
+    problems = [
+        UserError(f"{name}={value:g} makes no sense", do=f"choose a number that is {bound.words}")
+        for name, value, bound in _bounded(cfg, "")
+        if not bound.holds(value)
+    ]
+    if problems:
+        raise problems[0] if len(problems) == 1 else user_error_of_many("the configuration:", problems)
+
+
+def _bounded(cfg: Any, prefix: str) -> Iterator[tuple[str, float, Bound]]:
+    """The full path, the value and the bound of each number."""
+    for one in fields(cfg):
+        value, name = getattr(cfg, one.name), f"{prefix}{one.name}"
+        if is_dataclass(value):
+            yield from _bounded(value, f"{name}.")
+        elif (bound := one.metadata.get("bound")) and value is not None:
+            for number in value if isinstance(value, list) else [value]:
+                yield name, number, bound

@@ -1,0 +1,89 @@
+"""What the columns of a customer table are, and the validated table that the stages pass on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+CUSTOMER_KEY = "customer_key"  # names the customer in requests, answers, the log and labels
+MISSING_BELOW = -1e30  # Vertex AI's JSON has neither NaN nor null; a number this low means "missing"
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Roles of the columns, by the names they have in the user's table."""
+
+    target: str
+    churned: tuple[str, ...]  # values of the target that mean "left"
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    id: str | None = None
+    time: str | None = None
+    dropped: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()  # texts that mean "missing" in any column, beside blank
+    missing_numbers: tuple[str, ...] = ()  # and in columns of numbers only
+    decimal: str = "."  # decimal mark and
+    thousands: str | None = None  # thousands separator of numbers in text
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the model's inputs, numbers first."""
+        return self.numeric + self.categorical
+
+    def to_yaml(self) -> str:
+        """The roles as lines for a file in `configs/data/`."""
+        import yaml  # type: ignore[import-untyped]
+
+        keys = {
+            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
+        }
+        keys["drop"] = keys.pop("dropped")
+        del keys["missing_numbers"]  # found again in the columns of numbers
+        told = {key: value for key, value in keys.items() if value not in (None, [], ".")}
+        return yaml.safe_dump(told, default_flow_style=None, sort_keys=False, allow_unicode=True, width=100)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about the data that a reader of the report must know; not an error."""
+
+    title: str  # one line: what was found
+    evidence: str  # the numbers behind it
+    advice: str  # what to do, e.g. the override to type
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A table that passed validation.
+
+    `frame` holds the features only, in the order of `schema.features`: numbers as float64 with NaN
+    for missing, categories as str with "" for missing; its index is 0..n-1.
+    """
+
+    name: str
+    schema: Schema
+    frame: pd.DataFrame
+    churned: np.ndarray  # [n] int8, 1 = left
+    ids: np.ndarray | None = None  # [n] str, the customer of each row
+    times: np.ndarray | None = None  # [n] datetime64[s]
+    true_probability: np.ndarray | None = None  # [n] float64, known for synthetic data only
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()  # what was recognised about the files, for the terminal
+    origin: str = ""  # where the rows came from, for people
+    bad_rows: pd.DataFrame | None = None  # rows set aside: file, line, column, value, reason
+    fingerprint: str = ""  # hash of rows and roles: the same data give the same one
+    facts: dict[str, int] = field(default_factory=dict)  # counts: rows read, copies dropped, bad rows
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+def shell_override(key: str, *values: str) -> str:
+    """What to type in a shell to set a list, e.g. 'data.drop=["Churn Score"]'."""
+    listed = ",".join(f'"{value}"' for value in values)
+    return f"'{key}=[{listed}]'"

@@ -1,0 +1,1 @@
+"""What a reader of the report must know about the data."""

@@ -1,0 +1,110 @@
+"""Look for columns that add nothing, and for cells that may not mean what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from churn.data.dataset import Dataset, Finding, shell_override
+from churn.data.infer.cells import MISSING_WORDS
+from churn.data.infer.roles import MANY_VALUES
+
+SAMPLE = 50_000  # rows in which columns are compared, at most
+
+
+def find_quality_problems(data: Dataset) -> tuple[Finding, ...]:
+    """Columns that are constant or repeat others, and values that may mean "missing"."""
+    frame = data.frame.iloc[sample_rows(len(data))]
+    numbers, categories = frame[list(data.schema.numeric)], frame[list(data.schema.categorical)]
+    return (
+        *_constant_columns(frame),
+        *_linear_copies(numbers),
+        *_recoded_copies(frame),
+        *_words_for_missing(categories),
+        *_zeros_for_missing(numbers),
+    )
+
+
+def sample_rows(rows: int) -> np.ndarray:
+    """Positions of at most `SAMPLE` of so many rows, ascending, always the same."""
+    return np.sort(np.random.default_rng(0).permutation(rows)[:SAMPLE])
+
+
+def value_range(values: pd.Series) -> str:
+    """The value, or the range, of some cells."""
+    values = values.dropna()
+    if values.empty or values.iloc[0] == "":
+        return "missing"
+    low, high = values.min(), values.max()
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _constant_columns(frame: pd.DataFrame) -> Iterator[Finding]:
+    """Inputs that tell nothing."""
+    for name in map(str, frame):
+        if frame[name].nunique(dropna=False) == 1:
+            value = f"every cell is {value_range(frame[name])}"
+            yield Finding(
+                f"column '{name}' is constant", value, f"to leave it out: {shell_override('data.drop', name)}"
+            )
+
+
+def _linear_copies(frame: pd.DataFrame) -> Iterator[Finding]:
+    """Columns of numbers that are an earlier one times a constant, plus a constant."""
+    filled = frame.fillna(frame.mean())
+    varied = filled.loc[:, filled.nunique() > 2]
+    if varied.shape[1] < 2:
+        return
+    correlation = np.corrcoef(varied / varied.abs().max(), rowvar=False)
+    first, second = np.nonzero(np.triu(np.abs(correlation) > 0.9999, 1))
+    for later in np.unique(second):
+        earlier = varied.columns[first[second == later][0]]
+        same = frame[earlier].equals(frame[varied.columns[later]].rename(earlier))
+        yield Finding(
+            f"column '{varied.columns[later]}' is {'a copy' if same else 'a multiple'} of '{earlier}'",
+            f"their correlation is {correlation[first[second == later][0], later]:.5f}",
+            f"to leave it out: {shell_override('data.drop', varied.columns[later])}",
+        )
+
+
+def _recoded_copies(frame: pd.DataFrame) -> Iterator[Finding]:
+    """Columns of few values whose values correspond one to one to those of an earlier column."""
+    seen: dict[bytes, str] = {}
+    for name in map(str, frame):
+        codes, values = pd.factorize(frame[name], use_na_sentinel=False)
+        if 1 < len(values) <= len(frame) / MANY_VALUES:
+            earlier = seen.setdefault(codes.tobytes(), name)
+            if earlier != name:
+                yield Finding(
+                    f"column '{name}' tells the same as '{earlier}'",
+                    f"their {len(values):,} values correspond one to one in all {len(frame):,} rows",
+                    f"to leave it out: {shell_override('data.drop', name)}",
+                )
+
+
+def _words_for_missing(frame: pd.DataFrame) -> Iterator[Finding]:
+    """Levels of categories that may mean "missing"; they stay levels, as None may be an answer."""
+    for name in map(str, frame):
+        for level in frame[name].unique():
+            if level.lower() in MISSING_WORDS:
+                share = (frame[name] == level).mean()
+                yield Finding(
+                    f"column '{name}' has a level '{level}'",
+                    f"{share:.1%} of the rows; it is kept as a level of its own",
+                    f"if it means 'missing': {shell_override('data.missing', level)}",
+                )
+
+
+def _zeros_for_missing(frame: pd.DataFrame) -> Iterator[Finding]:
+    """Columns of numbers with many zeros far from all other values, as where an age is not known."""
+    for name in map(str, frame):
+        zero, others = frame[name] == 0, frame[name][frame[name].abs() > 0]
+        apart = len(others) > 0 and others.min() > 0 and others.quantile(0.01) > 0.25 * others.median()
+        if apart and zero.mean() >= 0.05 and others.nunique() > MANY_VALUES:
+            yield Finding(
+                f"column '{name}' has many zeros: do they mean 'missing'?",
+                f"{zero.mean():.1%} of rows; the next is {others.min():g}, the median {others.median():g}",
+                "if so, leave those cells blank in the export",
+            )

@@ -1,0 +1,162 @@
+"""What one column is to the model, judged by its name and content."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from churn.config.data import DataConfig
+from churn.data.dataset import Finding, shell_override
+from churn.data.infer.cells import (
+    MISSING_WORDS,
+    are_dates,
+    is_typed_number,
+    missing_codes,
+    parse_numbers,
+    to_text,
+)
+
+MANY_VALUES = 20  # distinct values from which a column may name rows or people instead of describing them
+COUNTERS = {"rownumber", "rownum", "rownames", "rowname", "rowid", "row", "index", "unnamed0", "indexlevel0"}
+PEOPLE = {"surname", "name", "firstname", "lastname", "fullname", "customername", "email", "emailaddress"}
+PEOPLE |= {"phone", "phonenumber", "telephone", "mobile", "mobilenumber", "address", "ipaddress"}
+CODES = {"code", "codes", "zip", "zipcode", "postcode", "postal", "pincode"}
+
+
+class Role(NamedTuple):
+    """The role of a column, and why, where a reader must know."""
+
+    name: str  # "numeric", "categorical" or "drop"
+    finding: Finding | None = None
+
+
+def split_words(name: str) -> list[str]:
+    """The words in a column's name, in lower case: customerID -> customer, id."""
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+", name)]
+
+
+def count_texts(column: pd.Series, cfg: DataConfig) -> pd.Series:
+    """Rows of each text in a column, by the text; blank cells are not counted."""
+    return to_text(column, cfg.missing).value_counts().drop("", errors="ignore")
+
+
+def value_table(column: pd.Series, cfg: DataConfig) -> pd.DataFrame:
+    """One row for each different value but blank: the `rows` that have it, the `number` that it is or NaN.
+
+    The index is the values: texts, unless the source says that they are numbers.
+    """
+    if is_typed_number(column):
+        rows = column.value_counts().drop(missing_codes(cfg.missing), errors="ignore")
+        return pd.DataFrame({"rows": rows, "number": rows.index.astype(np.float64)})
+    rows = count_texts(column, cfg)
+    return pd.DataFrame(
+        {"rows": rows, "number": parse_numbers(rows.index.to_series(), cfg.decimal, cfg.thousands)}
+    )
+
+
+def infer_role(name: str, values: pd.DataFrame, cfg: DataConfig) -> Role:
+    """The role of a column that holds these `contents`."""
+    kinds, known = len(values), int(values["rows"].sum())
+    if known == 0:
+        return _drop_role(name, "has no values", "all cells are blank")
+    if reason := _why_identifier(name, kinds, known):
+        return _drop_role(name, reason, f"{kinds:,} different values in {known:,} rows")
+    if _has_texts(values) and are_dates(values.index.to_series()):
+        advice = f"to split by time: data.time='\"{name}\"'; as an input, turn it into a number of days first"
+        return _drop_role(name, "holds dates", f"e.g. {values.index[0]}", advice)
+    if _holds_numbers(values) and not _is_code(name, values):
+        return Role("numeric", _maybe_thousands(name, values, cfg))
+    if kinds > MANY_VALUES and kinds > known / 2:
+        return _drop_role(name, "is nearly unique text", f"{kinds:,} different values in {known:,} rows")
+    return Role("categorical")
+
+
+def _has_texts(values: pd.DataFrame) -> bool:
+    """Whether values were written as text."""
+    return values.index.dtype == "str"
+
+
+def _drop_role(name: str, reason: str, evidence: str, advice: str = "") -> Role:
+    """A column that is left out, with the finding that says so."""
+    advice = (
+        advice
+        or f"to use it nevertheless: {shell_override('data.categorical', name)} or {shell_override('data.numeric', name)}"
+    )
+    return Role("drop", Finding(f"column '{name}' {reason}: it is left out", evidence, advice))
+
+
+def _why_identifier(name: str, kinds: int, known: int) -> str:
+    """Why a column names rows or people and is no input; nothing if it is one."""
+    words = split_words(name)
+    plain = "".join(words)
+    if kinds >= 0.95 * known:
+        if plain in COUNTERS:
+            return "counts the rows"
+        if words[-1:] in (["id"], ["uuid"], ["guid"]) or id_rank(name) is not None:
+            return "names the row"
+    return "names people" if kinds > 0.05 * known and plain in PEOPLE else ""
+
+
+def id_rank(name: str) -> int | None:
+    """How surely a column's name says that it is the customer's id: 0 most, None not at all."""
+    words = split_words(name)
+    who = r"(customer|client|user|account|subscriber|member|cust|acct|policy|household)"
+    if re.fullmatch(
+        rf"{who}(id|no|nr|num|number|key|ref|uuid|guid)?|id|uid|uuid|guid|msno|msisdn", "".join(words)
+    ):
+        return 0
+    if words[-1:] in (["id"], ["uuid"], ["guid"]):
+        return 1
+    return 2 if re.fullmatch("(phone|mobile|telephone)(no|num|number)?", "".join(words)) else None
+
+
+def missing_words(values: pd.DataFrame) -> tuple[str, ...]:
+    """Texts that stand for "missing" in a column of numbers.
+
+    They have no digit, and are a usual spelling or fill at least 1 % of the cells; a rarer one is a mistake.
+    """
+    others = values[values["number"].isna()]
+    if others.empty:
+        return ()
+    text, enough = others.index.to_series(), max(2, 0.01 * values["rows"].sum())
+    meant = text.str.lower().isin(MISSING_WORDS) | (others["rows"] >= enough)
+    return tuple(text[meant & ~text.str.contains("[0-9]")])
+
+
+def _holds_numbers(values: pd.DataFrame) -> bool:
+    """Whether a column is one of numbers.
+
+    Words that mean "missing" may be among them, and a few cells that are mistakes; then there have to be
+    more than ten numbers, as a few numbers beside words are levels of a category.
+    """
+    others = values[values["number"].isna()]
+    mistakes = others.drop(list(missing_words(values)))
+    numbers, rows = len(values) - len(others), values["rows"].sum() - others["rows"].sum()
+    return numbers > 0 and (others.empty or (numbers > 10 and mistakes["rows"].sum() <= 0.05 * rows))
+
+
+def _is_code(name: str, values: pd.DataFrame) -> bool:
+    """Whether numbers are names of levels: 0 and 1, digits that begin with 0, whole numbers called a code."""
+    numbers = values["number"].dropna()
+    if numbers.isin((0, 1)).all():
+        return True
+    if _has_texts(values) and values.index.str.fullmatch("0[0-9]+").any():
+        return True
+    return not CODES.isdisjoint(split_words(name)) and bool((numbers % 1 == 0).all())
+
+
+def _maybe_thousands(name: str, values: pd.DataFrame, cfg: DataConfig) -> Finding | None:
+    """Doubt about points that may separate thousands instead of decimals: 950, 1.234, 12.500."""
+    if not _has_texts(values) or cfg.thousands or cfg.decimal != ".":
+        return None
+    pointed = values.index.str.fullmatch(r"[1-9][0-9]{0,2}\.[0-9]{3}")
+    if not pointed.any() or not (pointed | values.index.str.fullmatch("[0-9]{1,3}")).all():
+        return None
+    return Finding(
+        f"column '{name}': is '{values.index[pointed][0]}' more than a thousand?",
+        "its numbers have at most three digits, or a point before the last three, read as a decimal mark",
+        "if it separates thousands: data.thousands=.",
+    )

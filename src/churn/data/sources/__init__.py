@@ -1,0 +1,1 @@
+"""Where tables come from: files, Kaggle, BigQuery, the generator."""

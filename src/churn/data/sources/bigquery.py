@@ -1,0 +1,168 @@
+"""Tables and queries of BigQuery, read as Arrow; what they cost is known and limited before it is billed."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from churn.config.data import BigQueryConfig, DataConfig
+from churn.data.sources import parquet
+from churn.data.table import RawTable
+from churn.errors import UserError, missing_extra
+
+GIGABYTE = 1e9
+PATIENCE = 60.0  # seconds during which the first call is tried again where the network or the service fails
+LOGIN = "log in: gcloud auth application-default login"
+RIGHTS = (
+    "gcloud projects add-iam-policy-binding {project} --member=user:$(gcloud config get account) "
+    "--role=roles/bigquery.jobUser, and the same with roles/bigquery.dataViewer for the project of the data"
+)
+REMEDIES = {  # by the `reason` of BigQuery's error
+    "accessDenied": RIGHTS,
+    "accessNotConfigured": "gcloud services enable bigquery.googleapis.com --project={project}",
+    "billingNotEnabled": "gcloud billing projects link {project} --billing-account=ACCOUNT",
+    "quotaExceeded": "wait, read less, or lift the quota; what used it: bq ls --jobs --project_id={project}",
+    "notFound": "check the name and data.bigquery.location; what is there: bq ls PROJECT:DATASET",
+    "duplicate": "name another table, or remove this one",
+    "invalidQuery": "correct the query; it must be GoogleSQL",
+    "bytesBilledLimitExceeded": "raise data.bigquery.max_gigabytes; each table is billed as at least 10 MB",
+}
+
+
+def read_bigquery(cfg: DataConfig) -> RawTable:
+    """The table, or the result of the query, that `cfg.bigquery` names.
+
+    BigQuery gives rows in any order; they are sorted by all columns, so that the same data make the same
+    split. Raises `UserError`, before anything is billed, for what would read more than the limit.
+    """
+    chosen = cfg.bigquery
+    if (chosen.table is None) == (chosen.query is None):
+        raise UserError(
+            "name a table or a query", "data.bigquery.table, .query", "set one, the other to null"
+        )
+    origin = chosen.table or "a BigQuery query"
+    with closing(open_client(chosen)) as client, explain_refusals(chosen, client.project):
+        rows = table_rows(client, chosen) if chosen.table else query_rows(client, str(chosen.query), chosen)
+        table = rows.to_arrow(create_bqstorage_client=has_storage_api())
+    parquet.refuse_nested(table.schema, cfg, origin)
+    table = parquet.simplify_types(table)
+    frame = parquet.to_pandas(table.sort_by([(name, "ascending") for name in table.column_names]))
+    if frame.empty:
+        raise UserError("BigQuery gives no rows", origin, "check the table, or the conditions of the query")
+    return RawTable(frame, origin)
+
+
+def has_storage_api() -> bool:
+    """Whether tables can be read by gRPC, a faster way than REST that only the real service speaks."""
+    return (
+        find_spec("google.cloud.bigquery_storage") is not None and "BIGQUERY_EMULATOR_HOST" not in os.environ
+    )
+
+
+def open_client(chosen: BigQueryConfig) -> Any:
+    """A client with the credentials that Google's tools use too; raises `UserError` if there are none."""
+    try:
+        import google.auth
+        from google.cloud import bigquery
+    except ImportError:
+        raise missing_extra("google-cloud-bigquery", "bigquery") from None
+    try:
+        credentials, default_project = google.auth.default(scopes=bigquery.Client.SCOPE)
+    except google.auth.exceptions.DefaultCredentialsError as error:
+        raise UserError(f"there are no credentials for BigQuery: {error}", do=LOGIN) from None
+    project = chosen.project or default_project
+    if project is None:
+        raise UserError(
+            "it is not named which Google Cloud project pays for reading",
+            "data.bigquery.project",
+            "data.bigquery.project=PROJECT, or: gcloud auth application-default set-quota-project PROJECT",
+        )
+    return bigquery.Client(project=project, credentials=credentials, location=chosen.location)
+
+
+def table_rows(client: Any, chosen: BigQueryConfig) -> Any:
+    """Iterator over the rows of a table, which costs no query; a view has to be queried."""
+    try:
+        table = client.get_table(chosen.table, retry=short_retry())
+    except ValueError:
+        raise UserError(
+            f"'{chosen.table}' is no table name", "data.bigquery.table", "write PROJECT.DATASET.TABLE"
+        ) from None
+    if table.table_type != "TABLE":
+        return query_rows(client, f"SELECT * FROM `{chosen.table}`", chosen)
+    _check_size(table.num_bytes, str(chosen.table), chosen)
+    return client.list_rows(table)
+
+
+def query_rows(client: Any, sql: str, chosen: BigQueryConfig) -> Any:
+    """Iterator over the result of a SELECT, after a dry run, which is free, has told what it reads."""
+    from google.cloud.bigquery import QueryJobConfig
+
+    dry_run = client.query(sql, QueryJobConfig(dry_run=True), retry=short_retry(), job_retry=None)
+    if dry_run.statement_type != "SELECT":
+        raise UserError(
+            f"the query is no SELECT but {dry_run.statement_type}: it could change data",
+            "data.bigquery.query",
+            "write one SELECT (WITH ... SELECT is one)",
+        )
+    _check_size(dry_run.total_bytes_processed, chosen.table or "data.bigquery.query", chosen)
+    limit = QueryJobConfig(maximum_bytes_billed=int(chosen.max_gigabytes * GIGABYTE))
+    return client.query(sql, limit).result()
+
+
+def short_retry() -> Any:
+    """Patience of the first call; the ten minutes of the library would look like a hang."""
+    from google.cloud.bigquery import DEFAULT_RETRY
+
+    return DEFAULT_RETRY.with_timeout(PATIENCE)
+
+
+def _check_size(size: int, what: str, chosen: BigQueryConfig) -> None:
+    """Refuse to read more than the limit; else say how much it is."""
+    gigabytes = size / GIGABYTE
+    if gigabytes > chosen.max_gigabytes:
+        raise UserError(
+            f"BigQuery would read {gigabytes:,.2f} GB, more than the limit of {chosen.max_gigabytes:,g} GB; "
+            "nothing was read or billed",
+            what,
+            f"read fewer columns, or allow it: data.bigquery.max_gigabytes={gigabytes * 1.1:.2f}",
+        )
+    print(f"BigQuery reads {gigabytes:,.3f} GB ...", flush=True)
+
+
+@contextmanager
+def explain_refusals(chosen: BigQueryConfig, project: str) -> Iterator[None]:
+    """Turn what the service refuses, and what the network fails to do, into `UserError`."""
+    import google.auth.exceptions
+    import requests
+    from google.api_core.exceptions import GoogleAPICallError, RetryError
+
+    try:
+        yield
+    except google.auth.exceptions.RefreshError as error:
+        raise UserError(f"Google does not accept the credentials: {error.args[0]}", do=LOGIN) from error
+    except (google.auth.exceptions.TransportError, requests.RequestException, RetryError) as error:
+        cause = error.cause if isinstance(error, RetryError) else error
+        raise UserError(f"BigQuery cannot be reached: {cause}", do="check the network, try again") from error
+    except GoogleAPICallError as error:
+        raise _to_user_error(error, chosen, project) from error
+
+
+def _to_user_error(error: Any, chosen: BigQueryConfig, project: str) -> UserError:
+    """What the service says about a call, where, and what to do about it."""
+    told: dict[str, Any] = next(
+        (told for told in error.errors if isinstance(told, dict)), {}
+    )  # gRPC has none
+    message = told.get("message", error.message)
+    where = chosen.table or "data.bigquery.query"
+    if place := re.search(r"at \[(\d+):(\d+)\]", message):
+        line, column = map(int, place.groups())
+        where += f", line {line}, column {column}: {str(chosen.query).splitlines()[line - 1].strip()}"
+    reason = told.get("reason", "")
+    remedy = REMEDIES.get(reason, "what it means: the page 'Error messages' of BigQuery's documentation")
+    what = f"BigQuery refuses ({error.code} {reason}): {message}"
+    return UserError(what, where, remedy.format(project=project))

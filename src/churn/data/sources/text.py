@@ -1,0 +1,126 @@
+"""Read tables from text files: every cell as text, and the line that each row is on."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import deque
+from collections.abc import Iterator
+from io import BytesIO
+from itertools import chain, islice
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from churn.config.data import DataConfig
+from churn.data.sources.chunk import BrokenRow, Chunk
+from churn.data.sources.dialect import Dialect, parse_records, recognise_dialect
+from churn.data.sources.formats import open_text
+from churn.data.sources.paths import SourceFile
+from churn.errors import UserError
+
+
+def text_chunks(place: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
+    """A text file in parts of at most `rows` rows; the first is empty and has the columns only.
+
+    Raises `UserError` for a file that is no table, or whose quotes do not match.
+    """
+    dialect = recognise_dialect(place, cfg)
+    names = [name or f"Unnamed: {i}" for i, name in enumerate(dialect.columns)]  # as pandas calls them
+    nothing = pa.table([pa.array([], pa.string())] * len(names), names)
+    yield Chunk(place.name, nothing, np.empty(0, int), dialect.note())
+    line = dialect.first_row + 1
+    with open_text(place, dialect.encoding) as text:
+        deque(islice(text, dialect.first_row), maxlen=0)
+        while block := list(islice(text, rows)):
+            broken: list[BrokenRow] = []
+            table, after = _parse_plain_lines(block, dialect), line + len(block)
+            lines = np.arange(line, after)
+            if table is None:
+                table, lines, broken, after = _parse_records_one_by_one(block, text, line, dialect, place)
+            rows_kept = ~_blank_rows(table)
+            table = table.filter(pa.array(rows_kept)).rename_columns(names)
+            yield Chunk(place.name, table, lines[rows_kept], dialect.note(), tuple(broken))
+            line = after
+
+
+def _parse_plain_lines(block: list[str], dialect: Dialect) -> pa.Table | None:
+    """The cells of lines that are one row each, by Arrow's parser; None where a slower look is needed.
+
+    That is where a line is blank, a cell goes over several lines, or a row has cells too few or too many.
+    """
+    joined = "".join(block)
+    blank_before_quote = rf'(?:^|{re.escape(dialect.delimiter)}) +"'
+    if joined.count('"') % 2 or ('"' in joined and re.search(blank_before_quote, joined, re.MULTILINE)):
+        return None
+    content = joined.encode()
+    names = [str(i) for i in range(len(dialect.columns))]
+    try:
+        table = pa.csv.read_csv(
+            BytesIO(content),
+            pa.csv.ReadOptions(column_names=names, block_size=len(content) + 1),
+            pa.csv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True),
+            pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
+        )
+    except pa.ArrowInvalid:
+        return None
+    if len(table) != len(block):
+        return None
+    return pa.table({name: pc.utf8_trim_whitespace(table[name]) for name in names})
+
+
+def _parse_records_one_by_one(
+    block: list[str], rest: Iterator[str], line: int, dialect: Dialect, place: SourceFile
+) -> tuple[pa.Table, np.ndarray, list[BrokenRow], int]:
+    """The rows that begin in `block`, whose first line has the number `line`, by Python's parser.
+
+    Gives the cells, the line of each row, the rows that do not fit, and the number of the line after.
+    Takes from `rest` what the last row needs.
+    """
+    rows, lines, broken, end = [], [], [], 0
+    try:
+        for start, end, cells in parse_records(chain(block, rest), dialect.delimiter):
+            if (fitted := _fit_to_header(cells, dialect.columns)) is not None:
+                rows.append(fitted)
+                lines.append(line + start)
+            else:
+                reason = f"the row has {len(cells)} cells, the header {len(dialect.columns)}"
+                broken.append(BrokenRow(line + start, dialect.delimiter.join(cells), reason))
+            if end >= len(block):
+                break
+    except csv.Error as error:
+        raise UserError(
+            f"the quotes of this row do not match ({error})",
+            f"{place.name}, line {line + end}",
+            'close each quoted cell, and write a quote within it twice ("")',
+        ) from None
+    columns = zip(*rows, strict=True) if rows else [()] * len(dialect.columns)
+    table = pa.table(
+        [pa.array(cells, pa.string()) for cells in columns], [str(i) for i in range(len(dialect.columns))]
+    )
+    return table, np.array(lines, dtype=int), broken, line + end
+
+
+def _fit_to_header(cells: list[str], columns: tuple[str, ...]) -> list[str] | None:
+    """The cells of a row, one for each column; None if there are too many or too few.
+
+    Blank cells beyond the header, and under columns without a name, may be there or not.
+    """
+    named = max((i for i, name in enumerate(columns, 1) if name), default=0)
+    if not any(cells):
+        cells = [""] * len(columns)
+    if len(cells) < named or any(cells[len(columns) :]):
+        return None
+    return (cells + [""] * (len(columns) - len(cells)))[: len(columns)]
+
+
+def _blank_rows(table: pa.Table) -> np.ndarray:
+    """[n] whether a row is blank throughout, as those that spreadsheets write below a table."""
+    blank = np.ones(len(table), dtype=bool)
+    for column in table.itercolumns():
+        if not blank.any():
+            break
+        blank &= pc.equal(column, "").to_numpy()
+    return blank

@@ -1,0 +1,117 @@
+"""Deal the rows out to train, validation, calibration and test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from sklearn.model_selection import train_test_split
+
+from churn.config.data import SplitConfig, SplitMethod
+from churn.data.dataset import Dataset
+from churn.errors import UserError
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Positions of the rows of each part, ascending but for `SplitMethod.article`; no row is in two parts."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    calibration: np.ndarray
+    test: np.ndarray
+
+    def sizes(self) -> dict[str, int]:
+        """Rows of each part."""
+        return {part.name: len(getattr(self, part.name)) for part in fields(self)}
+
+
+def split_dataset(data: Dataset, cfg: SplitConfig, horizon: int, seed: int) -> Splits:
+    """The four parts; the same data, configuration and seed give the same rows on any machine.
+
+    Raises `UserError` if a part would be empty or hold one class only.
+    """
+    check_shares(cfg)
+    if cfg.method == SplitMethod.article:
+        parts = _split_like_the_article(len(data), cfg.test, seed)
+    elif data.times is not None and cfg.method != SplitMethod.customer:
+        parts = _split_by_time(data.times, cfg, horizon)
+    else:
+        parts = _split_by_customer(data, cfg, seed)
+    check_both_classes(parts, data.churned)
+    return parts
+
+
+def check_shares(cfg: SplitConfig) -> None:
+    """Refuse shares that leave nothing to train on."""
+    if (kept := cfg.test + cfg.calibration + cfg.validation) >= 1:
+        raise UserError(f"the parts take {kept:.0%} of the rows and leave none to train on", "split.*")
+
+
+def _split_by_customer(data: Dataset, cfg: SplitConfig, seed: int) -> Splits:
+    """Stratified parts in which the rows of a customer, and copies of a row, stay together."""
+    groups = linked_groups(data)
+    first_row = np.unique(groups, return_index=True)[1]
+    churner_in_group = np.zeros(len(first_row), dtype=bool)
+    np.logical_or.at(churner_in_group, groups, data.churned.astype(bool))
+    size = np.bincount(groups)
+    part_of_group = np.empty(len(size), dtype=int)
+    cuts = np.cumsum([1 - cfg.test - cfg.calibration - cfg.validation, cfg.validation, cfg.calibration])
+    rng = np.random.default_rng(seed)
+    for churner in (False, True):
+        members = rng.permutation(np.flatnonzero(churner_in_group == churner))
+        middle = np.cumsum(size[members]) - size[members] / 2
+        part_of_group[members] = np.searchsorted(cuts * size[members].sum(), middle)
+    part = part_of_group[groups]
+    return Splits(*(np.flatnonzero(part == k) for k in range(4)))
+
+
+def linked_groups(data: Dataset) -> np.ndarray:
+    """[n] group of each row: rows are linked by a shared customer or by equal features, and so on."""
+    copy = pd.factorize(pd.util.hash_pandas_object(data.frame, index=False))[0]
+    if data.ids is None:
+        return copy
+    customer = pd.factorize(data.ids)[0]
+    nodes = customer.max() + 1 + copy.max() + 1
+    links = coo_matrix((np.ones(len(copy)), (customer, customer.max() + 1 + copy)), shape=(nodes, nodes))
+    component = connected_components(links, directed=False)[1][customer]
+    return pd.factorize(component)[0]
+
+
+def _split_by_time(times: np.ndarray, cfg: SplitConfig, horizon: int) -> Splits:
+    """Parts that follow one another in time, `horizon` days apart.
+
+    A row whose label is decided only after the next part begins belongs to no part.
+    """
+    shares = np.cumsum([1 - cfg.test - cfg.calibration - cfg.validation, cfg.validation, cfg.calibration])
+    ordered = np.sort(times)
+    starts = ordered[np.ceil(shares * len(times)).astype(int).clip(max=len(times) - 1)]
+    decided = times + np.timedelta64(horizon, "D")
+    begin = [ordered[0], *starts]
+    end = [*starts, decided.max()]
+    return Splits(*(np.flatnonzero((times >= a) & (decided <= b)) for a, b in zip(begin, end, strict=True)))
+
+
+def _split_like_the_article(rows: int, test: float, seed: int) -> Splits:
+    """The tutorial's parts: random, not stratified, and Keras's last fifth of the rest validates."""
+    rest, held_out = train_test_split(np.arange(rows), test_size=test, random_state=seed)
+    fitted = int(len(rest) * (1 - 0.2))
+    return Splits(rest[:fitted], rest[fitted:], np.empty(0, dtype=int), held_out)
+
+
+def check_both_classes(parts: Splits, churned: np.ndarray) -> None:
+    """Refuse parts on which nothing can be learnt or measured."""
+    for part in fields(parts):
+        rows = getattr(parts, part.name)
+        left = int(churned[rows].sum())
+        if part.name == "calibration" and len(rows) == 0:
+            continue  # the article has none
+        if left in (0, len(rows)):
+            raise UserError(
+                f"the {part.name} part has {len(rows)} rows, {left} of them churned: it needs both kinds",
+                "split",
+                "use more data, a larger share (split.*), or a shorter gap between parts (data.horizon)",
+            )

@@ -1,0 +1,1 @@
+"""Tables larger than memory, read some row groups at a time."""

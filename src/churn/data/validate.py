@@ -1,0 +1,208 @@
+"""A raw table and its schema make a data set, or one error that lists every cell that cannot be used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from churn.config.data import DataConfig
+from churn.data.dataset import Dataset, Finding, Schema, shell_override
+from churn.data.infer.cells import to_numbers, to_text, to_times
+from churn.data.infer.target import format_counts
+from churn.data.table import BAD_ROW, RawTable
+from churn.errors import UserError, did_you_mean, user_error_of_many
+
+NO_NUMBER = "not a number"
+SHOWN = 20  # cells listed for each kind of problem
+
+
+@dataclass(frozen=True)
+class _BadCells:
+    """Cells of one column that cannot be used, all for the same reason."""
+
+    column: str
+    reason: str
+    rows: np.ndarray  # positions in the raw table
+
+
+def validate_table(raw: RawTable, schema: Schema, cfg: DataConfig) -> Dataset:
+    """The data set of a raw table.
+
+    Exact copies of a row are dropped where an id tells that they are copies, or if `cfg.drop_copies`.
+    Up to `cfg.max_bad_rows` rows with cells that cannot be used are set aside. Raises `UserError` if there
+    are more, or if those left are all of one class.
+    """
+    copies = raw.frame.duplicated().to_numpy()
+    drop_copies = schema.id is not None or cfg.drop_copies
+    frame, bad = _parse_columns(raw, schema)
+    bad += _unusable_roles(raw, schema)
+    bad_rows = _list_bad_rows(raw, bad)
+    if (count := _count_rows(bad_rows)) > cfg.max_bad_rows:
+        raise _too_many_bad_rows(raw, bad_rows, _suggest_remedy(bad_rows))
+    kept = np.ones(len(frame), dtype=bool)
+    for cells in bad:
+        kept[cells.rows] = False
+    if drop_copies:
+        kept &= ~copies
+    data = Dataset(
+        name=cfg.name or raw.origin,
+        schema=schema,
+        frame=frame[kept].reset_index(drop=True),
+        churned=_labels(raw, schema)[kept],
+        ids=None if schema.id is None else to_text(raw.frame[schema.id]).to_numpy(object)[kept],
+        times=None if schema.time is None else to_times(raw.frame[schema.time])[0][kept],
+        true_probability=None if raw.true_probability is None else raw.true_probability[kept],
+        findings=tuple(_findings_on_rows(int(copies.sum()), drop_copies, count, raw)),
+        notes=raw.notes,
+        origin=raw.origin,
+        bad_rows=bad_rows if count else None,
+        facts={
+            "rows_read": _rows_read(raw),
+            "copies_dropped": int(copies.sum()) if drop_copies else 0,
+            "bad_rows": count,
+        },
+    )
+    _check_classes(data)
+    return replace(data, fingerprint=_dataset_fingerprint(data))
+
+
+def to_features(raw: RawTable, schema: Schema) -> pd.DataFrame:
+    """The features of rows to be predicted, as in `Dataset.frame`; the target need not be there.
+
+    Other columns, and any order, are fine; unknown levels stay as they are. Raises `UserError` for columns
+    that are missing or spelled otherwise, and for all cells that are no number where one is needed.
+    """
+    frame, bad = _parse_columns(raw, schema)
+    bad_rows = _list_bad_rows(raw, bad)
+    if len(bad_rows):
+        raise _too_many_bad_rows(raw, bad_rows, "correct them")
+    return frame
+
+
+def _parse_columns(raw: RawTable, schema: Schema) -> tuple[pd.DataFrame, list[_BadCells]]:
+    """Numbers as float64 with NaN, categories as str with "", and the cells that are no numbers."""
+    _check_columns(raw, schema)
+    columns: dict[str, np.ndarray | pd.Series] = {}
+    bad = []
+    for name in schema.numeric:
+        missing = {*schema.missing, *schema.missing_numbers}
+        columns[name], no_number, too_large = to_numbers(
+            raw.frame[name], missing, schema.decimal, schema.thousands
+        )
+        bad.append(_BadCells(name, NO_NUMBER, np.flatnonzero(no_number)))
+        bad.append(_BadCells(name, "infinite, or 1e30 and more", np.flatnonzero(too_large)))
+    for name in schema.categorical:
+        columns[name] = to_text(raw.frame[name], schema.missing)
+    return pd.DataFrame(columns, index=raw.frame.index), bad
+
+
+def _check_columns(raw: RawTable, schema: Schema) -> None:
+    """Refuse a table without some of the features."""
+    absent = [name for name in schema.features if name not in raw.frame]
+    if absent:
+        problems = [
+            UserError(f"column '{name}' is missing{did_you_mean(name, raw.frame.columns)}") for name in absent
+        ]
+        raise user_error_of_many(f"{raw.origin} is not a table that this model can read", problems)
+
+
+def _unusable_roles(raw: RawTable, schema: Schema) -> list[_BadCells]:
+    """Blank cells in the target and the id, and times that are none."""
+    target = to_text(raw.frame[schema.target], schema.missing)
+    blank = np.flatnonzero(target == "")
+    values = format_counts(target[target != ""].value_counts(), len(blank))
+    bad = [_BadCells(schema.target, f"a blank target ({values})", blank)]
+    if schema.id is not None:
+        bad.append(_BadCells(schema.id, "a blank id", np.flatnonzero(to_text(raw.frame[schema.id]) == "")))
+    if schema.time is not None:
+        bad.append(_BadCells(schema.time, "not a date", np.flatnonzero(to_times(raw.frame[schema.time])[1])))
+    return bad
+
+
+def _labels(raw: RawTable, schema: Schema) -> np.ndarray:
+    """[n] int8, 1 where the target says that the customer _labels."""
+    return to_text(raw.frame[schema.target]).isin(schema.churned).to_numpy(np.int8)
+
+
+def _list_bad_rows(raw: RawTable, bad: Iterable[_BadCells]) -> pd.DataFrame:
+    """Every problem with its place and value, in the order of the table; columns `BAD_ROW`."""
+    tables = [] if raw.broken is None else [raw.broken]
+    for cells in (cells for cells in bad if len(cells.rows)):
+        lines = cells.rows + 1 if raw.lines is None else raw.lines[cells.rows]
+        files = raw.origin if raw.files is None else raw.files[cells.rows]
+        values = to_text(raw.frame[cells.column].iloc[cells.rows]).to_numpy(object)
+        rows = (files, lines, cells.column, values, cells.reason)
+        tables.append(pd.DataFrame(dict(zip(BAD_ROW, rows, strict=True)), index=cells.rows))
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(BAD_ROW))
+
+
+def _count_rows(bad_rows: pd.DataFrame) -> int:
+    """Rows with at least one problem."""
+    return len(bad_rows[["file", "line"]].drop_duplicates())
+
+
+def _too_many_bad_rows(raw: RawTable, bad_rows: pd.DataFrame, do: str) -> UserError:
+    """The error that lists all problems, grouped by column and reason."""
+    lines = [f"{raw.origin}: {_count_rows(bad_rows):,} of {_rows_read(raw):,} rows cannot be used"]
+    for (column, reason), cells in bad_rows.groupby(["column", "reason"], sort=False):
+        lines.append("- " + f"column '{column}': " * bool(column) + f"{reason}; rows: {len(cells):,}")
+        for file, line, _, value, _ in cells[:SHOWN].itertuples(index=False):
+            lines.append("    " + f"{file}, " * (file != raw.origin) + f"{raw.unit} {line}: '{value[:80]}'")
+        lines += [f"    and {len(cells) - SHOWN:,} more"] * (len(cells) > SHOWN)
+    return UserError("\n".join(lines), do=do)
+
+
+def _suggest_remedy(bad_rows: pd.DataFrame) -> str:
+    """What can be done about rows that cannot be trained on."""
+    texts = bad_rows["value"][bad_rows["reason"] == NO_NUMBER].unique()[:5]
+    missing = f"if a text means 'missing', name it: {shell_override('data.missing', *texts)}; " * (
+        len(texts) > 0
+    )
+    return f"correct them; {missing}or set the rows aside: data.max_bad_rows={_count_rows(bad_rows)}"
+
+
+def _rows_read(raw: RawTable) -> int:
+    """Rows of the table, those that do not fit its header included."""
+    return len(raw.frame) + (0 if raw.broken is None else len(raw.broken))
+
+
+def _findings_on_rows(copies: int, dropped: bool, bad_rows: int, raw: RawTable) -> Iterator[Finding]:
+    """What a reader must know about rows that were dropped, or might be."""
+    if bad_rows:
+        yield Finding(
+            f"{bad_rows:,} rows were set aside", "their cells cannot be used", "see the file of bad rows"
+        )
+    if copies:
+        yield Finding(
+            f"{copies:,} rows are exact copies of others and {'were dropped' if dropped else 'are kept'}",
+            f"{copies:,} of {_rows_read(raw):,} rows agree with another in every column",
+            "nothing has to be done"
+            if dropped
+            else "copies stay in one part of the split; if they are mistakes: data.drop_copies=true",
+        )
+
+
+def _check_classes(data: Dataset) -> None:
+    """Refuse a target that has one class only."""
+    churners = int(data.churned.sum())
+    if churners in (0, len(data)):
+        raise UserError(
+            f"of {len(data):,} rows that can be used, {churners:,} left: both kinds of customers are needed",
+            f"{data.origin}, column '{data.schema.target}'",
+        )
+
+
+def _dataset_fingerprint(data: Dataset) -> str:
+    """sha256 of content and roles, the same on any machine."""
+    digest = hashlib.sha256(json.dumps(asdict(data.schema)).encode())
+    for part in (data.frame, data.churned, data.ids, data.times):
+        if part is not None:
+            hashes = pd.util.hash_pandas_object(pd.DataFrame(part), index=False)
+            digest.update(hashes.to_numpy("<u8").tobytes())
+    return digest.hexdigest()

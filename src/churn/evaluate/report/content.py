@@ -1,0 +1,169 @@
+"""What a report is made of: exactly what the page shows, gathered by the train stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+from omegaconf import OmegaConf
+
+from churn.bundle.bundle import Bundle
+from churn.bundle.export import library_versions
+from churn.config.training import DecisionConfig
+from churn.data.dataset import Dataset, Finding
+from churn.data.experiment import Experiment
+from churn.data.split import Splits
+from churn.evaluate.coverage import Coverage
+from churn.evaluate.dependence import DRAWN_FEATURES, Dependence, partial_dependence
+from churn.evaluate.evaluation import Evaluation
+from churn.evaluate.importance import Importance, permutation_importance
+from churn.evaluate.profit import Profit
+from churn.evaluate.results import Results
+from churn.evaluate.segments import SEGMENTED_FEATURES, Segment, measure_segments
+from churn.network.fit import Trained
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature over all rows."""
+
+    name: str
+    role: str  # "number" or "category"
+    missing: float  # share of the rows
+    values: str  # least, median and greatest; or the number of levels and the commonest
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the split."""
+
+    name: str
+    rows: int
+    churn_rate: float
+
+
+@dataclass(frozen=True)
+class DataSummary:
+    """The table that was trained on."""
+
+    name: str
+    origin: str
+    rows: int
+    churn_rate: float
+    columns: tuple[Column, ...]
+    parts: tuple[Part, ...]
+    roles: Mapping[str, str]  # of the columns that are no features: target, id, time, dropped
+    facts: Mapping[str, int]  # counts of what was done to the rows
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """Everything that the page shows."""
+
+    data: DataSummary
+    evaluation: Evaluation
+    churned: np.ndarray  # [n] of the test part, 1 = left
+    predictions: Mapping[str, np.ndarray]  # [n] probabilities of the test part, by the names in `evaluation`
+    assumed: DecisionConfig  # what a call costs and brings
+    profit: Profit
+    coverage: Coverage
+    importance: Sequence[Importance]
+    dependence: Sequence[Dependence]
+    segments: Sequence[Segment]
+    history: Mapping[str, Sequence[float]]  # per epoch: "loss" on train rows, "val_loss" on validation rows
+    findings: Sequence[Finding]
+    seconds: Mapping[str, float]  # by stage
+    versions: Mapping[str, str]  # by package
+    config: str  # resolved, as YAML
+    created: str  # date and time, for people
+
+
+def gather_content(
+    experiment: Experiment,
+    trained: Trained,
+    bundle: Bundle,
+    results: Results,
+    seconds: Mapping[str, float],
+) -> ReportContent:
+    """What the page of a run shows; `seconds` by step."""
+    cfg, test = experiment.cfg, experiment.test
+
+    def predict(rows: pd.DataFrame) -> np.ndarray:
+        return bundle.predict(rows)["churn_probability"].astype(float)
+
+    importance = permutation_importance(predict, test.frame, test.churned, cfg.evaluate, cfg.seed)
+    names = [one.feature for one in importance]
+    drawn = [name for name in names[:DRAWN_FEATURES] if test.frame[name].notna().any()]
+    segmented = test.frame[names[:SEGMENTED_FEATURES]]
+    return ReportContent(
+        data=summarize_data(experiment.data, experiment.splits),
+        evaluation=results.evaluation,
+        churned=test.churned,
+        predictions=results.predictions,
+        assumed=cfg.decision,
+        profit=results.profit,
+        coverage=results.coverage,
+        importance=importance,
+        dependence=[partial_dependence(predict, test.frame, name) for name in drawn],
+        segments=measure_segments(segmented, test.churned, results.probability),
+        history=trained.history,
+        findings=experiment.data.findings,
+        seconds=seconds,
+        versions=library_versions(),
+        config=OmegaConf.to_yaml(OmegaConf.structured(cfg)),
+        created=f"{datetime.now():%Y-%m-%d %H:%M}",
+    )
+
+
+def summarize_data(data: Dataset, splits: Splits) -> DataSummary:
+    """The data section of the page."""
+    schema = data.schema
+    roles = {
+        "target": f"{schema.target} (churned: {', '.join(schema.churned)})",
+        "id": schema.id or "",
+        "time": schema.time or "",
+        "dropped": ", ".join(schema.dropped),
+    }
+    return DataSummary(
+        name=data.name,
+        origin=data.origin,
+        rows=len(data),
+        churn_rate=float(data.churned.mean()),
+        columns=(
+            *(_summarize_number(data.frame[name]) for name in schema.numeric),
+            *(_summarize_category(data.frame[name]) for name in schema.categorical),
+        ),
+        parts=tuple(
+            _summarize_part(field.name, data.churned[getattr(splits, field.name)]) for field in fields(splits)
+        ),
+        roles={role: names for role, names in roles.items() if names},
+        facts=data.facts,
+    )
+
+
+def _summarize_part(name: str, churned: np.ndarray) -> Part:
+    """Size and churn rate of a part, which may be empty."""
+    return Part(name, len(churned), float(churned.mean()) if len(churned) else np.nan)
+
+
+def _summarize_number(values: pd.Series) -> Column:
+    """A number's least, median and greatest value."""
+    known = values.dropna()
+    points = known.quantile([0, 0.5, 1]).tolist() if len(known) else []
+    shown = " … ".join(f"{point:,.6g}" for point in points).replace("-", "−") or "no values"
+    return Column(str(values.name), "number", float(values.isna().mean()), shown)
+
+
+def _summarize_category(values: pd.Series) -> Column:
+    """A category's number of levels and its commonest one; the empty string is missing."""
+    counts = values[values != ""].value_counts()
+    missing = float((values == "").mean())
+    if len(counts) == 0:
+        return Column(str(values.name), "category", missing, "no values")
+    shown = (
+        f"{len(counts):,} levels, most often “{counts.index[0]}” ({100 * counts.iloc[0] / len(values):.0f} %)"
+    )
+    return Column(str(values.name), "category", missing, shown)

@@ -1,0 +1,134 @@
+"""How figures are drawn: SVG that takes its colours and its font from the page."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from html import escape
+from io import StringIO
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from churn.evaluate.evaluation import MODEL, TRUTH
+from churn.evaluate.report.wording import display_name
+
+# Colours that stand for variables of the page's style sheet: one drawing suits light and dark pages.
+INK, FAINT, GRID, OURS, LEAVE = "#000001", "#000002", "#000003", "#000004", "#000005"
+VARIABLES = {
+    INK: "currentColor",
+    FAINT: "var(--line)",
+    GRID: "var(--grid)",
+    OURS: "var(--ours)",
+    LEAVE: "var(--leave)",
+}
+
+# Okabe and Ito's palette, and dashes for those who cannot tell colours apart.
+LINES: dict[str, dict[str, Any]] = {
+    "boosting": {"color": "#D55E00"},
+    "logistic_regression": {"color": "#009E73", "linestyle": (0, (5, 1.5))},
+    "tutorial": {"color": "#CC79A7", "linestyle": (0, (3, 1, 1, 1))},
+    TRUTH: {"color": INK, "linestyle": (0, (1, 1))},
+    MODEL: {"color": OURS, "linewidth": 2.2},  # the last is drawn on top
+}
+
+ON_WHITE = {INK: "#1c2127", FAINT: "#9aa3ae", GRID: "#d9dde2", OURS: "#0072b2", LEAVE: "#d55e00"}
+
+STYLE = {
+    "svg.fonttype": "none",  # text stays text
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.grid": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "lines.linewidth": 1.4,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+}
+SIZE = (4.6, 3.7)  # inches; readable when a phone shrinks it by a fifth
+POINTS = 400  # of a curve, at most
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure of the page."""
+
+    title: str  # what it shows
+    text: str  # how to read it; also read aloud in place of the drawing
+    svg: str
+
+    def _repr_html_(self) -> str:
+        """The figure in a notebook, on white unless the page gives it colours."""
+        colors = self.svg
+        for color, variable in VARIABLES.items():
+            colors = colors.replace(variable, variable.replace(")", f", {ON_WHITE[color]})"))
+        caption = f"<b>{escape(self.title)}</b><br><small>{escape(self.text)}</small>"
+        shown = f"<figcaption>{caption}</figcaption>{colors}"
+        return f'<figure class="churn" style="max-width: 480px">{shown}</figure>'
+
+
+def for_notebooks() -> None:
+    """Give figures that matplotlib draws in a notebook the look and the colours of the report's."""
+    from cycler import cycler
+
+    warnings.filterwarnings("ignore", "IProgress not found")  # of MLflow's bars, which show nothing
+    style: dict[str, Any] = {key: ON_WHITE.get(str(value), value) for key, value in STYLE.items()}
+    others = [line["color"] for line in LINES.values() if line["color"] not in VARIABLES]
+    mpl.rcParams.update(
+        style
+        | {
+            "axes.prop_cycle": cycler(
+                color=dict.fromkeys([ON_WHITE[OURS], ON_WHITE[LEAVE].upper(), *others])
+            ),
+            "axes.axisbelow": True,
+            "axes.titlelocation": "left",
+            "axes.titleweight": "bold",
+            "figure.figsize": (6.4, 3.7),
+        }
+    )
+
+
+def canvas(x: str, y: str) -> tuple[Figure, Axes]:
+    """An empty figure with labelled axes."""
+    figure = Figure(SIZE)
+    axes = figure.subplots()
+    axes.set(xlabel=x, ylabel=y)
+    return figure, axes
+
+
+def draw(axes: Axes, name: str, x: np.ndarray, y: np.ndarray) -> None:
+    """A curve of shares, in percent, with no more points than a screen shows."""
+    shown = np.unique(np.linspace(0, len(x) - 1, POINTS).astype(int))
+    axes.plot(100 * x[shown], 100 * y[shown], label=display_name(name), **LINES[name])
+
+
+def finish(figure: Figure, axes: Axes, title: str, text: str) -> Chart:
+    """The drawing as it stands in the page, with a legend where something has a label."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend()
+    svg = StringIO()
+    with mpl.rc_context({"svg.hashsalt": title}):  # ids are the same in each run, and others in each figure
+        figure.savefig(svg, format="svg", transparent=True)
+    return Chart(title, text, _for_page(svg.getvalue(), f"{title}. {text}"))
+
+
+def _for_page(svg: str, spoken: str) -> str:
+    """Matplotlib's SVG with the colours and the font of the page, and no id that another figure has too."""
+    drawing = svg[svg.index("</defs>") : svg.rindex("</svg>")].removeprefix("</defs>")
+    drawing = re.sub(r' id="[\w.]+_\d+"|font-family: [^;]*;', "", drawing)
+    for color, variable in VARIABLES.items():
+        drawing = drawing.replace(color, variable)
+    width, height = (72 * inches for inches in SIZE)
+    return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(spoken)}">{drawing}</svg>'

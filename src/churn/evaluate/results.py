@@ -1,0 +1,66 @@
+"""Everything that is measured on the test part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from churn.bundle.bundle import Bundle
+from churn.bundle.calibration import apply_temperature
+from churn.config.training import ModelName
+from churn.data.experiment import Experiment
+from churn.evaluate.coverage import Coverage, measure_coverage
+from churn.evaluate.evaluation import MODEL, TRUTH, Evaluation, evaluate
+from churn.evaluate.profit import Outcome, Profit, measure_profit
+from churn.network.fit import Trained
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the bundle, the baselines and the decision are worth on the test part."""
+
+    predictions: Mapping[str, np.ndarray]  # [n] probabilities by name, `MODEL` among them
+    evaluation: Evaluation
+    profit: Profit
+    coverage: Coverage
+
+    @property
+    def probability(self) -> np.ndarray:
+        """[n] the bundle's probabilities."""
+        return self.predictions[MODEL]
+
+    def to_json(self) -> dict[str, Any]:
+        """The sections of metrics.json."""
+        sections = {"profit": self.profit.to_json(), "coverage": self.coverage.to_json()}
+        return self.evaluation.to_json() | sections
+
+
+def evaluate_bundle(
+    experiment: Experiment, trained: Trained, bundle: Bundle, baselines: Mapping[str, np.ndarray]
+) -> Results:
+    """The results of the bundle beside the baselines' predictions [n] of the test rows."""
+    cfg, test = experiment.cfg, experiment.test
+    outputs = bundle.predict(test.frame)
+    predictions = {MODEL: outputs["churn_probability"].astype(float), **baselines}
+    if cfg.model.name == ModelName.tutorial:
+        predictions["tutorial"] = trained.predict(test.frame)
+    if experiment.data.true_probability is not None:
+        predictions[TRUTH] = experiment.data.true_probability[experiment.splits.test]
+    return Results(
+        predictions,
+        evaluate(test.churned, predictions, test.ids, cfg.evaluate, cfg.seed),
+        _profit(experiment, trained, bundle, predictions[MODEL]),
+        measure_coverage(outputs, test.churned, predictions.get(TRUTH), cfg.export.certainty),
+    )
+
+
+def _profit(experiment: Experiment, trained: Trained, bundle: Bundle, probability: np.ndarray) -> Profit:
+    """What the bundle's threshold earns; the held-out rows chose it."""
+    cfg = experiment.cfg
+    held_out = apply_temperature(trained.held_out_probability, bundle.facts["temperature"])
+    test = Outcome(**vars(experiment.test), probability=probability)
+    calibration = Outcome(**vars(experiment.part(trained.held_out_rows)), probability=held_out)
+    return measure_profit(test, calibration, bundle.facts["threshold"], cfg.decision, cfg.evaluate, cfg.seed)

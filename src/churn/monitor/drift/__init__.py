@@ -1,0 +1,1 @@
+"""How much a window of rows differs from training."""

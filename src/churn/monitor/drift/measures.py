@@ -1,0 +1,123 @@
+"""How far two sets of counts are apart, and how surprising that is without drift.
+
+r and w are counts [B] of the reference (m rows in all) and of the window (n rows), by cell.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import bdtr, bdtrc, chdtrc, erfc, kolmogorov, nbdtrc, ndtri
+
+EXPECTED = 5  # rows that a test's cell must have by expectation; sparser cells are pooled
+
+
+def corrected_psi(r: np.ndarray, w: np.ndarray) -> float:
+    """Population stability index less its expectation without drift, (B - 1)(1/m + 1/n).
+
+    Half a row is added to each cell.
+    """
+    used = r + w > 0
+    r, w = r[used] + 0.5, w[used] + 0.5
+    p, q = r / r.sum(), w / w.sum()
+    return float(((q - p) * np.log(q / p)).sum() - (len(r) - 1) * (1 / r.sum() + 1 / w.sum()))
+
+
+def jensen_shannon(r: np.ndarray, w: np.ndarray) -> float:
+    """Jensen-Shannon distance to the base 2: 0 alike, 1 without a common cell."""
+    p, q = r / max(r.sum(), 1), w / max(w.sum(), 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = [np.where(x > 0, x * np.log2(2 * x / (p + q)), 0).sum() for x in (p, q)]
+    return float(np.sqrt(max(sum(parts), 0) / 2))
+
+
+def normal_scores(r: np.ndarray) -> np.ndarray:
+    """[B] standard normal score of the middle of each cell, by the reference's ranks."""
+    share = r / max(r.sum(), 1)
+    return np.asarray(ndtri(np.clip(np.cumsum(share) - share / 2, 1e-3, 1 - 1e-3)))
+
+
+def corrected_shift(r: np.ndarray, w: np.ndarray) -> float:
+    """How far the values moved, in standard deviations of a normal distribution with the same ranks.
+
+    The Wasserstein distance of the normal scores, less what sampling alone would add to its square.
+    """
+    m, n = r.sum(), w.sum()
+    if m == 0 or n == 0 or len(r) < 2:
+        return 0.0
+    gaps = np.diff(normal_scores(r))
+    below = np.cumsum(r)[:-1] / m
+    distance = (np.abs(np.cumsum(w)[:-1] / n - below) * gaps).sum()
+    noise = (np.sqrt(2 / np.pi * below * (1 - below) * (1 / m + 1 / n)) * gaps).sum()
+    return float(np.sqrt(max(distance**2 - noise**2, 0)))
+
+
+def p_location(r: np.ndarray, w: np.ndarray) -> float:
+    """p-value of a shift of an ordered column.
+
+    Of its mean normal score, or, where cells are sparse, of Kolmogorov and Smirnov's distance over the cells,
+    which is then too large rather than too small.
+    """
+    m, n = r.sum(), w.sum()
+    if m == 0 or n == 0:
+        return 1.0
+    both = r + w
+    if len(r) >= 10 and both.min() * min(m, n) / (m + n) >= EXPECTED:
+        scores = normal_scores(both)
+        mean = both @ scores / (m + n)
+        variance = both @ (scores - mean) ** 2 / (m + n - 1) * (1 / m + 1 / n)
+        return float(erfc(abs(w @ scores / n - r @ scores / m) / np.sqrt(2 * variance)))
+    distance = np.abs(np.cumsum(r) / m - np.cumsum(w) / n).max()
+    return float(kolmogorov(distance / np.sqrt(1 / m + 1 / n)))
+
+
+def p_cells(r: np.ndarray, w: np.ndarray, unseen: bool = False) -> float:
+    """p-value of the chi-square test that both have the same shares; sparse cells count as one.
+
+    unseen: the last cell holds levels that the reference lacks, each of which is sparse if nothing changed.
+    """
+    m, n = r.sum(), w.sum()
+    both = r + w
+    sparse = both * min(m, n) < EXPECTED * (m + n)
+    sparse[-1] |= unseen
+    pooled = np.array([np.append(x[~sparse], x[sparse].sum()) for x in (r, w)])
+    total = pooled.sum(axis=0)
+    pooled, total = pooled[:, total > 0], total[total > 0]
+    if len(total) < 2 or min(m, n) == 0:
+        return 1.0
+    expected = total * np.array([[m], [n]]) / (m + n)
+    if expected[:, -1].min() < EXPECTED and sparse.any():  # the pool itself is too sparse
+        pooled, expected = pooled[:, :-1], expected[:, :-1]
+        if pooled.shape[1] < 2:
+            return 1.0
+        expected = pooled.sum(axis=0) * pooled.sum(axis=1, keepdims=True) / pooled.sum()
+    return float(chdtrc(pooled.shape[1] - 1, ((pooled - expected) ** 2 / expected).sum()))
+
+
+def p_share(r: int, m: int, w: int, n: int) -> float:
+    """p-value that w of n rows are as r of m: chi-square, or binomial (too large) if few."""
+    total = r + w
+    if total == 0 or total == m + n:
+        return 1.0
+    if min(total, m + n - total) * min(m, n) / (m + n) >= EXPECTED:
+        return p_cells(np.array([r, m - r]), np.array([w, n - w]))
+    share = n / (m + n)
+    few = total <= m + n - total  # count whichever of the two is rare
+    k, total = (w, total) if few else (n - w, m + n - total)
+    upper = 1.0 if k == 0 else float(bdtrc(k - 1, total, share))
+    return min(1.0, 2 * min(upper, float(bdtr(k, total, share))))
+
+
+def p_unseen(unseen: int, once: int, m: int, n: int) -> float:
+    """p-value of so many rows with levels that the reference lacks, of which it saw `once` a single time.
+
+    Each level seen once, and one more, would bring a geometric number of such rows: the next row of a level
+    is as likely the reference's as its share of all rows (a negative binomial distribution).
+    """
+    levels = once + 2 + int(np.ceil(2 * np.sqrt(once)))  # not once + 1: `once` is itself a matter of chance
+    return 1.0 if unseen == 0 else float(nbdtrc(unseen - 1, levels, m / (m + n)))
+
+
+def merge_cells(counts: np.ndarray, bins: int = 10) -> np.ndarray:
+    """Neighbouring cells joined, so that at most `bins` are left."""
+    starts = np.unique(np.linspace(0, len(counts), bins + 1)[:-1].astype(int))
+    return np.add.reduceat(counts, starts)

@@ -1,0 +1,124 @@
+"""What the training data looked like, small enough to travel in the bundle and to be compared with later.
+
+No row of a customer travels: the sample for the comparison of all features together holds bins in place of
+numbers, common levels only, no ids, and a tenth of its cells is drawn by chance
+(`churn.monitor.drift.two_sample.randomise_cells`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from churn.bundle.bundle import Bundle
+from churn.bundle.decision import customer_values, policy_profit
+from churn.data.dataset import Schema
+from churn.data.experiment import Experiment
+from churn.monitor.drift.reference import GRID, GRID_PROBABILITY, Reference, grid_cell
+from churn.monitor.drift.summary import SAMPLE_ROWS, Summary
+from churn.monitor.drift.two_sample import randomise_cells
+
+BINS = 20  # quantile bins of a number
+PRIOR = 5.0  # rows of overall mean that the mean of each cell starts from: few rows say little
+
+
+def profile_of_experiment(experiment: Experiment, bundle: Bundle, probability: np.ndarray) -> dict[str, Any]:
+    """The profile that travels in the bundle, by its probabilities [n] of the test part.
+
+    Out-of-fold probabilities are more spread than the ensemble's and would make every large window look
+    drifted.
+    """
+    cfg, schema = experiment.cfg, experiment.data.schema
+    value = float(customer_values(experiment.data.frame, cfg.decision).mean())
+    profit = partial(policy_profit, value=value, threshold=bundle.facts["threshold"], cfg=cfg.decision)
+    train, test = experiment.train.frame, experiment.test.frame
+    return build_profile(train, schema, test, probability, profit, cfg.seed)
+
+
+def build_profile(
+    frame: pd.DataFrame,
+    schema: Schema,
+    unseen: pd.DataFrame,
+    probability: np.ndarray,
+    earned: Callable[[np.ndarray], np.ndarray] = np.zeros_like,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Counts per bin and level over the train rows of `frame`, for JSON.
+
+    unseen: rows that the model was not fitted on, with their probability [n]; of these the profile tells the
+    distribution of the probability and the means per cell. earned: the expected profit of what is decided
+    about customers of given probabilities.
+    """
+    counted = {
+        "rows": len(frame),
+        "numeric": {column: number_profile(frame[column].to_numpy(np.float32)) for column in schema.numeric},
+        "categorical": {column: _category_profile(frame[column]) for column in schema.categorical},
+    }
+    reference = Reference(counted)
+    cells = {name: _cells_of(reference, name, unseen[name]) for name in schema.features}
+    probability = np.asarray(probability, float)
+    profit = earned(probability)
+    return counted | {
+        "score": np.bincount(grid_cell(probability), minlength=GRID).tolist(),
+        "score_profit": np.round(earned(GRID_PROBABILITY), 6).tolist(),
+        "probability": {
+            name: _cell_means(cells[name], probability, _size(reference, name)) for name in cells
+        },
+        "profit": {name: _cell_means(cells[name], profit, _size(reference, name)) for name in cells},
+        "sample": _sample_cells(reference, frame, seed),
+    }
+
+
+def number_profile(values: np.ndarray) -> dict[str, Any]:
+    """Inner edges of the quantile bins, rows per bin (value < edge belongs below it), missing rows, range."""
+    known = values[~np.isnan(values)]
+    if len(known) == 0:
+        return {"edges": [], "counts": [0], "missing": len(values), "lowest": None, "highest": None}
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]).astype(np.float32))
+    counts = np.bincount(np.searchsorted(edges, known, side="right"), minlength=len(edges) + 1)
+    return {
+        "edges": edges.tolist(),
+        "counts": counts.tolist(),
+        "missing": len(values) - len(known),
+        "lowest": float(known.min()),
+        "highest": float(known.max()),
+    }
+
+
+def _category_profile(values: pd.Series) -> dict[str, int]:
+    """Rows per level, most frequent first; the empty string is "missing"."""
+    return {str(level): int(count) for level, count in values.value_counts().items()}
+
+
+def _cells_of(reference: Reference, name: str, values: pd.Series) -> np.ndarray:
+    """[n] cell of each value of a column."""
+    if number := reference.numbers.get(name):
+        return number.cells(number.places(values.to_numpy()))
+    return reference.categories[name].places(values.to_numpy(object))[0]
+
+
+def _size(reference: Reference, name: str) -> int:
+    """Cells of a column."""
+    return len(reference.features[name].counts)
+
+
+def _cell_means(cells: np.ndarray, values: np.ndarray, size: int) -> list[float]:
+    """[_size] mean of the values in each cell, drawn towards the overall mean where there are few."""
+    overall = float(np.mean(values)) if len(values) else 0.0
+    total = np.bincount(cells, values - overall, size) if len(values) else np.zeros(size)
+    rows = np.bincount(cells, minlength=size)
+    return np.round(overall + total / (rows + PRIOR), 6).tolist()
+
+
+def _sample_cells(reference: Reference, frame: pd.DataFrame, seed: int) -> dict[str, list[int]]:
+    """Cells of a few train rows, by column, in no order."""
+    random = np.random.default_rng(seed)
+    some = frame.iloc[random.permutation(len(frame))[:SAMPLE_ROWS]]
+    drawn = Summary(reference)
+    drawn.add({name: some[name].to_numpy() for name in reference.features})
+    cells = randomise_cells(drawn.sample, reference, random)
+    return {name: cells[:, i].tolist() for i, name in enumerate(reference.features)}

@@ -1,0 +1,50 @@
+"""What a user sees while long work goes on: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+ShowLosses = Callable[[dict[str, float]], None]
+
+
+@contextmanager
+def epochs_bar(epochs: int, done: int = 0) -> Iterator[ShowLosses]:
+    """A function to call with the losses of each finished epoch."""
+    if not sys.stderr.isatty():
+        yield _line_printer(epochs, done)
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("training", total=epochs, completed=done)
+
+        def show(losses: dict[str, float]) -> None:
+            progress.update(task, advance=1, description=f"training, {_describe_losses(losses)}")
+
+        yield show
+
+
+def _line_printer(epochs: int, done: int) -> ShowLosses:
+    """Prints about ten lines over the whole training."""
+    finished = done
+
+    def show(losses: dict[str, float]) -> None:
+        nonlocal finished
+        finished += 1
+        if finished % max(1, epochs // 10) == 0:
+            print(f"  epoch {finished} of {epochs}, {_describe_losses(losses)}", flush=True)
+
+    return show
+
+
+def silence(losses: dict[str, float]) -> None:
+    """Shows nothing."""
+
+
+def _describe_losses(losses: dict[str, float]) -> str:
+    """The losses of an epoch in words."""
+    words = {"loss": "loss on train rows", "val_loss": "on validation rows"}
+    return ", ".join(f"{words[name]} {losses[name]:.4f}" for name in words if name in losses)

@@ -1,0 +1,1 @@
+"""`churn loop`: a simulated year with and without retraining."""

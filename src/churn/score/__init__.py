@@ -1,0 +1,1 @@
+"""`churn score`: the bundle's answers for files and tables."""

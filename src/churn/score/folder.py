@@ -1,0 +1,78 @@
+"""Where scores are written: one file that appears whole, or a folder whose files do, one after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import chain, islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from churn.bundle.bundle import Bundle
+from churn.config.root import Config
+from churn.data.sources.paths import list_files
+from churn.data.writers import write_tables
+from churn.errors import UserError
+from churn.files import atomic_write
+
+FINGERPRINT_FILE = "_scored.json"  # in a folder of scores: which scoring it belongs to
+
+
+class ScoreFolder:
+    """A folder of files part-00000.parquet, ..., each with the scores of `score.chunks_per_file` chunks."""
+
+    def __init__(self, path: Path, bundle: Bundle, cfg: Config) -> None:
+        """Look what an earlier process left; raises `UserError` if that was another scoring."""
+        self.path, self.chunks_per_file = path, cfg.score.chunks_per_file
+        note = path / FINGERPRINT_FILE
+        mine = _fingerprint_of(bundle, cfg)
+        if path.exists() and (not note.is_file() or json.loads(note.read_text()) != mine):
+            raise UserError(
+                "the folder holds something else, or scores of other rows or by another bundle",
+                f"output={path}",
+                "name a new folder, or remove this one",
+            )
+        with atomic_write(note) as aside:
+            aside.write_text(json.dumps(mine, indent=1))
+        self.done = 0
+        while self.file(self.done).exists():
+            self.done += 1
+        if self.done:
+            print(f"{self.done} files are there already; going on after them", flush=True)
+
+    @property
+    def chunks_done(self) -> int:
+        """Chunks of the input whose scores are in finished files."""
+        return self.done * self.chunks_per_file
+
+    def file(self, number: int) -> Path:
+        """The file with this number, counted from 0."""
+        return self.path / f"part-{number:05d}.parquet"
+
+    def write(self, tables: Iterator[pa.Table]) -> int:
+        """Write what is left; gives the rows of all files."""
+        number = self.done
+        for first in tables:
+            write_tables(chain([first], islice(tables, self.chunks_per_file - 1)), self.file(number))
+            number += 1
+        return sum(pyarrow.parquet.read_metadata(self.file(i)).num_rows for i in range(number))
+
+
+def _fingerprint_of(bundle: Bundle, cfg: Config) -> dict[str, object]:
+    """What the contents of the folder depend on."""
+    path = str(cfg.input)
+    stats = (
+        {}
+        if "://" in path
+        else {name: Path(name).stat() for name in list_files(str(Path(path).expanduser()))}
+    )
+    return {
+        "bundle": bundle.digest,
+        "input": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()} or path,
+        "chunk_rows": cfg.score.chunk_rows,
+        "chunks_per_file": cfg.score.chunks_per_file,
+        "reasons": cfg.score.reasons,
+    }

@@ -1,0 +1,135 @@
+"""Churn probabilities for a file or a BigQuery table of customers, in chunks of bounded memory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute
+
+from churn.bundle.bundle import REASONS, Bundle
+from churn.bundle.registry import find_bundle
+from churn.config.root import Config
+from churn.config.serving import BeamRunner
+from churn.data.features import to_arrow_features
+from churn.data.sources import files, warehouse
+from churn.data.sources.chunk import Chunk
+from churn.data.writers import WRITERS, write_tables
+from churn.errors import UserError, missing_extra
+from churn.parallel import prefetch
+from churn.score.answer import score_chunk
+from churn.score.call_list import call_list
+from churn.score.folder import ScoreFolder
+
+
+def score(cfg: Config) -> None:
+    """Write the id and the bundle's outputs for each row of `cfg.input` to `cfg.output`, in input order.
+
+    Where the output is a folder, its files appear one after the other, and a scoring that was killed goes
+    on after the last of them. With `score.sort=true` the customers most likely to leave come first; then
+    all answers, though not all inputs, are held in memory. With `top=N` write only the list of the
+    customers to call (see `churn.score.call_list`). Input and output may be bq://PROJECT.DATASET.TABLE: rows then have
+    no order, and the new table appears whole. Raises `UserError` for rows that the bundle cannot read.
+    """
+    _check_input_and_output(cfg)
+    bundle = find_bundle(cfg)
+    if _in_bigquery(cfg.input) and bundle.schema.id is None:
+        raise UserError(
+            "rows of BigQuery have no order, and this bundle knows no id of customers",
+            f"input={cfg.input}",
+            "train with data.id=COLUMN",
+        )
+    with _output_file(cfg) as output:
+        rows = _write_scores(bundle, output, cfg)
+    print(f"{rows:,} customers scored with {bundle.path}: {cfg.output}")
+
+
+def _write_scores(bundle: Bundle, output: Path, cfg: Config) -> int:
+    """Write what the configuration asks for; gives the rows."""
+    if cfg.score.reasons and REASONS not in bundle.saved_model.signatures:
+        raise UserError("the bundle gives no reasons", "score.reasons", "train it with export.background=64")
+    if cfg.beam.runner is not BeamRunner.none:
+        return _score_by_beam(bundle, cfg)
+    if cfg.top is not None:
+        raws = (files.to_raw_table(str(cfg.input), [part]) for part in _input_chunks(cfg))
+        found = call_list(bundle, raws, cfg)
+        return write_tables(iter([pa.Table.from_pandas(found, preserve_index=False)]), output)
+    if output.suffix in WRITERS:
+        scored = _score_chunks(bundle, cfg)
+        return write_tables(_most_likely_first(scored) if cfg.score.sort else scored, output)
+    folder = ScoreFolder(output, bundle, cfg)
+    return folder.write(_score_chunks(bundle, cfg, folder.chunks_done))
+
+
+def _in_bigquery(place: str | None) -> bool:
+    """Whether it is a table of BigQuery."""
+    return str(place).startswith(warehouse.SCHEME)
+
+
+@contextmanager
+def _output_file(cfg: Config) -> Iterator[Path]:
+    """The file or folder to write; for a table of BigQuery a file that is loaded into it at the end."""
+    if not _in_bigquery(cfg.output):
+        yield Path(str(cfg.output))
+        return
+    warehouse.check_writable(str(cfg.output), cfg.data)
+    with tempfile.TemporaryDirectory(prefix="churn-") as folder:
+        file = Path(folder) / "scores.parquet"
+        yield file
+        warehouse.load_parquet(file, str(cfg.output), cfg.data)
+
+
+def _input_chunks(cfg: Config) -> Iterator[Chunk]:
+    """The rows of `cfg.input`, a chunk at a time."""
+    read = warehouse.bigquery_chunks if _in_bigquery(cfg.input) else files.file_chunks
+    parts = read(str(cfg.input), cfg.data, cfg.score.chunk_rows)
+    return (part for part in parts if len(part.table) or part.broken)
+
+
+def _score_by_beam(bundle: Bundle, cfg: Config) -> int:
+    """Score on many workers; gives the rows."""
+    try:
+        from churn.score import beam
+    except ImportError:
+        raise missing_extra("apache-beam", "scale") from None
+    if Path(str(cfg.output)).suffix:
+        raise UserError("Beam writes a folder", f"output={cfg.output}", "name one, without a suffix")
+    return beam.score_with_beam(bundle, cfg)
+
+
+def _check_input_and_output(cfg: Config) -> None:
+    """Refuse what cannot be read or written."""
+    if cfg.input is None or cfg.output is None:
+        raise UserError(
+            "score needs a file to read and one to write", do="churn score input=FILE output=FILE"
+        )
+    suffix = ".parquet" if _in_bigquery(cfg.output) else Path(cfg.output).suffix
+    if suffix and suffix not in WRITERS:
+        raise UserError(
+            f"cannot write '{suffix}' files",
+            f"output={cfg.output}",
+            f"one of: {', '.join(WRITERS)}, or a folder",
+        )
+    if not suffix and _in_bigquery(cfg.input):
+        do = "name a .csv or .parquet file, or a table: output=bq://PROJECT.DATASET.TABLE"
+        raise UserError("rows of BigQuery come in no order; a folder could not be gone on with", "output", do)
+    if not suffix and (cfg.top is not None or cfg.score.sort):
+        raise UserError("a sorted list is one file", f"output={cfg.output}", "name a .csv or .parquet file")
+
+
+def _score_chunks(bundle: Bundle, cfg: Config, skip: int = 0) -> Iterator[pa.Table]:
+    """The answers for each chunk but the first `skip`; reading, computing and writing overlap."""
+    chunks = islice(_input_chunks(cfg), skip, None)
+    read = ((part, to_arrow_features(part.table, bundle.schema)) for part in chunks)
+    return prefetch(score_chunk(bundle, part, ready, cfg.score.reasons) for part, ready in prefetch(read))
+
+
+def _most_likely_first(answers: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """All answers as one table, highest probability first, ties in input order."""
+    together = pa.concat_tables(answers)
+    by = together.append_column("-", pa.compute.negate(together["churn_probability"]))
+    yield together.take(pa.compute.sort_indices(by, [("-", "ascending")]))

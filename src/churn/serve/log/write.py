@@ -1,0 +1,101 @@
+"""The prediction log while it is written: append-only files of lines, each there before its answer goes out.
+
+A line is in the kernel's hands when `append` returns, so that it survives the death of the process, SIGKILL
+included; only a crash of the machine can lose the last seconds. `churn.serve.log.compact` turns closed files into
+Parquet. A file that is being written is locked, and the lock goes with the process, however it ends.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from churn.config.serving import LogConfig
+
+SUFFIX = ".jsonl"
+
+
+class SpoolFullError(Exception):
+    """The log may not grow, or the disk does not let it."""
+
+
+class Spool:
+    """Where the lines of one server and one bundle go; the first line of each file tells what they mean."""
+
+    def __init__(self, folder: Path, header: dict[str, Any], cfg: LogConfig) -> None:
+        self.folder, self.header, self.cfg = folder, header, cfg
+        folder.mkdir(parents=True, exist_ok=True)
+        self.waiting = _backlog_bytes(folder)  # bytes not yet in Parquet files
+        self.open()
+
+    def open(self) -> None:
+        """Begin a file; it gets its name when it is locked, so that nobody takes it for a closed one."""
+        name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%fZ}-{os.getpid()}{SUFFIX}"
+        aside = self.folder / f".{name}.partial"
+        file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            line = json.dumps(self.header).encode() + b"\n"
+            if os.write(file, line) < len(line):
+                raise OSError(errno.ENOSPC, "no room for the first line")
+            aside.rename(self.folder / name)
+        except OSError:
+            os.close(file)
+            aside.unlink()
+            raise
+        self.file, self.size, self.empty, self.began = file, len(line), True, time.monotonic()
+
+    def append(self, lines: bytes) -> None:
+        """Write whole lines; raises `SpoolFullError`, and leaves nothing, where that is impossible."""
+        if self.waiting > self.cfg.max_backlog_bytes:
+            raise SpoolFullError(f"{self.waiting:,} bytes wait for their Parquet files")
+        try:
+            written = os.write(self.file, lines)
+            while written < len(lines):
+                written += os.write(self.file, lines[written:])
+        except OSError as error:
+            os.ftruncate(self.file, self.size)
+            raise SpoolFullError(str(error)) from error
+        self.size += written
+        self.waiting += written
+        self.empty = False
+        if self.size > self.cfg.segment_bytes:
+            self.rotate()
+
+    def tick(self) -> None:
+        """Close the file if its time has come; to be called every now and then."""
+        self.waiting = _backlog_bytes(self.folder)
+        if not self.empty and time.monotonic() - self.began > self.cfg.segment_seconds:
+            self.rotate()
+
+    def rotate(self) -> None:
+        """Begin the next file, then close this one, which can be compacted from now on.
+
+        Where no other file can be begun, as on a full disk, this one goes on.
+        """
+        before = self.file
+        try:
+            self.open()
+        except OSError:  # where there is no room, the next line does not fit either, and `append` says so
+            return
+        os.close(before)
+
+    def close(self) -> None:
+        """Unlock the file: nothing more will be written to it."""
+        os.close(self.file)
+
+
+def _backlog_bytes(folder: Path) -> int:
+    """Bytes in the files of lines of a folder."""
+    total = 0
+    for file in folder.glob(f"[!.]*{SUFFIX}"):
+        with suppress(FileNotFoundError):  # compacted in this moment
+            total += file.stat().st_size
+    return total

@@ -1,0 +1,72 @@
+"""`churn serve`: an endpoint on this machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from churn.bundle.registry import find_bundle
+from churn.config.root import Config
+from churn.config.serving import ServeConfig
+from churn.errors import UserError
+from churn.serve.server import Server
+
+
+def serve(cfg: Config) -> None:
+    """Answer predict requests with the bundle that `find_bundle` finds, until SIGTERM or Ctrl-C.
+
+    Raises `UserError` for a bundle or an address that cannot be served.
+    """
+    cfg = replace(cfg, serve=_apply_environment(cfg.serve, os.environ))
+    if uri := os.environ.get("AIP_STORAGE_URI"):
+        cfg = replace(cfg, bundle=str(local_bundle(uri)))
+    bundle, listener = find_bundle(cfg), _listen(cfg.serve)
+    folder = Path(cfg.serve.log.dir or Path(cfg.run.root) / "log") if cfg.serve.log.enabled else None
+    Server(cfg, bundle, folder).run([listener])
+
+
+def _apply_environment(cfg: ServeConfig, environment: Mapping[str, str]) -> ServeConfig:
+    """The configuration with what Vertex AI tells a container."""
+    cfg = replace(
+        cfg,
+        predict_route=environment.get("AIP_PREDICT_ROUTE", cfg.predict_route),
+        health_route=environment.get("AIP_HEALTH_ROUTE", cfg.health_route),
+    )
+    if port := environment.get("AIP_HTTP_PORT"):
+        return replace(cfg, host="0.0.0.0", port=int(port))
+    return cfg
+
+
+def local_bundle(uri: str) -> Path:
+    """The directory of a bundle that may lie in Cloud Storage, copied from there if it does."""
+    if "://" not in uri:
+        return Path(uri)
+    from pyarrow import fs
+
+    folder = Path(tempfile.mkdtemp(prefix="churn-bundle-"))
+    try:
+        source, base = fs.FileSystem.from_uri(uri)
+        for info in source.get_file_info(fs.FileSelector(base, recursive=True)):
+            if info.is_file:  # one by one, because copying all at once makes no folders
+                target = folder / info.path.removeprefix(base).lstrip("/")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                fs.copy_files(info.path, str(target), source_filesystem=source)
+    except (OSError, ValueError) as error:
+        where = f"AIP_STORAGE_URI={uri}"
+        raise UserError(f"cannot copy the bundle: {error}", where, "check name and permissions") from None
+    return folder
+
+
+def _listen(cfg: ServeConfig) -> socket.socket:
+    """A bound socket."""
+    try:
+        return socket.create_server((cfg.host, cfg.port), backlog=cfg.max_connections)
+    except OSError as error:
+        where = f"serve.host={cfg.host} serve.port={cfg.port}"
+        raise UserError(
+            f"cannot listen: {error.strerror}", where, "name another port: serve.port=8081"
+        ) from None

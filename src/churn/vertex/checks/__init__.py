@@ -1,0 +1,1 @@
+"""What would make a deployment fail, checked before and after."""

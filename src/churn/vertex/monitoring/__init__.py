@@ -1,0 +1,1 @@
+"""Vertex AI's own monitoring job and its thresholds."""

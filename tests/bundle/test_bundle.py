@@ -1,0 +1,184 @@
+"""The bundle answers as the evaluated graph does, everywhere, and notices when it was changed."""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT, compose_config
+
+from churn.backend import tensorflow
+from churn.bundle import bundle, export
+from churn.bundle.bundle import Bundle
+from churn.bundle.graph import INTERVAL, ServingGraph, input_names
+from churn.data.dataset import Schema
+from churn.data.experiment import Experiment
+from churn.data.split import split_dataset
+from churn.data.stream.hash_split import to_dictionary as coded_texts
+from churn.errors import UserError
+from churn.network.fit import fit_network, frame_tensors
+
+CONTAINER_PYTHON = ROOT / ".venv-container" / "bin" / "python"
+
+
+def odd_rows(customers):
+    """The table with what serving meets: gaps in both spellings, unknown levels, values out of range."""
+    frame = customers.frame.copy()
+    frame.loc[::5, "tenure"] = np.nan
+    frame.loc[1::5, "tenure"] = -1e30
+    frame.loc[2::7, "contract"] = "lifetime"
+    frame.loc[3::7, "payment"] = ""
+    frame.loc[4::7, "Monthly  charge"] = 1e6
+    return frame
+
+
+def test_the_loaded_bundle_answers_as_the_graph_in_memory(graph, exported_bundle, customers):
+    frame = odd_rows(customers)
+    fields = bundle.to_tensors(frame, export.describe_inputs(graph), None)
+    expected = graph(fields)
+    answer = Bundle.load(exported_bundle).predict(frame)
+    assert answer.keys() == graph.outputs().keys()
+    assert set(answer["certainty"]) == {b"stays", b"ambiguous", b"leaves"}
+    for name in INTERVAL:
+        assert answer[name] == pytest.approx(expected[name].numpy(), abs=1e-6)
+    assert answer["churn_probability"] == pytest.approx(expected["churn_probability"].numpy(), abs=1e-6)
+    assert np.array_equal(answer["unseen_inputs"], expected["unseen_inputs"].numpy())
+
+
+def test_codes_get_the_same_answers_as_texts(exported_bundle, customers):
+    frame, ours = odd_rows(customers), Bundle.load(exported_bundle)
+    coded = {name: coded_texts(frame[name]) for name in customers.schema.categorical}
+    answer = ours.run_coded({name: frame[name].to_numpy() for name in customers.schema.numeric} | coded)
+    expected = ours.predict(frame)
+    assert answer.keys() == expected.keys() - {"customer_key"}
+    for name, values in answer.items():
+        assert np.array_equal(values.numpy(), expected[name])
+
+
+def test_the_container_s_tensorflow_gives_the_same_answers(exported_bundle, customers, tmp_path):
+    if not CONTAINER_PYTHON.exists():
+        pytest.skip("no .venv-container: `make test` builds it where there is a python3.11")
+    ours, frame = Bundle.load(exported_bundle), odd_rows(customers)
+    fields = bundle.to_tensors(frame, ours.facts["inputs"], np.array([f"k{i}" for i in range(len(frame))]))
+    arrays = {k: v.numpy().astype(str) if v.dtype == "string" else v.numpy() for k, v in fields.items()}
+    np.savez(tmp_path / "in.npz", **arrays)
+    script = ROOT / "tests" / "container" / "answer.py"
+    command = [CONTAINER_PYTHON, script, exported_bundle, tmp_path / "in.npz", tmp_path / "out.npz"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    expected = ours.predict(frame)
+    with np.load(tmp_path / "out.npz") as theirs:
+        assert str(theirs["tensorflow"]) == "2.15.1"
+        assert theirs["churn_probability"] == pytest.approx(expected["churn_probability"], abs=1e-5)
+        for name in INTERVAL:
+            assert theirs[name] == pytest.approx(expected[name], abs=1e-5)
+        assert theirs["certainty"].tolist() == expected["certainty"].astype(str).tolist()
+        assert np.array_equal(theirs["unseen_inputs"], expected["unseen_inputs"])
+        assert theirs["customer_key"][:2].tolist() == ["k0", "k1"]
+
+
+def test_scalars_in_rows_are_what_the_signature_takes(exported_bundle):
+    """TensorFlow Serving turns JSON rows of scalars into [n] frame_tensors and reshapes nothing."""
+    _, inputs = (
+        Bundle.load(exported_bundle).saved_model.signatures["serving_default"].structured_input_signature
+    )
+    assert {name: (spec.shape.rank, spec.dtype.name) for name, spec in inputs.items()} == {
+        "tenure": (1, "float32"),
+        "Monthly__charge": (1, "float32"),
+        "contract": (1, "string"),
+        "payment": (1, "string"),
+        "customer_key": (1, "string"),
+    }
+
+
+def test_the_key_is_echoed_and_the_decision_follows_the_threshold(exported_bundle, customers):
+    answer = Bundle.load(exported_bundle).predict(customers.frame, np.array(["k"] * len(customers)))
+    assert set(answer["customer_key"]) == {b"k"}
+    assert np.array_equal(answer["churn"], answer["churn_probability"] >= 0.3)
+    assert 0 < answer["churn"].mean() < 1
+
+
+def test_a_temperature_above_one_pulls_towards_a_half(graph, customers):
+    members = graph.network(graph.encoder(*frame_tensors(customers.frame, graph.schema))).numpy()
+    probability = graph.pool(members)
+    answer = graph(bundle.to_tensors(customers.frame, export.describe_inputs(graph), None))[
+        "churn_probability"
+    ].numpy()
+    assert (abs(answer - 0.5) <= abs(probability - 0.5) + 1e-6).all()
+    assert np.array_equal(np.argsort(answer, kind="stable"), np.argsort(probability, kind="stable"))
+
+
+def test_loading_a_bundle_and_reading_its_facts_needs_no_tensorflow(exported_bundle):
+    code = (
+        f"import sys; from pathlib import Path; from churn.bundle.bundle import Bundle\n"
+        f"b = Bundle.load(Path({str(exported_bundle)!r}))\n"
+        "assert b.schema.id == 'customer' and b.profile == {'rows': 3}\n"
+        "assert not {'tensorflow', 'pandas', 'sklearn'} & sys.modules.keys(), 'heavy'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("harm", ["change", "remove", "add"])
+def test_a_bundle_that_was_changed_is_refused_with_the_file_s_name(exported_bundle, tmp_path, harm):
+    copy = tmp_path / "bundle"
+    shutil.copytree(exported_bundle, copy)
+    assert Bundle.load(copy).digest == Bundle.load(exported_bundle).digest
+    file = copy / "variables" / "variables.index"
+    if harm == "change":
+        file.write_bytes(file.read_bytes() + b"x")
+    elif harm == "remove":
+        file.unlink()
+    else:
+        file = copy / "scaler.pkl"
+        file.write_bytes(b"x")
+    with pytest.raises(UserError, match=file.name):
+        Bundle.load(copy)
+
+
+def test_a_directory_that_is_no_bundle_is_refused(tmp_path):
+    with pytest.raises(UserError, match="not a bundle"):
+        Bundle.load(tmp_path)
+
+
+def test_no_file_of_a_bundle_is_a_pickle(exported_bundle):
+    starts = [file.read_bytes()[:2] for file in exported_bundle.rglob("*") if file.is_file()]
+    assert len(starts) >= 6
+    assert not any(start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05" for start in starts)
+
+
+def schema(*columns):
+    return Schema("left", ("yes",), numeric=columns, categorical=())
+
+
+def test_column_names_that_tensorflow_refuses_get_others():
+    names = input_names(schema("Call  Failure", "Größe", "2nd line", "tenure", "_x"))
+    assert list(names.values()) == ["Call__Failure", "Gr__e", "f_2nd_line", "tenure", "f__x"]
+    tf = tensorflow()
+    for name in names.values():
+        tf.TensorSpec([None], tf.float32, name)
+
+
+@pytest.mark.parametrize("columns", [("a b", "a_b"), ("customer key",)])
+def test_two_columns_with_one_name_in_the_signature_are_an_error(columns):
+    with pytest.raises(UserError, match="rename one"):
+        input_names(schema(*columns))
+
+
+def test_any_column_names_survive_the_export(customers, tmp_path):
+    renamed = {"tenure": "Länge der  Kundschaft (Monate)", "contract": "2nd/contract"}
+    frame = customers.frame.rename(columns=renamed)
+    roles = {
+        key: tuple(renamed.get(c, c) for c in getattr(customers.schema, key))
+        for key in ("numeric", "categorical")
+    }
+    table = type(customers)("t", Schema("left", ("yes",), **roles), frame, customers.churned)
+    cfg = compose_config("train.epochs=1")
+    trained = fit_network(
+        Experiment(table, split_dataset(table, cfg.split, 0, 1), cfg), tmp_path / "checkpoint"
+    )
+    graph = ServingGraph(table.schema, trained.encoder, trained.network, trained.pool, 1.0, 0.5)
+    export.write_saved_model(graph, tmp_path / "b")
+    export.seal(tmp_path / "b", {"schema": vars(table.schema), "inputs": export.describe_inputs(graph)}, {})
+    answer = Bundle.load(tmp_path / "b").predict(frame)["churn_probability"]
+    assert answer == pytest.approx(trained.predict(frame), abs=1e-6)

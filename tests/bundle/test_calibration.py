@@ -1,0 +1,31 @@
+"""A temperature is used where it helps on rows that it was not chosen on."""
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from churn.bundle.calibration import apply_temperature, fit_temperature
+
+
+def drawn(rows, factor):
+    """Labels, and probabilities whose logits are `factor` times the true ones."""
+    random = np.random.default_rng(0)
+    logits = random.normal(-1, 1.5, rows)
+    return random.random(rows) < expit(logits), expit(factor * logits)
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_the_temperature_undoes_what_was_done_to_the_logits(factor):
+    churned, probability = drawn(20_000, factor)
+    assert fit_temperature(churned, probability, seed=1) == pytest.approx(factor, rel=0.05)
+
+
+def test_probabilities_that_cannot_be_improved_are_left_alone():
+    never = np.zeros(60, int)
+    never[:6] = 1
+    assert fit_temperature(never, np.full(60, 0.1), seed=1) == 1.0
+    assert fit_temperature(np.zeros(0), np.zeros(0), seed=1) == 1.0
+
+
+def test_a_temperature_divides_the_logits():
+    assert logit(apply_temperature(np.array([0.2, 0.9]), 2.0)) == pytest.approx(logit([0.2, 0.9]) / 2)

@@ -1,0 +1,117 @@
+"""The threshold is where calls start to pay, whatever the probabilities are worth."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit, logit
+
+from churn.bundle import decision
+from churn.config.training import DecisionConfig
+from churn.errors import UserError
+
+CFG = DecisionConfig()  # worth 200, contact 1, offer 10, success 0.3
+NONE = np.empty(0)
+
+
+def world(rows, seed=0):
+    """True probabilities and what happened."""
+    random = np.random.default_rng(seed)
+    probability = expit(random.normal(-1, 1.2, rows))
+    return (random.random(rows) < probability).astype(int), probability
+
+
+def test_a_call_brings_what_verbraken_et_al_say():
+    assert decision.call_gain(np.array([1, 0]), np.array([200.0, 200.0]), CFG).tolist() == [
+        0.3 * 190 - 1,
+        -11,
+    ]
+
+
+def test_at_the_break_even_probability_a_call_brings_nothing():
+    even = decision.break_even(200, CFG)
+    assert even == pytest.approx(11 / (56 + 11))
+    assert decision.expected_profit(np.array([even]), np.array([200.0]), CFG) == pytest.approx(0)
+
+
+def test_a_customer_who_is_worth_less_than_the_offer_is_never_called():
+    assert decision.break_even(9, CFG) > 1
+
+
+def test_without_calibration_rows_the_threshold_is_the_break_even():
+    assert decision.choose_threshold(CFG, NONE, NONE, NONE) == decision.break_even(200, CFG)
+
+
+def test_right_probabilities_keep_the_break_even():
+    churned, probability = world(20_000)
+    found = decision.choose_threshold(CFG, churned, probability, np.full(20_000, 200.0))
+    assert found == pytest.approx(decision.break_even(200, CFG), abs=0.01)
+
+
+@pytest.mark.parametrize(("stretch", "shift"), [(1.6, 0.6), (1, -0.7), (0.5, 0)])
+def test_wrong_probabilities_get_another_threshold_that_earns_as_much(stretch, shift):
+    churned, right = world(2_000)
+    new_churned, new_right = world(50_000, seed=1)
+
+    def wrong(probability):
+        return expit(stretch * logit(probability) + shift)
+
+    def earned(called):
+        return (decision.call_gain(new_churned, 200.0, CFG) * called).mean()
+
+    found = decision.choose_threshold(CFG, churned, wrong(right), np.full(2_000, 200.0))
+    even = decision.break_even(200, CFG)
+    best = earned(new_right >= even)
+    assert earned(wrong(new_right) >= found) > 0.985 * best
+    assert earned(wrong(new_right) >= found) > earned(wrong(new_right) >= even)
+
+
+def test_the_average_value_decides_the_threshold():
+    churned, probability = world(5_000)
+    cheap, dear = (
+        decision.choose_threshold(CFG, churned, probability, np.full(5_000, v)) for v in (100.0, 400.0)
+    )
+    assert dear < cheap
+
+
+def test_a_fixed_threshold_is_taken_as_it_is():
+    assert decision.choose_threshold(replace(CFG, threshold=0.5), *world(10), np.ones(10)) == 0.5
+
+
+def test_a_share_of_the_customers_is_called():
+    churned, probability = world(1_000)
+    found = decision.choose_threshold(replace(CFG, top_share=0.1), churned, probability, np.ones(1_000))
+    assert (probability >= found).sum() == 100
+
+
+def test_perfect_separation_falls_back_to_the_break_even():
+    churned = np.array([0, 0, 1, 1])
+    found = decision.choose_threshold(CFG, churned, np.array([0.1, 0.2, 0.8, 0.9]), np.full(4, 200.0))
+    assert found == decision.break_even(200, CFG)
+
+
+def test_the_value_of_a_customer_can_be_a_column():
+    frame = pd.DataFrame({"charge": [50.0, np.nan, 100.0], "plan": ["a", "b", "c"]})
+    cfg = replace(CFG, value_column="charge", value_factor=24)
+    assert decision.customer_values(frame, cfg).tolist() == [1200, 200, 2400]
+    assert decision.customer_values(frame, CFG).tolist() == [200] * 3
+
+
+@pytest.mark.parametrize("column", ["plan", "charges"])
+def test_a_value_that_is_no_column_of_numbers_is_refused(column):
+    frame = pd.DataFrame({"charge": [50.0], "plan": ["a"]})
+    with pytest.raises(UserError, match=column):
+        decision.check_decision(replace(CFG, value_column=column), frame)
+
+
+def test_two_ways_to_choose_a_threshold_at_once_are_refused():
+    with pytest.raises(UserError, match="threshold"):
+        decision.check_decision(replace(CFG, threshold=0.5, top_share=0.1), pd.DataFrame())
+
+
+def test_scoring_remembers_the_assumptions_of_training_unless_they_are_changed():
+    facts = {"decision": vars(replace(CFG, customer_value=1_000.0, contact_cost=5.0))}
+    found = decision.effective_assumptions(replace(CFG, contact_cost=2.0), facts)
+    assert (found.customer_value, found.contact_cost) == (1_000.0, 2.0)
+    assert decision.effective_assumptions(CFG, {}) == CFG

@@ -1,0 +1,244 @@
+"""Reasons are the Shapley values of models whose answer is known, and the same wherever the bundle runs."""
+
+import subprocess
+from dataclasses import replace
+from itertools import combinations
+from math import factorial
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from churn.backend import tensorflow
+from churn.bundle import bundle, export
+from churn.bundle.bundle import Bundle
+from churn.bundle.reasons import Background, Reasons, choose_background, reason_in_words, reason_outputs
+from churn.data.dataset import Schema
+from churn.errors import UserError
+
+CONTAINER_PYTHON = ROOT / ".venv-container" / "bin" / "python"
+SCHEMA = Schema("left", ("yes",), numeric=("a", "b", "c"), categorical=("d",))
+
+
+def additive(numbers, categories):
+    """0.1 a - 0.2 b + 0.3 where d is x; c does nothing."""
+    return 0.1 * numbers[:, 0] - 0.2 * numbers[:, 1] + 0.3 * is_x(categories)
+
+
+def crossed(numbers, categories):
+    """Two interactions of two columns each, and an effect of b alone."""
+    return numbers[:, 0] * numbers[:, 1] + numbers[:, 2] * is_x(categories) - 0.5 * numbers[:, 1]
+
+
+def tangled(numbers, categories):
+    """All four columns at once."""
+    tf = tensorflow()
+    return tf.sigmoid(
+        numbers[:, 0] * numbers[:, 1] * (1 + numbers[:, 2]) + 2 * is_x(categories) * numbers[:, 2]
+    )
+
+
+def is_x(categories):
+    tf = tensorflow()
+    return tf.cast(categories[:, 0] == "x", tf.float32)
+
+
+def table(rows, seed=0):
+    random = np.random.default_rng(seed)
+    frame = pd.DataFrame(random.normal(size=(rows, 3)), columns=["a", "b", "c"])
+    return frame.assign(d=random.choice(["x", "y"], rows))
+
+
+def tensors(frame):
+    tf = tensorflow()
+    return tf.constant(frame[["a", "b", "c"]].to_numpy(np.float32)), tf.constant(
+        frame[["d"]].to_numpy(object)
+    )
+
+
+def explained(model, rows, size=40, seed=0):
+    frame = table(500, seed + 10)
+    chosen = choose_background(frame, model(*tensors(frame)).numpy(), SCHEMA, size, seed)
+    return Reasons(model, SCHEMA.features, chosen), rows
+
+
+def exact(model, row, others):
+    """[4] Shapley values by their definition: every subset of columns, every customer of the background."""
+    n, values = 4, np.zeros(4)
+    chance = {}
+    for size in range(n + 1):
+        for own in combinations(SCHEMA.features, size):
+            mixed = others.assign(**{column: row[column] for column in own})
+            chance[own] = model(*tensors(mixed)).numpy().mean()
+    for j, column in enumerate(SCHEMA.features):
+        for own in (own for own in chance if column not in own):
+            weight = factorial(len(own)) * factorial(n - len(own) - 1) / factorial(n)
+            joined = tuple(c for c in SCHEMA.features if c in {*own, column})
+            values[j] += weight * (chance[joined] - chance[own])
+    return values
+
+
+def customers_of(chosen: Background):
+    return pd.DataFrame(chosen.numbers.astype(float), columns=["a", "b", "c"]).assign(
+        d=chosen.categories[:, 0]
+    )
+
+
+def test_an_additive_model_s_contributions_are_its_terms():
+    reasons, rows = explained(additive, table(5, seed=1))
+    means = customers_of(reasons.background)
+    share_of_x = (means.d == "x").mean()
+    found = reasons.contributions(*tensors(rows)).numpy()
+    assert found[:, 0] == pytest.approx(0.1 * (rows.a - means.a.mean()), abs=1e-6)
+    assert found[:, 1] == pytest.approx(-0.2 * (rows.b - means.b.mean()), abs=1e-6)
+    assert found[:, 2] == pytest.approx(0, abs=1e-6)
+    assert found[:, 3] == pytest.approx(0.3 * ((rows.d == "x") - share_of_x), abs=1e-6)
+
+
+def test_interactions_of_two_columns_are_exact():
+    reasons, rows = explained(crossed, table(4, seed=1))
+    found = reasons.contributions(*tensors(rows)).numpy()
+    for i in range(len(rows)):
+        assert found[i] == pytest.approx(
+            exact(crossed, rows.iloc[i], customers_of(reasons.background)), abs=1e-5
+        )
+
+
+def test_deeper_interactions_come_near_with_more_customers_in_the_background():
+    reasons, rows = explained(tangled, table(4, seed=1), size=300)
+    found = reasons.contributions(*tensors(rows)).numpy()
+    expected = [exact(tangled, row, customers_of(reasons.background)) for _, row in rows.iterrows()]
+    assert found == pytest.approx(np.array(expected), abs=0.02)
+    assert np.abs(expected).max() > 0.15
+
+
+def test_contributions_add_up_to_the_difference_from_the_average_customer():
+    reasons, rows = explained(tangled, table(50, seed=1))
+    answer = {name: value.numpy() for name, value in reasons(*tensors(rows)).items()}
+    total = answer["average_probability"] + answer["other_contributions"]
+    total += sum(answer[f"contribution_{i}"] for i in (1, 2, 3))
+    assert total == pytest.approx(tangled(*tensors(rows)).numpy(), abs=1e-6)
+
+
+def test_the_background_s_average_is_that_of_all_train_rows():
+    frame = table(5000)
+    probability = tangled(*tensors(frame)).numpy()
+    chosen = customers_of(choose_background(frame, probability, SCHEMA, 64, 0))
+    assert tangled(*tensors(chosen)).numpy().mean() == pytest.approx(probability.mean(), abs=0.002)
+
+
+def test_the_greatest_contributions_are_named_first():
+    reasons, rows = explained(additive, pd.DataFrame({"a": [0.0, 30], "b": [9.0, 0], "c": 5.0, "d": "x"}))
+    answer = reasons(*tensors(rows))
+    assert answer["reason_1"].numpy().tolist() == [b"b", b"a"]
+    assert answer["contribution_1"].numpy() == pytest.approx([-1.8, 3.0], abs=0.1)
+    assert answer.keys() == reason_outputs(SCHEMA).keys()
+
+
+def test_other_train_rows_and_orders_give_nearly_the_same_contributions():
+    first, rows = explained(tangled, table(50, seed=1), size=64, seed=0)
+    second, _ = explained(tangled, rows, size=64, seed=1)
+    a, b = (reasons.contributions(*tensors(rows)).numpy() for reasons in (first, second))
+    assert np.abs(a - b).mean() < 0.02
+    assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.95
+
+
+def test_a_table_smaller_than_the_background_is_its_own_background():
+    frame = table(7)
+    assert len(choose_background(frame, np.zeros(7), SCHEMA, 64, 0).numbers) == 7
+
+
+@pytest.mark.parametrize("columns", [("a", "b"), ("d",)])
+def test_tables_of_numbers_alone_and_of_categories_alone_have_reasons(columns):
+    schema = Schema("left", ("yes",), tuple(set(columns) - {"d"}), tuple({"d"} & set(columns)))
+    tf = tensorflow()
+
+    def model(numbers, categories):
+        return tf.reduce_sum(numbers, axis=1) + tf.cast(
+            tf.strings.length(tf.strings.reduce_join(categories, 1)), tf.float32
+        )
+
+    frame = table(20)[list(columns)]
+    reasons = Reasons(model, schema.features, choose_background(frame, np.arange(20), schema, 8, 0))
+    numbers = tf.constant(frame[list(schema.numeric)].to_numpy(np.float32))
+    texts = frame[list(schema.categorical)].to_numpy(object)
+    answer = reasons(numbers, tf.constant(texts, tf.string, texts.shape))
+    assert answer.keys() == reason_outputs(schema).keys()
+    assert answer["other_contributions"].numpy() == pytest.approx(0, abs=1e-5)
+
+
+def test_the_second_signature_of_a_bundle_adds_the_reasons(exported_bundle, customers):
+    served = Bundle.load(exported_bundle)
+    plain, answer = (
+        served.predict(customers.frame[:20], signature=s) for s in ("serving_default", bundle.REASONS)
+    )
+    assert answer.keys() - plain.keys() == reason_outputs(served.schema).keys()
+    total = answer["average_probability"] + answer["other_contributions"]
+    total += sum(answer[f"contribution_{i}"] for i in (1, 2, 3))
+    assert total == pytest.approx(plain["churn_probability"], abs=1e-6)
+    assert {name.decode() for name in answer["reason_1"]} <= set(served.schema.features)
+
+
+@pytest.fixture(scope="module")
+def bundle_with_reasons_first(graph, tmp_path_factory):
+    """A bundle whose first signature gives the reasons."""
+    path = tmp_path_factory.mktemp("first") / "bundle"
+    export.write_saved_model(graph, path, reasons=True)
+    export.seal(path, {"schema": vars(graph.schema), "inputs": export.describe_inputs(graph)}, {})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("which", "signature"),
+    [("exported_bundle", bundle.REASONS), ("bundle_with_reasons_first", "serving_default")],
+)
+def test_the_container_s_tensorflow_gives_the_same_reasons(which, signature, request, customers, tmp_path):
+    if not CONTAINER_PYTHON.exists():
+        pytest.skip("no .venv-container: `make test` builds it where there is a python3.11")
+    path = request.getfixturevalue(which)
+    served, frame = Bundle.load(path), customers.frame[:50].copy()
+    frame.loc[::7, "contract"] = "lifetime"
+    fields = bundle.to_tensors(frame, served.facts["inputs"], None)
+    arrays = {k: v.numpy().astype(str) if v.dtype == "string" else v.numpy() for k, v in fields.items()}
+    np.savez(tmp_path / "in.npz", **arrays)
+    script = ROOT / "tests" / "container" / "answer.py"
+    files = [path, tmp_path / "in.npz", tmp_path / "out.npz"]
+    done = subprocess.run([CONTAINER_PYTHON, script, *files, signature], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    expected = served.predict(frame, signature=signature)
+    with np.load(tmp_path / "out.npz") as theirs:
+        assert str(theirs["tensorflow"]) == "2.15.1"
+        for name in reason_outputs(served.schema):
+            if name.startswith("reason"):
+                assert theirs[name].tolist() == expected[name].astype(str).tolist()
+            else:
+                assert theirs[name] == pytest.approx(expected[name], abs=1e-5)
+
+
+def test_reasons_can_be_in_the_first_signature(graph, bundle_with_reasons_first, customers):
+    answer = Bundle.load(bundle_with_reasons_first).predict(customers.frame[:3])
+    assert answer.keys() == (graph.outputs() | reason_outputs(graph.schema)).keys()
+
+
+def test_a_bundle_without_a_background_gives_no_reasons(graph, tmp_path):
+    bare = replace(graph, background=None)
+    with pytest.raises(UserError, match=r"export\.background"):
+        export.write_saved_model(bare, tmp_path / "b", reasons=True)
+    export.write_saved_model(bare, tmp_path / "b")
+    export.seal(tmp_path / "b", {}, {})
+    assert set(Bundle.load(tmp_path / "b").saved_model.signatures) == {"serving_default", "coded"}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("Month-to-month", "x is Month-to-month"),
+        ("", "x is missing"),
+        (3.0, "x is 3"),
+        (np.nan, "x is missing"),
+    ],
+)
+def test_a_reason_reads_as_a_sentence(value, words):
+    assert reason_in_words("x", value, 0.123) == f"{words} (+0.12)"
+    assert reason_in_words("x", value, -0.5) == f"{words} (-0.50)"

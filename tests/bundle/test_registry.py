@@ -1,0 +1,96 @@
+"""The first good run becomes champion by itself, later ones when they are promoted."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import churn, compose_config
+
+from churn.bundle import bundle, export
+from churn.bundle.registry import beats_base_rate, champion_path, find_bundle, register_run
+from churn.errors import UserError
+
+
+@pytest.fixture
+def make_run(tmp_path, exported_bundle):
+    """A function that makes finished runs with small differences."""
+
+    def make(name, good=True):
+        run = tmp_path / "runs" / name
+        shutil.copytree(exported_bundle, run / "bundle")
+        facts = json.loads((run / "bundle" / bundle.EXTRA / "bundle.json").read_text())
+        export.seal(run / "bundle", facts | {"run": name}, {})
+        estimate = {"value": 0.8, "low": 0.7 if good else 0.4, "high": 0.9}
+        difference = {"difference": {"value": -0.1, "low": -0.2, "high": -0.05}}
+        metrics = {"test": {"roc_auc": estimate}, "baselines": {"base_rate": {"log_loss": difference}}}
+        (run / "metrics.json").write_text(json.dumps(metrics))
+        (run / "config.yaml").write_text("seed: 1\ntrain: {epochs: 3}\n")
+        (run / "report.html").write_text("<html>")
+        return run
+
+    return make
+
+
+@pytest.fixture
+def cfg(tmp_path):
+    return compose_config(f"run.root={tmp_path}/runs", "data.name=customers")
+
+
+def digest(path):
+    return bundle.Bundle.load(path).digest
+
+
+def test_the_first_good_run_becomes_champion_and_a_later_one_does_not(make_run, cfg):
+    poor, first, second = make_run("poor", good=False), make_run("first"), make_run("second")
+    assert register_run(poor, cfg.run.root) == "1"
+    assert champion_path(cfg) is None
+    assert register_run(first, cfg.run.root) == "2"
+    assert register_run(second, cfg.run.root) == "3"
+    assert digest(champion_path(cfg)) == digest(first / "bundle")
+
+
+def test_promote_makes_a_run_the_champion_and_registers_it_once(make_run, cfg):
+    first, second = make_run("first"), make_run("second")
+    register_run(first, cfg.run.root)
+    for _ in range(2):
+        said = churn("promote", f"run={second}", f"run.root={cfg.run.root}").stdout
+        assert "Version 2 of 'customers' is the champion" in said
+    assert digest(champion_path(cfg)) == digest(second / "bundle")
+
+
+def test_the_champion_outlives_its_run_directory(make_run, cfg):
+    run = make_run("first")
+    register_run(run, cfg.run.root)
+    expected = digest(run / "bundle")
+    shutil.rmtree(run)
+    assert find_bundle(cfg).digest == expected
+
+
+def test_a_bundle_that_is_named_goes_before_the_champion_and_the_newest_run_after_it(make_run, cfg):
+    with pytest.raises(UserError, match="there is no bundle yet"):
+        find_bundle(cfg)
+    newest, first = make_run("newest", good=False), make_run("first")
+    Path(cfg.run.root, "latest").symlink_to(newest.name)
+    assert find_bundle(cfg).digest == digest(newest / "bundle")
+    register_run(first, cfg.run.root)
+    assert find_bundle(cfg).digest == digest(first / "bundle")
+    cfg.bundle = str(newest / "bundle")
+    assert find_bundle(cfg).digest == digest(newest / "bundle")
+
+
+def test_nothing_is_written_outside_the_root(make_run, cfg, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    register_run(make_run("first"), cfg.run.root)
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+@pytest.mark.parametrize(
+    ("auc_low", "loss_high", "good"), [(0.6, -0.01, True), (0.49, -0.01, False), (0.6, 0.01, False)]
+)
+def test_a_good_run_ranks_and_predicts_better_than_the_base_rate_beyond_doubt(auc_low, loss_high, good):
+    metrics = {
+        "test": {"roc_auc": {"low": auc_low}},
+        "baselines": {"base_rate": {"log_loss": {"difference": {"high": loss_high}}}},
+    }
+    assert beats_base_rate(metrics) is good

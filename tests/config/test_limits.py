@@ -1,0 +1,67 @@
+"""Numbers that a key may not have."""
+
+import dataclasses
+
+import pytest
+from conftest import churn, compose_config
+
+from churn.config.limits import Bound, check_bounds
+from churn.config.root import RENAMED, Config
+from churn.errors import UserError
+
+WRONG = {
+    "finite": float("inf"), "1 or more": 0, "0 or more": -1, "above 0": 0, "from 0 to 1": 1.5,
+    "above 0 and at most 1": 1.5, "0 or more and below 1": 1, "above 0 and below 1": 1, "from 1 to 100": 101,
+    "from 0 to 65535": 99_999,
+}  # fmt: skip
+
+
+def numbers(cfg, prefix=""):
+    """Path, owner and field of every key that is a number, or a list of numbers, or null in its place."""
+    for field in dataclasses.fields(cfg):
+        value = getattr(cfg, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from numbers(value, f"{prefix}{field.name}.")
+        elif any(kind in str(field.type) for kind in ("int", "float")):
+            yield f"{prefix}{field.name}", cfg, field
+
+
+KEYS = [name for name, _, _ in numbers(Config())]
+
+
+def test_every_number_has_a_bound():
+    unbound = [
+        name for name, _, field in numbers(Config()) if not isinstance(field.metadata.get("bound"), Bound)
+    ]
+    assert unbound == []
+    assert len(KEYS) > 100
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_a_number_beyond_its_bound_is_refused_by_name(name):
+    cfg = compose_config()
+    owner, field = next((owner, field) for key, owner, field in numbers(cfg) if key == name)
+    wrong = WRONG[field.metadata["bound"].words]
+    setattr(owner, field.name, [8, wrong] if name == "model.hidden" else wrong)
+    with pytest.raises(UserError, match=f"{name}={wrong} makes no sense"):
+        check_bounds(cfg)
+
+
+def test_the_defaults_keep_their_bounds():
+    check_bounds(compose_config())
+    check_bounds(compose_config("model=tutorial", "decision.threshold=0", "decision.capacity=1"))
+
+
+def test_all_wrong_numbers_are_told_at_once_before_any_work(tmp_path):
+    done = churn("train", "train.epochs=-3", "retrain.rollback_confidence=7", code=2, cwd=tmp_path)
+    assert "train.epochs=-3" in done.stderr
+    assert "retrain.rollback_confidence=7" in done.stderr
+    assert done.stdout == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_key_that_was_renamed_is_refused_with_its_new_name(tmp_path):
+    keys = [name for name, _, _ in numbers(Config())]
+    assert set(RENAMED.values()) - set(keys) <= {"monitor.prometheus", "retrain.force"}
+    done = churn("train", "train.made_up=1", code=2, cwd=tmp_path)
+    assert "'train.made_up' is called train.augmented now" in done.stderr

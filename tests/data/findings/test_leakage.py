@@ -1,0 +1,91 @@
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from churn.data.dataset import Dataset, Schema
+from churn.data.findings.leakage import auc, find_leakage
+from churn.data.findings.quality import SAMPLE
+
+RNG = np.random.default_rng(0)
+
+
+def dataset(churned: np.ndarray, ids: np.ndarray | None = None, **columns) -> Dataset:
+    frame = pd.DataFrame(columns)
+    numeric = tuple(name for name in frame if frame[name].dtype == np.float64)
+    schema = Schema("left", ("1",), numeric, tuple(name for name in frame if name not in numeric))
+    return Dataset("t", schema, frame, churned.astype(np.int8), ids)
+
+
+def titles(data: Dataset) -> list[str]:
+    return [finding.title for finding in find_leakage(data)]
+
+
+def test_auc_is_that_of_scikit_learn_ties_included():
+    score, churned = RNG.integers(0, 9, 500), RNG.integers(0, 2, 500)
+    assert auc(score, churned) == pytest.approx(roc_auc_score(churned, score))
+
+
+def test_a_column_is_judged_by_rows_it_was_not_fitted_on():
+    churned = RNG.random(2000) < 0.3
+    levels = np.array([f"level {i}" for i in range(900)], dtype=object)
+    data = dataset(
+        churned, many=pd.Series(RNG.choice(levels, 2000), dtype="str"), noise=RNG.normal(size=2000)
+    )
+    assert titles(data) == []
+
+
+@pytest.mark.parametrize("kind", ["number", "far from monotone", "level", "missing"])
+def test_a_column_that_gives_the_target_away_is_found_in_any_form(kind):
+    churned = RNG.random(2000) < 0.3
+    column = {
+        "number": churned + RNG.normal(0, 0.1, 2000),
+        "far from monotone": np.where(churned, RNG.normal(0, 1, 2000), RNG.choice([-9.0, 9.0], 2000)),
+        "level": pd.Series(np.where(churned, RNG.choice(["moved", "price"], 2000), ""), dtype="str"),
+        "missing": np.where(churned, RNG.normal(0, 1, 2000), np.nan),
+    }[kind]
+    assert titles(dataset(churned, it=column)) == ["column 'it' alone nearly gives the target away"]
+
+
+def test_one_value_that_decides_for_many_churners_is_found():
+    churned = RNG.random(5000) < 0.3
+    left = np.where(churned & (RNG.random(5000) < 0.5), 0.0, RNG.integers(1, 25, 5000))
+    finding, *_ = find_leakage(dataset(churned, remaining=left))
+    assert finding.title == "one value of column 'remaining' nearly gives the target away"
+    assert finding.evidence.startswith("where it is 0.0, 100.0% of ")
+
+
+def test_inputs_like_an_id_are_reported():
+    churned = RNG.random(300) < 0.3
+    data = dataset(
+        churned, number=np.arange(300.0), id=RNG.normal(size=300).round(1), price=RNG.normal(size=300)
+    )
+    assert titles(data) == [
+        "column 'number' is like an id, and yet an input",
+        "column 'id' is like an id, and yet an input",
+    ]
+
+
+def test_customers_with_several_rows_and_twins_of_other_label_are_counted():
+    churned = np.resize([0, 1], 60)
+    ids = np.array([f"c{i // 2}" for i in range(60)], dtype=object)
+    found = find_leakage(dataset(churned, ids, x=np.arange(60.0) // 2 + 0.5))
+    assert found[0].title == "30 customers have several rows"
+    assert found[1].title == "30 rows agree with another row in every input"
+    assert found[1].evidence.startswith("in 30 groups")
+
+
+def test_a_large_table_is_sampled_and_a_usual_one_takes_under_a_second():
+    def wide(rows: int) -> Dataset:
+        words = pd.Series(RNG.choice(["a", "b", "c"], rows), dtype="str")
+        columns = {f"n{i}": RNG.normal(size=rows) for i in range(10)} | {f"c{i}": words for i in range(10)}
+        return dataset(RNG.random(rows) < 0.3, **columns)
+
+    begin = time.perf_counter()
+    assert find_leakage(wide(10_000)) == ()
+    assert time.perf_counter() - begin < 1
+    churned = np.zeros(2 * SAMPLE)
+    churned[::3] = 1
+    assert len(find_leakage(dataset(churned, it=churned + RNG.normal(0, 0.1, len(churned))))) == 1

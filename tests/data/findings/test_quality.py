@@ -1,0 +1,52 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn.data.dataset import Dataset, Schema
+from churn.data.findings.quality import find_quality_problems
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(50, 10, 300)
+PLAN = pd.Series(RNG.choice(["a", "b", "c"], 300), dtype="str")
+
+
+def titles(**columns) -> list[str]:
+    frame = pd.DataFrame(columns)
+    numeric = tuple(name for name in frame if frame[name].dtype == np.float64)
+    schema = Schema("left", ("1",), numeric, tuple(name for name in frame if name not in numeric))
+    return [
+        finding.title
+        for finding in find_quality_problems(Dataset("t", schema, frame, np.resize([0, 1], 300)))
+    ]
+
+
+def test_columns_that_differ_are_not_reported():
+    assert titles(x=X, y=X + RNG.normal(0, 1, 300), z=RNG.poisson(2, 300).astype(float), plan=PLAN) == []
+
+
+@pytest.mark.parametrize("value", [1.0, np.nan, 1e29])
+def test_a_constant_column_is_reported(value):
+    assert titles(x=X, one=np.full(300, value)) == ["column 'one' is constant"]
+
+
+def test_multiples_and_copies_are_reported_once_beside_gaps_and_extremes():
+    gaps = np.where(np.arange(300) % 5, X, np.nan)
+    assert titles(x=X, y=1e28 * X, z=-3 * X + 1) == [
+        "column 'y' is a multiple of 'x'",
+        "column 'z' is a multiple of 'x'",
+    ]
+    assert titles(x=gaps, y=gaps.copy()) == ["column 'y' is a copy of 'x'"]
+
+
+def test_categories_that_tell_the_same_under_other_names_are_reported():
+    assert titles(plan=PLAN, tariff=PLAN.str.upper()) == ["column 'tariff' tells the same as 'plan'"]
+
+
+def test_levels_that_may_mean_missing_are_reported_with_what_to_type():
+    assert titles(plan=PLAN.replace("c", "N/A")) == ["column 'plan' has a level 'N/A'"]
+
+
+def test_zeros_far_from_other_values_are_reported_and_zeros_among_counts_are_not():
+    age, calls = RNG.integers(18, 80, 300).astype(float), RNG.poisson(8, 300).astype(float)
+    age[:80] = calls[:80] = 0
+    assert titles(age=age, calls=calls) == ["column 'age' has many zeros: do they mean 'missing'?"]

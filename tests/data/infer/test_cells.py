@@ -1,0 +1,104 @@
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from churn.data.infer.cells import are_dates, parse_numbers, to_numbers, to_text, to_times
+from churn.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("cells", "dtype", "expected"),
+    [
+        ([" a ", "", None], "str", ["a", "", ""]),
+        ([" a ", np.nan, 1], object, ["a", "", "1"]),
+        ([1.0, np.nan], "float64", ["1", ""]),
+        ([1.5, np.nan], "float64", ["1.5", ""]),
+        (["1.0", "-2.0", "2.0.0", "v1.0", "1.00"], "str", ["1", "-2", "2.0.0", "v1.0", "1.00"]),
+        ([1e300, np.inf], "float64", ["1e+300", "inf"]),
+        ([2**60 + 1, None], "Int64", [str(2**60 + 1), ""]),
+        ([True, None], "boolean", ["True", ""]),
+        (["a", None], "category", ["a", ""]),
+        (["a", None], pd.ArrowDtype(pa.string()), ["a", ""]),
+    ],
+)
+def test_a_cell_has_one_text_whatever_type_its_source_gave_it(cells, dtype, expected):
+    text = to_text(pd.Series(cells, dtype=dtype))
+    assert text.tolist() == expected
+    assert text.dtype == "str"
+
+
+def test_texts_that_mean_missing_become_empty():
+    assert to_text(pd.Series(["NA", "N", " - "]), ["NA", "-"]).tolist() == ["", "N", ""]
+    for cells in (["-99", "-99.0", "1"], [-99, -99.0, 1]):
+        for code in ("-99", "-99.0"):
+            assert to_text(pd.Series(cells), [code]).tolist() == ["", "", "1"]
+            value, no_number, _ = to_numbers(pd.Series(cells), [code], ".", None)
+            np.testing.assert_array_equal(value, [np.nan, np.nan, 1])
+            assert not no_number.any()
+
+
+@pytest.mark.parametrize(
+    ("text", "decimal", "thousands", "value"),
+    [
+        ("12", ".", None, 12),
+        ("-.5", ".", None, -0.5),
+        ("+5.", ".", None, 5),
+        ("1e5", ".", None, 1e5),
+        ("1,234,567.5", ".", ",", 1234567.5),
+        ("950", ".", ",", 950),
+        ("1.234,5", ",", ".", 1234.5),
+        ("1 234", ".", " ", 1234),
+        ("-inf", ".", None, -np.inf),
+    ],
+)
+def test_a_number_is_read_as_it_is_said_to_be_written(text, decimal, thousands, value):
+    assert parse_numbers(pd.Series([text]), decimal, thousands) == [value]
+
+
+@pytest.mark.parametrize("text", ["", "x", "1,5", "1_000", "0x10", "nan", "12,34.5", "1e", "1 2", "٣", "12%"])
+@pytest.mark.parametrize("thousands", [None, ","])
+def test_what_is_not_so_written_is_no_number(text, thousands):
+    assert np.isnan(parse_numbers(pd.Series([text]), ".", thousands)).all()
+
+
+def test_unusable_numbers_are_told_from_missing_ones():
+    value, no_number, too_large = to_numbers(pd.Series(["1", "", "?", "x", "1e30", "-inf"]), {"?"}, ".", None)
+    np.testing.assert_array_equal(value, [1, np.nan, np.nan, np.nan, np.nan, np.nan])
+    assert no_number.tolist() == [False, False, False, True, False, False]
+    assert too_large.tolist() == [False, False, False, False, True, True]
+    value, no_number, too_large = to_numbers(pd.Series([1, np.inf, np.nan, -1e30]), set(), ".", None)
+    assert not no_number.any()
+    assert too_large.tolist() == [False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2025-01-31",
+        "2025-01",
+        "2025-01-31 10:00:00",
+        "2025-01-31T10:00:00Z",
+        "2025/01/31",
+        "31.1.2025",
+        "1/31/25",
+        "31/01/2025 10:15 AM",
+    ],
+)
+def test_dates_are_recognised_and_read(text):
+    assert are_dates(pd.Series([text]))
+    time, wrong = to_times(pd.Series([text]))
+    assert time.astype("datetime64[M]") == np.datetime64("2025-01")
+    assert not wrong.any()
+
+
+def test_what_is_no_date_is_told():
+    assert not are_dates(pd.Series(["382-4657", "2025-01-31"]))
+    assert to_times(pd.Series(["2025-01-31", "soon", ""]))[1].tolist() == [False, True, True]
+
+
+def test_day_and_month_are_told_apart_by_all_dates_together_or_not_at_all():
+    assert to_times(pd.Series(["03/04/2025", "13/04/2025"]))[0][0] == np.datetime64("2025-04-03")
+    assert to_times(pd.Series(["03/04/2025", "04/13/2025"]))[0][0] == np.datetime64("2025-03-04")
+    with pytest.raises(UserError, match="'03/04/2025' may begin with the day or the month"):
+        to_times(pd.Series(["03/04/2025", "05/06/2025"], name="joined"))

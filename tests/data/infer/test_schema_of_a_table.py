@@ -1,0 +1,113 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn.config.data import DataConfig
+from churn.data.infer.schema import infer_schema
+from churn.data.table import RawTable
+from churn.errors import UserError
+
+RNG = np.random.default_rng(0)
+N = 200
+BASE = pd.DataFrame({"x": RNG.normal(size=N), "Churn": np.resize(["Yes", "No"], N)})
+
+
+def inferred(frame: pd.DataFrame, **keys):
+    return infer_schema(RawTable(frame, "t.csv"), DataConfig(**keys))
+
+
+def role(column, **keys) -> str:
+    """The role of a column called `c`."""
+    schema, _ = inferred(BASE.assign(c=column), **keys)
+    return next(role for role in ("numeric", "categorical", "dropped") if "c" in getattr(schema, role))
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["0", "1"], "categorical"),
+        ([0.0, 1.0], "categorical"),
+        ([1, 2, 3, 4], "numeric"),
+        (["1", "2", "3", ""], "numeric"),
+        ([True, False], "categorical"),
+        (["0", "1", "2", "3+"], "categorical"),
+        (["1", "2", "Unknown"], "categorical"),
+        (["01", "02", "10"], "categorical"),
+        ([None], "dropped"),
+        (["", " "], "dropped"),
+        (["2025-01-31", "2025-02-28"], "dropped"),
+        (list(pd.to_datetime(["2025-01-31", "2025-02-28"])), "dropped"),
+        ([f"text {i}" for i in range(N)], "dropped"),
+        ([f"city {i}" for i in range(60)], "categorical"),
+        (np.arange(N), "numeric"),
+        ([str(i / 7) for i in range(N)], "numeric"),
+    ],
+)
+def test_the_role_of_a_column_follows_from_its_cells(cells, expected):
+    assert role(np.resize(np.array(cells, dtype=object), N)) == expected
+
+
+def test_a_few_mistakes_leave_a_column_numeric_and_many_do_not():
+    cells = pd.Series([str(i) for i in range(N)])
+    assert role(cells.where(cells.index >= 5, [f"{i}x" for i in range(N)])) == "numeric"
+    assert role(cells.where(cells.index >= 50, [f"x{i % 9}" for i in range(N)])) == "dropped"
+
+
+def test_words_among_numbers_count_as_missing_if_they_are_usual_or_frequent():
+    cells = pd.Series([str(i) for i in range(N)])
+    cells[:1], cells[1:30], cells[30] = "n/a", "not sold", "oops"
+    schema, findings = inferred(BASE.assign(c=cells))
+    assert schema.missing_numbers == ("not sold", "n/a")
+    assert findings[0].title == "column 'c': 'not sold', 'n/a' among the numbers counts as missing"
+    assert findings[0].evidence == "30 of 200 cells (15%)"
+    assert inferred(BASE.assign(c=cells), numeric=["c"])[0].missing_numbers == schema.missing_numbers
+
+
+def test_a_number_that_means_missing_is_no_value_of_a_column_typed_or_not():
+    for flags in ([0, 1, -99], ["0", "1", "-99"]):
+        assert role(np.resize(flags, N), missing=["-99"]) == "categorical"
+        assert role(np.resize(flags, N)) == "numeric"
+
+
+def test_points_that_may_separate_thousands_are_doubted():
+    _, (doubt,) = inferred(BASE.assign(c=np.resize(["950", "1.234", "12.500"], N)))
+    assert doubt.title == "column 'c': is '1.234' more than a thousand?"
+    assert inferred(BASE.assign(c=np.resize(["0.950", "1.234", "2.500"], N)))[1] == ()
+
+
+def test_an_id_named_after_the_customer_may_repeat_and_another_may_not():
+    customer = BASE.assign(user_id=np.arange(N) // 4, plan_id=np.arange(N) % 3)
+    schema, findings = inferred(customer)
+    assert (schema.id, schema.numeric, findings) == ("user_id", ("x", "plan_id"), ())
+    schema, findings = inferred(BASE.assign(session_id=np.arange(N), customer_id=np.arange(N)))
+    assert (schema.id, schema.dropped) == ("customer_id", ("session_id",))
+    assert "names the row" in findings[0].title
+
+
+def test_an_id_is_a_feature_only_if_the_user_says_so():
+    frame = BASE.assign(id=np.arange(N))
+    assert inferred(frame)[0].features == ("x",)
+    assert inferred(frame, numeric=["id"])[0].features == ("x", "id")
+
+
+def test_what_is_told_is_not_inferred():
+    frame = BASE.assign(code=1, day="2025-01-31", other="a")
+    schema, findings = inferred(frame, categorical=["x"], time="day", drop=["other"])
+    assert (schema.numeric, schema.categorical, schema.dropped) == ((), ("x", "code"), ("other",))
+    assert (schema.time, findings) == ("day", ())
+
+
+def test_all_mistakes_in_the_roles_are_told_at_once():
+    with pytest.raises(UserError) as error:
+        inferred(BASE, target="churn", numeric=["x", "y"], drop=["x"], decimal=",", thousands=",")
+    message = str(error.value)
+    assert "whose columns are: x, Churn" in message
+    assert "no column 'churn'; did you mean 'Churn'?\n    where: data.target" in message
+    assert "no column 'y'" in message
+    assert "not one character of its own\n    where: data.decimal" in message
+    assert "column 'x' has several roles\n    where: data.numeric, data.drop" in message
+
+
+def test_a_table_without_features_is_refused():
+    with pytest.raises(UserError, match="no column is left to predict from"):
+        inferred(BASE, drop=["x"])

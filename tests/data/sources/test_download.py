@@ -1,0 +1,63 @@
+"""A download is whole and the one that was pinned, or it is not kept."""
+
+import hashlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from churn.data.sources.download import fetch
+from churn.errors import UserError
+
+CONTENT = b"customerID,Churn\n" + b"A-1,Yes\n" * 1000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves the table at /table.csv, half of it at /short.csv."""
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        self.send_response(404 if self.path == "/gone.csv" else 200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT[: len(CONTENT) // 2] if self.path == "/short.csv" else CONTENT)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.asked = []
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_a_file_is_downloaded_once(server, tmp_path):
+    path = fetch(f"{server.url}/table.csv", SHA256, tmp_path / "downloads")
+    assert path.read_bytes() == CONTENT
+    assert fetch(f"{server.url}/table.csv", SHA256, tmp_path / "downloads") == path
+    assert server.asked == ["/table.csv"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sha256", "says"),
+    [("table.csv", "0" * 64, SHA256), ("short.csv", SHA256, "download failed"), ("gone.csv", SHA256, "404")],
+)
+def test_what_is_not_the_pinned_file_is_refused_and_not_kept(server, tmp_path, name, sha256, says):
+    with pytest.raises(UserError, match=says) as refused:
+        fetch(f"{server.url}/{name}", sha256, tmp_path)
+    assert "data.path=FILE" in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_network_the_way_round_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"data\.path=FILE"):
+        fetch("http://127.0.0.1:9/table.csv", SHA256, tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,105 @@
+"""Arrow columns on the way into the graph mean what the same cells mean in a frame."""
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from churn.data.dataset import Schema
+from churn.data.features import DictionaryColumn, to_arrow_features
+from churn.data.sources.parquet import simplify_types, to_pandas
+from churn.data.table import RawTable
+from churn.data.validate import to_features
+from churn.errors import UserError
+
+CELLS = [
+    "1",
+    " 2 ",
+    "-3.50",
+    "1e3",
+    ".5",
+    "7.",
+    "+4",
+    "",
+    " ",
+    "NA",
+    "nan",
+    "inf",
+    "-1e31",
+    "1.0",
+    "no",
+    "007",
+    None,
+]
+SCHEMA = Schema("left", ("yes",), ("amount",), ("plan",), missing=("NA",), missing_numbers=("no",))
+
+
+def both(table: pa.Table, schema: Schema):
+    """What `columns` gives, and `features` of the same table as a frame; None where it refuses."""
+    try:
+        frame = to_features(RawTable(to_pandas(table), "t"), schema)
+    except UserError:
+        frame = None
+    return to_arrow_features(table, schema), frame
+
+
+def check(table: pa.Table, schema: Schema = SCHEMA) -> bool:
+    found, frame = both(table, schema)
+    assert (found is None) == (frame is None)
+    if found is None:
+        return False
+    for name in schema.numeric:
+        np.testing.assert_array_equal(found[name], frame[name].to_numpy(np.float32))
+    for name in schema.categorical:
+        assert isinstance(found[name], DictionaryColumn)
+        assert found[name].levels[found[name].codes].tolist() == frame[name].tolist()
+    return True
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(CELLS), st.sampled_from(CELLS)), min_size=1, max_size=6), st.booleans()
+)
+def test_texts_mean_the_same_in_columns_and_in_a_frame(rows, coded):
+    amount, plan = (pa.array(cells, pa.string()) for cells in zip(*rows, strict=True))
+    if coded:
+        amount, plan = amount.dictionary_encode(), plan.dictionary_encode()
+    check(pa.table({"amount": pa.chunked_array([amount, amount]), "plan": pa.chunked_array([plan, plan])}))
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [
+        pa.array([1, None, 3]),
+        pa.array([1.5, float("nan"), None]),
+        pa.array([1, None, 2**40], pa.uint64()),
+        pa.array([True, None, False]),
+    ],
+)
+def test_typed_cells_mean_the_same_in_columns_and_in_a_frame(amount):
+    table = simplify_types(pa.table({"amount": amount, "plan": amount}))
+    assert check(table) or pa.types.is_boolean(amount.type)
+
+
+def test_decimal_commas_mean_the_same_in_columns_and_in_a_frame():
+    schema = Schema("left", ("yes",), ("amount",), (), decimal=",", thousands=".")
+    assert check(pa.table({"amount": pa.array(["1.234,5", "7", ""])}), schema)
+
+
+def test_a_table_without_a_feature_gives_no_columns():
+    assert to_arrow_features(pa.table({"amount": [1.0]}), SCHEMA) is None
+
+
+def test_codes_of_missing_numbers_are_missing():
+    schema = Schema("left", ("yes",), ("amount",), (), missing=("-99",))
+    for cells in (
+        pa.array([-99, 5]),
+        pa.array([-99.0, 5.0]),
+        pa.array(["-99", "5"]),
+        pa.array(["-99.0", "5"]),
+    ):
+        table = pa.table({"amount": cells})
+        assert check(table, schema)
+        assert pd.isna(to_arrow_features(table, schema)["amount"]).tolist() == [True, False]

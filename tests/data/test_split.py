@@ -1,0 +1,104 @@
+"""No row, customer or copy is in two parts, and the parts are alike."""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.model_selection import train_test_split
+
+from churn.config.data import SplitConfig, SplitMethod
+from churn.data.dataset import Dataset, Schema
+from churn.data.split import split_dataset
+from churn.errors import UserError
+
+SCHEMA = Schema("left", ("1",), ("x",), ())
+
+
+def table(x, churned, ids=None, times=None):
+    frame = pd.DataFrame({"x": np.asarray(x, float)})
+    return Dataset("t", SCHEMA, frame, np.asarray(churned, np.int8), ids, times)
+
+
+@pytest.fixture
+def rows():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=1000), rng.random(1000) < 0.2
+
+
+def parts_of(splits):
+    return [splits.train, splits.validation, splits.calibration, splits.test]
+
+
+def test_every_row_is_in_exactly_one_part_with_the_share_and_churn_rate_asked_for(rows):
+    x, churned = rows
+    parts = parts_of(split_dataset(table(x, churned), SplitConfig(), 0, seed=1))
+    assert sorted(np.concatenate(parts)) == list(range(1000))
+    assert [len(part) for part in parts] == pytest.approx([600, 100, 100, 200], abs=3)
+    assert [churned[part].mean() for part in parts] == pytest.approx([churned.mean()] * 4, abs=0.01)
+
+
+def test_the_same_seed_gives_these_rows_on_any_machine(rows):
+    splits = split_dataset(table(*rows), SplitConfig(), 0, seed=1)
+    assert splits.test[:5].tolist() == [2, 4, 5, 14, 19]
+    assert split_dataset(table(*rows), SplitConfig(), 0, seed=2).test.tolist() != splits.test.tolist()
+
+
+def test_a_row_of_one_customer_never_crosses_splits(rows):
+    x, churned = rows
+    ids = np.arange(1000) // 3
+    splits = split_dataset(table(x, churned, ids.astype(str)), SplitConfig(), 0, seed=1)
+    customers = [set(ids[part]) for part in parts_of(splits)]
+    assert sum(map(len, customers)) == len(set.union(*customers))
+
+
+def test_copies_of_a_row_stay_together_even_through_a_customer_they_share(rows):
+    x, churned = rows
+    x = np.round(x, 3)
+    ids = np.arange(1000) // 2
+    splits = split_dataset(table(x, churned, ids.astype(str)), SplitConfig(), 0, seed=1)
+    part = np.empty(1000, int)
+    for k, members in enumerate(parts_of(splits)):
+        part[members] = k
+    for same in (x, ids):
+        assert pd.Series(part).groupby(same).nunique().max() == 1
+
+
+def test_with_times_parts_follow_one_another_with_a_gap_of_the_horizon(rows):
+    x, churned = rows
+    times = np.datetime64("2025-01-01", "s") + np.random.default_rng(3).integers(
+        0, 365, 1000
+    ) * np.timedelta64(1, "D")
+    parts = parts_of(split_dataset(table(x, churned, times=times), SplitConfig(), 30, seed=1))
+    for earlier, later in pairwise(parts):
+        assert times[earlier].max() + np.timedelta64(30, "D") <= times[later].min()
+
+
+def test_a_horizon_that_leaves_a_part_empty_is_refused(rows):
+    x, churned = rows
+    times = np.datetime64("2025-01-01", "s") + np.arange(1000) * np.timedelta64(1, "h")
+    with pytest.raises(UserError, match=r"data\.horizon"):
+        split_dataset(table(x, churned, times=times), SplitConfig(), 30, seed=1)
+
+
+def test_the_articles_split_is_scikit_learns_and_kerass(rows):
+    x, churned = rows
+    splits = split_dataset(table(x, churned), SplitConfig(SplitMethod.article), 0, seed=42)
+    rest, test = train_test_split(np.arange(1000), test_size=0.2, random_state=42)
+    assert np.array_equal(splits.test, test)
+    assert np.array_equal(splits.train, rest[:640])
+    assert np.array_equal(splits.validation, rest[640:])
+    assert len(splits.calibration) == 0
+
+
+@pytest.mark.parametrize("shares", [{"test": 0.9}, {"test": 0.4, "validation": 0.5}])
+def test_shares_that_leave_nothing_to_train_on_are_refused(rows, shares):
+    with pytest.raises(UserError, match="split"):
+        split_dataset(table(*rows), SplitConfig(**shares), 0, seed=1)
+
+
+def test_a_part_with_one_class_only_is_refused():
+    churned = np.zeros(1000, bool)
+    churned[:2] = True
+    with pytest.raises(UserError, match="it needs both kinds"):
+        split_dataset(table(np.arange(1000), churned), SplitConfig(), 0, seed=1)

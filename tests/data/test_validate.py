@@ -1,0 +1,127 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn.config.data import DataConfig
+from churn.data.dataset import Schema
+from churn.data.load import load_dataset
+from churn.data.table import RawTable
+from churn.data.validate import to_features, validate_table
+from churn.errors import UserError
+
+SCHEMA = Schema("left", ("yes",), ("x",), ("plan",), id="who", time="day")
+FRAME = pd.DataFrame(
+    {
+        "who": ["a", "b", "c", "d"],
+        "day": ["2025-01-01", "2025-01-02", "2025-01-03", "2025-01-04"],
+        "x": ["1", "", "3.5", "4"],
+        "plan": ["one", "", "two", "one"],
+        "left": ["yes", "no", "no", "yes"],
+    }
+)
+
+
+def raw(frame: pd.DataFrame = FRAME, **fields) -> RawTable:
+    return RawTable(frame.reset_index(drop=True), "t.csv", **fields)
+
+
+def test_a_data_set_holds_what_the_stages_are_promised():
+    data = validate_table(raw(true_probability=np.arange(4) / 4), SCHEMA, DataConfig())
+    assert list(data.frame) == ["x", "plan"]
+    assert (data.frame["x"].dtype, data.frame["plan"].dtype) == (np.float64, "str")
+    np.testing.assert_array_equal(data.frame["x"], [1, np.nan, 3.5, 4])
+    assert data.frame["plan"].tolist() == ["one", "", "two", "one"]
+    assert data.churned.tolist() == [1, 0, 0, 1]
+    assert data.churned.dtype == np.int8
+    assert data.ids.tolist() == ["a", "b", "c", "d"]
+    assert data.times.dtype == "datetime64[s]"
+    assert data.bad_rows is None
+    assert data.facts == {"rows_read": 4, "copies_dropped": 0, "bad_rows": 0}
+
+
+def test_every_array_loses_the_rows_that_are_set_aside():
+    frame = FRAME.assign(x=["1", "oops", "3", "4"], day=["2025-01-01", "soon", "2025-01-03", "2025-01-04"])
+    data = validate_table(raw(frame, true_probability=np.arange(4) / 4), SCHEMA, DataConfig(max_bad_rows=1))
+    assert data.frame.index.tolist() == [0, 1, 2]
+    assert data.ids.tolist() == ["a", "c", "d"]
+    assert data.churned.tolist() == [1, 0, 1]
+    assert data.times[1] == np.datetime64("2025-01-03")
+    assert data.true_probability.tolist() == [0, 0.5, 0.75]
+    assert data.bad_rows["column"].tolist() == ["x", "day"]
+    assert data.bad_rows["line"].tolist() == [2, 2]
+
+
+def test_blank_ids_and_targets_and_wrong_dates_are_problems():
+    frame = FRAME.assign(who=["", "b", "c", "d"], day=["2025-01-01", "", "2025-01-03", "x"])
+    frame.loc[2, "left"] = None
+    with pytest.raises(UserError) as error:
+        validate_table(raw(frame), SCHEMA, DataConfig())
+    message = str(error.value)
+    assert "t.csv: 4 of 4 rows cannot be used" in message
+    assert "column 'who': a blank id; rows: 1\n    row 1: ''" in message
+    assert "column 'day': not a date; rows: 2\n    row 2: ''\n    row 4: 'x'" in message
+    assert "column 'left': a blank target (yes 2, no 1, blank 1); rows: 1" in message
+
+
+def test_twenty_cells_of_a_kind_are_listed_and_the_rest_counted():
+    many = pd.concat([FRAME] * 30).assign(x="?!")
+    with pytest.raises(UserError, match=r"row 20: '\?!'\n    and 100 more"):
+        validate_table(raw(many), SCHEMA, DataConfig())
+
+
+def test_rows_of_one_class_are_refused():
+    with pytest.raises(UserError, match="of 2 rows that can be used, 2 left"):
+        validate_table(raw(FRAME[FRAME["left"] == "yes"]), SCHEMA, DataConfig())
+
+
+def test_the_fingerprint_tells_content_and_roles_and_nothing_else():
+    def of(frame: pd.DataFrame, schema: Schema = SCHEMA) -> str:
+        return validate_table(raw(frame), schema, DataConfig()).fingerprint
+
+    same = of(FRAME)
+    assert of(FRAME.astype(object)) == same
+    assert of(FRAME.assign(x=[1.0, None, 3.5, 4.0])) == same
+    assert of(FRAME[FRAME.columns[::-1]]) == same
+    assert of(FRAME.assign(x=["1", "", "3.5", "5"])) != same
+    assert of(FRAME.assign(who=["a", "b", "c", "e"])) != same
+    assert of(FRAME.assign(left=["yes", "no", "yes", "yes"])) != same
+    assert of(FRAME[::-1]) != same
+    assert of(FRAME, replace(SCHEMA, time=None)) != same
+    assert len(same) == 64
+
+
+def test_csv_and_parquet_give_the_same_data_set(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "client_id": np.arange(100),
+            "calls": rng.integers(0, 30, 100),
+            "vip": rng.random(100) < 0.5,
+            "senior": rng.integers(0, 2, 100),
+            "bill": rng.normal(50, 9, 100).round(2),
+            "plan": rng.choice(["a", "b"], 100),
+            "churn": rng.random(100) < 0.5,
+        }
+    )
+    frame.loc[::7, ["bill", "plan"]] = None
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet")
+    one, other = (
+        load_dataset(DataConfig(path=str(tmp_path / f"t.{kind}")), 0) for kind in ("csv", "parquet")
+    )
+    pd.testing.assert_frame_equal(one.frame, other.frame)
+    assert one.fingerprint == other.fingerprint
+
+
+def test_features_need_neither_target_nor_id():
+    frame = to_features(raw(FRAME[["plan", "x"]]), SCHEMA)
+    pd.testing.assert_frame_equal(frame, validate_table(raw(), SCHEMA, DataConfig()).frame)
+
+
+def test_rows_that_do_not_fit_the_header_are_refused_in_a_prediction():
+    broken = pd.DataFrame([["t.csv", 3, "", "a,b", "the row has 2 cells, the header 5"]])
+    broken.columns = ["file", "line", "column", "value", "reason"]
+    with pytest.raises(UserError, match="1 of 5 rows cannot be used"):
+        to_features(raw(broken=broken), SCHEMA)

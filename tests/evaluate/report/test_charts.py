@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from churn.evaluate.report.charts import draw_charts
+from churn.evaluate.report.drawing import POINTS, VARIABLES, Chart
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Figures as they were when they were turned into SVG."""
+    figures = []
+    savefig = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *a, **k: (figures.append(self), savefig(self, *a, **k))[1]
+    )
+    return figures
+
+
+def sample(rows, seed=0):
+    random = np.random.default_rng(seed)
+    chance = random.beta(1, 3, rows)
+    churned = (random.random(rows) < chance).astype(int)
+    churned[:2] = [0, 1]
+    return churned, {"model": chance, "base_rate": np.full(rows, 0.25), "boosting": chance**1.2}
+
+
+def lines(figure, label):
+    return next(line for line in figure.axes[0].lines if line.get_label() == label).get_xydata()
+
+
+def test_the_gain_curve_passes_through_what_ten_percent_of_the_calls_reach(drawn):
+    churned, predictions = sample(1_000)
+    draw_charts(churned, predictions, {})
+    order = np.argsort(-predictions["model"])
+    reached = 100 * churned[order[:100]].sum() / churned.sum()
+    assert np.interp(10, *lines(drawn[0], "this network").T) == pytest.approx(reached, abs=0.6)
+
+
+def test_the_dots_of_the_calibration_figure_are_churn_rates_of_equal_groups(drawn):
+    churned, predictions = sample(1_000)
+    draw_charts(churned, predictions, {})
+    dots = drawn[1].axes[0].containers[0].lines[0].get_xydata()
+    assert len(dots) == 10
+    assert dots[:, 0].mean() == pytest.approx(100 * predictions["model"].mean())
+    assert dots[:, 1].mean() == pytest.approx(100 * churned.mean())
+
+
+def test_every_figure_names_both_axes_with_their_unit(drawn):
+    draw_charts(*sample(100), {"loss": [1.0, 0.5], "val_loss": [1.0, 0.6]})
+    for figure in drawn:
+        assert figure.axes[-1].get_xlabel()
+        assert all(axes.get_ylabel() for axes in figure.axes)
+    labels = [
+        label for figure in drawn[:5] for label in (figure.axes[-1].get_xlabel(), figure.axes[0].get_ylabel())
+    ]
+    assert all("%" in label for label in labels)
+
+
+def test_a_curve_of_many_rows_is_thinned_to_what_a_screen_shows(drawn):
+    draw_charts(*sample(50_000), {})
+    assert len(lines(drawn[0], "this network")) <= POINTS
+
+
+def test_colours_and_fonts_are_left_to_the_page():
+    for chart in draw_charts(*sample(100), {}):
+        assert "var(--ours)" in chart.svg
+        assert "currentColor" in chart.svg
+        assert "font-family" not in chart.svg
+        assert not any(color in chart.svg for color in VARIABLES)
+
+
+def test_training_without_a_validation_part_is_drawn_as_it_is():
+    assert draw_charts(*sample(100), {"loss": [1.0, 0.5]})[-1].title == "Training: loss after each epoch"
+
+
+def test_in_a_notebook_a_figure_has_colours_of_its_own_where_the_page_gives_none():
+    shown = Chart("A < B", "How to read it", '<svg style="stroke: var(--ours)"></svg>')._repr_html_()
+    assert "var(--ours, #0072b2)" in shown
+    assert "A &lt; B" in shown

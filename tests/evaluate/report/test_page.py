@@ -1,0 +1,118 @@
+import re
+from collections import Counter
+from html.parser import HTMLParser
+
+import pytest
+
+from churn.evaluate.report.page import render_report, write_report
+
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+
+
+class Outline(HTMLParser):
+    """What a browser sees: open elements, ids, texts, and whatever would fetch or run something."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.tags, self.ids, self.texts, self.links = [], Counter(), [], [], []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags[tag] += 1
+        found = dict(attributes)
+        self.ids += [found["id"]] if "id" in found else []
+        self.links += [v for k, v in attributes if k in ("src", "href", "xlink:href", "action", "srcset")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+@pytest.fixture(scope="module")
+def page(make_content, leak):
+    return render_report(make_content(findings=(leak,)))
+
+
+def test_the_page_is_well_formed_and_needs_neither_network_nor_scripts(page):
+    outline = Outline(page)
+    assert outline.open == []
+    assert outline.tags["script"] == outline.tags["img"] == outline.tags["link"] == 0
+    assert all(link.startswith("#") for link in outline.links)
+    assert not re.search(r"https?:|@import|url\((?!#)", page)
+    assert [n for n in Counter(outline.ids).values() if n > 1] == []
+    assert {link[1:] for link in outline.links} <= set(outline.ids)
+
+
+def test_every_section_that_was_promised_is_there(page, leak):
+    text = " ".join(Outline(page).texts)
+    for expected in (
+        "What the model is worth",
+        leak.title,
+        leak.evidence,
+        leak.advice,
+        "ROC AUC",
+        "gradient boosting",
+        "best possible",
+        "ROC: churners found",
+        "Precision and recall",
+        "Calibration: does",
+        "How many churners the first calls reach",
+        "Who left and who stayed",
+        "least after epoch 2 of 3",
+        "Whom to call, and what it earns",
+        "(chosen)",
+        "everyone",
+        "Expected maximum profit",
+        "the offer keeps 15 %, not 30 %",
+        "How sure it is",
+        "interval for a customer's true probability",
+        "of the customers are ambiguous",
+        "Which columns the network leans on",
+        "plan: the probability by its level",
+        "Where it does well, and where not",
+        "Target:",
+        "0.1.0",
+        "seed: 42",
+    ):
+        assert expected in text
+
+
+def test_each_drawing_says_in_words_what_it_shows(page):
+    assert page.count("<svg") == page.count('role="img" aria-label="') == page.count("<figcaption>") == 9
+
+
+def test_names_and_levels_of_the_table_are_text_never_markup(page):
+    assert "<b>bold" not in page
+    assert "<b>bold & “quoted”</b>" in "".join(Outline(page).texts)
+
+
+def test_twenty_rows_sixty_wordy_columns_and_no_history_make_a_page_too(make_content):
+    outline = Outline(render_report(make_content(rows=20, columns=60, truth=False, history=False)))
+    assert outline.open == []
+    assert outline.tags["svg"] == 8
+    assert "41 more columns" in " ".join(outline.texts)
+
+
+def test_the_same_content_gives_the_same_bytes(page, make_content, leak):
+    assert render_report(make_content(findings=(leak,))) == page
+
+
+def test_the_file_appears_whole_or_not_at_all(make_content, tmp_path, monkeypatch):
+    write_report(tmp_path / "report.html", make_content())
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    before = (tmp_path / "report.html").read_text()
+    assert before.endswith("</html>\n")
+    monkeypatch.setattr("churn.evaluate.report.page.draw_charts", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_report(tmp_path / "report.html", make_content())
+    assert (tmp_path / "report.html").read_text() == before

@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from churn.data.dataset import Schema
+from churn.data.experiment import Part
+from churn.evaluate import baselines
+
+SCHEMA = Schema("left", ("yes",), numeric=("tenure", "charges"), categorical=("plan", "city"))
+
+
+def customers(rows: int, seed: int) -> Part:
+    """Short tenure and plan "b" leave; charges have gaps, a city has 400 levels and says nothing."""
+    random = np.random.default_rng(seed)
+    tenure, plan = random.uniform(0, 72, rows), random.choice(["a", "b", ""], rows)
+    charges = np.where(random.random(rows) < 0.2, np.nan, random.normal(60, 20, rows))
+    city = random.integers(0, 400, rows).astype(str)
+    chance = 1 / (1 + np.exp(0.08 * tenure - 2.5 * (plan == "b")))
+    frame = pd.DataFrame({"tenure": tenure, "charges": charges, "plan": plan, "city": city})
+    return Part(frame, (random.random(rows) < chance).astype(np.int8), None)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return baselines.fit_baselines(customers(2_000, 0), customers(500, 1), SCHEMA, seed=0)
+
+
+def test_the_base_rate_is_the_churn_rate_of_the_train_rows(fitted):
+    frame = customers(5, 2).frame
+    assert fitted["base_rate"](frame) == pytest.approx(np.full(5, customers(2_000, 0).churned.mean()))
+
+
+@pytest.mark.parametrize("name", ["logistic_regression", "boosting"])
+def test_a_baseline_finds_what_is_there_despite_gaps_and_hundreds_of_levels(fitted, name):
+    known = customers(2_000, 2)
+    assert roc_auc_score(known.churned, fitted[name](known.frame)) > 0.8
+
+
+@pytest.mark.parametrize("name", ["logistic_regression", "boosting"])
+def test_unseen_levels_and_gaps_get_a_probability(fitted, name):
+    frame = customers(3, 2).frame
+    frame["city"], frame["plan"], frame["tenure"] = "never seen", "neither", np.nan
+    assert np.all((fitted[name](frame) > 0) & (fitted[name](frame) < 1))
+
+
+def test_boosting_takes_an_unseen_level_for_a_missing_one_which_goes_with_the_many():
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"tenure": np.zeros(600), "charges": np.zeros(600)})
+    frame["plan"], frame["city"] = random.choice(["a", "a", "a", "b"], 600), "x"
+    part = Part(frame, (frame["plan"] == "b").to_numpy(np.int8), None)
+    predict = baselines.fit_baselines(part, part, SCHEMA, seed=0)["boosting"]
+    of_a, of_b, of_unseen = (predict(frame.assign(plan=plan))[0] for plan in "abc")
+    assert of_unseen == of_a < 0.1 < 0.9 < of_b
+
+
+@pytest.mark.parametrize("kind", ["numeric", "categorical"])
+def test_columns_may_all_be_of_one_kind(kind):
+    schema = Schema("left", ("yes",), **{"numeric": (), "categorical": (), kind: getattr(SCHEMA, kind)})
+    train, validation = (
+        replace(part, frame=part.frame[list(schema.features)])
+        for part in (customers(300, 0), customers(100, 1))
+    )
+    found = baselines.fit_baselines(train, validation, schema, seed=0)
+    assert all(np.isfinite(predict(validation.frame)).all() for predict in found.values())
+
+
+def test_empty_constant_and_huge_columns_in_a_table_of_twelve_rows_do_no_harm():
+    frame = customers(12, 0).frame
+    frame["tenure"], frame["charges"], frame["plan"] = np.nan, [1e30] + [0.0] * 11, "same"
+    part = Part(frame, np.array([1, 0, 0] * 4, np.int8), None)
+    found = baselines.fit_baselines(part, part, SCHEMA, seed=0)
+    assert all(np.isfinite(predict(frame)).all() for predict in found.values())
+
+
+def test_the_same_seed_gives_the_same_probabilities(fitted):
+    frame = customers(100, 2).frame
+    again = baselines.fit_baselines(customers(2_000, 0), customers(500, 1), SCHEMA, seed=0)
+    assert all((again[name](frame) == fitted[name](frame)).all() for name in fitted)

@@ -1,0 +1,38 @@
+"""What is said of intervals and sets is what was counted."""
+
+import numpy as np
+import pytest
+
+from churn.evaluate.coverage import measure_coverage
+
+OUTPUTS = {
+    "churn_probability": np.linspace(0.1, 0.9, 10),
+    "churn_probability_low": np.linspace(0.0, 0.8, 10),
+    "churn_probability_high": np.linspace(0.2, 1.0, 10),
+    "certainty": np.array([b"stays"] * 4 + [b"ambiguous"] * 3 + [b"leaves"] * 3, object),
+    "unseen_inputs": np.array([0] * 8 + [1, 2]),
+}
+CHURNED = np.array([0, 0, 0, 1, 0, 1, 1, 0, 1, 1])
+
+
+def test_coverage_is_counted_for_either_kind():
+    found = measure_coverage(OUTPUTS, CHURNED, None, 0.9)
+    assert (found.sets["stays"].value, found.sets["leaves"].value) == (0.8, 0.8)
+    assert found.sets["leaves"].low < 0.8 < found.sets["leaves"].high
+    assert found.shares == {"stays": 0.4, "leaves": 0.3, "ambiguous": 0.3, "unusual": 0}
+    assert found.unseen == 0.2
+    assert found.width == pytest.approx(0.2)
+    assert found.covered is None
+
+
+def test_where_the_truth_is_known_it_is_looked_for_in_the_intervals():
+    truth = OUTPUTS["churn_probability"] + np.array([0.2, 0] * 5)
+    found = measure_coverage(OUTPUTS, CHURNED, truth, 0.9)
+    assert found.covered == 0.5
+    assert found.quintiles == [0.5] * 5
+
+
+def test_a_bundle_without_intervals_and_sets_has_none_to_measure():
+    found = measure_coverage({"unseen_inputs": OUTPUTS["unseen_inputs"]}, CHURNED, None, 0.9).to_json()
+    assert found.pop("unseen") == 0.2
+    assert set(found.values()) == {None}

@@ -1,0 +1,41 @@
+"""Partial dependence is that of models whose answer is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn.evaluate.dependence import partial_dependence
+
+
+def frame(rows=1_000):
+    random = np.random.default_rng(0)
+    number = random.normal(size=rows)
+    number[::7] = np.nan
+    return pd.DataFrame(
+        {
+            "x": number,
+            "z": random.random(rows),
+            "plan": random.choice(["a", "b", ""], rows, p=[0.6, 0.3, 0.1]),
+        }
+    )
+
+
+def additive(rows):
+    return (
+        0.2 * rows["x"].fillna(0).to_numpy() + 0.3 * (rows["plan"] == "b").to_numpy() + rows["z"].to_numpy()
+    )
+
+
+def test_the_curve_of_an_additive_model_is_its_term():
+    found = partial_dependence(additive, frame(), "x")
+    assert np.diff(found.probability) == pytest.approx(0.2 * np.diff(found.values))
+    assert found.values[[0, -1]].tolist() == [frame()["x"].min(), frame()["x"].max()]
+    assert len(found.own) == frame()["x"].notna().sum()
+
+
+def test_levels_come_commonest_first_with_their_share():
+    found = partial_dependence(additive, frame(), "plan")
+    assert found.values.tolist() == ["a", "b", ""]
+    assert found.own == pytest.approx([0.6, 0.3, 0.1], abs=0.05)
+    assert found.probability[1] - found.probability[0] == pytest.approx(0.3)
+    assert found.probability[2] == pytest.approx(found.probability[0])

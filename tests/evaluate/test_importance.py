@@ -1,0 +1,67 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn.config.training import EvaluateConfig
+from churn.evaluate.importance import permutation_importance, shuffle_columns
+
+CFG = EvaluateConfig(importance_repeats=4)
+
+
+def table(rows=400):
+    """`self` decides, `b` helps, `no use` does not matter."""
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({name: random.normal(size=rows) for name in ("no use", "b", "self")})
+    frame["plan"] = random.choice(["x", ""], rows)
+    return frame, (random.random(rows) < predict(frame)).astype(int)
+
+
+def predict(frame):
+    return 1 / (1 + np.exp(-3 * frame["self"] - frame["b"])).to_numpy()
+
+
+def test_columns_are_ordered_by_what_the_model_loses_without_them():
+    found = permutation_importance(predict, *table(), CFG, seed=0)
+    assert [one.feature for one in found[:2]] == ["self", "b"]
+    assert found[0].roc_auc.value > 5 * found[1].roc_auc.value > 0
+    assert found[0].log_loss.low <= found[0].log_loss.value <= found[0].log_loss.high
+    assert found[0].log_loss.low > 0
+
+
+def test_a_column_that_the_model_does_not_read_costs_exactly_nothing():
+    costs = {one.feature: one for one in permutation_importance(predict, *table(), CFG, seed=0)}
+    for name in ("no use", "plan"):
+        assert (costs[name].roc_auc.low, costs[name].roc_auc.high) == (0, 0)
+        assert costs[name].log_loss.value == 0
+
+
+def test_how_many_rows_are_predicted_at_a_time_does_not_change_the_result(monkeypatch):
+    calls = []
+
+    def counted(frame):
+        calls.append(len(frame))
+        return predict(frame)
+
+    at_once = permutation_importance(counted, *table(), CFG, seed=0)
+    assert sorted(calls) == [400, 16 * 400]
+    monkeypatch.setattr("churn.evaluate.importance.ROWS", 900)
+    calls.clear()
+    assert permutation_importance(counted, *table(), CFG, seed=0) == at_once
+    assert max(calls) == 800
+
+
+def test_shuffling_keeps_other_columns_types_and_the_values_themselves():
+    frame, _ = table(50)
+    for name, copy in zip(
+        np.repeat(frame.columns, 2), shuffle_columns(frame, 2, np.random.default_rng(0)), strict=True
+    ):
+        assert sorted(copy[name]) == sorted(frame[name])
+        assert copy[name].tolist() != frame[name].tolist()
+        pd.testing.assert_frame_equal(copy.drop(columns=name), frame.drop(columns=name))
+        assert (copy.dtypes == frame.dtypes).all()
+
+
+@pytest.mark.parametrize("rows", [2, 20])
+def test_a_handful_of_rows_is_enough(rows):
+    frame, _ = table(rows)
+    assert len(permutation_importance(predict, frame, np.arange(rows) % 2, CFG, seed=0)) == 4

@@ -1,0 +1,122 @@
+"""The graph's encoding is scikit-learn's, and what it does with the unknown is defined."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn.backend import tensorflow
+from churn.config.training import ModelConfig
+from churn.data.dataset import Schema
+from churn.network.encoding import Encoder, fit_encoding, make_transformer
+from churn.network.fit import frame_tensors
+
+CFG = ModelConfig(least_deviation=0, clip=0)
+
+
+@pytest.fixture(scope="module")
+def encoder(customers):
+    return Encoder(fit_encoding(customers.frame, customers.schema, CFG))
+
+
+def encode(encoder, customers, **changes):
+    """The inputs of the first customer after some fields were changed."""
+    row = customers.frame.iloc[[1]].assign(**changes)
+    return encoder(*frame_tensors(row, customers.schema)).numpy()[0]
+
+
+def unseen(encoder, customers, **changes):
+    row = customers.frame.iloc[[1]].assign(**changes)
+    numbers, categories = map(tensorflow().transpose, frame_tensors(row, customers.schema))
+    return int(encoder.read(numbers, encoder.codes(categories))[1].numpy()[0])
+
+
+def test_a_text_that_keras_uses_itself_is_a_level_like_any_other(customers):
+    frame = customers.frame.assign(
+        contract=np.where(customers.frame.contract == "one year", "[UNK]", "monthly")
+    )
+    encoder = Encoder(fit_encoding(frame, customers.schema, CFG))
+    assert unseen(encoder, customers, contract="[UNK]") == 0
+    assert unseen(encoder, customers, contract="[OOV]") == 1
+
+
+def test_the_graph_encodes_as_the_fitted_transformer_does(encoder, customers):
+    fitted = make_transformer(customers.schema, CFG).fit(customers.frame)
+    encoded = encoder(*frame_tensors(customers.frame, customers.schema)).numpy()
+    assert encoded == pytest.approx(fitted.transform(customers.frame), abs=2e-5)
+    assert encoded.mean(axis=0) == pytest.approx(0, abs=1e-5)
+    assert encoded.std(axis=0) == pytest.approx(1, abs=1e-4)
+
+
+def test_what_few_rows_have_is_no_huge_number(customers):
+    cfg = ModelConfig(least_deviation=0.3, clip=2)
+    plain, bounded = (fit_encoding(customers.frame, customers.schema, c) for c in (CFG, cfg))
+    assert plain.scale[2:].min() < 0.2
+    assert np.array_equal(bounded.scale[:2], plain.scale[:2])
+    assert bounded.scale[2:] == pytest.approx(np.maximum(plain.scale[2:], 0.3))
+    inputs = frame_tensors(customers.frame, customers.schema)
+    encoded = (Encoder(encoding)(*inputs).numpy() for encoding in (plain, bounded))
+    expected = np.clip(next(encoded) * plain.scale / bounded.scale, -2, 2)
+    assert next(encoded) == pytest.approx(expected, abs=1e-5)
+
+
+def test_nothing_is_fitted_on_rows_outside_the_train_part(customers):
+    train = customers.frame.iloc[:400]
+    beyond = pd.concat([train, customers.frame.iloc[400:].assign(tenure=1e6)])
+    assert (
+        fit_encoding(train, customers.schema, CFG).shift[0]
+        == fit_encoding(beyond.iloc[:400], customers.schema, CFG).shift[0]
+    )
+
+
+@pytest.mark.parametrize("missing", [np.nan, -1e30, -3e38])
+def test_a_missing_number_is_the_median_with_a_flag(encoder, customers, missing):
+    median = float(customers.frame["Monthly  charge"].median())
+    with_median = encode(encoder, customers, **{"Monthly  charge": median})
+    with_gap = encode(encoder, customers, **{"Monthly  charge": missing})
+    assert with_gap[1] == with_median[1]
+    assert np.flatnonzero(with_gap != with_median).tolist() == [2]  # the flag
+
+
+def test_unknown_and_rare_levels_are_the_same_to_the_network(encoder, customers):
+    rare = encode(encoder, customers, payment="barter")
+    assert np.array_equal(encode(encoder, customers, payment="shells"), rare)
+    assert not np.array_equal(encode(encoder, customers, payment="card"), rare)
+
+
+def test_a_missing_category_is_a_level_of_its_own(encoder, customers):
+    assert not np.array_equal(
+        encode(encoder, customers, payment=""), encode(encoder, customers, payment="shells")
+    )
+
+
+def test_a_level_means_nothing_in_another_column(encoder, customers):
+    assert np.array_equal(
+        encode(encoder, customers, contract="card"), encode(encoder, customers, contract="shells")
+    )
+
+
+def test_fields_unlike_anything_in_training_are_counted(encoder, customers):
+    assert unseen(encoder, customers) == 0
+    assert unseen(encoder, customers, payment="barter") == 0  # rare, but seen
+    assert unseen(encoder, customers, payment="shells") == 1
+    assert unseen(encoder, customers, payment="shells", contract="card", tenure=1e5) == 3
+    assert unseen(encoder, customers, tenure=np.nan) == 1  # never missing in training
+    assert unseen(encoder, customers, **{"Monthly  charge": np.nan}) == 0
+
+
+@pytest.mark.parametrize("kept", ["numeric", "categorical"])
+def test_tables_of_one_kind_of_column_are_encoded_too(customers, kept):
+    schema = Schema(
+        "left", ("yes",), **{"numeric": (), "categorical": (), kept: getattr(customers.schema, kept)}
+    )
+    encoder = Encoder(fit_encoding(customers.frame, schema, CFG))
+    encoded = encoder(*frame_tensors(customers.frame, schema)).numpy()
+    assert encoded == pytest.approx(make_transformer(schema, CFG).fit_transform(customers.frame), abs=2e-5)
+
+
+def test_a_column_without_any_value_does_no_harm(customers):
+    frame = customers.frame.assign(tenure=np.nan)
+    encoded = Encoder(fit_encoding(frame, customers.schema, CFG))(
+        *frame_tensors(frame, customers.schema)
+    ).numpy()
+    assert np.isfinite(encoded).all()

@@ -1,0 +1,170 @@
+"""Training is repeatable, survives a kill, and `tutorial` is the article's own."""
+
+import numpy as np
+import pytest
+from conftest import compose_config
+
+from churn.backend import tensorflow
+from churn.data.experiment import Experiment
+from churn.data.split import Splits, split_dataset
+from churn.network.checkpoint import Checkpoint
+from churn.network.fit import default_batch_size, fit_network, frame_tensors, make_optimizer
+
+
+def trained(customers, checkpoint, *overrides):
+    cfg = compose_config("train.epochs=4", "train.augmented=0", *overrides)
+    splits = split_dataset(customers, cfg.split, 0, cfg.seed)
+    return fit_network(Experiment(customers, splits, cfg), checkpoint)
+
+
+def weights(result):
+    return np.concatenate([value.ravel() for value in result.network.get_weights()])
+
+
+@pytest.mark.parametrize("model", ["dense", "tutorial"])
+def test_the_same_seed_gives_the_same_weights(customers, tmp_path, model):
+    first = trained(customers, tmp_path / "a", f"model={model}")
+    second = trained(customers, tmp_path / "b", f"model={model}")
+    other = trained(customers, tmp_path / "c", f"model={model}", "seed=7")
+    assert np.array_equal(weights(first), weights(second))
+    assert not np.array_equal(weights(first), weights(other))
+
+
+@pytest.mark.parametrize("model", ["dense", "tutorial"])
+def test_a_killed_training_ends_with_the_weights_of_an_unbroken_one(customers, tmp_path, model, monkeypatch):
+    unbroken = trained(customers, tmp_path / "unbroken", f"model={model}")
+    save = Checkpoint.save
+
+    def save_and_die(state):
+        save(state)
+        if state.epochs == 2:
+            raise SystemExit("killed")
+
+    monkeypatch.setattr(Checkpoint, "save", save_and_die)
+    with pytest.raises(SystemExit):
+        trained(customers, tmp_path / "broken", f"model={model}")
+    monkeypatch.undo()
+    resumed = trained(customers, tmp_path / "broken", f"model={model}")
+    assert np.array_equal(weights(resumed), weights(unbroken))
+    assert resumed.history == unbroken.history
+    assert len(resumed.history["loss"]) == 4
+
+
+def test_a_finished_training_is_not_trained_again(customers, tmp_path):
+    first = trained(customers, tmp_path / "a")
+    before = (tmp_path / "a").stat().st_mtime_ns
+    assert np.array_equal(weights(trained(customers, tmp_path / "a")), weights(first))
+    assert (tmp_path / "a").stat().st_mtime_ns == before
+
+
+def test_early_stopping_keeps_the_weights_of_the_best_epoch(customers, tmp_path):
+    eager = ["model=tutorial", "split.method=stratified", "train.epochs=60", "train.patience=3"]
+    result = trained(customers, tmp_path / "a", *eager, "train.learning_rate=0.02")
+    losses = result.history["val_loss"]
+    assert len(losses) == np.argmin(losses) + 1 + 3 < 60
+    splits = split_dataset(customers, compose_config().split, 0, 42)
+    p = result.predict(customers.frame.iloc[splits.validation])
+    y = customers.churned[splits.validation]
+    assert -np.mean(y * np.log(p) + (1 - y) * np.log1p(-p)) == pytest.approx(min(losses), abs=1e-5)
+
+
+def flipped(customers, rows):
+    churned = customers.churned.copy()
+    churned[rows] ^= 1
+    return type(customers)(**{**vars(customers), "churned": churned})
+
+
+def test_tutorial_s_weights_see_the_train_part_only(customers, tmp_path):
+    cfg = compose_config("model=tutorial", "split.method=stratified", "train.epochs=2")
+    splits = split_dataset(customers, cfg.split, 0, 42)
+    spoilt = flipped(customers, np.r_[splits.validation, splits.calibration, splits.test])
+    honest = fit_network(Experiment(customers, splits, cfg), tmp_path / "a")
+    assert np.array_equal(
+        weights(honest), weights(fit_network(Experiment(spoilt, splits, cfg), tmp_path / "b"))
+    )
+    assert np.array_equal(honest.held_out_rows, splits.calibration)
+
+
+def test_an_out_of_fold_prediction_does_not_depend_on_its_own_fold_s_labels(customers, tmp_path):
+    cfg = compose_config("train.epochs=3", "train.augmented=1", "model.folds=4", "model.members=8")
+    splits = split_dataset(customers, cfg.split, 0, 42)
+    honest = fit_network(Experiment(customers, splits, cfg), tmp_path / "a")
+    of_fold = honest.fold_of_row == 3
+    spoilt = flipped(customers, honest.held_out_rows[of_fold])
+    other = fit_network(Experiment(spoilt, splits, cfg), tmp_path / "b")
+    assert np.array_equal(other.held_out_probability[of_fold], honest.held_out_probability[of_fold])
+    assert not np.isclose(other.held_out_probability, honest.held_out_probability)[~of_fold].any()
+
+
+def test_nothing_is_learnt_from_the_test_part(customers, tmp_path):
+    cfg = compose_config("train.epochs=2", "train.augmented=0")
+    splits = split_dataset(customers, cfg.split, 0, 42)
+    honest = fit_network(Experiment(customers, splits, cfg), tmp_path / "a")
+    assert np.intersect1d(honest.held_out_rows, splits.test).size == 0
+    assert len(honest.held_out_rows) + len(splits.test) == len(customers)
+    spoilt = fit_network(Experiment(flipped(customers, splits.test), splits, cfg), tmp_path / "b")
+    assert np.array_equal(weights(honest), weights(spoilt))
+
+
+def test_the_answer_is_pooled_from_all_members(customers, tmp_path):
+    result = trained(customers, tmp_path / "a")
+    frame = customers.frame.iloc[result.held_out_rows]
+    assert result.held_out_members.shape == (len(frame), 5)
+    assert result.predict(frame) == pytest.approx(result.pool(result.held_out_members), abs=1e-6)
+    held_out = result.fold_of_row[:, None] == result.fold_of_member
+    assert result.held_out_probability == pytest.approx(result.held_out_members[held_out], abs=1e-12)
+
+
+def test_tutorial_is_the_articles_script(customers, tmp_path):
+    """The article's Keras lines, typed here again, on the same encoded numbers and its own split."""
+    cfg = compose_config("model=tutorial")
+    splits = split_dataset(customers, cfg.split, 0, cfg.seed)
+    ours = fit_network(Experiment(customers, splits, cfg), tmp_path / "a")
+    X = ours.encoder(*frame_tensors(customers.frame, customers.schema)).numpy()
+    y = customers.churned.astype("float32")
+
+    from sklearn.model_selection import train_test_split
+
+    keras = tensorflow().keras
+    keras.utils.set_random_seed(42)  # the article sets none
+    X_train, X_test, y_train, _ = train_test_split(X, y, test_size=0.2, random_state=42)
+    model = keras.Sequential(
+        [
+            keras.layers.Dense(64, activation="relu"),
+            keras.layers.Dense(32, activation="relu"),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
+    history = model.fit(X_train, y_train, epochs=10, validation_split=0.2, verbose=0)
+
+    for mine, theirs in zip(ours.network.get_weights(), model.get_weights(), strict=True):
+        assert mine == pytest.approx(theirs, abs=1e-6)
+    assert ours.predict(customers.frame.iloc[splits.test]) == pytest.approx(
+        model.predict(X_test, verbose=0)[:, 0], abs=1e-6
+    )
+    assert ours.history["val_loss"] == pytest.approx(history.history["val_loss"], abs=1e-6)
+
+
+def test_weight_decay_spares_biases():
+    cfg = compose_config("train.weight_decay=0.5", "train.learning_rate=0.1").train
+    tf = tensorflow()
+    kernel, bias = (tf.keras.Variable([1.0], name=name) for name in ("kernel", "bias"))
+    rule = make_optimizer(cfg)
+    rule.build([kernel, bias])
+    rule.apply([tf.constant([0.0]), tf.constant([0.0])])
+    assert (float(kernel[0]), float(bias[0])) == (pytest.approx(0.95), 1.0)
+
+
+@pytest.mark.parametrize(("rows", "size"), [(100, 64), (9_000, 128), (10**6, 512)])
+def test_batches_grow_with_the_table(rows, size):
+    assert default_batch_size(rows) == size
+
+
+def test_splits_know_their_sizes():
+    assert Splits(*(np.arange(n) for n in (3, 2, 1, 1))).sizes() == {
+        "train": 3,
+        "validation": 2,
+        "calibration": 1,
+        "test": 1,
+    }
