@@ -12,16 +12,9 @@ from churn.config.root import Config
 from churn.evaluate.report.templates import template_environment
 from churn.files import atomic_write
 from churn.retrain.page import format_number
+from churn.retrain.simulation.strategies import Decision
 from churn.retrain.simulation.world import DAYS
-from churn.retrain.simulation.year import (
-    CHURN_RETRAIN,
-    MONTHLY,
-    NEVER,
-    ORACLE,
-    Decision,
-    Year,
-    scheduled_changes,
-)
+from churn.retrain.simulation.year import CHURN_RETRAIN, MONTHLY, NEVER, ORACLE, Year, scheduled_changes
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 900, 330, 60, 34, 30  # of the drawing
 LINES = {
@@ -56,7 +49,7 @@ def write_loop_page(path: Path, years: Sequence[Year], cfg: Config) -> None:
                for way, gain in gains.items()},
         ticks=_axis_ticks(low, high),
         changes=scheduled_changes(cfg),
-        rows=[_decision_row(one, year) for one in year.decided],
+        rows=[_decision_row(decision, year) for decision in year.decisions],
         summary=summarize_years(years, cfg),
         ways=(NEVER, MONTHLY, CHURN_RETRAIN, ORACLE),
         total=lambda way: float(year.profit[way].sum()),
@@ -73,40 +66,44 @@ def _axis_ticks(low: float, high: float) -> list[float]:
     return [float(tick) + 0.0 for tick in np.arange(np.ceil(low / step), high / step + 1e-9) * step]  # no -0
 
 
-def _decision_row(one: Decision, year: Year) -> dict[str, Any]:
-    """A decision as a line of the table: when, why, what was seen, and the outcome."""
-    window = next(window for window in year.windows if window["day"] == one.day)
+def _decision_row(decision: Decision, year: Year) -> dict[str, Any]:
+    """A decision as a row of the table: day, reason, what had changed, and the outcome."""
+    window = next(window for window in year.windows if window["day"] == decision.day)
+    trigger = decision.trigger
     changed = sorted(
         ((name, drift) for name, drift in window["features"].items() if drift["status"] != "ok"),
-        key=lambda found: -abs(found[1]["profit"]),
+        key=lambda feature: -abs(feature[1]["profit"]),
     )
     measured = window["performance"]
     return {
-        "day": one.day,
-        "kind": one.trigger.kind if one.trigger else "rollback",
-        "reason": one.trigger.reason if one.trigger else "the version before is better on what came since",
+        "day": decision.day,
+        "kind": trigger.kind if trigger else "rollback",
+        "reason": trigger.reason if trigger else "the version before is better on the rows since then",
         "seen": [name for name, _ in changed[:SHOWN]],
         "worse": measured["worse_in"] if measured else [],
-        "verdict": one.verdict,
+        "verdict": decision.verdict,
     }
 
 
 def summarize_years(years: Sequence[Year], cfg: Config) -> dict[str, tuple[float, float, float, int]]:
-    """Median, least and greatest over the years of what the simulation is asked for."""
-    asked: dict[str, list[float | None]] = {
-        f"share of the oracle's profit, {way}": [100 * year.captured(way) for year in years]
-        for way in (CHURN_RETRAIN, MONTHLY, NEVER)
+    """Median, least and greatest of each result over the years, and the number of years that have it."""
+    results: dict[str, list[float | None]] = {
+        f"share of the oracle's profit, {strategy}": [100 * year.captured(strategy) for year in years]
+        for strategy in (CHURN_RETRAIN, MONTHLY, NEVER)
     }
-    asked["share of the loss of never retraining that is saved"] = [100 * year.recovered() for year in years]
-    for name, day in scheduled_changes(cfg).items():
-        asked[f"days until it retrains after {name}"] = [year.days_until(day, False) for year in years]
-        asked[f"days until a challenger serves after {name}"] = [year.days_until(day, True) for year in years]
-    asked["retrainings"] = [sum(d.trigger is not None for d in year.decided) for year in years]
-    asked["promotions"] = [
-        sum(d.trigger is not None and d.verdict.promote for d in year.decided) for year in years
+    results["share of the loss of never retraining that is saved"] = [
+        100 * year.recovered() for year in years
     ]
-    asked["rollbacks"] = [sum(d.trigger is None for d in year.decided) for year in years]
-    return {name: _median_and_range([v for v in values if v is not None]) for name, values in asked.items()}
+    for name, day in scheduled_changes(cfg).items():
+        results[f"days until it retrains after {name}"] = [year.days_until(day, False) for year in years]
+        results[f"days until a challenger serves after {name}"] = [
+            year.days_until(day, True) for year in years
+        ]
+    retrainings = [[decision for decision in year.decisions if decision.trigger] for year in years]
+    results["retrainings"] = [len(decisions) for decisions in retrainings]
+    results["promotions"] = [sum(d.verdict.promote for d in decisions) for decisions in retrainings]
+    results["rollbacks"] = [sum(d.trigger is None for d in year.decisions) for year in years]
+    return {name: _median_and_range([v for v in values if v is not None]) for name, values in results.items()}
 
 
 def _median_and_range(values: Sequence[float]) -> tuple[float, float, float, int]:
