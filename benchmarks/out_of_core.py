@@ -147,7 +147,7 @@ def every_stretch(table: Any, cfg: Config) -> None:
     """Read, check, deal out and encode every row."""
     data = table.sample
     encoder = encoding.Encoder(encoding.fit_encoding(data.frame, data.schema, cfg.model))
-    for groups in table.stretches(cfg.train.shuffle_rows, cfg.seed, 0):
+    for groups in table.shuffled_groups(cfg.train.shuffle_rows, cfg.seed, 0):
         encode_block(table.rows(groups), encoder, data.schema, np.arange(cfg.model.members))
 
 

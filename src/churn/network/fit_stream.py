@@ -29,8 +29,8 @@ def fit_stream(stream: Stream, cfg: Config, checkpoint: Path) -> Trained:
     """
     make_deterministic(cfg.seed)
     data, counts = stream.sample, _count_table(stream, cfg)
-    keys = stream.deal.keys_of(data)
-    learnt = np.flatnonzero(stream.deal.parts(keys) != TEST_PART)
+    keys = stream.split.dataset_keys(data)
+    learnt = np.flatnonzero(stream.split.parts(keys) != TEST_PART)
     frame = data.frame.iloc[learnt]
     encoder = encoding.Encoder(_widened(encoding.fit_encoding(frame, data.schema, cfg.model), counts))
     network = layers.build_network(cfg.model, len(encoder.encoding.shift))
@@ -39,7 +39,7 @@ def fit_stream(stream: Stream, cfg: Config, checkpoint: Path) -> Trained:
     plan = [
         groups
         for epoch in range(cfg.train.epochs)
-        for groups in stream.stretches(cfg.train.shuffle_rows, cfg.seed, epoch)
+        for groups in stream.shuffled_groups(cfg.train.shuffle_rows, cfg.seed, epoch)
     ]
     fold_of_member = np.arange(cfg.model.members) % cfg.model.folds
 
@@ -52,7 +52,7 @@ def fit_stream(stream: Stream, cfg: Config, checkpoint: Path) -> Trained:
     training = trainer.Training(network, optimizer, checkpoint, size, cfg.seed)
     history = training.fit(blocks, len(plan))
     members = predict_members(network, encoder(*frame_tensors(frame, data.schema)))
-    fold_of_row = stream.deal.fold_of(keys[learnt])
+    fold_of_row = stream.split.fold_of(keys[learnt])
     held_out = fold_of_row[:, None] == fold_of_member
     return Trained(
         data.schema, encoder, network, history,
