@@ -89,7 +89,7 @@ def _load(cfg: Config, steps: _StepTimer) -> tuple[Experiment, Stream | None]:
         stream = open_stream(cfg)
         data = stream.sample if stream else load_dataset(cfg.data, cfg.seed)
     if stream:
-        experiment = Experiment(data, stream.split.splits(data), cfg, is_sample=True)
+        experiment = Experiment(data, stream.split.splits_of(data), cfg, is_sample=True)
     else:
         experiment = Experiment.split(data, cfg)
     check_decision(cfg.decision, data.frame)

@@ -19,10 +19,12 @@ from churn.config.limits import (
 class TriggerConfig:
     """When `churn retrain` trains a challenger (`churn.retrain.trigger`)."""
 
-    alarms: int = key(2, ZERO_OR_MORE)  # windows with an alarm, one of them the newest; 0: never ...
-    windows: int = key(5, ONE_OR_MORE)  # ... among this many of the newest windows
-    performance: bool = True  # also if the performance drops and the interval of the drop excludes zero
-    every_days: Optional[float] = key(None, POSITIVE)  # also after this many days; null: no schedule
+    # A retraining starts if `alarms` of the last `windows` windows had an alarm, the newest included
+    # (0: never), if the performance dropped, or if the last retraining was `every_days` ago.
+    alarms: int = key(2, ZERO_OR_MORE)
+    windows: int = key(5, ONE_OR_MORE)
+    performance: bool = True  # a drop counts if its interval excludes zero
+    every_days: Optional[float] = key(None, POSITIVE)  # null: no schedule
     cooldown_days: float = key(28.0, ZERO_OR_MORE)  # days after a retraining without another one
     per_week: int = key(1, ONE_OR_MORE)  # retrainings, at most
 

@@ -68,7 +68,7 @@ class DecisionConfig:
 
     customer_value: float = key(200.0, POSITIVE)  # money lost when a customer leaves
     value_column: Optional[str] = None  # column with the value of each customer; null: `customer_value`
-    value_factor: float = key(1.0, POSITIVE)  # multiplies it: 24 for two years of a monthly charge
+    value_factor: float = key(1.0, POSITIVE)  # factor of `value_column`: 24 for two years of monthly charges
     contact_cost: float = key(1.0, ZERO_OR_MORE)  # money for calling one customer
     offer_cost: float = key(10.0, ZERO_OR_MORE)  # money for the offer, paid if it is accepted
     success: float = key(0.3, BETWEEN_ZERO_AND_ONE)  # chance that the offer keeps a customer who would leave

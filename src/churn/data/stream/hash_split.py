@@ -62,7 +62,7 @@ class HashSplit:
         """[n] the fold of each key, independent of its part."""
         return (_to_uniform(mix_bits(keys)) * self.folds).astype(int)
 
-    def splits(self, data: Dataset) -> Splits:
+    def splits_of(self, data: Dataset) -> Splits:
         """The parts of a data set in memory; raises `UserError` as `split_dataset` does."""
         check_shares(self.shares)
         if data.times is not None:
