@@ -1,7 +1,7 @@
 """Scoring and counting on many workers, by Apache Beam: on this machine, and the same code on Dataflow.
 
-The unit of work is a row group of a Parquet file, local or gs://. A worker that dies is given its row groups
-again; files of scores appear whole, and those that are there are not made again.
+The unit of work is a row group of a Parquet file, local or gs://. If a worker dies, another one scores its
+row groups. Files of scores appear whole, and those that are there are not written again.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class RowGroupTask(NamedTuple):
 
 
 class _ScoreRowGroup(beam.DoFn):
-    """Writes the scores of a row group to the file with its number; gives the number of rows."""
+    """Writes the scores of a row group to the file with its number; yields the number of rows."""
 
     def __init__(self, bundle: Bundle, source: fs.FileSystem, output: str, reasons: bool) -> None:
         files = [file for file in bundle.path.rglob("*") if file.is_file()]
@@ -48,7 +48,7 @@ class _ScoreRowGroup(beam.DoFn):
         self.target, self.folder = locate(output)
 
     def setup(self) -> None:
-        """Unpack the bundle, which travels with the work, once a worker."""
+        """Unpack the bundle, which is sent along with the work, once per worker."""
         folder = Path(tempfile.mkdtemp(prefix="churn-bundle-"))
         for name, content in self.bundle.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -56,15 +56,14 @@ class _ScoreRowGroup(beam.DoFn):
         self.loaded = Bundle.load(folder)
 
     def process(self, work: RowGroupTask) -> Iterator[int]:
-        """Score one row group, if that was not done before."""
+        """Score one row group, unless its file is there."""
         file = f"{self.folder}/part-{work.number:05d}.parquet"
         if self.target.get_file_info(file).type == fs.FileType.NotFound:
             with self.source.open_input_file(work.path) as opened:
                 table = parquet.simplify_types(pq.ParquetFile(opened).read_row_group(work.group))
-            part = Chunk(work.path, table, np.arange(len(table)) + work.first + 1, "Parquet")
-            scored = score_chunk(
-                self.loaded, part, to_arrow_features(table, self.loaded.schema), self.reasons
-            )
+            chunk = Chunk(work.path, table, np.arange(len(table)) + work.first + 1, "Parquet")
+            features = to_arrow_features(table, self.loaded.schema)
+            scored = score_chunk(self.loaded, chunk, features, self.reasons)
             aside = f"{self.folder}/.part-{work.number:05d}-{id(self):x}"
             pq.write_table(scored, aside, filesystem=self.target)
             self.target.move(aside, file)
@@ -72,9 +71,10 @@ class _ScoreRowGroup(beam.DoFn):
 
 
 def score_with_beam(bundle: Bundle, cfg: Config) -> int:
-    """Score every row group of `cfg.input` into the folder `cfg.output`, a file each; gives the rows.
+    """Score every row group of `cfg.input` into a file of the folder `cfg.output`; gives the number of rows.
 
-    The files in order hold the rows in input order. Raises `UserError` if the input is not Parquet.
+    The files in the order of their names hold the rows in input order. Raises `UserError` if the input is not
+    Parquet.
     """
     source, paths = _list_tables(str(cfg.input))
     work = list(_list_row_groups(source, paths))
