@@ -1,4 +1,4 @@
-"""The page of the simulated year: what was seen when, each decision, and what it was worth."""
+"""The page of the simulated year: the profit, the windows of the monitor and each decision."""
 
 from __future__ import annotations
 
@@ -23,45 +23,37 @@ from churn.retrain.simulation.year import (
     scheduled_changes,
 )
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 900, 330, 60, 34, 30  # of the drawing
 LINES = {
     ORACLE: "oracle",
     MONTHLY: "monthly",
     CHURN_RETRAIN: "ours",
-}  # drawn in this order; class in the style sheet
-SHOWN = 3  # features named for each decision
+}  # in drawing order; class in the style sheet
+SHOWN = 3  # features that are named for each decision
 
 
 def write_loop_page(path: Path, years: Sequence[Year], cfg: Config) -> None:
-    """Write the page: the first year in full, all of them in numbers."""
+    """Write the page: the first year in full, all years in numbers."""
     year = years[0]
     gains = {way: np.cumsum(year.profit[way] - year.profit[NEVER]) for way in LINES}
     low, high = min(g.min() for g in gains.values()), max(g.max() for g in gains.values())
-
-    def x(day: float) -> float:
-        return LEFT + (WIDTH - LEFT - 8) * day / DAYS
-
-    def y(gain: float) -> float:
-        return TOP + (HEIGHT - TOP - BOTTOM) * (high - gain) / max(high - low, 1e-9)
-
-    html = template_environment("retrain/simulation").get_template("loop.html.j2").render(
+    reach = max(high - low, 1e-9)
+    template = template_environment("retrain/simulation").get_template("loop.html.j2")
+    html = template.render(
         years=years,
         year=year,
         cfg=cfg,
-        x=x,
-        y=y,
-        width=WIDTH,
-        height=HEIGHT,
-        lines={way: (LINES[way], " ".join(f"{x(d + 1):.1f},{y(g):.1f}" for d, g in enumerate(gain)), gain)
-               for way, gain in gains.items()},
+        days=DAYS,
+        lines={way: (LINES[way], gain.tolist()) for way, gain in gains.items()},
+        top=high + 0.1 * reach,  # room for the names of the changes
+        bottom=low - 0.25 * reach,  # room for months, windows and decisions
         ticks=_axis_ticks(low, high),
         changes=scheduled_changes(cfg),
-        rows=[_decision_row(one, year) for one in year.decided],
+        rows=[_decision_row(decision, year) for decision in year.decided],
         summary=summarize_years(years, cfg),
         ways=(NEVER, MONTHLY, CHURN_RETRAIN, ORACLE),
         total=lambda way: float(year.profit[way].sum()),
         number=format_number,
-    )  # fmt: skip
+    )
     with atomic_write(path) as aside:
         aside.write_text(html, encoding="utf-8")
 
@@ -73,21 +65,18 @@ def _axis_ticks(low: float, high: float) -> list[float]:
     return [float(tick) + 0.0 for tick in np.arange(np.ceil(low / step), high / step + 1e-9) * step]  # no -0
 
 
-def _decision_row(one: Decision, year: Year) -> dict[str, Any]:
-    """A decision as a line of the table: when, why, what was seen, and the outcome."""
-    window = next(window for window in year.windows if window["day"] == one.day)
-    changed = sorted(
-        ((name, drift) for name, drift in window["features"].items() if drift["status"] != "ok"),
-        key=lambda found: -abs(found[1]["profit"]),
-    )
-    measured = window["performance"]
+def _decision_row(decision: Decision, year: Year) -> dict[str, Any]:
+    """A decision as a row of the table: day, reason, the features that had changed most, and the outcome."""
+    window = next(window for window in year.windows if window["day"] == decision.day)
+    changed = {name: drift for name, drift in window["features"].items() if drift["status"] != "ok"}
+    measured, trigger = window["performance"], decision.trigger
     return {
-        "day": one.day,
-        "kind": one.trigger.kind if one.trigger else "rollback",
-        "reason": one.trigger.reason if one.trigger else "the version before is better on what came since",
-        "seen": [name for name, _ in changed[:SHOWN]],
+        "day": decision.day,
+        "kind": trigger.kind if trigger else "rollback",
+        "reason": trigger.reason if trigger else "the version before is better on the rows since then",
+        "changed": sorted(changed, key=lambda name: -abs(changed[name]["profit"]))[:SHOWN],
         "worse": measured["worse_in"] if measured else [],
-        "verdict": one.verdict,
+        "verdict": decision.verdict,
     }
 
 
