@@ -39,11 +39,11 @@ def scored(table, exported_bundle, tmp_path, capsys):
 def test_every_customer_is_scored_in_input_order_whatever_the_chunks(scored, exported_bundle, customers):
     expected = Bundle.load(exported_bundle).predict(customers.frame)["churn_probability"]
     for rows in (7, 1_000):
-        found = scored(f"score.chunk_rows={rows}")
+        scores = scored(f"score.chunk_rows={rows}")
         first = ["customer", "churn_probability", "churn_probability_low", "churn_probability_high", "churn"]
-        assert found.columns[:5].tolist() == first
-        assert found.customer.tolist() == [f"c{i}" for i in range(800)]
-        assert found.churn_probability.to_numpy() == pytest.approx(expected, abs=1e-6)
+        assert scores.columns[:5].tolist() == first
+        assert scores.customer.tolist() == [f"c{i}" for i in range(800)]
+        assert scores.churn_probability.to_numpy() == pytest.approx(expected, abs=1e-6)
 
 
 def test_customers_can_be_sorted_by_their_probability(scored):
@@ -51,34 +51,34 @@ def test_customers_can_be_sorted_by_their_probability(scored):
 
 
 def test_reasons_can_be_written_for_every_customer(scored):
-    found = scored("score.reasons=true", "score.chunk_rows=500")
-    first = found.loc[0]
+    scores = scored("score.reasons=true", "score.chunk_rows=500")
+    first = scores.loc[0]
     assert first.reason_1.endswith(f"({first.contribution_1:+.2f})")
-    total = found.filter(regex="contribution|average_probability").sum(axis=1)
-    assert total.to_numpy() == pytest.approx(found.churn_probability, abs=1e-5)
+    total = scores.filter(regex="contribution|average_probability").sum(axis=1)
+    assert total.to_numpy() == pytest.approx(scores.churn_probability, abs=1e-5)
 
 
 def test_the_list_holds_the_customers_whom_it_pays_most_to_call(scored):
     everyone = scored().sort_values("churn_probability", ascending=False, kind="stable")
     for rows in (7, 1_000):
-        found = scored("top=50", f"score.chunk_rows={rows}")
-        assert found.customer.tolist() == everyone.customer[:50].tolist()
-        assert found.expected_profit.is_monotonic_decreasing
+        calls = scored("top=50", f"score.chunk_rows={rows}")
+        assert calls.customer.tolist() == everyone.customer[:50].tolist()
+        assert calls.expected_profit.is_monotonic_decreasing
 
 
 def test_the_list_says_why_in_plain_words(scored, table):
-    found = scored("top=20")
+    calls = scored("top=20")
     frame = table[1].set_index("customer")
-    for _, row in found.iterrows():
+    for _, row in calls.iterrows():
         column, value = row.reason_1.rsplit(" (", 1)[0].split(" is ")
         actual = frame.loc[row.customer, column]
         assert value == (actual if isinstance(actual, str) else f"{actual:,.6g}")
 
 
 def test_the_list_s_profit_is_the_expected_one(scored):
-    found = scored("top=20", "decision.customer_value=500")
-    p = found.churn_probability
-    assert found.expected_profit.to_numpy() == pytest.approx(p * (0.3 * 490 - 1) - (1 - p) * 11, abs=6e-3)
+    calls = scored("top=20", "decision.customer_value=500")
+    p = calls.churn_probability
+    assert calls.expected_profit.to_numpy() == pytest.approx(p * (0.3 * 490 - 1) - (1 - p) * 11, abs=6e-3)
 
 
 def test_only_customers_that_are_worth_a_call_are_on_the_list(scored):
@@ -88,10 +88,10 @@ def test_only_customers_that_are_worth_a_call_are_on_the_list(scored):
 
 
 def test_with_a_value_for_each_customer_the_list_is_ranked_by_profit(scored):
-    found = scored("top=800", "decision.value_column=worth")
-    assert found.expected_profit.is_monotonic_decreasing
-    assert (found.expected_profit > 0).all()
-    assert not found.churn_probability.is_monotonic_decreasing
+    calls = scored("top=800", "decision.value_column=worth")
+    assert calls.expected_profit.is_monotonic_decreasing
+    assert (calls.expected_profit > 0).all()
+    assert not calls.churn_probability.is_monotonic_decreasing
 
 
 def test_a_value_that_is_not_a_number_is_refused(scored):
@@ -111,10 +111,10 @@ def test_customers_who_must_not_be_contacted_are_left_out(scored, tmp_path, cont
     row = f"{best[0]};asked\n{best[2]};asked" if "why" in content else f"{best[0]}\n{best[2]}"
     path = tmp_path / "no.csv"
     path.write_text(content.format(row))
-    found = scored("top=50", f"score.do_not_contact={path}")
-    assert not {best[0], best[2]} & set(found.customer)
-    assert best[1] in set(found.customer)
-    assert len(found) == 50
+    calls = scored("top=50", f"score.do_not_contact={path}")
+    assert not {best[0], best[2]} & set(calls.customer)
+    assert best[1] in set(calls.customer)
+    assert len(calls) == 50
 
 
 def test_the_do_not_contact_file_can_be_parquet_or_empty(scored, tmp_path):
@@ -147,9 +147,9 @@ def test_the_control_group_is_random_but_the_same_in_every_list(scored):
 
 
 def test_the_list_can_be_parquet_and_empty(scored):
-    found = scored("top=50", name="list.parquet")
-    assert len(found) == 50
-    assert found.dtypes["expected_profit"] == "float64"
+    calls = scored("top=50", name="list.parquet")
+    assert len(calls) == 50
+    assert calls.dtypes["expected_profit"] == "float64"
     assert len(scored("top=50", "decision.value_column=worth", "decision.value_factor=1e-3")) == 0
 
 

@@ -30,7 +30,7 @@ def call_list(bundle: Bundle, tables: Iterable[RawTable], cfg: Config) -> pd.Dat
 
     A customer is worth a call if the bundle's decision is to call, or, with `decision.value_column`, if the
     expected profit is above zero. `treated` is 0 for the control group: do not call these. Memory is bounded
-    by the list and one table. Raises `UserError` for assumptions without sense and rows that cannot be read.
+    by the list and one table. Raises `UserError` for impossible assumptions and rows that cannot be read.
 
     >>> call_list(bundle, [RawTable(frame)], compose_config("top=50"))
     """

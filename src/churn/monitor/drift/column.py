@@ -45,7 +45,7 @@ def compare_levels(r: np.ndarray, w: np.ndarray, rows: int, window_rows: int) ->
 
 
 def _pool_rare_levels(r: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The counts with all rare levels in one cell; unseen levels stay in theirs."""
+    """The counts with all rare levels in one cell; unseen levels keep a cell of their own."""
     rare = (r + w)[:-1] * min(r.sum(), w.sum()) < measures.EXPECTED * (r.sum() + w.sum())
     pooled = [np.concatenate([x[:-1][~rare], [x[:-1][rare].sum(), x[-1]]]) for x in (r, w)]
     return pooled[0], pooled[1]

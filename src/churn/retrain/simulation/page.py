@@ -23,11 +23,8 @@ from churn.retrain.simulation.year import (
     scheduled_changes,
 )
 
-LINES = {
-    ORACLE: "oracle",
-    MONTHLY: "monthly",
-    CHURN_RETRAIN: "ours",
-}  # in drawing order; class in the style sheet
+# In drawing order, each with its class in the style sheet
+LINES = {ORACLE: "oracle", MONTHLY: "monthly", CHURN_RETRAIN: "ours"}
 SHOWN = 3  # features that are named for each decision
 
 
@@ -59,7 +56,7 @@ def write_loop_page(path: Path, years: Sequence[Year], cfg: Config) -> None:
 
 
 def _axis_ticks(low: float, high: float) -> list[float]:
-    """About four round numbers within a range."""
+    """About four round numbers in a range."""
     step = 10.0 ** np.floor(np.log10(max(high - low, 1.0)))
     step = next(step * factor for factor in (0.2, 0.5, 1, 2, 5) if (high - low) / (step * factor) <= 5)
     return [float(tick) + 0.0 for tick in np.arange(np.ceil(low / step), high / step + 1e-9) * step]  # no -0
@@ -81,25 +78,25 @@ def _decision_row(decision: Decision, year: Year) -> dict[str, Any]:
 
 
 def summarize_years(years: Sequence[Year], cfg: Config) -> dict[str, tuple[float, float, float, int]]:
-    """Median, least and greatest over the years of what the simulation is asked for."""
-    asked: dict[str, list[float | None]] = {
+    """The table "Over N years": median, least and greatest value, and in how many years there is one."""
+    rows: dict[str, list[float | None]] = {
         f"share of the oracle's profit, {way}": [100 * year.captured(way) for year in years]
         for way in (CHURN_RETRAIN, MONTHLY, NEVER)
     }
-    asked["share of the loss of never retraining that is saved"] = [100 * year.recovered() for year in years]
+    rows["share of the loss of never retraining that is saved"] = [100 * year.recovered() for year in years]
     for name, day in scheduled_changes(cfg).items():
-        asked[f"days until it retrains after {name}"] = [year.days_until(day, False) for year in years]
-        asked[f"days until a challenger serves after {name}"] = [year.days_until(day, True) for year in years]
-    asked["retrainings"] = [sum(d.trigger is not None for d in year.decided) for year in years]
-    asked["promotions"] = [
+        rows[f"days until it retrains after {name}"] = [year.days_until(day, False) for year in years]
+        rows[f"days until a challenger serves after {name}"] = [year.days_until(day, True) for year in years]
+    rows["retrainings"] = [sum(d.trigger is not None for d in year.decided) for year in years]
+    rows["promotions"] = [
         sum(d.trigger is not None and d.verdict.promote for d in year.decided) for year in years
     ]
-    asked["rollbacks"] = [sum(d.trigger is None for d in year.decided) for year in years]
-    return {name: _median_and_range([v for v in values if v is not None]) for name, values in asked.items()}
+    rows["rollbacks"] = [sum(d.trigger is None for d in year.decided) for year in years]
+    return {name: _median_and_range([v for v in values if v is not None]) for name, values in rows.items()}
 
 
 def _median_and_range(values: Sequence[float]) -> tuple[float, float, float, int]:
-    """Median, least, greatest, and in how many years there was a value."""
+    """Median, least and greatest value, and the number of values."""
     if not values:
         return np.nan, np.nan, np.nan, 0
     return float(np.median(values)), float(min(values)), float(max(values)), len(values)

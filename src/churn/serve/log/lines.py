@@ -1,4 +1,4 @@
-"""What the prediction log says: the header of a file, and a line for each answered request.
+"""The content of the prediction log: the header of a file, and a line for each answered request.
 
 Names of fields are only in the header. Without them the log has half the size, and is turned into Parquet in
 half the time. `churn.serve.log.read` reads both.
