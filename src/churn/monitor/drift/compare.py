@@ -84,11 +84,7 @@ def _feature_drift(reference: Reference, window: Summary, name: str, status_of: 
         change = compare_ordered(r[:-1], w[:-1], (int(r[-1]), m, int(w[-1]), n))
     moved = w / n - r / m  # of the share of each cell
     return Drift(
-        status_of(change),
-        min(change.p, 1.0),
-        change.psi,
-        change.shift,
-        jensen_shannon(r, w),
+        *_size(change, status_of, r, w),
         probability=float(moved @ reference.per_cell("probability", name)),
         profit=float(moved @ reference.per_cell("profit", name)),
         missing=(r[missing] / m, w[missing] / n),
@@ -102,11 +98,14 @@ def _score_drift(reference: Reference, window: Summary, status_of: StatusOf) -> 
     change = compare_ordered(r, w)
     moved = window.score / w.sum() - reference.score / r.sum()
     return Drift(
-        status_of(change),
-        min(change.p, 1.0),
-        change.psi,
-        change.shift,
-        jensen_shannon(r, w),
+        *_size(change, status_of, r, w),
         probability=float(moved @ GRID_PROBABILITY),
         profit=float(moved @ reference.grid_profit),
     )
+
+
+def _size(
+    change: ColumnChange, status_of: StatusOf, r: np.ndarray, w: np.ndarray
+) -> tuple[str, float, float, float | None, float]:
+    """The first five fields of a `Drift`, from its test and its counts."""
+    return status_of(change), min(change.p, 1.0), change.psi, change.shift, jensen_shannon(r, w)

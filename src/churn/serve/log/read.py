@@ -70,7 +70,12 @@ def file_chunks(file: Path, coded: bool = False) -> Iterator[pa.Table]:
             compacted = file.with_suffix(".parquet")
             chunks = file_chunks(compacted, coded) if compacted.exists() else iter(())  # or it had no lines
         yield from chunks
-        return
+    else:
+        yield from _parquet_chunks(file, coded)
+
+
+def _parquet_chunks(file: Path, coded: bool) -> Iterator[pa.Table]:
+    """The chunks of a compacted file, or of an export of Vertex AI's table."""
     schema = pq.read_schema(file)
     vertex = "request_payload" in schema.names
     texts = [
