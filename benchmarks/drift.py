@@ -19,7 +19,7 @@ from compare import arguments, finish, ratio
 from drift_simulation import DRIFTS, FEATURES, LEVELS, World, evidently, no_drift, ours, rows, theirs
 
 from churn.data.dataset import Schema
-from churn.monitor.drift.compare import DriftPolicy
+from churn.monitor.drift.alarm import DriftPolicy
 from churn.monitor.drift.profile import build_profile
 from churn.monitor.drift.reference import Reference
 from churn.monitor.drift.summary import Summary
@@ -161,7 +161,8 @@ def jointly(runs: int, m: int, n: int) -> dict[str, Any]:
             )
             rows = table(n, int(seed))
             window.add({name: rows[name].to_numpy() for name in FEATURES})
-            small += two_sample_test(known, window, 200, 0.0, int(sample)).p < NOMINAL
+            policy = DriftPolicy(permutations=200, seed=int(sample))
+            small += two_sample_test(known, window, policy).p < NOMINAL
     tried = 5 * max(1, runs // 5)
     return {"reference": m, "window": n, "nominal": NOMINAL, "share": small / tried, "runs": tried}
 

@@ -117,7 +117,7 @@ def calm(seed: int, models: int):
 
 def fires(seed: int, simulations: int) -> int:
     """How many of the simulated decisions about one champion, in a world without drift, are to retrain."""
-    from churn.monitor.drift.compare import DriftPolicy
+    from churn.monitor.drift.alarm import DriftPolicy
     from churn.monitor.window import Window, assess_window
     from churn.retrain.simulation.world import SCHEMA
     from churn.retrain.simulation.year import day_time

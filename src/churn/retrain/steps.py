@@ -24,7 +24,7 @@ from churn.data.dataset import CUSTOMER_KEY
 from churn.data.load import dataset_name, load_dataset
 from churn.errors import UserError
 from churn.files import atomic_write
-from churn.monitor.stage import parse_time
+from churn.monitor.period import parse_time
 from churn.retrain import gate, page, traffic
 from churn.retrain.gate import CHALLENGER, FreshRows, Verdict
 from churn.retrain.promote import make_champion

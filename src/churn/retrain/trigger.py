@@ -33,7 +33,7 @@ def decide_trigger(
     cfg: TriggerConfig,
     forced: bool = False,
 ) -> Trigger:
-    """The decision at `now` on the lines of `churn.monitor.stage.read_history` about the champion, oldest first.
+    """The decision at `now` by the champion's lines of `churn.monitor.history.read_history`, oldest first.
 
     `retrained`: times of earlier retrainings, whatever came of them. By hand, nothing is asked. Otherwise the
     cool-down and the limit a week hold first; then count, in this order, a drop of the performance in the

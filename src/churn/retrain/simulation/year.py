@@ -10,7 +10,7 @@ import numpy as np
 
 from churn.bundle import decision
 from churn.config.root import Config
-from churn.monitor.drift.compare import DriftPolicy
+from churn.monitor.drift.alarm import DriftPolicy
 from churn.monitor.window import Window, assess_window
 from churn.retrain.gate import (
     CHALLENGER,
