@@ -1,9 +1,9 @@
-"""Drift that Vertex AI's monitoring detects, with thresholds from the training profile and with .3, its default.
+"""Drift that Vertex AI's monitoring detects, with thresholds from the training profile and with .3.
 
-For a feature of each shape: a profile of 5,000 rows, then windows of 1,000 and 10,000 rows without drift, with
-the mean moved by .3, .5 and 1 standard deviation, or with the share of the commonest level moved by 5, 10 and
-20 points. Each is compared with another window as Vertex AI does it
-(`churn.vertex.monitoring.thresholds.divergence`). Prints the share of windows that are called drift.
+For a feature of each shape: a profile of 5,000 rows, then windows of 1,000 and 10,000 rows without drift,
+with the mean moved by .3, .5 and 1 standard deviation, or with the share of the commonest level moved by
+5, 10 and 20 points. .3 is Vertex AI's default threshold. Each window is compared with another as Vertex AI
+does it (`churn.vertex.monitoring.thresholds.divergence`). Prints the share of windows that are called drift.
 """
 
 from collections.abc import Callable, Iterator
