@@ -7,7 +7,7 @@ CONFIGURATIONS = {  # override -> a part of the message
     "deploy.bucket=null": "no bucket is named",
     "deploy.kms_key=projects/p/locations/europe-west1/keyRings/r/cryptoKeys/k": "key must be in the region",
     "serving.image=europe-west1-docker.pkg.dev/p/churn/x:1": "in a repository of the endpoint's region",
-    "deploy.min_replicas=3": "min_replicas <= max_replicas",
+    "deploy.min_replicas=3": "min_replicas=3 is more than max_replicas=1",
     "deploy.name=My_Name": "can't be the name of an endpoint",
     "deploy.service_account=me": "is no service account",
     "deploy.kms_key=k": "key must be in the region",

@@ -59,8 +59,8 @@ def register_version(session: Session, bundle: Bundle, state: State) -> None:
         "labels": version_labels(deployment, bundle),
         **deployment.encryption,
     }
-    place = {"parent_model": deployment.model} if state.versions else {"model_id": deployment.name}
-    request = {"parent": deployment.parent, "model": model, **place}
+    parent = {"parent_model": deployment.model} if state.versions else {"model_id": deployment.name}
+    request = {"parent": deployment.parent, "model": model, **parent}
     wait_for(session, session.clients.models.upload_model(request))
 
 

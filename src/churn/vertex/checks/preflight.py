@@ -71,7 +71,7 @@ def _identity_problems(deployment: Deployment) -> Iterator[UserError]:
 def _size_problems(deployment: Deployment) -> Iterator[UserError]:
     least, most = deployment.size.nodes
     if least > most:
-        what = f"min_replicas <= max_replicas must hold, not {least} <= {most}"
+        what = f"min_replicas={least} is more than max_replicas={most}"
         yield UserError(what, "deploy.min_replicas", f"deploy.max_replicas={least}, or more")
 
 

@@ -1,4 +1,4 @@
-"""Names, place and size of a deployment."""
+"""Names, location and size of a deployment."""
 
 from __future__ import annotations
 

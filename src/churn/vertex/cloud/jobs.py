@@ -54,10 +54,7 @@ def is_running(job: Any) -> bool:
 
 
 def find_started_job(session: Session, display_name: str) -> Any | None:
-    """The job of that name that runs or has succeeded, or None.
-
-    An earlier command may have started it without learning so.
-    """
+    """The job of that name that runs or has succeeded, or None: an earlier command may have started it."""
     for kind in KINDS[1:]:
         for job in find_jobs(session, (kind,)):
             if job.display_name == display_name and (is_running(job) or _job_state(job) == "SUCCEEDED"):

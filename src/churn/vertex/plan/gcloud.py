@@ -40,9 +40,9 @@ def copy_bundle(deployment: Deployment, bundle: Bundle) -> str:
 
 def upload_model(deployment: Deployment, bundle: Bundle, state: State) -> str:
     """Register a new version of the model."""
-    place = f"--parent-model={deployment.model}" if state.versions else f"--model-id={deployment.name}"
+    parent = f"--parent-model={deployment.model}" if state.versions else f"--model-id={deployment.name}"
     return _ai_command(
-        deployment, "models", "upload", place, f"--display-name={deployment.name}",
+        deployment, "models", "upload", parent, f"--display-name={deployment.name}",
         f"--artifact-uri={deployment.artifact_uri(bundle)}", f"--container-image-uri={deployment.image}",
         *_container_flags(deployment.serving), f"--labels={_key_values(version_labels(deployment, bundle))}",
     )  # fmt: skip
