@@ -36,7 +36,7 @@ from churn.config.root import compose_config, config_directory
 from churn.data import load, split
 from churn.evaluate.report.drawing import for_notebooks
 from churn.vertex.checks import parity
-from churn.vertex.cloud import client, deployment, prices
+from churn.vertex.cloud import deployment, operations, prices
 from churn.vertex.deploy import deploy
 from churn.vertex.destroy import destroy
 from churn.vertex.rollback import rollback
@@ -166,7 +166,7 @@ axes.set(title="An endpoint that nobody calls costs this", xlabel=f"US dollars a
 sys.path.insert(0, str(root / "tests"))
 from doubles import vertex
 
-client.POLL_SECONDS = 0.0  # the stand-in is done at once
+operations.POLL_SECONDS = 0.0  # the stand-in is done at once
 until_the_end = ExitStack()
 cloud = until_the_end.enter_context(vertex.running())
 ours = [*small, "deploy.project=p", "deploy.bucket=bucket", f"deploy.emulator={cloud.url}",
