@@ -47,7 +47,8 @@ def graph(customers, tmp_path_factory):
     from churn.bundle.reasons import choose_background
     from churn.data.experiment import Experiment
     from churn.data.split import split_dataset
-    from churn.network.fit import fit_network, frame_tensors
+    from churn.network.fit import fit_network
+    from churn.network.trained import frame_tensors
 
     cfg = compose_config("train.epochs=2", "train.augmented=0")
     splits = split_dataset(customers, cfg.split, 0, cfg.seed)
@@ -55,16 +56,16 @@ def graph(customers, tmp_path_factory):
     probability = trained.predict(customers.frame)
     others = choose_background(customers.frame, probability, customers.schema, size=16, seed=0)
     inputs = trained.encoder(*frame_tensors(customers.frame, customers.schema)).numpy()
-    world = intervals.Refit(np.random.default_rng(0).beta(1, 3, len(customers)), probability)
+    refit = intervals.Refit(np.random.default_rng(0).beta(1, 3, len(customers)), probability)
     return ServingGraph(
         customers.schema,
         trained.encoder,
         trained.network,
-        trained.pool,
+        trained.ensemble,
         1.3,
         0.3,
         others.coded(trained.encoder),
-        intervals.fit_intervals(inputs, probability, [world]),
+        intervals.fit_intervals(inputs, probability, [refit]),
         PredictionSets(0.9, 0.2, 0.35),
     )
 
