@@ -1,4 +1,4 @@
-"""What is said of intervals and sets is what was counted."""
+"""Coverage is counted for churners and stayers, and for intervals where the truth is known."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ OUTPUTS = {
 CHURNED = np.array([0, 0, 0, 1, 0, 1, 1, 0, 1, 1])
 
 
-def test_coverage_is_counted_for_either_kind():
+def test_coverage_is_counted_for_churners_and_stayers():
     found = measure_coverage(OUTPUTS, CHURNED, None, 0.9)
     assert (found.sets["stays"].value, found.sets["leaves"].value) == (0.8, 0.8)
     assert found.sets["leaves"].low < 0.8 < found.sets["leaves"].high
@@ -25,14 +25,14 @@ def test_coverage_is_counted_for_either_kind():
     assert found.covered is None
 
 
-def test_where_the_truth_is_known_it_is_looked_for_in_the_intervals():
+def test_a_known_truth_is_covered_if_it_lies_in_its_interval():
     truth = OUTPUTS["churn_probability"] + np.array([0.2, 0] * 5)
     found = measure_coverage(OUTPUTS, CHURNED, truth, 0.9)
     assert found.covered == 0.5
     assert found.quintiles == [0.5] * 5
 
 
-def test_a_bundle_without_intervals_and_sets_has_none_to_measure():
+def test_a_bundle_without_intervals_and_sets_has_no_coverage():
     found = measure_coverage({"unseen_inputs": OUTPUTS["unseen_inputs"]}, CHURNED, None, 0.9).to_json()
     assert found.pop("unseen") == 0.2
     assert set(found.values()) == {None}

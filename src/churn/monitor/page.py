@@ -7,19 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from churn.bundle.bundle import Bundle
-from churn.evaluate.report.templates import template_environment
+from churn.evaluate.metrics import METRICS
+from churn.evaluate.report.templates import capitalize_first, template_environment
 from churn.files import atomic_write
 from churn.monitor.drift.compare import STATUSES, TOO_FEW_ROWS, DriftPolicy
 
 WINDOWS = 40  # the newest ones are shown
 SHOWN = 12  # features before the reader asks for all
 WIDTH, HEIGHT = 280.0, 84.0  # of a small drawing, without unit
-SHOWN_METRICS = {
-    "roc_auc": ("ROC AUC", "in so many pairs the one who left ranked above the one who stayed"),
-    "log_loss": ("Log loss", "nats per customer; less is better"),
-    "calibration_slope": ("Calibration slope", "1 is right; below 1: too extreme"),
-    "calibration_intercept": ("Calibration intercept", "0 is right; above 0: more leave than foretold"),
-}
+SHOWN_METRICS = ("roc_auc", "log_loss", "calibration_slope", "calibration_intercept")
 WORDS = {
     "ok": "What arrives looks like what was learnt",
     "warning": "Something changed; not enough to act on at once",
@@ -50,7 +46,15 @@ def _render_page(facts: dict[str, Any], history: Sequence[dict[str, Any]], polic
         words=WORDS[now["status"]],
         multiples=multiples,
         shown=SHOWN + 1,
-        metrics=[(key, *told, _metric_course(windows, key, facts)) for key, told in SHOWN_METRICS.items()],
+        metrics=[
+            (
+                key,
+                capitalize_first(METRICS[key].label),
+                METRICS[key].meaning,
+                _metric_course(windows, key, facts),
+            )
+            for key in SHOWN_METRICS
+        ],
         own=facts.get("metrics", {}),
         policy=policy,
         limit=max([0.01, *(abs(bar["effect"][end]) for bar in _effects(now) for end in ("low", "high"))]),

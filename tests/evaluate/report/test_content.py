@@ -6,7 +6,7 @@ from churn.data.split import Splits
 from churn.evaluate.report.content import summarize_data
 
 
-def test_the_summary_tells_roles_gaps_values_and_parts():
+def test_the_summary_has_roles_missing_values_values_and_parts():
     frame = pd.DataFrame(
         {"age": [20.0, np.nan, 40.0, 30.0], "blank": np.nan, "plan": ["a", "a", "", "b"], "none": [""] * 4}
     )
