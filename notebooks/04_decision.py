@@ -128,7 +128,7 @@ draw_profit_curve(earned)
 # %%
 pd.DataFrame({
     strategy.name: {"called (%)": 100 * strategy.called, "profit per customer": strategy.profit.value,
-                "low": strategy.profit.low, "high": strategy.profit.high}
+                    "low": strategy.profit.low, "high": strategy.profit.high}
     for strategy in earned.strategies
 }).T.round(2)
 

@@ -16,9 +16,11 @@ def certainties(sets, probability):
 def test_churners_and_stayers_are_covered_at_the_level(level):
     sets = conformal.fit_prediction_sets(*sample(5_000), level)
     churned, probability = sample(50_000, seed=1)
-    found = certainties(sets, probability)
+    certainty = certainties(sets, probability)
     for label, name in enumerate(("stays", "leaves")):
-        assert np.isin(found[churned == label], [name, "ambiguous"]).mean() == pytest.approx(level, abs=0.02)
+        assert np.isin(certainty[churned == label], [name, "ambiguous"]).mean() == pytest.approx(
+            level, abs=0.02
+        )
 
 
 def test_a_customer_between_two_limits_is_ambiguous_or_unusual():

@@ -112,6 +112,6 @@ def test_a_threshold_and_a_share_at_once_are_refused():
 
 def test_scoring_keeps_the_assumptions_of_training_unless_they_are_changed():
     facts = {"decision": vars(replace(CFG, customer_value=1_000.0, contact_cost=5.0))}
-    found = decision.effective_assumptions(replace(CFG, contact_cost=2.0), facts)
-    assert (found.customer_value, found.contact_cost) == (1_000.0, 2.0)
+    assumptions = decision.effective_assumptions(replace(CFG, contact_cost=2.0), facts)
+    assert (assumptions.customer_value, assumptions.contact_cost) == (1_000.0, 2.0)
     assert decision.effective_assumptions(CFG, {}) == CFG

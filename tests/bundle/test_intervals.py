@@ -76,8 +76,8 @@ def test_the_factor_is_that_of_the_region_and_linear_between():
     interval = Interval(
         np.eye(2, dtype=np.float32), np.array([-1, 1], np.float32), np.array([1, 3], np.float32)
     )
-    found = interval.factors(tensorflow().constant([-5.0, -1, 0, 1, 5])).numpy()
-    assert found.tolist() == [1, 1, 2, 3, 3]
+    factors = interval.factors(tensorflow().constant([-5.0, -1, 0, 1, 5])).numpy()
+    assert factors.tolist() == [1, 1, 2, 3, 3]
 
 
 def test_an_interval_always_holds_the_probability_itself(fitted):

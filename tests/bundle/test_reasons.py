@@ -89,27 +89,27 @@ def test_an_additive_model_s_contributions_are_its_terms():
     reasons, rows = explained(additive, table(5, seed=1))
     means = customers_of(reasons.background)
     share_of_x = (means.d == "x").mean()
-    found = reasons.contributions(*tensors(rows)).numpy()
-    assert found[:, 0] == pytest.approx(0.1 * (rows.a - means.a.mean()), abs=1e-6)
-    assert found[:, 1] == pytest.approx(-0.2 * (rows.b - means.b.mean()), abs=1e-6)
-    assert found[:, 2] == pytest.approx(0, abs=1e-6)
-    assert found[:, 3] == pytest.approx(0.3 * ((rows.d == "x") - share_of_x), abs=1e-6)
+    contributions = reasons.contributions(*tensors(rows)).numpy()
+    assert contributions[:, 0] == pytest.approx(0.1 * (rows.a - means.a.mean()), abs=1e-6)
+    assert contributions[:, 1] == pytest.approx(-0.2 * (rows.b - means.b.mean()), abs=1e-6)
+    assert contributions[:, 2] == pytest.approx(0, abs=1e-6)
+    assert contributions[:, 3] == pytest.approx(0.3 * ((rows.d == "x") - share_of_x), abs=1e-6)
 
 
 def test_interactions_of_two_columns_are_exact():
     reasons, rows = explained(crossed, table(4, seed=1))
-    found = reasons.contributions(*tensors(rows)).numpy()
+    contributions = reasons.contributions(*tensors(rows)).numpy()
     for i in range(len(rows)):
-        assert found[i] == pytest.approx(
+        assert contributions[i] == pytest.approx(
             exact(crossed, rows.iloc[i], customers_of(reasons.background)), abs=1e-5
         )
 
 
 def test_deeper_interactions_are_close_with_a_large_background():
     reasons, rows = explained(interacting, table(4, seed=1), size=300)
-    found = reasons.contributions(*tensors(rows)).numpy()
+    contributions = reasons.contributions(*tensors(rows)).numpy()
     expected = [exact(interacting, row, customers_of(reasons.background)) for _, row in rows.iterrows()]
-    assert found == pytest.approx(np.array(expected), abs=0.02)
+    assert contributions == pytest.approx(np.array(expected), abs=0.02)
     assert np.abs(expected).max() > 0.15
 
 

@@ -32,17 +32,17 @@ def sample(rows=300, seed=0):
 
 
 def test_the_json_has_the_documented_keys_and_no_nan():
-    found = evaluate(*sample(), None, CFG, 0).to_json()
-    json.dumps(found, allow_nan=False)
-    assert set(found) == {"test", "baselines", "best_possible"}
-    assert set(found["baselines"]) == {"base_rate", "logistic_regression"}
+    result = evaluate(*sample(), None, CFG, 0).to_json()
+    json.dumps(result, allow_nan=False)
+    assert set(result) == {"test", "baselines", "best_possible"}
+    assert set(result["baselines"]) == {"base_rate", "logistic_regression"}
     for name in METRICS:
-        assert set(found["test"][name]) == {"value", "low", "high"}
-        assert set(found["baselines"]["base_rate"][name]) == {"value", "low", "high", "difference"}
-        assert set(found["best_possible"][name]["difference"]) == {"value", "low", "high"}
-    assert set(found["test"]["ece"]) == {"value"}
-    assert set(found["baselines"]["base_rate"]["ece"]) == {"value", "difference"}
-    assert found["baselines"]["base_rate"]["calibration_slope"]["value"] is None
+        assert set(result["test"][name]) == {"value", "low", "high"}
+        assert set(result["baselines"]["base_rate"][name]) == {"value", "low", "high", "difference"}
+        assert set(result["best_possible"][name]["difference"]) == {"value", "low", "high"}
+    assert set(result["test"]["ece"]) == {"value"}
+    assert set(result["baselines"]["base_rate"]["ece"]) == {"value", "difference"}
+    assert result["baselines"]["base_rate"]["calibration_slope"]["value"] is None
 
 
 def test_without_the_truth_there_is_no_section_best_possible():
@@ -52,10 +52,10 @@ def test_without_the_truth_there_is_no_section_best_possible():
 
 
 def test_values_lie_in_their_intervals_and_differences_are_the_model_s_minus_the_other_s():
-    found = evaluate(*sample(), None, CFG, 0)
-    for name, scores in found.differences.items():
+    result = evaluate(*sample(), None, CFG, 0)
+    for name, scores in result.differences.items():
         for metric, difference in scores.items():
-            model, other = found.scores["model"][metric], found.scores[name][metric]
+            model, other = result.scores["model"][metric], result.scores[name][metric]
             if np.isnan(other.low):
                 continue
             assert difference.value == pytest.approx(model.value - other.value)
@@ -66,9 +66,11 @@ def test_values_lie_in_their_intervals_and_differences_are_the_model_s_minus_the
 def test_a_prediction_equal_to_the_model_s_has_a_difference_of_exactly_zero():
     """All predictions use the same resamples."""
     churned, predictions = sample()
-    found = evaluate(churned, {"model": predictions["model"], "boosting": predictions["model"]}, None, CFG, 0)
+    result = evaluate(
+        churned, {"model": predictions["model"], "boosting": predictions["model"]}, None, CFG, 0
+    )
     assert all(
-        (d.low, d.high) == (0, 0) for name, d in found.differences["boosting"].items() if name != "ece"
+        (d.low, d.high) == (0, 0) for name, d in result.differences["boosting"].items() if name != "ece"
     )
 
 
@@ -77,8 +79,8 @@ def test_the_interval_holds_95_percent_of_the_resamples():
     probability = predictions["model"]
     resamples = np.concatenate(list(resample_weights(80, None, 200, seed=7)))[1:]
     values = [roc_auc_score(churned, probability, sample_weight=weights) for weights in resamples]
-    found = evaluate(churned, {"model": probability}, None, CFG, 7).scores["model"]["roc_auc"]
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
+    auc = evaluate(churned, {"model": probability}, None, CFG, 7).scores["model"]["roc_auc"]
+    assert (auc.low, auc.high) == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
 
 
 def test_the_interval_covers_the_truth_in_about_95_percent_of_the_samples():
@@ -87,8 +89,8 @@ def test_the_interval_covers_the_truth_in_about_95_percent_of_the_samples():
     for seed in range(200):
         truth = np.random.default_rng(seed).beta(1, 3, 200)
         churned = np.random.default_rng(seed + 10_000).random(200) < truth
-        found = evaluate(churned, {"model": truth}, None, EvaluateConfig(bootstrap=200), seed)
-        brier = found.scores["model"]["brier"]
+        result = evaluate(churned, {"model": truth}, None, EvaluateConfig(bootstrap=200), seed)
+        brier = result.scores["model"]["brier"]
         hits.append(brier.low <= 0.15 <= brier.high)  # E[p (1 - p)] = 3 / 20
     assert 0.89 < np.mean(hits) < 0.99
 
@@ -134,8 +136,8 @@ def test_an_interval_is_unknown_where_too_many_resamples_leave_it_undefined():
 
 
 def test_four_rows_have_values_but_not_every_interval():
-    found = evaluate(
+    result = evaluate(
         np.array([1, 0, 0, 0]), {"model": np.array([0.4, 0.3, 0.2, 0.1])}, None, CFG, 0
     ).to_json()
-    assert found["test"]["roc_auc"] == {"value": 1.0, "low": None, "high": None}
-    assert found["test"]["brier"]["low"] is not None
+    assert result["test"]["roc_auc"] == {"value": 1.0, "low": None, "high": None}
+    assert result["test"]["brier"]["low"] is not None

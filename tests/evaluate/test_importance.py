@@ -21,11 +21,11 @@ def predict(frame):
 
 
 def test_columns_are_ordered_by_the_loss_of_auc_when_they_are_shuffled():
-    found = permutation_importance(predict, *table(), CFG, seed=0)
-    assert [importance.feature for importance in found[:2]] == ["self", "b"]
-    assert found[0].roc_auc.value > 5 * found[1].roc_auc.value > 0
-    assert found[0].log_loss.low <= found[0].log_loss.value <= found[0].log_loss.high
-    assert found[0].log_loss.low > 0
+    importances = permutation_importance(predict, *table(), CFG, seed=0)
+    assert [importance.feature for importance in importances[:2]] == ["self", "b"]
+    assert importances[0].roc_auc.value > 5 * importances[1].roc_auc.value > 0
+    assert importances[0].log_loss.low <= importances[0].log_loss.value <= importances[0].log_loss.high
+    assert importances[0].log_loss.low > 0
 
 
 def test_a_column_that_the_model_does_not_read_costs_exactly_zero():

@@ -34,14 +34,16 @@ def weighted_rows(draw):
 @given(weighted_rows())
 def test_weighted_metrics_are_scikit_learns(rows):
     churned, probability, weights = rows
-    found = computed(*rows)
+    values = computed(*rows)
     for name, reference in {
         "roc_auc": roc_auc_score,
         "average_precision": average_precision_score,
         "log_loss": log_loss,
         "brier": brier_score_loss,
     }.items():
-        assert found[name] == pytest.approx(reference(churned, probability, sample_weight=weights), abs=1e-12)
+        assert values[name] == pytest.approx(
+            reference(churned, probability, sample_weight=weights), abs=1e-12
+        )
 
 
 @settings(max_examples=50, deadline=None)
@@ -85,9 +87,9 @@ def test_ties_in_the_top_tenth_count_as_the_average_over_their_orders():
         shuffled = random.permutation(200)
         called = shuffled[np.argsort(-probability[shuffled], kind="stable")][:20]
         caught.append(churned[called].sum() / churned.sum())
-    found = computed(churned, probability, np.ones(200))
-    assert found["captured_at_10"] == pytest.approx(np.mean(caught), abs=4 * np.std(caught) / np.sqrt(4_000))
-    assert found["lift_at_10"] == pytest.approx(10 * found["captured_at_10"])
+    values = computed(churned, probability, np.ones(200))
+    assert values["captured_at_10"] == pytest.approx(np.mean(caught), abs=4 * np.std(caught) / np.sqrt(4_000))
+    assert values["lift_at_10"] == pytest.approx(10 * values["captured_at_10"])
 
 
 def test_a_share_between_two_customers_is_interpolated():
@@ -98,19 +100,19 @@ def test_a_share_between_two_customers_is_interpolated():
 
 def test_a_perfect_ranking_reaches_as_many_churners_as_are_called():
     churned = np.repeat([1, 0], [20, 80])
-    found = computed(churned, np.linspace(0.9, 0.1, 100), np.ones(100))
-    assert found["roc_auc"] == found["average_precision"] == 1
-    assert found["captured_at_10"] == 0.5
-    assert found["lift_at_10"] == 5
-    assert np.isnan(found["calibration_slope"])  # the likelihood grows with the slope without end
+    values = computed(churned, np.linspace(0.9, 0.1, 100), np.ones(100))
+    assert values["roc_auc"] == values["average_precision"] == 1
+    assert values["captured_at_10"] == 0.5
+    assert values["lift_at_10"] == 5
+    assert np.isnan(values["calibration_slope"])  # the likelihood grows with the slope without end
 
 
 def test_equal_probabilities_have_no_slope_and_rank_by_chance():
-    found = computed([0, 1, 0, 1, 0], np.full(5, 0.4), np.ones(5))
-    assert np.isnan(found["calibration_slope"])
-    assert found["calibration_intercept"] == pytest.approx(0, abs=1e-8)
-    assert (found["roc_auc"], found["average_precision"]) == (0.5, 0.4)
-    assert found["lift_at_10"] == pytest.approx(1)
+    values = computed([0, 1, 0, 1, 0], np.full(5, 0.4), np.ones(5))
+    assert np.isnan(values["calibration_slope"])
+    assert values["calibration_intercept"] == pytest.approx(0, abs=1e-8)
+    assert (values["roc_auc"], values["average_precision"]) == (0.5, 0.4)
+    assert values["lift_at_10"] == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -131,13 +133,13 @@ def test_equal_probabilities_have_no_slope_and_rank_by_chance():
     ],
 )
 def test_metrics_that_need_both_classes_are_nan_with_one_class(label, undefined):
-    found = computed(np.full(6, label), np.linspace(0.1, 0.6, 6), np.ones(6))
-    assert {name for name, value in found.items() if np.isnan(value)} == undefined
+    values = computed(np.full(6, label), np.linspace(0.1, 0.6, 6), np.ones(6))
+    assert {name for name, value in values.items() if np.isnan(value)} == undefined
 
 
 def test_a_certain_and_wrong_prediction_has_a_finite_loss():
-    found = computed([1, 0, 0, 1], [0.0, 1.0, 0.3, 0.6], np.ones(4))
-    assert found["log_loss"] == pytest.approx(log_loss([1, 0, 0, 1], [0.0, 1.0, 0.3, 0.6]))
+    values = computed([1, 0, 0, 1], [0.0, 1.0, 0.3, 0.6], np.ones(4))
+    assert values["log_loss"] == pytest.approx(log_loss([1, 0, 0, 1], [0.0, 1.0, 0.3, 0.6]))
 
 
 def test_calibration_error_is_the_mean_gap_over_bins_of_equal_size():

@@ -29,65 +29,67 @@ def measured(rows=2_000, cfg=CFG, ids=None):
 
 
 def test_each_strategy_earns_what_its_calls_bring():
-    test, found = measured()
-    strategies = {strategy.name.split(" (")[0]: strategy for strategy in found.strategies}
+    test, result = measured()
+    strategies = {strategy.name.split(" (")[0]: strategy for strategy in result.strategies}
     gain = decision.call_gain(test.churned, 200.0, CFG)
     assert strategies["nobody"].profit.value == 0
     assert strategies["everyone"].profit.value == pytest.approx(gain.mean())
     assert strategies["probability at least 0.5"].profit.value == pytest.approx(
         (gain * (test.probability >= 0.5)).mean()
     )
-    chosen = found.strategies[0]
-    assert chosen.called == pytest.approx((test.probability >= found.threshold).mean())
+    chosen = result.strategies[0]
+    assert chosen.called == pytest.approx((test.probability >= result.threshold).mean())
     assert chosen.difference.value == 0
     assert strategies["everyone"].difference.value == pytest.approx(gain.mean() - chosen.profit.value)
-    assert chosen.profit.value > max(strategy.profit.value for strategy in found.strategies[1:])
+    assert chosen.profit.value > max(strategy.profit.value for strategy in result.strategies[1:])
 
 
 def test_the_intervals_are_those_of_the_mean_profit():
-    test, found = measured()
-    called = test.probability >= found.threshold
+    test, result = measured()
+    called = test.probability >= result.threshold
     error = (decision.call_gain(test.churned, 200.0, CFG) * called).std() / np.sqrt(len(called))
-    profit = found.strategies[0].profit
+    profit = result.strategies[0].profit
     assert profit.high - profit.low == pytest.approx(2 * 1.96 * error, rel=0.2)
     assert profit.low < profit.value < profit.high
 
 
 def test_the_curve_goes_from_nobody_called_to_everyone_called():
-    _, found = measured()
-    everyone = next(strategy for strategy in found.strategies if strategy.name == "everyone")
-    curve = found.curve
+    _, result = measured()
+    everyone = next(strategy for strategy in result.strategies if strategy.name == "everyone")
+    curve = result.curve
     assert curve.profit[0] == 0
     assert curve.profit[-1] == pytest.approx(everyone.profit.value)
     assert (curve.low <= curve.profit + 1e-9).all()
     assert (curve.profit <= curve.high + 1e-9).all()
-    at = np.interp(found.strategies[0].called, curve.share, curve.profit)
-    assert at == pytest.approx(found.strategies[0].profit.value, rel=0.03)
+    at = np.interp(result.strategies[0].called, curve.share, curve.profit)
+    assert at == pytest.approx(result.strategies[0].profit.value, rel=0.03)
 
 
 def test_rows_of_one_customer_are_drawn_together():
     _, apart = measured()
     _, together = measured(ids=np.repeat(np.arange(200), 10))
     assert together.strategies[1].profit.value == apart.strategies[1].profit.value
-    widths = [found.strategies[2].profit.high - found.strategies[2].profit.low for found in (apart, together)]
+    widths = [
+        result.strategies[2].profit.high - result.strategies[2].profit.low for result in (apart, together)
+    ]
     assert widths[0] != widths[1]
 
 
 def test_the_threshold_for_the_true_assumption_earns_about_as_much_or_more():
-    _, found = measured(20_000)
-    assert len(found.sensitivity) == 8
-    for case in found.sensitivity:
+    _, result = measured(20_000)
+    assert len(result.sensitivity) == 8
+    for case in result.sensitivity:
         assert case.attainable > case.profit - 0.1
-    dear = next(case for case in found.sensitivity if case.assumption == "contact_cost" and case.value == 2)
-    assert dear.threshold > found.threshold
+    dear = next(case for case in result.sensitivity if case.assumption == "contact_cost" and case.value == 2)
+    assert dear.threshold > result.threshold
 
 
 def test_customers_with_their_own_value_are_called_by_it():
-    _, found = measured(20_000, replace(CFG, value_column="charge", value_factor=20.0))
-    own = found.strategies[-1]
+    _, result = measured(20_000, replace(CFG, value_column="charge", value_factor=20.0))
+    own = result.strategies[-1]
     assert "own value" in own.name
-    assert own.profit.value > found.strategies[0].profit.value
-    assert [case.value for case in found.sensitivity if case.assumption == "customer_value"] == [10, 40]
+    assert own.profit.value > result.strategies[0].profit.value
+    assert [case.value for case in result.sensitivity if case.assumption == "customer_value"] == [10, 40]
 
 
 def test_the_expected_maximum_profit_is_the_average_over_success_rates():
@@ -99,18 +101,18 @@ def test_the_expected_maximum_profit_is_the_average_over_success_rates():
         sums = np.append(0, decision.call_gain(churned, 200.0, replace(CFG, success=rate))[order].cumsum())
         best.append(sums.max() / len(churned))
         called.append(sums.argmax() / len(churned))
-    found, share = expected_maximum_profit(churned, probability, CFG, 200.0)
-    assert found == pytest.approx(np.mean(best), rel=1e-3)
+    profit, share = expected_maximum_profit(churned, probability, CFG, 200.0)
+    assert profit == pytest.approx(np.mean(best), rel=1e-3)
     assert share == pytest.approx(np.mean(called), rel=1e-2)
 
 
 def test_a_useless_score_can_still_call_everyone_or_nobody():
     churned, _ = sample(3_000)
-    found, share = expected_maximum_profit(churned, np.full(3_000, 0.3), CFG, 200.0)
+    profit, share = expected_maximum_profit(churned, np.full(3_000, 0.3), CFG, 200.0)
     rates = beta.ppf((np.arange(2_000) + 0.5) / 2_000, 6, 14)
     everyone = [
         max(0, decision.call_gain(churned, 200.0, replace(CFG, success=rate)).mean()) for rate in rates
     ]
-    assert found == pytest.approx(np.mean(everyone), rel=1e-3)
+    assert profit == pytest.approx(np.mean(everyone), rel=1e-3)
     assert 0 < share < 1
     assert expected_maximum_profit(churned, np.full(3_000, 0.3), CFG, 5.0) == (0, 0)

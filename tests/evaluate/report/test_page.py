@@ -20,8 +20,8 @@ class Outline(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags[tag] += 1
-        found = dict(attributes)
-        self.ids += [found["id"]] if "id" in found else []
+        by_name = dict(attributes)
+        self.ids += [by_name["id"]] if "id" in by_name else []
         self.links += [v for k, v in attributes if k in ("src", "href", "xlink:href", "action", "srcset")]
         if tag not in VOID:
             self.open.append(tag)
