@@ -107,7 +107,7 @@ def _ranking(evaluation: Evaluation) -> Statement:
     text = f"ROC AUC: in {share} of the pairs of a churner and a stayer, the churner ranks higher."
     if TRUTH in evaluation.scores:
         best = evaluation.scores[TRUTH]["roc_auc"].value
-        text += f" The true probabilities of these synthetic customers reach {best:.3f}, the best possible."
+        text += f" The true probabilities of these synthetic customers reach {best:.3f}: more is luck."
     return Statement(f"{auc.value:.3f}", text, f"95 % interval {format_interval(METRICS['roc_auc'], auc)}")
 
 
