@@ -32,8 +32,8 @@ from compare import arguments, finish, ratio
 from churn.config.root import Config, compose_config
 from churn.data.stream.rows import open_stream
 from churn.network import encoding, layers, trainer
-from churn.network.fit import default_batch_size, make_optimizer
 from churn.network.fit_stream import encode_block, fit_stream
+from churn.network.trainer import default_batch_size, make_optimizer
 
 STREAMED = ("data=parquet", "data.target=Churn", "train.epochs=1", "train.stream_rows=0")
 LARGE = 10_000_000  # rows from which a hundredth of them is looked at, too

@@ -127,9 +127,9 @@ draw_profit_curve(earned)
 
 # %%
 pd.DataFrame({
-    rule.name: {"called (%)": 100 * rule.called, "profit per customer": rule.profit.value,
-                "low": rule.profit.low, "high": rule.profit.high}
-    for rule in earned.rules
+    strategy.name: {"called (%)": 100 * strategy.called, "profit per customer": strategy.profit.value,
+                    "low": strategy.profit.low, "high": strategy.profit.high}
+    for strategy in earned.strategies
 }).T.round(2)
 
 # %% [markdown]

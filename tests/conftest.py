@@ -47,7 +47,8 @@ def graph(customers, tmp_path_factory):
     from churn.bundle.reasons import choose_background
     from churn.data.experiment import Experiment
     from churn.data.split import split_dataset
-    from churn.network.fit import fit_network, frame_tensors
+    from churn.network.fit import fit_network
+    from churn.network.trained import frame_tensors
 
     cfg = compose_config("train.epochs=2", "train.augmented=0")
     splits = split_dataset(customers, cfg.split, 0, cfg.seed)
@@ -60,7 +61,7 @@ def graph(customers, tmp_path_factory):
         customers.schema,
         trained.encoder,
         trained.network,
-        trained.pool,
+        trained.ensemble,
         1.3,
         0.3,
         background.coded(trained.encoder),

@@ -7,19 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from churn.bundle.bundle import Bundle
-from churn.evaluate.report.templates import template_environment
+from churn.evaluate.metrics import METRICS
+from churn.evaluate.report.templates import capitalize_first, template_environment
 from churn.files import atomic_write
 from churn.monitor.drift.alarm import STATUSES, TOO_FEW_ROWS, DriftPolicy
 from churn.monitor.wording import SCORE, describe_change
 
 WINDOWS = 40  # the newest ones are shown
 SHOWN = 12  # features before the reader asks for all
-SHOWN_METRICS = {
-    "roc_auc": ("ROC AUC", "in so many pairs the one who left ranked above the one who stayed"),
-    "log_loss": ("Log loss", "nats per customer; less is better"),
-    "calibration_slope": ("Calibration slope", "1 is right; below 1: too extreme"),
-    "calibration_intercept": ("Calibration intercept", "0 is right; above 0: more leave than foretold"),
-}
+SHOWN_METRICS = ("roc_auc", "log_loss", "calibration_slope", "calibration_intercept")
 VERDICTS = {
     "ok": "The window looks like the training rows",
     "warning": "Something changed, but not enough to act at once",
@@ -49,7 +45,15 @@ def _render_page(facts: dict[str, Any], history: Sequence[dict[str, Any]], polic
         verdict=VERDICTS[now["status"]],
         drifts=[(name, drift, _past(windows, name), describe_change(drift)) for name, drift in drifts],
         shown=SHOWN + 1,
-        metrics=[(key, *told, _metric_course(windows, key, facts)) for key, told in SHOWN_METRICS.items()],
+        metrics=[
+            (
+                key,
+                capitalize_first(METRICS[key].label),
+                METRICS[key].meaning,
+                _metric_course(windows, key, facts),
+            )
+            for key in SHOWN_METRICS
+        ],
         own=facts.get("metrics", {}),
         policy=policy,
         effects=effects,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from churn.evaluate.bootstrap import CHUNK_CELLS, Estimate, percentile_interval
+from churn.evaluate.bootstrap import CHUNK_CELLS, Estimate
 from churn.evaluate.metrics import compute_metrics, rank_rows
 from churn.monitor.drift.reference import GRID, GRID_PROBABILITY, grid_cell
 from churn.monitor.labels import UNKNOWN
@@ -75,11 +75,7 @@ def measure_performance(outcomes: Outcomes, own: Mapping[str, Any], seed: int = 
         return None
     scale = np.stack([np.ones(GRID), _control_weights(outcomes)])[:, None, :]
     values = _resampled(counts, np.broadcast_to(scale, counts.shape), seed)
-    found = {
-        name: Estimate(float(value[0]), *percentile_interval(value[1:]))
-        for name, value in values.items()
-        if name in SHOWN
-    }
+    found = {name: Estimate.from_resamples(values[name]) for name in SHOWN}
     changes = {
         name: _change_since_test(found[name], own[name])
         for name in RIGHT
@@ -105,10 +101,10 @@ def _resampled(counts: np.ndarray, scale: np.ndarray, seed: int) -> dict[str, np
     used = counts > 0
     rows, weight = counts[used], scale[used]
     churned = np.broadcast_to(np.arange(2)[None, :, None], counts.shape)[used]
-    ranked = rank_rows(churned, np.broadcast_to(GRID_PROBABILITY, counts.shape)[used], np.arange(len(rows)))
+    ranked = rank_rows(churned, np.broadcast_to(GRID_PROBABILITY, counts.shape)[used])
     random = np.random.default_rng(seed)
     drawn = random.multinomial(rows.sum(), rows / rows.sum(), RESAMPLES)
-    weights = (np.concatenate([rows[None], drawn]) * weight)[:, ranked.customer]
+    weights = (np.concatenate([rows[None], drawn]) * weight)[:, ranked.order]
     step = max(1, CHUNK_CELLS // len(rows))
     parts = [compute_metrics(ranked, weights[first : first + step]) for first in range(0, len(weights), step)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -162,17 +158,12 @@ def _rate_difference(counts: np.ndarray) -> dict[str, Any]:
     numbers: dict[str, Any] = {"control": int(rows[0]), "treated": int(rows[1])}
     if not rows.all():
         return numbers | {"effect": None}
+    from scipy.stats import binomtest  # takes a while to import
+
     rate = counts[:, 1] / rows
-    low, high = _wilson(counts[:, 1], rows)
+    tests = [binomtest(int(left), int(n)) for left, n in zip(counts[:, 1], rows, strict=True)]
+    control, treated = (test.proportion_ci(method="wilson") for test in tests)
     by = float(rate[1] - rate[0])
-    down = float(np.hypot(rate[1] - low[1], high[0] - rate[0]))
-    up = float(np.hypot(high[1] - rate[1], rate[0] - low[0]))
+    down = float(np.hypot(rate[1] - treated.low, control.high - rate[0]))
+    up = float(np.hypot(treated.high - rate[1], rate[0] - control.low))
     return numbers | {"effect": {"value": by, "low": by - down, "high": by + up}}
-
-
-def _wilson(left: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's 95 % interval of shares."""
-    rate, z = left / rows, NORMAL
-    middle = rate + z**2 / (2 * rows)
-    reach = z * np.sqrt(rate * (1 - rate) / rows + z**2 / (4 * rows**2))
-    return (middle - reach) / (1 + z**2 / rows), (middle + reach) / (1 + z**2 / rows)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from churn.evaluate.report.templates import template_environment
 from churn.files import atomic_write
-from churn.retrain.gate import NAMES, Verdict
+from churn.retrain.gate import GATE_METRICS, Verdict
 from churn.retrain.trigger import Trigger
 
 
@@ -24,7 +24,7 @@ def write_decision_page(
             trigger=trigger,
             decided=f"{decided:%Y-%m-%d %H:%M} UTC",
             confidence=confidence,
-            metrics=NAMES,
+            metrics=GATE_METRICS,
             number=format_number,
         )
     )

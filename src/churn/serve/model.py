@@ -29,7 +29,7 @@ class Model:
     def __init__(self, bundle: Bundle, lenient: bool = False) -> None:
         self.bundle, self.fields = bundle, Fields.of(bundle)
         self.read = Reader(self.fields, lenient)
-        self.code = {word: float(code) for word, code in bundle.words.items()}.get
+        self.code = {word: float(code) for word, code in bundle.vocabulary.items()}.get
         named, coded = (bundle.saved_model.signatures[name] for name in ("serving_default", CODED))
         by_type = _outputs_by_type(coded)
         self.outputs = {
