@@ -28,8 +28,9 @@ from churn.data.dataset import Dataset
 from churn.data.experiment import Experiment
 from churn.data.load import load_dataset
 from churn.evaluate.coverage import measure_coverage
-from churn.network.fit import Trained, fit_network, frame_tensors, predict_members
+from churn.network.fit import fit_network
 from churn.network.log_odds import logit
+from churn.network.trained import Trained, frame_tensors, predict_members
 
 FRESH = 20_000  # synthetic customers to predict
 RARE = 0.02  # share of the rows below which a level is rare

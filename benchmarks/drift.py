@@ -29,7 +29,7 @@ from drift_simulation import (
 )
 
 from churn.data.dataset import Schema
-from churn.monitor.drift.compare import DriftPolicy
+from churn.monitor.drift.alarm import DriftPolicy
 from churn.monitor.drift.profile import build_profile
 from churn.monitor.drift.reference import Reference
 from churn.monitor.drift.summary import Summary
@@ -171,7 +171,8 @@ def joint_test(runs: int, m: int, n: int) -> dict[str, Any]:
             )
             rows = table(n, int(seed))
             window.add({name: rows[name].to_numpy() for name in FEATURES})
-            rejected += two_sample_test(profile, window, 200, 0.0, int(sample)).p < NOMINAL
+            policy = DriftPolicy(permutations=200, seed=int(sample))
+            rejected += two_sample_test(profile, window, policy).p < NOMINAL
     tried = 5 * max(1, runs // 5)
     return {"reference": m, "window": n, "nominal": NOMINAL, "share": rejected / tried, "runs": tried}
 

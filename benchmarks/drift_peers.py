@@ -38,7 +38,8 @@ def ours(profile: str, window: str) -> dict[str, Any]:
     """The drift check of `churn monitor`."""
     import pandas as pd  # noqa: F401 - pyarrow does so at its first array, and imports do not count
 
-    from churn.monitor.drift.compare import DriftPolicy, compare_with_training
+    from churn.monitor.drift.alarm import DriftPolicy
+    from churn.monitor.drift.compare import compare_with_training
     from churn.monitor.drift.reference import Reference
     from churn.monitor.drift.summary import Summary
     from churn.serve.log.read import file_chunks

@@ -15,7 +15,8 @@ from scipy.spatial.distance import jensenshannon
 from scipy.special import erf
 from scipy.stats import chi2_contingency, ks_2samp, wasserstein_distance
 
-from churn.monitor.drift.compare import DriftPolicy, compare_with_training
+from churn.monitor.drift.alarm import DriftPolicy
+from churn.monitor.drift.compare import compare_with_training
 from churn.monitor.drift.profile import number_profile
 from churn.monitor.drift.reference import GRID, GRID_LOG_ODDS, Reference
 from churn.monitor.drift.summary import Summary

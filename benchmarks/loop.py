@@ -114,7 +114,7 @@ def world_without_drift(seed: int, models: int):  # noqa: ANN201
 
 def count_retrainings(seed: int, simulations: int) -> int:
     """How many of the simulated decisions about one champion are to retrain, in a world without drift."""
-    from churn.monitor.drift.compare import DriftPolicy
+    from churn.monitor.drift.alarm import DriftPolicy
     from churn.monitor.window import Window, assess_window
     from churn.retrain.simulation.world import SCHEMA, day_time
     from churn.retrain.trigger import decide_trigger

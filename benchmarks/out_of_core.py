@@ -32,8 +32,8 @@ from compare import arguments, finish, ratio
 from churn.config.root import Config, compose_config
 from churn.data.stream.rows import open_stream
 from churn.network import encoding, layers, trainer
-from churn.network.fit import default_batch_size, make_optimizer
 from churn.network.fit_stream import encode_block, fit_stream
+from churn.network.trainer import default_batch_size, make_optimizer
 
 STREAMED = ("data=parquet", "data.target=Churn", "train.epochs=1", "train.stream_rows=0")
 LARGE = 10_000_000  # rows from which a hundredth of them is measured, too
@@ -144,7 +144,7 @@ def encode_all(table: Any, cfg: Config) -> None:
     """Read, check, split and encode every row."""
     data = table.sample
     encoder = encoding.Encoder(encoding.fit_encoding(data.frame, data.schema, cfg.model))
-    for groups in table.stretches(cfg.train.shuffle_rows, cfg.seed, 0):
+    for groups in table.shuffled_groups(cfg.train.shuffle_rows, cfg.seed, 0):
         encode_block(table.rows(groups), encoder, data.schema, np.arange(cfg.model.members))
 
 

@@ -140,7 +140,7 @@ def with_calibrated_peers(predictions: pd.DataFrame, churned: np.ndarray) -> pd.
 
 def slope_error(churned: np.ndarray, probability: pd.Series) -> float:
     """Distance of the calibration slope from 1, its ideal value."""
-    return abs(rank_rows(churned, probability.to_numpy(), np.arange(len(churned))).line[1] - 1)
+    return abs(rank_rows(churned, probability.to_numpy()).line[1] - 1)
 
 
 METRICS = {

@@ -68,7 +68,7 @@ def score_default(root: str, file: Path, rows: int, some: pa.Table, runs: int) -
         assert features
         return features
 
-    numbers, codes = map(tf.constant, to_matrices(chunk(50_000), bundle.schema, bundle.words))
+    numbers, codes = map(tf.constant, to_matrices(chunk(50_000), bundle.schema, bundle.vocabulary))
     graph = bundle.saved_model.signatures[CODED]
     alone = entry(
         "score_of_graph",

@@ -28,7 +28,9 @@ from churn.data.load import load_dataset
 from churn.data.split import Splits
 from churn.network import encoding, layers, trainer
 from churn.network.distill import augmented_row_count
-from churn.network.fit import default_batch_size, fit_network, frame_tensors, make_optimizer
+from churn.network.fit import fit_network
+from churn.network.trained import frame_tensors
+from churn.network.trainer import default_batch_size, make_optimizer
 
 COLUMNS = 45  # of the article's Telco table, one-hot encoded
 MULTIPLICATIONS = COLUMNS * 64 + 64 * 32 + 32  # of one row, forwards

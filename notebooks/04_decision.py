@@ -129,9 +129,9 @@ draw_profit_curve(measured)
 
 # %%
 pd.DataFrame({
-    rule.name: {"called (%)": 100 * rule.called, "profit per customer": rule.profit.value,
-                "low": rule.profit.low, "high": rule.profit.high}
-    for rule in measured.rules
+    strategy.name: {"called (%)": 100 * strategy.called, "profit per customer": strategy.profit.value,
+                    "low": strategy.profit.low, "high": strategy.profit.high}
+    for strategy in measured.strategies
 }).T.round(2)
 
 # %% [markdown]

@@ -37,7 +37,7 @@ from churn.data import load
 from churn.data.experiment import Experiment
 from churn.evaluate.report.drawing import for_notebooks
 from churn.vertex.checks import parity
-from churn.vertex.cloud import client, deployment, prices
+from churn.vertex.cloud import deployment, operations, prices
 from churn.vertex.deploy import deploy
 from churn.vertex.destroy import destroy
 from churn.vertex.rollback import rollback
@@ -169,7 +169,7 @@ axes.set(title="Cost of an endpoint that nobody calls", xlabel=f"US dollars a mo
 sys.path.insert(0, str(root / "tests"))
 from doubles import vertex
 
-client.POLL_SECONDS = 0.0  # the stand-in finishes at once
+operations.POLL_SECONDS = 0.0  # the stand-in finishes at once
 open_servers = ExitStack()
 cloud = open_servers.enter_context(vertex.running())
 settings = [*small, "deploy.project=p", "deploy.bucket=bucket", f"deploy.emulator={cloud.url}",

@@ -35,7 +35,7 @@ from churn.config.root import compose_config
 from churn.data import load
 from churn.evaluate.evaluation import MODEL, evaluate
 from churn.evaluate.report.drawing import for_notebooks
-from churn.monitor.drift.compare import DriftPolicy
+from churn.monitor.drift.alarm import DriftPolicy
 from churn.monitor.window import Window, assess_window
 from churn.retrain.gate import FreshRows, judge_challenger
 

@@ -26,7 +26,8 @@ from churn.bundle.registry import (
 )
 from churn.data.sources import synthetic
 from churn.errors import UserError
-from churn.monitor.stage import monitor, read_history
+from churn.monitor.history import read_history
+from churn.monitor.stage import monitor
 from churn.retrain.stage import retrain
 
 OVERRIDES = (*SMALL, "train.epochs=8", "retrain.gate.bootstrap=100", "retrain.fresh_share=0.4")

@@ -1,6 +1,6 @@
-"""Every configuration key: its type, its unit and its default, declared once.
+"""The whole configuration, and how to load it.
 
-The YAML files in `configs/` choose among these; Hydra refuses a key or a type that is not here.
+The YAML files in `configs/` set these keys; Hydra refuses a key or a type that is not declared.
 """
 
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ from churn.config.training import (
     TrainConfig,
 )
 
-RENAMED = {  # keys of earlier versions, and what they are called now
+RENAMED = {  # key of an earlier version: key now
     "model.dropout_untaught": "model.dropout_labels_only",
     "train.label_weight": "train.hard_label_weight",
     "train.made_up": "train.augmented",
@@ -45,7 +45,7 @@ RENAMED = {  # keys of earlier versions, and what they are called now
 
 @dataclass
 class Config:
-    """The whole of it; `churn STAGE --cfg job` prints it resolved."""
+    """All keys; `churn STAGE --cfg job` prints them with their values."""
 
     data: DataConfig = field(default_factory=DataConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
@@ -67,14 +67,12 @@ class Config:
     seed: int = key(42, ZERO_OR_MORE)
     bundle: Optional[str] = None  # directory; null: the champion, else runs/latest/bundle
     input: Optional[str] = None  # file of customers to score, or bq://PROJECT.DATASET.TABLE
-    output: Optional[str] = None  # file to write; `churn score`: or a folder of Parquet files, or bq://
-    top: Optional[int] = key(
-        None, ONE_OR_MORE
-    )  # `churn score` writes only the list of so many customers to call
+    output: Optional[str] = None  # file to write; for `churn score` also a folder, or a bq:// table
+    top: Optional[int] = key(None, ONE_OR_MORE)  # customers on the call list of `churn score`; null: no list
 
 
 def flatten(cfg: Any, prefix: str = "") -> dict[str, str]:
-    """Every leaf of a configuration by its full path, as text: {"train.epochs": "40", ...}."""
+    """Every value of a configuration as text, by its full key: {"train.epochs": "12", ...}."""
     leaves: dict[str, str] = {}
     for name, value in cast("dict[str, Any]", OmegaConf.to_container(cfg, enum_to_str=True)).items():
         if isinstance(value, dict):
@@ -85,9 +83,11 @@ def flatten(cfg: Any, prefix: str = "") -> dict[str, str]:
 
 
 def compose_config(*overrides: str) -> Config:
-    """The configuration that `churn STAGE *overrides` has, for notebooks and programs.
+    """The configuration of `churn STAGE *overrides`, for notebooks and programs.
 
-    Raises Hydra's and OmegaConf's errors for keys and values that do not exist.
+    Raises Hydra's and OmegaConf's errors for unknown keys and wrong values.
+
+    >>> cfg = compose_config("data=telco", "train.epochs=20")
     """
     from hydra import compose, initialize_config_dir
     from hydra.core.config_store import ConfigStore
@@ -105,7 +105,7 @@ def config_directory() -> Path:
 
 
 def with_tutorial_model(cfg: Config) -> Config:
-    """The same configuration with the tutorial's network and optimiser, on the same data and split."""
+    """The same configuration, data and split, with the tutorial's network and optimiser."""
     choice = cast("DictConfig", OmegaConf.load(config_directory() / "model" / "tutorial.yaml"))
     merged = OmegaConf.merge(OmegaConf.structured(cfg), {key: choice[key] for key in ("model", "train")})
     return cast("Config", OmegaConf.to_object(merged))

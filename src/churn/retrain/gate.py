@@ -16,9 +16,11 @@ from scipy.special import expit
 from churn.bundle.registry import CHALLENGER, CHAMPION, REFERENCE
 from churn.config.loop import GateConfig
 from churn.config.root import Config
-from churn.evaluate.bootstrap import CHUNK_CELLS, bootstrap_counts
+from churn.evaluate.bootstrap import Measure, bootstrap, resample_weights
 from churn.evaluate.metrics import (
     EPSILON,
+    METRICS,
+    Metric,
     Ranked,
     calibration_line,
     probability_metrics,
@@ -27,7 +29,12 @@ from churn.evaluate.metrics import (
 )
 
 ROWS = 1_400  # fresh rows for which the margins in the configuration are
-NAMES = {"log_loss": "log loss", "roc_auc": "ROC AUC", "calibration": "calibration", "profit": "profit"}
+GATE_METRICS = {
+    "log_loss": METRICS["log_loss"],
+    "roc_auc": METRICS["roc_auc"],
+    "calibration": Metric("calibration", "nats that a recalibration would save; less is better", 4, -1),
+    "profit": Metric("profit", "per customer, in the currency of the decision", 4, 1),
+}
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,7 @@ class _Comparison:
 
     def gain(self, other: str, metric: str, upper: bool = False) -> tuple[float, float]:
         """The challenger's gain over another model, and its one-sided bound."""
-        sign = 1 if metric in ("roc_auc", "profit") else -1
+        sign = GATE_METRICS.get(metric, METRICS["log_loss"]).better  # segments have their log loss
         gain = sign * (self.values[CHALLENGER][metric] - self.values[other][metric])
         gains = sign * (self.drawn[CHALLENGER][metric] - self.drawn[other][metric])
         return float(gain), float(np.quantile(gains, 1 - self.outside if upper else self.outside))
@@ -154,13 +161,14 @@ class _Comparison:
     def no_worse(self, other: str, metric: str, margin: float) -> GateCheck:
         """Non-inferiority."""
         gain, bound = self.gain(other, metric)
-        question = f"{NAMES[metric]} no worse than the {other}'s"
+        question = f"{GATE_METRICS[metric].label} no worse than the {other}'s"
         return GateCheck(question, gain, bound, -margin, bound > -margin)
 
     def better(self, metric: str, needed: bool = True) -> GateCheck:
         """Superiority over the champion."""
         gain, bound = self.gain(CHAMPION, metric)
-        return GateCheck(f"{NAMES[metric]} better than the champion's", gain, bound, 0.0, bound > 0, needed)
+        question = f"{GATE_METRICS[metric].label} better than the champion's"
+        return GateCheck(question, gain, bound, 0.0, bound > 0, needed)
 
     def no_harm(self, segment: str, margin: float) -> GateCheck:
         """No significant loss, and no loss larger than the margin for a segment of this size."""
@@ -173,20 +181,23 @@ def bootstrap_metrics(
     fresh: FreshRows, resamples: int, seed: int
 ) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, np.ndarray]]]:
     """Each metric of each model: on the rows as they are, and [resamples] values on shared resamples."""
-    n = len(fresh.churned)
-    customer = np.arange(n) if fresh.customers is None else np.unique(fresh.customers, return_inverse=True)[1]
-    ranked = {name: rank_rows(fresh.churned, p, customer) for name, p in fresh.probability.items()}
-    found = {name: _weighted_metrics(ranked[name], fresh, name, np.ones((1, n))) for name in ranked}
-    values = {name: {metric: float(v[0]) for metric, v in scores.items()} for name, scores in found.items()}
-    size, random = max(1, CHUNK_CELLS // n), np.random.default_rng(seed)
-    chunks = [
-        {name: _weighted_metrics(ranked[name], fresh, name, counts[:, customer]) for name in ranked}
-        for counts in bootstrap_counts(customer.max() + 1, resamples, size, random)
-    ]
-    return values, {
-        name: {metric: np.concatenate([chunk[name][metric] for chunk in chunks]) for metric in values[name]}
-        for name in ranked
+    measures = {name: _metrics_of(fresh, name) for name in fresh.probability}
+    weights = resample_weights(len(fresh.churned), fresh.customers, resamples, seed)
+    found = bootstrap(measures, weights)
+    values = {
+        name: {metric: float(samples[0]) for metric, samples in scores.items()}
+        for name, scores in found.items()
     }
+    drawn = {
+        name: {metric: samples[1:] for metric, samples in scores.items()} for name, scores in found.items()
+    }
+    return values, drawn
+
+
+def _metrics_of(fresh: FreshRows, name: str) -> Measure:
+    """The metrics of a model, as a function of row weights."""
+    ranked = rank_rows(fresh.churned, fresh.probability[name])
+    return lambda weights: _weighted_metrics(ranked, fresh, name, weights)
 
 
 def _weighted_metrics(
@@ -197,8 +208,7 @@ def _weighted_metrics(
     `calibration` is the part of the log loss that a logistic recalibration would save. The log loss of a
     segment has the segment's name.
     """
-    order = np.argsort(-fresh.probability[name], kind="stable")
-    ordered = weights[:, order]
+    ordered = weights[:, ranked.order]
     log_loss = probability_metrics(ranked, ordered)["log_loss"]
     line = calibration_line(ranked, ordered, ranked.line)
     chance = np.clip(expit(line[:, :1] + line[:, 1:] * ranked.log_odds), EPSILON, 1 - EPSILON)

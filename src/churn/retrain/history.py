@@ -11,7 +11,7 @@ from churn.bundle.bundle import Bundle
 from churn.config.root import Config
 from churn.data.load import dataset_name
 from churn.files import append_line, read_lines
-from churn.monitor.stage import monitor_dir, read_history
+from churn.monitor.history import monitor_dir, read_history
 
 FILE, ROLLBACK = "history.jsonl", "rollback"
 

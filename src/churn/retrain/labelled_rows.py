@@ -19,9 +19,10 @@ from churn.config.root import Config
 from churn.data.dataset import CUSTOMER_KEY, Dataset
 from churn.data.load import load_dataset
 from churn.errors import UserError
-from churn.monitor import labels, source
-from churn.monitor.labels import UNKNOWN
-from churn.monitor.stage import parse_time
+from churn.monitor import source
+from churn.monitor.collect import configured_labels
+from churn.monitor.labels import UNKNOWN, Labels
+from churn.monitor.period import parse_time
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,10 +69,10 @@ def settled_rows(cfg: Config, champion: Bundle) -> LabelledRows:
             "the table does not have the features of the champion", data.origin, "churn train, churn promote"
         )
     rows = _rows_of_dataset(data, last_seen(champion))
-    if cfg.monitor.labels:
-        rows += _rows_of_log(cfg, champion)
-    now = to_datetime64(parse_time(cfg.retrain.now, "retrain.now"))
-    return rows.take(np.asarray(rows.times + np.timedelta64(cfg.data.horizon, "D") <= now))
+    now = parse_time(cfg.retrain.now, "retrain.now")
+    if known := configured_labels(cfg, champion, now):
+        rows += _rows_of_log(cfg, champion, known, now)
+    return rows.take(np.asarray(rows.times + np.timedelta64(cfg.data.horizon, "D") <= to_datetime64(now)))
 
 
 def last_seen(bundle: Bundle) -> np.datetime64:
@@ -89,13 +90,8 @@ def _rows_of_dataset(data: Dataset, seen: np.datetime64) -> LabelledRows:
     return LabelledRows(data.frame, data.churned, customers, times.astype("datetime64[s]"), treated)
 
 
-def _rows_of_log(cfg: Config, champion: Bundle) -> LabelledRows:
+def _rows_of_log(cfg: Config, champion: Bundle, known: Labels, until: datetime) -> LabelledRows:
     """Rows of the log that labels settle, whichever version answered them."""
-    until = parse_time(cfg.retrain.now, "retrain.now")
-    path = str(cfg.monitor.labels)
-    in_bigquery = path.startswith(source.BIGQUERY)
-    table = source.read_bigquery_table(path, cfg) if in_bigquery else labels.read_labels(path)
-    known = labels.labels_from_table(table, path, champion.schema, until)
     rows = []
     for chunk in source.read_predictions(cfg, until - timedelta(days=cfg.monitor.label_days), until):
         keys, times = chunk[CUSTOMER_KEY].to_numpy().astype(str), chunk["time"].to_numpy()

@@ -11,7 +11,7 @@ from churn.bundle.registry import CHALLENGER, CHAMPION
 from churn.config.root import Config
 from churn.data.load import dataset_name
 from churn.evaluate.report.templates import capitalize_first
-from churn.monitor.stage import parse_time
+from churn.monitor.period import parse_time
 from churn.retrain import steps
 from churn.retrain.gate import Verdict
 from churn.retrain.history import champion_windows, record, retraining_times

@@ -23,7 +23,7 @@ from churn.config.serving import Platform
 from churn.data.load import dataset_name, load_dataset
 from churn.errors import UserError
 from churn.files import atomic_write
-from churn.monitor.stage import parse_time
+from churn.monitor.period import parse_time
 from churn.retrain import gate, page, traffic
 from churn.retrain.gate import FreshRows, Verdict
 from churn.retrain.labelled_rows import last_seen, settled_rows, to_datetime64

@@ -12,7 +12,7 @@ import numpy as np
 from churn.bundle import decision
 from churn.bundle.registry import CHALLENGER, CHAMPION, REFERENCE
 from churn.config.root import Config
-from churn.monitor.drift.compare import DriftPolicy
+from churn.monitor.drift.alarm import DriftPolicy
 from churn.monitor.window import Window, assess_window
 from churn.retrain.gate import FreshRows, Verdict, is_regression, judge_challenger, rollback_config
 from churn.retrain.simulation.model import SimulatedModel, fit_model
