@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -17,8 +17,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from churn.config import limits
-from churn.config.root import RENAMED, Config, config_directory
+from churn.config.root import RENAMED, Config, config_directory, to_config
 from churn.config.serving import Platform
 from churn.errors import UserError, did_you_mean
 
@@ -137,11 +136,10 @@ def _run_hydra(stage: str) -> None:
         if not stage:
             _fail(UserError("no stage is named", do=f"churn STAGE ..., one of: {', '.join(STAGES)}"))
         _refuse_added_keys(composed)
-        cfg = cast("Config", OmegaConf.to_object(composed))
-        _take_sweep_directory(cfg)
-        module, function = _function_of(stage, cfg).split(":")
         try:
-            limits.check_bounds(cfg)
+            cfg = to_config(composed)
+            _take_sweep_directory(cfg)
+            module, function = _function_of(stage, cfg).split(":")
             implementation: Callable[[Config], Any] = getattr(import_module(module), function)
             return implementation(cfg)
         except UserError as error:  # not in `main`: Hydra would add a line to the message

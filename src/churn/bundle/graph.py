@@ -10,7 +10,8 @@ from churn.backend import tensorflow
 from churn.bundle.conformal import PredictionSets, as_text
 from churn.bundle.intervals import Interval
 from churn.bundle.reasons import Background, Reasons
-from churn.data.dataset import CUSTOMER_KEY, Schema
+from churn.data.contract import CUSTOMER_KEY
+from churn.data.dataset import Schema
 from churn.errors import UserError
 from churn.network import layers
 from churn.network.encoding import Encoder

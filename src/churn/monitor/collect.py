@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from churn.bundle.bundle import Bundle
 from churn.config.root import Config
-from churn.data.dataset import CUSTOMER_KEY
+from churn.data.contract import CUSTOMER_KEY
 from churn.errors import UserError
 from churn.monitor import labels, source
 from churn.monitor.labels import Labels

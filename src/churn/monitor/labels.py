@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from churn.data.dataset import CUSTOMER_KEY, Schema
+from churn.data.contract import CUSTOMER_KEY
+from churn.data.dataset import Schema
 from churn.errors import UserError
 
 TIME, CHURNED, TREATED = "time", "churned", "treated"

@@ -16,7 +16,8 @@ import pandas as pd
 
 from churn.bundle.bundle import Bundle
 from churn.config.root import Config
-from churn.data.dataset import CUSTOMER_KEY, Dataset
+from churn.data.contract import CUSTOMER_KEY
+from churn.data.dataset import Dataset
 from churn.data.load import load_dataset
 from churn.errors import UserError
 from churn.monitor import source

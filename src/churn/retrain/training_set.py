@@ -10,7 +10,8 @@ import pandas as pd
 
 from churn.config.data import DataConfig, Source
 from churn.config.loop import RetrainConfig, Treated
-from churn.data.dataset import CUSTOMER_KEY, Schema
+from churn.data.contract import CUSTOMER_KEY
+from churn.data.dataset import Schema
 from churn.retrain.labelled_rows import LabelledRows
 
 TIME = "predicted_at"  # name of the time column where the training table has none

@@ -14,7 +14,7 @@ import numpy as np
 from churn.backend import tensorflow
 from churn.bundle.bundle import CODED, Bundle
 from churn.bundle.conformal import CERTAINTIES
-from churn.data.dataset import CUSTOMER_KEY, MISSING_BELOW
+from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
 from churn.serve.protocol import Fields, JsonRow, Reader, RequestRows
 
 # TensorFlow's executors. For operations of microseconds the default one costs as much as the operations.

@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from churn.bundle.bundle import Bundle
-from churn.data.dataset import CUSTOMER_KEY, MISSING_BELOW
+from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
 from churn.errors import did_you_mean
 
 MISSING: dict[str, Any] = {"number": MISSING_BELOW, "category": ""}  # the values that mean it to the graph

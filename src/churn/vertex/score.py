@@ -9,7 +9,7 @@ from typing import Any
 from churn.bundle.bundle import Bundle
 from churn.bundle.registry import find_bundle
 from churn.config.root import Config
-from churn.data.dataset import CUSTOMER_KEY, MISSING_BELOW
+from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
 from churn.data.sources import files
 from churn.data.validate import to_features
 from churn.errors import UserError

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from churn.data.dataset import MISSING_BELOW
+from churn.data.contract import MISSING_BELOW
 from churn.errors import UserError
 
 TOO_LARGE = -MISSING_BELOW  # such numbers, on either side of zero, cannot be told from missing ones
