@@ -29,7 +29,8 @@ STAGES = {
     "train": "churn.stage:train",
     "promote": "churn.retrain.promote:promote",
     "score": "churn.score.stage:score",
-    "synthesize": "churn.data.stage:synthesize",
+    "synthesize": "churn.events.stage:synthesize",
+    "snapshot": "churn.events.stage:snapshot",
     "serve": "churn.serve.stage:serve",
     "monitor": "churn.monitor.stage:monitor",
     "retrain": "churn.retrain.stage:retrain",
@@ -53,6 +54,7 @@ churn: from a raw customer table to a model that is served, watched and retraine
   churn promote     make a run's bundle the champion: churn promote run=runs/latest
   churn score       churn probabilities for a file: churn score input=FILE output=FILE
   churn synthesize  a file of made-up customers: churn synthesize data.synthetic.rows=N output=FILE
+  churn snapshot    event tables to a labelled table to learn from: churn snapshot events=NAME output=FILE
   churn serve       an endpoint with Vertex AI's contract on this machine, with metrics and a log
   churn monitor     whether what arrives looks like what was learnt, and what was predicted happens
   churn retrain     if the policy says so, a challenger, which serves if it proves itself
@@ -205,11 +207,12 @@ def _valid_keys() -> list[str]:
 
 
 def _paths(node: DictConfig, prefix: str = "") -> list[str]:
-    """Paths of all keys below a node."""
+    """Paths of all keys below a node; a node whose keys the user chooses is one."""
     found = []
     for name in node:
         found.append(f"{prefix}{name!s}")
-        if isinstance(child := node._get_node(name), DictConfig) and not child._is_none():
+        child = node._get_node(name)
+        if isinstance(child, DictConfig) and not child._is_none() and child._metadata.object_type is not dict:
             found += _paths(child, f"{prefix}{name!s}.")
     return found
 

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from churn.config.data import DataConfig, Source
 from churn.data.dataset import Dataset, Finding
+from churn.data.declared import with_declared_roles
 from churn.data.findings import leakage, quality
 from churn.data.table import RawTable
 
@@ -17,6 +18,7 @@ def load_dataset(cfg: DataConfig, seed: int) -> Dataset:
 
     Raises `UserError`, which lists all problems of the table at once.
     """
+    cfg = with_declared_roles(cfg)
     return build_dataset(read_source(cfg, seed), cfg)
 
 

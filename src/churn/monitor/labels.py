@@ -7,6 +7,8 @@ A file (CSV or Parquet) or a table of BigQuery with the columns
 - `churned`: 1 or 0, true or false, yes or no, or the words of the training table,
 - `treated` (optional): 1 who was called, 0 who was held out as control, empty who was neither.
 
+Or a file that `churn snapshot` wrote: what became, by the end of the horizon, of who was a customer at its cut-offs.
+
 A prediction made at t for a horizon h is settled as "left" by a label of its customer that left in
 (t, t + h], as "stayed" by any label that reaches t + h. What is not settled yet waits for the next file.
 """
@@ -16,13 +18,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from churn.data.dataset import CUSTOMER_KEY, Schema
+from churn.data.declared import facts_of
 from churn.errors import UserError
 
 TIME, CHURNED, TREATED = "time", "churned", "treated"
@@ -89,7 +94,17 @@ def read_labels(place: str) -> pa.Table:
     path = Path(place)
     if not path.is_file():
         raise UserError("there is no such file", f"monitor.labels={place}")
-    return pq.read_table(path) if path.suffix == ".parquet" else _read_csv_text(path)
+    if path.suffix != ".parquet":
+        return _read_csv_text(path)
+    table = pq.read_table(path)
+    roles = facts_of(path).get("roles")
+    return table if roles is None else _labels_of_snapshot(table, roles)
+
+
+def _labels_of_snapshot(table: pa.Table, roles: dict[str, Any]) -> pa.Table:
+    """Each row settles predictions that were made on the day of its cut-off: at the end of the horizon."""
+    decided = pc.add(table[roles["time"]].cast(pa.timestamp("s")), pa.scalar(roles["horizon"] * 86_400, pa.duration("s")))
+    return pa.table({CUSTOMER_KEY: table[roles["id"]], TIME: decided, CHURNED: table[roles["target"]]})
 
 
 def _read_csv_text(path: Path) -> pa.Table:

@@ -117,7 +117,7 @@ def _read_window(cfg: Config, bundle: Bundle, since: datetime, until: datetime) 
                 table[CUSTOMER_KEY].cast(pa.string()).to_numpy().astype(str),
                 table["time"].to_numpy(),
             )
-            outcome, treated = known.settle(keys, times, cfg.data.horizon)
+            outcome, treated = known.settle(keys, times, bundle.facts.get("horizon", cfg.data.horizon))
             window.outcomes.add(table[OUTPUT].to_numpy(), outcome, treated)
         if new.num_rows:
             columns = {column: new[name] for column, name in names.items()}

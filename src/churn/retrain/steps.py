@@ -21,6 +21,7 @@ from churn.config.data import SplitMethod
 from churn.config.root import Config
 from churn.config.serving import Platform
 from churn.data.dataset import CUSTOMER_KEY
+from churn.data.declared import with_declared_roles
 from churn.data.load import dataset_name, load_dataset
 from churn.errors import UserError
 from churn.files import atomic_write
@@ -62,6 +63,7 @@ def _seen_until(bundle: Bundle) -> np.datetime64:
 
 def settled_rows(cfg: Config, champion: Bundle) -> LabelledRows:
     """Rows whose outcome is known by now: of the table of `data` and, with `monitor.labels`, of the log."""
+    cfg = replace(cfg, data=with_declared_roles(cfg.data))
     data = load_dataset(cfg.data, cfg.seed)
     if data.schema.features != champion.schema.features:
         raise UserError(

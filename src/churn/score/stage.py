@@ -20,6 +20,7 @@ from churn.data.sources import files, warehouse
 from churn.data.sources.chunk import Chunk
 from churn.data.writers import WRITERS, write_tables
 from churn.errors import UserError, missing_extra
+from churn.events.today import INPUT, features_of_today
 from churn.parallel import prefetch
 from churn.score.answer import score_chunk
 from churn.score.call_list import call_list
@@ -33,7 +34,8 @@ def score(cfg: Config) -> None:
     on after the last of them. With `score.sort=true` the customers most likely to leave come first; then
     all answers, though not all inputs, are held in memory. With `top=N` write only the list of the
     customers to call (see `churn.score.call_list`). Input and output may be bq://PROJECT.DATASET.TABLE: rows then have
-    no order, and the new table appears whole. Raises `UserError` for rows that the bundle cannot read.
+    no order, and the new table appears whole. With `input=events` the rows are made of event tables, as the rows
+    were that the model learnt from (see `churn.events.today`). Raises `UserError` for rows that the bundle cannot read.
     """
     _check_input_and_output(cfg)
     bundle = find_bundle(cfg)
@@ -43,8 +45,8 @@ def score(cfg: Config) -> None:
             f"input={cfg.input}",
             "train with data.id=COLUMN",
         )
-    with _output_file(cfg) as output:
-        rows = _write_scores(bundle, output, cfg)
+    with features_of_today(bundle, cfg) as ready, _output_file(ready) as output:
+        rows = _write_scores(bundle, output, ready)
     print(f"{rows:,} customers scored with {bundle.path}: {cfg.output}")
 
 
@@ -117,6 +119,8 @@ def _check_input_and_output(cfg: Config) -> None:
     if not suffix and _in_bigquery(cfg.input):
         do = "name a .csv or .parquet file, or a table: output=bq://PROJECT.DATASET.TABLE"
         raise UserError("rows of BigQuery come in no order; a folder could not be gone on with", "output", do)
+    if not suffix and cfg.input == INPUT:
+        raise UserError("features of today are made anew each time", f"output={cfg.output}", "name a .csv or .parquet file")
     if not suffix and (cfg.top is not None or cfg.score.sort):
         raise UserError("a sorted list is one file", f"output={cfg.output}", "name a .csv or .parquet file")
 

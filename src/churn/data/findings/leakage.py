@@ -22,14 +22,14 @@ def find_leakage(data: Dataset) -> tuple[Finding, ...]:
     rows = sample_rows(len(data))
     frame = data.frame.iloc[rows].reset_index(drop=True)
     return (
-        *_columns_that_reveal_target(frame, data.churned[rows]),
+        *columns_that_reveal_target(frame, data.churned[rows]),
         *_columns_like_ids(frame),
         *_repeated_customers(data),
         *_copies_but_for_the_id(data),
     )
 
 
-def _columns_that_reveal_target(frame: pd.DataFrame, churned: np.ndarray) -> Iterator[Finding]:
+def columns_that_reveal_target(frame: pd.DataFrame, churned: np.ndarray) -> Iterator[Finding]:
     """Columns that alone nearly give the target away, or do so in one value that many churners have."""
     fold = np.random.default_rng(0).integers(FOLDS, size=len(churned))
     for name in map(str, frame):
