@@ -36,6 +36,7 @@ from churn.events.definition import (
     columns_of,
     label_days,
     reach,
+    slug,
     tables_of,
     with_copies_dropped,
     with_levels,
@@ -43,11 +44,12 @@ from churn.events.definition import (
 from churn.events.normal import Normal
 from churn.events.reading import Reading, table_place
 from churn.events.snapshot import snapshot
+from churn.events.windows import OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PART_ROWS = 100_000  # of a snapshot that are made together, about
+PART_ROWS = 50_000  # of a snapshot that are made together, about
 
 
 @dataclass
@@ -143,8 +145,8 @@ def _typed_files(work: Workspace, place: str, spec: TableConfig) -> list[str]:
         reading.check_columns(schema.names, spec, one.name)
         for column, key in columns_of(spec).items():
             kind = schema.field(column).type
-            if key in reading.TIMES and not (pa.types.is_temporal(kind) or pa.types.is_integer(kind)):
-                return []
+            if key in reading.TIMES and not pa.types.is_temporal(kind):
+                return []  # 20240531 is a date, 1717113600 a second: the reader of texts knows both
             if key in reading.NUMBERS and not (
                 pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_boolean(kind)
             ):
@@ -244,7 +246,8 @@ def snapshot_parts(work: Workspace, cutoffs: list[int], labelled: bool = True) -
 
     Features are float32, texts string, the cut-off a date.
     """
-    expression = snapshot(work.tables, work.cfg, fill_ages(work, cutoffs), labelled)
+    whole = {name: _whole_columns(work, name) for name in work.cfg.tables}
+    expression = snapshot(work.tables, work.cfg, fill_ages(work, cutoffs), labelled, whole)
     columns = ", ".join(_output(name, kind.is_floating()) for name, kind in expression.schema().items())
     sql = (
         f"SELECT {columns} FROM ({to_sql(expression)}) s JOIN people p ON p.{CUSTOMER} = s.{CUSTOMER} "
@@ -258,6 +261,17 @@ def snapshot_parts(work: Workspace, cutoffs: list[int], labelled: bool = True) -
         yield from _in_order(lambda part: _make_part(work, sql, *part), parts, threads)
     finally:
         work.con.execute(f"SET threads = {threads}")
+
+
+def _whole_columns(work: Workspace, name: str) -> set[str]:
+    """Values of which none is missing, and categories without texts beyond their levels."""
+    spec = work.cfg.tables[name]
+    lacking = {column: f'"value_{slug(column)}" IS NULL' for column in spec.values}
+    lacking |= {column: f'"level_{slug(column)}" = {OTHER}' for column in spec.categories}
+    if not lacking:
+        return set()
+    counts = work.rows(f"SELECT {', '.join(f'count_if({told})' for told in lacking.values())} FROM all_{name}")[0]
+    return {column for column, count in zip(lacking, counts, strict=True) if not count}
 
 
 def _output(name: str, is_number: bool) -> str:

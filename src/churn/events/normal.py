@@ -19,8 +19,8 @@ import ibis.expr.types as ir
 from churn.config.events import ContractTable, Engine, EventTable, PropertyTable, TableConfig
 from churn.events.calendar import DAY, FIRST_DAY, LAST_DAY
 from churn.events.definition import slug
+from churn.events.windows import OTHER
 
-OTHER = -1  # the level of a text that is none of the levels
 UNIX_UNITS = {10**8: 1, 10**11: 10**3, 10**14: 10**6}  # numbers from here on count seconds, milli-, microseconds
 
 

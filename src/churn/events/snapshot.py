@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import ibis
 import ibis.expr.types as ir
@@ -17,19 +17,24 @@ KEYS = [CUSTOMER, CUTOFF]
 
 
 def snapshot(
-    tables: Mapping[str, ir.Table], cfg: EventsConfig, ages: ir.Table, labelled: bool = True
+    tables: Mapping[str, ir.Table],
+    cfg: EventsConfig,
+    ages: ir.Table,
+    labelled: bool = True,
+    whole: Mapping[str, Collection[str]] | None = None,
 ) -> ir.Table:
     """customer, cutoff (day), the features, and if `labelled` what became of the customer.
 
     `tables` by name as `churn.events.normal` makes them; `ages`: day, cutoff and age, for every day from the
-    longest reach before each cut-off to the end of the horizon. The same expression makes training rows and the
+    longest reach before each cut-off to the end of the horizon; `whole`: by table, the columns of which
+    `churn.events.windows` may know that nothing is missing. The same expression makes training rows and the
     rows of today; only the label needs to know what comes after.
     """
     rows = population(tables, cfg, ages)
     features = [TENURE]
     made = with_outcome(rows, tables, cfg, ages) if labelled else rows
     for name, spec in cfg.tables.items():
-        found = window_features(name, tables[name], ages, spec, cfg.windows)
+        found = window_features(name, tables[name], ages, spec, cfg.windows, (whole or {}).get(name, ()))
         joined = made.left_join(found, KEYS)
         filled = fill_missing(joined, name, spec, cfg.windows)
         made = joined.select(*made.columns, **filled)

@@ -1,12 +1,13 @@
 """What was known of a customer's events at a cut-off, window by window.
 
 Two steps, so that each event is added up few times. First, events fall into *rings* of age, the stretches between
-the ends of all windows; every ring is counted and added up once. Then each window is the sum of its rings.
+the ends of all windows, and of those before them; every ring is counted and added up once. Then each window is the
+sum of its rings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import ibis
 import ibis.expr.types as ir
@@ -16,6 +17,7 @@ from churn.events.calendar import DAY
 from churn.events.definition import CUSTOMER, CUTOFF, level_names, slug
 
 KEYS = [CUSTOMER, CUTOFF]
+OTHER = -1  # the level of a text that is none of those that are named
 NO_SPREAD = 1e-12  # of the sum of squares: less is the rounding of equal values
 
 
@@ -49,27 +51,26 @@ def _named_features(table: str, spec: EventTable, windows: list[int]) -> Iterato
             yield f"{table}_{column}_distinct_{days}d", True
 
 
-def window_features(table: str, events: ir.Table, ages: ir.Table, spec: EventTable, windows: list[int]) -> ir.Table:
+def window_features(
+    table: str, events: ir.Table, ages: ir.Table, spec: EventTable, windows: list[int], whole: Collection[str] = ()
+) -> ir.Table:
     """Customer, cut-off and the features of one table of events, for customers with an event in reach.
 
-    `events` as `churn.events.normal` makes them; `ages`: day, cutoff, and age, the days from one to the other.
-    An event counts if it happened, and was known, before the cut-off.
+    `events` as `churn.events.normal` makes them; `ages`: day, cutoff, and age, the days from one to the other;
+    `whole`: values of which none is missing, and categories without another level than those of `spec`, for which
+    less has to be counted. An event counts if it happened, and was known, before the cut-off.
     """
     bounds = sorted({edge * days for days in windows for edge in (1, 2)})
-    past = ages.filter((ages.age >= 1) & (ages.age <= bounds[-1]))
-    past = past.mutate(ring=ibis.cases(*((past.age <= bound, i) for i, bound in enumerate(bounds)), else_=len(bounds)))
-    seen = events.join(past, "day")
-    if spec.arrival is not None:
-        seen = seen.filter(seen.known < seen.cutoff)
-    rings = seen.group_by([*KEYS, "ring"]).agg(**dict(_ring_sums(seen, spec)))
+    seen = _seen(events, ages.filter((ages.age >= 1) & (ages.age <= max(windows))), spec)
+    rings = _rings(seen, spec, bounds, whole).union(_outer_ring(events, ages, spec, bounds, whole))
     sums = rings.group_by(KEYS).agg(
         last=rings["last"].max(),
-        **{name: value for days in windows for name, value in _window_sums(rings, spec, days, bounds)},
+        **{name: value for days in windows for name, value in _window_sums(rings, spec, days, bounds, whole)},
     )
     made = sums.select(
         *KEYS,
         **{f"{table}_recency": (sums[CUTOFF] * DAY - sums["last"]) / float(DAY)},
-        **{name: value for days in windows for name, value in _features(sums, table, spec, days)},
+        **{name: value for days in windows for name, value in _features(sums, table, spec, days, whole)},
     )
     for column in map(slug, spec.distinct):
         counted = _distinct(seen, f"text_{column}", f"{table}_{column}_distinct", windows)
@@ -77,28 +78,63 @@ def window_features(table: str, events: ir.Table, ages: ir.Table, spec: EventTab
     return made.select(*KEYS, *feature_names(table, spec, windows))
 
 
-def _ring_sums(seen: ir.Table, spec: EventTable) -> Iterator[tuple[str, ir.Value]]:
-    """What is added up in each ring; counts as floats, whose sums are faster than those of whole numbers."""
-    yield "n", seen.count().cast("float64")
+def _seen(events: ir.Table, ages: ir.Table, spec: EventTable) -> ir.Table:
+    """Each event at each cut-off within some ages before which it was known."""
+    seen = events.join(ages, "day")
+    return seen if spec.arrival is None else seen.filter(seen.known < seen.cutoff)
+
+
+def _rings(seen: ir.Table, spec: EventTable, bounds: list[int], whole: Collection[str]) -> ir.Table:
+    """What is added up in each ring within the longest window."""
+    number = ibis.cases(*((seen.age <= bound, i) for i, bound in enumerate(bounds)), else_=len(bounds))
+    seen = seen.mutate(ring=number.cast("int8"))
+    return seen.group_by([*KEYS, "ring"]).agg(**_trend_sums(seen, spec), **dict(_other_sums(seen, spec, whole)))
+
+
+def _outer_ring(
+    events: ir.Table, ages: ir.Table, spec: EventTable, bounds: list[int], whole: Collection[str]
+) -> ir.Table:
+    """The same of the ring beyond the longest window, which only its trend looks at: the rest is left out."""
+    longest = bounds[-1] // 2
+    seen = _seen(events, ages.filter((ages.age > longest) & (ages.age <= 2 * longest)), spec)
+    sums = seen.group_by(KEYS).agg(**_trend_sums(seen, spec))
+    nothing = {name: ibis.null(value.type()) for name, value in _other_sums(seen, spec, whole)}
+    return sums.select(*KEYS, ring=ibis.literal(len(bounds) - 1, "int8"), **{n: sums[n] for n in sums.columns[2:]}, **nothing)
+
+
+def _trend_sums(seen: ir.Table, spec: EventTable) -> dict[str, ir.Value]:
+    """What recency and trends are made of; counts as floats, whose sums are faster than those of whole numbers."""
+    sums = {f"sum_{column}": seen[f"value_{column}"].sum() for column in map(slug, spec.values)}
+    return {"n": seen.count().cast("float64"), "last": seen.time.max(), **sums}
+
+
+def _other_sums(seen: ir.Table, spec: EventTable, whole: Collection[str]) -> Iterator[tuple[str, ir.Value]]:
+    """What else a window needs."""
     yield "first", seen.time.min()
-    yield "last", seen.time.max()
-    for column in map(slug, spec.values):
-        value = seen[f"value_{column}"]
-        yield f"n_{column}", value.count().cast("float64")
-        yield f"sum_{column}", value.sum()
-        yield f"squares_{column}", (value * value).sum()
-    for column in spec.categories:
-        level = seen[f"level_{slug(column)}"]
-        for number in (-1, *range(len(spec.levels[column]))):
-            yield _level_sum(column, number), (level == number).ifelse(1.0, 0.0).sum()
+    for name in spec.values:
+        value = seen[f"value_{slug(name)}"]
+        yield f"squares_{slug(name)}", (value * value).sum()
+        if name not in whole:
+            yield f"n_{slug(name)}", value.count().cast("float64")
+    for name in spec.categories:
+        level = seen[f"level_{slug(name)}"]
+        for number in _level_numbers(spec, name, whole):
+            yield _level_sum(name, number), (level == number).ifelse(1.0, 0.0).sum()
+
+
+def _level_numbers(spec: EventTable, column: str, whole: Collection[str]) -> list[int]:
+    """The levels that are counted: `OTHER` only where there may be others."""
+    return [*([] if column in whole else [OTHER]), *range(len(spec.levels[column]))]
 
 
 def _level_sum(column: str, number: int) -> str:
-    """Name of the sum that counts a level, -1 those that are none."""
+    """Name of the sum that counts a level."""
     return f"level_{slug(column)}_{number + 1}"
 
 
-def _window_sums(rings: ir.Table, spec: EventTable, days: int, bounds: list[int]) -> Iterator[tuple[str, ir.Value]]:
+def _window_sums(
+    rings: ir.Table, spec: EventTable, days: int, bounds: list[int], whole: Collection[str]
+) -> Iterator[tuple[str, ir.Value]]:
     """The sums of a window, and of the window before it where the trend needs them."""
     last, before = bounds.index(days), bounds.index(2 * days)
     within = rings.ring <= last
@@ -111,35 +147,38 @@ def _window_sums(rings: ir.Table, spec: EventTable, days: int, bounds: list[int]
     yield f"n_before_{days}", total("n", earlier)
     yield f"first_{days}", within.ifelse(rings["first"], ibis.null("int64")).min()
     yield f"last_{days}", within.ifelse(rings["last"], ibis.null("int64")).max()
-    for column in map(slug, spec.values):
-        for what in ("n", "sum", "squares"):
-            yield f"{what}_{column}_{days}", total(f"{what}_{column}")
-        yield f"sum_{column}_before_{days}", total(f"sum_{column}", earlier)
-    for column in spec.categories:
-        for number in (-1, *range(len(spec.levels[column]))):
-            yield f"{_level_sum(column, number)}_{days}", total(_level_sum(column, number))
+    for name in spec.values:
+        for what in ("sum", "squares") if name in whole else ("n", "sum", "squares"):
+            yield f"{what}_{slug(name)}_{days}", total(f"{what}_{slug(name)}")
+        yield f"sum_{slug(name)}_before_{days}", total(f"sum_{slug(name)}", earlier)
+    for name in spec.categories:
+        for number in _level_numbers(spec, name, whole):
+            yield f"{_level_sum(name, number)}_{days}", total(_level_sum(name, number))
 
 
-def _features(sums: ir.Table, table: str, spec: EventTable, days: int) -> Iterator[tuple[str, ir.Value]]:
+def _features(
+    sums: ir.Table, table: str, spec: EventTable, days: int, whole: Collection[str]
+) -> Iterator[tuple[str, ir.Value]]:
     """The features of a window by name."""
     n = sums[f"n_{days}"]
     yield f"{table}_count_{days}d", n
     yield f"{table}_count_change_{days}d", n - sums[f"n_before_{days}"]
     span = sums[f"last_{days}"] - sums[f"first_{days}"]
     yield f"{table}_gap_{days}d", span.cast("float64") / (n - 1).nullif(0.0) / DAY
-    for column in map(slug, spec.values):
-        count, total, squares = (sums[f"{what}_{column}_{days}"] for what in ("n", "sum", "squares"))
-        total = ibis.coalesce(total, 0.0)
+    for name in spec.values:
+        column = slug(name)
+        count = n if name in whole else sums[f"n_{column}_{days}"]
+        total, squares = (ibis.coalesce(sums[f"{what}_{column}_{days}"], 0.0) for what in ("sum", "squares"))
         yield f"{table}_{column}_sum_{days}d", total
         yield f"{table}_{column}_sum_change_{days}d", total - ibis.coalesce(sums[f"sum_{column}_before_{days}"], 0.0)
         yield f"{table}_{column}_mean_{days}d", total / count.nullif(0.0)
         yield f"{table}_{column}_std_{days}d", _spread(count, total, squares)
     for column in spec.categories:
-        counts = [sums[f"{_level_sum(column, i)}_{days}"] for i in (-1, *range(len(spec.levels[column])))]
-        for name, count in zip(level_names(spec.levels[column]), counts[1:], strict=True):
-            yield f"{table}_{slug(column)}_share_{name}_{days}d", count / n.nullif(0.0)
-        different = [(count > 0).ifelse(1.0, 0.0) for count in counts]
-        yield f"{table}_{slug(column)}_levels_{days}d", sum(different[1:], different[0])
+        counts = {i: sums[f"{_level_sum(column, i)}_{days}"] for i in _level_numbers(spec, column, whole)}
+        for i, name in enumerate(level_names(spec.levels[column])):
+            yield f"{table}_{slug(column)}_share_{name}_{days}d", counts[i] / n.nullif(0.0)
+        different = [(count > 0).ifelse(1.0, 0.0) for count in counts.values()]
+        yield f"{table}_{slug(column)}_levels_{days}d", sum(different, ibis.literal(0.0))
 
 
 def _spread(count: ir.Value, total: ir.Value, squares: ir.Value) -> ir.Value:
