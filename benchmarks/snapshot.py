@@ -1,16 +1,17 @@
 """Snapshots of event tables: speed and memory beside pandas and featuretools, and growth.
 
-snapshot.py [--rows 10000000] [--large 100000000] [--folder FOLDER] [--runs 3]. Made-up events, 50 of each customer over
-two years; 12 monthly cut-offs, windows of 30, 90 and 180 days over three columns of numbers and one category. `churn snapshot`
-is the whole command: tables staged, rows, findings and page. Every measurement is a process of its own; in FOLDER
-tables and findings are kept: the command goes on there.
+snapshot.py [--rows 10000000] [--large 100000000] [--folder FOLDER] [--runs 3]. Made-up events, 50 of each
+customer over two years; 12 monthly cut-offs, windows of 30, 90 and 180 days over three columns of numbers and
+one category. `churn snapshot` is the whole command: tables staged, rows, findings and page. Every measurement
+is a process of its own; in FOLDER tables and findings are kept: the command goes on there.
 
-- snapshot_pandas: rows of the snapshot per second beside the obvious pandas (groupby for each cut-off and window);
-- snapshot_featuretools: the same beside featuretools with cut-off times, on the share of the customers that it can do
-  (in the environment of `make bench-setup`, or --featuretools PYTHON);
+- snapshot_pandas: rows of the snapshot per second beside the obvious pandas (groupby for each cut-off and
+  window);
+- snapshot_featuretools: the same beside featuretools with cut-off times, on the share of the customers that
+  it can do (in the environment of `make bench-setup`, or --featuretools PYTHON);
 - snapshot_memory: peak resident memory beside that of pandas;
-- snapshot_growth: seconds for the large table beside those for the other, times the ratio of their rows: 1 is linear;
-  snapshot_large_memory: gigabytes (10^9 bytes) resident at most on it.
+- snapshot_growth: seconds for the large table beside those for the other, times the ratio of their rows: 1 is
+  linear; snapshot_large_memory: gigabytes (10^9 bytes) resident at most on it.
 """
 
 import json
@@ -29,6 +30,15 @@ EVENTS_PER_CUSTOMER = 50
 WINDOWS, CUTOFFS = (30, 90, 180), 12
 VALUES, CATEGORY = ("amount", "minutes", "items"), "channel"
 SHARE = 100  # events of so many customers in ten thousand are what featuretools gets
+PRIMITIVES = [
+    "count",
+    "sum",
+    "mean",
+    "std",
+    "num_unique",
+    "time_since_last",
+    "avg_time_between",
+]  # featuretools'
 GIGABYTE = 1e9
 
 
@@ -87,7 +97,10 @@ def make_share(table: Path, rows: int) -> Path:
     file, customers = table.with_name(f"share-{rows}.parquet"), rows // EVENTS_PER_CUSTOMER * SHARE // 10_000
     if not file.exists():
         with duckdb.connect() as con:
-            con.execute(f"COPY (SELECT * FROM '{table}' WHERE customer < 'C' || lpad('{customers}', 8, '0')) TO '{file}'")
+            con.execute(
+                f"COPY (SELECT * FROM '{table}' WHERE customer < 'C' || lpad('{customers}', 8, '0')) "
+                f"TO '{file}'"
+            )
     return file
 
 
@@ -105,8 +118,12 @@ def measured(what: str, table: Path, python: str, number: int = 0) -> dict[str, 
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{what} failed:\n{said}")
-    found = json.loads(said.splitlines()[-1]) | {"memory": usage.ru_maxrss * 1024, "cpu": usage.ru_utime + usage.ru_stime}
-    print(f"{what:14}{found['rows']:>12,} rows in {found['seconds']:8.1f} s, {found['memory'] / GIGABYTE:5.2f} GB, "
+    found = json.loads(said.splitlines()[-1]) | {
+        "memory": usage.ru_maxrss * 1024,
+        "cpu": usage.ru_utime + usage.ru_stime,
+    }
+    gigabytes = found["memory"] / GIGABYTE
+    print(f"{what:14}{found['rows']:>12,} rows in {found['seconds']:8.1f} s, {gigabytes:5.2f} GB, "
           f"{found['cpu']:.0f} s of processor", flush=True)  # fmt: skip
     kept.write_text(json.dumps(found))
     return found
@@ -118,8 +135,17 @@ def beside_pandas(ours: list[dict[str, Any]], theirs: dict[str, Any]) -> list[di
     speed = [speed_of(one) / speed_of(theirs) for one in ours]
     memory = [one["memory"] / theirs["memory"] for one in ours]
     return [
-        entry("snapshot_pandas", speed, peer, "higher", rows_per_second=speed_of(ours[0]), theirs=speed_of(theirs)),
-        entry("snapshot_memory", memory, peer, "lower", gigabytes=max(one["memory"] for one in ours) / GIGABYTE),
+        entry(
+            "snapshot_pandas",
+            speed,
+            peer,
+            "higher",
+            rows_per_second=speed_of(ours[0]),
+            theirs=speed_of(theirs),
+        ),
+        entry(
+            "snapshot_memory", memory, peer, "lower", gigabytes=max(one["memory"] for one in ours) / GIGABYTE
+        ),
     ]
 
 
@@ -134,7 +160,10 @@ def growth(ours: list[dict[str, Any]], large: dict[str, Any], ratio: float) -> l
     """Time and memory of the large table."""
     grown = [large["seconds"] / (ratio * one["seconds"]) for one in ours]
     memory = entry("snapshot_large_memory", [large["memory"] / GIGABYTE], None, "lower")
-    return [entry("snapshot_growth", grown, f"{ratio:g} times the smaller table", "lower"), memory | {"unit": "GB"}]
+    return [
+        entry("snapshot_growth", grown, f"{ratio:g} times the smaller table", "lower"),
+        memory | {"unit": "GB"},
+    ]
 
 
 def speed_of(found: dict[str, Any]) -> float:
@@ -157,7 +186,9 @@ def by_churn(table: Path) -> dict[str, Any]:
     from churn.events.stage import snapshot
 
     cfg = compose_config(f"output={table.with_suffix('')}-snapshots.parquet")
-    spec = EventTable(path=str(table), customer="customer", time="at", values=list(VALUES), categories=[CATEGORY])
+    spec = EventTable(
+        path=str(table), customer="customer", time="at", values=list(VALUES), categories=[CATEGORY]
+    )
     cfg.events = EventsConfig(
         name="bench",
         tables={"shop": spec},
@@ -221,7 +252,10 @@ def pandas_window(events: Any, cutoff: Any, days: int) -> Any:
     found.columns = [f"{column}_{what}" for column, what in found.columns]
     found["count"] = grouped.size()
     ordered = part.sort_values(["customer", "at"])
-    found["gap"] = ordered.groupby("customer")["at"].diff().dt.total_seconds().groupby(ordered["customer"]).mean() / 86_400
+    found["gap"] = (
+        ordered.groupby("customer")["at"].diff().dt.total_seconds().groupby(ordered["customer"]).mean()
+        / 86_400
+    )
     found["levels"] = grouped[CATEGORY].nunique()
     shares = part.groupby(["customer", CATEGORY]).size().unstack(fill_value=0)
     found = found.join(shares.div(found["count"], axis=0).add_prefix("share_"))
@@ -248,9 +282,16 @@ def by_featuretools(table: Path) -> dict[str, Any]:
     )
     rows = 0
     for days in WINDOWS:
-        made = ft.dfs(entityset=entities, target_dataframe_name="customers", cutoff_time=asked, training_window=f"{days} days",
-                      agg_primitives=["count", "sum", "mean", "std", "num_unique", "time_since_last", "avg_time_between"],
-                      trans_primitives=[], max_depth=1, n_jobs=1)[0]  # fmt: skip
+        made = ft.dfs(
+            entityset=entities,
+            target_dataframe_name="customers",
+            cutoff_time=asked,
+            training_window=f"{days} days",
+            agg_primitives=PRIMITIVES,
+            trans_primitives=[],
+            max_depth=1,
+            n_jobs=1,
+        )[0]
         rows = len(made)
     return {"rows": rows, "seconds": time.perf_counter() - began}
 

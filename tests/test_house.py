@@ -14,7 +14,11 @@ FLOORS = (  # from the ground up; wings of one floor do not import each other
     ("runs", "data"),
     ("network",),
     ("bundle",),
-    ("evaluate", "score", "serve", "vertex"),
+    ("evaluate",),
+    (
+        "events",
+    ),  # its page is drawn with what reports are drawn with, and scoring makes the rows of today by it
+    ("score", "serve", "vertex"),
     ("monitor",),
     ("pipeline",),
     ("retrain", "stage"),

@@ -32,7 +32,9 @@ def day(text: str) -> int:
 
 def definition(folder: Path, kind: ChurnKind = ChurnKind.inactive, **changed) -> EventsConfig:
     """A shop with orders, contracts and plans; the files are written by `write_shop`."""
-    churn = ChurnConfig(kind=kind, table="orders" if kind is ChurnKind.inactive else "contracts", lookback=60, grace=14)
+    churn = ChurnConfig(
+        kind=kind, table="orders" if kind is ChurnKind.inactive else "contracts", lookback=60, grace=14
+    )
     cfg = EventsConfig(
         name="shop",
         folder=str(folder),
@@ -42,10 +44,13 @@ def definition(folder: Path, kind: ChurnKind = ChurnKind.inactive, **changed) ->
                 categories=["channel"], distinct=["product"], drop_copies=False,
             )
         },
-        contracts={"contracts": ContractTable(path="contracts.parquet", customer="who", begin="from", end="to")},
+        contracts={
+            "contracts": ContractTable(path="contracts.parquet", customer="who", begin="from", end="to")
+        },
         properties={
             "plans": PropertyTable(
-                path="plans.parquet", customer="who", since="since", numeric=["fee"], categorical=["plan"], dates=["birth"]
+                path="plans.parquet", customer="who", since="since", numeric=["fee"], categorical=["plan"],
+                dates=["birth"],
             )
         },
         churn=churn,
@@ -73,7 +78,9 @@ def shop(seed: int = 0, customers: int = 60, events: int = 1500) -> dict[str, pd
     })  # fmt: skip
     begin = pd.Timestamp("2023-12-01") + pd.to_timedelta(rng.integers(0, 240, 2 * customers), unit="D")
     end = begin + pd.to_timedelta(rng.integers(10, 200, 2 * customers), unit="D")
-    contracts = pd.DataFrame({"who": np.tile(who, 2), "from": begin, "to": end.where(rng.random(2 * customers) < 0.8)})
+    contracts = pd.DataFrame(
+        {"who": np.tile(who, 2), "from": begin, "to": end.where(rng.random(2 * customers) < 0.8)}
+    )
     since = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 240, 3 * customers), unit="D")
     plans = pd.DataFrame({
         "who": np.repeat(who, 3), "since": since, "fee": rng.choice([1.0, 2.0, np.nan], 3 * customers),
@@ -94,7 +101,9 @@ def rows_at(cfg: EventsConfig, cutoffs=CUTOFFS, labelled: bool = True) -> pd.Dat
     with open_workspace(cfg) as work:
         table = pa.concat_tables(snapshot_parts(work, [day(text) for text in cutoffs], labelled))
     frame = table.to_pandas()
-    return frame.assign(cutoff=pd.to_datetime(frame["cutoff"])).sort_values(["customer", "cutoff"], ignore_index=True)
+    return frame.assign(cutoff=pd.to_datetime(frame["cutoff"])).sort_values(
+        ["customer", "cutoff"], ignore_index=True
+    )
 
 
 @pytest.fixture

@@ -11,17 +11,17 @@ import pytest
 import sqlglot
 from conftest import compose_config
 from doubles.bigquery import BigQuery, Table
-from events.conftest import CUTOFFS, day, definition, rows_at
 
 from churn.config.events import Engine
 from churn.data.declared import declared_facts
 from churn.errors import UserError
 from churn.events import bigquery, duck
 from churn.events.stage import snapshot
+from events.conftest import CUTOFFS, day, definition, rows_at
 
 TYPES = {
-    "orders": {"who": "STRING", "at": "TIMESTAMP", "known": "DATE", "amount": "NUMERIC", "items": "INTEGER", "channel": "STRING",
-               "product": "STRING"},
+    "orders": {"who": "STRING", "at": "TIMESTAMP", "known": "DATE", "amount": "NUMERIC", "items": "INTEGER",
+               "channel": "STRING", "product": "STRING"},
     "contracts": {"who": "STRING", "from": "DATE", "to": "DATE"},
     "plans": {"who": "STRING", "since": "DATETIME", "fee": "FLOAT", "plan": "STRING", "birth": "DATE"},
 }  # fmt: skip
@@ -87,7 +87,9 @@ def test_the_rows_become_the_file_that_duckdb_would_write(service, whole, shop_f
     sql, _ = the_query(service, whole)
     types = {"customer": "STRING", "cutoff": "INTEGER", "churned": "INTEGER", "plans_plan": "STRING"}
     schema = {name: types.get(name, "FLOAT") for name in expected.columns}
-    plain = expected.assign(cutoff=[(moment - pd.Timestamp(0)).days for moment in expected["cutoff"]]).astype(object)
+    plain = expected.assign(cutoff=[(moment - pd.Timestamp(0)).days for moment in expected["cutoff"]]).astype(
+        object
+    )
     rows = [tuple(None if pd.isna(cell) else cell for cell in row) for row in plain.itertuples(index=False)]
     service.queries[sql] = Table(schema, rows)
     whole.output = str(tmp_path / "s.parquet")
@@ -120,7 +122,11 @@ def test_what_has_to_be_named_is_listed(whole):
 
 @pytest.mark.parametrize(
     ("column", "kind", "says"),
-    [("at", "STRING", "column 'at' is STRING"), ("amount", "JSON", "column 'amount' is JSON"), ("who", None, "there is no column")],
+    [
+        ("at", "STRING", "column 'at' is STRING"),
+        ("amount", "JSON", "column 'amount' is JSON"),
+        ("who", None, "there is no column"),
+    ],
 )
 def test_columns_that_cannot_be_used_are_named(service, whole, column, kind, says):
     types = dict(TYPES["orders"])

@@ -1,7 +1,7 @@
 """One set of expressions, several engines: SQLite agrees with DuckDB, and BigQuery gets SQL that it takes.
 
-The SQL for BigQuery is parsed; run by DuckDB after translation it gives the same rows. What only the real service
-shows: that it takes the query, how long that runs and what it bills.
+The SQL for BigQuery is parsed; run by DuckDB after translation it gives the same rows. What only the real
+service shows: that it takes the query, how long that runs and what it bills.
 """
 
 import sqlite3
@@ -11,12 +11,12 @@ import ibis
 import pandas as pd
 import pytest
 import sqlglot
-from events.conftest import CUTOFFS, day, definition, rows_at, shop, write_shop
 from sqlglot import exp
 
 from churn.config.events import ChurnKind, Engine
 from churn.events import bigquery, duck
 from churn.events.snapshot import snapshot
+from events.conftest import CUTOFFS, day, definition, rows_at, shop, write_shop
 
 KINDS = list(ChurnKind)
 
@@ -24,7 +24,9 @@ KINDS = list(ChurnKind)
 def tidy(frame):
     """Rows in one order, numbers as the snapshot's file has them, dates as pandas has them."""
     if not pd.api.types.is_datetime64_any_dtype(frame["cutoff"]):
-        frame = frame.assign(cutoff=pd.to_datetime(frame["cutoff"].astype("int64"), unit="D").astype("datetime64[ms]"))
+        frame = frame.assign(
+            cutoff=pd.to_datetime(frame["cutoff"].astype("int64"), unit="D").astype("datetime64[ms]")
+        )
     frame = frame.sort_values(["customer", "cutoff"], ignore_index=True)
     frame["cutoff"] = frame["cutoff"].astype("datetime64[ms]")
     for name in frame.columns.drop(["customer", "cutoff"]):
@@ -52,7 +54,9 @@ def test_sqlite_agrees_with_duckdb(shop_folder, tmp_path, kind):
     file = tmp_path / "shop.sqlite"
     with closing(sqlite3.connect(file)) as plain:
         for name, frame in frames.items():
-            whole = [c for c in frame if frame[c].dtype.kind in "iuf" and not c.startswith(("value", "number"))]
+            whole = [
+                c for c in frame if frame[c].dtype.kind in "iuf" and not c.startswith(("value", "number"))
+            ]
             frame.astype(dict.fromkeys(whole, "Int64")).to_sql(name, plain, index=False)
     con = ibis.sqlite.connect(file)
     tables = {name: con.table(name) for name in frames}
@@ -67,7 +71,10 @@ def bigquery_sql(cfg, labelled=True):
     """The query for BigQuery on the shop's tables, whose levels are those that DuckDB finds."""
     with duck.open_workspace(cfg) as work:
         resolved = work.cfg
-        raw = {name: ibis.table(table.schema(), name, catalog="p", database="d") for name, table in work.raw.items()}
+        raw = {
+            name: ibis.table(table.schema(), name, catalog="p", database="d")
+            for name, table in work.raw.items()
+        }
     return bigquery.to_sql(resolved, [day(text) for text in CUTOFFS], raw, labelled)
 
 
@@ -97,21 +104,30 @@ def test_whole_numbers_are_divided_by_floor_and_not_by_a_slash_that_gives_fracti
     days = [node for node in parsed.find_all(exp.Cast) if isinstance(node.this, exp.Floor)]
     assert days
     assert all(node.to.sql("bigquery") == "INT64" for node in days)
-    assert not [node for node in parsed.find_all(exp.IntDiv)]
+    assert not list(parsed.find_all(exp.IntDiv))
 
 
 def test_divisions_cannot_fail_on_zero(parsed):
-    """BigQuery's slash raises on zero; IEEE_DIVIDE does not, and every divisor that can be zero is made missing."""
+    """BigQuery's slash raises on zero, IEEE_DIVIDE does not; divisors that can be zero are made missing."""
     assert not list(parsed.find_all(exp.Div))
     for call in parsed.find_all(exp.Anonymous):
         if call.name.lower() == "ieee_divide":
             divisor = call.expressions[1]
-            assert isinstance(divisor, exp.Literal | exp.Nullif) or divisor.find(exp.Nullif), divisor.sql("bigquery")
+            assert isinstance(divisor, exp.Literal | exp.Nullif) or divisor.find(exp.Nullif), divisor.sql(
+                "bigquery"
+            )
 
 
 def test_no_quantile_no_null_order_no_week_no_interval_and_no_asof_join_is_in_the_query(parsed):
-    """What BigQuery refuses or counts otherwise (ibis 12.0.0 refuses medians for it, weeks begin on Sundays there)."""
-    absent = (exp.PercentileCont, exp.PercentileDisc, exp.Quantile, exp.ApproxQuantile, exp.Week, exp.Interval)
+    """What BigQuery refuses or counts otherwise (ibis 12.0.0: no medians; weeks begin on Sundays)."""
+    absent = (
+        exp.PercentileCont,
+        exp.PercentileDisc,
+        exp.Quantile,
+        exp.ApproxQuantile,
+        exp.Week,
+        exp.Interval,
+    )
     assert not [node.sql() for node in parsed.find_all(*absent)]
     assert not [join for join in parsed.find_all(exp.Join) if join.method]
     sql = parsed.sql("bigquery")
@@ -132,7 +148,10 @@ def test_the_order_of_rows_of_one_moment_has_nothing_missing_whose_place_engines
     [
         ("date", "DATE_DIFF(`t0`.`at`, DATE(1970, 1, 1), DAY) * 86400"),
         ("timestamp", "UNIX_SECONDS(CAST(`t0`.`at` AS TIMESTAMP))"),  # UNIX_SECONDS takes no DATETIME
-        ("timestamp('UTC')", "UNIX_SECONDS(CAST(DATETIME(CAST(`t0`.`at` AS TIMESTAMP), 'Europe/Berlin') AS TIMESTAMP))"),
+        (
+            "timestamp('UTC')",
+            "UNIX_SECONDS(CAST(DATETIME(CAST(`t0`.`at` AS TIMESTAMP), 'Europe/Berlin') AS TIMESTAMP))",
+        ),
         ("int64", "TIMESTAMP_SECONDS"),
     ],
 )

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from events.conftest import definition, rows_at, shop, write_shop
 
 from churn.config.events import ChurnConfig, ChurnKind, EventTable
+from events.conftest import definition, rows_at, shop, write_shop
 
 CUTOFF = "2024-06-01"
 
@@ -33,7 +33,10 @@ def churned(folder, cfg, tables):
         ([("a", "2024-01-01", "2024-06-01")], {"a": 1}),  # leaves on the day of the cut-off
         ([("a", "2024-01-01", "2024-06-30")], {"a": 1}),  # on the last day of the horizon
         ([("a", "2024-01-01", "2024-07-01")], {"a": 0}),  # after it
-        ([("a", "2024-01-01", "2024-06-10"), ("a", "2024-06-11", None)], {"a": 0}),  # the next day another begins
+        (
+            [("a", "2024-01-01", "2024-06-10"), ("a", "2024-06-11", None)],
+            {"a": 0},
+        ),  # the next day another begins
         ([("a", "2024-01-01", "2024-06-10"), ("a", "2024-06-12", None)], {"a": 1}),  # a day later
         ([("a", "2024-01-01", "2024-06-10"), ("a", "2024-03-01", None)], {"a": 0}),  # overlapping
         ([("a", "2024-01-01", "2024-06-10"), ("a", "2024-03-01", "2024-06-20")], {"a": 1}),
@@ -42,7 +45,10 @@ def churned(folder, cfg, tables):
     ],
 )
 def test_cancelled_is_who_has_no_contract_that_goes_on(tmp_path, rows, expected):
-    assert churned(tmp_path, definition(tmp_path, ChurnKind.cancelled), {"contracts": contracts(*rows)}) == expected
+    assert (
+        churned(tmp_path, definition(tmp_path, ChurnKind.cancelled), {"contracts": contracts(*rows)})
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,13 +60,18 @@ def test_cancelled_is_who_has_no_contract_that_goes_on(tmp_path, rows, expected)
     ],
 )
 def test_not_renewed_is_whose_contract_ends_without_another_in_the_grace(tmp_path, rows, expected):
-    assert churned(tmp_path, definition(tmp_path, ChurnKind.not_renewed), {"contracts": contracts(*rows)}) == expected
+    assert (
+        churned(tmp_path, definition(tmp_path, ChurnKind.not_renewed), {"contracts": contracts(*rows)})
+        == expected
+    )
 
 
 def orders(*times):
     """Orders of customer a at these times, and of somebody who orders all the time."""
     always = pd.date_range("2024-03-01", "2024-09-01", freq="D")
-    frame = pd.DataFrame({"who": ["a"] * len(times) + ["stays"] * len(always), "at": [*map(pd.Timestamp, times), *always]})
+    frame = pd.DataFrame(
+        {"who": ["a"] * len(times) + ["stays"] * len(always), "at": [*map(pd.Timestamp, times), *always]}
+    )
     return frame.assign(known=frame["at"], amount=1.0, items=1.0, channel="web", product="p")
 
 
@@ -109,6 +120,9 @@ def test_cancellations_may_be_events(tmp_path, begun, cancelled, expected):
 
 def test_the_days_as_customer_count_from_the_first_beginning(tmp_path):
     cfg = definition(tmp_path, ChurnKind.cancelled)
-    write_shop(tmp_path, {**shop(), "contracts": contracts(("a", "2023-06-02", "2023-12-31"), ("a", "2024-03-01", None))})
+    write_shop(
+        tmp_path,
+        {**shop(), "contracts": contracts(("a", "2023-06-02", "2023-12-31"), ("a", "2024-03-01", None))},
+    )
     found = rows_at(cfg, [CUTOFF]).set_index("customer")
     assert found.loc["a", "days_as_customer"] == 365

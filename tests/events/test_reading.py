@@ -2,13 +2,13 @@
 
 import pandas as pd
 import pytest
-from events.conftest import CUTOFFS, definition, rows_at, shop, write_shop
 
 from churn.config.events import ChurnKind
 from churn.errors import UserError
 from churn.events import duck
 from churn.events.findings import find_oddities
 from churn.events.reading import parse_times
+from events.conftest import CUTOFFS, definition, rows_at, shop, write_shop
 
 
 def as_text(folder, frame, name="orders", **options):
@@ -151,7 +151,10 @@ def test_many_files_of_one_table_are_one_table(shop_folder):
     pd.testing.assert_frame_equal(rows_at(cfg), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("write", [lambda at: at.dt.strftime("%Y%m%d").astype(int), lambda at: at.dt.normalize().astype("int64") // 10**6])
+@pytest.mark.parametrize(
+    "write",
+    [lambda at: at.dt.strftime("%Y%m%d").astype(int), lambda at: at.dt.normalize().astype("int64") // 10**6],
+)
 def test_numbers_in_parquet_may_be_dates_or_seconds(shop_folder, write):
     orders = shop()["orders"].astype({"at": "datetime64[us]"})
     write_shop(shop_folder, {"orders": orders.assign(at=orders["at"].dt.normalize())})

@@ -2,13 +2,13 @@
 
 import json
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, SMALL, churn
-from events.conftest import definition, rows_at, shop
 
 from churn.config.events import ChurnKind
 from churn.config.root import compose_config
@@ -22,6 +22,7 @@ from churn.events.duck import open_workspace
 from churn.events.stage import snapshot
 from churn.events.synthetic import HORIZON, make_tables
 from churn.monitor.labels import labels_from_table, read_labels
+from events.conftest import definition, rows_at, shop
 
 CUSTOMERS = ("events=synthetic", "events.synthetic.customers=700", "events.synthetic.churn_rate=0.15")
 
@@ -40,7 +41,14 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def bundle(root):
     """A bundle that learnt from the snapshot."""
-    churn("train", "data=parquet", f"data.path={root}/snapshots.parquet", f"run.root={root}", f"run.dir={root}/run", *SMALL[1:])
+    churn(
+        "train",
+        "data=parquet",
+        f"data.path={root}/snapshots.parquet",
+        f"run.root={root}",
+        f"run.dir={root}/run",
+        *SMALL[1:],
+    )
     return root / "run" / "bundle"
 
 
@@ -52,8 +60,11 @@ def test_training_takes_the_file_as_it_is_and_splits_it_by_time_with_a_gap(root)
     cfg.data = with_declared_roles(cfg.data)
     assert cfg.data.horizon == HORIZON
     experiment = Experiment.split(data, cfg)
-    parts = [data.times[rows] for rows in (experiment.splits.train, experiment.splits.validation, experiment.splits.test)]
-    for earlier, later in zip(parts, parts[1:], strict=False):
+    parts = [
+        data.times[rows]
+        for rows in (experiment.splits.train, experiment.splits.validation, experiment.splits.test)
+    ]
+    for earlier, later in pairwise(parts):
         assert earlier.max() + np.timedelta64(HORIZON, "D") <= later.min()
 
 
@@ -108,14 +119,17 @@ def test_the_file_and_the_bundle_hold_the_definition(root, bundle):
     assert facts["events"] == told["events"]
     assert facts["horizon"] == HORIZON
     restored = from_json(told["events"], compose_config().events)
-    assert restored.tables["payments"].levels == {"method": ["bank transfer", "card", "wallet"], "status": ["failed"]}
+    assert restored.tables["payments"].levels == {
+        "method": ["bank transfer", "card", "wallet"],
+        "status": ["failed"],
+    }
     assert to_json(restored) == told["events"]
 
 
 def test_a_definition_that_changed_since_training_is_refused(root, bundle, tmp_path):
     done = churn(
-        "score", f"bundle={bundle}", "input=events", f"output={tmp_path}/s.csv", *CUSTOMERS, f"run.root={root}",
-        "events.windows=[30,90]", code=2,
+        "score", f"bundle={bundle}", "input=events", f"output={tmp_path}/s.csv", *CUSTOMERS,
+        f"run.root={root}", "events.windows=[30,90]", code=2,
     )  # fmt: skip
     assert "is not the one that the model learnt from; other: windows" in done.stderr
 
@@ -127,21 +141,25 @@ def test_tables_may_lie_elsewhere_when_scoring(root, bundle, tmp_path):
     for file in (root / "events").iterdir():
         (moved / file.name).symlink_to(file)
     churn(
-        "score", f"bundle={bundle}", "input=events", f"output={tmp_path}/s.csv", *CUSTOMERS, f"events.folder={moved}",
-        "score.cutoff=2024-12-31", f"run.root={root}",
+        "score", f"bundle={bundle}", "input=events", f"output={tmp_path}/s.csv", *CUSTOMERS,
+        f"events.folder={moved}", "score.cutoff=2024-12-31", f"run.root={root}",
     )  # fmt: skip
     assert len(pd.read_csv(tmp_path / "s.csv")) > 150
 
 
 def test_a_model_of_another_table_has_no_features_to_make(run_directory, tmp_path):
-    done = churn("score", f"bundle={run_directory}/bundle", "input=events", f"output={tmp_path}/s.csv", code=2)
+    done = churn(
+        "score", f"bundle={run_directory}/bundle", "input=events", f"output={tmp_path}/s.csv", code=2
+    )
     assert "did not learn from a snapshot of event tables" in done.stderr
 
 
 def test_the_monitor_takes_a_later_snapshot_for_labels(root):
     table = read_labels(str(root / "snapshots.parquet"))
     rows = pq.read_table(root / "snapshots.parquet").to_pandas()
-    schema = load_dataset(compose_config("data=parquet", f"data.path={root}/snapshots.parquet").data, 0).schema
+    schema = load_dataset(
+        compose_config("data=parquet", f"data.path={root}/snapshots.parquet").data, 0
+    ).schema
     known = labels_from_table(table, "snapshots", schema, datetime(2025, 1, 1, tzinfo=UTC))
     cutoff = pd.Timestamp("2024-09-01")
     asked = rows[pd.to_datetime(rows["cutoff"]) == cutoff]
@@ -153,7 +171,7 @@ def test_the_monitor_takes_a_later_snapshot_for_labels(root):
 def test_the_page_says_what_one_chooses_a_definition_by(root):
     page = (root / "snapshots.html").read_text()
     for told in (
-        "churned is whose last contract ends in the 28 days",
+        "churned is whose last contract ends in the 28 days from the cut-off on",
         "How many churn, by cut-off",
         "From when on silence is an end",
         "Rows by customer",
@@ -205,12 +223,27 @@ def test_a_window_longer_than_the_history_is_named(root, tmp_path, capsys):
         (["events=synthetic"], "there is no file to write"),
         (["events=synthetic", "output=s.csv"], "a snapshot is a Parquet file"),
         (["events=synthetic", "output=s.parquet"], "there is no such file"),
-        (["events=synthetic", "output=s.parquet", "events.timezone=Berlin"], "there is no time zone 'Berlin'"),
-        (["events=synthetic", "output=s.parquet", "events.churn.table=subscription"], "did you mean 'subscriptions'"),
-        (["events=synthetic", "output=s.parquet", "events.churn.kind=inactive"], "there is no 'subscriptions' for it"),
-        (["events=synthetic", "output=s.parquet", "events.tables.usage.values=[at]"], "column 'at' has several roles"),
+        (
+            ["events=synthetic", "output=s.parquet", "events.timezone=Berlin"],
+            "there is no time zone 'Berlin'",
+        ),
+        (
+            ["events=synthetic", "output=s.parquet", "events.churn.table=subscription"],
+            "did you mean 'subscriptions'",
+        ),
+        (
+            ["events=synthetic", "output=s.parquet", "events.churn.kind=inactive"],
+            "there is no 'subscriptions' for it",
+        ),
+        (
+            ["events=synthetic", "output=s.parquet", "events.tables.usage.values=[at]"],
+            "column 'at' has several roles",
+        ),
         (["events=synthetic", "output=s.parquet", "events.cutoffs.first=soon"], "there is no such file"),
-        (["events=synthetic", "events.engine=bigquery", "events.plan_only=true"], "BigQuery reads its own tables only"),
+        (
+            ["events=synthetic", "events.engine=bigquery", "events.plan_only=true"],
+            "BigQuery reads its own tables only",
+        ),
     ],
 )
 def test_a_wrong_definition_ends_with_one_message(arguments, says, tmp_path, monkeypatch):

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from events.conftest import CUTOFFS, definition, rows_at, shop, write_shop
 
 from churn.config.events import ChurnKind
+from events.conftest import CUTOFFS, definition, rows_at, shop, write_shop
 
 
 def expected_features(orders, cutoff, windows):
@@ -31,7 +31,9 @@ def expected_features(orders, cutoff, windows):
             found[f"{column}_mean_{days}d"] = part[column].mean()
             found[f"{column}_std_{days}d"] = part[column].std()
         for level in ("app", "shop", "web"):
-            found[f"channel_share_{level}_{days}d"] = (part["channel"] == level).mean() if len(part) else math.nan
+            found[f"channel_share_{level}_{days}d"] = (
+                (part["channel"] == level).mean() if len(part) else math.nan
+            )
         levels = part["channel"].dropna().where(part["channel"].dropna() != "phone", "other")
         found[f"channel_levels_{days}d"] = levels.nunique()
         found[f"product_distinct_{days}d"] = part["product"].nunique()
@@ -48,7 +50,9 @@ def test_features_are_what_loops_over_the_events_find(tmp_path, seed):
     for row in found.to_dict("records"):
         own = tables["orders"][tables["orders"]["who"] == row["customer"]]
         for name, value in expected_features(own, row["cutoff"], cfg.windows).items():
-            np.testing.assert_allclose(row[f"orders_{name}"], value, rtol=1e-5, atol=1e-5, err_msg=f"{name}: {row}")
+            np.testing.assert_allclose(
+                row[f"orders_{name}"], value, rtol=1e-5, atol=1e-5, err_msg=f"{name}: {row}"
+            )
 
 
 def test_equal_values_have_no_spread_however_large_they_are(tmp_path):
@@ -86,7 +90,9 @@ def test_an_event_in_the_last_second_before_the_cutoff_counts_and_one_at_it_does
     for at, counted in (("2024-05-31 23:59:59", 1), ("2024-06-01 00:00:00", 0)):
         moment = pd.Timestamp(at)
         tables["orders"] = pd.DataFrame([columns | {"who": "c000", "at": moment, "known": moment}])
-        tables["contracts"] = pd.DataFrame({"who": ["c000"], "from": [pd.Timestamp("2024-01-01")], "to": [pd.NaT]})
+        tables["contracts"] = pd.DataFrame(
+            {"who": ["c000"], "from": [pd.Timestamp("2024-01-01")], "to": [pd.NaT]}
+        )
         write_shop(tmp_path, tables)
         row = rows_at(definition(tmp_path, ChurnKind.cancelled), CUTOFFS[:1], labelled=False).iloc[0]
         assert row["orders_count_7d"] == counted
@@ -97,10 +103,14 @@ def test_the_day_begins_where_the_clock_hangs(tmp_path):
     columns = tables["orders"].iloc[0].to_dict()
     moment = pd.Timestamp("2024-05-31 22:30", tz="UTC")  # June has begun in Berlin
     tables["orders"] = pd.DataFrame([columns | {"who": "c000", "at": moment, "known": moment}])
-    tables["contracts"] = pd.DataFrame({"who": ["c000"], "from": [pd.Timestamp("2024-01-01")], "to": [pd.NaT]})
+    tables["contracts"] = pd.DataFrame(
+        {"who": ["c000"], "from": [pd.Timestamp("2024-01-01")], "to": [pd.NaT]}
+    )
     write_shop(tmp_path, tables)
     counts = {
-        zone: rows_at(definition(tmp_path, ChurnKind.cancelled, timezone=zone), CUTOFFS[:1])["orders_count_7d"].iloc[0]
+        zone: rows_at(definition(tmp_path, ChurnKind.cancelled, timezone=zone), CUTOFFS[:1])[
+            "orders_count_7d"
+        ].iloc[0]
         for zone in ("UTC", "Europe/Berlin", "America/New_York")
     }
     assert counts == {"UTC": 1, "Europe/Berlin": 0, "America/New_York": 1}

@@ -68,7 +68,7 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
     seed: int = key(42, ZERO_OR_MORE)
     bundle: Optional[str] = None  # directory; null: the champion, else runs/latest/bundle
-    input: Optional[str] = None  # file of customers to score, bq://PROJECT.DATASET.TABLE, or `events`: as they are today
+    input: Optional[str] = None  # file of customers to score, bq://PROJECT.DATASET.TABLE, or `events`
     output: Optional[str] = None  # file to write; `churn score`: or a folder of Parquet files, or bq://
     top: Optional[int] = key(
         None, ONE_OR_MORE

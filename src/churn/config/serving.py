@@ -16,7 +16,7 @@ class ScoreConfig:
     sort: bool = False  # most likely to leave first, instead of input order
     reasons: bool = False  # say for every customer why, in words; the list that `top` makes always does
     do_not_contact: Optional[str] = None  # file of customer ids that the list leaves out
-    cutoff: Optional[str] = None  # with input=events: the day at whose beginning it is asked, ISO; null: today
+    cutoff: Optional[str] = None  # with input=events: day at whose beginning it is asked, ISO; null: today
     chunk_rows: int = key(
         50_000, ONE_OR_MORE
     )  # rows in memory at a time; a few such chunks are read and written meanwhile

@@ -1,4 +1,4 @@
-"""What a Parquet file says about its columns: roles under the key `churn` of its metadata, as `churn snapshot` writes."""
+"""What a Parquet file says about itself in its metadata, under the key `churn`: `churn snapshot` does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROLES = ("target", "id", "time")  # taken over where the configuration names non
 
 
 def declared_facts(cfg: DataConfig) -> dict[str, Any]:
-    """What the first file of the table says about itself; empty where it says nothing, or is no Parquet file."""
+    """What the first file of the table says about itself; empty where it says nothing, or is text."""
     if cfg.source is not Source.file or cfg.path is None:
         return {}
     if cfg.path.startswith("gs://"):
@@ -50,8 +50,8 @@ def with_declared_roles(cfg: DataConfig) -> DataConfig:
     if roles is None or cfg.target not in (None, roles["target"]):
         return cfg
     taken = {*cfg.numeric, *cfg.categorical, *cfg.drop, cfg.id, cfg.time}
-    own = {key: getattr(cfg, key) or roles[key] for key in ROLES}
-    listed = {
+    own: dict[str, Any] = {key: getattr(cfg, key) or roles[key] for key in ROLES}
+    listed: dict[str, Any] = {
         key: [*getattr(cfg, key), *(name for name in roles[key] if name not in taken)]
         for key in ("numeric", "categorical", "drop")
     }

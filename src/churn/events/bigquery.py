@@ -1,8 +1,9 @@
 """BigQuery: the same expressions as one query, whose cost is told before anything is read.
 
-What a definition leaves open is found in the data by DuckDB; here it has to be named, so that one query is enough
-and a plan needs no account. BigQuery's own ways, as far as they concern these queries, are in its compiler (tested by
-what comes out). Only the real service shows whether it takes the query, how long it runs and what it bills.
+What a definition leaves open is found in the data by DuckDB; here it has to be named, so that one query is
+enough and a plan needs no account. BigQuery's own ways, as far as they concern these queries, are in its
+compiler (tested by what comes out). Only the real service shows whether it takes the query, how long it runs
+and what it bills.
 """
 
 from __future__ import annotations
@@ -24,16 +25,17 @@ from churn.data.sources import bigquery
 from churn.errors import UserError, user_error_of_many
 from churn.events import reading
 from churn.events.calendar import cutoff_days, to_day
-from churn.events.definition import BIGQUERY, CUSTOMER, CUTOFF, columns_of, label_days, reach, tables_of
+from churn.events.definition import BIGQUERY, columns_of, label_days, reach, tables_of
+from churn.events.names import CUSTOMER, CUTOFF
 from churn.events.normal import Normal
 from churn.events.snapshot import snapshot
 from churn.events.writing import write_snapshot
 
 PART_ROWS = 100_000  # of the result that are written together, about
 TYPES = {  # of BigQuery, in Ibis' words
-    "TIMESTAMP": "timestamp('UTC')", "DATETIME": "timestamp", "DATE": "date", "STRING": "string", "BOOL": "boolean",
-    "BOOLEAN": "boolean", "INT64": "int64", "INTEGER": "int64", "FLOAT64": "float64", "FLOAT": "float64",
-    "NUMERIC": "decimal(38, 9)", "BIGNUMERIC": "decimal(76, 38)",
+    "TIMESTAMP": "timestamp('UTC')", "DATETIME": "timestamp", "DATE": "date", "STRING": "string",
+    "BOOL": "boolean", "BOOLEAN": "boolean", "INT64": "int64", "INTEGER": "int64",
+    "FLOAT64": "float64", "FLOAT": "float64", "NUMERIC": "decimal(38, 9)", "BIGNUMERIC": "decimal(76, 38)",
 }  # fmt: skip
 ASSUMED = {  # where there is no account to ask, by the key that names the column
     **dict.fromkeys(reading.TIMES, "date"), **dict.fromkeys(("time", "arrival"), "timestamp('UTC')"),
@@ -50,15 +52,18 @@ def print_plan(cfg: EventsConfig, whole: Config) -> None:
     except UserError as error:
         print(to_sql(cfg, cutoffs, _assumed_tables(cfg)))
         print(
-            f"\n-- {error.what}. So it is assumed that times of events are TIMESTAMP, other times DATE and numbers FLOAT64, and not known how much "
-            "this would read."
+            f"\n-- {error.what}. So it is assumed that times of events are TIMESTAMP, other times DATE and "
+            "numbers FLOAT64, and not known how much this would read."
         )
         return
     with closing(client), bigquery.explain_refusals(chosen, client.project):
         sql = to_sql(cfg, cutoffs, _tables_there(cfg, client))
         print(sql)
         size = bigquery.dry_run(client, sql).total_bytes_processed
-    print(f"\n-- It would read {size / bigquery.GIGABYTE:,.3f} GB; data.bigquery.max_gigabytes={chosen.max_gigabytes:g}.")
+    print(
+        f"\n-- It would read {size / bigquery.GIGABYTE:,.3f} GB; "
+        f"data.bigquery.max_gigabytes={chosen.max_gigabytes:g}."
+    )
 
 
 def write_by_bigquery(cfg: EventsConfig, whole: Config, output: Path) -> None:
@@ -66,11 +71,14 @@ def write_by_bigquery(cfg: EventsConfig, whole: Config, output: Path) -> None:
     cutoffs = known_cutoffs(cfg)
     contents = write_snapshot(snapshot_parts(cfg, whole, cutoffs), cfg, output, 1, whole.seed)
     churned = sum(lost for _, lost in contents.by_cutoff.values())
-    print(f"{contents.rows:,} rows at {len(contents.by_cutoff)} cut-offs, {churned / contents.rows:.1%} churned: {output}")
+    print(
+        f"{contents.rows:,} rows at {len(contents.by_cutoff)} cut-offs, "
+        f"{churned / contents.rows:.1%} churned: {output}"
+    )
 
 
 def known_cutoffs(cfg: EventsConfig) -> list[int]:
-    """The cut-offs whose outcome the data hold; raises `UserError` that lists what has to be named for that."""
+    """The cut-offs whose outcome the data hold; raises `UserError` with what has to be named for that."""
     needed = {"events.cutoffs.first": cfg.cutoffs.first, "events.until": cfg.until}
     problems = [UserError(f"{key} is not named") for key, value in needed.items() if value is None]
     problems += [
@@ -80,7 +88,9 @@ def known_cutoffs(cfg: EventsConfig) -> list[int]:
         if column not in spec.levels
     ]
     if problems:
-        raise user_error_of_many("BigQuery answers in one query; so that has to be named which is found otherwise", problems)
+        raise user_error_of_many(
+            "BigQuery answers in one query; so that has to be named which is found otherwise", problems
+        )
     first = to_day(str(cfg.cutoffs.first), "events.cutoffs.first")
     last = to_day(str(cfg.until), "events.until") - label_days(cfg.churn, cfg.horizon)
     asked = cutoff_days(cfg.cutoffs, first, last)
@@ -108,8 +118,10 @@ def to_sql(cfg: EventsConfig, cutoffs: list[int], raw: dict[str, ir.Table], labe
     return whole.sql("bigquery", pretty=True)
 
 
-def snapshot_parts(cfg: EventsConfig, whole: Config, cutoffs: list[int], labelled: bool = True) -> Iterator[pa.Table]:
-    """The rows of a snapshot as the service gives them, in no order; as `churn.events.duck` makes them otherwise."""
+def snapshot_parts(
+    cfg: EventsConfig, whole: Config, cutoffs: list[int], labelled: bool = True
+) -> Iterator[pa.Table]:
+    """The rows of a snapshot in no order, but otherwise as `churn.events.duck` makes them."""
     chosen: BigQueryConfig = whole.data.bigquery
     client = bigquery.open_client(chosen)
     with closing(client), bigquery.explain_refusals(chosen, client.project):
@@ -150,24 +162,36 @@ def _place(spec: TableConfig) -> dict[str, Any]:
 def _assumed_tables(cfg: EventsConfig) -> dict[str, ir.Table]:
     """The tables with the types that are usual."""
     return {
-        name: ibis.table({column: ASSUMED.get(key, "string") for column, key in columns_of(spec).items()}, **_place(spec))
+        name: ibis.table(
+            {column: ASSUMED.get(key, "string") for column, key in columns_of(spec).items()}, **_place(spec)
+        )
         for name, spec in tables_of(cfg).items()
     }
 
 
 def _tables_there(cfg: EventsConfig, client: Any) -> dict[str, ir.Table]:
-    """The tables with the types that they have; raises `UserError` for columns and types that cannot be used."""
+    """The tables with the types that they have; raises `UserError` for columns that cannot be used."""
     found = {}
     for name, spec in tables_of(cfg).items():
         place = str(spec.path).removeprefix(BIGQUERY)
         _place(spec)
-        there = {field.name: field.field_type for field in client.get_table(place, retry=bigquery.short_retry()).schema}
+        there = {
+            field.name: field.field_type
+            for field in client.get_table(place, retry=bigquery.short_retry()).schema
+        }
         reading.check_columns(list(there), spec, place)
         for column, key in columns_of(spec).items():
             kind = there[column]
-            wrong = kind not in TYPES or (key in reading.TIMES and kind not in ("TIMESTAMP", "DATETIME", "DATE", "INT64", "INTEGER"))
+            wrong = kind not in TYPES or (
+                key in reading.TIMES and kind not in ("TIMESTAMP", "DATETIME", "DATE", "INT64", "INTEGER")
+            )
             if wrong:
-                raise UserError(f"column '{column}' is {kind}", place, f"the key '{key}' names it; make a view with another type")
-        found[name] = ibis.table({column: TYPES[there[column]] for column in columns_of(spec)}, **_place(spec))
+                raise UserError(
+                    f"column '{column}' is {kind}",
+                    place,
+                    f"the key '{key}' names it; make a view with another type",
+                )
+        found[name] = ibis.table(
+            {column: TYPES[there[column]] for column in columns_of(spec)}, **_place(spec)
+        )
     return found
-

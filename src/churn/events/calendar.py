@@ -1,7 +1,7 @@
 """Cut-off dates, as days since 1970-01-01: all of this wing counts days and seconds of the local clock.
 
-A day begins at midnight in the zone of the definition. Counting on the local clock makes every comparison one of
-whole numbers, the same in every engine, and a window of 30 days 30 calendar days, daylight saving or not.
+A day begins at midnight in the zone of the definition. Counting on the local clock makes every comparison one
+of whole numbers, the same in every engine, and a window of 30 days 30 calendar days, daylight saving or not.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def cutoff_days(cfg: CutoffConfig, earliest: int, latest: int) -> list[int]:
     days = [day for day in range(first, last + 1) if _is_cutoff(to_date(day), cfg.step)]
     if not days:
         raise UserError(
-            f"there is no cut-off between {to_date(first)} and {to_date(last)} with a step of a {cfg.step.value}",
+            f"there is no first of a {cfg.step.value} between {to_date(first)} and {to_date(last)} to ask at",
             "events.cutoffs",
             "name events.cutoffs.first and .last, or take shorter windows, a shorter horizon or more history",
         )

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import beta
 
-from churn.evaluate.report.drawing import FAINT, INK, LEAVE, OURS, STYLE, Chart, canvas, finish
+from churn.evaluate.report.drawing import INK, LEAVE, OURS, STYLE, Chart, canvas, finish
 from churn.events.calendar import DAY
 from churn.events.silence import STABLE, Silence
 
@@ -18,7 +20,7 @@ DASHES = ("-", "--", ":", "-.")
 
 
 def draw_base_rate(by_cutoff: Mapping[str, Sequence[int]], censored: Mapping[str, int]) -> Chart:
-    """Share of churners by cut-off, with 95 % Jeffreys intervals; cut-offs without an outcome yet are marked."""
+    """Share of churners by cut-off, with 95 % Jeffreys intervals; cut-offs without an outcome are marked."""
     with mpl.rc_context(STYLE):
         figure, axes = canvas("Cut-off", "Churned within the horizon (%)")
         dates = np.array(list(by_cutoff), "datetime64[D]")
@@ -29,15 +31,15 @@ def draw_base_rate(by_cutoff: Mapping[str, Sequence[int]], censored: Mapping[str
         axes.errorbar(dates, rate, errors, color=OURS, fmt="o", markersize=4, label="with 95 % interval")
         for number, cutoff in enumerate(censored):
             label = "outcome not known yet" if number == 0 else None
-            axes.axvline(np.datetime64(cutoff), color=LEAVE, linestyle=":", label=label)
+            axes.axvline(date2num(np.datetime64(cutoff)), color=LEAVE, linestyle=":", label=label)
         axes.set_ylim(0, None)
         _few_dates(axes)
         return finish(
             figure,
             axes,
             "How many churn, by cut-off",
-            "A level line means that one definition holds all the time. Steps are changes of the business or of the "
-            "export; waves are seasons.",
+            "A level line means that one definition holds all the time. Steps are changes of the business "
+            "or of the export; waves are seasons.",
         )
 
 
@@ -47,7 +49,13 @@ def draw_silence(found: Sequence[Silence]) -> Chart:
         figure, axes = canvas("Days without an event", "Of those silent so long, come back (%)")
         for silence, dashes in zip(found, DASHES * len(found), strict=False):
             shown = (silence.at_risk >= 30) & (silence.come_back > 0.005)
-            axes.plot(silence.days[shown], 100 * silence.come_back[shown], linestyle=dashes, color=OURS, label=silence.table)
+            axes.plot(
+                silence.days[shown],
+                100 * silence.come_back[shown],
+                linestyle=dashes,
+                color=OURS,
+                label=silence.table,
+            )
             if silence.stable_from is not None:
                 axes.axvline(silence.stable_from, color=LEAVE, linestyle=dashes, linewidth=1)
         axes.axhline(100 * STABLE, color=INK, linewidth=0.8, linestyle=":", label=f"{100 * STABLE:.0f} %")
@@ -56,9 +64,9 @@ def draw_silence(found: Sequence[Silence]) -> Chart:
             figure,
             axes,
             "From when on silence is an end",
-            f"Where the line falls below {100 * STABLE:.0f} % (vertical lines), a silence of so many days is rarely a pause: "
-            "a definition of inactivity with a horizon that long is stable. Gaps at the end of the data are censored "
-            "(Kaplan and Meier).",
+            f"Where the line falls below {100 * STABLE:.0f} % (vertical lines), a silence of so many days "
+            "is rarely a pause: a definition of inactivity with a horizon that long is stable. Gaps at the end of "
+            "the data are censored (Kaplan and Meier).",
         )
 
 
@@ -71,13 +79,13 @@ def draw_rows(rows_of_customer: Mapping[int, int]) -> Chart:
             counts[min(rows, SHOWN_ROWS)] += customers
         last = int(np.flatnonzero(counts)[-1])
         axes.bar(np.arange(1, last + 1), counts[1 : last + 1], color=OURS)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         return finish(
             figure,
             axes,
             "Rows by customer",
-            "A customer has a row for each cut-off at which she is one. Rows of one customer are alike: the split by time "
-            "keeps those apart whose outcomes overlap.",
+            "A customer has a row for each cut-off at which she is one. Rows of one customer are alike: the "
+            "split by time keeps those apart whose outcomes overlap.",
         )
 
 
@@ -87,22 +95,26 @@ def draw_weeks(weeks: Mapping[str, Sequence[tuple[int, int]]]) -> Chart:
         figure, axes = canvas("Week", "Events of the week (largest week = 100)")
         for (name, counted), dashes in zip(weeks.items(), DASHES * len(weeks), strict=False):
             days, events = np.array(counted).T
-            axes.plot((days * DAY).astype("datetime64[s]"), 100 * events / events.max(), linestyle=dashes, color=OURS, label=name)
+            axes.plot(
+                (days * DAY).astype("datetime64[s]"),
+                100 * events / events.max(),
+                linestyle=dashes,
+                color=OURS,
+                label=name,
+            )
         axes.set_ylim(0, 103)
         _few_dates(axes)
         return finish(
             figure,
             axes,
             "Events by week",
-            "A hole or a step is more often a fault of the export than of the customers; waves are seasons. The first and "
-            "the last week are seldom whole.",
+            "A hole or a step is more often a fault of the export than of the customers; waves are seasons. "
+            "The first and the last week are seldom whole.",
         )
 
 
 def _few_dates(axes: Axes) -> None:
     """No more dates below an axis than a phone has room for."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
     locator = AutoDateLocator(minticks=3, maxticks=6)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))

@@ -1,4 +1,4 @@
-"""What a snapshot is made by: the configuration with everything resolved, as it travels in files and bundles."""
+"""What a snapshot is made by: the configuration with all resolved, as it travels in files and bundles."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from churn.config.events import ChurnConfig, ChurnKind, EventsConfig, EventTable
 from churn.config.limits import check_bounds
 from churn.errors import UserError, did_you_mean, missing_extra, user_error_of_many
 from churn.events.calendar import check_zone
+from churn.events.names import feature_names, slug
 
-CUSTOMER, CUTOFF, CHURNED = "customer", "cutoff", "churned"  # columns of a snapshot beside its features
-TENURE = "days_as_customer"
 FORMAT = 1  # of the definition in files
 BIGQUERY = "bq://"
-NOT_STORED = ("cutoffs", "engine", "memory_gb", "threads", "scratch", "plan_only", "synthetic", "max_bad_rows")
-
-
-def slug(text: str) -> str:
-    """A text as part of a column's name, in letters that every engine takes."""
-    return re.sub(r"[^0-9A-Za-z]+", "_", text).strip("_") or "x"
+NOT_STORED = (
+    "cutoffs",
+    "engine",
+    "memory_gb",
+    "threads",
+    "scratch",
+    "plan_only",
+    "synthetic",
+    "max_bad_rows",
+)
 
 
 def label_days(churn: ChurnConfig, horizon: int) -> int:
@@ -59,7 +62,7 @@ def _named_columns(spec: TableConfig) -> Iterator[tuple[str, str]]:
 
 
 def check_definition(cfg: EventsConfig) -> None:
-    """Raise one `UserError` that lists everything in which a definition is incomplete or contradicts itself."""
+    """Raise one `UserError` that lists all in which a definition is incomplete or contradicts itself."""
     if not tables_of(cfg):
         raise UserError(
             "no event tables are named",
@@ -93,7 +96,9 @@ def _table_problems(cfg: EventsConfig) -> Iterator[UserError]:
             for column in (column for column, count in counts.items() if count > 1):
                 yield UserError(f"column '{column}' has several roles", place)
             if cfg.engine.value == "bigquery" and spec.path and not spec.path.startswith(BIGQUERY):
-                yield UserError("BigQuery reads its own tables only", f"{place}.path", "write bq://PROJECT.DATASET.TABLE")
+                yield UserError(
+                    "BigQuery reads its own tables only", f"{place}.path", "write bq://PROJECT.DATASET.TABLE"
+                )
     for name, count in Counter([*cfg.tables, *cfg.contracts, *cfg.properties]).items():
         if count > 1:
             yield UserError(f"several tables are called '{name}'", "events")
@@ -125,37 +130,20 @@ def _churn_problems(cfg: EventsConfig) -> Iterator[UserError]:
 
 def _name_problems(cfg: EventsConfig) -> Iterator[UserError]:
     """Features that would have the same name."""
-    from churn.events.windows import feature_names
-
     names = [name for name, spec in cfg.tables.items() for name in feature_names(name, spec, cfg.windows)]
-    names += [f"{table}_{slug(column)}" for table, spec in cfg.properties.items() for column in property_columns(spec)]
+    names += [
+        f"{table}_{slug(column)}"
+        for table, spec in cfg.properties.items()
+        for column in _property_columns(spec)
+    ]
     for name, count in Counter(names).items():
         if count > 1:
             yield UserError(f"two columns would be called '{name}'", "events", "rename a table or a column")
 
 
-def property_columns(spec: Any) -> list[str]:
+def _property_columns(spec: Any) -> list[str]:
     """The columns of a table of properties that become features."""
     return [*spec.numeric, *spec.categorical, *spec.dates]
-
-
-def level_names(levels: list[str]) -> list[str]:
-    """Names for the levels of a category within columns' names, no two alike."""
-    names = [slug(level) for level in levels]
-    return [f"{name}_{i}" if names.count(name) > 1 else name for i, name in enumerate(names)]
-
-
-def feature_roles(cfg: EventsConfig) -> dict[str, list[str]]:
-    """The features of a snapshot by their role: `numeric` and `categorical`."""
-    from churn.events.windows import feature_names
-
-    numeric, categorical = [TENURE], []
-    for name, spec in cfg.tables.items():
-        numeric += feature_names(name, spec, cfg.windows)
-    for name, spec in cfg.properties.items():
-        numeric += [f"{name}_{slug(column)}" for column in (*spec.numeric, *spec.dates)]
-        categorical += [f"{name}_{slug(column)}" for column in spec.categorical]
-    return {"numeric": numeric, "categorical": categorical}
 
 
 def to_json(cfg: EventsConfig) -> dict[str, Any]:
@@ -171,7 +159,9 @@ def from_json(told: dict[str, Any], cfg: EventsConfig) -> EventsConfig:
     """
     told = dict(told)
     if (version := told.pop("format", None)) != FORMAT:
-        raise UserError(f"the definition has format {version}, this program reads {FORMAT}", do="churn snapshot again")
+        raise UserError(
+            f"the definition has format {version}, this program reads {FORMAT}", do="churn snapshot again"
+        )
     made = OmegaConf.merge(OmegaConf.structured(EventsConfig), told)
     stored = cast("EventsConfig", OmegaConf.to_object(made))
     stored = replace(stored, **{key: getattr(cfg, key) for key in NOT_STORED})
@@ -179,15 +169,16 @@ def from_json(told: dict[str, Any], cfg: EventsConfig) -> EventsConfig:
 
 
 def _with_places(stored: EventsConfig, cfg: EventsConfig) -> EventsConfig:
-    """The stored definition with the paths of the configuration; raises `UserError` if they differ otherwise."""
+    """The stored definition with the configuration's paths; raises `UserError` if they differ otherwise."""
     ours, theirs = _plain(stored), _plain(cfg)
     if differing := sorted(key for key in ours if ours[key] != theirs[key]):
         raise UserError(
-            f"the definition '{cfg.name}' is not the one that the model learnt from; other: {', '.join(differing)}",
+            f"the definition '{cfg.name}' is not the one that the model learnt from; other: "
+            f"{', '.join(differing)}",
             f"configs/events/{cfg.name}.yaml",
             "undo the change, or make the snapshots and the model anew",
         )
-    changed = {
+    changed: dict[str, Any] = {
         group: {
             name: replace(spec, path=getattr(cfg, group)[name].path)
             for name, spec in getattr(stored, group).items()
@@ -211,10 +202,7 @@ def _plain(cfg: EventsConfig) -> dict[str, Any]:
 
 def with_levels(cfg: EventsConfig, levels: dict[str, dict[str, list[str]]]) -> EventsConfig:
     """The definition with the levels of categories that were found, by table and column."""
-    tables = {
-        name: replace(spec, levels=levels[name] | spec.levels)
-        for name, spec in cfg.tables.items()
-    }
+    tables = {name: replace(spec, levels=levels[name] | spec.levels) for name, spec in cfg.tables.items()}
     return replace(cfg, tables=tables)
 
 

@@ -1,8 +1,9 @@
 """DuckDB on this machine: tables staged once, sorted by customer; then snapshots customer by customer.
 
-The expressions are the same as for any engine. What is DuckDB's own is how they run: customers get numbers, events
-are sorted by them on disk, and the query answers for a stretch of customers at a time, so that memory has a bound
-that does not grow with the tables. Each stretch is one thread's work: sums do not depend on the number of threads.
+The expressions are the same as for any engine. What is DuckDB's own is how they run: customers get numbers,
+events are sorted by them on disk, and the query answers for a stretch of customers at a time, so that memory
+has a bound that does not grow with the tables. Each stretch is one thread's work: sums do not depend on the
+number of threads.
 """
 
 from __future__ import annotations
@@ -31,16 +32,14 @@ from churn.errors import UserError
 from churn.events import reading
 from churn.events.definition import (
     BIGQUERY,
-    CUSTOMER,
-    CUTOFF,
     columns_of,
     label_days,
     reach,
-    slug,
     tables_of,
     with_copies_dropped,
     with_levels,
 )
+from churn.events.names import CUSTOMER, CUTOFF, slug
 from churn.events.normal import Normal
 from churn.events.reading import Reading, table_place
 from churn.events.snapshot import snapshot
@@ -111,7 +110,9 @@ def _register(work: Workspace, name: str, spec: TableConfig) -> ir.Table:
     zoned: list[str] = []
     if not typed:
         file = work.folder / f"{view}.parquet"
-        found = reading.write_typed(reading.read_chunks(place, spec), spec, file, place, work.cfg.max_bad_rows)
+        found = reading.write_typed(
+            reading.read_chunks(place, spec), spec, file, place, work.cfg.max_bad_rows
+        )
         work.readings[name], typed = found, [str(file)]
         zoned = [column for column, count in found.zoned.items() if count]
     columns = [
@@ -148,11 +149,17 @@ def _typed_files(work: Workspace, place: str, spec: TableConfig) -> list[str]:
             if key in reading.TIMES and not pa.types.is_temporal(kind):
                 return []  # 20240531 is a date, 1717113600 a second: the reader of texts knows both
             if key in reading.NUMBERS and not (
-                pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind) or pa.types.is_boolean(kind)
+                pa.types.is_integer(kind)
+                or pa.types.is_floating(kind)
+                or pa.types.is_decimal(kind)
+                or pa.types.is_boolean(kind)
             ):
                 return []
             if kind != schemas[0].field(column).type:
-                raise UserError(f"column '{column}' is {kind}, in {places[0].name} {schemas[0].field(column).type}", one.name)
+                raise UserError(
+                    f"column '{column}' is {kind}, in {places[0].name} {schemas[0].field(column).type}",
+                    one.name,
+                )
     return [str(one.path) for one in places]
 
 
@@ -163,14 +170,14 @@ def _quoted(name: str) -> str:
 
 def _find_levels(work: Workspace) -> dict[str, dict[str, list[str]]]:
     """The most frequent texts of each category whose levels are left open, by table and column."""
-    normal, found = Normal(work.cfg.timezone), {}
+    normal, found = Normal(work.cfg.timezone), dict[str, dict[str, list[str]]]()
     for name, spec in work.cfg.tables.items():
         found[name] = {}
         for column in (column for column in spec.categories if column not in spec.levels):
             text = normal.text(work.raw[name][column])
             counts = work.raw[name].select(text=text).group_by("text").agg(n=ibis._.count())
-            sql = f"SELECT text FROM ({to_sql(counts)}) WHERE text IS NOT NULL ORDER BY n DESC, text LIMIT {work.cfg.max_levels}"
-            levels = [text for (text,) in work.rows(sql)]
+            sql = f"SELECT text FROM ({to_sql(counts)}) WHERE text IS NOT NULL ORDER BY n DESC, text"
+            levels = [text for (text,) in work.rows(f"{sql} LIMIT {work.cfg.max_levels}")]
             found[name][column] = levels[1:] if len(levels) == 2 else sorted(levels)  # of two, one says all
     return found
 
@@ -200,7 +207,9 @@ def _stage(work: Workspace) -> None:
     )
     work.customers = work.one("SELECT count(*) FROM all_people")
     for name, table in normal.items():
-        order = ", ".join([f"p.{CUSTOMER}", *(f"n.{key}" for key in ("time", "begin", "since") if key in table.columns)])
+        order = ", ".join(
+            [f"p.{CUSTOMER}", *(f"n.{key}" for key in ("time", "begin", "since") if key in table.columns)]
+        )
         columns = ", ".join(f"n.{_quoted(column)}" for column in table.columns if column != CUSTOMER)
         work.con.execute(
             f"CREATE TABLE all_{name} AS SELECT p.{CUSTOMER}, {columns} FROM ({to_sql(table)}) n "
@@ -208,7 +217,9 @@ def _stage(work: Workspace) -> None:
         )
         work.con.execute(f"CREATE VIEW {name} AS SELECT * FROM all_{name}")
         chosen = to_sql(Normal(cfg.timezone).chosen(work.raw[name], tables_of(cfg)[name]))
-        work.lost[name] = work.one(f"SELECT count(*) FROM ({chosen})") - work.one(f"SELECT count(*) FROM all_{name}")
+        work.lost[name] = work.one(f"SELECT count(*) FROM ({chosen})") - work.one(
+            f"SELECT count(*) FROM all_{name}"
+        )
         work.tables[name] = ibis.table({**table.schema(), CUSTOMER: "int32"}, name=name)
     work.copies = {name: _count_copies(work, name) for name in cfg.tables}
 
@@ -218,25 +229,34 @@ def _count_copies(work: Workspace, name: str) -> int:
     alike = f"{CUSTOMER} = lag({CUSTOMER}) OVER () AND time = lag(time) OVER ()"  # they are sorted by both
     if not work.one(f"SELECT count(*) FROM (SELECT {alike} AS same FROM all_{name}) WHERE same"):
         return 0
-    return work.one(f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM (SELECT *, count(*) AS n FROM all_{name} GROUP BY ALL)")
+    return work.one(
+        f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM (SELECT *, count(*) AS n FROM all_{name} GROUP BY ALL)"
+    )
 
 
 def _normal_tables(work: Workspace) -> dict[str, ir.Table]:
     """The normal form of every table; copies of events are still there, to be counted."""
     cfg, raw, normal = work.cfg, work.raw, Normal(work.cfg.timezone, Engine.duckdb)
-    events = {name: normal.events(raw[name], replace(spec, drop_copies=False)) for name, spec in cfg.tables.items()}
+    events = {
+        name: normal.events(raw[name], replace(spec, drop_copies=False)) for name, spec in cfg.tables.items()
+    }
     contracts = {name: normal.contracts(raw[name], spec) for name, spec in cfg.contracts.items()}
-    return events | contracts | {name: normal.properties(raw[name], spec) for name, spec in cfg.properties.items()}
+    return (
+        events
+        | contracts
+        | {name: normal.properties(raw[name], spec) for name, spec in cfg.properties.items()}
+    )
 
 
 def fill_ages(work: Workspace, cutoffs: list[int]) -> ir.Table:
     """The table of days, cut-offs and the days between them; replaces the one before."""
     cfg = work.cfg
-    before = max(reach(cfg.windows), cfg.churn.lookback)
+    before, after = max(reach(cfg.windows), cfg.churn.lookback), 1 - label_days(cfg.churn, cfg.horizon)
     listed = ", ".join(map(str, cutoffs))
     work.con.execute(
-        f"CREATE OR REPLACE TABLE ages AS SELECT (cutoff - age)::BIGINT AS day, cutoff::BIGINT AS cutoff, age::BIGINT AS age "
-        f"FROM unnest([{listed}]) c(cutoff), range({1 - label_days(cfg.churn, cfg.horizon)}, {before + 1}) a(age)"
+        "CREATE OR REPLACE TABLE ages AS "
+        "SELECT (cutoff - age)::BIGINT AS day, cutoff::BIGINT AS cutoff, age::BIGINT AS age "
+        f"FROM unnest([{listed}]) c(cutoff), range({after}, {before + 1}) a(age)"
     )
     return ibis.table({"day": "int64", "cutoff": "int64", "age": "int64"}, name="ages")
 
@@ -270,7 +290,9 @@ def _whole_columns(work: Workspace, name: str) -> set[str]:
     lacking |= {column: f'"level_{slug(column)}" = {OTHER}' for column in spec.categories}
     if not lacking:
         return set()
-    counts = work.rows(f"SELECT {', '.join(f'count_if({told})' for told in lacking.values())} FROM all_{name}")[0]
+    counts = work.rows(
+        f"SELECT {', '.join(f'count_if({told})' for told in lacking.values())} FROM all_{name}"
+    )[0]
     return {column for column, count in zip(lacking, counts, strict=True) if not count}
 
 

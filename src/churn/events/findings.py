@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from churn.config.events import EventsConfig, EventTable
 from churn.data.dataset import Finding
 from churn.events.calendar import to_date
-from churn.events.definition import CUSTOMER, slug
 from churn.events.duck import Workspace, to_sql
+from churn.events.names import CUSTOMER, slug
 from churn.events.outcome import overlaps
 
 LATE_DAYS = 1  # a lateness of the slowest hundredth from which labels of the newest cut-offs may be wrong
@@ -47,7 +47,9 @@ def _unreadable(work: Workspace, name: str) -> Iterator[Finding]:
     """Rows that were left out because a cell could not be read."""
     if name in work.readings and (rows := work.readings[name].bad_rows):
         yield Finding(
-            f"'{name}': {rows:,} rows were left out", "; ".join(work.readings[name].bad_cells[:3]), "correct them"
+            f"'{name}': {rows:,} rows were left out",
+            "; ".join(work.readings[name].bad_cells[:3]),
+            "correct them",
         )
 
 
@@ -69,7 +71,7 @@ def _unknown_customers(work: Workspace, name: str) -> Iterator[Finding]:
         yield Finding(
             f"'{name}': {strangers:,} events are of unknown customers and are left out",
             f"{strangers:,} of {rows:,} events; these customers are not in '{work.population}'",
-            "if there are many, look whether both tables write the customer alike (007 and 7, upper and lower case)",
+            "if there are many, look whether both tables write the customer alike (007 and 7, capitals)",
         )
 
 
@@ -78,7 +80,8 @@ def _copies(work: Workspace, name: str) -> Iterator[Finding]:
     copies, dropped = work.copies[name], work.cfg.tables[name].drop_copies
     if copies:
         yield Finding(
-            f"'{name}': {copies:,} events are exact copies of others and {'count once' if dropped else 'are kept'}",
+            f"'{name}': {copies:,} events are exact copies of others and "
+            + ("count once" if dropped else "are kept"),
             "the same customer, time and values"
             + ("" if dropped else "; the times are days, on which several events may be alike"),
             f"to decide otherwise: events.tables.{name}.drop_copies={str(not dropped).lower()}",
@@ -88,12 +91,14 @@ def _copies(work: Workspace, name: str) -> Iterator[Finding]:
 def _refunds(work: Workspace, name: str, spec: EventTable) -> Iterator[Finding]:
     """Negative values, as those of refunds."""
     for column in spec.values:
-        rows, total = work.rows(f'SELECT count(*), sum("value_{slug(column)}") FROM all_{name} WHERE "value_{slug(column)}" < 0')[0]
+        rows, total = work.rows(
+            f'SELECT count(*), sum("value_{slug(column)}") FROM all_{name} WHERE "value_{slug(column)}" < 0'
+        )[0]
         if rows:
             yield Finding(
                 f"'{name}': {rows:,} events have a negative '{column}', as refunds have",
                 f"together {total:,.2f}; they lower the sum, and count as events",
-                f"to look at them alone, name the file twice, with events.tables.X.only, or leave them out of '{name}'",
+                "to look at them alone, name the file twice, with events.tables.X.only",
             )
 
 
@@ -101,7 +106,9 @@ def _arrivals(work: Workspace, name: str, spec: EventTable) -> Iterator[Finding]
     """Events that arrive late, before they happen, or at an unknown time."""
     if spec.arrival is None:
         return
-    early, late = work.rows(f"SELECT count_if(known < day), quantile_disc(known - day, 0.99) FROM all_{name}")[0]
+    early, late = work.rows(
+        f"SELECT count_if(known < day), quantile_disc(known - day, 0.99) FROM all_{name}"
+    )[0]
     if early:
         yield Finding(
             f"'{name}': {early:,} events arrived before they happened",
@@ -140,10 +147,11 @@ def _properties(work: Workspace, name: str) -> Iterator[Finding]:
         yield Finding(
             f"the columns of '{name}' have no date from which they hold",
             "every cut-off sees what the table says today; what changed later was not known then",
-            f"name the column with the date: events.properties.{name}.since; without one keep only what never changes",
+            f"name the column with the date: events.properties.{name}.since; or keep only what never changes",
         )
     twice = work.one(
-        f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM (SELECT count(*) AS n FROM all_{name} GROUP BY {CUSTOMER}, since)"
+        "SELECT coalesce(sum(n - 1), 0)::BIGINT FROM "
+        f"(SELECT count(*) AS n FROM all_{name} GROUP BY {CUSTOMER}, since)"
     )
     if twice:
         yield Finding(

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from churn.config.events import ChurnKind, EventsConfig
-from churn.config.root import Config
 from churn.data.dataset import Finding
 from churn.events.calendar import cutoff_days, to_date
 from churn.events.definition import label_days
-from churn.events.duck import Workspace, fill_ages, open_workspace, snapshot_parts, to_sql
+from churn.events.duck import Workspace, fill_ages, snapshot_parts, to_sql
 from churn.events.findings import data_until, find_oddities, history_findings
 from churn.events.looks import decided_by_a_column, seasonal
 from churn.events.outcome import population
@@ -32,29 +31,23 @@ class Made:
     findings: tuple[Finding, ...]
 
 
-def write_by_duckdb(events: EventsConfig, cfg: Config, output: Path) -> None:
-    """Write the snapshot and its page, and say what was found."""
-    from churn.events.page import write_page
-
-    print("Reading the tables ...", flush=True)
-    with open_workspace(events) as work:
-        made = make_snapshot(work, output, cfg.seed)
-    page = output.with_suffix(".html")
-    write_page(page, made)
-    print(summarize(made, page))
-
-
 def make_snapshot(work: Workspace, output: Path, seed: int) -> Made:
     """Write the file, and gather what there is to know about it; raises `UserError` if it would be empty."""
     cfg = work.cfg
     until = data_until(work)
     decided = until - label_days(cfg.churn, cfg.horizon)
-    earliest = min(work.one(f"SELECT min(day) FROM all_{name}") for name in cfg.tables) if cfg.tables else decided - 365
+    earliest = (
+        min(work.one(f"SELECT min(day) FROM all_{name}") for name in cfg.tables)
+        if cfg.tables
+        else decided - 365
+    )
     asked = cutoff_days(cfg.cutoffs, earliest + max(cfg.windows), until - 1)
     cutoffs = [day for day in asked if day <= decided]
     if not cutoffs:
         cutoffs = cutoff_days(cfg.cutoffs, earliest + max(cfg.windows), decided)  # says that there is none
-    print(f"Asking at {len(cutoffs)} cut-offs, {to_date(cutoffs[0])} to {to_date(cutoffs[-1])} ...", flush=True)
+    print(
+        f"Asking at {len(cutoffs)} cut-offs, {to_date(cutoffs[0])} to {to_date(cutoffs[-1])} ...", flush=True
+    )
     contents = write_snapshot(snapshot_parts(work, cutoffs), cfg, output, work.customers * len(cutoffs), seed)
     censored = _count_censored(work, [day for day in asked if day > decided])
     findings = [*find_oddities(work), *history_findings(work, cutoffs)]
@@ -66,7 +59,9 @@ def make_snapshot(work: Workspace, output: Path, seed: int) -> Made:
         contents=contents,
         censored=censored,
         weeks={name: _events_by_week(work, name) for name in cfg.tables},
-        silences=[silence for name in _signs_of_life(cfg) if (silence := returns_after_silence(work, name, until))],
+        silences=[
+            silence for name in _signs_of_life(cfg) if (silence := returns_after_silence(work, name, until))
+        ],
         findings=tuple(findings),
     )
 
@@ -81,13 +76,17 @@ def _count_censored(work: Workspace, cutoffs: list[int]) -> dict[str, int]:
     if not cutoffs:
         return {}
     sql = to_sql(population(work.tables, work.cfg, fill_ages(work, cutoffs)))
-    counts = work.rows(f"SELECT cutoff, count(*) FROM ({sql}) WHERE customer IS NOT NULL GROUP BY cutoff ORDER BY cutoff")
+    counts = work.rows(
+        f"SELECT cutoff, count(*) FROM ({sql}) WHERE customer IS NOT NULL GROUP BY cutoff ORDER BY cutoff"
+    )
     return {str(to_date(day)): rows for day, rows in counts}
 
 
 def _events_by_week(work: Workspace, name: str) -> list[tuple[int, int]]:
     """Events of each week; day 4 since 1970 was a Monday."""
-    return work.rows(f"SELECT (day - 4) // 7 * 7 + 4 AS monday, count(*) FROM all_{name} GROUP BY monday ORDER BY monday")
+    return work.rows(
+        f"SELECT (day - 4) // 7 * 7 + 4 AS monday, count(*) FROM all_{name} GROUP BY monday ORDER BY monday"
+    )
 
 
 def summarize(made: Made, page: Path) -> str:
@@ -102,8 +101,14 @@ def summarize(made: Made, page: Path) -> str:
     ]
     if made.censored:
         lines.append(
-            f"  {sum(made.censored.values()):,} more, at {len(made.censored)} cut-offs, have no row: their outcome "
-            f"was not known by {to_date(made.until)}"
+            f"  {sum(made.censored.values()):,} more, at {len(made.censored)} cut-offs, have no row: "
+            f"their outcome was not known by {to_date(made.until)}"
         )
     lines += [f"! {finding.title}\n    {finding.evidence}\n    {finding.advice}" for finding in made.findings]
-    return "\n".join([*lines, f"Page:  {page}", f"Table: {made.output}  (churn train data=parquet data.path={made.output})"])
+    return "\n".join(
+        [
+            *lines,
+            f"Page:  {page}",
+            f"Table: {made.output}  (churn train data=parquet data.path={made.output})",
+        ]
+    )

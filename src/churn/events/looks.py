@@ -11,7 +11,7 @@ from churn.config.events import EventsConfig
 from churn.data.dataset import Finding
 from churn.data.findings.leakage import columns_that_reveal_target
 from churn.data.sources.parquet import to_pandas
-from churn.events.definition import CHURNED, feature_roles
+from churn.events.names import CHURNED, feature_roles
 from churn.events.writing import Contents, sample_table
 
 CHANCE = 0.01  # probability of differences between months under which they are called a season
@@ -35,7 +35,7 @@ def seasonal(contents: Contents) -> Iterator[Finding]:
     """Whether the base rate depends on the month, where more than a year of cut-offs shows it."""
     months: dict[str, np.ndarray] = {}
     for cutoff, (rows, churned) in contents.by_cutoff.items():
-        months[cutoff[5:7]] = months.get(cutoff[5:7], np.zeros(2)) + (churned, rows - churned)
+        months[cutoff[5:7]] = months.get(cutoff[5:7], np.zeros(2)) + np.array([churned, rows - churned])
     years = {cutoff[:4] for cutoff in contents.by_cutoff}
     table = np.array([months[month] for month in sorted(months)])
     if len(table) < 6 or len(years) < 2 or (table.sum(axis=0) == 0).any():
@@ -46,7 +46,7 @@ def seasonal(contents: Contents) -> Iterator[Finding]:
         low, high = (sorted(months)[i] for i in (int(rate.argmin()), int(rate.argmax())))
         yield Finding(
             "the base rate depends on the time of the year",
-            f"{rate.max():.1%} at cut-offs of month {high}, {rate.min():.1%} of month {low}; by chance with a "
-            f"probability of {probability:.1g}",
+            f"{rate.max():.1%} at cut-offs of month {high}, {rate.min():.1%} of month {low}; by chance with "
+            f"a probability of {probability:.1g}",
             "take cut-offs of whole years, and look at the report's calibration: the test part is one season",
         )

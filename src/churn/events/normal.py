@@ -9,7 +9,6 @@ Times count on the local clock (see `churn.events.calendar`); `X` is the column'
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import ibis
@@ -18,10 +17,14 @@ import ibis.expr.types as ir
 
 from churn.config.events import ContractTable, Engine, EventTable, PropertyTable, TableConfig
 from churn.events.calendar import DAY, FIRST_DAY, LAST_DAY
-from churn.events.definition import slug
+from churn.events.names import slug
 from churn.events.windows import OTHER
 
-UNIX_UNITS = {10**8: 1, 10**11: 10**3, 10**14: 10**6}  # numbers from here on count seconds, milli-, microseconds
+UNIX_UNITS = {
+    10**8: 1,
+    10**11: 10**3,
+    10**14: 10**6,
+}  # numbers from here on count seconds, milli-, microseconds
 
 
 @ibis.udf.scalar.builtin(name="timezone")
@@ -46,10 +49,14 @@ class Normal:
         time = self.seconds(raw[spec.time])
         columns = {"customer": self.text(raw[spec.customer]), "time": time, "day": _whole_days(time)}
         columns |= {f"value_{slug(name)}": raw[name].cast("float64") for name in spec.values}
-        columns |= {f"level_{slug(name)}": _level(self.text(raw[name]), spec.levels[name]) for name in spec.categories}
+        columns |= {
+            f"level_{slug(name)}": _level(self.text(raw[name]), spec.levels[name]) for name in spec.categories
+        }
         columns |= {f"text_{slug(name)}": self.text(raw[name]) for name in spec.distinct}
         arrived = self._arrival_day(raw, spec)
-        made = raw.select(**columns, known=columns["day"] if arrived is None else ibis.coalesce(arrived, columns["day"]))
+        made = raw.select(
+            **columns, known=columns["day"] if arrived is None else ibis.coalesce(arrived, columns["day"])
+        )
         made = made.filter(made.customer.notnull() & made.day.between(FIRST_DAY, LAST_DAY))
         return made.distinct() if spec.drop_copies else made
 
@@ -75,7 +82,10 @@ class Normal:
         columns |= {f"number_{slug(name)}": raw[name].cast("float64") for name in spec.numeric}
         columns |= {f"text_{slug(name)}": self.text(raw[name]) for name in spec.categorical}
         columns |= {f"date_{slug(name)}": _whole_days(self.seconds(raw[name])) for name in spec.dates}
-        made = raw.select(**columns, known=ibis.literal(0, "int64") if known is None else ibis.coalesce(known, _whole_days(since)))
+        made = raw.select(
+            **columns,
+            known=ibis.literal(0, "int64") if known is None else ibis.coalesce(known, _whole_days(since)),
+        )
         return made.filter(made.customer.notnull() & made.since.notnull())
 
     def text(self, column: ir.Value) -> ir.StringColumn:
@@ -130,8 +140,3 @@ def _level(text: ir.Value, levels: list[str]) -> ir.Value:
     """The place of a text among the levels, `OTHER` where it is none of them."""
     known = [(text == level, number) for number, level in enumerate(levels)]
     return ibis.cases((text.isnull(), ibis.null("int8")), *known, else_=OTHER).cast("int8")
-
-
-def is_plain_name(name: str) -> bool:
-    """Whether BigQuery takes the name of a column without more ado."""
-    return re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) is not None

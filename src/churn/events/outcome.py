@@ -1,7 +1,7 @@
 """Who is a customer at a cut-off, and who has churned by the end of the horizon.
 
-Whether somebody is asked about at a cut-off is decided by what happened before it; the outcome by what happened from
-its first moment on.
+Whether somebody is asked about at a cut-off is decided by what happened before it; the outcome by what
+happened from its first moment on.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import ibis.expr.types as ir
 
 from churn.config.events import ChurnConfig, ChurnKind, EventsConfig
-from churn.events.definition import CHURNED, CUSTOMER, CUTOFF, TENURE
+from churn.events.names import CHURNED, CUSTOMER, CUTOFF, TENURE
 
 CONTINUES = 1  # days after the end of a contract on which the next may begin for the two to be one
 
@@ -26,14 +26,16 @@ def population(tables: Mapping[str, ir.Table], cfg: EventsConfig, ages: ir.Table
     return _under_contract(_contracts(tables, cfg.churn), ages.select(CUTOFF).distinct())
 
 
-def with_outcome(rows: ir.Table, tables: Mapping[str, ir.Table], cfg: EventsConfig, ages: ir.Table) -> ir.Table:
+def with_outcome(
+    rows: ir.Table, tables: Mapping[str, ir.Table], cfg: EventsConfig, ages: ir.Table
+) -> ir.Table:
     """The same rows with `churned`: 1 who churns within the horizon, else 0."""
     if cfg.churn.kind is ChurnKind.inactive:
         alive = _seen_again(tables[str(cfg.churn.table)], cfg.horizon, ages)
         joined = rows.left_join(alive, [CUSTOMER, CUTOFF])
         return joined.select(*rows.columns, **{CHURNED: joined["alive"].isnull().cast("int8")})
     grace = cfg.churn.grace if cfg.churn.kind is ChurnKind.not_renewed else CONTINUES
-    gone = leavings(_contracts(tables, cfg.churn), grace)
+    gone = _leavings(_contracts(tables, cfg.churn), grace)
     lost = rows.select(CUSTOMER, CUTOFF).join(gone, CUSTOMER)
     lost = lost.filter((lost.left_on >= lost[CUTOFF]) & (lost.left_on < lost[CUTOFF] + cfg.horizon))
     lost = lost.group_by([CUSTOMER, CUTOFF]).agg(left_on=lost.left_on.min())
@@ -84,7 +86,7 @@ def _under_contract(contracts: ir.Table, cutoffs: ir.Table) -> ir.Table:
     return joined.select(CUSTOMER, CUTOFF, **{TENURE: (joined[CUTOFF] - joined["first"]).cast("float64")})
 
 
-def leavings(contracts: ir.Table, grace: int) -> ir.Table:
+def _leavings(contracts: ir.Table, grace: int) -> ir.Table:
     """customer, left_on: each end of a contract that no other contract of the customer goes beyond.
 
     One that begins up to `grace` days after the end goes on where the first stopped.
@@ -93,7 +95,8 @@ def leavings(contracts: ir.Table, grace: int) -> ir.Table:
     others = contracts.select(CUSTOMER, other_begin=contracts.begin, other_end=contracts.end)
     pairs = ended.join(others, CUSTOMER)
     continued = pairs.filter(
-        (pairs.other_begin <= pairs.left_on + grace) & (pairs.other_end.isnull() | (pairs.other_end > pairs.left_on))
+        (pairs.other_begin <= pairs.left_on + grace)
+        & (pairs.other_end.isnull() | (pairs.other_end > pairs.left_on))
     )
     continued = continued.select(CUSTOMER, "left_on").distinct().mutate(goes_on=1)
     joined = ended.left_join(continued, [CUSTOMER, "left_on"])
@@ -104,6 +107,10 @@ def overlaps(contracts: ir.Table) -> ir.Table:
     """One row for each contract during which another of the same customer begins."""
     others = contracts.select(CUSTOMER, other_begin=contracts.begin)
     pairs = contracts.join(others, CUSTOMER)
-    return pairs.filter(
-        (pairs.other_begin > pairs.begin) & (pairs.end.isnull() | (pairs.other_begin < pairs.end))
-    ).select(CUSTOMER, "begin").distinct()
+    return (
+        pairs.filter(
+            (pairs.other_begin > pairs.begin) & (pairs.end.isnull() | (pairs.other_begin < pairs.end))
+        )
+        .select(CUSTOMER, "begin")
+        .distinct()
+    )

@@ -38,7 +38,9 @@ class Reading:
     bad_cells: list[str] = field(default_factory=list)  # the first of them, for a message
     zoned: dict[str, int] = field(default_factory=dict)  # times with a zone, by column
     unzoned: dict[str, int] = field(default_factory=dict)  # and without
-    example: dict[tuple[str, bool], str] = field(default_factory=dict)  # the first of each kind, with its place
+    example: dict[tuple[str, bool], str] = field(
+        default_factory=dict
+    )  # the first of each kind, with its place
     whole_days: dict[str, bool] = field(default_factory=dict)  # whether no time of a column has a time of day
 
 
@@ -64,16 +66,17 @@ def check_columns(present: list[str], spec: TableConfig, place: str) -> None:
     for name, key in columns_of(spec).items():
         if name not in present:
             raise UserError(
-                f"there is no column '{name}'{did_you_mean(name, present)}", place, f"the key '{key}' names it; "
-                f"there are: {', '.join(present[:20])}"
+                f"there is no column '{name}'{did_you_mean(name, present)}",
+                place,
+                f"the key '{key}' names it; there are: {', '.join(present[:20])}",
             )
 
 
 def write_typed(chunks: Iterable[Chunk], spec: TableConfig, file: Path, place: str, allowed: int) -> Reading:
-    """Write a table as a Parquet file of texts, numbers and times (those with a zone in UTC, without saying so).
+    """Write a table as a Parquet file of texts, numbers and times; those with a zone are UTC, unsaid.
 
-    Rows with a cell that cannot be read are left out, up to `allowed` of them. Raises `UserError` if there are
-    more, or if a column mixes times with and without a zone.
+    Rows with a cell that cannot be read are left out, up to `allowed` of them. Raises `UserError` if there
+    are more, or if a column mixes times with and without a zone.
     """
     found, writer = Reading(), None
     try:
@@ -90,8 +93,8 @@ def write_typed(chunks: Iterable[Chunk], spec: TableConfig, file: Path, place: s
         raise UserError(
             f"{found.bad_rows:,} rows cannot be read:\n    {listed}",
             place,
-            f"correct them; times are written like 2026-11-24 or 2026-11-24T12:00:00Z; or leave the rows out: "
-            f"events.max_bad_rows={found.bad_rows}",
+            "correct them; times are written like 2026-11-24 or 2026-11-24T12:00:00Z; or leave the rows "
+            f"out: events.max_bad_rows={found.bad_rows}",
         )
     return found
 
@@ -110,7 +113,9 @@ def _typed(chunk: Chunk, spec: TableConfig, found: Reading) -> pa.Table:
         for row in np.flatnonzero(wrong)[: SHOWN - len(found.bad_cells)]:
             what = "not a time" if key in TIMES else "not a number"
             cell = to_text(frame[name].iloc[[row]]).iloc[0][:60]
-            found.bad_cells.append(f"{chunk.file}, line {chunk.lines[row]}, column '{name}': '{cell}' is {what}")
+            found.bad_cells.append(
+                f"{chunk.file}, line {chunk.lines[row]}, column '{name}': '{cell}' is {what}"
+            )
         bad |= wrong
     for broken in chunk.broken[: SHOWN - len(found.bad_cells)]:
         found.bad_cells.append(f"{chunk.file}, line {broken.line}: {broken.reason}")
@@ -120,7 +125,11 @@ def _typed(chunk: Chunk, spec: TableConfig, found: Reading) -> pa.Table:
 
 def _numbers(column: pd.Series, spec: TableConfig) -> tuple[pa.Array, np.ndarray]:
     """Numbers, missing where a cell is blank or a usual word for it, and which cells are neither."""
-    words = {word for word in column.dropna().unique() if str(word).lower() in MISSING_WORDS} if column.dtype == "str" else set()
+    words = (
+        {word for word in column.dropna().unique() if str(word).lower() in MISSING_WORDS}
+        if column.dtype == "str"
+        else set()
+    )
     value, no_number, too_large = to_numbers(column, words, spec.decimal, spec.thousands)
     return pa.array(value, pa.float64(), from_pandas=True), no_number | too_large
 
@@ -155,7 +164,9 @@ def parse_times(text: pd.Series) -> tuple[pd.Series, np.ndarray]:
     zoned = (text.str.contains(rf"[T ].*{ZONE}") | unix).to_numpy(bool)
     plain = text.mask(unix, "")
     other = plain.str.match(OTHER_DATE).to_numpy(bool)
-    time = pd.to_datetime(plain.mask(other, ""), format="ISO8601", utc=True, errors="coerce").dt.tz_localize(None)
+    time = pd.to_datetime(plain.mask(other, ""), format="ISO8601", utc=True, errors="coerce").dt.tz_localize(
+        None
+    )
     time = time.astype("datetime64[us]")
     if other.any():
         time[other] = _day_and_clock(plain[other])
@@ -169,10 +180,14 @@ def parse_times(text: pd.Series) -> tuple[pd.Series, np.ndarray]:
 def _day_and_clock(text: pd.Series) -> pd.Series:
     """Times of texts with a day in another order than ISO's, and a time of day or none."""
     parts = text.str.extract(rf"^({re.sub(r'[(]([?]:)?', '(?:', OTHER_DATE)})(?:[T ]+(.*))?$")
-    day, no_day = to_times(parts[0].fillna("").rename(text.name))
+    dates = parts[0].fillna("")
+    dates.name = text.name
+    day, no_day = to_times(dates)
     clock = parts[1].fillna("0:00")
     wrong = ~clock.str.fullmatch(CLOCK).to_numpy(bool) | no_day
-    seconds = pd.to_timedelta(clock.where(~wrong, "0:00").str.replace(r"^([^:]*:[^:]*)$", r"\1:00", regex=True))
+    seconds = pd.to_timedelta(
+        clock.where(~wrong, "0:00").str.replace(r"^([^:]*:[^:]*)$", r"\1:00", regex=True)
+    )
     time = pd.Series(day, text.index).astype("datetime64[us]") + seconds
     return time.mask(wrong)
 
@@ -182,8 +197,9 @@ def _refuse_mixed_zones(found: Reading, place: str) -> None:
     for name in found.zoned:
         if found.zoned[name] and found.unzoned[name]:
             raise UserError(
-                f"column '{name}' mixes {found.zoned[name]:,} times with a zone ({found.example[name, True]}) and "
-                f"{found.unzoned[name]:,} without ({found.example[name, False]}): nobody can tell which came first",
+                f"column '{name}' mixes {found.zoned[name]:,} times with a zone "
+                f"({found.example[name, True]}) and {found.unzoned[name]:,} without ({found.example[name, False]}): "
+                "nobody can tell which came first",
                 place,
                 "write all of them with a zone, or all without (events.timezone says which that is)",
             )

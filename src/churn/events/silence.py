@@ -1,4 +1,4 @@
-"""How many of those who have been silent for so many days come back: what a definition of inactivity rests on."""
+"""How many of the silent come back, by days of silence: what a definition of inactivity rests on."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from churn.events.definition import CUSTOMER
 from churn.events.duck import Workspace
+from churn.events.names import CUSTOMER
 
 CUSTOMERS = 50_000  # looked at, at most
 STABLE = 0.1  # share of the silent who come back, below which a silence counts as an end
@@ -24,13 +24,13 @@ class Silence:
 
     @property
     def stable_from(self) -> int | None:
-        """Days of silence after which fewer than `STABLE` come back; None where the history does not show it."""
+        """Days of silence after which fewer than `STABLE` come back; None where that is not seen."""
         enough = np.flatnonzero((self.come_back < STABLE) & (self.at_risk >= 30))
         return int(self.days[enough[0]]) if len(enough) else None
 
 
 def returns_after_silence(work: Workspace, table: str, until: int) -> Silence | None:
-    """Estimated from the gaps between the days with events of up to `CUSTOMERS` customers; None without any gap.
+    """From the gaps between the days with events of up to `CUSTOMERS` customers; None without any gap.
 
     The last gap of each customer is not over when the data end: it is censored (Kaplan and Meier 1958).
     """
@@ -38,7 +38,8 @@ def returns_after_silence(work: Workspace, table: str, until: int) -> Silence | 
     gaps = work.rows(
         f"SELECT gap, ended, count(*) FROM (SELECT coalesce(lead(day) OVER w, {until}) - day AS gap, "
         f"lead(day) OVER w IS NOT NULL AS ended FROM (SELECT DISTINCT {CUSTOMER}, day FROM all_{table} "
-        f"WHERE {CUSTOMER} < {last} AND day < {until}) WINDOW w AS (PARTITION BY {CUSTOMER} ORDER BY day)) GROUP BY gap, ended"
+        f"WHERE {CUSTOMER} < {last} AND day < {until}) WINDOW w AS (PARTITION BY {CUSTOMER} ORDER BY day)) "
+        "GROUP BY gap, ended"
     )
     if not any(ended for _, ended, _ in gaps):
         return None

@@ -1,4 +1,4 @@
-"""The snapshot itself: one row for each customer and cut-off, with what was known then and what came after."""
+"""The snapshot itself: a row for each customer and cut-off, with what was known then and what came after."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 
 from churn.config.events import EventsConfig, PropertyTable
 from churn.events.calendar import DAY
-from churn.events.definition import CHURNED, CUSTOMER, CUTOFF, TENURE, slug
+from churn.events.names import CHURNED, CUSTOMER, CUTOFF, TENURE, slug
 from churn.events.outcome import population, with_outcome
 from churn.events.windows import fill_missing, window_features
 
@@ -40,14 +40,14 @@ def snapshot(
         made = joined.select(*made.columns, **filled)
         features += filled
     for name, properties in cfg.properties.items():
-        found = properties_as_of(name, tables[name], rows, properties)
+        found = _properties_as_of(name, tables[name], rows, properties)
         joined = made.left_join(found, KEYS)
         features += [column for column in found.columns if column not in KEYS]
         made = joined.select(*made.columns, *found.columns[len(KEYS) :])
     return made.select(*KEYS, *features, *([CHURNED] if labelled else []))
 
 
-def properties_as_of(table: str, held: ir.Table, rows: ir.Table, spec: PropertyTable) -> ir.Table:
+def _properties_as_of(table: str, held: ir.Table, rows: ir.Table, spec: PropertyTable) -> ir.Table:
     """Customer, cut-off and the properties that held, and were known, before it: those of the newest row."""
     pairs = rows.select(*KEYS).join(held, CUSTOMER)
     before = pairs.filter((pairs.since < pairs[CUTOFF] * DAY) & (pairs.known < pairs[CUTOFF]))
@@ -57,13 +57,18 @@ def properties_as_of(table: str, held: ir.Table, rows: ir.Table, spec: PropertyT
     columns = {f"{table}_{slug(name)}": newest[f"number_{slug(name)}"] for name in spec.numeric}
     columns |= {f"{table}_{slug(name)}": newest[f"text_{slug(name)}"] for name in spec.categorical}
     columns |= {
-        f"{table}_{slug(name)}": (newest[CUTOFF] - newest[f"date_{slug(name)}"]).cast("float64") for name in spec.dates
+        f"{table}_{slug(name)}": (newest[CUTOFF] - newest[f"date_{slug(name)}"]).cast("float64")
+        for name in spec.dates
     }
     return newest.select(*KEYS, **columns)
 
 
 def _tie_break(held: ir.Table, spec: PropertyTable) -> list[ir.Value]:
     """An order of rows from the same moment that is the same in every engine: no value is missing in it."""
-    numbers = [f"number_{slug(name)}" for name in spec.numeric] + [f"date_{slug(name)}" for name in spec.dates]
+    numbers = [f"number_{slug(name)}" for name in spec.numeric] + [
+        f"date_{slug(name)}" for name in spec.dates
+    ]
     texts = [f"text_{slug(name)}" for name in spec.categorical]
-    return [ibis.coalesce(held[name], 0) for name in numbers] + [ibis.coalesce(held[name], "") for name in texts]
+    return [ibis.coalesce(held[name], 0) for name in numbers] + [
+        ibis.coalesce(held[name], "") for name in texts
+    ]

@@ -1,10 +1,10 @@
-"""`churn snapshot`: event tables to a labelled table; `churn synthesize`: made-up customers, and their events."""
+"""`churn snapshot`: event tables to a labelled table; `churn synthesize`: made-up customers and events."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from churn.config.events import Engine
+from churn.config.events import Engine, EventsConfig
 from churn.config.root import Config
 from churn.errors import UserError
 
@@ -20,7 +20,9 @@ def synthesize(cfg: Config) -> None:
     from churn.events.synthetic import write_tables
 
     if cfg.events.folder is None:
-        raise UserError("there is no folder to write to", "events.folder", "churn synthesize events=synthetic")
+        raise UserError(
+            "there is no folder to write to", "events.folder", "churn synthesize events=synthetic"
+        )
     rows = write_tables(cfg.events.synthetic, Path(cfg.events.folder), cfg.seed)
     for name, count in rows.items():
         print(f"{count:>10,} rows  {Path(cfg.events.folder) / name}")
@@ -55,7 +57,18 @@ def snapshot(cfg: Config) -> None:
         from churn.events.bigquery import write_by_bigquery
 
         return write_by_bigquery(events, cfg, output)
-    from churn.events.local import write_by_duckdb
+    return _write_by_duckdb(events, cfg, output)
 
-    return write_by_duckdb(events, cfg, output)
 
+def _write_by_duckdb(events: EventsConfig, cfg: Config, output: Path) -> None:
+    """Write the snapshot and the page beside it, and say what was found."""
+    from churn.events.duck import open_workspace
+    from churn.events.local import make_snapshot, summarize
+    from churn.events.page import write_page
+
+    print("Reading the tables ...", flush=True)
+    with open_workspace(events) as work:
+        made = make_snapshot(work, output, cfg.seed)
+    page = output.with_suffix(".html")
+    write_page(page, made)
+    print(summarize(made, page))

@@ -1,16 +1,17 @@
 """Made-up subscriptions, payments and usage, of customers whose hazard is known.
 
-On the first of each month every customer gets the probability of leaving within the next 28 days. It is a function of
-what the tables say about the time before: uses in the last 30 days, failed payments in the last 90, the plan, how long
-somebody has been a customer. Nobody who reads the tables at that moment can know more: at cut-offs on the first of a
-month with a horizon of 28 days, it is the best possible prediction. Who leaves, leaves on one of the 28 days, and does
-nothing from then on.
+On the first of each month every customer gets the probability of leaving within the next 28 days. It is a
+function of what the tables say about the time before: uses in the last 30 days, failed payments in the last
+90, the plan, how long somebody has been a customer. Nobody who reads the tables at that moment can know more:
+at cut-offs on the first of a month with a horizon of 28 days, it is the best possible prediction. Who leaves,
+leaves on one of the 28 days, gets a part of the fee back on that day, and does nothing from then on.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ from scipy.special import expit, logit
 
 from churn.config.events import SyntheticEventsConfig
 from churn.errors import UserError
+from churn.files import atomic_write
 
 HORIZON = 28  # days in which those leave who do
 GROWTH = 0.02  # new customers in a month, as a share of those on the first day
@@ -54,12 +56,12 @@ def write_tables(cfg: SyntheticEventsConfig, folder: Path, seed: int) -> dict[st
     Raises `UserError` for a start that is not the first of a month.
     """
     made = make_tables(cfg, seed)
-    folder.mkdir(parents=True, exist_ok=True)
     for name, frame in made.items():
-        if name.endswith(".csv"):
-            frame.to_csv(folder / name, index=False)
-        else:
-            frame.to_parquet(folder / name, index=False)
+        with atomic_write(folder / name) as aside:
+            if name.endswith(".csv"):
+                frame.to_csv(aside, index=False)
+            else:
+                frame.to_parquet(aside, index=False)
     return {name: len(frame) for name, frame in made.items()}
 
 
@@ -68,7 +70,7 @@ def make_tables(cfg: SyntheticEventsConfig, seed: int) -> dict[str, pd.DataFrame
     months = _month_days(cfg)
     rng = np.random.default_rng(seed)
     world = _first_day(cfg, months[0], rng)
-    for first, following in zip(months[:-1], months[1:], strict=True):
+    for first, following in pairwise(months):
         _live_a_month(world, first, following, cfg, rng)
     return _to_frames(world)
 
@@ -78,7 +80,9 @@ def _month_days(cfg: SyntheticEventsConfig) -> list[int]:
     try:
         start = date.fromisoformat(cfg.start)
     except ValueError:
-        raise UserError(f"'{cfg.start}' is no date", "events.synthetic.start", "write it like 2023-01-01") from None
+        raise UserError(
+            f"'{cfg.start}' is no date", "events.synthetic.start", "write it like 2023-01-01"
+        ) from None
     if start.day != 1:
         raise UserError("the first day is not the first of a month", f"events.synthetic.start={cfg.start}")
     months = pd.date_range(start, periods=cfg.months + 1, freq="MS")
@@ -87,7 +91,8 @@ def _month_days(cfg: SyntheticEventsConfig) -> list[int]:
 
 def _first_day(cfg: SyntheticEventsConfig, day: int, rng: np.random.Generator) -> _World:
     """Customers of all ages."""
-    world = _World(*(np.empty(0, kind) for kind in (int, int, int, float, float, int, float, float)), [], [], [], [])
+    whole, share = np.empty(0, int), np.empty(0)
+    world = _World(whole, whole, whole, share, share, whole, share, share, [], [], [], [])
     _add_customers(world, day - rng.geometric(1 / 400, cfg.customers), rng)
     return world
 
@@ -160,7 +165,15 @@ def _use(world: _World, first: int, following: int, rng: np.random.Generator) ->
     phone = rng.random(len(who)) < world.device[who]
     second = rng.integers(0, SECONDS, len(who))
     world.uses.append(
-        pd.DataFrame({"who": who, "day": day, "second": second, "minutes": minutes, "device": np.where(phone, "phone", "web")})
+        pd.DataFrame(
+            {
+                "who": who,
+                "day": day,
+                "second": second,
+                "minutes": minutes,
+                "device": np.where(phone, "phone", "web"),
+            }
+        )
     )
 
 
@@ -175,13 +188,20 @@ def _pay(world: _World, first: int, following: int, rng: np.random.Generator) ->
     paid = pd.DataFrame({"who": who, "day": day, "amount": fee, "status": np.where(failed, "failed", "ok")})
     refund = rng.random(len(who)) < 0.004
     back = pd.DataFrame({"who": who[refund], "day": day[refund], "amount": -fee[refund], "status": "ok"})
-    made = pd.concat([paid, back], ignore_index=True)
+    made = pd.concat([paid, back, _last_refunds(world, first, following, rng)], ignore_index=True)
     made["second"] = rng.integers(8 * 3600, 20 * 3600, len(made))
     other = rng.integers(0, len(METHODS), len(made))
     usual = world.method[made["who"].to_numpy()]
     made["method"] = np.array(METHODS, object)[np.where(rng.random(len(made)) < 0.1, other, usual)]
     made["booked"] = made["day"] + (made["status"] == "ok") * rng.integers(0, 3, len(made))
     world.payments.append(made)
+
+
+def _last_refunds(world: _World, first: int, following: int, rng: np.random.Generator) -> pd.DataFrame:
+    """What those who leave in a month get back on that day."""
+    who = np.flatnonzero((world.end >= first) & (world.end < following))
+    back = (_fees(world, who, world.plan[who]) * rng.random(len(who))).round(2)
+    return pd.DataFrame({"who": who, "day": world.end[who], "amount": -back, "status": "ok"})
 
 
 def _fees(world: _World, who: np.ndarray, plan: np.ndarray) -> np.ndarray:
@@ -205,12 +225,13 @@ def _to_frames(world: _World) -> dict[str, pd.DataFrame]:
     names = np.array([f"C{i:07d}" for i in range(len(world.begin))], object)
     uses, payments = pd.concat(world.uses), pd.concat(world.payments)
     plans, truth = pd.concat(world.plans), pd.concat(world.truth)
+    end = np.where(world.end < 0, np.nan, world.end)
     local = pd.Series(_moments(uses["day"], uses["second"])).dt.tz_localize(
         ZoneInfo(ZONE), ambiguous=True, nonexistent="shift_forward"
     )
     return {
         "subscriptions.csv": pd.DataFrame(
-            {"customer": names, "begin": _dates(world.begin), "end": _dates(np.where(world.end < 0, np.nan, world.end))}
+            {"customer": names, "begin": _dates(world.begin), "end": _dates(end)}
         ),
         "plans.csv": pd.DataFrame({
             "customer": names[plans["who"]], "since": _dates(plans["day"].to_numpy()),

@@ -1,4 +1,4 @@
-"""The features of customers as they are today, by the definition that a model learnt by and with the same code."""
+"""The features of customers as they are today, by the definition and the code that a model learnt by."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STALE = 7  # days between the newest event and the cut-off from which that is wo
 
 
 def definition_of(bundle: Bundle, cfg: Config) -> EventsConfig:
-    """The definition inside a bundle, with the engine of the configuration; raises `UserError` if there is none."""
+    """The definition inside a bundle, run by the configuration's engine; raises `UserError` if none is."""
     told = bundle.facts.get("events")
     if told is None:
         raise UserError(
@@ -38,7 +38,7 @@ def definition_of(bundle: Bundle, cfg: Config) -> EventsConfig:
 
 @contextmanager
 def features_of_today(bundle: Bundle, cfg: Config) -> Iterator[Config]:
-    """The configuration with a file of today's features in place of `input=events`; the file goes with the block."""
+    """The configuration with a file of today's features in place of `input=events`, for a while."""
     if cfg.input != INPUT:
         yield cfg
         return
@@ -49,7 +49,10 @@ def features_of_today(bundle: Bundle, cfg: Config) -> Iterator[Config]:
     with TemporaryDirectory(prefix="churn-", dir=events.scratch) as folder:
         file = Path(folder) / "today.parquet"
         contents = write_snapshot(_rows_at(events, cfg, cutoff), events, file, 1, cfg.seed)
-        print(f"{contents.rows:,} customers as they were known at the beginning of {to_date(cutoff)}", flush=True)
+        print(
+            f"{contents.rows:,} customers as they were known at the beginning of {to_date(cutoff)}",
+            flush=True,
+        )
         yield replace(cfg, input=str(file))
 
 
@@ -70,8 +73,8 @@ def _rows_at(events: EventsConfig, cfg: Config, cutoff: int) -> Iterator[pa.Tabl
     from churn.events.duck import open_workspace, snapshot_parts
 
     with open_workspace(events) as work:
-        _check_freshness([work.one(f"SELECT max(day) FROM all_{name}") for name in work.tables if name in work.cfg.tables],
-                         cutoff, events)  # fmt: skip
+        newest = [work.one(f"SELECT max(day) FROM all_{name}") for name in work.cfg.tables]
+        _check_freshness(newest, cutoff, events)
         yield from snapshot_parts(work, [cutoff], labelled=False)
 
 
@@ -88,4 +91,7 @@ def _check_freshness(newest: list[int | None], cutoff: int, events: EventsConfig
             f"name newer tables, or ask at another date: score.cutoff={to_date(max(days) + 1)}",
         )
     if age > STALE:
-        print(f"! the newest event is of {to_date(max(days))}, {age} days before the cut-off {to_date(cutoff)}", flush=True)
+        print(
+            f"! the newest event is of {to_date(max(days))}, {age} days before the cut-off {to_date(cutoff)}",
+            flush=True,
+        )

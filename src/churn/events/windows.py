@@ -1,8 +1,8 @@
 """What was known of a customer's events at a cut-off, window by window.
 
-Two steps, so that each event is added up few times. First, events fall into *rings* of age, the stretches between
-the ends of all windows, and of those before them; every ring is counted and added up once. Then each window is the
-sum of its rings.
+Two steps, so that each event is added up few times. First, events fall into *rings* of age, the stretches
+between the ends of all windows, and of those before them; every ring is counted and added up once. Then each
+window is the sum of its rings.
 """
 
 from __future__ import annotations
@@ -14,51 +14,35 @@ import ibis.expr.types as ir
 
 from churn.config.events import EventTable
 from churn.events.calendar import DAY
-from churn.events.definition import CUSTOMER, CUTOFF, level_names, slug
+from churn.events.names import CUSTOMER, CUTOFF, feature_names, level_names, named_features, slug
 
 KEYS = [CUSTOMER, CUTOFF]
 OTHER = -1  # the level of a text that is none of those that are named
 NO_SPREAD = 1e-12  # of the sum of squares: less is the rounding of equal values
 
 
-def feature_names(table: str, spec: EventTable, windows: list[int]) -> list[str]:
-    """The columns that `window_features` makes, in order; levels as far as they are known."""
-    return [name for name, _ in _named_features(table, spec, windows)]
-
-
 def fill_missing(joined: ir.Table, table: str, spec: EventTable, windows: list[int]) -> dict[str, ir.Value]:
     """The same columns of a table in which some customers have no event: their counts and sums are 0."""
     return {
         name: ibis.coalesce(joined[name], 0.0) if is_zero else joined[name]
-        for name, is_zero in _named_features(table, spec, windows)
+        for name, is_zero in named_features(table, spec, windows)
     }
 
 
-def _named_features(table: str, spec: EventTable, windows: list[int]) -> Iterator[tuple[str, bool]]:
-    """Each feature's name, and whether it is 0, and not missing, without any event."""
-    yield f"{table}_recency", False
-    for days in windows:
-        for what in ("count", "count_change", "gap"):
-            yield f"{table}_{what}_{days}d", what != "gap"
-        for column in map(slug, spec.values):
-            for what in ("sum", "sum_change", "mean", "std"):
-                yield f"{table}_{column}_{what}_{days}d", what.startswith("sum")
-        for column in spec.categories:
-            for level in level_names(spec.levels.get(column, [])):
-                yield f"{table}_{slug(column)}_share_{level}_{days}d", False
-            yield f"{table}_{slug(column)}_levels_{days}d", True
-        for column in map(slug, spec.distinct):
-            yield f"{table}_{column}_distinct_{days}d", True
-
-
 def window_features(
-    table: str, events: ir.Table, ages: ir.Table, spec: EventTable, windows: list[int], whole: Collection[str] = ()
+    table: str,
+    events: ir.Table,
+    ages: ir.Table,
+    spec: EventTable,
+    windows: list[int],
+    whole: Collection[str] = (),
 ) -> ir.Table:
     """Customer, cut-off and the features of one table of events, for customers with an event in reach.
 
-    `events` as `churn.events.normal` makes them; `ages`: day, cutoff, and age, the days from one to the other;
-    `whole`: values of which none is missing, and categories without another level than those of `spec`, for which
-    less has to be counted. An event counts if it happened, and was known, before the cut-off.
+    `events` as `churn.events.normal` makes them; `ages`: day, cutoff, and age, the days from one to the
+    other; `whole`: values of which none is missing, and categories without another level than those of
+    `spec`, for which less has to be counted. An event counts if it happened, and was known, before the
+    cut-off.
     """
     bounds = sorted({edge * days for days in windows for edge in (1, 2)})
     seen = _seen(events, ages.filter((ages.age >= 1) & (ages.age <= max(windows))), spec)
@@ -88,7 +72,9 @@ def _rings(seen: ir.Table, spec: EventTable, bounds: list[int], whole: Collectio
     """What is added up in each ring within the longest window."""
     number = ibis.cases(*((seen.age <= bound, i) for i, bound in enumerate(bounds)), else_=len(bounds))
     seen = seen.mutate(ring=number.cast("int8"))
-    return seen.group_by([*KEYS, "ring"]).agg(**_trend_sums(seen, spec), **dict(_other_sums(seen, spec, whole)))
+    return seen.group_by([*KEYS, "ring"]).agg(
+        **_trend_sums(seen, spec), **dict(_other_sums(seen, spec, whole))
+    )
 
 
 def _outer_ring(
@@ -99,11 +85,13 @@ def _outer_ring(
     seen = _seen(events, ages.filter((ages.age > longest) & (ages.age <= 2 * longest)), spec)
     sums = seen.group_by(KEYS).agg(**_trend_sums(seen, spec))
     nothing = {name: ibis.null(value.type()) for name, value in _other_sums(seen, spec, whole)}
-    return sums.select(*KEYS, ring=ibis.literal(len(bounds) - 1, "int8"), **{n: sums[n] for n in sums.columns[2:]}, **nothing)
+    return sums.select(
+        *KEYS, ring=ibis.literal(len(bounds) - 1, "int8"), **{n: sums[n] for n in sums.columns[2:]}, **nothing
+    )
 
 
 def _trend_sums(seen: ir.Table, spec: EventTable) -> dict[str, ir.Value]:
-    """What recency and trends are made of; counts as floats, whose sums are faster than those of whole numbers."""
+    """What recency and trends are made of; counts as floats, which are added up faster than whole numbers."""
     sums = {f"sum_{column}": seen[f"value_{column}"].sum() for column in map(slug, spec.values)}
     return {"n": seen.count().cast("float64"), "last": seen.time.max(), **sums}
 
@@ -170,7 +158,10 @@ def _features(
         count = n if name in whole else sums[f"n_{column}_{days}"]
         total, squares = (ibis.coalesce(sums[f"{what}_{column}_{days}"], 0.0) for what in ("sum", "squares"))
         yield f"{table}_{column}_sum_{days}d", total
-        yield f"{table}_{column}_sum_change_{days}d", total - ibis.coalesce(sums[f"sum_{column}_before_{days}"], 0.0)
+        yield (
+            f"{table}_{column}_sum_change_{days}d",
+            total - ibis.coalesce(sums[f"sum_{column}_before_{days}"], 0.0),
+        )
         yield f"{table}_{column}_mean_{days}d", total / count.nullif(0.0)
         yield f"{table}_{column}_std_{days}d", _spread(count, total, squares)
     for column in spec.categories:

@@ -1,4 +1,4 @@
-"""A snapshot as a Parquet file that says what its columns are and what made them, and what is in it in numbers."""
+"""A snapshot as a Parquet file that says what its columns are and what made them; its contents counted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from churn.config.events import EventsConfig
 from churn.data.declared import KEY
 from churn.errors import UserError
-from churn.events.definition import CHURNED, CUSTOMER, CUTOFF, feature_roles, label_days, to_json
+from churn.events.definition import label_days, to_json
+from churn.events.names import CHURNED, CUSTOMER, CUTOFF, feature_roles
 from churn.files import atomic_write
 
 SAMPLE = 40_000  # rows kept in memory for a look at single columns, about
@@ -36,12 +37,16 @@ class Contents:
         """Count a part, all rows of its customers, and keep a share of its rows."""
         self.rows += len(part)
         labelled = CHURNED in part.column_names
-        grouped = part.group_by(CUTOFF).aggregate([([], "count_all"), *([(CHURNED, "sum")] if labelled else [])])
+        grouped = part.group_by(CUTOFF).aggregate(
+            [([], "count_all"), *([(CHURNED, "sum")] if labelled else [])]
+        )
         for told in grouped.to_pylist():
             counts = self.by_cutoff.setdefault(str(told[CUTOFF]), [0, 0])
             counts[0] += told["count_all"]
             counts[1] += told.get(f"{CHURNED}_sum", 0)
-        self.rows_of_customer.update(part.group_by(CUSTOMER).aggregate([([], "count_all")])["count_all"].to_pylist())
+        self.rows_of_customer.update(
+            part.group_by(CUSTOMER).aggregate([([], "count_all")])["count_all"].to_pylist()
+        )
         for name in part.column_names:
             self.known[name] += len(part) - part[name].null_count
         self.sample.append(part.filter(pa.array(rng.random(len(part)) < share)))
@@ -56,14 +61,18 @@ def write_snapshot(
     with atomic_write(file) as aside:
         writer = None
         for part in parts:
-            writer = writer or pq.ParquetWriter(aside, part.schema, use_dictionary=_dictionary_columns(part.schema))
+            writer = writer or pq.ParquetWriter(
+                aside, part.schema, use_dictionary=_dictionary_columns(part.schema)
+            )
             writer.write_table(part)
             contents.add(part, share, rng)
         if not contents.rows or writer is None:
             raise UserError(
-                "no customer is asked about at any cut-off", "events.churn, events.cutoffs", "see churn.table and the dates"
+                "no customer is asked about at any cut-off",
+                "events.churn, events.cutoffs",
+                "see churn.table and the dates",
             )
-        writer.add_key_value_metadata({KEY.decode(): json.dumps(facts(cfg, contents))})
+        writer.add_key_value_metadata({KEY.decode(): json.dumps(_facts(cfg, contents))})
         writer.close()
     return contents
 
@@ -73,7 +82,7 @@ def _dictionary_columns(schema: pa.Schema) -> list[str]:
     return [one.name for one in schema if not pa.types.is_floating(one.type)]
 
 
-def facts(cfg: EventsConfig, contents: Contents) -> dict[str, Any]:
+def _facts(cfg: EventsConfig, contents: Contents) -> dict[str, Any]:
     """What the file says about itself: roles of its columns, and the definition that made it."""
     roles = feature_roles(cfg)
     empty = [name for names in roles.values() for name in names if not contents.known[name]]
@@ -89,4 +98,3 @@ def facts(cfg: EventsConfig, contents: Contents) -> dict[str, Any]:
 def sample_table(contents: Contents) -> pa.Table:
     """The rows that were kept."""
     return pa.concat_tables(contents.sample)
-

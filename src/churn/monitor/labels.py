@@ -7,10 +7,11 @@ A file (CSV or Parquet) or a table of BigQuery with the columns
 - `churned`: 1 or 0, true or false, yes or no, or the words of the training table,
 - `treated` (optional): 1 who was called, 0 who was held out as control, empty who was neither.
 
-Or a file that `churn snapshot` wrote: what became, by the end of the horizon, of who was a customer at its cut-offs.
+Or a file that `churn snapshot` wrote: what became, by the end of the horizon, of who was a customer at its
+cut-offs.
 
-A prediction made at t for a horizon h is settled as "left" by a label of its customer that left in
-(t, t + h], as "stayed" by any label that reaches t + h. What is not settled yet waits for the next file.
+A prediction made at t for a horizon h is settled as "left" by a label of its customer that left in (t, t +
+h], as "stayed" by any label that reaches t + h. What is not settled yet waits for the next file.
 """
 
 from __future__ import annotations
@@ -103,7 +104,9 @@ def read_labels(place: str) -> pa.Table:
 
 def _labels_of_snapshot(table: pa.Table, roles: dict[str, Any]) -> pa.Table:
     """Each row settles predictions that were made on the day of its cut-off: at the end of the horizon."""
-    decided = pc.add(table[roles["time"]].cast(pa.timestamp("s")), pa.scalar(roles["horizon"] * 86_400, pa.duration("s")))
+    decided = pc.add(
+        table[roles["time"]].cast(pa.timestamp("s")), pa.scalar(roles["horizon"] * 86_400, pa.duration("s"))
+    )
     return pa.table({CUSTOMER_KEY: table[roles["id"]], TIME: decided, CHURNED: table[roles["target"]]})
 
 

@@ -30,12 +30,13 @@ from churn.score.folder import ScoreFolder
 def score(cfg: Config) -> None:
     """Write the id and the bundle's outputs for each row of `cfg.input` to `cfg.output`, in input order.
 
-    Where the output is a folder, its files appear one after the other, and a scoring that was killed goes
-    on after the last of them. With `score.sort=true` the customers most likely to leave come first; then
-    all answers, though not all inputs, are held in memory. With `top=N` write only the list of the
-    customers to call (see `churn.score.call_list`). Input and output may be bq://PROJECT.DATASET.TABLE: rows then have
-    no order, and the new table appears whole. With `input=events` the rows are made of event tables, as the rows
-    were that the model learnt from (see `churn.events.today`). Raises `UserError` for rows that the bundle cannot read.
+    Where the output is a folder, its files appear one after the other, and a scoring that was killed goes on
+    after the last of them. With `score.sort=true` the customers most likely to leave come first; then all
+    answers, though not all inputs, are held in memory. With `top=N` write only the list of the customers to
+    call (see `churn.score.call_list`). Input and output may be bq://PROJECT.DATASET.TABLE: rows then have no
+    order, and the new table appears whole. With `input=events` the rows are made of event tables, as the rows
+    were that the model learnt from (see `churn.events.today`). Raises `UserError` for rows that the bundle
+    cannot read.
     """
     _check_input_and_output(cfg)
     bundle = find_bundle(cfg)
@@ -120,7 +121,11 @@ def _check_input_and_output(cfg: Config) -> None:
         do = "name a .csv or .parquet file, or a table: output=bq://PROJECT.DATASET.TABLE"
         raise UserError("rows of BigQuery come in no order; a folder could not be gone on with", "output", do)
     if not suffix and cfg.input == INPUT:
-        raise UserError("features of today are made anew each time", f"output={cfg.output}", "name a .csv or .parquet file")
+        raise UserError(
+            "features of today are made anew each time",
+            f"output={cfg.output}",
+            "name a .csv or .parquet file",
+        )
     if not suffix and (cfg.top is not None or cfg.score.sort):
         raise UserError("a sorted list is one file", f"output={cfg.output}", "name a .csv or .parquet file")
 
