@@ -110,7 +110,8 @@ def measured(what: str, table: Path, python: str, number: int = 0) -> dict[str, 
     if kept.exists():
         return json.loads(kept.read_text())
     read, write = os.pipe()
-    process = subprocess.Popen([python, __file__, "--one", what, str(table)], stdout=write)
+    environment = os.environ | {"PYTHONWARNINGS": "ignore"}
+    process = subprocess.Popen([python, __file__, "--one", what, str(table)], stdout=write, env=environment)
     os.close(write)
     with os.fdopen(read) as output:
         said = output.read()

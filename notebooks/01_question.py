@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -15,7 +17,7 @@
 # # 1. The question and the data
 #
 # A telephone company loses a quarter of its customers in a year. On Monday morning the call centre can ring some
-# of the others up and make them an offer. **Whom?** That is the whole question; everything in these six chapters
+# of the others up and make them an offer. **Whom?** That is the whole question; everything in these chapters
 # serves it.
 #
 # This chapter has no model in it. It asks what a wrong call costs, looks at the table, and finds the columns that

@@ -4,6 +4,7 @@ The double runs no SQL: the rows are DuckDB's. That the SQL means the same is te
 """
 
 import json
+from datetime import UTC
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -17,7 +18,7 @@ from churn.data.declared import declared_facts
 from churn.errors import UserError
 from churn.events import bigquery, duck
 from churn.events.stage import snapshot
-from events.conftest import CUTOFFS, day, definition, rows_at
+from events.conftest import CUTOFFS, day, definition, rows_at, shop
 
 TYPES = {
     "orders": {"who": "STRING", "at": "TIMESTAMP", "known": "DATE", "amount": "NUMERIC", "items": "INTEGER",
@@ -134,3 +135,17 @@ def test_columns_that_cannot_be_used_are_named(service, whole, column, kind, say
     service.tables["p.shop.orders"] = Table(types | ({column: kind} if kind else {}), [])
     with pytest.raises(UserError, match=says):
         the_query(service, whole)
+
+
+def test_a_table_of_bigquery_may_lie_beside_files_on_this_machine(service, shop_folder):
+    """The engine is DuckDB's; the one table comes by Google's client, as Arrow."""
+    expected = rows_at(definition(shop_folder))
+    orders = shop()["orders"].astype({"at": object, "known": object})
+    for name in ("at", "known"):
+        orders[name] = [moment.to_pydatetime().replace(tzinfo=UTC) for moment in orders[name]]
+    types = TYPES["orders"] | {"known": "TIMESTAMP", "amount": "FLOAT", "items": "FLOAT"}
+    rows = [tuple(None if pd.isna(cell) else cell for cell in row) for row in orders.itertuples(index=False)]
+    service.tables["p.shop.orders"] = Table(types, rows)
+    cfg = definition(shop_folder)
+    cfg.tables["orders"].path = "bq://p.shop.orders"
+    pd.testing.assert_frame_equal(rows_at(cfg), expected)

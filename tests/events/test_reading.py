@@ -7,6 +7,7 @@ from churn.config.events import ChurnKind
 from churn.errors import UserError
 from churn.events import duck
 from churn.events.findings import find_oddities
+from churn.events.local import make_snapshot
 from churn.events.reading import parse_times
 from events.conftest import CUTOFFS, definition, rows_at, shop, write_shop
 
@@ -161,3 +162,33 @@ def test_numbers_in_parquet_may_be_dates_or_seconds(shop_folder, write):
     expected = rows_at(definition(shop_folder))
     write_shop(shop_folder, {"orders": orders.assign(at=write(orders["at"]))})
     pd.testing.assert_frame_equal(rows_at(definition(shop_folder)), expected)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda file: file.write_bytes(b""), "the file is empty"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-200]), "the file is damaged"),
+        (lambda file: shop()["orders"].iloc[:0].to_parquet(file), "no row of orders has a customer"),
+        (lambda file: file.unlink(), "there is no such file"),
+    ],
+)
+def test_a_table_that_is_none_ends_in_one_message(shop_folder, tmp_path, spoil, says):
+    spoil(shop_folder / "orders.parquet")
+    with pytest.raises(UserError, match=says), duck.open_workspace(definition(shop_folder)) as work:
+        make_snapshot(work, tmp_path / "s.parquet", 0)
+    assert not (tmp_path / "s.parquet").exists()
+
+
+def test_a_file_that_is_damaged_inside_is_said_to_be(shop_folder):
+    file = shop_folder / "orders.parquet"
+    content = bytearray(file.read_bytes())
+    content[200:5000] = bytes(4800)
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="a file cannot be read or written"):
+        rows_at(definition(shop_folder))
+
+
+def test_too_little_memory_is_said(shop_folder):
+    with pytest.raises(UserError, match="DuckDB needs more memory"):
+        rows_at(definition(shop_folder, memory_gb=0.004))

@@ -168,6 +168,18 @@ def test_the_monitor_takes_a_later_snapshot_for_labels(root):
     np.testing.assert_array_equal(outcome, asked["churned"])
 
 
+def test_a_bundle_s_own_definition_makes_the_labels(root, bundle, tmp_path):
+    snapshot(
+        compose_config(
+            f"bundle={bundle}", f"output={tmp_path}/labels.parquet", "events.cutoffs.first=2024-09-01"
+        )
+    )
+    found = pq.read_table(tmp_path / "labels.parquet").to_pandas()
+    rows = pq.read_table(root / "snapshots.parquet").to_pandas()
+    expected = rows[pd.to_datetime(rows["cutoff"]) >= "2024-09-01"]
+    pd.testing.assert_frame_equal(found, expected.reset_index(drop=True), rtol=1e-5)
+
+
 def test_the_page_says_what_one_chooses_a_definition_by(root):
     page = (root / "snapshots.html").read_text()
     for told in (

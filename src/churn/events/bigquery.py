@@ -24,7 +24,7 @@ from churn.config.root import Config
 from churn.data.sources import bigquery
 from churn.errors import UserError, user_error_of_many
 from churn.events import reading
-from churn.events.calendar import cutoff_days, to_day
+from churn.events.calendar import cutoff_days, decided_days, to_day
 from churn.events.definition import BIGQUERY, columns_of, label_days, reach, tables_of
 from churn.events.names import CUSTOMER, CUTOFF
 from churn.events.normal import Normal
@@ -93,8 +93,7 @@ def known_cutoffs(cfg: EventsConfig) -> list[int]:
         )
     first = to_day(str(cfg.cutoffs.first), "events.cutoffs.first")
     last = to_day(str(cfg.until), "events.until") - label_days(cfg.churn, cfg.horizon)
-    asked = cutoff_days(cfg.cutoffs, first, last)
-    return [day for day in asked if day <= last] or cutoff_days(cfg.cutoffs, first, last)
+    return decided_days(cutoff_days(cfg.cutoffs, first, last), last)
 
 
 def to_sql(cfg: EventsConfig, cutoffs: list[int], raw: dict[str, ir.Table], labelled: bool = True) -> str:

@@ -57,6 +57,18 @@ def cutoff_days(cfg: CutoffConfig, earliest: int, latest: int) -> list[int]:
     return days
 
 
+def decided_days(days: list[int], last: int) -> list[int]:
+    """The cut-offs whose outcome is known, up to the day `last`; raises `UserError` if none is."""
+    decided = [day for day in days if day <= last]
+    if not decided:
+        raise UserError(
+            f"the outcome of no cut-off is known yet: it would be of those up to {to_date(last)}",
+            "events.cutoffs, events.horizon, events.until",
+            "ask earlier, or take a shorter horizon",
+        )
+    return decided
+
+
 def _is_cutoff(day: date, step: Step) -> bool:
     """Whether a day is the first of its month, or of its week."""
     return step is Step.day or (day.day == 1 if step is Step.month else day.weekday() == 0)

@@ -25,9 +25,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis.backends.sql.compilers.duckdb import DuckDBCompiler
 
+from churn.config.data import BigQueryConfig
 from churn.config.events import ChurnKind, Engine, EventsConfig, TableConfig
 from churn.data.sources.formats import is_parquet
-from churn.data.sources.paths import local_files
+from churn.data.sources.paths import SourceFile, local_files
 from churn.errors import UserError
 from churn.events import reading
 from churn.events.definition import (
@@ -58,6 +59,7 @@ class Workspace:
     con: duckdb.DuckDBPyConnection
     folder: Path
     cfg: EventsConfig
+    billed: BigQueryConfig
     raw: dict[str, ir.Table] = field(default_factory=dict)  # as they came
     tables: dict[str, ir.Table] = field(default_factory=dict)  # normal, customers as numbers
     readings: dict[str, Reading] = field(default_factory=dict)  # of those that were text
@@ -76,12 +78,12 @@ class Workspace:
 
 
 @contextmanager
-def open_workspace(cfg: EventsConfig) -> Iterator[Workspace]:
+def open_workspace(cfg: EventsConfig, billed: BigQueryConfig | None = None) -> Iterator[Workspace]:
     """The staged tables of a definition, with its levels found; gone when the block ends.
 
-    Raises `UserError` for tables that cannot be read.
+    `billed`: how tables of BigQuery are read. Raises `UserError` for tables that cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="churn-", dir=cfg.scratch) as name:
+    with tempfile.TemporaryDirectory(prefix="churn-", dir=cfg.scratch) as name, _explained():
         folder = Path(name)
         settings = {
             "memory_limit": f"{cfg.memory_gb}GB",
@@ -89,13 +91,34 @@ def open_workspace(cfg: EventsConfig) -> Iterator[Workspace]:
             "temp_directory": str(folder / "spill"),
         }
         with duckdb.connect(str(folder / "work.duckdb"), config=settings) as con:
-            con.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-            work = Workspace(con, folder, cfg)
+            con.execute("SET TimeZone = 'UTC'")
+            work = Workspace(con, folder, cfg, billed or BigQueryConfig())
             for table, spec in tables_of(cfg).items():
                 work.raw[table] = _register(work, table, spec)
             work.cfg = with_copies_dropped(with_levels(cfg, _find_levels(work)), _copies_to_drop(work))
             _stage(work)
             yield work
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn what DuckDB says of files, disk and memory into `UserError`."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise UserError(
+            f"DuckDB needs more memory, or more room in its folder: {str(error).splitlines()[0]}",
+            "events.memory_gb, events.scratch",
+            "allow more: events.memory_gb=4",
+        ) from error
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        if isinstance(error, duckdb.InvalidInputException) and "read file" not in str(error):
+            raise
+        raise UserError(
+            f"a file cannot be read or written: {str(error).splitlines()[0]}",
+            "events",
+            "copy or export the table again; events.scratch names a folder with more room",
+        ) from error
 
 
 def to_sql(expression: ir.Table) -> str:
@@ -111,7 +134,7 @@ def _register(work: Workspace, name: str, spec: TableConfig) -> ir.Table:
     if not typed:
         file = work.folder / f"{view}.parquet"
         found = reading.write_typed(
-            reading.read_chunks(place, spec), spec, file, place, work.cfg.max_bad_rows
+            reading.read_chunks(place, spec, work.billed), spec, file, place, work.cfg.max_bad_rows
         )
         work.readings[name], typed = found, [str(file)]
         zoned = [column for column, count in found.zoned.items() if count]
@@ -141,7 +164,7 @@ def _typed_files(work: Workspace, place: str, spec: TableConfig) -> list[str]:
     with local_files(place) as places:
         if "://" in place or not all(map(is_parquet, places)):
             return []
-        schemas = [pq.read_schema(one.path) for one in places]
+        schemas = [_read_schema(one) for one in places]
     for one, schema in zip(places, schemas, strict=True):
         reading.check_columns(schema.names, spec, one.name)
         for column, key in columns_of(spec).items():
@@ -161,6 +184,14 @@ def _typed_files(work: Workspace, place: str, spec: TableConfig) -> list[str]:
                     one.name,
                 )
     return [str(one.path) for one in places]
+
+
+def _read_schema(place: SourceFile) -> pa.Schema:
+    """The columns of a Parquet file; raises `UserError` for a damaged one."""
+    try:
+        return pq.read_schema(place.path)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"the file is damaged: {error}", place.name, "copy or export it again") from None
 
 
 def _quoted(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from churn.config.events import EventsConfig, EventTable
+from churn.config.events import EventTable
 from churn.data.dataset import Finding
 from churn.events.calendar import to_date
 from churn.events.duck import Workspace, to_sql
@@ -159,15 +159,3 @@ def _properties(work: Workspace, name: str) -> Iterator[Finding]:
             "the one with the least values counts",
             "leave one of them in the export",
         )
-
-
-def data_until(work: Workspace) -> int:
-    """The first day that the data do not hold whole: as configured, else that of the newest event."""
-    from churn.events.calendar import to_day
-
-    cfg: EventsConfig = work.cfg
-    if cfg.until is not None:
-        return to_day(cfg.until, "events.until")
-    newest = [work.one(f"SELECT max(day) FROM all_{name}") for name in cfg.tables]
-    newest += [work.one(f"SELECT max(begin) FROM all_{name}") for name in cfg.contracts if not cfg.tables]
-    return max(day for day in newest if day is not None)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from churn.config.events import ChurnKind, EventsConfig
 from churn.data.dataset import Finding
-from churn.events.calendar import cutoff_days, to_date
+from churn.events.calendar import cutoff_days, decided_days, to_date
 from churn.events.definition import label_days
 from churn.events.duck import Workspace, fill_ages, snapshot_parts, to_sql
-from churn.events.findings import data_until, find_oddities, history_findings
+from churn.events.findings import find_oddities, history_findings
+from churn.events.history import data_until, first_day
 from churn.events.looks import decided_by_a_column, seasonal
 from churn.events.outcome import population
 from churn.events.silence import Silence, returns_after_silence
@@ -36,18 +37,10 @@ def make_snapshot(work: Workspace, output: Path, seed: int) -> Made:
     cfg = work.cfg
     until = data_until(work)
     decided = until - label_days(cfg.churn, cfg.horizon)
-    earliest = (
-        min(work.one(f"SELECT min(day) FROM all_{name}") for name in cfg.tables)
-        if cfg.tables
-        else decided - 365
-    )
-    asked = cutoff_days(cfg.cutoffs, earliest + max(cfg.windows), until - 1)
-    cutoffs = [day for day in asked if day <= decided]
-    if not cutoffs:
-        cutoffs = cutoff_days(cfg.cutoffs, earliest + max(cfg.windows), decided)  # says that there is none
-    print(
-        f"Asking at {len(cutoffs)} cut-offs, {to_date(cutoffs[0])} to {to_date(cutoffs[-1])} ...", flush=True
-    )
+    asked = cutoff_days(cfg.cutoffs, first_day(work) + max(cfg.windows), until - 1)
+    cutoffs = decided_days(asked, decided)
+    span = f"{to_date(cutoffs[0])} to {to_date(cutoffs[-1])}"
+    print(f"Asking at {len(cutoffs)} cut-offs, {span} ...", flush=True)
     contents = write_snapshot(snapshot_parts(work, cutoffs), cfg, output, work.customers * len(cutoffs), seed)
     censored = _count_censored(work, [day for day in asked if day > decided])
     findings = [*find_oddities(work), *history_findings(work, cutoffs)]

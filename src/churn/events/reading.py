@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pandas.api import types
 
-from churn.config.data import DataConfig
+from churn.config.data import BigQueryConfig, DataConfig
 from churn.config.events import EventsConfig, TableConfig
 from churn.data.infer.cells import MISSING_WORDS, OTHER_DATE, to_numbers, to_text, to_times
 from churn.data.sources import files, parquet, warehouse
@@ -50,10 +50,14 @@ def table_place(cfg: EventsConfig, spec: TableConfig) -> str:
     return path if "://" in path or cfg.folder is None else str(Path(cfg.folder) / path)
 
 
-def read_chunks(place: str, spec: TableConfig) -> Iterator[Chunk]:
+def read_chunks(place: str, spec: TableConfig, billed: BigQueryConfig) -> Iterator[Chunk]:
     """The columns of a table that are needed, a chunk at a time; raises `UserError` if one is not there."""
     cfg = DataConfig(
-        delimiter=spec.delimiter, encoding=spec.encoding, decimal=spec.decimal, thousands=spec.thousands
+        bigquery=billed,
+        delimiter=spec.delimiter,
+        encoding=spec.encoding,
+        decimal=spec.decimal,
+        thousands=spec.thousands,
     )
     read = warehouse.bigquery_chunks if place.startswith(BIGQUERY) else files.file_chunks
     for chunk in read(place, cfg, ROWS):
@@ -198,8 +202,8 @@ def _refuse_mixed_zones(found: Reading, place: str) -> None:
         if found.zoned[name] and found.unzoned[name]:
             raise UserError(
                 f"column '{name}' mixes {found.zoned[name]:,} times with a zone "
-                f"({found.example[name, True]}) and {found.unzoned[name]:,} without ({found.example[name, False]}): "
-                "nobody can tell which came first",
+                f"({found.example[name, True]}) and {found.unzoned[name]:,} without "
+                f"({found.example[name, False]}): nobody can tell which came first",
                 place,
                 "write all of them with a zone, or all without (events.timezone says which that is)",
             )

@@ -67,7 +67,7 @@ def _write_by_duckdb(events: EventsConfig, cfg: Config, output: Path) -> None:
     from churn.events.page import write_page
 
     print("Reading the tables ...", flush=True)
-    with open_workspace(events) as work:
+    with open_workspace(events, cfg.data.bigquery) as work:
         made = make_snapshot(work, output, cfg.seed)
     page = output.with_suffix(".html")
     write_page(page, made)

@@ -72,7 +72,7 @@ def _rows_at(events: EventsConfig, cfg: Config, cutoff: int) -> Iterator[pa.Tabl
         return
     from churn.events.duck import open_workspace, snapshot_parts
 
-    with open_workspace(events) as work:
+    with open_workspace(events, cfg.data.bigquery) as work:
         newest = [work.one(f"SELECT max(day) FROM all_{name}") for name in work.cfg.tables]
         _check_freshness(newest, cutoff, events)
         yield from snapshot_parts(work, [cutoff], labelled=False)
