@@ -18,9 +18,11 @@ def contracts(*rows):
 
 
 def churned(folder, cfg, tables):
-    """{customer: churned} at the cut-off, without the one who never leaves."""
+    """{customer: churned} at the cut-off, without the one who never leaves; features do not matter."""
     write_shop(folder, {**shop(), **tables})
-    found = rows_at(cfg, [CUTOFF])
+    orders = replace(cfg.tables["orders"], values=[], categories=[], distinct=[])
+    lean = replace(cfg, windows=[7], properties={}, tables={**cfg.tables, "orders": orders})
+    found = rows_at(lean, [CUTOFF])
     return {row.customer: int(row.churned) for row in found.itertuples() if row.customer != "stays"}
 
 
