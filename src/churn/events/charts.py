@@ -64,8 +64,8 @@ def draw_silence(found: Sequence[Silence]) -> Chart:
             figure,
             axes,
             "From when on silence is an end",
-            f"Where the line falls below {100 * STABLE:.0f} % (vertical lines), a silence is rarely a pause: a "
-            "definition of inactivity with a horizon that long is stable. Gaps at the end of the data are "
+            f"Where the line falls below {100 * STABLE:.0f} % (vertical lines), a silence is rarely a pause: "
+            "a definition of inactivity with a horizon that long is stable. Gaps at the end of the data are "
             "censored (Kaplan and Meier).",
         )
 

@@ -169,7 +169,7 @@ def _typed_files(work: Workspace, place: str, spec: TableConfig) -> list[str]:
         reading.check_columns(schema.names, spec, one.name)
         for column, key in columns_of(spec).items():
             kind = schema.field(column).type
-            if key in reading.TIMES and not pa.types.is_temporal(kind):
+            if key in reading.TIMES and not (pa.types.is_timestamp(kind) or pa.types.is_date(kind)):
                 return []  # 20240531 is a date, 1717113600 a second: the reader of texts knows both
             if key in reading.NUMBERS and not (
                 pa.types.is_integer(kind)
@@ -205,8 +205,8 @@ def _find_levels(work: Workspace) -> dict[str, dict[str, list[str]]]:
     for name, spec in work.cfg.tables.items():
         found[name] = {}
         for column in (column for column in spec.categories if column not in spec.levels):
-            text = normal.text(work.raw[name][column])
-            counts = work.raw[name].select(text=text).group_by("text").agg(n=ibis._.count())
+            rows = normal.chosen(work.raw[name], spec)
+            counts = rows.select(text=normal.text(rows[column])).group_by("text").agg(n=ibis._.count())
             sql = f"SELECT text FROM ({to_sql(counts)}) WHERE text IS NOT NULL ORDER BY n DESC, text"
             levels = [text for (text,) in work.rows(f"{sql} LIMIT {work.cfg.max_levels}")]
             found[name][column] = levels[1:] if len(levels) == 2 else sorted(levels)  # of two, one says all

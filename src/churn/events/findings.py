@@ -31,16 +31,19 @@ def find_oddities(work: Workspace) -> tuple[Finding, ...]:
 def history_findings(work: Workspace, cutoffs: list[int]) -> Iterator[Finding]:
     """Windows that reach back beyond a table's first event."""
     for name in work.cfg.tables:
-        first = work.one(f"SELECT min(day) FROM all_{name}")
-        for days in work.cfg.windows:
-            short = [day for day in cutoffs if day - days < first]
-            if short:
-                yield Finding(
-                    f"the window of {days} days is longer than the history of '{name}'",
-                    f"its first event is of {to_date(first)}; {len(short)} of {len(cutoffs)} cut-offs, up to "
-                    f"{to_date(short[-1])}, look further back: the same column means less there",
-                    "begin later (events.cutoffs.first), or leave out the window (events.windows)",
-                )
+        first = work.one(f"SELECT min(day) FROM all_{name}") or 0
+        short = {days: [day for day in cutoffs if day - days < first] for days in work.cfg.windows}
+        told = [
+            f"{days} days at {len(at)} cut-offs, up to {to_date(at[-1])}" for days, at in short.items() if at
+        ]
+        if told:
+            longest = max(days for days, at in short.items() if at)
+            yield Finding(
+                f"the window of {longest} days is longer than the history of '{name}' at some cut-offs",
+                f"its first event is of {to_date(first)}; beyond it look back {'; '.join(told)}: the same "
+                "column means less there",
+                "begin later (events.cutoffs.first), or leave out the window (events.windows)",
+            )
 
 
 def _unreadable(work: Workspace, name: str) -> Iterator[Finding]:
