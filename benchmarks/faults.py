@@ -1,7 +1,7 @@
 """Every call of deploy, rollback, score, train and destroy fails in five ways, against Vertex AI's double.
 
-After each fault the same command runs again and must end in the state of an unbroken run:
-tests/vertex/test_faults.py says what is compared. Writes faults.json (every case) and faults.md (counts) to
+After each fault the same command runs again and must end in the state of an unbroken run; see
+tests/vertex/test_faults.py for the comparison. Writes faults.json (every case) and faults.md (counts) to
 benchmarks/results/.
 """
 

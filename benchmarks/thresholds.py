@@ -1,9 +1,9 @@
-"""What Vertex AI's monitoring finds with thresholds of the training profile, beside its default of .3.
+"""Drift that Vertex AI's monitoring detects, with thresholds from the training profile and with .3.
 
-A feature of each shape: a profile of 5,000 rows, then windows of 1,000 and 10,000 without drift and with the
-mean moved by .3, .5 and 1 standard deviation, or the share of the commonest level by 5, 10 and 20 points,
-each compared with another window as Vertex AI does it (`churn.vertex.monitoring.thresholds.divergence`). Prints the
-share of the windows that are called drift.
+For a feature of each shape: a profile of 5,000 rows, then windows of 1,000 and 10,000 rows without drift,
+with the mean moved by .3, .5 and 1 standard deviation, or with the share of the commonest level moved by
+5, 10 and 20 points. .3 is Vertex AI's default threshold. Each window is compared with another as Vertex AI
+does it (`churn.vertex.monitoring.thresholds.divergence`). Prints the share of windows that are called drift.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,8 +31,8 @@ ROWS = (1_000, 10_000)
 TRAINED, WINDOWS, DEFAULT = 5_000, 300, 0.3
 
 
-class Profiled(SimpleNamespace):
-    """As much of a bundle as has a training profile."""
+class ProfileBundle(SimpleNamespace):
+    """The part of a bundle that `drift_thresholds` needs."""
 
     __hash__ = object.__hash__
 
@@ -43,21 +43,22 @@ def main() -> None:
     entries = []
     for rows in ROWS:
         print(f"\n{rows:,} rows: share called drift with the profile's threshold / with {DEFAULT}")
-        found = drift_thresholds(profiled(random), rows)  # type: ignore[arg-type]
+        thresholds = drift_thresholds(make_profile(random), rows)  # type: ignore[arg-type]
         for name, shift, distances in cases(random, rows):
-            ours, theirs = (float(np.mean(distances > limit)) for limit in (found[name], DEFAULT))
-            print(f"{name:12} threshold {found[name]:.3f}  {shift:14} {ours:5.2f} / {theirs:.2f}")
-            spread = 1.96 * np.sqrt(max(ours * (1 - ours), 1 / WINDOWS) / WINDOWS)
+            limit = thresholds[name]
+            share, default = (float(np.mean(distances > bound)) for bound in (limit, DEFAULT))
+            print(f"{name:12} threshold {limit:.3f}  {shift:14} {share:5.2f} / {default:.2f}")
+            spread = 1.96 * np.sqrt(max(share * (1 - share), 1 / WINDOWS) / WINDOWS)
             entries.append(
-                {"name": f"{name}, {shift}, {rows} rows", "value": ours, "low": max(ours - spread, 0),
-                 "high": min(ours + spread, 1), "unit": "share of windows", "peer": theirs,
+                {"name": f"{name}, {shift}, {rows} rows", "value": share, "low": max(share - spread, 0),
+                 "high": min(share + spread, 1), "unit": "share of windows", "peer": default,
                  "better": "lower" if shift == "no drift" else "higher"}
             )  # fmt: skip
     finish(entries, options.json)
 
 
-def profiled(random: np.random.Generator) -> Profiled:
-    """Training data with a feature of each shape."""
+def make_profile(random: np.random.Generator) -> ProfileBundle:
+    """The profile of training data with a feature of each shape."""
     numeric = {name: number_profile(np.float32(draw(random, TRAINED))) for name, draw in NUMBERS.items()}
     categorical = {
         name: {str(i): int(share * TRAINED) for i, share in enumerate(shares)}
@@ -65,30 +66,30 @@ def profiled(random: np.random.Generator) -> Profiled:
     }
     kinds = dict.fromkeys(numeric, "number") | dict.fromkeys(categorical, "category")
     inputs = [{"input": name, "column": name, "kind": kind} for name, kind in kinds.items()]
-    return Profiled(facts={"inputs": inputs}, profile={"numeric": numeric, "categorical": categorical})
+    return ProfileBundle(facts={"inputs": inputs}, profile={"numeric": numeric, "categorical": categorical})
 
 
 def cases(random: np.random.Generator, rows: int) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Feature, drift and the distances of windows with it."""
+    """Feature, drift, and [WINDOWS] distances between windows before and after it."""
     for name, draw in NUMBERS.items():
         deviation = draw(random, 100_000).std()
         for moved in MOVED:
             pair = partial(draw, random, rows)
-            apart = [divergence(pair(), pair() + moved * deviation) for _ in range(WINDOWS)]
-            yield name, f"mean {moved:g} sd" if moved else "no drift", np.array(apart)
+            distances = [divergence(pair(), pair() + moved * deviation) for _ in range(WINDOWS)]
+            yield name, f"mean {moved:g} sd" if moved else "no drift", np.array(distances)
     for name, shares in CATEGORIES.items():
         for points in POINTS:
-            apart = [largest_change(random, rows, shares, points) for _ in range(WINDOWS)]
-            yield name, f"{100 * points:g} points" if points else "no drift", np.array(apart)
+            distances = [largest_change(random, rows, shares, points) for _ in range(WINDOWS)]
+            yield name, f"{100 * points:g} points" if points else "no drift", np.array(distances)
 
 
 def largest_change(random: np.random.Generator, rows: int, shares: list[float], points: float) -> Any:
-    """Greatest change of a level's share between two windows, the first level having gained so much."""
+    """Greatest change of a level's share between two windows; the first level gains `points`."""
     before = np.array(shares)
     after = before * (1 - points / (1 - before[0]))
     after[0] = before[0] + points
-    one, other = (random.multinomial(rows, p) / rows for p in (before, after))
-    return np.abs(one - other).max()
+    first, second = (random.multinomial(rows, shares) / rows for shares in (before, after))
+    return np.abs(first - second).max()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The life of a deployment against the double of Vertex AI, as a user types it: docs/deploy-transcript.md.
+"""Writes docs/deploy-transcript.md: all commands of a deployment, run against the double of Vertex AI.
 
-Every command runs as written and its whole output is kept; `$EMULATOR` is the address of the double. Ends
-with the message for each thing that can be wrong before a deployment. Needs gcloud for the prediction.
+Each command runs as written, and all its output is kept; `$EMULATOR` is the address of the double. At the end
+comes the message for everything that can be wrong before a deployment. Needs gcloud for the prediction.
 """
 
 import io
@@ -19,15 +19,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from doubles import vertex
-from vertex.failures import CONFIGURATIONS, FAILURES
+from doubles.service import Service
+from vertex.failures import CONFIGURATIONS, FAILURES, OUT_OF_BOUNDS
 
 from churn.__main__ import main
-from churn.vertex.cloud import client
+from churn.vertex.cloud import operations
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "deploy-transcript.md"
 CLOUD = "deploy.project=p deploy.bucket=bucket deploy.emulator=$EMULATOR"
 QUICK = "data.synthetic.rows=3000 train.epochs=4 evaluate.bootstrap=50 evaluate.importance_repeats=1"
-LIFE = [
+COMMANDS = [  # title, command
     ("The plan, without an account", "churn deploy bundle=runs/one/bundle deploy.plan_only=true"),
     ("Apply", f"churn deploy bundle=runs/one/bundle deploy.yes=true {CLOUD}"),
     (
@@ -38,7 +39,7 @@ LIFE = [
         "A second version, as a canary",
         f"churn deploy bundle=runs/two/bundle deploy.canary=10 deploy.yes=true {CLOUD}",
     ),
-    ("How it stands", f"churn status {CLOUD}"),
+    ("Status of the canary", f"churn status {CLOUD}"),
     ("Promote", f"churn deploy bundle=runs/two/bundle deploy.yes=true {CLOUD}"),
     ("Roll back", f"churn rollback {CLOUD}"),
     ("Status", f"churn status {CLOUD}"),
@@ -53,19 +54,19 @@ LIFE = [
 
 
 def write() -> None:
-    """Run everything and write the document."""
-    client.POLL_SECONDS = 0.0
+    """Run all commands and write the document."""
+    operations.POLL_SECONDS = 0.0
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         for name, seed in (("one", 1), ("two", 2)):
-            typed(f"churn train {QUICK} seed={seed} run.dir=runs/{name}", {})
+            run(f"churn train {QUICK} seed={seed} run.dir=runs/{name}", {})
         prepare(Path("runs/one/bundle"))
-        parts = [*life(), *preflight()]
-    made = "Made by `python benchmarks/transcript.py` against `tests/doubles`, not against Google's service."
-    DOCUMENT.write_text("\n".join(["# Transcript of a deployment", "", made, "", *parts]))
+        parts = [*run_commands(), *preflight_messages()]
+    note = "Made by `python benchmarks/transcript.py` against `tests/doubles`, not against Google's service."
+    DOCUMENT.write_text("\n".join(["# Transcript of a deployment", "", note, "", *parts]))
 
 
 def prepare(bundle: Path) -> None:
-    """A request and a table of customers in the current directory."""
+    """Write a request and a table of customers to the current directory."""
     from churn.bundle.bundle import Bundle
     from churn.config.data import SyntheticConfig
     from churn.data.sources.synthetic import make_table
@@ -78,8 +79,8 @@ def prepare(bundle: Path) -> None:
     Path("request.json").write_text(json.dumps({"instances": to_instances(rows, loaded)}))
 
 
-def life() -> Iterator[str]:
-    """The commands of `LIFE` and what they print."""
+def run_commands() -> Iterator[str]:
+    """`COMMANDS` and what they print, in Markdown."""
     with vertex.running() as cloud:
         environment = {
             "EMULATOR": cloud.url,
@@ -87,49 +88,54 @@ def life() -> Iterator[str]:
             "CLOUDSDK_AUTH_ACCESS_TOKEN": "fake",
             "CLOUDSDK_CONFIG": str(Path.cwd() / "gcloud"),
         }
-        for title, command in LIFE:
-            output = typed(command, environment)
+        for title, command in COMMANDS:
+            output = run(command, environment)
             yield f"## {title}\n\n```\n$ {command}\n{output}\n```\n"
-        files = cloud.service.storage.list("gs://bucket/")
-        service = cloud.service
-        kinds = (service.models, service.endpoints, service.monitors, service.datasets, service.jobs)
-        left = sum(map(len, (*kinds, service.pipelines, service.schedules)))
-        yield (
-            f"The double itself holds {left} models, endpoints, jobs, pipelines, schedules and data sets, "
-            f"and {len(files)} object in the bucket: {', '.join(files)}, which `output=` asked for.\n"
-        )
+        yield describe_rest(cloud.service)
 
 
-def preflight() -> Iterator[str]:
-    """The message for everything that can be wrong before a deployment."""
+def describe_rest(service: Service) -> str:
+    """What the double still holds."""
+    files = service.storage.list("gs://bucket/")
+    kinds = (service.models, service.endpoints, service.monitors, service.datasets, service.jobs)
+    count = sum(map(len, (*kinds, service.pipelines, service.schedules)))
+    return (
+        f"The double itself holds {count} models, endpoints, jobs, pipelines, schedules and data sets, "
+        f"and {len(files)} object in the bucket: {', '.join(files)}, which is the output.\n"
+    )
+
+
+def preflight_messages() -> Iterator[str]:
+    """A table of the messages for everything that can be wrong before a deployment."""
     yield "# What preflight says\n"
     yield "| wrong | message |\n|---|---|"
-    os.environ["NO_GCE_CHECK"] = "true"  # else Google's library looks for a machine of Google's
+    os.environ["NO_GCE_CHECK"] = "true"  # else Google's library looks for Google's metadata server
     shutil.copytree("runs/one/bundle", "broken")
     Path("broken/saved_model.pb").write_bytes(b"")
-    own = {"no credentials": "deploy.emulator=null", "a bundle that was changed": "bundle=broken"}
-    for title, override in (own | {f"`{override}`": override for override in CONFIGURATIONS}).items():
+    overrides = {"no credentials": "deploy.emulator=null", "a bundle that was changed": "bundle=broken"}
+    overrides |= {f"`{override}`": override for override in (*CONFIGURATIONS, *OUT_OF_BOUNDS)}
+    for title, override in overrides.items():
         with vertex.running() as cloud:
             yield row(title, f"churn deploy {override}", cloud)
-    for title, (breakage, overrides, _) in FAILURES.items():
+    for title, (cause, words, _) in FAILURES.items():
         with vertex.running() as cloud:
-            breakage(cloud)
-            yield row(title, f"churn deploy {' '.join(overrides)}", cloud)
+            cause(cloud)
+            yield row(title, f"churn deploy {' '.join(words)}", cloud)
 
 
 def row(title: str, command: str, cloud: vertex.Vertex) -> str:
-    """A line of the table: the message of a command that is refused."""
-    usual = f"{CLOUD} bundle=runs/one/bundle deploy.yes=true".split()
-    given = [word for word in usual if f"{word.partition('=')[0]}=" not in command]
-    said = typed(f"{command} {' '.join(given)}", {"EMULATOR": cloud.url})
-    message = said.partition("cannot be deployed:\n")[2] or said
-    assert "do: " in message, said
-    told = "<br>".join(line.strip().removeprefix("- ") for line in message.splitlines())
-    return f"| {title} | {told.replace('|', chr(92) + '|')} |"
+    """A row of the table: the message of a command that is refused."""
+    defaults = f"{CLOUD} bundle=runs/one/bundle deploy.yes=true".split()
+    more = [word for word in defaults if f"{word.partition('=')[0]}=" not in command]
+    output = run(f"{command} {' '.join(more)}", {"EMULATOR": cloud.url})
+    message = output.partition("cannot be deployed:\n")[2] or output
+    assert "do: " in message, output
+    cell = "<br>".join(line.strip().removeprefix("- ") for line in message.splitlines())
+    return f"| {title} | {cell.replace('|', chr(92) + '|')} |"
 
 
-def typed(command: str, environment: dict[str, str]) -> str:
-    """What a command prints; `churn` runs in this process, so that TensorFlow is imported once."""
+def run(command: str, environment: dict[str, str]) -> str:
+    """What a command prints. `churn` runs in this process, so TensorFlow is imported only once."""
     words = shlex.split(re.sub(r"\$EMULATOR", environment.get("EMULATOR", ""), command))
     if words[0] != "churn":
         done = subprocess.run(words, env=os.environ | environment, capture_output=True, text=True, check=True)
@@ -144,7 +150,7 @@ def typed(command: str, environment: dict[str, str]) -> str:
 
 
 def tidy(text: str, environment: dict[str, str]) -> str:
-    """Without what differs from machine to machine."""
+    """The text without what differs between machines."""
     text = text.replace(environment.get("EMULATOR", "\0"), "$EMULATOR").replace(str(Path.cwd()) + "/", "")
     return re.sub(r"/\S*/(tmp\w+)/", "", text).strip()
 

@@ -35,7 +35,6 @@ from sklearn.preprocessing import QuantileTransformer
 
 from churn import pipeline
 from churn.bundle.bundle import Bundle
-from churn.config.events import ChurnConfig, ChurnKind
 from churn.config.root import compose_config
 from churn.data.declared import with_declared_roles
 from churn.data.experiment import Experiment

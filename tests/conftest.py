@@ -1,4 +1,4 @@
-"""What several test modules need: configurations, a small data set, and one trained run."""
+"""Fixtures of several test modules: a small data set, a bundle and one trained run."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ settings.load_profile("repeatable")
 
 @pytest.fixture(scope="session")
 def customers() -> Dataset:
-    """800 customers with what real tables have: gaps, rare levels, names with blanks."""
+    """800 customers with the difficulties of real tables: gaps, rare levels, names with blanks."""
     rng = np.random.default_rng(0)
     n = 800
     tenure, charge = rng.exponential(30, n), rng.normal(70, 30, n).round(2)
@@ -40,31 +40,32 @@ def customers() -> Dataset:
 
 @pytest.fixture(scope="session")
 def graph(customers, tmp_path_factory):
-    """A serving graph of `customers` with all that a graph can have, trained for a moment."""
+    """A serving graph of `customers` with everything that a graph can have, trained for two epochs."""
     from churn.bundle import intervals
     from churn.bundle.conformal import PredictionSets
     from churn.bundle.graph import ServingGraph
     from churn.bundle.reasons import choose_background
     from churn.data.experiment import Experiment
     from churn.data.split import split_dataset
-    from churn.network.fit import fit_network, frame_tensors
+    from churn.network.fit import fit_network
+    from churn.network.trained import frame_tensors
 
     cfg = compose_config("train.epochs=2", "train.augmented=0")
     splits = split_dataset(customers, cfg.split, 0, cfg.seed)
     trained = fit_network(Experiment(customers, splits, cfg), tmp_path_factory.mktemp("train") / "checkpoint")
     probability = trained.predict(customers.frame)
-    others = choose_background(customers.frame, probability, customers.schema, size=16, seed=0)
+    background = choose_background(customers.frame, probability, customers.schema, size=16, seed=0)
     inputs = trained.encoder(*frame_tensors(customers.frame, customers.schema)).numpy()
-    world = intervals.Refit(np.random.default_rng(0).beta(1, 3, len(customers)), probability)
+    refit = intervals.Refit(np.random.default_rng(0).beta(1, 3, len(customers)), probability)
     return ServingGraph(
         customers.schema,
         trained.encoder,
         trained.network,
-        trained.pool,
+        trained.ensemble,
         1.3,
         0.3,
-        others.coded(trained.encoder),
-        intervals.fit_intervals(inputs, probability, [world]),
+        background.coded(trained.encoder),
+        intervals.fit_intervals(inputs, probability, [refit]),
         PredictionSets(0.9, 0.2, 0.35),
     )
 
@@ -91,14 +92,14 @@ SMALL = (
 
 @pytest.fixture(scope="session")
 def run_directory(tmp_path_factory):
-    """A finished run of `churn train`, made as a user makes it."""
+    """A finished run of `churn train` by the command line."""
     root = tmp_path_factory.mktemp("runs")
     churn("train", *SMALL, f"run.root={root}", f"run.dir={root}/run")
     return root / "run"
 
 
 def churn(*arguments: str, code: int = 0, cwd: Path | None = None) -> subprocess.CompletedProcess:
-    """`churn *arguments` in a process of its own, which must end with the exit code `code`."""
+    """Run `churn *arguments` in a process; it must end with the exit code `code`."""
     command = [sys.executable, "-m", "churn", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
     assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -106,18 +107,18 @@ def churn(*arguments: str, code: int = 0, cwd: Path | None = None) -> subprocess
 
 
 def copy_of_the_project(folder: Path) -> Path:
-    """The project's files in a folder of their own, with the virtual environment that is there already."""
+    """A copy of the project's files, with a link to the virtual environment."""
     copy = folder / "churn"
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in listed.splitlines():
+    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in names.splitlines():
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, copy / name)  # with its time: make must find the environment up to date
+        shutil.copy2(ROOT / name, copy / name)  # keeps the time: `make` must find the environment up to date
     (copy / ".venv").symlink_to(ROOT / ".venv")
     return copy
 
 
 def run_block(block: str, project: Path) -> None:
-    """Run shell lines of a document in a copy of the project, whose own code is used."""
+    """Run shell lines of a document in a copy of the project, with the code of the copy."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "ARGS"))}
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block],

@@ -1,4 +1,4 @@
-"""The project runs from an installed wheel too, as cloud jobs install it."""
+"""The project also runs from an installed wheel, as in cloud jobs."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 
-def test_a_wheel_brings_its_configuration_along(tmp_path):
+def test_a_wheel_contains_the_configuration_files(tmp_path):
     root = Path(__file__).parents[1]
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=root, check=True, capture_output=True)

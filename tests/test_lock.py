@@ -1,4 +1,4 @@
-"""The locks pin everything by hash and name no address."""
+"""The locks pin every requirement by hash and contain no address."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The command line: help, configuration errors, and what it costs."""
+"""The command line: help, configuration errors, and the imports that they need."""
 
 import subprocess
 import sys

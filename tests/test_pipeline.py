@@ -1,4 +1,4 @@
-"""`churn train` as a user runs it: what it leaves, and what is left when it is stopped."""
+"""`churn train` as a user runs it: the files of a run, and what remains of a run that is stopped."""
 
 import json
 import signal
@@ -51,7 +51,7 @@ def test_a_run_holds_what_the_readme_promises_and_nothing_else(run_directory):
     assert hidden == []
 
 
-def test_metrics_have_the_names_that_others_rely_on(metrics):
+def test_metrics_have_the_documented_names(metrics):
     for metric in METRICS:
         assert metrics["test"][metric].keys() >= {"value", "low", "high"}
         for name in BASELINES:
@@ -68,7 +68,7 @@ def test_the_best_possible_is_known_for_synthetic_data(metrics):
     assert best["log_loss"]["value"] < metrics["test"]["log_loss"]["value"]
 
 
-def test_the_bundle_gives_on_the_whole_test_part_what_evaluation_saw(run_directory, metrics, test_part):
+def test_the_bundle_gives_the_evaluated_probabilities_on_the_test_part(run_directory, metrics, test_part):
     frame, churned = test_part
     bundle = Bundle.load(run_directory / "bundle")
     probability = bundle.predict(frame)["churn_probability"].astype(float)
@@ -78,10 +78,10 @@ def test_the_bundle_gives_on_the_whole_test_part_what_evaluation_saw(run_directo
     assert bundle.profile["rows"] == bundle.facts["data"]["rows"]["train"]
 
 
-def test_the_profile_tells_how_the_served_graph_s_probabilities_are_distributed(run_directory, test_part):
+def test_the_profile_holds_the_distribution_of_the_served_probabilities(run_directory, test_part):
     bundle = Bundle.load(run_directory / "bundle")
-    answer = bundle.predict(test_part[0])["churn_probability"].astype(float)
-    expected = np.bincount(grid_cell(answer), minlength=GRID)
+    probability = bundle.predict(test_part[0])["churn_probability"].astype(float)
+    expected = np.bincount(grid_cell(probability), minlength=GRID)
     assert bundle.profile["score"] == expected.tolist()
 
 
@@ -113,10 +113,10 @@ def stop_while_training(root, signal_number):
     command = [sys.executable, "-m", "churn", "train", *LONG, f"run.root={root}"]
     with heeding_ctrl_c():
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    patience = time.monotonic() + 120
+    deadline = time.monotonic() + 120
     while not list(root.glob(".unfinished-*/checkpoints/model.npz")):
         assert process.poll() is None, process.stdout.read()
-        assert time.monotonic() < patience
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal_number)
     process.communicate()
@@ -125,7 +125,7 @@ def stop_while_training(root, signal_number):
 
 @contextmanager
 def heeding_ctrl_c():
-    """A shell lets commands in the background, tests among them, ignore Ctrl-C; so would what they start."""
+    """Let a process that starts in the block react to Ctrl-C, which commands in the background ignore."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -136,9 +136,9 @@ def test_ctrl_c_leaves_no_half_written_run(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_run_goes_on_where_it_was_and_ends_as_an_unbroken_one(tmp_path):
-    unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
-    churn("train", *LONG, f"run.root={unbroken}")
+def test_a_killed_run_continues_and_ends_as_an_uninterrupted_one(tmp_path):
+    uninterrupted, killed = tmp_path / "uninterrupted", tmp_path / "killed"
+    churn("train", *LONG, f"run.root={uninterrupted}")
     killed.mkdir()
     assert stop_while_training(killed, signal.SIGKILL) == -signal.SIGKILL
     (checkpoint,) = killed.glob(".unfinished-*/checkpoints/model.npz")
@@ -146,10 +146,10 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_as_an_unbroken_one(tmp_path)
         finished = json.loads(str(state["facts"]))["epochs"]
     assert 0 < finished < 60
     churn("train", *LONG, f"run.root={killed}")
-    assert weights(killed / "latest" / "bundle") == weights(unbroken / "latest" / "bundle")
+    assert weights(killed / "latest" / "bundle") == weights(uninterrupted / "latest" / "bundle")
     assert not list(killed.glob(".unfinished*"))
 
 
-def test_a_sweep_writes_each_run_into_its_own_place(tmp_path):
+def test_a_sweep_writes_each_run_into_its_own_directory(tmp_path):
     churn("train", "-m", *SMALL, "seed=1,2", f"run.root={tmp_path}")
     assert len(list(tmp_path.glob("multirun/*/*/report.html"))) == 2

@@ -1,4 +1,4 @@
-"""Work done ahead in a thread gives the same items, in order, and the same errors."""
+"""Prefetching gives the same items, in order, and the same errors."""
 
 import threading
 
@@ -7,32 +7,32 @@ import pytest
 from churn.parallel import prefetch
 
 
-def test_items_come_in_order_from_another_thread():
-    made_by = []
+def test_items_are_made_in_another_thread_and_come_in_order():
+    threads = []
 
     def items():
         for i in range(20):
-            made_by.append(threading.current_thread())
+            threads.append(threading.current_thread())
             yield i
 
     assert list(prefetch(items())) == list(range(20))
-    assert threading.current_thread() not in made_by
+    assert threading.current_thread() not in threads
 
 
-def test_an_error_comes_where_its_item_would_have():
+def test_an_error_is_raised_at_the_turn_of_its_item():
     def items():
         yield 1
         raise ValueError("no second")
 
-    found = prefetch(items())
-    assert next(found) == 1
+    fetched = prefetch(items())
+    assert next(fetched) == 1
     with pytest.raises(ValueError, match="no second"):
-        next(found)
+        next(fetched)
 
 
-def test_no_more_than_the_depth_is_made_ahead():
+def test_no_more_than_depth_items_are_made_ahead():
     made = []
-    found = prefetch((made.append(i) or i for i in range(100)), depth=3)
-    next(found)
-    found.close()
+    fetched = prefetch((made.append(i) or i for i in range(100)), depth=3)
+    next(fetched)
+    fetched.close()
     assert len(made) <= 4

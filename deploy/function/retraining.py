@@ -1,8 +1,8 @@
-"""From an anomaly in the monitoring log to a run of the retraining pipeline, if the policy says so.
+"""Starts the retraining pipeline after anomalies in the monitoring log, if the policy allows it.
 
-The policy is that of `churn.retrain.trigger`, by environment variables: ALARMS anomalies in the last WINDOWS
-windows of HOURS hours, COOLDOWN_DAYS since the last run, PER_WEEK runs. What it must remember lies in the
-bucket (an empty object for each anomaly) and in Vertex AI (the runs): the function itself keeps nothing.
+The policy is that of `churn.retrain.trigger`, set by environment variables: ALARMS windows with an anomaly
+among the last WINDOWS of HOURS hours, COOLDOWN_DAYS since the last run, at most PER_WEEK runs. The function
+keeps no state: the bucket holds an empty object for each anomaly, and Vertex AI the runs.
 """
 
 import base64
@@ -17,38 +17,38 @@ LABEL = "churn-deployment"
 
 
 def retrain(message: Mapping[str, Any], env: Mapping[str, str]) -> str:
-    """Submit the pipeline if it is time; says what was done. A message that comes twice counts once."""
+    """Submit the pipeline if it is due; gives a sentence on the decision. A repeated message counts once."""
     entry = json.loads(base64.b64decode(message["data"]))
     if not entry.get("logName", "").endswith(LOG):
         return f"not an anomaly: {entry.get('logName')}"
-    noticed = datetime.fromisoformat(entry["timestamp"]).astimezone(UTC)
-    windows = remember(noticed, env)
+    time = datetime.fromisoformat(entry["timestamp"]).astimezone(UTC)
+    windows = record_anomaly(time, env)
     if windows < int(env.get("ALARMS", 2)):
         return f"{windows} windows with an anomaly are too few"
-    if reason := resting(noticed, env):
+    if reason := reason_to_wait(time, env):
         return reason
     return submit(entry, f"anomalies in {windows} windows, the newest among them", env)
 
 
-def remember(noticed: datetime, env: Mapping[str, str]) -> int:
-    """Note an anomaly; gives how many of the last windows, this one included, had one."""
+def record_anomaly(time: datetime, env: Mapping[str, str]) -> int:
+    """Record an anomaly; gives how many of the last windows, this one included, had one."""
     from google.cloud import storage
 
     bucket = storage.Client(project=env["PROJECT"]).bucket(env["BUCKET"])
     prefix = f"{env['NAME']}/anomalies/"
-    note = bucket.blob(f"{prefix}{noticed:%Y-%m-%dT%H:%M:%SZ}")
-    note.metadata = {LABEL: env["NAME"]}
-    note.upload_from_string("")
+    blob = bucket.blob(f"{prefix}{time:%Y-%m-%dT%H:%M:%SZ}")
+    blob.metadata = {LABEL: env["NAME"]}
+    blob.upload_from_string("")
     hours, count = float(env.get("HOURS", 24)), int(env.get("WINDOWS", 5))
     ages = [
-        (noticed - datetime.fromisoformat(blob.name.removeprefix(prefix))) / timedelta(hours=hours)
-        for blob in bucket.list_blobs(prefix=prefix)
+        (time - datetime.fromisoformat(other.name.removeprefix(prefix))) / timedelta(hours=hours)
+        for other in bucket.list_blobs(prefix=prefix)
     ]
     return len({int(age) for age in ages if 0 <= age < count})
 
 
-def resting(now: datetime, env: Mapping[str, str]) -> str | None:
-    """Why it is too early for another run, if it is."""
+def reason_to_wait(now: datetime, env: Mapping[str, str]) -> str | None:
+    """Why it is too early for another run; None if it is not."""
     from google.cloud import aiplatform
 
     runs = aiplatform.PipelineJob.list(
@@ -63,7 +63,7 @@ def resting(now: datetime, env: Mapping[str, str]) -> str | None:
 
 
 def submit(entry: Mapping[str, Any], reason: str, env: Mapping[str, str]) -> str:
-    """Start the pipeline; its id follows from the log entry, so that one entry can't start two."""
+    """Start the pipeline. Its id follows from the log entry, so one entry cannot start two runs."""
     from google.api_core.exceptions import Conflict
     from google.cloud import aiplatform
 

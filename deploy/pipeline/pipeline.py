@@ -1,27 +1,30 @@
-"""The retraining as a Kubeflow pipeline: the steps of `churn retrain`, each a container of its own.
+"""The retraining as a Kubeflow pipeline: each step of `churn retrain` in its own container.
 
     python deploy/pipeline/pipeline.py pipeline.yaml IMAGE
 
-compiles it; the image has churn and kfp (see Dockerfile). `overrides` are what one would type after
-`churn retrain`; docs/retraining.md tells how to submit and schedule it.
+compiles it; the image contains churn and kfp (see Dockerfile). `overrides` are the arguments of
+`churn retrain`; docs/retraining.md describes how to submit and schedule the pipeline.
 """
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from kfp import compiler, dsl
 from kfp.dsl import HTML, Artifact, Dataset, Input, Model, Output
 
-IMAGE = "python:3.11-slim"  # stands for the one that is named when compiling
+IMAGE = "python:3.11-slim"  # replaced by the image that is named when compiling
 
 
-def component(function):
-    """A component that runs in the image as it is, with nothing to install."""
+def component(function: Callable[..., Any]) -> Any:
+    """A component that runs in the image without installing anything."""
     return dsl.component(function, base_image=IMAGE, install_kfp_package=False)
 
 
 @component
 def ingest(overrides: list, rows: Output[Dataset], fresh: Output[Dataset]) -> None:
-    """Recent labelled rows: to train on, and to compare on."""
+    """Write recent labelled rows: some to train on, some to compare models on."""
     from pathlib import Path
 
     from churn.config.root import compose_config
@@ -33,7 +36,7 @@ def ingest(overrides: list, rows: Output[Dataset], fresh: Output[Dataset]) -> No
 
 @component
 def validate(overrides: list, rows: Input[Dataset], fresh: Input[Dataset]) -> int:
-    """Whether they can be learnt from; gives how many there are."""
+    """The number of training rows; fails if the rows are unusable."""
     from pathlib import Path
 
     from churn.config.root import compose_config
@@ -45,7 +48,7 @@ def validate(overrides: list, rows: Input[Dataset], fresh: Input[Dataset]) -> in
 
 @component
 def train(overrides: list, rows: Input[Dataset], run: Output[Model]) -> None:
-    """The challenger's run: bundle, report, numbers."""
+    """Train the challenger; its run has bundle, report and metrics."""
     import shutil
     from pathlib import Path
 
@@ -58,7 +61,7 @@ def train(overrides: list, rows: Input[Dataset], run: Output[Model]) -> None:
 
 @component
 def evaluate(overrides: list, run: Input[Model], fresh: Input[Dataset], predictions: Output[Dataset]) -> None:
-    """What champion, challenger and reference say about the same fresh rows."""
+    """Predict the same fresh rows with champion, challenger and reference."""
     from pathlib import Path
 
     from churn.bundle.bundle import Bundle
@@ -79,7 +82,7 @@ def gate(
     page: Output[HTML],
     decision: Output[Artifact],
 ) -> bool:
-    """Whether the challenger may serve, with the evidence."""
+    """Whether the challenger may serve; writes a page with the evidence."""
     from pathlib import Path
 
     from churn.config.root import compose_config
@@ -94,7 +97,7 @@ def gate(
 
 @component
 def register(overrides: list, run: Input[Model], page: Input[HTML], decision: Input[Artifact]) -> str:
-    """Challenger and decision in the registry; gives its version there."""
+    """Register challenger and decision; gives the version."""
     from pathlib import Path
 
     from churn.config.root import compose_config
@@ -105,7 +108,7 @@ def register(overrides: list, run: Input[Model], page: Input[HTML], decision: In
 
 @component
 def canary(overrides: list, run: Input[Model], version: str, promote: bool) -> None:
-    """If the gate says so, the challenger serves: locally at once, on Vertex AI with a small share first."""
+    """Promote the challenger if the gate allows it; on Vertex AI with a small share of the traffic first."""
     from pathlib import Path
 
     from churn.config.root import compose_config
@@ -119,28 +122,26 @@ def canary(overrides: list, run: Input[Model], version: str, promote: bool) -> N
     name="churn-retrain", description="Train a challenger, compare it with the champion, promote it."
 )
 def retrain(overrides: list, kind: str = "schedule", reason: str = "it is due") -> None:
-    """All of it in order; the last step does something only if the gate says so."""
+    """All steps in order; the last one does nothing unless the gate allows it."""
     ingested = ingest(overrides=overrides)
     rows, fresh = ingested.outputs["rows"], ingested.outputs["fresh"]
     valid = validate(overrides=overrides, rows=rows, fresh=fresh)
     trained = train(overrides=overrides, rows=rows).after(valid)
     run = trained.outputs["run"]
     evaluated = evaluate(overrides=overrides, run=run, fresh=fresh)
-    judged = gate(overrides=overrides, kind=kind, reason=reason, predictions=evaluated.outputs["predictions"])
+    gated = gate(overrides=overrides, kind=kind, reason=reason, predictions=evaluated.outputs["predictions"])
     registered = register(
-        overrides=overrides, run=run, page=judged.outputs["page"], decision=judged.outputs["decision"]
+        overrides=overrides, run=run, page=gated.outputs["page"], decision=gated.outputs["decision"]
     )
-    # The step itself asks, and not a dsl.If: kfp 2.16's local runner takes every condition for false.
-    canary(overrides=overrides, run=run, version=registered.output, promote=judged.outputs["Output"])
+    # No dsl.If, the step checks `promote`: kfp 2.16's local runner treats every condition as false.
+    canary(overrides=overrides, run=run, version=registered.output, promote=gated.outputs["Output"])
 
 
 def write(path: str, image: str) -> None:
-    """Compile the pipeline, with its containers' image, to a file that Vertex AI and kfp read."""
+    """Compile the pipeline, with the image of its containers, to a file for Vertex AI and kfp."""
     compiler.Compiler().compile(retrain, path)
-    with open(path) as file:
-        text = file.read()
-    with open(path, "w") as file:
-        file.write(text.replace(IMAGE, image))
+    file = Path(path)
+    file.write_text(file.read_text().replace(IMAGE, image))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The one place that imports TensorFlow: quietly, and only when a stage needs it."""
+"""TensorFlow, imported quietly and only when a stage needs it."""
 
 from __future__ import annotations
 
@@ -12,32 +12,34 @@ from types import ModuleType
 
 
 def tensorflow() -> ModuleType:
-    """The `tensorflow` module, imported without the notes that its C++ core writes to the terminal."""
+    """The `tensorflow` module, imported without the messages of its C++ core."""
     if "tensorflow" not in sys.modules:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # a machine without a GPU is no error
+        os.environ.setdefault(
+            "TF_CPP_MIN_LOG_LEVEL", "3"
+        )  # else it reports a machine without a GPU as an error
         with silent_stderr():
             import tensorflow
-        tensorflow.get_logger().setLevel("ERROR")  # in a notebook it tells of every export
+        tensorflow.get_logger().setLevel("ERROR")  # else it prints a line for every export
     return sys.modules["tensorflow"]
 
 
 def leave_one_core() -> None:
-    """Let TensorFlow, if it is not imported yet, compute on all cores but one: a helper has that."""
+    """Leave one core to the worker process: TensorFlow, if not yet imported, computes on the others."""
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
 
 
 @contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Hold back what the process, C++ included, writes to stderr; show it if the block fails."""
+    """Hide what the process writes to stderr, C++ included; print it if the block fails."""
     sys.stderr.flush()
     terminal = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    with tempfile.TemporaryFile() as hidden:
+        os.dup2(hidden.fileno(), 2)
         try:
             yield
         except BaseException:
-            held.seek(0)
-            os.write(terminal, held.read())
+            hidden.seek(0)
+            os.write(terminal, hidden.read())
             raise
         finally:
             os.dup2(terminal, 2)
@@ -45,7 +47,7 @@ def silent_stderr() -> Iterator[None]:
 
 
 def make_deterministic(seed: int) -> None:
-    """Seed every random generator and let TensorFlow use deterministic operations only."""
+    """Seed Python, NumPy and TensorFlow, and make TensorFlow use deterministic operations only."""
     tf = tensorflow()
     tf.keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
@@ -53,7 +55,7 @@ def make_deterministic(seed: int) -> None:
 
 @contextmanager
 def profiler(folder: Path | None) -> Iterator[None]:
-    """Write what TensorFlow does in the block to `folder`, as TensorBoard reads it; None: do not."""
+    """Write a profile of TensorFlow in the block to `folder`, for TensorBoard; none if it is None."""
     if folder is None:
         yield
     else:

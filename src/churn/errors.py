@@ -1,4 +1,4 @@
-"""The one exception that speaks to the user instead of the developer."""
+"""The exception for the user's mistakes, and the phrases of its messages."""
 
 import sys
 from collections.abc import Iterable
@@ -7,8 +7,10 @@ from collections.abc import Iterable
 class UserError(Exception):
     """A wrong input or configuration: what is wrong, where, and what to do.
 
-    The command line prints the message without a traceback and ends with exit code 2. Anything
-    else that is raised is a bug and keeps its traceback.
+    The command line prints the message without a traceback and ends with exit code 2. Any other exception
+    is a bug and keeps its traceback.
+
+    >>> raise UserError("the file is empty", where="customers.csv", do="export it again")
     """
 
     def __init__(self, what: str, where: str = "", do: str = "") -> None:
@@ -18,25 +20,31 @@ class UserError(Exception):
 
 
 def user_error_of_many(title: str, problems: Iterable[UserError]) -> UserError:
-    """One error that lists all problems, so that a user mends them in one go."""
+    """One error that lists all problems, so that the user can correct them at once."""
     listed = "\n".join("- " + str(problem).replace("\n", "\n  ") for problem in problems)
     return UserError(f"{title}\n{listed}")
 
 
 def missing_extra(package: str, extra: str) -> UserError:
-    """The error for a package that is there only if the extra `extra` is installed."""
+    """The error for a package that only the extra `extra` installs."""
     command = f"{sys.executable} -m pip install 'churn[{extra}]'"
     return UserError(f"the package {package} is not installed", do=command)
 
 
-def did_you_mean(word: str, choices: Iterable[str], dotted: bool = False) -> str:
-    """`; did you mean 'x'?` for the nearest of the choices, or nothing.
+def shell_override(key: str, *values: str) -> str:
+    """The text to type in a shell to set a list, e.g. 'data.drop=["Churn Score"]'."""
+    listed = ",".join(f'"{value}"' for value in values)
+    return f"'{key}=[{listed}]'"
 
-    Upper and lower case, blanks and underscores do not count. Of `dotted` keys the last part is enough.
+
+def did_you_mean(word: str, choices: Iterable[str], dotted: bool = False) -> str:
+    """`; did you mean 'x'?` for the choice nearest to `word`; empty if none is near.
+
+    Case, blanks and underscores do not count. If `dotted`, the last part of a key is enough.
     """
     from difflib import get_close_matches
 
-    known = list(choices)[::-1]  # of two that look the same the first is named
+    known = list(choices)[::-1]  # the first of two choices that look the same wins
     by_text = {_plain(choice): choice for choice in known}
     close = get_close_matches(_plain(word), by_text, n=1, cutoff=0.85 if dotted else 0.6)
     if not close and dotted:

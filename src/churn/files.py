@@ -11,21 +11,25 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A path next to `path` to write to; it takes the name `path` when the block ends without error."""
+    """A temporary path to write a file or directory to; it becomes `path` if the block ends without error.
+
+    >>> with atomic_write(Path("report.json")) as temporary:
+    ...     temporary.write_text("{}")
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        yield aside
-        aside.replace(path)
+        yield temporary
+        temporary.replace(path)
     finally:
-        if aside.is_dir():
-            shutil.rmtree(aside)
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
         else:
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a file in one call, so that lines of two processes don't mix."""
+    """Append a line to a file in one call, so that the lines of two processes do not mix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
@@ -36,5 +40,5 @@ def append_line(path: Path, line: str) -> None:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of such a file, none where it is not there; one that a kill cut off at the end is not one."""
+    """The whole lines of a file, [] if it does not exist; a last line that a kill cut off is left out."""
     return path.read_text().split("\n")[:-1] if path.exists() else []

@@ -1,4 +1,4 @@
-"""Work that goes on in a thread while the caller does its own."""
+"""Parallel work: a thread that reads ahead, and a process that computes."""
 
 from __future__ import annotations
 
@@ -23,35 +23,38 @@ END = object()
 
 
 def prefetch(items: Iterable[T], depth: int = 2) -> Iterator[T]:
-    """The same items, up to `depth` of them made in a thread while the caller works on those before.
+    """The same items in order; a thread makes the next `depth` of them while the caller works.
 
-    What making one raises is raised where it would have come.
+    An error in making an item is raised at its turn.
+
+    >>> for chunk in prefetch(read_chunks()):
+    ...     score(chunk)
     """
     source = iter(items)
     with ThreadPoolExecutor(1) as thread:
-        coming = deque(thread.submit(next, source, END) for _ in range(depth))
-        while (item := coming.popleft().result()) is not END:
-            coming.append(thread.submit(next, source, END))
+        pending = deque(thread.submit(next, source, END) for _ in range(depth))
+        while (item := pending.popleft().result()) is not END:
+            pending.append(thread.submit(next, source, END))
             yield item  # type: ignore[misc]
 
 
 class _LazyExecutor(Executor):
-    """No second process: this one does the work, once somebody asks for the result."""
+    """Runs each call in this process, when its result is needed."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
-        """A future whose `result` calls the function."""
+        """A future that calls the function when its result is needed."""
         return _LazyFuture(partial(function, *arguments, **named))
 
 
 class _LazyFuture(Future[Any]):
-    """A call that waits for somebody to ask for its result."""
+    """A call that runs when its result is needed."""
 
     def __init__(self, call: Callable[[], Any]) -> None:
         super().__init__()
         self.call = call
 
     def result(self, timeout: float | None = None) -> Any:
-        """What the call gives, or raises."""
+        """The result of the call; raises what the call raises."""
         if not self.done():
             self.set_result(self.call())
         return super().result()
@@ -61,40 +64,44 @@ LAZY = _LazyExecutor()
 
 
 class WorkerProcess(Executor):
-    """One process, on one core and without a GPU, that does one call after the other.
+    """A worker process for CPU-bound work that the GIL would serialise.
 
-    It imports `module` at once. Calls and their results are pickled. It ends with the block, whatever it
-    does then, or with this process.
+    It has one core and no GPU, imports `module` first, and runs one call after the other. Calls and results
+    are pickled. It ends with the block, even in the middle of a call, or with this process.
+
+    >>> with WorkerProcess("sklearn.ensemble") as worker:
+    ...     fitted = worker.submit(fit, rows)
+    ...     fitted.result()
     """
 
     def __init__(self, module: str) -> None:
-        self.pipe, theirs = Pipe()
-        end = theirs.fileno()
+        self.pipe, child_pipe = Pipe()
+        child = child_pipe.fileno()
         self.process = subprocess.Popen(
             [
                 sys.executable,
                 "-c",
-                f"from churn.parallel import _answer_calls; _answer_calls({end}, '{module}')",
+                f"from churn.parallel import _run_calls; _run_calls({child}, '{module}')",
             ],
             env=os.environ
             | {"CUDA_VISIBLE_DEVICES": "-1", "TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"},
-            pass_fds=[end],
-            start_new_session=True,  # Ctrl-C is for this process
+            pass_fds=[child],
+            start_new_session=True,  # Ctrl-C goes to this process only
         )
-        theirs.close()
+        child_pipe.close()
         self.thread = ThreadPoolExecutor(1)
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
-        """The function's result to come."""
-        return self.thread.submit(self.ask, partial(function, *arguments, **named))
+        """A future of the function's result."""
+        return self.thread.submit(self._run, partial(function, *arguments, **named))
 
-    def ask(self, call: Callable[[], Any]) -> Any:
-        """What the helper's process says to a call; raises what the call raises there."""
+    def _run(self, call: Callable[[], Any]) -> Any:
+        """The result of a call in the process; raises what the call raises there."""
         try:
             self.pipe.send(call)
             result, error = self.pipe.recv()
         except (EOFError, OSError):
-            raise RuntimeError(f"the helping process ended with exit code {self.process.wait()}") from None
+            raise RuntimeError(f"the worker process ended with exit code {self.process.wait()}") from None
         if error is not None:
             raise error
         return result
@@ -107,16 +114,16 @@ class WorkerProcess(Executor):
         self.pipe.close()
 
 
-def _answer_calls(pipe: int, module: str) -> None:
-    """What the helper's process does: the calls that come from a pipe, a file descriptor, until it closes."""
+def _run_calls(pipe: int, module: str) -> None:
+    """Run the calls that arrive through a pipe, given as a file descriptor, until it closes."""
     caller, calls = Connection(pipe), SimpleQueue[bytes]()
 
     def listen() -> None:
         try:
             while True:
                 calls.put(caller.recv_bytes())
-        except (EOFError, OSError):  # the latter where the caller left an answer unread
-            os._exit(0)  # nobody waits for what is being done
+        except (EOFError, OSError):  # OSError: the caller has not read the last result
+            os._exit(0)  # the caller is gone; the result is not needed
 
     Thread(target=listen, daemon=True).start()
     gc.set_threshold(100_000)  # as `churn.__main__` does
@@ -130,5 +137,5 @@ def _result_of(call: bytes) -> tuple[Any, Exception | None]:
     try:
         return pickle.loads(call)(), None
     except Exception as error:
-        error.add_note(traceback.format_exc())  # a traceback itself is not pickled
+        error.add_note(traceback.format_exc())  # a traceback cannot be pickled
         return None, error

@@ -1,4 +1,4 @@
-"""`churn train`, in order: load, split, train, export, evaluate, report, register."""
+"""`churn train`: the whole story from a source to a registered bundle, in order."""
 
 from __future__ import annotations
 
@@ -35,20 +35,23 @@ from churn.evaluate.results import Results, evaluate_bundle
 from churn.monitor.drift.profile import profile_of_experiment
 from churn.network import distributed
 from churn.network.distill import SoftLabels
-from churn.network.fit import Trained, fit_network, fit_soft_labels
+from churn.network.fit import fit_network, fit_soft_labels
 from churn.network.fit_stream import fit_stream
+from churn.network.trained import Trained
 from churn.network.trees import THREADS_FROM
 from churn.parallel import LAZY
 from churn.runs import CHECKPOINTS, choose_run_dir, new_run, unfinished_run
 
 
 def run(cfg: Config, worker: Executor = LAZY) -> float:
-    """Train, evaluate, report and register; gives the log loss of held-out rows, for sweeps.
+    """Run all steps of `churn train`; gives the log loss of the held-out rows, which a sweep minimises.
 
     `worker` fits baselines and distillation trees in parallel with the network.
+
+    >>> run(compose_config("data=synthetic", "run.dir=runs/mine"))
     """
-    steps = _StepTimer()
-    experiment, stream = _load(cfg, steps)
+    step = _StepTimer()
+    experiment, stream = _load(cfg, step)  # source -> Dataset -> Splits
     run_dir = choose_run_dir(experiment.cfg)
     if not distributed.is_chief():
         return _train_as_replica(experiment, stream, run_dir)
@@ -56,42 +59,42 @@ def run(cfg: Config, worker: Executor = LAZY) -> float:
         new_run(experiment.cfg, run_dir, experiment.data.fingerprint) as directory,
         _shared_cores(experiment, worker) as worker,
     ):
-        trained, baselines = _train(experiment, stream, directory, worker, steps)
-        bundle = _export(experiment, trained, directory, steps)
-        results = _evaluate(experiment, trained, bundle, baselines, steps)
-        _report(experiment, trained, bundle, results, directory, steps)
-    with steps("register", "Registering the run"):
-        version = worker.submit(register_run, run_dir, experiment.cfg.run.root).result()
+        soft_labels, baselines = _start_parallel_work(experiment, worker)
+        trained = _train(experiment, stream, soft_labels, directory, step)  # -> trained network
+        bundle = _export(experiment, trained, directory, step)  # -> bundle
+        results = _evaluate(experiment, trained, bundle, baselines, step)  # -> Evaluation
+        _report(experiment, trained, bundle, results, directory, step)
+    version = _register(experiment, run_dir, worker, step)
     print(summarize_run(results.evaluation, run_dir, f"{experiment.data.name} version {version}"))
     return trained.held_out_log_loss(experiment.data)
 
 
 class _StepTimer:
-    """Says which step runs and keeps how long each took."""
+    """Prints which step runs, and keeps the seconds of each."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def __call__(self, name: str, message: str) -> Iterator[None]:
-        """Print `message`, run the block, keep its seconds under `name`."""
+        """Print `message`, run the block, and keep its seconds under `name`."""
         print(f"{message} ...", flush=True)
         began = time.perf_counter()
         yield
         self.seconds[name] = round(time.perf_counter() - began, 3)
 
 
-def _load(cfg: Config, steps: _StepTimer) -> tuple[Experiment, Stream | None]:
-    """The data set, split; and the stream of all rows where the table is larger than memory."""
+def _load(cfg: Config, step: _StepTimer) -> tuple[Experiment, Stream | None]:
+    """The data set, split; and the stream of all its rows, if the table is larger than memory."""
     cfg.data = with_declared_roles(cfg.data)
     cfg.data.name = dataset_name(cfg.data)
     if distributed.machine_count() > 1:
         distributed.strategy()  # must be the first call to TensorFlow
-    with steps("load", "Loading the data"):
+    with step("load", "Loading the data"):
         stream = open_stream(cfg)
         data = stream.sample if stream else load_dataset(cfg.data, cfg.seed)
     if stream:
-        experiment = Experiment(data, stream.deal.splits(data), cfg, is_sample=True)
+        experiment = Experiment(data, stream.split.splits_of(data), cfg, is_sample=True)
     else:
         experiment = Experiment.split(data, cfg)
     check_decision(cfg.decision, data.frame)
@@ -101,10 +104,10 @@ def _load(cfg: Config, steps: _StepTimer) -> tuple[Experiment, Stream | None]:
 
 @contextmanager
 def _shared_cores(experiment: Experiment, worker: Executor) -> Iterator[Executor]:
-    """Gives the executor of what can run in parallel with training.
+    """The executor for work in parallel with the training.
 
-    A small table leaves one core to `worker` and uses one thread a step. A large one does without: every step
-    there uses all cores, and copying the rows to another process would cost more.
+    A small table leaves one core to `worker` and uses one thread per step. A large table does not use
+    `worker`: there every step uses all cores, and copying the rows to another process would cost more.
     """
     small = not experiment.is_sample and len(experiment.data) < THREADS_FROM
     if small and worker is not LAZY:
@@ -113,17 +116,32 @@ def _shared_cores(experiment: Experiment, worker: Executor) -> Iterator[Executor
         yield worker if small else LAZY
 
 
-def _train(
-    experiment: Experiment, stream: Stream | None, directory: Path, worker: Executor, steps: _StepTimer
-) -> tuple[Trained, Future[dict[str, np.ndarray]]]:
-    """The trained network, and the baselines' predictions to come."""
-    cfg = experiment.cfg
+def _start_parallel_work(
+    experiment: Experiment, worker: Executor
+) -> tuple[Future[SoftLabels | None], Future[dict[str, np.ndarray]]]:
+    """The soft labels and the predictions of the baselines, computed while the network is trained."""
     soft_labels = worker.submit(fit_soft_labels, experiment)
     baselines = worker.submit(predict_baselines, experiment)
-    worker.submit(import_mlflow)  # takes a second; `register_run` raises what goes wrong
+    worker.submit(import_mlflow)  # takes a second; an error comes up again in `register_run`
+    return soft_labels, baselines
+
+
+def _train(
+    experiment: Experiment,
+    stream: Stream | None,
+    soft_labels: Future[SoftLabels | None],
+    directory: Path,
+    step: _StepTimer,
+) -> Trained:
+    """The trained network; continues from the checkpoint of a killed run."""
+    cfg = experiment.cfg
     profile = directory / "profile" if cfg.train.profile else None
-    with steps("train", f"Training {cfg.model.name.value}"), profiler(profile):
-        return _fit(experiment, stream, directory / CHECKPOINTS / "model.npz", soft_labels), baselines
+    with step("train", f"Training {cfg.model.name.value}"), profiler(profile):
+        return _fit(experiment, stream, _checkpoint(directory), soft_labels)
+
+
+def _checkpoint(directory: Path) -> Path:
+    return directory / CHECKPOINTS / "model.npz"
 
 
 def _fit(
@@ -145,18 +163,18 @@ def _fit(
 
 
 def _train_as_replica(experiment: Experiment, stream: Stream | None, run_dir: Path) -> float:
-    """Take part in the training of several machines, of which the chief does everything else."""
+    """Train as one of several machines; the chief does everything else. Gives the last training loss."""
     unfinished = unfinished_run(experiment.cfg, run_dir, experiment.data.fingerprint)
-    return _fit(experiment, stream, unfinished / CHECKPOINTS / "model.npz").history["loss"][-1]
+    return _fit(experiment, stream, _checkpoint(unfinished)).history["loss"][-1]
 
 
-def _export(experiment: Experiment, trained: Trained, directory: Path, steps: _StepTimer) -> Bundle:
-    """The bundle, with intervals where enough is known to calibrate them."""
+def _export(experiment: Experiment, trained: Trained, directory: Path, step: _StepTimer) -> Bundle:
+    """The bundle, with intervals if they can be calibrated."""
     interval = None
     if can_refit(experiment, trained):
-        with steps("intervals", "Calibrating the intervals"):
+        with step("intervals", "Calibrating the intervals"):
             interval = fit_interval(experiment, trained)
-    with steps("export", "Writing the bundle"):
+    with step("export", "Writing the bundle"):
         return export_bundle(experiment, trained, interval, directory / "bundle")
 
 
@@ -165,13 +183,13 @@ def _evaluate(
     trained: Trained,
     bundle: Bundle,
     baselines: Future[dict[str, np.ndarray]],
-    steps: _StepTimer,
+    step: _StepTimer,
 ) -> Results:
-    """What the bundle is worth on the test part, which it then carries with it."""
-    with steps("baselines", "Fitting the baselines on the same rows"):
-        others = baselines.result()
-    with steps("evaluate", "Measuring on the test part"):
-        results = evaluate_bundle(experiment, trained, bundle, others)
+    """The results on the test part; the metrics and the training profile go into the bundle."""
+    with step("baselines", "Fitting the baselines on the same rows"):
+        predictions = baselines.result()
+    with step("evaluate", "Measuring on the test part"):
+        results = evaluate_bundle(experiment, trained, bundle, predictions)
     profile = profile_of_experiment(experiment, bundle, results.probability)
     complete_bundle(bundle, results.evaluation.to_json()["test"], profile)
     return results
@@ -183,14 +201,20 @@ def _report(
     bundle: Bundle,
     results: Results,
     directory: Path,
-    steps: _StepTimer,
+    step: _StepTimer,
 ) -> None:
-    """The files beside the bundle: report, configuration, numbers, rows set aside."""
-    with steps("report", "Drawing the report"):
-        content = gather_content(experiment, trained, bundle, results, steps.seconds)
+    """Write the files beside the bundle: report, configuration, metrics, and rows that were set aside."""
+    with step("report", "Drawing the report"):
+        content = gather_content(experiment, trained, bundle, results, step.seconds)
         write_report(directory / "report.html", content)
     if experiment.data.bad_rows is not None:
         experiment.data.bad_rows.to_csv(directory / "bad_rows.csv", index=False)
     (directory / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(experiment.cfg)))
-    numbers = results.to_json() | {"seconds": steps.seconds}
-    (directory / "metrics.json").write_text(json.dumps(numbers, indent=1))
+    metrics = results.to_json() | {"seconds": step.seconds}
+    (directory / "metrics.json").write_text(json.dumps(metrics, indent=1))
+
+
+def _register(experiment: Experiment, run_dir: Path, worker: Executor, step: _StepTimer) -> str:
+    """Register the finished run; gives its version."""
+    with step("register", "Registering the run"):
+        return worker.submit(register_run, run_dir, experiment.cfg.run.root).result()

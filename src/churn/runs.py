@@ -1,4 +1,4 @@
-"""Run directories: written aside, published whole, taken up again after a kill."""
+"""Run directories: they appear whole, and a killed run is resumed."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ CHECKPOINTS = "checkpoints"  # inside an unfinished run only
 
 @contextmanager
 def new_run(cfg: Config, final: Path, fingerprint: str) -> Iterator[Path]:
-    """The directory to write a run to; when the block ends without error it becomes `final`.
+    """The directory to write a run to; it becomes `final` if the block ends without error.
 
-    After a kill the same command on the same data is given the same directory again, checkpoints
-    included. Ctrl-C and wrong input leave nothing; a bug leaves it, to be taken up when mended.
+    After a kill, the same command on the same data gets the same directory again, with its checkpoints.
+    After Ctrl-C or wrong input the directory is removed; after a bug it stays, so that a corrected program
+    resumes the run.
     """
     unfinished = unfinished_run(cfg, final, fingerprint)
     with lock_run(unfinished):
@@ -41,26 +42,24 @@ def new_run(cfg: Config, final: Path, fingerprint: str) -> Iterator[Path]:
 
 
 def unfinished_run(cfg: Config, final: Path, fingerprint: str) -> Path:
-    """Where a run lies until it is whole."""
+    """The directory of a run that is not finished."""
     return final.parent / f".unfinished-{_run_identity(cfg, fingerprint)}"
 
 
 def choose_run_dir(cfg: Config) -> Path:
-    """Where the run of this configuration will lie; raises `UserError` if something lies there."""
+    """The directory for the run of this configuration; raises `UserError` if it is not empty."""
     if cfg.run.dir is None:
         stamp = f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{cfg.data.name}"
         names = [stamp, *(f"{stamp}-{i}" for i in range(2, 1000))]
         return next(path for name in names if not (path := Path(cfg.run.root) / name).exists())
     path = Path(cfg.run.dir)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError(
-            "there is something already", f"run.dir={path}", "name another directory, or remove it"
-        )
+        raise UserError("this path exists already", f"run.dir={path}", "name another directory, or remove it")
     return path
 
 
 def _run_identity(cfg: Config, fingerprint: str) -> str:
-    """Short hash of all that decides what a run will be."""
+    """A short hash of everything that determines a run: configuration, data and versions."""
     keys = OmegaConf.to_yaml(OmegaConf.structured({**vars(cfg), "run": None}))
     versions = f"{version('churn')} {version('tensorflow')}"
     return hashlib.sha256(f"{keys}{fingerprint}{versions}".encode()).hexdigest()[:12]
@@ -68,7 +67,7 @@ def _run_identity(cfg: Config, fingerprint: str) -> str:
 
 @contextmanager
 def lock_run(directory: Path) -> Iterator[None]:
-    """Refuse a second process that does the same work; the lock goes with the process, however it ends."""
+    """Refuse a second process with the same run; the lock ends with the process, even if it is killed."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     lock = directory.with_name(directory.name + ".lock")
     with lock.open("w") as file:
@@ -85,8 +84,8 @@ def lock_run(directory: Path) -> Iterator[None]:
 
 
 def link_latest(link: Path, target: Path) -> None:
-    """Make `link` a symbolic link to `target`, replacing an old one in one step."""
+    """Make `link` a symbolic link to `target`; an old link is replaced in one step."""
     link.parent.mkdir(parents=True, exist_ok=True)
-    aside = link.with_name(f".{link.name}.{os.getpid()}")
-    aside.symlink_to(os.path.relpath(target.resolve(), link.parent.resolve()), target_is_directory=True)
-    aside.replace(link)
+    temporary = link.with_name(f".{link.name}.{os.getpid()}")
+    temporary.symlink_to(os.path.relpath(target.resolve(), link.parent.resolve()), target_is_directory=True)
+    temporary.replace(link)

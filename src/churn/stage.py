@@ -1,4 +1,4 @@
-"""`churn train`: the pipeline and its helper, who imports the libraries beside this process."""
+"""`churn train`: start the worker process, then run the pipeline."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from churn.parallel import LAZY, WorkerProcess
 
 
 def train(cfg: Config) -> float:
-    """Run the pipeline; gives the log loss of held-out rows, for sweeps."""
-    several = (os.cpu_count() or 1) > 1
-    with WorkerProcess("churn.evaluate.baselines") if several else LAZY as helper:
+    """Run the pipeline; gives the log loss of the held-out rows, for sweeps."""
+    several_cores = (os.cpu_count() or 1) > 1
+    # The worker starts first: it imports its libraries while this process imports the pipeline's.
+    with WorkerProcess("churn.evaluate.baselines") if several_cores else LAZY as worker:
         from churn import pipeline
 
-        return pipeline.run(cfg, helper)
+        return pipeline.run(cfg, worker)

@@ -1,4 +1,4 @@
-"""The bundle answers as the evaluated graph does, everywhere, and notices when it was changed."""
+"""The bundle gives the outputs of the evaluated graph everywhere, and is refused when it was changed."""
 
 import shutil
 import subprocess
@@ -17,13 +17,14 @@ from churn.data.experiment import Experiment
 from churn.data.split import split_dataset
 from churn.data.stream.hash_split import to_dictionary as coded_texts
 from churn.errors import UserError
-from churn.network.fit import fit_network, frame_tensors
+from churn.network.fit import fit_network
+from churn.network.trained import frame_tensors
 
 CONTAINER_PYTHON = ROOT / ".venv-container" / "bin" / "python"
 
 
 def odd_rows(customers):
-    """The table with what serving meets: gaps in both spellings, unknown levels, values out of range."""
+    """The table with what requests contain: missing values, unknown levels, large numbers."""
     frame = customers.frame.copy()
     frame.loc[::5, "tenure"] = np.nan
     frame.loc[1::5, "tenure"] = -1e30
@@ -33,7 +34,7 @@ def odd_rows(customers):
     return frame
 
 
-def test_the_loaded_bundle_answers_as_the_graph_in_memory(graph, exported_bundle, customers):
+def test_the_loaded_bundle_gives_the_outputs_of_the_graph_in_memory(graph, exported_bundle, customers):
     frame = odd_rows(customers)
     fields = bundle.to_tensors(frame, export.describe_inputs(graph), None)
     expected = graph(fields)
@@ -46,40 +47,40 @@ def test_the_loaded_bundle_answers_as_the_graph_in_memory(graph, exported_bundle
     assert np.array_equal(answer["unseen_inputs"], expected["unseen_inputs"].numpy())
 
 
-def test_codes_get_the_same_answers_as_texts(exported_bundle, customers):
-    frame, ours = odd_rows(customers), Bundle.load(exported_bundle)
+def test_codes_give_the_same_outputs_as_texts(exported_bundle, customers):
+    frame, served = odd_rows(customers), Bundle.load(exported_bundle)
     coded = {name: coded_texts(frame[name]) for name in customers.schema.categorical}
-    answer = ours.run_coded({name: frame[name].to_numpy() for name in customers.schema.numeric} | coded)
-    expected = ours.predict(frame)
+    answer = served.run_coded({name: frame[name].to_numpy() for name in customers.schema.numeric} | coded)
+    expected = served.predict(frame)
     assert answer.keys() == expected.keys() - {"customer_key"}
     for name, values in answer.items():
         assert np.array_equal(values.numpy(), expected[name])
 
 
-def test_the_container_s_tensorflow_gives_the_same_answers(exported_bundle, customers, tmp_path):
+def test_the_container_s_tensorflow_gives_the_same_outputs(exported_bundle, customers, tmp_path):
     if not CONTAINER_PYTHON.exists():
         pytest.skip("no .venv-container: `make test` builds it where there is a python3.11")
-    ours, frame = Bundle.load(exported_bundle), odd_rows(customers)
-    fields = bundle.to_tensors(frame, ours.facts["inputs"], np.array([f"k{i}" for i in range(len(frame))]))
+    served, frame = Bundle.load(exported_bundle), odd_rows(customers)
+    fields = bundle.to_tensors(frame, served.facts["inputs"], np.array([f"k{i}" for i in range(len(frame))]))
     arrays = {k: v.numpy().astype(str) if v.dtype == "string" else v.numpy() for k, v in fields.items()}
     np.savez(tmp_path / "in.npz", **arrays)
     script = ROOT / "tests" / "container" / "answer.py"
     command = [CONTAINER_PYTHON, script, exported_bundle, tmp_path / "in.npz", tmp_path / "out.npz"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    expected = ours.predict(frame)
-    with np.load(tmp_path / "out.npz") as theirs:
-        assert str(theirs["tensorflow"]) == "2.15.1"
-        assert theirs["churn_probability"] == pytest.approx(expected["churn_probability"], abs=1e-5)
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    expected = served.predict(frame)
+    with np.load(tmp_path / "out.npz") as outputs:
+        assert str(outputs["tensorflow"]) == "2.15.1"
+        assert outputs["churn_probability"] == pytest.approx(expected["churn_probability"], abs=1e-5)
         for name in INTERVAL:
-            assert theirs[name] == pytest.approx(expected[name], abs=1e-5)
-        assert theirs["certainty"].tolist() == expected["certainty"].astype(str).tolist()
-        assert np.array_equal(theirs["unseen_inputs"], expected["unseen_inputs"])
-        assert theirs["customer_key"][:2].tolist() == ["k0", "k1"]
+            assert outputs[name] == pytest.approx(expected[name], abs=1e-5)
+        assert outputs["certainty"].tolist() == expected["certainty"].astype(str).tolist()
+        assert np.array_equal(outputs["unseen_inputs"], expected["unseen_inputs"])
+        assert outputs["customer_key"][:2].tolist() == ["k0", "k1"]
 
 
-def test_scalars_in_rows_are_what_the_signature_takes(exported_bundle):
-    """TensorFlow Serving turns JSON rows of scalars into [n] frame_tensors and reshapes nothing."""
+def test_the_signature_takes_rows_of_scalars(exported_bundle):
+    """TensorFlow Serving turns JSON rows of scalars into tensors [n] and does not reshape them."""
     _, inputs = (
         Bundle.load(exported_bundle).saved_model.signatures["serving_default"].structured_input_signature
     )
@@ -101,7 +102,7 @@ def test_the_key_is_echoed_and_the_decision_follows_the_threshold(exported_bundl
 
 def test_a_temperature_above_one_pulls_towards_a_half(graph, customers):
     members = graph.network(graph.encoder(*frame_tensors(customers.frame, graph.schema))).numpy()
-    probability = graph.pool(members)
+    probability = graph.ensemble(members)
     answer = graph(bundle.to_tensors(customers.frame, export.describe_inputs(graph), None))[
         "churn_probability"
     ].numpy()
@@ -119,15 +120,15 @@ def test_loading_a_bundle_and_reading_its_facts_needs_no_tensorflow(exported_bun
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("harm", ["change", "remove", "add"])
-def test_a_bundle_that_was_changed_is_refused_with_the_file_s_name(exported_bundle, tmp_path, harm):
+@pytest.mark.parametrize("change", ["edit", "remove", "add"])
+def test_a_bundle_that_was_changed_is_refused_with_the_file_s_name(exported_bundle, tmp_path, change):
     copy = tmp_path / "bundle"
     shutil.copytree(exported_bundle, copy)
     assert Bundle.load(copy).digest == Bundle.load(exported_bundle).digest
     file = copy / "variables" / "variables.index"
-    if harm == "change":
+    if change == "edit":
         file.write_bytes(file.read_bytes() + b"x")
-    elif harm == "remove":
+    elif change == "remove":
         file.unlink()
     else:
         file = copy / "scaler.pkl"
@@ -142,16 +143,16 @@ def test_a_directory_that_is_no_bundle_is_refused(tmp_path):
 
 
 def test_no_file_of_a_bundle_is_a_pickle(exported_bundle):
-    starts = [file.read_bytes()[:2] for file in exported_bundle.rglob("*") if file.is_file()]
-    assert len(starts) >= 6
-    assert not any(start[:1] == b"\x80" and start[1:2] in b"\x02\x03\x04\x05" for start in starts)
+    heads = [file.read_bytes()[:2] for file in exported_bundle.rglob("*") if file.is_file()]
+    assert len(heads) >= 6
+    assert not any(head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05" for head in heads)
 
 
 def schema(*columns):
     return Schema("left", ("yes",), numeric=columns, categorical=())
 
 
-def test_column_names_that_tensorflow_refuses_get_others():
+def test_column_names_that_tensorflow_refuses_are_replaced():
     names = input_names(schema("Call  Failure", "Größe", "2nd line", "tenure", "_x"))
     assert list(names.values()) == ["Call__Failure", "Gr__e", "f_2nd_line", "tenure", "f__x"]
     tf = tensorflow()
@@ -177,7 +178,7 @@ def test_any_column_names_survive_the_export(customers, tmp_path):
     trained = fit_network(
         Experiment(table, split_dataset(table, cfg.split, 0, 1), cfg), tmp_path / "checkpoint"
     )
-    graph = ServingGraph(table.schema, trained.encoder, trained.network, trained.pool, 1.0, 0.5)
+    graph = ServingGraph(table.schema, trained.encoder, trained.network, trained.ensemble, 1.0, 0.5)
     export.write_saved_model(graph, tmp_path / "b")
     export.seal(tmp_path / "b", {"schema": vars(table.schema), "inputs": export.describe_inputs(graph)}, {})
     answer = Bundle.load(tmp_path / "b").predict(frame)["churn_probability"]

@@ -1,4 +1,4 @@
-"""A temperature is used where it helps on rows that it was not chosen on."""
+"""A temperature is used if it lowers the log loss of rows that it was not chosen on."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from scipy.special import expit, logit
 from churn.bundle.calibration import apply_temperature, fit_temperature
 
 
-def drawn(rows, factor):
+def sample(rows, factor):
     """Labels, and probabilities whose logits are `factor` times the true ones."""
     random = np.random.default_rng(0)
     logits = random.normal(-1, 1.5, rows)
@@ -15,15 +15,15 @@ def drawn(rows, factor):
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])
-def test_the_temperature_undoes_what_was_done_to_the_logits(factor):
-    churned, probability = drawn(20_000, factor)
+def test_the_temperature_undoes_a_scaling_of_the_logits(factor):
+    churned, probability = sample(20_000, factor)
     assert fit_temperature(churned, probability, seed=1) == pytest.approx(factor, rel=0.05)
 
 
-def test_probabilities_that_cannot_be_improved_are_left_alone():
-    never = np.zeros(60, int)
-    never[:6] = 1
-    assert fit_temperature(never, np.full(60, 0.1), seed=1) == 1.0
+def test_probabilities_that_scaling_cannot_improve_keep_temperature_one():
+    churned = np.zeros(60, int)
+    churned[:6] = 1
+    assert fit_temperature(churned, np.full(60, 0.1), seed=1) == 1.0
     assert fit_temperature(np.zeros(0), np.zeros(0), seed=1) == 1.0
 
 

@@ -1,4 +1,4 @@
-"""The threshold is where calls start to pay, whatever the probabilities are worth."""
+"""The threshold is where calls start to pay, also for probabilities that are not calibrated."""
 
 from dataclasses import replace
 
@@ -15,8 +15,8 @@ CFG = DecisionConfig()  # worth 200, contact 1, offer 10, success 0.3
 NONE = np.empty(0)
 
 
-def world(rows, seed=0):
-    """True probabilities and what happened."""
+def sample(rows, seed=0):
+    """Labels drawn from probabilities, and these."""
     random = np.random.default_rng(seed)
     probability = expit(random.normal(-1, 1.2, rows))
     return (random.random(rows) < probability).astype(int), probability
@@ -43,16 +43,16 @@ def test_without_calibration_rows_the_threshold_is_the_break_even():
     assert decision.choose_threshold(CFG, NONE, NONE, NONE) == decision.break_even(200, CFG)
 
 
-def test_right_probabilities_keep_the_break_even():
-    churned, probability = world(20_000)
-    found = decision.choose_threshold(CFG, churned, probability, np.full(20_000, 200.0))
-    assert found == pytest.approx(decision.break_even(200, CFG), abs=0.01)
+def test_calibrated_probabilities_keep_the_break_even():
+    churned, probability = sample(20_000)
+    threshold = decision.choose_threshold(CFG, churned, probability, np.full(20_000, 200.0))
+    assert threshold == pytest.approx(decision.break_even(200, CFG), abs=0.01)
 
 
 @pytest.mark.parametrize(("stretch", "shift"), [(1.6, 0.6), (1, -0.7), (0.5, 0)])
-def test_wrong_probabilities_get_another_threshold_that_earns_as_much(stretch, shift):
-    churned, right = world(2_000)
-    new_churned, new_right = world(50_000, seed=1)
+def test_miscalibrated_probabilities_get_another_threshold_that_earns_as_much(stretch, shift):
+    churned, true = sample(2_000)
+    new_churned, new_true = sample(50_000, seed=1)
 
     def wrong(probability):
         return expit(stretch * logit(probability) + shift)
@@ -60,15 +60,15 @@ def test_wrong_probabilities_get_another_threshold_that_earns_as_much(stretch, s
     def earned(called):
         return (decision.call_gain(new_churned, 200.0, CFG) * called).mean()
 
-    found = decision.choose_threshold(CFG, churned, wrong(right), np.full(2_000, 200.0))
+    threshold = decision.choose_threshold(CFG, churned, wrong(true), np.full(2_000, 200.0))
     even = decision.break_even(200, CFG)
-    best = earned(new_right >= even)
-    assert earned(wrong(new_right) >= found) > 0.985 * best
-    assert earned(wrong(new_right) >= found) > earned(wrong(new_right) >= even)
+    best = earned(new_true >= even)
+    assert earned(wrong(new_true) >= threshold) > 0.985 * best
+    assert earned(wrong(new_true) >= threshold) > earned(wrong(new_true) >= even)
 
 
 def test_the_average_value_decides_the_threshold():
-    churned, probability = world(5_000)
+    churned, probability = sample(5_000)
     cheap, dear = (
         decision.choose_threshold(CFG, churned, probability, np.full(5_000, v)) for v in (100.0, 400.0)
     )
@@ -76,19 +76,19 @@ def test_the_average_value_decides_the_threshold():
 
 
 def test_a_fixed_threshold_is_taken_as_it_is():
-    assert decision.choose_threshold(replace(CFG, threshold=0.5), *world(10), np.ones(10)) == 0.5
+    assert decision.choose_threshold(replace(CFG, threshold=0.5), *sample(10), np.ones(10)) == 0.5
 
 
 def test_a_share_of_the_customers_is_called():
-    churned, probability = world(1_000)
-    found = decision.choose_threshold(replace(CFG, top_share=0.1), churned, probability, np.ones(1_000))
-    assert (probability >= found).sum() == 100
+    churned, probability = sample(1_000)
+    threshold = decision.choose_threshold(replace(CFG, top_share=0.1), churned, probability, np.ones(1_000))
+    assert (probability >= threshold).sum() == 100
 
 
 def test_perfect_separation_falls_back_to_the_break_even():
     churned = np.array([0, 0, 1, 1])
-    found = decision.choose_threshold(CFG, churned, np.array([0.1, 0.2, 0.8, 0.9]), np.full(4, 200.0))
-    assert found == decision.break_even(200, CFG)
+    threshold = decision.choose_threshold(CFG, churned, np.array([0.1, 0.2, 0.8, 0.9]), np.full(4, 200.0))
+    assert threshold == decision.break_even(200, CFG)
 
 
 def test_the_value_of_a_customer_can_be_a_column():
@@ -105,13 +105,13 @@ def test_a_value_that_is_no_column_of_numbers_is_refused(column):
         decision.check_decision(replace(CFG, value_column=column), frame)
 
 
-def test_two_ways_to_choose_a_threshold_at_once_are_refused():
+def test_a_threshold_and_a_share_at_once_are_refused():
     with pytest.raises(UserError, match="threshold"):
         decision.check_decision(replace(CFG, threshold=0.5, top_share=0.1), pd.DataFrame())
 
 
-def test_scoring_remembers_the_assumptions_of_training_unless_they_are_changed():
+def test_scoring_keeps_the_assumptions_of_training_unless_they_are_changed():
     facts = {"decision": vars(replace(CFG, customer_value=1_000.0, contact_cost=5.0))}
-    found = decision.effective_assumptions(replace(CFG, contact_cost=2.0), facts)
-    assert (found.customer_value, found.contact_cost) == (1_000.0, 2.0)
+    assumptions = decision.effective_assumptions(replace(CFG, contact_cost=2.0), facts)
+    assert (assumptions.customer_value, assumptions.contact_cost) == (1_000.0, 2.0)
     assert decision.effective_assumptions(CFG, {}) == CFG

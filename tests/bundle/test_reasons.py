@@ -1,4 +1,4 @@
-"""Reasons are the Shapley values of models whose answer is known, and the same wherever the bundle runs."""
+"""Reasons are Shapley values, and the same wherever the bundle runs."""
 
 import subprocess
 from dataclasses import replace
@@ -27,12 +27,12 @@ def additive(numbers, categories):
 
 
 def crossed(numbers, categories):
-    """Two interactions of two columns each, and an effect of b alone."""
+    """Two interactions of two columns each, and a main effect of b."""
     return numbers[:, 0] * numbers[:, 1] + numbers[:, 2] * is_x(categories) - 0.5 * numbers[:, 1]
 
 
-def tangled(numbers, categories):
-    """All four columns at once."""
+def interacting(numbers, categories):
+    """An interaction of all four columns."""
     tf = tensorflow()
     return tf.sigmoid(
         numbers[:, 0] * numbers[:, 1] * (1 + numbers[:, 2]) + 2 * is_x(categories) * numbers[:, 2]
@@ -89,43 +89,43 @@ def test_an_additive_model_s_contributions_are_its_terms():
     reasons, rows = explained(additive, table(5, seed=1))
     means = customers_of(reasons.background)
     share_of_x = (means.d == "x").mean()
-    found = reasons.contributions(*tensors(rows)).numpy()
-    assert found[:, 0] == pytest.approx(0.1 * (rows.a - means.a.mean()), abs=1e-6)
-    assert found[:, 1] == pytest.approx(-0.2 * (rows.b - means.b.mean()), abs=1e-6)
-    assert found[:, 2] == pytest.approx(0, abs=1e-6)
-    assert found[:, 3] == pytest.approx(0.3 * ((rows.d == "x") - share_of_x), abs=1e-6)
+    contributions = reasons.contributions(*tensors(rows)).numpy()
+    assert contributions[:, 0] == pytest.approx(0.1 * (rows.a - means.a.mean()), abs=1e-6)
+    assert contributions[:, 1] == pytest.approx(-0.2 * (rows.b - means.b.mean()), abs=1e-6)
+    assert contributions[:, 2] == pytest.approx(0, abs=1e-6)
+    assert contributions[:, 3] == pytest.approx(0.3 * ((rows.d == "x") - share_of_x), abs=1e-6)
 
 
 def test_interactions_of_two_columns_are_exact():
     reasons, rows = explained(crossed, table(4, seed=1))
-    found = reasons.contributions(*tensors(rows)).numpy()
+    contributions = reasons.contributions(*tensors(rows)).numpy()
     for i in range(len(rows)):
-        assert found[i] == pytest.approx(
+        assert contributions[i] == pytest.approx(
             exact(crossed, rows.iloc[i], customers_of(reasons.background)), abs=1e-5
         )
 
 
-def test_deeper_interactions_come_near_with_more_customers_in_the_background():
-    reasons, rows = explained(tangled, table(4, seed=1), size=300)
-    found = reasons.contributions(*tensors(rows)).numpy()
-    expected = [exact(tangled, row, customers_of(reasons.background)) for _, row in rows.iterrows()]
-    assert found == pytest.approx(np.array(expected), abs=0.02)
+def test_deeper_interactions_are_close_with_a_large_background():
+    reasons, rows = explained(interacting, table(4, seed=1), size=300)
+    contributions = reasons.contributions(*tensors(rows)).numpy()
+    expected = [exact(interacting, row, customers_of(reasons.background)) for _, row in rows.iterrows()]
+    assert contributions == pytest.approx(np.array(expected), abs=0.02)
     assert np.abs(expected).max() > 0.15
 
 
 def test_contributions_add_up_to_the_difference_from_the_average_customer():
-    reasons, rows = explained(tangled, table(50, seed=1))
+    reasons, rows = explained(interacting, table(50, seed=1))
     answer = {name: value.numpy() for name, value in reasons(*tensors(rows)).items()}
     total = answer["average_probability"] + answer["other_contributions"]
     total += sum(answer[f"contribution_{i}"] for i in (1, 2, 3))
-    assert total == pytest.approx(tangled(*tensors(rows)).numpy(), abs=1e-6)
+    assert total == pytest.approx(interacting(*tensors(rows)).numpy(), abs=1e-6)
 
 
 def test_the_background_s_average_is_that_of_all_train_rows():
     frame = table(5000)
-    probability = tangled(*tensors(frame)).numpy()
+    probability = interacting(*tensors(frame)).numpy()
     chosen = customers_of(choose_background(frame, probability, SCHEMA, 64, 0))
-    assert tangled(*tensors(chosen)).numpy().mean() == pytest.approx(probability.mean(), abs=0.002)
+    assert interacting(*tensors(chosen)).numpy().mean() == pytest.approx(probability.mean(), abs=0.002)
 
 
 def test_the_greatest_contributions_are_named_first():
@@ -136,9 +136,9 @@ def test_the_greatest_contributions_are_named_first():
     assert answer.keys() == reason_outputs(SCHEMA).keys()
 
 
-def test_other_train_rows_and_orders_give_nearly_the_same_contributions():
-    first, rows = explained(tangled, table(50, seed=1), size=64, seed=0)
-    second, _ = explained(tangled, rows, size=64, seed=1)
+def test_another_background_gives_nearly_the_same_contributions():
+    first, rows = explained(interacting, table(50, seed=1), size=64, seed=0)
+    second, _ = explained(interacting, rows, size=64, seed=1)
     a, b = (reasons.contributions(*tensors(rows)).numpy() for reasons in (first, second))
     assert np.abs(a - b).mean() < 0.02
     assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.95
@@ -150,7 +150,7 @@ def test_a_table_smaller_than_the_background_is_its_own_background():
 
 
 @pytest.mark.parametrize("columns", [("a", "b"), ("d",)])
-def test_tables_of_numbers_alone_and_of_categories_alone_have_reasons(columns):
+def test_tables_with_one_kind_of_column_have_reasons(columns):
     schema = Schema("left", ("yes",), tuple(set(columns) - {"d"}), tuple({"d"} & set(columns)))
     tf = tensorflow()
 
@@ -182,7 +182,7 @@ def test_the_second_signature_of_a_bundle_adds_the_reasons(exported_bundle, cust
 
 @pytest.fixture(scope="module")
 def bundle_with_reasons_first(graph, tmp_path_factory):
-    """A bundle whose first signature gives the reasons."""
+    """A bundle whose default signature gives reasons, too."""
     path = tmp_path_factory.mktemp("first") / "bundle"
     export.write_saved_model(graph, path, reasons=True)
     export.seal(path, {"schema": vars(graph.schema), "inputs": export.describe_inputs(graph)}, {})
@@ -204,16 +204,16 @@ def test_the_container_s_tensorflow_gives_the_same_reasons(which, signature, req
     np.savez(tmp_path / "in.npz", **arrays)
     script = ROOT / "tests" / "container" / "answer.py"
     files = [path, tmp_path / "in.npz", tmp_path / "out.npz"]
-    done = subprocess.run([CONTAINER_PYTHON, script, *files, signature], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run([CONTAINER_PYTHON, script, *files, signature], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
     expected = served.predict(frame, signature=signature)
-    with np.load(tmp_path / "out.npz") as theirs:
-        assert str(theirs["tensorflow"]) == "2.15.1"
+    with np.load(tmp_path / "out.npz") as outputs:
+        assert str(outputs["tensorflow"]) == "2.15.1"
         for name in reason_outputs(served.schema):
             if name.startswith("reason"):
-                assert theirs[name].tolist() == expected[name].astype(str).tolist()
+                assert outputs[name].tolist() == expected[name].astype(str).tolist()
             else:
-                assert theirs[name] == pytest.approx(expected[name], abs=1e-5)
+                assert outputs[name] == pytest.approx(expected[name], abs=1e-5)
 
 
 def test_reasons_can_be_in_the_first_signature(graph, bundle_with_reasons_first, customers):

@@ -1,4 +1,4 @@
-"""The first good run becomes champion by itself, later ones when they are promoted."""
+"""The first good run becomes the champion by itself; later ones must be promoted."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from churn.errors import UserError
 
 @pytest.fixture
 def make_run(tmp_path, exported_bundle):
-    """A function that makes finished runs with small differences."""
+    """A function that writes a finished run."""
 
     def make(name, good=True):
         run = tmp_path / "runs" / name
@@ -54,8 +54,8 @@ def test_promote_makes_a_run_the_champion_and_registers_it_once(make_run, cfg):
     first, second = make_run("first"), make_run("second")
     register_run(first, cfg.run.root)
     for _ in range(2):
-        said = churn("promote", f"run={second}", f"run.root={cfg.run.root}").stdout
-        assert "Version 2 of 'customers' is the champion" in said
+        output = churn("promote", f"run={second}", f"run.root={cfg.run.root}").stdout
+        assert "Version 2 of 'customers' is the champion" in output
     assert digest(champion_path(cfg)) == digest(second / "bundle")
 
 
@@ -67,7 +67,7 @@ def test_the_champion_outlives_its_run_directory(make_run, cfg):
     assert find_bundle(cfg).digest == expected
 
 
-def test_a_bundle_that_is_named_goes_before_the_champion_and_the_newest_run_after_it(make_run, cfg):
+def test_a_named_bundle_comes_before_the_champion_and_the_champion_before_the_newest_run(make_run, cfg):
     with pytest.raises(UserError, match="there is no bundle yet"):
         find_bundle(cfg)
     newest, first = make_run("newest", good=False), make_run("first")

@@ -1,4 +1,4 @@
-"""Arrow columns on the way into the graph mean what the same cells mean in a frame."""
+"""Features from Arrow columns are the same as those from the frame of the same cells."""
 
 import numpy as np
 import pandas as pd
@@ -37,7 +37,7 @@ SCHEMA = Schema("left", ("yes",), ("amount",), ("plan",), missing=("NA",), missi
 
 
 def both(table: pa.Table, schema: Schema):
-    """What `columns` gives, and `features` of the same table as a frame; None where it refuses."""
+    """The features from Arrow columns and from a frame of the same table; None if the table is refused."""
     try:
         frame = to_features(RawTable(to_pandas(table), "t"), schema)
     except UserError:
@@ -46,15 +46,15 @@ def both(table: pa.Table, schema: Schema):
 
 
 def check(table: pa.Table, schema: Schema = SCHEMA) -> bool:
-    found, frame = both(table, schema)
-    assert (found is None) == (frame is None)
-    if found is None:
+    features, frame = both(table, schema)
+    assert (features is None) == (frame is None)
+    if features is None:
         return False
     for name in schema.numeric:
-        np.testing.assert_array_equal(found[name], frame[name].to_numpy(np.float32))
+        np.testing.assert_array_equal(features[name], frame[name].to_numpy(np.float32))
     for name in schema.categorical:
-        assert isinstance(found[name], DictionaryColumn)
-        assert found[name].levels[found[name].codes].tolist() == frame[name].tolist()
+        assert isinstance(features[name], DictionaryColumn)
+        assert features[name].texts.tolist() == frame[name].tolist()
     return True
 
 
@@ -62,7 +62,7 @@ def check(table: pa.Table, schema: Schema = SCHEMA) -> bool:
 @given(
     st.lists(st.tuples(st.sampled_from(CELLS), st.sampled_from(CELLS)), min_size=1, max_size=6), st.booleans()
 )
-def test_texts_mean_the_same_in_columns_and_in_a_frame(rows, coded):
+def test_texts_are_the_same_in_arrow_columns_and_in_a_frame(rows, coded):
     amount, plan = (pa.array(cells, pa.string()) for cells in zip(*rows, strict=True))
     if coded:
         amount, plan = amount.dictionary_encode(), plan.dictionary_encode()
@@ -78,17 +78,17 @@ def test_texts_mean_the_same_in_columns_and_in_a_frame(rows, coded):
         pa.array([True, None, False]),
     ],
 )
-def test_typed_cells_mean_the_same_in_columns_and_in_a_frame(amount):
+def test_typed_cells_are_the_same_in_arrow_columns_and_in_a_frame(amount):
     table = simplify_types(pa.table({"amount": amount, "plan": amount}))
     assert check(table) or pa.types.is_boolean(amount.type)
 
 
-def test_decimal_commas_mean_the_same_in_columns_and_in_a_frame():
+def test_decimal_commas_are_the_same_in_arrow_columns_and_in_a_frame():
     schema = Schema("left", ("yes",), ("amount",), (), decimal=",", thousands=".")
     assert check(pa.table({"amount": pa.array(["1.234,5", "7", ""])}), schema)
 
 
-def test_a_table_without_a_feature_gives_no_columns():
+def test_a_table_without_one_of_the_features_gives_none():
     assert to_arrow_features(pa.table({"amount": [1.0]}), SCHEMA) is None
 
 

@@ -1,4 +1,4 @@
-"""What real churn files do, in ten kinds of cases, and two real tables where they lie beside the checkout."""
+"""Ten kinds of difficulties of real churn files, and two real tables if they lie beside the checkout."""
 
 from pathlib import Path
 
@@ -113,7 +113,7 @@ def test_a_blank_target_is_refused_with_its_lines_and_the_values_counted(loaded)
 
 
 @pytest.mark.parametrize("name", ["customerID", "CustomerId", "CLIENTNUM", "id", "phone number"])
-def test_an_id_is_known_by_its_name_and_is_no_feature(loaded, name):
+def test_an_id_is_recognised_by_its_name_and_is_not_a_feature(loaded, name):
     data = loaded(customers().rename(columns={"customerID": name}))
     assert data.schema.id == name
     assert data.ids[0] == "C-00000"
@@ -151,7 +151,7 @@ def test_columns_that_give_the_target_away_are_reported_with_what_to_type(loaded
 # 5. Duplicates
 
 
-def test_copies_with_the_id_are_dropped_and_without_one_kept_unless_asked(loaded):
+def test_copies_are_dropped_with_an_id_and_kept_without_one_unless_configured(loaded):
     table = customers()
     copied = pd.concat([table, table[:30]])
     data = loaded(copied)
@@ -163,7 +163,7 @@ def test_copies_with_the_id_are_dropped_and_without_one_kept_unless_asked(loaded
     assert len(loaded(without_id, drop_copies=True)) == 300
 
 
-def test_customers_alike_but_for_id_and_label_stay(loaded):
+def test_customers_that_differ_only_in_id_and_label_are_kept(loaded):
     table = customers()
     twins = table[:30].assign(customerID=[f"D-{i}" for i in range(30)], Churn="No")
     data = loaded(pd.concat([table, twins]))
@@ -199,7 +199,7 @@ def test_all_problems_of_a_file_are_listed_at_once_with_line_column_and_value(lo
     assert "data.max_bad_rows=3" in message
 
 
-def test_bad_rows_are_set_aside_when_allowed_and_never_silently(loaded):
+def test_bad_rows_are_set_aside_if_allowed_and_then_reported(loaded):
     text = customers().to_csv(index=False) + "X-1,Male,0,twelve,Monthly,70,Yes\nX-2,Male,0\n"
     data = loaded(text, max_bad_rows=2)
     assert (len(data), data.facts["bad_rows"]) == (300, 2)
@@ -215,7 +215,7 @@ def test_bad_rows_are_set_aside_when_allowed_and_never_silently(loaded):
 # 7. Types
 
 
-def test_types_are_told_by_content_and_name(loaded):
+def test_types_follow_from_content_and_name(loaded):
     table = customers()
     table["area code"] = np.resize([408, 415, 510], 300)
     table["vip"] = table["tenure"] > 30
@@ -234,14 +234,14 @@ def test_types_are_told_by_content_and_name(loaded):
 
 
 @pytest.mark.parametrize(
-    ("written", "keys", "told"),
+    ("written", "keys", "advised"),
     [
         ("{:,.2f}", {"thousands": ","}, "\"data.thousands=','\""),
         ("{:.2f}|.|,", {"decimal": ","}, "\"data.decimal=','\""),
         ("€ {:.2f}", None, "without signs"),
     ],
 )
-def test_numbers_written_otherwise_are_refused_until_it_is_said_how(loaded, written, keys, told):
+def test_numbers_in_another_format_are_refused_until_it_is_configured(loaded, written, keys, advised):
     table = customers()
     form, *swap = written.split("|")
     texts = [form.format(value * 100) for value in table["MonthlyCharges"]]
@@ -249,7 +249,7 @@ def test_numbers_written_otherwise_are_refused_until_it_is_said_how(loaded, writ
     table["revenue"] = [text.replace(*swap) if swap else text for text in texts]
     with pytest.raises(UserError, match="column 'revenue': 300 of 300 cells are like") as error:
         loaded(table)
-    assert told in str(error.value)
+    assert advised in str(error.value)
     if keys:
         revenue = loaded(table, **keys).frame["revenue"]
         np.testing.assert_allclose(revenue, charges * 100)
@@ -258,7 +258,7 @@ def test_numbers_written_otherwise_are_refused_until_it_is_said_how(loaded, writ
 # 8. Hidden missing values
 
 
-def test_words_for_missing_stay_levels_and_are_reported_until_named(loaded):
+def test_words_for_missing_stay_levels_and_are_reported_until_configured(loaded):
     table = customers()
     table["income"] = np.resize(["low", "high", "Unknown"], 300)
     table["security"] = np.resize(["Yes", "No", "No internet service", "None"], 300)
@@ -291,10 +291,10 @@ def test_columns_that_add_nothing_are_reported(loaded):
     assert "'one' is constant" in found
     assert "'years' is a multiple of 'tenure'" in found
     assert "'charges' is a copy of 'MonthlyCharges'" in found
-    assert "'plan' tells the same as 'Contract'" in found
+    assert "'plan' says the same as 'Contract'" in found
 
 
-def test_many_levels_single_levels_and_negative_numbers_are_fine(loaded):
+def test_many_levels_rare_levels_and_negative_numbers_are_accepted(loaded):
     table = customers(4000)
     table["city"] = [f"city {i % 747 if i < 3990 else i}" for i in range(4000)]
     table["balance"] = np.random.default_rng(0).normal(0, 50, 4000).round(2)
@@ -303,7 +303,7 @@ def test_many_levels_single_levels_and_negative_numbers_are_fine(loaded):
     assert (data.frame["balance"] < 0).any()
 
 
-def test_200_columns_and_20_rows_are_fine(loaded):
+def test_200_columns_and_20_rows_are_accepted(loaded):
     table = customers(20).join(pd.DataFrame(np.eye(20, 200)).add_prefix("x"))
     data = loaded(table)
     assert len(data) == 20
@@ -327,7 +327,7 @@ def scored(loaded, tmp_path):
     return features_of
 
 
-def test_order_other_columns_and_the_target_do_not_matter_to_a_prediction(scored):
+def test_column_order_other_columns_and_the_target_do_not_change_a_prediction(scored):
     new = customers(5)
     expected = scored(new)
     assert list(expected) == ["tenure", "MonthlyCharges", "gender", "SeniorCitizen", "Contract"]
@@ -335,14 +335,14 @@ def test_order_other_columns_and_the_target_do_not_matter_to_a_prediction(scored
     pd.testing.assert_frame_equal(scored(new.drop(columns=["Churn", "customerID"])), expected)
 
 
-def test_columns_missing_or_in_other_case_are_named_with_the_nearest(scored):
+def test_missing_columns_are_named_with_the_nearest_one(scored):
     with pytest.raises(UserError, match="column 'tenure' is missing"):
         scored(customers(5).drop(columns="tenure"))
     with pytest.raises(UserError, match="'SeniorCitizen' is missing; did you mean 'seniorcitizen'"):
         scored(customers(5).rename(columns=str.lower))
 
 
-def test_cells_at_prediction_time_are_read_as_in_training_or_listed(scored):
+def test_cells_to_predict_are_read_as_in_training_or_listed(scored):
     new = customers(3).astype({"tenure": object})
     new["tenure"] = [" 12 ", None, "13.0"]
     new["Contract"] = ["Five years", "", None]
@@ -360,7 +360,7 @@ def test_cells_at_prediction_time_are_read_as_in_training_or_listed(scored):
 def real(name: str) -> str:
     path = REAL / name
     if not path.exists():
-        pytest.skip(f"{name} does not lie beside this checkout, in ../shared/data")
+        pytest.skip(f"there is no {name} in ../shared/data beside this checkout")
     return str(path)
 
 
@@ -371,9 +371,9 @@ def test_the_telco_table_loads_with_its_path_alone():
     assert data.schema.numeric == ("tenure", "MonthlyCharges", "TotalCharges")
     assert (data.schema.id, data.schema.target, len(data.schema.categorical)) == ("customerID", "Churn", 16)
     assert data.frame["TotalCharges"].isna().sum() == 11
-    (twins,) = data.findings
-    assert twins.title == "40 rows agree with another row in every input"
-    assert "in 18 groups of such rows some left and some stayed" in twins.evidence
+    (equal_rows,) = data.findings
+    assert equal_rows.title == "40 rows agree with another row in every input"
+    assert "in 18 groups of such rows some left and some stayed" in equal_rows.evidence
 
 
 def test_the_iranian_table_loads_with_its_path_alone():

@@ -1,4 +1,4 @@
-"""No row, customer or copy is in two parts, and the parts are alike."""
+"""No row, customer or copy is in two parts, and the parts have the same churn rate."""
 
 from itertools import pairwise
 
@@ -30,7 +30,7 @@ def parts_of(splits):
     return [splits.train, splits.validation, splits.calibration, splits.test]
 
 
-def test_every_row_is_in_exactly_one_part_with_the_share_and_churn_rate_asked_for(rows):
+def test_every_row_is_in_one_part_and_parts_have_their_share_and_the_same_churn_rate(rows):
     x, churned = rows
     parts = parts_of(split_dataset(table(x, churned), SplitConfig(), 0, seed=1))
     assert sorted(np.concatenate(parts)) == list(range(1000))
@@ -52,7 +52,7 @@ def test_a_row_of_one_customer_never_crosses_splits(rows):
     assert sum(map(len, customers)) == len(set.union(*customers))
 
 
-def test_copies_of_a_row_stay_together_even_through_a_customer_they_share(rows):
+def test_copies_of_a_row_stay_together_with_all_rows_of_their_customers(rows):
     x, churned = rows
     x = np.round(x, 3)
     ids = np.arange(1000) // 2
@@ -81,7 +81,7 @@ def test_a_horizon_that_leaves_a_part_empty_is_refused(rows):
         split_dataset(table(x, churned, times=times), SplitConfig(), 30, seed=1)
 
 
-def test_the_articles_split_is_scikit_learns_and_kerass(rows):
+def test_the_tutorials_split_is_that_of_scikit_learn_and_keras(rows):
     x, churned = rows
     splits = split_dataset(table(x, churned), SplitConfig(SplitMethod.article), 0, seed=42)
     rest, test = train_test_split(np.arange(1000), test_size=0.2, random_state=42)

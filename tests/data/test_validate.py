@@ -27,7 +27,7 @@ def raw(frame: pd.DataFrame = FRAME, **fields) -> RawTable:
     return RawTable(frame.reset_index(drop=True), "t.csv", **fields)
 
 
-def test_a_data_set_holds_what_the_stages_are_promised():
+def test_a_data_set_has_the_promised_types():
     data = validate_table(raw(true_probability=np.arange(4) / 4), SCHEMA, DataConfig())
     assert list(data.frame) == ["x", "plan"]
     assert (data.frame["x"].dtype, data.frame["plan"].dtype) == (np.float64, "str")
@@ -41,7 +41,7 @@ def test_a_data_set_holds_what_the_stages_are_promised():
     assert data.facts == {"rows_read": 4, "copies_dropped": 0, "bad_rows": 0}
 
 
-def test_every_array_loses_the_rows_that_are_set_aside():
+def test_rows_that_are_set_aside_are_removed_from_every_array():
     frame = FRAME.assign(x=["1", "oops", "3", "4"], day=["2025-01-01", "soon", "2025-01-03", "2025-01-04"])
     data = validate_table(raw(frame, true_probability=np.arange(4) / 4), SCHEMA, DataConfig(max_bad_rows=1))
     assert data.frame.index.tolist() == [0, 1, 2]
@@ -65,7 +65,7 @@ def test_blank_ids_and_targets_and_wrong_dates_are_problems():
     assert "column 'left': a blank target (yes 2, no 1, blank 1); rows: 1" in message
 
 
-def test_twenty_cells_of_a_kind_are_listed_and_the_rest_counted():
+def test_twenty_bad_cells_of_a_kind_are_listed_and_the_others_counted():
     many = pd.concat([FRAME] * 30).assign(x="?!")
     with pytest.raises(UserError, match=r"row 20: '\?!'\n    and 100 more"):
         validate_table(raw(many), SCHEMA, DataConfig())
@@ -76,19 +76,19 @@ def test_rows_of_one_class_are_refused():
         validate_table(raw(FRAME[FRAME["left"] == "yes"]), SCHEMA, DataConfig())
 
 
-def test_the_fingerprint_tells_content_and_roles_and_nothing_else():
-    def of(frame: pd.DataFrame, schema: Schema = SCHEMA) -> str:
+def test_the_fingerprint_depends_only_on_content_and_roles():
+    def fingerprint(frame: pd.DataFrame, schema: Schema = SCHEMA) -> str:
         return validate_table(raw(frame), schema, DataConfig()).fingerprint
 
-    same = of(FRAME)
-    assert of(FRAME.astype(object)) == same
-    assert of(FRAME.assign(x=[1.0, None, 3.5, 4.0])) == same
-    assert of(FRAME[FRAME.columns[::-1]]) == same
-    assert of(FRAME.assign(x=["1", "", "3.5", "5"])) != same
-    assert of(FRAME.assign(who=["a", "b", "c", "e"])) != same
-    assert of(FRAME.assign(left=["yes", "no", "yes", "yes"])) != same
-    assert of(FRAME[::-1]) != same
-    assert of(FRAME, replace(SCHEMA, time=None)) != same
+    same = fingerprint(FRAME)
+    assert fingerprint(FRAME.astype(object)) == same
+    assert fingerprint(FRAME.assign(x=[1.0, None, 3.5, 4.0])) == same
+    assert fingerprint(FRAME[FRAME.columns[::-1]]) == same
+    assert fingerprint(FRAME.assign(x=["1", "", "3.5", "5"])) != same
+    assert fingerprint(FRAME.assign(who=["a", "b", "c", "e"])) != same
+    assert fingerprint(FRAME.assign(left=["yes", "no", "yes", "yes"])) != same
+    assert fingerprint(FRAME[::-1]) != same
+    assert fingerprint(FRAME, replace(SCHEMA, time=None)) != same
     assert len(same) == 64
 
 
@@ -108,11 +108,11 @@ def test_csv_and_parquet_give_the_same_data_set(tmp_path):
     frame.loc[::7, ["bill", "plan"]] = None
     frame.to_csv(tmp_path / "t.csv", index=False)
     frame.to_parquet(tmp_path / "t.parquet")
-    one, other = (
+    text, typed = (
         load_dataset(DataConfig(path=str(tmp_path / f"t.{kind}")), 0) for kind in ("csv", "parquet")
     )
-    pd.testing.assert_frame_equal(one.frame, other.frame)
-    assert one.fingerprint == other.fingerprint
+    pd.testing.assert_frame_equal(text.frame, typed.frame)
+    assert text.fingerprint == typed.fingerprint
 
 
 def test_features_need_neither_target_nor_id():

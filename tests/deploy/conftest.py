@@ -1,4 +1,4 @@
-"""The double of the cloud, seen through the real SDK, and what lies in deploy/ as modules."""
+"""The double of the cloud for the real SDK, and the scripts of deploy/ as modules."""
 
 import importlib
 import sys
@@ -11,8 +11,8 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 IMAGE = "us-central1-docker.pkg.dev/p/churn/pipeline:latest"
 
 
-def module(folder, name):
-    """A module of deploy/, which is no package."""
+def load_module(folder, name):
+    """A module of deploy/, which is not a package."""
     sys.path.insert(0, str(DEPLOY / folder))
     try:
         return importlib.import_module(name)
@@ -22,7 +22,7 @@ def module(folder, name):
 
 @pytest.fixture(scope="session")
 def pipeline():
-    return module("pipeline", "pipeline")
+    return load_module("pipeline", "pipeline")
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +35,7 @@ def template(pipeline, tmp_path_factory):
 
 @pytest.fixture
 def cloud(monkeypatch):
-    """An empty project that the real SDK speaks to."""
+    """An empty project, for the real SDK."""
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import aiplatform
     from google.cloud.resourcemanager_v3 import ProjectsClient
@@ -43,17 +43,17 @@ def cloud(monkeypatch):
 
     with vertex.running() as double:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", double.url)
-        host, free = double.url.removeprefix("http://"), AnonymousCredentials()
+        host, credentials = double.url.removeprefix("http://"), AnonymousCredentials()
         projects = ProjectsClient(
-            transport=ProjectsRestTransport(host=host, url_scheme="http", credentials=free)
+            transport=ProjectsRestTransport(host=host, url_scheme="http", credentials=credentials)
         )
-        # The SDK asks whose the bucket is, and lets nobody say where.
+        # The SDK asks for the owner of the bucket at an address that cannot be configured.
         monkeypatch.setattr(
             "google.cloud.aiplatform.utils.resource_manager_utils.resourcemanager.ProjectsClient",
             lambda **_: projects,
         )
         aiplatform.init(
             project="p", location="us-central1", api_endpoint=double.url, api_transport="rest",
-            credentials=free,
+            credentials=credentials,
         )  # fmt: skip
         yield double

@@ -1,4 +1,4 @@
-"""An anomaly starts one retraining: not the first one alone, not too soon after another, not twice."""
+"""Anomalies start a retraining: not a single one, not too soon after another, not twice."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ EVENT = {
 
 @pytest.fixture(scope="module")
 def function():
-    """What Cloud Run starts: Google's framework around the entry point."""
+    """A client of the entry point in Google's framework, as Cloud Run starts it."""
     from functions_framework import create_app
 
     return create_app("main", str(DEPLOY / "function" / "main.py"), "cloudevent").test_client()
@@ -26,7 +26,7 @@ def function():
 
 @pytest.fixture
 def anomaly(function, template, cloud, monkeypatch, capsys):
-    """Send one by way of Pub/Sub, with its time and further environment; gives what the function printed."""
+    """A function that sends an anomaly through Pub/Sub and gives what the entry point printed."""
     from google.auth.credentials import AnonymousCredentials
 
     monkeypatch.setattr("google.auth.default", lambda *_, **__: (AnonymousCredentials(), "p"))
@@ -47,7 +47,7 @@ def anomaly(function, template, cloud, monkeypatch, capsys):
     return send
 
 
-def test_the_second_window_with_an_anomaly_starts_the_pipeline_with_its_reason(anomaly, cloud):
+def test_a_second_window_with_an_anomaly_starts_the_pipeline_with_the_reason(anomaly, cloud):
     assert "too few" in anomaly("2026-11-23T12:00:00Z")
     assert "submitted" in anomaly("2026-11-24T12:00:00.5Z")
     [run] = cloud.service.pipelines.values()
@@ -55,18 +55,18 @@ def test_the_second_window_with_an_anomaly_starts_the_pipeline_with_its_reason(a
     assert "2 windows" in run.runtime_config.parameter_values["reason"]
 
 
-def test_two_anomalies_of_one_window_are_one(anomaly, cloud):
+def test_two_anomalies_of_one_window_count_once(anomaly, cloud):
     anomaly("2026-11-24T11:00:00Z")
     assert "too few" in anomaly("2026-11-24T12:00:00Z")
     assert not cloud.service.pipelines
 
 
-def test_an_anomaly_long_ago_does_not_count(anomaly, cloud):
+def test_an_old_anomaly_does_not_count(anomaly, cloud):
     anomaly("2026-11-18T12:00:00Z")
     assert "too few" in anomaly("2026-11-24T12:00:00Z")
 
 
-def test_within_the_cool_down_nothing_starts(anomaly, cloud):
+def test_during_the_cool_down_nothing_starts(anomaly, cloud):
     anomaly("2026-11-23T12:00:00Z")
     anomaly("2026-11-24T12:00:00Z")
     assert "too recent" in anomaly("2026-11-25T12:00:00Z")
@@ -75,13 +75,13 @@ def test_within_the_cool_down_nothing_starts(anomaly, cloud):
     assert len(cloud.service.pipelines) == 2
 
 
-def test_a_message_that_comes_twice_starts_one_run(anomaly, cloud):
+def test_a_repeated_message_starts_one_run(anomaly, cloud):
     often = {"ALARMS": "1", "COOLDOWN_DAYS": "0", "PER_WEEK": "9"}
     assert "submitted" in anomaly("2026-11-24T12:00:00Z", **often)
     assert "runs already" in anomaly("2026-11-24T12:00:00Z", **often)
     assert len(cloud.service.pipelines) == 1
 
 
-def test_other_logs_do_nothing(anomaly, cloud):
+def test_entries_of_other_logs_are_ignored(anomaly, cloud):
     assert "not an anomaly" in anomaly("2026-11-24T12:00:00Z", name="projects/p/logs/other")
     assert not cloud.calls

@@ -1,4 +1,4 @@
-"""The pipeline compiles, and runs whole on this machine as it would on Vertex AI."""
+"""The pipeline compiles, and all of it runs on this machine as it would on Vertex AI."""
 
 import json
 import shutil
@@ -9,7 +9,7 @@ from conftest import SMALL
 from deploy.conftest import IMAGE
 
 
-def test_it_compiles_with_every_step_and_the_image_that_is_named(template):
+def test_it_compiles_with_every_step_and_the_named_image(template):
     compiled = yaml.safe_load(template.read_text())
     executors = compiled["deploymentSpec"]["executors"]
     steps = ("ingest", "validate", "train", "evaluate", "gate", "register", "canary")
@@ -20,10 +20,10 @@ def test_it_compiles_with_every_step_and_the_image_that_is_named(template):
     assert last["inputs"]["parameters"]["promote"]["taskOutputParameter"]["producerTask"] == "gate"
 
 
-def test_it_runs_whole_and_the_challenger_serves(pipeline, run_directory, tmp_path, monkeypatch):
+def test_it_runs_to_the_end_and_the_challenger_serves(pipeline, run_directory, tmp_path, monkeypatch):
     from kfp import local
 
-    from churn.bundle.registry import version_tags
+    from churn.bundle.registry import register_run, version_tags
 
     monkeypatch.chdir(tmp_path)
     root = tmp_path / "runs"
@@ -34,8 +34,6 @@ def test_it_runs_whole_and_the_challenger_serves(pipeline, run_directory, tmp_pa
         "data.synthetic.drift=concept", "data.synthetic.drift_size=4", "retrain.now=2027-08-01",
         "retrain.gate.bootstrap=100", "retrain.fresh_days=200",
     ]  # fmt: skip
-    from churn.bundle.registry import register_run
-
     register_run(root / "first", str(root))
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "outputs"))
     pipeline.retrain(overrides=overrides, kind="alarm", reason="an anomaly")

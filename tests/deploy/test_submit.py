@@ -1,20 +1,20 @@
-"""The pipeline is submitted and scheduled by Google's own client."""
+"""Google's own client submits and schedules the pipeline."""
 
 import pytest
 from google.api_core.exceptions import BadRequest
 
-from deploy.conftest import module
+from deploy.conftest import load_module
 
-PLACE = ["--project=p", "--region=us-central1", "--bucket=bucket", "--name=churn-prod"]
+OPTIONS = ["--project=p", "--region=us-central1", "--bucket=bucket", "--name=churn-prod"]
 
 
 @pytest.fixture(scope="module")
 def submit():
-    return module("pipeline", "submit").main
+    return load_module("pipeline", "submit").main
 
 
-def test_a_run_carries_the_overrides_and_the_label_of_the_deployment(cloud, submit, template):
-    name = submit([str(template), *PLACE, "data=telco", "target=vertex"])
+def test_a_run_has_the_overrides_and_the_label_of_the_deployment(cloud, submit, template):
+    name = submit([str(template), *OPTIONS, "data=telco", "target=vertex"])
     job = cloud.service.pipelines[name]
     assert list(job.runtime_config.parameter_values["overrides"]) == ["data=telco", "target=vertex"]
     assert dict(job.labels)["churn-deployment"] == "churn-prod"
@@ -22,7 +22,7 @@ def test_a_run_carries_the_overrides_and_the_label_of_the_deployment(cloud, subm
 
 
 def test_a_schedule_starts_one_run_at_a_time(cloud, submit, template):
-    name = submit([str(template), *PLACE, "--cron=TZ=Europe/Berlin 0 6 * * 1", "data=telco"])
+    name = submit([str(template), *OPTIONS, "--cron=TZ=Europe/Berlin 0 6 * * 1", "data=telco"])
     schedule = cloud.service.schedules[name]
     assert schedule.cron == "TZ=Europe/Berlin 0 6 * * 1"
     assert schedule.max_concurrent_run_count == 1
@@ -32,8 +32,8 @@ def test_a_schedule_starts_one_run_at_a_time(cloud, submit, template):
 
 def test_a_wrong_schedule_or_bucket_is_refused(cloud, submit, template):
     with pytest.raises(BadRequest, match="Invalid cron"):
-        submit([str(template), *PLACE, "--cron=every monday"])
+        submit([str(template), *OPTIONS, "--cron=every monday"])
     with pytest.raises(BadRequest, match="in no bucket"):
-        submit([str(template), *PLACE[:2], "--bucket=elsewhere"])
+        submit([str(template), *OPTIONS[:2], "--bucket=elsewhere"])
     assert not cloud.service.pipelines
     assert not cloud.service.schedules

@@ -1,1 +1,1 @@
-"""Strict stand-ins for cloud services, spoken to over HTTP by the services' own clients."""
+"""Strict stand-ins for cloud services; the services' own clients call them over HTTP."""

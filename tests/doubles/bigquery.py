@@ -1,9 +1,9 @@
-"""A stand-in for BigQuery's REST API (v2), as far as churn needs it, spoken to by Google's own client.
+"""A stand-in for the part of BigQuery's REST API (v2) that churn needs; Google's own client calls it.
 
-Written from the API's public reference, not compared with the running service. It runs no SQL: a query has
-the answer that the test gives it; a load job takes one Parquet file, sent by a resumable upload. Where it
-could be lenient it is not: it refuses fields and parameters that reading and loading do not need, a missing
-or wrong token, legacy SQL and unknown pages, with errors shaped as the service's.
+Written from the API's public reference, not compared with the running service. It runs no SQL: the test sets
+the answer of each query. A load job takes one Parquet file, sent by a resumable upload. It is strict: fields
+and parameters that reading and loading do not need, a missing or wrong token, legacy SQL and unknown pages
+give errors in the form of the service's errors.
 """
 
 import io
@@ -23,16 +23,16 @@ from doubles.server import Answer, Request, Server
 TOKEN = "the-only-token"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 PROJECT = "paying-project"
-MEGABYTE = 1 << 20  # what is billed is rounded up to it
+MEGABYTE = 1 << 20  # billed bytes are rounded up to it
 
-JOB = {  # the fields of a job that reading may set; None: any value
+JOB = {  # fields that a query job may set; None: any value
     "jobReference": {"projectId": None, "jobId": None, "location": None},
     "configuration": {
         "dryRun": None,
         "query": {"query": None, "useLegacySql": None, "maximumBytesBilled": None, "useQueryCache": None},
     },
 }
-LOAD = {  # those of a job that loading may set
+LOAD = {  # fields that a load job may set
     "jobReference": JOB["jobReference"],
     "configuration": {
         "load": {
@@ -46,7 +46,7 @@ ANY = {"prettyPrint", "fields"}
 PAGES = {"maxResults", "pageToken", "startIndex", "formatOptions.useInt64Timestamp"}
 P = "/bigquery/v2/projects/([^/]+)"
 TABLE = f"{P}/datasets/([^/]+)/tables/([^/]+)"
-METHODS = {  # method and path -> name of the function here, and the parameters it takes
+METHODS = {  # method and path -> name of a method below, and its parameters
     "POST /token": ("token", set()),
     f"POST {P}/jobs": ("insert_job", ANY),
     f"GET {P}/jobs/([^/]+)": ("get_job", ANY | {"projection", "location"}),
@@ -61,7 +61,7 @@ METHODS = {  # method and path -> name of the function here, and the parameters 
 
 
 class ServiceError(Exception):
-    """An error in the shape that the service gives it."""
+    """An error in the form of the service's errors."""
 
     def __init__(self, code: int, reason: str, message: str, **more: str):
         self.code = code
@@ -71,13 +71,13 @@ class ServiceError(Exception):
 
 @dataclass
 class Table:
-    """Rows of Python values, and what the service says about them."""
+    """Rows of Python values, and the service's facts about them."""
 
     schema: dict[str, str]  # column -> type, e.g. "INT64" or "STRING REPEATED"
     rows: list[tuple]
     size: int = 1000  # bytes that reading processes
     kind: str = "TABLE"
-    statement: str = "SELECT"  # kind of the query that this is the answer of
+    statement: str = "SELECT"  # kind of the query with this answer
 
     def resource(self) -> dict:
         fields = []
@@ -89,7 +89,7 @@ class Table:
 
 @dataclass
 class Job:
-    """A query that was started."""
+    """A query or a load job that was started."""
 
     resource: dict
     result: Table
@@ -98,15 +98,15 @@ class Job:
 
 
 class BigQuery(Server):
-    """The service: what tests put in, and which of its methods were called."""
+    """The service: tables and answers that tests set, and the methods that were called."""
 
     def __init__(self) -> None:
         super().__init__()
         self.tables: dict[str, Table] = {}  # by project.dataset.table
-        self.datasets: set[str] = set()  # project.dataset, that can be written to
-        self.uploads: list[tuple[dict, bytes]] = []  # jobs, and what has come of their files
-        self.queries: dict[str, Table | ServiceError] = {}  # by their text
-        self.page = 1000  # rows of a page
+        self.datasets: set[str] = set()  # project.dataset, writable
+        self.uploads: list[tuple[dict, bytes]] = []  # jobs, and the bytes received so far
+        self.queries: dict[str, Table | ServiceError] = {}  # answers by the query's text
+        self.page = 1000  # rows per page
         self.jobs: dict[str, Job] = {}
         self.called: list[str] = []
 
@@ -131,11 +131,11 @@ class BigQuery(Server):
         return Answer(json.dumps(body).encode(), code, {"Content-Type": "application/json; charset=UTF-8"})
 
     def body(self, request: Request) -> dict | Answer:
-        asked = f"{request.method} {request.path}"
-        found = ((match, route) for route in METHODS if (match := re.fullmatch(route, asked)))
-        match, route = next(found, (None, None))
+        call = f"{request.method} {request.path}"
+        matches = ((match, route) for route in METHODS if (match := re.fullmatch(route, call)))
+        match, route = next(matches, (None, None))
         if match is None:
-            raise ServiceError(404, "notFound", f"there is no {asked}")
+            raise ServiceError(404, "notFound", f"there is no {call}")
         name, allowed = METHODS[route]
         self.called.append(name)
         if name == "token":
@@ -152,7 +152,7 @@ class BigQuery(Server):
         return getattr(self, name)(request.parameters, *arguments)
 
     def begin_upload(self, request: Request, project: str) -> Answer:
-        """The first step of a resumable upload: the job, and where to send its file."""
+        """The first step of a resumable upload: takes the job, gives the address for its file."""
         job = json.loads(request.content)
         refuse_unknown(job, LOAD, "job")
         load = job["configuration"]["load"]
@@ -161,11 +161,11 @@ class BigQuery(Server):
         if load["sourceFormat"] != "PARQUET" or load["writeDisposition"] != "WRITE_EMPTY":
             raise ServiceError(400, "invalid", "neither PARQUET nor WRITE_EMPTY")
         self.uploads.append((job, b""))
-        place = f"{self.url}{request.path}?uploadType=resumable&upload_id={len(self.uploads) - 1}"
-        return Answer(headers={"Location": place})
+        address = f"{self.url}{request.path}?uploadType=resumable&upload_id={len(self.uploads) - 1}"
+        return Answer(headers={"Location": address})
 
     def upload(self, request: Request, project: str) -> dict | Answer:
-        """A further step: bytes that follow on those before; the last one starts the job."""
+        """A further step: takes the next bytes of the file; the last one starts the job."""
         number = int(request.parameters["upload_id"])
         job, before = self.uploads[number]
         first, last, size = re.fullmatch(
@@ -181,20 +181,20 @@ class BigQuery(Server):
 
     def load(self, job: dict, content: bytes, project: str) -> dict:
         """Run a load job."""
-        target = job["configuration"]["load"]["destinationTable"]
-        name = ".".join(target[part] for part in ("projectId", "datasetId", "tableId"))
-        self.get_dataset({}, target["projectId"], target["datasetId"])
+        table = job["configuration"]["load"]["destinationTable"]
+        name = ".".join(table[part] for part in ("projectId", "datasetId", "tableId"))
+        self.get_dataset({}, table["projectId"], table["datasetId"])
         resource = {
             "jobReference": {"location": "US", **job["jobReference"]},
             "configuration": job["configuration"] | {"jobType": "LOAD"},
             "statistics": {},
         }
-        found = Job(resource, self.tables.get(name, Table({}, [])), "DONE")
-        self.jobs[job["jobReference"]["jobId"]] = found
-        if found.result.rows:
-            found.error = {"reason": "duplicate", "message": f"Already Exists: Table {name}"}
+        load_job = Job(resource, self.tables.get(name, Table({}, [])), "DONE")
+        self.jobs[job["jobReference"]["jobId"]] = load_job
+        if load_job.result.rows:
+            load_job.error = {"reason": "duplicate", "message": f"Already Exists: Table {name}"}
         else:
-            self.tables[name] = loaded(content)
+            self.tables[name] = parse_parquet(content)
         return self.get_job({}, project, job["jobReference"]["jobId"])
 
     def get_dataset(self, parameters: dict, project: str, dataset: str) -> dict:
@@ -211,8 +211,8 @@ class BigQuery(Server):
     def insert_job(self, job: dict, project: str) -> dict:
         refuse_unknown(job, JOB, "job")
         if project != PROJECT:
-            lacks = f"User does not have bigquery.jobs.create permission in project {project}."
-            raise ServiceError(403, "accessDenied", f"Access Denied: Project {project}: {lacks}")
+            reason = f"User does not have bigquery.jobs.create permission in project {project}."
+            raise ServiceError(403, "accessDenied", f"Access Denied: Project {project}: {reason}")
         query = job["configuration"]["query"]
         result = self.queries.get(query["query"])
         if isinstance(result, ServiceError):
@@ -220,9 +220,9 @@ class BigQuery(Server):
         if query.get("useLegacySql") is not False or result is None:
             message = "Syntax error: Unexpected identifier at [1:1]"
             raise ServiceError(400, "invalidQuery", message, location="q", locationType="parameter")
-        resource = started(job, result)
+        resource = job_resource(job, result)
         if job["configuration"].get("dryRun"):
-            del resource["jobReference"]["jobId"]  # nothing was started
+            del resource["jobReference"]["jobId"]  # no job was started
             return resource | {"status": {"state": "DONE"}}
         job_id = resource["jobReference"]["jobId"]
         self.jobs[job_id] = Job(resource, result)
@@ -244,8 +244,8 @@ class BigQuery(Server):
         if job.error:
             raise ServiceError(400, job.error["reason"], job.error["message"])
         job.state = "DONE"
-        told = {"jobReference": job.resource["jobReference"], "jobComplete": True}
-        return told | {"schema": job.result.resource(), **self.rows(job.result, parameters)}
+        status = {"jobReference": job.resource["jobReference"], "jobComplete": True}
+        return status | {"schema": job.result.resource(), **self.rows(job.result, parameters)}
 
     def get_table(self, parameters: dict, *name: str) -> dict:
         table = self.table(*name)
@@ -290,13 +290,13 @@ class BigQuery(Server):
 
 
 def token(form: dict[str, str]) -> dict:
-    """The answer to a service account that shows a signed statement."""
+    """The token for a service account with a signed assertion."""
     if form.get("grant_type") != GRANT or form.get("assertion", "").count(".") != 2:
         raise ServiceError(400, "invalid_grant", "no signed assertion")
     return {"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"}
 
 
-def started(job: dict, result: Table) -> dict:
+def job_resource(job: dict, result: Table) -> dict:
     """The resource of a job, without its state."""
     size = str(result.size)
     query = {"totalBytesProcessed": size, "statementType": result.statement, "schema": result.resource()}
@@ -307,8 +307,8 @@ def started(job: dict, result: Table) -> dict:
     }
 
 
-def loaded(content: bytes) -> Table:
-    """The table that a Parquet file becomes; types of columns as the service documents them."""
+def parse_parquet(content: bytes) -> Table:
+    """The table of a Parquet file, with the column types that the service documents."""
     types = {"INT32": "INT64", "INT64": "INT64", "FLOAT": "FLOAT64", "DOUBLE": "FLOAT64", "STRING": "STRING"}
     table = pq.read_table(file := io.BytesIO(content))
     schema = {}
@@ -318,18 +318,18 @@ def loaded(content: bytes) -> Table:
     return Table(schema, list(zip(*(column.to_pylist() for column in table.columns), strict=True)))
 
 
-def refuse_unknown(body: dict, known: dict, place: str) -> None:
-    """Refuse fields that the API, or reading, does not have."""
+def refuse_unknown(body: dict, known: dict, path: str) -> None:
+    """Raise `ServiceError` for fields that are not in `known`."""
     for name, value in body.items():
         if name not in known:
-            message = f"Invalid JSON payload received. Unknown name '{name}' at '{place}': Cannot find field."
+            message = f"Invalid JSON payload received. Unknown name '{name}' at '{path}': Cannot find field."
             raise ServiceError(400, "badRequest", message)
         if known[name] is not None:
-            refuse_unknown(value, known[name], f"{place}.{name}")
+            refuse_unknown(value, known[name], f"{path}.{name}")
 
 
 def encoded(value: Any, micros: bool) -> Any:
-    """A cell as the API writes it: text, whatever its type; null; or cells."""
+    """A cell as the API writes it: text for every type, null, or a list of cells."""
     if value is None:
         return None
     if isinstance(value, list):

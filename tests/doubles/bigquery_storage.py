@@ -1,7 +1,7 @@
-"""A stand-in for BigQuery's Storage Read API over gRPC, spoken to by Google's own client.
+"""A stand-in for BigQuery's Storage Read API over gRPC; Google's own client calls it.
 
-Written from the service's public messages, not compared with the running one. It gives Arrow only, in two
-streams; a stream breaks off once, as the service's do, and has to be taken up where it was.
+Written from the service's public messages, not compared with the running service. It gives Arrow only, in two
+streams. A stream breaks off once, as the service's do, and must be resumed at the same row.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +18,12 @@ BATCH = 100  # rows
 
 
 class Storage:
-    """The service; a context manager."""
+    """The service, as a context manager."""
 
     def __init__(self, tables: dict[str, Table]) -> None:
         self.tables = tables  # by project.dataset.table
         self.streams: dict[str, pa.Table] = {}
-        self.read: list[tuple[str, int]] = []  # the streams that were asked for, and from which row
+        self.read: list[tuple[str, int]] = []  # calls: a stream and the first row
 
     def __enter__(self):
         self.threads = ThreadPoolExecutor(4)
@@ -49,7 +49,7 @@ class Storage:
         self.threads.shutdown()
 
     def client(self) -> BigQueryReadClient:
-        """Google's client, connected to here."""
+        """Google's client, connected to this service."""
         channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")
         return BigQueryReadClient(transport=BigQueryReadGrpcTransport(channel=channel))
 
@@ -68,7 +68,7 @@ class Storage:
         table = table.select(fields)
         half = len(table) // 2
         session.name = f"projects/{PROJECT}/locations/us/sessions/s{len(self.streams)}"
-        for number, rows in enumerate((table[half:], table[:half])):  # in no order
+        for number, rows in enumerate((table[half:], table[:half])):  # not in the order of the table
             stream = f"{session.name}/streams/{number}"
             self.streams[stream] = rows
             session.streams.append(types.ReadStream(name=stream))
@@ -76,7 +76,7 @@ class Storage:
         return session
 
     def read_rows(self, request, context):
-        again = any(stream == request.read_stream for stream, _ in self.read)
+        is_resumed = any(stream == request.read_stream for stream, _ in self.read)
         self.read.append((request.read_stream, request.offset))
         rows = self.streams[request.read_stream][request.offset :]
         schema = {"serialized_schema": rows.schema.serialize().to_pybytes()}
@@ -85,8 +85,8 @@ class Storage:
             yield types.ReadRowsResponse(
                 arrow_record_batch=content, arrow_schema=schema, row_count=len(batch)
             )
-            schema = None  # in the first answer only
-            if not again:
+            schema = None  # only in the first answer
+            if not is_resumed:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "the connection broke")
 
 

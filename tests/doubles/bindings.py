@@ -1,4 +1,4 @@
-"""Routes and messages of Google's services, read from the REST bindings that their own clients carry."""
+"""Routes and messages of Google's services, read from the REST bindings in their own clients."""
 
 import inspect
 import re
@@ -22,7 +22,7 @@ TRANSPORTS = {
 
 
 class RefusalError(Exception):
-    """What the service answers instead of doing as it was told."""
+    """The service's answer to a request that it refuses."""
 
     def __init__(self, code: int, status: str, message: str) -> None:
         super().__init__(message)
@@ -35,7 +35,7 @@ def invalid(message: str) -> RefusalError:
 
 @dataclass(frozen=True)
 class Binding:
-    """One HTTP rule: which method of which service a verb and a path mean."""
+    """One HTTP rule: the method of a service that a verb and a path stand for."""
 
     method: str
     verb: str
@@ -44,12 +44,12 @@ class Binding:
     request: Any  # class of the message
 
     def parse(self, path: str, query: list[tuple[str, str]], body: dict[str, Any]) -> Any:
-        """The request that this call means; raises `RefusalError` for what the real parser refuses."""
+        """The request message of a call; raises `RefusalError` where the real parser does."""
         match = self.pattern.fullmatch(path)
         assert match
         content: dict[str, Any] = {}
         for dotted, value in query:
-            if dotted.endswith("Mask"):  # gcloud writes field_name there, which the service takes, too
+            if dotted.endswith("Mask"):  # the service accepts gcloud's field_name too
                 value = re.sub("_([a-z])", lambda letter: letter[1].upper(), value)
             if not dotted.startswith("$") and dotted not in ("alt", "prettyPrint"):
                 put(content, dotted, value, repeat=True)
@@ -64,7 +64,7 @@ class Binding:
         if unknown := next(unknown_enums(message), None):
             raise invalid(f"Invalid value for the enum {unknown}")
         request = self.request.wrap(message) if hasattr(self.request, "wrap") else message
-        deep = not self.method.startswith(("Update", "Mutate"))  # which name what they change in a mask
+        deep = not self.method.startswith(("Update", "Mutate"))  # their mask names the changed fields
         if absent := list(missing(request, deep)):
             raise invalid(f"Required fields are not set: {', '.join(absent)}")
         return request
@@ -80,7 +80,7 @@ def put(content: dict[str, Any], dotted: str, value: str, repeat: bool = False) 
 @cache
 def bindings() -> list[Binding]:
     """All HTTP rules of the services in `TRANSPORTS`."""
-    found = []
+    rules = []
     for module, name in TRANSPORTS.items():
         transport = getattr(import_module(f"{module}.transports.rest"), name)
         for stub in vars(transport).values():
@@ -88,11 +88,11 @@ def bindings() -> list[Binding]:
             if "request" not in hints or not hasattr(stub, "_get_http_options"):
                 continue
             method = stub.__name__.lstrip("_")
-            found += [
+            rules += [
                 Binding(method, r["method"].upper(), pattern(r["uri"]), r.get("body"), hints["request"])
                 for r in stub._get_http_options()
             ]
-    return found
+    return rules
 
 
 def pattern(template: str) -> re.Pattern[str]:
@@ -108,13 +108,13 @@ def pattern(template: str) -> re.Pattern[str]:
 
 @cache
 def find(verb: str, path: str) -> Binding | None:
-    """The rule for a call, or none."""
+    """The rule for a call, or None."""
     return next((b for b in bindings() if b.verb == verb and b.pattern.fullmatch(path)), None)
 
 
 @cache
 def required(message: type) -> list[str]:
-    """Fields that the documentation of a message calls required."""
+    """Fields that the message's documentation calls required."""
     return re.findall(
         r"^ {4}(\w+) \([^)]*\)*:\n {8}Required\.", inspect.cleandoc(message.__doc__ or ""), re.M
     )
@@ -122,7 +122,7 @@ def required(message: type) -> list[str]:
 
 def missing(message: Any, deep: bool) -> Iterator[str]:
     """Required fields that are not set, at any depth."""
-    if not hasattr(type(message), "meta"):  # no message of the service's own: a list or object of JSON
+    if not hasattr(type(message), "meta"):  # a JSON list or object, not a message of the service
         return
     present = {field.name for field, _ in message._pb.ListFields()}
     yield from (name for name in required(type(message)) if name not in present)
@@ -135,7 +135,7 @@ def missing(message: Any, deep: bool) -> Iterator[str]:
 
 
 def unknown_enums(message: Any) -> Iterator[str]:
-    """Enum fields whose number the service doesn't know."""
+    """Enum fields with a number that the service does not know."""
     for field, value in message.ListFields():
         if field.message_type and field.message_type.GetOptions().map_entry:
             continue

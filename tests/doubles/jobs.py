@@ -1,4 +1,5 @@
-"""Batch prediction and custom jobs of the double: checked when created, done when asked for."""
+# ruff: noqa: N802  methods have the names of the API's
+"""Batch prediction and custom jobs of the double: checked when created, run when first read."""
 
 import hashlib
 import json
@@ -20,12 +21,12 @@ DONE = (JobState.JOB_STATE_SUCCEEDED, JobState.JOB_STATE_FAILED, JobState.JOB_ST
 
 
 class Jobs:
-    """Part of `doubles.service.Service`."""
+    """The part of `doubles.service.Service` with the jobs."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, Any] = {}
         self.environment: dict[str, str] | None = None  # of the containers of custom jobs
-        # BigQuery's tables, named `project.dataset.table`; all calls come one after the other
+        # BigQuery's tables, named `project.dataset.table`; calls never overlap
         self.sql = sqlite3.connect(":memory:", check_same_thread=False)
         self.sql.row_factory = sqlite3.Row
 
@@ -45,8 +46,8 @@ class Jobs:
             raise not_found(name)
         return self.jobs[name]
 
-    def done(self, name: str) -> Any:
-        """The job; a pending one runs first, which ends in one of the final states."""
+    def finish(self, name: str) -> Any:
+        """The job in a final state; a pending one is run first."""
         job = self.job(name)
         if job.state == JobState.JOB_STATE_CANCELLING:
             job.state = JobState.JOB_STATE_CANCELLED
@@ -58,26 +59,26 @@ class Jobs:
                 job.state, job.error = JobState.JOB_STATE_FAILED, {"code": 3, "message": str(refused)}
         return job
 
-    def listed(self, request: Any, collection: str) -> list[Any]:
+    def list_jobs(self, request: Any, collection: str) -> list[Any]:
         from doubles.service import matches
 
         prefix = f"{request.parent}/{collection}/"
         self.pass_time(prefix)
         return [j for n, j in self.jobs.items() if n.startswith(prefix) and matches(j, request.filter)]
 
-    def cancelled(self, name: str) -> None:
+    def cancel(self, name: str) -> None:
         job = self.job(name)
         if job.state not in DONE:
             job.state = JobState.JOB_STATE_CANCELLING
 
-    def deleted(self, name: str) -> operations_pb2.Operation:
+    def delete(self, name: str) -> operations_pb2.Operation:
         from doubles.service import not_found, precondition
 
         if self.job(name).state not in DONE:
             raise precondition("The job is running; cancel it first.")
-        if self.is_going(name):
+        if self.is_busy(name):
             raise not_found(name)
-        return self.operate(name, lambda: self.removed(self.jobs, name))
+        return self.operate(name, lambda: self.remove(self.jobs, name))
 
     # -- batch prediction
 
@@ -86,62 +87,62 @@ class Jobs:
         model = self.version(job.model)
         if refusal := serving.image_refusal(model.container_spec.image_uri, self.today):
             raise invalid(refusal)
-        given, wanted, how = job.input_config, job.output_config, job.instance_config
+        source, output, instances = job.input_config, job.output_config, job.instance_config
         if not job.dedicated_resources.machine_spec.machine_type:
             raise invalid("dedicated_resources.machine_spec.machine_type is required.")
         for format, chosen in (
-            (given.instances_format, given._pb.WhichOneof("source")),
-            (wanted.predictions_format, wanted._pb.WhichOneof("destination")),
+            (source.instances_format, source._pb.WhichOneof("source")),
+            (output.predictions_format, output._pb.WhichOneof("destination")),
         ):
             if format not in ("jsonl", "bigquery"):
                 raise invalid(f"Unsupported format {format!r}")
             if (format == "bigquery") != (chosen or "").startswith("bigquery"):
                 raise invalid(f"The format {format} does not go with {chosen}")
-        if how.instance_type not in ("", "object", "array"):
-            raise invalid(f"Unsupported instance_type {how.instance_type!r}")
-        if how.included_fields and how.excluded_fields:
+        if instances.instance_type not in ("", "object", "array"):
+            raise invalid(f"Unsupported instance_type {instances.instance_type!r}")
+        if instances.included_fields and instances.excluded_fields:
             raise invalid("included_fields and excluded_fields exclude each other.")
-        for uri in given.gcs_source.uris:
+        for uri in source.gcs_source.uris:
             if not self.storage.list(uri):
                 raise invalid(f"{uri} does not exist.")
         return self.new_job(job, request.parent, "batchPredictionJobs")
 
     def GetBatchPredictionJob(self, request: Any) -> t.BatchPredictionJob:
-        return self.done(request.name)
+        return self.finish(request.name)
 
     def ListBatchPredictionJobs(self, request: Any) -> t.ListBatchPredictionJobsResponse:
-        found = self.listed(request, "batchPredictionJobs")
-        return t.ListBatchPredictionJobsResponse(batch_prediction_jobs=found)
+        jobs = self.list_jobs(request, "batchPredictionJobs")
+        return t.ListBatchPredictionJobsResponse(batch_prediction_jobs=jobs)
 
     def CancelBatchPredictionJob(self, request: Any) -> None:
-        self.cancelled(request.name)
+        self.cancel(request.name)
 
     def DeleteBatchPredictionJob(self, request: Any) -> operations_pb2.Operation:
-        return self.deleted(request.name)
+        return self.delete(request.name)
 
     def run_batch(self, job: t.BatchPredictionJob) -> None:
-        how, from_table = job.instance_config, job.input_config.instances_format == "bigquery"
+        config, from_table = job.instance_config, job.input_config.instances_format == "bigquery"
         rows = self.table(job.input_config.bigquery_source.input_uri) if from_table else self.lines(job)
-        hidden = {how.key_field, *how.excluded_fields}
-        shown = [{name: value for name, value in row.items() if name not in hidden} for row in rows]
-        if how.instance_type == "array" or (from_table and how.instance_type == ""):
-            shown = [list(row.values()) for row in shown]
-        answers = self.answer(self.version(job.model), shown)
-        asked = [{"key": row[how.key_field]} if how.key_field else {"instance": row} for row in rows]
-        results = [told | {"prediction": answer} for told, answer in zip(asked, answers, strict=True)]
-        stamp = f"{job.name.rpartition('/')[2]}"
+        hidden = {config.key_field, *config.excluded_fields}
+        visible = [{name: value for name, value in row.items() if name not in hidden} for row in rows]
+        if config.instance_type == "array" or (from_table and config.instance_type == ""):
+            visible = [list(row.values()) for row in visible]
+        answers = self.answer(self.version(job.model), visible)
+        keys = [{"key": row[config.key_field]} if config.key_field else {"instance": row} for row in rows]
+        results = [key | {"prediction": answer} for key, answer in zip(keys, answers, strict=True)]
+        number = f"{job.name.rpartition('/')[2]}"
         if job.output_config.predictions_format == "jsonl":
             directory = job.output_config.gcs_destination.output_uri_prefix.rstrip("/")
-            directory += f"/prediction-{self.version(job.model).display_name}-{stamp}"
+            directory += f"/prediction-{self.version(job.model).display_name}-{number}"
             content = "".join(json.dumps(result) + "\n" for result in results)
             self.storage.write(f"{directory}/prediction.results-00000-of-00001", content.encode())
             job.output_info.gcs_output_directory = directory
             return
         dataset = job.output_config.bigquery_destination.output_uri.removeprefix("bq://")
-        table = f"predictions_{stamp}"
+        table = f"predictions_{number}"
         self.sql.execute(f"CREATE TABLE `{dataset}.{table}` (`{next(iter(results[0]))}`, `prediction`)")
-        told = [tuple(json.dumps(v) if isinstance(v, dict) else v for v in r.values()) for r in results]
-        self.sql.executemany(f"INSERT INTO `{dataset}.{table}` VALUES (?, ?)", told)
+        cells = [tuple(json.dumps(v) if isinstance(v, dict) else v for v in r.values()) for r in results]
+        self.sql.executemany(f"INSERT INTO `{dataset}.{table}` VALUES (?, ?)", cells)
         job.output_info.bigquery_output_dataset = f"bq://{dataset}"
         job.output_info.bigquery_output_table = table
 
@@ -151,13 +152,13 @@ class Jobs:
 
     def table(self, uri: str) -> list[dict[str, Any]]:
         try:
-            found = self.sql.execute(f"SELECT * FROM `{uri.removeprefix('bq://')}`")
+            rows = self.sql.execute(f"SELECT * FROM `{uri.removeprefix('bq://')}`")
         except sqlite3.OperationalError:
             raise invalid(f"Not found: Table {uri}") from None
-        return [dict(row) for row in found]
+        return [dict(row) for row in rows]
 
-    def about_table(self, project: str, dataset: str, name: str) -> dict[str, Any]:
-        """What BigQuery tells of a table: here that it changes with its content."""
+    def describe_table(self, project: str, dataset: str, name: str) -> dict[str, Any]:
+        """BigQuery's description of a table; the time of change depends on its content."""
         from doubles.service import not_found
 
         key = f"{project}.{dataset}.{name}"
@@ -183,23 +184,25 @@ class Jobs:
         return self.new_job(job, request.parent, "customJobs")
 
     def GetCustomJob(self, request: Any) -> t.CustomJob:
-        return self.done(request.name)
+        return self.finish(request.name)
 
     def ListCustomJobs(self, request: Any) -> t.ListCustomJobsResponse:
-        return t.ListCustomJobsResponse(custom_jobs=self.listed(request, "customJobs"))
+        return t.ListCustomJobsResponse(custom_jobs=self.list_jobs(request, "customJobs"))
 
     def CancelCustomJob(self, request: Any) -> None:
-        self.cancelled(request.name)
+        self.cancel(request.name)
 
     def DeleteCustomJob(self, request: Any) -> operations_pb2.Operation:
-        return self.deleted(request.name)
+        return self.delete(request.name)
 
     def run_custom(self, job: t.CustomJob) -> None:
-        """Run the container's command here, with the bucket below a directory that stands for /gcs."""
+        """Run the container's command on this machine; a directory stands for /gcs."""
         container = job.job_spec.worker_pool_specs[0].container_spec
         with tempfile.TemporaryDirectory() as root:
-            there = {name: Path(root) / "gcs" / "bucket" / name for name in self.storage.list("gs://bucket/")}
-            for name, file in there.items():
+            inputs = {
+                name: Path(root) / "gcs" / "bucket" / name for name in self.storage.list("gs://bucket/")
+            }
+            for name, file in inputs.items():
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(self.storage.read(f"gs://bucket/{name}"))
             words = (*container.command, *container.args)
@@ -211,6 +214,6 @@ class Jobs:
             if done.returncode:
                 raise invalid(f"The replica exited with status {done.returncode}. {done.stderr}")
             for file in (Path(root) / "gcs" / "bucket").rglob("*"):
-                if file.is_file() and file not in there.values():
+                if file.is_file() and file not in inputs.values():
                     name = file.relative_to(Path(root) / "gcs" / "bucket").as_posix()
                     self.storage.write(f"gs://bucket/{name}", file.read_bytes())

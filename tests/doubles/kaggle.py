@@ -1,4 +1,4 @@
-"""Kaggle's data set service on loopback: what kagglehub asks for, and refusals as the service's."""
+"""Kaggle's data set service on loopback: what kagglehub calls, with refusals as the service's."""
 
 import io
 import json
@@ -8,31 +8,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-FIELDS = {  # what the service knows of each request
+FIELDS = {  # the fields of each request
     "GetDataset": {"ownerSlug", "datasetSlug"},
     "DownloadDataset": {"ownerSlug", "datasetSlug", "datasetVersionNumber", "fileName", "raw", "hashLink"},
 }
 
 
 class Handler(BaseHTTPRequestHandler):
-    """`server.datasets` maps OWNER/NAME to {file: bytes}; names in `server.private` need terms accepted."""
+    """`server.datasets`: {file: bytes} by OWNER/NAME; `server.private`: names with terms to accept first."""
 
     def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         method = self.path.removeprefix("/v1/datasets.DatasetApiService/")
         self.server.asked.append(method)
-        if method not in FIELDS or asked.keys() - FIELDS[method]:
+        if method not in FIELDS or request.keys() - FIELDS[method]:
             return self.answer(400, b"unknown method or field")
-        name = f"{asked['ownerSlug']}/{asked['datasetSlug']}"
+        name = f"{request['ownerSlug']}/{request['datasetSlug']}"
         if name in self.server.private:
             return self.answer(403, b"{}")
         files = self.server.datasets.get(name)
-        if files is None or asked.get("fileName", next(iter(files))) not in files:
+        if files is None or request.get("fileName", next(iter(files))) not in files:
             return self.answer(404, b"{}")
         if method == "GetDataset":
             return self.answer(200, json.dumps({"ref": name, "currentVersionNumber": 3}).encode())
-        if "fileName" in asked:
-            return self.answer(200, files[asked["fileName"]], "text/csv")
+        if "fileName" in request:
+            return self.answer(200, files[request["fileName"]], "text/csv")
         return self.answer(200, zipped(files), "application/zip")
 
     def answer(self, status, body, kind="application/json"):

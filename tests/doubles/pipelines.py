@@ -1,4 +1,5 @@
-"""Vertex AI's pipelines and schedules: what the service refuses of them; nothing is run."""
+# ruff: noqa: N802  methods have the names of the API's
+"""Pipelines and schedules of the double: it checks them as the service does, and runs nothing."""
 
 import re
 from typing import Any
@@ -9,7 +10,7 @@ from google.protobuf import json_format
 
 from doubles.bindings import RefusalError, invalid
 
-OVER = (
+FINISHED = (
     t.PipelineState.PIPELINE_STATE_SUCCEEDED,
     t.PipelineState.PIPELINE_STATE_FAILED,
     t.PipelineState.PIPELINE_STATE_CANCELLED,
@@ -18,14 +19,14 @@ CRON = re.compile(r"(TZ=\S+ )?" + r" ".join([r"[\d*/,-]+"] * 5))
 
 
 class Pipelines:
-    """The part of a project that holds pipelines; `now` and `numbers` are the project's."""
+    """The part of `doubles.service.Service` with pipelines and schedules."""
 
     def __init__(self) -> None:
         self.pipelines: dict[str, t.PipelineJob] = {}
         self.schedules: dict[str, t.Schedule] = {}
 
     def CreatePipelineJob(self, request: t.CreatePipelineJobRequest) -> t.PipelineJob:
-        job = self.checked(request.pipeline_job)
+        job = self.copy_checked(request.pipeline_job)
         if not re.fullmatch(r"([a-z][a-z0-9-]{0,127})?", request.pipeline_job_id):
             raise invalid(f"Invalid pipeline_job_id {request.pipeline_job_id!r}")
         name = f"{request.parent}/pipelineJobs/{request.pipeline_job_id or next(self.numbers)}"
@@ -35,8 +36,8 @@ class Pipelines:
         self.pipelines[name] = job
         return job
 
-    def checked(self, wanted: t.PipelineJob) -> t.PipelineJob:
-        """A copy; raises `RefusalError` for what cannot be run."""
+    def copy_checked(self, wanted: t.PipelineJob) -> t.PipelineJob:
+        """A copy of the job; raises `RefusalError` if it cannot run."""
         from doubles.service import check_labels
 
         job = t.PipelineJob(wanted)
@@ -62,24 +63,24 @@ class Pipelines:
         return job
 
     def GetPipelineJob(self, request: Any) -> t.PipelineJob:
-        job = found(self.pipelines, request.name)
+        job = find(self.pipelines, request.name)
         if job.state == t.PipelineState.PIPELINE_STATE_CANCELLING:
             job.state = t.PipelineState.PIPELINE_STATE_CANCELLED
         return job
 
     def CancelPipelineJob(self, request: Any) -> None:
-        job = found(self.pipelines, request.name)
-        if job.state not in OVER:
+        job = find(self.pipelines, request.name)
+        if job.state not in FINISHED:
             job.state = t.PipelineState.PIPELINE_STATE_CANCELLING
 
     def DeletePipelineJob(self, request: Any) -> operations_pb2.Operation:
         from doubles.service import not_found, precondition
 
-        if found(self.pipelines, request.name).state not in OVER:
+        if find(self.pipelines, request.name).state not in FINISHED:
             raise precondition("The pipeline job is running; cancel it first.")
-        if self.is_going(request.name):
+        if self.is_busy(request.name):
             raise not_found(request.name)
-        return self.operate(request.name, lambda: self.removed(self.pipelines, request.name))
+        return self.operate(request.name, lambda: self.remove(self.pipelines, request.name))
 
     def ListPipelineJobs(self, request: Any) -> t.ListPipelineJobsResponse:
         from doubles.service import matches
@@ -94,32 +95,32 @@ class Pipelines:
             raise invalid(f"Invalid cron {schedule.cron!r}")
         if schedule.max_concurrent_run_count < 1:
             raise invalid("max_concurrent_run_count must be at least 1.")
-        self.checked(schedule.create_pipeline_job_request.pipeline_job)
+        self.copy_checked(schedule.create_pipeline_job_request.pipeline_job)
         schedule.name = f"{request.parent}/schedules/{next(self.numbers)}"
         schedule.create_time, schedule.state = self.now(), t.Schedule.State.ACTIVE
         self.schedules[schedule.name] = schedule
         return schedule
 
     def GetSchedule(self, request: Any) -> t.Schedule:
-        return found(self.schedules, request.name)
+        return find(self.schedules, request.name)
 
     def ListSchedules(self, request: Any) -> t.ListSchedulesResponse:
         from doubles.service import matches
 
         self.pass_time(f"{request.parent}/schedules/")
-        there = [s for n, s in self.schedules.items() if n.startswith(f"{request.parent}/schedules/")]
-        return t.ListSchedulesResponse(schedules=[s for s in there if matches(s, request.filter)])
+        schedules = [s for n, s in self.schedules.items() if n.startswith(f"{request.parent}/schedules/")]
+        return t.ListSchedulesResponse(schedules=[s for s in schedules if matches(s, request.filter)])
 
     def DeleteSchedule(self, request: Any) -> operations_pb2.Operation:
         from doubles.service import not_found
 
-        found(self.schedules, request.name)
-        if self.is_going(request.name):
+        find(self.schedules, request.name)
+        if self.is_busy(request.name):
             raise not_found(request.name)
-        return self.operate(request.name, lambda: self.removed(self.schedules, request.name))
+        return self.operate(request.name, lambda: self.remove(self.schedules, request.name))
 
 
-def found(where: dict[str, Any], name: str) -> Any:
-    if name not in where:
+def find(resources: dict[str, Any], name: str) -> Any:
+    if name not in resources:
         raise RefusalError(404, "NOT_FOUND", f"The resource {name} does not exist.")
-    return where[name]
+    return resources[name]

@@ -1,4 +1,4 @@
-"""An HTTP server on this machine, on a port that the system chooses, that leaves no thread behind."""
+"""An HTTP server on this machine, on a free port; closing it ends all its threads."""
 
 import threading
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asks."""
+    """A client's request."""
 
     method: str
     url: str  # path and query, or the whole address if it comes through a proxy
@@ -26,7 +26,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What it gets; a `Content-Length` that is not the content's makes an answer that breaks off."""
+    """The answer; with a `Content-Length` greater than the content's it breaks off."""
 
     content: bytes = b""
     code: int = 200
@@ -34,7 +34,7 @@ class Answer:
 
 
 class Server:
-    """Base of the doubles; a context manager. Subclasses say how requests are answered."""
+    """Base of the doubles, a context manager; subclasses define `answer`."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -74,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer.content)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on  # noqa: N815
 
     def log_message(self, *_):
         """Write nothing to the terminal."""

@@ -1,6 +1,7 @@
-"""Vertex AI's resources and the rules by which the service changes or refuses to change them.
+# ruff: noqa: N802  methods have the names of the API's
+"""Vertex AI's resources, and the rules by which the service changes them or refuses to.
 
-Every method is named after the one of the API that it stands for, takes its message and returns its answer.
+Methods with capitals are those of the API: each takes its request message and returns its answer.
 """
 
 import itertools
@@ -35,32 +36,32 @@ def exists(name: str) -> RefusalError:
 
 
 class Service(Jobs, Pipelines):
-    """One project: what lies in it, and what is done to it."""
+    """One project: its resources, and the API's methods."""
 
     def __init__(self, storage: Storage, today: str = "2026-11-24") -> None:
         Jobs.__init__(self)
         Pipelines.__init__(self)
         self.storage, self.today = storage, today
-        self.models: dict[str, list[t.Model]] = {}  # by name: the versions
+        self.models: dict[str, list[t.Model]] = {}  # versions by the model's name
         self.endpoints: dict[str, t.Endpoint] = {}
         self.monitors: dict[str, t.ModelDeploymentMonitoringJob] = {}
         self.datasets: dict[str, dict[str, Any]] = {}  # BigQuery
         self.operations: dict[str, operations_pb2.Operation] = {}
-        self.effects: dict[str, tuple[int, Callable[[], Any]]] = {}  # polls to go, then what happens
-        self.lag = 0  # polls that an operation takes
-        self.denied: set[str] = set()  # permissions that the caller lacks
+        self.effects: dict[str, tuple[int, Callable[[], Any]]] = {}  # polls until the effect, and the effect
+        self.lag = 0  # polls per operation
+        self.denied: set[str] = set()  # the caller's missing permissions
         self.disabled: set[str] = set()  # APIs, by their names
-        self.exhausted: set[str] = set()  # machine types
+        self.exhausted: set[str] = set()  # machine types without machines
         self.images = {"tf-serving:2.19.1", "training:latest"}  # in the project's own repository
-        self.wrong: set[str] = set()  # deployed models that answer wrongly
-        self.violations: list[str] = []  # moments at which an endpoint lost what was serving
+        self.wrong: set[str] = set()  # deployed models with wrong answers
+        self.violations: list[str] = []  # times when an endpoint lost its serving model
         self.requests = itertools.count()
         self.numbers = itertools.count(1)
 
     # -- operations
 
     def operate(self, parent: str, effect: Callable[[], Any]) -> operations_pb2.Operation:
-        """A long-running operation; its effect is there when it is done, and not before."""
+        """Start a long-running operation; its effect appears when it is done."""
         name = f"{parent}/operations/{next(self.numbers)}"
         self.operations[name] = operations_pb2.Operation(name=name)
         self.effects[name] = (self.lag, effect)
@@ -69,9 +70,9 @@ class Service(Jobs, Pipelines):
     def advance(self, name: str, polls: int = 1) -> operations_pb2.Operation:
         operation = self.operations[name]
         if name in self.effects:
-            left, effect = self.effects[name]
-            self.effects[name] = (left - polls, effect)
-            if left - polls <= 0:
+            remaining, effect = self.effects[name]
+            self.effects[name] = (remaining - polls, effect)
+            if remaining - polls <= 0:
                 del self.effects[name]
                 operation.done = True
                 try:
@@ -83,12 +84,12 @@ class Service(Jobs, Pipelines):
         return operation
 
     def pass_time(self, prefix: str) -> None:
-        """What is under way below a name goes on while somebody looks."""
+        """Advance all operations below a name, as if somebody had polled them."""
         for name in [name for name in self.effects if name.startswith(prefix)]:
             self.advance(name)
 
-    def is_going(self, name: str) -> bool:
-        """Whether something is being changed or deleted."""
+    def is_busy(self, name: str) -> bool:
+        """Whether an operation on the resource is running."""
         return any(other.startswith(f"{name}/operations/") for other in self.effects)
 
     def get_operation(self, name: str) -> operations_pb2.Operation:
@@ -145,8 +146,8 @@ class Service(Jobs, Pipelines):
         raise not_found(name)
 
     def ListModels(self, request: t.ListModelsRequest) -> t.ListModelsResponse:
-        found = [v[-1] for name, v in self.models.items() if name.startswith(request.parent + "/")]
-        return t.ListModelsResponse(models=[m for m in found if matches(m, request.filter)])
+        models = [v[-1] for name, v in self.models.items() if name.startswith(request.parent + "/")]
+        return t.ListModelsResponse(models=[m for m in models if matches(m, request.filter)])
 
     def ListModelVersions(self, request: t.ListModelVersionsRequest) -> t.ListModelVersionsResponse:
         if request.name not in self.models:
@@ -161,7 +162,7 @@ class Service(Jobs, Pipelines):
         for endpoint in self.endpoints.values():
             if any(d.model == request.name for d in endpoint.deployed_models):
                 raise precondition(f"The model is deployed to {endpoint.name}; undeploy it first.")
-        return self.operate(request.name, lambda: self.removed(self.models, request.name))
+        return self.operate(request.name, lambda: self.remove(self.models, request.name))
 
     # -- endpoints
 
@@ -199,8 +200,8 @@ class Service(Jobs, Pipelines):
         return self.endpoints[name]
 
     def ListEndpoints(self, request: t.ListEndpointsRequest) -> t.ListEndpointsResponse:
-        found = [e for name, e in self.endpoints.items() if name.startswith(request.parent + "/")]
-        return t.ListEndpointsResponse(endpoints=[e for e in found if matches(e, request.filter)])
+        endpoints = [e for name, e in self.endpoints.items() if name.startswith(request.parent + "/")]
+        return t.ListEndpointsResponse(endpoints=[e for e in endpoints if matches(e, request.filter)])
 
     def DeployModel(self, request: t.DeployModelRequest) -> operations_pb2.Operation:
         endpoint, deployed = self.endpoint(request.endpoint), t.DeployedModel(request.deployed_model)
@@ -275,20 +276,20 @@ class Service(Jobs, Pipelines):
 
     def MutateDeployedModel(self, request: t.MutateDeployedModelRequest) -> operations_pb2.Operation:
         endpoint = self.endpoint(request.endpoint)
-        found = [d for d in endpoint.deployed_models if d.id == request.deployed_model.id]
-        if not found:
+        deployed = [d for d in endpoint.deployed_models if d.id == request.deployed_model.id]
+        if not deployed:
             raise not_found(f"{endpoint.name}, deployed model {request.deployed_model.id}")
         fields = [path.removeprefix("dedicated_resources.") for path in request.update_mask.paths]
-        if bad := set(fields) - {"min_replica_count", "max_replica_count"}:
-            raise invalid(f"{bad} can't be mutated.")
+        if fixed := set(fields) - {"min_replica_count", "max_replica_count"}:
+            raise invalid(f"{fixed} can't be mutated.")
         wanted = request.deployed_model.dedicated_resources
         if not 1 <= wanted.min_replica_count <= wanted.max_replica_count:
             raise invalid("max_replica_count must be at least min_replica_count.")
 
         def effect() -> t.MutateDeployedModelResponse:
             for field in fields:
-                setattr(found[0].dedicated_resources, field, getattr(wanted, field))
-            return t.MutateDeployedModelResponse(deployed_model=found[0])
+                setattr(deployed[0].dedicated_resources, field, getattr(wanted, field))
+            return t.MutateDeployedModelResponse(deployed_model=deployed[0])
 
         return self.operate(endpoint.name, effect)
 
@@ -317,15 +318,15 @@ class Service(Jobs, Pipelines):
             raise precondition("The endpoint has deployed models; undeploy them first.")
         if any(job.endpoint == request.name for job in self.monitors.values()):
             raise precondition("The endpoint has a monitoring job; delete it first.")
-        return self.operate(request.name, lambda: self.removed(self.endpoints, request.name))
+        return self.operate(request.name, lambda: self.remove(self.endpoints, request.name))
 
     def Predict(self, request: t.PredictRequest) -> t.PredictResponse:
         endpoint = self.endpoint(request.endpoint)
         if not endpoint.traffic_split:
             raise precondition("The endpoint has no deployed model.")
         shares = sorted(endpoint.traffic_split.items())
-        places = [identity for identity, share in shares for _ in range(share)]
-        chosen = places[next(self.requests) * 37 % 100]  # 37: any stretch of requests keeps the shares
+        ids = [model_id for model_id, share in shares for _ in range(share)]
+        chosen = ids[next(self.requests) * 37 % 100]  # 37: the shares hold in any sequence of requests
         deployed = next(d for d in endpoint.deployed_models if d.id == chosen)
         model = self.version(f"{deployed.model}@{deployed.model_version_id}")
         instances = [json_format.MessageToDict(value) for value in type(request).pb(request).instances]
@@ -372,12 +373,12 @@ class Service(Jobs, Pipelines):
                 raise invalid("Skew detection needs a training_dataset with a target_field.")
 
     def ListModelDeploymentMonitoringJobs(self, request: Any) -> Any:
-        found = [
+        jobs = [
             j
             for n, j in self.monitors.items()
             if n.startswith(request.parent + "/") and matches(j, request.filter)
         ]
-        return t.ListModelDeploymentMonitoringJobsResponse(model_deployment_monitoring_jobs=found)
+        return t.ListModelDeploymentMonitoringJobsResponse(model_deployment_monitoring_jobs=jobs)
 
     def UpdateModelDeploymentMonitoringJob(self, request: Any) -> operations_pb2.Operation:
         update = request.model_deployment_monitoring_job
@@ -403,9 +404,9 @@ class Service(Jobs, Pipelines):
             raise not_found(request.name)
         if self.monitors[request.name].state != JobState.JOB_STATE_PAUSED:
             raise precondition("The monitoring job is running; pause it first.")
-        if self.is_going(request.name):
+        if self.is_busy(request.name):
             raise precondition("Another operation is running on this monitoring job.")
-        return self.operate(request.name, lambda: self.removed(self.monitors, request.name))
+        return self.operate(request.name, lambda: self.remove(self.monitors, request.name))
 
     # -- projects
 
@@ -418,18 +419,18 @@ class Service(Jobs, Pipelines):
             permissions=[p for p in request.permissions if p not in self.denied]
         )
 
-    # --
+    # -- helpers
 
     def now(self) -> timestamp_pb2.Timestamp:
-        """The day on which the service believes to be."""
+        """Noon of the service's date."""
         stamp = timestamp_pb2.Timestamp()
         stamp.FromJsonString(f"{self.today}T12:00:00Z")
         return stamp
 
-    def removed(self, where: dict[str, Any], name: str) -> Any:
+    def remove(self, resources: dict[str, Any], name: str) -> Any:
         from google.protobuf.empty_pb2 import Empty
 
-        del where[name]
+        del resources[name]
         return Empty()
 
 

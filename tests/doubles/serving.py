@@ -1,4 +1,4 @@
-"""A model server: answers rows with a SavedModel under TensorFlow Serving's rules for the row format."""
+"""A model server that answers rows with a SavedModel by TensorFlow Serving's rules for the row format."""
 
 from functools import cache
 from pathlib import Path
@@ -9,12 +9,12 @@ import numpy as np
 from churn.backend import silent_stderr, tensorflow
 from doubles.bindings import RefusalError
 
-# Prebuilt images, each with the first day on which it can't be used (Vertex AI's framework support policy).
+# Prebuilt images and the first day on which they cannot be used (Vertex AI's framework support policy).
 AVAILABLE_UNTIL = {"tf2-cpu.2-14": "2027-01-14", "tf2-cpu.2-15": "2027-01-14"}
 
 
-def failed(message: str) -> RefusalError:
-    """How the front end passes on a container's 4xx."""
+def container_error(message: str) -> RefusalError:
+    """The error that the front end makes of a container's 4xx."""
     return RefusalError(400, "FAILED_PRECONDITION", message)
 
 
@@ -28,25 +28,31 @@ class Model:
         _, self.inputs = self.call.structured_input_signature
 
     def __call__(self, instances: list[Any]) -> list[dict[str, Any]]:
-        """One object per row; raises `RefusalError` for a row that TensorFlow Serving refuses."""
+        """One answer per row; raises `RefusalError` for a row that TensorFlow Serving refuses."""
         tf = tensorflow()
         for row in instances:
             if not isinstance(row, dict) or row.keys() != self.inputs.keys():
                 keys = sorted(row) if isinstance(row, dict) else row
-                raise failed(f"Failed to process element: keys {keys}, expected {sorted(self.inputs)}")
+                raise container_error(
+                    f"Failed to process element: keys {keys}, expected {sorted(self.inputs)}"
+                )
         tensors = {}
         for name, spec in self.inputs.items():
             values = [row[name] for row in instances]
             kind = str if spec.dtype == tf.string else float
-            if wrong := [v for v in values if not isinstance(v, kind)]:  # no list either: nothing is reshaped
-                raise failed(f"JSON Value: {wrong[0]!r} is not of expected type {spec.dtype.name} in {name}")
+            if wrong := [
+                v for v in values if not isinstance(v, kind)
+            ]:  # a list is wrong too: nothing is reshaped
+                raise container_error(
+                    f"JSON Value: {wrong[0]!r} is not of expected type {spec.dtype.name} in {name}"
+                )
             tensors[name] = tf.constant(values, spec.dtype)
-        answers = {name: value.numpy() for name, value in self.call(**tensors).items()}
+        outputs = {name: value.numpy() for name, value in self.call(**tensors).items()}
         rows = range(len(instances))
-        return [{name: plain(values[i]) for name, values in sorted(answers.items())} for i in rows]
+        return [{name: to_json(values[i]) for name, values in sorted(outputs.items())} for i in rows]
 
 
-def plain(value: Any) -> Any:
+def to_json(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode()
     return value.tolist() if isinstance(value, np.ndarray) else value.item()
@@ -54,12 +60,12 @@ def plain(value: Any) -> Any:
 
 @cache
 def load(directory: Path) -> Model:
-    """The model in a directory that doesn't change."""
+    """The model in a directory that never changes."""
     return Model(directory)
 
 
 def image_refusal(image: str, today: str) -> str | None:
-    """Why an image can't be deployed on that date, or none."""
+    """Why an image cannot be deployed on that date; None if it can."""
     if "/vertex-ai/prediction/" not in image:
         return None
     tag = image.rpartition("/")[2].partition(":")

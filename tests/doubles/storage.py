@@ -1,4 +1,4 @@
-"""Cloud Storage: the emulator of PyPI, called in this process, with what another double needs to ask it."""
+"""Cloud Storage: the emulator from PyPI, called in this process, and helpers for the other doubles."""
 
 import hashlib
 import io
@@ -17,96 +17,96 @@ from doubles.server import Answer, Request
 
 
 class Call:
-    """One request as the emulator's own server would hand it over, and the answer that it writes."""
+    """One request in the form of the emulator's own server, and the answer that the emulator writes."""
 
     def __init__(self, request: Request, emulator: storage.Storage, host: str) -> None:
         self.path, self.rfile, self.wfile = request.url, io.BytesIO(request.content), io.BytesIO()
         self.storage, self.server = emulator, SimpleNamespace(server_address=("127.0.0.1", 0))
-        self.headers, self.answered, self.code = Message(), {}, 0
+        self.headers, self.answer_headers, self.code = Message(), {}, 0
         for name, value in {**request.headers, "host": host, "content-length": len(request.content)}.items():
-            self.headers[name] = str(value).replace("'", '"')  # gcloud quotes a boundary like that
+            self.headers[name] = str(value).replace("'", '"')  # gcloud puts a boundary in single quotes
 
     def send_response(self, code: int, _: str) -> None:
         self.code = code
 
     def send_header(self, name: str, value: str) -> None:
-        self.answered[name] = str(value)
+        self.answer_headers[name] = str(value)
 
     def end_headers(self) -> None:
-        """Nothing follows that is not content."""
+        """Do nothing: only the content follows."""
 
 
 class Memory(storage.Storage):
-    """The emulator's state, which it need not write down after every change."""
+    """The emulator's state, in memory only."""
 
     def _write_config_to_file(self) -> None:
-        """Nothing is to survive."""
+        """Do nothing: the state need not survive."""
 
 
 class Storage:
-    """Buckets in memory; `address` is where they are reached, behind the double of Vertex AI."""
+    """Buckets in memory; `address` is that of Vertex AI's double, which passes requests on."""
 
     def __init__(self) -> None:
         self.emulator = Memory(use_memory_fs=True)
-        self.address, self.one_by_one = "http://storage", threading.Lock()
+        self.address, self.lock = "http://storage", threading.Lock()
         self.cache = Path(tempfile.mkdtemp())
 
     def answer(self, request: Request) -> Answer:
         call = Call(request, self.emulator, self.address.removeprefix("http://"))
-        with self.one_by_one:
+        with self.lock:
             Router(call).handle(request.method)
-        return Answer(call.wfile.getvalue(), call.code, call.answered)
+        return Answer(call.wfile.getvalue(), call.code, call.answer_headers)
 
-    def ask(self, method: str, url: str, content: bytes = b"", **parameters: str) -> bytes:
+    def call(self, method: str, url: str, content: bytes = b"", **parameters: str) -> bytes:
         kind = {"content-type": "application/json" if method == "PATCH" or not parameters else "text/plain"}
         answer = self.answer(Request(method, f"{url}?{urlencode(parameters)}", kind, content))
         assert answer.code < 300, answer
         return answer.content
 
     def list(self, uri: str) -> dict[str, str]:
-        """MD5 of each object whose name is that of `gs://bucket/prefix` or lies below it."""
+        """MD5 of the object `gs://bucket/prefix` and of each object below it, by name."""
         bucket, prefix = split(uri.rstrip("/"))
-        found = json.loads(self.ask("GET", f"/storage/v1/b/{bucket}/o", prefix=prefix)).get("items", [])
-        objects = {item["name"]: item["md5Hash"] for item in found}
+        items = json.loads(self.call("GET", f"/storage/v1/b/{bucket}/o", prefix=prefix)).get("items", [])
+        objects = {item["name"]: item["md5Hash"] for item in items}
         below = f"{prefix}/" if prefix else ""
         return {n: md5 for n, md5 in objects.items() if n == prefix or n.startswith(below)}
 
     def metadata(self, uri: str) -> dict[str, dict[str, str]]:
-        """What users noted about each object below `uri`."""
+        """Users' metadata of each object below `uri`."""
         bucket = split(uri)[0]
         objects = {n: f"/storage/v1/b/{bucket}/o/{quote(n, safe='')}" for n in self.list(uri)}
-        return {n: json.loads(self.ask("GET", url)).get("metadata", {}) for n, url in objects.items()}
+        return {n: json.loads(self.call("GET", url)).get("metadata", {}) for n, url in objects.items()}
 
     def read(self, uri: str) -> bytes:
         bucket, name = split(uri)
-        return self.ask("GET", f"/download/storage/v1/b/{bucket}/o/{quote(name, safe='')}", alt="media")
+        return self.call("GET", f"/download/storage/v1/b/{bucket}/o/{quote(name, safe='')}", alt="media")
 
     def write(self, uri: str, content: bytes) -> None:
         bucket, name = split(uri)
-        self.ask("POST", f"/upload/storage/v1/b/{bucket}/o", content, uploadType="media", name=name)
+        self.call("POST", f"/upload/storage/v1/b/{bucket}/o", content, uploadType="media", name=name)
 
     def delete(self, uri: str) -> None:
         bucket, name = split(uri)
-        self.ask("DELETE", f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}")
+        self.call("DELETE", f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}")
 
     def make_bucket(self, name: str, location: str) -> None:
-        self.ask("POST", "/storage/v1/b", json.dumps({"name": name}).encode())
-        self.ask("PATCH", f"/storage/v1/b/{name}", json.dumps({"location": location}).encode())
+        self.call("POST", "/storage/v1/b", json.dumps({"name": name}).encode())
+        self.call("PATCH", f"/storage/v1/b/{name}", json.dumps({"location": location}).encode())
 
     def fetch(self, uri: str) -> Path:
-        """A copy of what lies below `uri`, in a directory named by its content."""
+        """A copy of all objects below `uri`, in a directory named by its content."""
         objects = self.list(uri)
-        target = self.cache / hashlib.sha256(repr(sorted(objects.items())).encode()).hexdigest()
-        if not target.is_dir():
+        folder = self.cache / hashlib.sha256(repr(sorted(objects.items())).encode()).hexdigest()
+        if not folder.is_dir():
             bucket, prefix = split(uri)
             for name in objects:
-                file = target / name.removeprefix(prefix).strip("/")
+                file = folder / name.removeprefix(prefix).strip("/")
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(self.read(f"gs://{bucket}/{name}"))
-        return target
+        return folder
 
 
 def split(uri: str) -> tuple[str, str]:
-    """Bucket and name of an object."""
+    """Bucket and name of an object's address."""
     bucket, _, name = uri.removeprefix("gs://").partition("/")
     return bucket, name

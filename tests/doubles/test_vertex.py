@@ -1,4 +1,4 @@
-"""What the double refuses, asked by the real SDK."""
+"""The double refuses what the service refuses, tested with the real SDK."""
 
 import pytest
 import requests
@@ -59,26 +59,26 @@ def test_an_unknown_field_and_a_mistyped_value_are_refused(cloud):
 
 
 @pytest.mark.parametrize("kind", ["NO_SUCH_TYPE", 99])
-def test_an_enum_of_no_meaning_is_refused(cloud, kind):
+def test_an_unknown_enum_value_is_refused(cloud, kind):
     model = {"displayName": "m", "containerSpec": {"imageUri": IMAGE}, "artifactUri": "gs://bucket/m"}
     body = {"model": model | {"supportedDeploymentResourcesTypes": [kind]}}
     answer = requests.post(f"{cloud.url}/v1/{PARENT}/models:upload", json=body, timeout=5)
     assert answer.status_code == 400
 
 
-def test_jobs_that_can_t_run_are_refused(cloud, clients):
+def test_jobs_that_cannot_run_are_refused(cloud, clients):
     upload(clients[0])
-    given = {"instances_format": "jsonl", "gcs_source": {"uris": ["gs://bucket/m/saved_model.pb"]}}
-    wanted = {"predictions_format": "jsonl", "gcs_destination": {"output_uri_prefix": "gs://bucket/o"}}
+    source = {"instances_format": "jsonl", "gcs_source": {"uris": ["gs://bucket/m/saved_model.pb"]}}
+    output = {"predictions_format": "jsonl", "gcs_destination": {"output_uri_prefix": "gs://bucket/o"}}
     job = {
-        "display_name": "j", "model": f"{PARENT}/models/m@1", "input_config": given, "output_config": wanted,
+        "display_name": "j", "model": f"{PARENT}/models/m@1", "input_config": source, "output_config": output,
         "dedicated_resources": {"machine_spec": {"machine_type": "n1-standard-4"}},
     }  # fmt: skip
     wrong = (
         {"dedicated_resources": {"machine_spec": {}}},
-        {"input_config": given | {"instances_format": "bigquery"}},
-        {"input_config": given | {"gcs_source": {"uris": ["gs://bucket/none"]}}},
-        {"output_config": wanted | {"predictions_format": "xml"}},
+        {"input_config": source | {"instances_format": "bigquery"}},
+        {"input_config": source | {"gcs_source": {"uris": ["gs://bucket/none"]}}},
+        {"output_config": output | {"predictions_format": "xml"}},
         {"instance_config": {"instance_type": "dictionary"}},
         {"instance_config": {"included_fields": ["a"], "excluded_fields": ["b"]}},
     )
@@ -95,14 +95,14 @@ def test_jobs_that_can_t_run_are_refused(cloud, clients):
     assert not cloud.service.jobs
 
 
-def test_rows_of_bigquery_are_arrays_unless_they_are_asked_for_as_objects(cloud, clients, exported_bundle):
+def test_rows_of_bigquery_are_arrays_unless_objects_are_requested(cloud, clients, exported_bundle):
     for file in filter(lambda path: path.is_file(), exported_bundle.rglob("*")):
         name = file.relative_to(exported_bundle).as_posix()
         cloud.service.storage.write(f"gs://bucket/b/{name}", file.read_bytes())
     upload(clients[0], uri="gs://bucket/b")
     columns = "1.0 AS tenure, 2.0 AS Monthly__charge, 'monthly' AS contract, 'card' AS payment"
     cloud.service.sql.execute(f"CREATE TABLE `p.d.t` AS SELECT {columns}, 'k' AS customer_key")
-    ends = {}
+    states = {}
     for kind in ("", "array", "object"):
         job = {
             "display_name": "j", "model": f"{PARENT}/models/m@1", "instance_config": {"instance_type": kind},
@@ -112,9 +112,9 @@ def test_rows_of_bigquery_are_arrays_unless_they_are_asked_for_as_objects(cloud,
             },
             "dedicated_resources": {"machine_spec": {"machine_type": "n1-standard-4"}},
         }  # fmt: skip
-        made = clients[3].create_batch_prediction_job({"parent": PARENT, "batch_prediction_job": job})
-        ends[kind] = clients[3].get_batch_prediction_job({"name": made.name}).state.name
-    assert ends == {"": "JOB_STATE_FAILED", "array": "JOB_STATE_FAILED", "object": "JOB_STATE_SUCCEEDED"}
+        created = clients[3].create_batch_prediction_job({"parent": PARENT, "batch_prediction_job": job})
+        states[kind] = clients[3].get_batch_prediction_job({"name": created.name}).state.name
+    assert states == {"": "JOB_STATE_FAILED", "array": "JOB_STATE_FAILED", "object": "JOB_STATE_SUCCEEDED"}
 
 
 def test_required_fields_are_required(clients):
@@ -145,7 +145,7 @@ def test_an_image_can_be_used_until_the_day_before_its_date(cloud, clients):
         deploy(endpoints)
 
 
-def test_ids_are_taken_once_and_labels_are_checked(clients):
+def test_ids_are_unique_and_labels_are_checked(clients):
     models, endpoints, *_ = clients
     upload(models)
     create(endpoints)
@@ -166,7 +166,7 @@ def test_traffic_must_add_up_to_100_and_name_deployed_models(clients):
             deploy(endpoints, split)
 
 
-def test_a_version_is_deployed_once_and_what_is_in_use_is_not_deleted(cloud, clients):
+def test_a_version_is_deployed_once_and_resources_in_use_are_not_deleted(cloud, clients):
     models, endpoints, predictions, _ = clients
     with pytest.raises(NotFound):
         endpoints.get_endpoint(name=ENDPOINT)
@@ -189,7 +189,7 @@ def test_a_version_is_deployed_once_and_what_is_in_use_is_not_deleted(cloud, cli
     assert not cloud.service.endpoints
 
 
-def test_an_artifact_in_the_other_layout_fails_to_start(cloud, clients):
+def test_an_artifact_in_the_wrong_layout_fails_to_start(cloud, clients):
     models, endpoints, *_ = clients
     cloud.service.storage.write("gs://bucket/base/1/saved_model.pb", b"x")
     upload(models, uri="gs://bucket/base")

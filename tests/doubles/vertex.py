@@ -1,4 +1,4 @@
-"""A stand-in for Vertex AI, Cloud Storage and BigQuery's data sets, spoken to by Google's own clients.
+"""A stand-in for Vertex AI, Cloud Storage and BigQuery's data sets; Google's own clients call it.
 
 Routes and messages come from the clients' REST bindings (`bindings`), rules from the public documentation
 (`service`), answers of deployed models from the bundle itself (`serving`). Not compared with the running
@@ -38,25 +38,25 @@ STATUS = {
     "denied": RefusalError(403, "PERMISSION_DENIED", "Permission 'aiplatform.x' denied on resource."),
     "deadline": RefusalError(504, "DEADLINE_EXCEEDED", "Deadline exceeded."),
 }
-AFTERWARDS = ("deadline", "killed")  # the work is done; who asked doesn't learn of it
+AFTERWARDS = ("deadline", "killed")  # the work is done, but the caller does not learn so
 
 
 @dataclass
 class Fault:
-    """What happens at the call with this number, counted from the moment it was set."""
+    """A fault at the call with this number, counted from `Vertex.inject`."""
 
     call: int
-    kind: str  # a key of STATUS, or "killed": whoever asked is no more
+    kind: str  # a key of STATUS, or "killed": the caller dies
 
 
 class Vertex(Server):
-    """The service on a port of its own; `service` is what lies in it."""
+    """The services on one port; `service` holds the state."""
 
     def __init__(self, store: storage.Storage) -> None:
         super().__init__()
         self.service = Service(store)
         self.fault: Fault | None = None
-        self.calls: list[str] = []  # what was called, by name
+        self.calls: list[str] = []  # names of the calls
 
     def inject(self, fault: Fault | None) -> None:
         self.fault, self.calls = fault, []
@@ -67,21 +67,21 @@ class Vertex(Server):
         try:
             if fault and fault.kind not in AFTERWARDS:
                 raise STATUS[fault.kind]
-            answer = self.answered(request)
+            answer = self.dispatch(request)
             if fault and fault.kind in STATUS:
                 raise STATUS[fault.kind]
         except RefusalError as refused:
             error = {"code": refused.code, "status": refused.status, "message": str(refused)}
             first, *others = refused.status.lower().split("_")
-            reason = first + "".join(map(str.title, others))  # BigQuery says it like this, too
+            reason = first + "".join(map(str.title, others))  # BigQuery's name for it
             error["errors"] = [{"reason": reason, "message": str(refused)}]
             return Answer(
                 json.dumps({"error": error}).encode(), refused.code, {"Content-Type": "application/json"}
             )
         return answer
 
-    def answered(self, request: Request) -> Answer:
-        """The answer of the service that the path belongs to."""
+    def dispatch(self, request: Request) -> Answer:
+        """The answer of the service to which the path belongs."""
         path, service = request.path.replace("/v1beta1/", "/v1/"), self.service
         if (api := api_of(path)) in service.disabled:
             message = f"{api} has not been used in project p before or it is disabled. (SERVICE_DISABLED)"
@@ -90,31 +90,29 @@ class Vertex(Server):
             wanted = [
                 value for name, value in parse_qsl(urlsplit(request.url).query) if name == "permissions"
             ]
-            return in_json({"permissions": [name for name in wanted if name not in service.denied]})
-        if match := LAYOUT.fullmatch(path):  # gcloud asks whether the bucket has directories: it has not
-            return in_json({"bucket": match[1], "hierarchicalNamespace": {"enabled": False}})
+            return json_answer({"permissions": [name for name in wanted if name not in service.denied]})
+        if match := LAYOUT.fullmatch(path):  # gcloud asks whether the bucket has directories
+            return json_answer({"bucket": match[1], "hierarchicalNamespace": {"enabled": False}})
         if match := TAGS.fullmatch(path):
             if ":".join(match.groups()) not in service.images:
                 raise not_found(path)
-            return in_json({"name": path})
+            return json_answer({"name": path})
         if re.match("/(storage|upload|download|b)/", path) or path == "/batch/storage/v1":
             return service.storage.answer(request)
         if match := DATASETS.fullmatch(path):
-            return in_json(self.dataset(request, *match.groups()))
+            return json_answer(self.dataset(request, *match.groups()))
         if match := TABLES.fullmatch(path):
-            return in_json(service.about_table(*match.groups()))
+            return json_answer(service.describe_table(*match.groups()))
         if match := QUERIES.fullmatch(path):
-            return in_json(self.query(request, *match.groups()))
+            return json_answer(self.query(request, *match.groups()))
         if (match := re.search("/locations/([^/]+)", path)) and match[1] not in REGIONS:
             raise RefusalError(404, "NOT_FOUND", f"Location {match[1]} is not found.")
         if match := OPERATIONS.fullmatch(path):
             parent, number = match.groups()
-            found = (
-                service.get_operation(f"{parent}/operations/{number}")
-                if number
-                else service.list_operations(parent)
-            )
-            return in_json(json_format.MessageToDict(found))
+            if number:
+                operation = service.get_operation(f"{parent}/operations/{number}")
+                return json_answer(json_format.MessageToDict(operation))
+            return json_answer(json_format.MessageToDict(service.list_operations(parent)))
         binding = find(request.method, path)
         if binding is None or not hasattr(service, binding.method):
             raise RefusalError(
@@ -125,10 +123,10 @@ class Vertex(Server):
         except ValueError as error:
             raise RefusalError(400, "INVALID_ARGUMENT", f"Invalid JSON payload received. {error}") from None
         message = binding.parse(path, parse_qsl(urlsplit(request.url).query), body)
-        found = getattr(service, binding.method)(message)
-        if found is None:
-            return in_json({})
-        return in_json(json_format.MessageToDict(found._pb if hasattr(found, "_pb") else found))
+        result = getattr(service, binding.method)(message)
+        if result is None:
+            return json_answer({})
+        return json_answer(json_format.MessageToDict(result._pb if hasattr(result, "_pb") else result))
 
     def dataset(self, request: Request, project: str, name: str | None) -> dict[str, Any]:
         """BigQuery's data sets: create, get, delete."""
@@ -144,7 +142,7 @@ class Vertex(Server):
         return datasets.pop(key) if request.method == "DELETE" else datasets[key]
 
     def query(self, request: Request, project: str, job: str | None) -> dict[str, Any]:
-        """BigQuery's queries, of which it knows one: a table made by a SELECT, which SQLite runs."""
+        """BigQuery's queries; it knows one, a table made by a SELECT, and SQLite runs it."""
         reference = {"projectId": project, "jobId": job, "location": "us-central1"}
         if request.method == "GET":
             return {"jobReference": reference, "jobComplete": True, "totalRows": "0", "schema": {}}
@@ -174,12 +172,12 @@ def api_of(path: str) -> str:
     return "cloudresourcemanager.googleapis.com" if resources else "aiplatform.googleapis.com"
 
 
-def in_json(content: dict[str, Any]) -> Answer:
+def json_answer(content: dict[str, Any]) -> Answer:
     return Answer(json.dumps(content).encode(), 200, {"Content-Type": "application/json; charset=UTF-8"})
 
 
 def name_of(request: Request) -> str:
-    """A short name of a call, without the parts of the address that vary."""
+    """A short name of a call, without the variable parts of the address."""
     path = re.sub("/v1beta1/", "/v1/", request.path)
     binding = find(request.method, path)
     return binding.method if binding else f"{request.method} {re.sub('[0-9a-f]{10,}|/[0-9]+$', '*', path)}"
@@ -187,7 +185,7 @@ def name_of(request: Request) -> str:
 
 @contextmanager
 def running() -> Iterator[Vertex]:
-    """The double with an empty project and one bucket in its region."""
+    """The double, with an empty project and one bucket in its region."""
     store = storage.Storage()
     with Vertex(store) as double:
         store.address = double.url

@@ -63,16 +63,16 @@ def test_columns_may_all_be_of_one_kind(kind):
         replace(part, frame=part.frame[list(schema.features)])
         for part in (customers(300, 0), customers(100, 1))
     )
-    found = baselines.fit_baselines(train, validation, schema, seed=0)
-    assert all(np.isfinite(predict(validation.frame)).all() for predict in found.values())
+    predictors = baselines.fit_baselines(train, validation, schema, seed=0)
+    assert all(np.isfinite(predict(validation.frame)).all() for predict in predictors.values())
 
 
 def test_empty_constant_and_huge_columns_in_a_table_of_twelve_rows_do_no_harm():
     frame = customers(12, 0).frame
     frame["tenure"], frame["charges"], frame["plan"] = np.nan, [1e30] + [0.0] * 11, "same"
     part = Part(frame, np.array([1, 0, 0] * 4, np.int8), None)
-    found = baselines.fit_baselines(part, part, SCHEMA, seed=0)
-    assert all(np.isfinite(predict(frame)).all() for predict in found.values())
+    predictors = baselines.fit_baselines(part, part, SCHEMA, seed=0)
+    assert all(np.isfinite(predict(frame)).all() for predict in predictors.values())
 
 
 def test_the_same_seed_gives_the_same_probabilities(fitted):

@@ -1,4 +1,4 @@
-"""What is said of intervals and sets is what was counted."""
+"""Coverage is counted for churners and stayers, and for intervals where the truth is known."""
 
 import numpy as np
 import pytest
@@ -15,24 +15,24 @@ OUTPUTS = {
 CHURNED = np.array([0, 0, 0, 1, 0, 1, 1, 0, 1, 1])
 
 
-def test_coverage_is_counted_for_either_kind():
-    found = measure_coverage(OUTPUTS, CHURNED, None, 0.9)
-    assert (found.sets["stays"].value, found.sets["leaves"].value) == (0.8, 0.8)
-    assert found.sets["leaves"].low < 0.8 < found.sets["leaves"].high
-    assert found.shares == {"stays": 0.4, "leaves": 0.3, "ambiguous": 0.3, "unusual": 0}
-    assert found.unseen == 0.2
-    assert found.width == pytest.approx(0.2)
-    assert found.covered is None
+def test_coverage_is_counted_for_churners_and_stayers():
+    coverage = measure_coverage(OUTPUTS, CHURNED, None, 0.9)
+    assert (coverage.sets["stays"].value, coverage.sets["leaves"].value) == (0.8, 0.8)
+    assert coverage.sets["leaves"].low < 0.8 < coverage.sets["leaves"].high
+    assert coverage.shares == {"stays": 0.4, "leaves": 0.3, "ambiguous": 0.3, "unusual": 0}
+    assert coverage.unseen == 0.2
+    assert coverage.width == pytest.approx(0.2)
+    assert coverage.covered is None
 
 
-def test_where_the_truth_is_known_it_is_looked_for_in_the_intervals():
+def test_a_known_truth_is_covered_if_it_lies_in_its_interval():
     truth = OUTPUTS["churn_probability"] + np.array([0.2, 0] * 5)
-    found = measure_coverage(OUTPUTS, CHURNED, truth, 0.9)
-    assert found.covered == 0.5
-    assert found.quintiles == [0.5] * 5
+    coverage = measure_coverage(OUTPUTS, CHURNED, truth, 0.9)
+    assert coverage.covered == 0.5
+    assert coverage.quintiles == [0.5] * 5
 
 
-def test_a_bundle_without_intervals_and_sets_has_none_to_measure():
-    found = measure_coverage({"unseen_inputs": OUTPUTS["unseen_inputs"]}, CHURNED, None, 0.9).to_json()
-    assert found.pop("unseen") == 0.2
-    assert set(found.values()) == {None}
+def test_a_bundle_without_intervals_and_sets_has_no_coverage():
+    coverage = measure_coverage({"unseen_inputs": OUTPUTS["unseen_inputs"]}, CHURNED, None, 0.9).to_json()
+    assert coverage.pop("unseen") == 0.2
+    assert set(coverage.values()) == {None}

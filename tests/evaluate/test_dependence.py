@@ -1,4 +1,4 @@
-"""Partial dependence is that of models whose answer is known."""
+"""Partial dependence is right for models whose terms are known."""
 
 import numpy as np
 import pandas as pd
@@ -27,15 +27,15 @@ def additive(rows):
 
 
 def test_the_curve_of_an_additive_model_is_its_term():
-    found = partial_dependence(additive, frame(), "x")
-    assert np.diff(found.probability) == pytest.approx(0.2 * np.diff(found.values))
-    assert found.values[[0, -1]].tolist() == [frame()["x"].min(), frame()["x"].max()]
-    assert len(found.own) == frame()["x"].notna().sum()
+    dependence = partial_dependence(additive, frame(), "x")
+    assert np.diff(dependence.probability) == pytest.approx(0.2 * np.diff(dependence.values))
+    assert dependence.values[[0, -1]].tolist() == [frame()["x"].min(), frame()["x"].max()]
+    assert len(dependence.observed) == frame()["x"].notna().sum()
 
 
-def test_levels_come_commonest_first_with_their_share():
-    found = partial_dependence(additive, frame(), "plan")
-    assert found.values.tolist() == ["a", "b", ""]
-    assert found.own == pytest.approx([0.6, 0.3, 0.1], abs=0.05)
-    assert found.probability[1] - found.probability[0] == pytest.approx(0.3)
-    assert found.probability[2] == pytest.approx(found.probability[0])
+def test_the_most_frequent_levels_come_first_with_their_share():
+    dependence = partial_dependence(additive, frame(), "plan")
+    assert dependence.values.tolist() == ["a", "b", ""]
+    assert dependence.observed == pytest.approx([0.6, 0.3, 0.1], abs=0.05)
+    assert dependence.probability[1] - dependence.probability[0] == pytest.approx(0.3)
+    assert dependence.probability[2] == pytest.approx(dependence.probability[0])

@@ -9,7 +9,7 @@ CFG = EvaluateConfig(importance_repeats=4)
 
 
 def table(rows=400):
-    """`self` decides, `b` helps, `no use` does not matter."""
+    """`self` matters most, `b` less, `no use` not at all."""
     random = np.random.default_rng(0)
     frame = pd.DataFrame({name: random.normal(size=rows) for name in ("no use", "b", "self")})
     frame["plan"] = random.choice(["x", ""], rows)
@@ -20,22 +20,25 @@ def predict(frame):
     return 1 / (1 + np.exp(-3 * frame["self"] - frame["b"])).to_numpy()
 
 
-def test_columns_are_ordered_by_what_the_model_loses_without_them():
-    found = permutation_importance(predict, *table(), CFG, seed=0)
-    assert [one.feature for one in found[:2]] == ["self", "b"]
-    assert found[0].roc_auc.value > 5 * found[1].roc_auc.value > 0
-    assert found[0].log_loss.low <= found[0].log_loss.value <= found[0].log_loss.high
-    assert found[0].log_loss.low > 0
+def test_columns_are_ordered_by_the_loss_of_auc_when_they_are_shuffled():
+    importances = permutation_importance(predict, *table(), CFG, seed=0)
+    assert [importance.feature for importance in importances[:2]] == ["self", "b"]
+    assert importances[0].roc_auc.value > 5 * importances[1].roc_auc.value > 0
+    assert importances[0].log_loss.low <= importances[0].log_loss.value <= importances[0].log_loss.high
+    assert importances[0].log_loss.low > 0
 
 
-def test_a_column_that_the_model_does_not_read_costs_exactly_nothing():
-    costs = {one.feature: one for one in permutation_importance(predict, *table(), CFG, seed=0)}
+def test_a_column_that_the_model_does_not_read_costs_exactly_zero():
+    costs = {
+        importance.feature: importance
+        for importance in permutation_importance(predict, *table(), CFG, seed=0)
+    }
     for name in ("no use", "plan"):
         assert (costs[name].roc_auc.low, costs[name].roc_auc.high) == (0, 0)
         assert costs[name].log_loss.value == 0
 
 
-def test_how_many_rows_are_predicted_at_a_time_does_not_change_the_result(monkeypatch):
+def test_the_number_of_rows_predicted_at_a_time_does_not_change_the_result(monkeypatch):
     calls = []
 
     def counted(frame):
@@ -50,7 +53,7 @@ def test_how_many_rows_are_predicted_at_a_time_does_not_change_the_result(monkey
     assert max(calls) == 800
 
 
-def test_shuffling_keeps_other_columns_types_and_the_values_themselves():
+def test_shuffling_keeps_types_values_and_other_columns():
     frame, _ = table(50)
     for name, copy in zip(
         np.repeat(frame.columns, 2), shuffle_columns(frame, 2, np.random.default_rng(0)), strict=True

@@ -12,10 +12,9 @@ from churn.evaluate.metrics import at_share, compute_metrics, expected_calibrati
 
 def computed(churned, probability, weights):
     """The metrics of rows in any order under one weighting."""
-    order = np.argsort(-np.asarray(probability), kind="stable")
-    ranked = rank_rows(np.asarray(churned), np.asarray(probability), np.arange(len(churned)))
-    found = compute_metrics(ranked, np.asarray(weights, float)[None, order])
-    return {name: value[0] for name, value in found.items()}
+    ranked = rank_rows(np.asarray(churned), np.asarray(probability))
+    values = compute_metrics(ranked, np.asarray(weights, float)[None, ranked.order])
+    return {name: value[0] for name, value in values.items()}
 
 
 @st.composite
@@ -35,14 +34,16 @@ def weighted_rows(draw):
 @given(weighted_rows())
 def test_weighted_metrics_are_scikit_learns(rows):
     churned, probability, weights = rows
-    found = computed(*rows)
+    values = computed(*rows)
     for name, reference in {
         "roc_auc": roc_auc_score,
         "average_precision": average_precision_score,
         "log_loss": log_loss,
         "brier": brier_score_loss,
     }.items():
-        assert found[name] == pytest.approx(reference(churned, probability, sample_weight=weights), abs=1e-12)
+        assert values[name] == pytest.approx(
+            reference(churned, probability, sample_weight=weights), abs=1e-12
+        )
 
 
 @settings(max_examples=50, deadline=None)
@@ -59,7 +60,7 @@ def test_the_calibration_slope_is_that_of_a_logistic_regression_on_the_log_odds(
 
 @settings(max_examples=50, deadline=None)
 @given(weighted_rows())
-def test_after_the_calibration_intercept_as_many_leave_as_foretold(rows):
+def test_after_the_calibration_intercept_as_many_leave_as_predicted(rows):
     churned, probability, weights = rows
     log_odds = np.log(probability / (1 - probability)) + computed(*rows)["calibration_intercept"]
     assert weights @ (1 / (1 + np.exp(-log_odds))) == pytest.approx(weights @ churned, abs=1e-5)
@@ -75,7 +76,7 @@ def test_a_weight_is_a_number_of_copies_of_the_row(rows):
         assert value == pytest.approx(one_by_one[name], abs=1e-5)
 
 
-def test_ties_in_the_top_tenth_count_as_in_a_random_order():
+def test_ties_in_the_top_tenth_count_as_the_average_over_their_orders():
     random = np.random.default_rng(0)
     churned, probability = (
         random.integers(0, 2, 200),
@@ -86,36 +87,36 @@ def test_ties_in_the_top_tenth_count_as_in_a_random_order():
         shuffled = random.permutation(200)
         called = shuffled[np.argsort(-probability[shuffled], kind="stable")][:20]
         caught.append(churned[called].sum() / churned.sum())
-    found = computed(churned, probability, np.ones(200))
-    assert found["captured_at_10"] == pytest.approx(np.mean(caught), abs=4 * np.std(caught) / np.sqrt(4_000))
-    assert found["lift_at_10"] == pytest.approx(10 * found["captured_at_10"])
+    values = computed(churned, probability, np.ones(200))
+    assert values["captured_at_10"] == pytest.approx(np.mean(caught), abs=4 * np.std(caught) / np.sqrt(4_000))
+    assert values["lift_at_10"] == pytest.approx(10 * values["captured_at_10"])
 
 
-def test_a_part_of_a_customer_is_called_in_part():
+def test_a_share_between_two_customers_is_interpolated():
     called, caught = np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, 1.0, 2.0]])
     assert at_share(called, caught, 0.1) == pytest.approx([0.3])
     assert at_share(called, caught, 0.9) == pytest.approx([1.7])
 
 
-def test_a_perfect_ranking_reaches_every_churner_it_can():
+def test_a_perfect_ranking_reaches_as_many_churners_as_are_called():
     churned = np.repeat([1, 0], [20, 80])
-    found = computed(churned, np.linspace(0.9, 0.1, 100), np.ones(100))
-    assert found["roc_auc"] == found["average_precision"] == 1
-    assert found["captured_at_10"] == 0.5
-    assert found["lift_at_10"] == 5
-    assert np.isnan(found["calibration_slope"])  # the likelihood grows with the slope, for ever
+    values = computed(churned, np.linspace(0.9, 0.1, 100), np.ones(100))
+    assert values["roc_auc"] == values["average_precision"] == 1
+    assert values["captured_at_10"] == 0.5
+    assert values["lift_at_10"] == 5
+    assert np.isnan(values["calibration_slope"])  # the likelihood grows with the slope without end
 
 
 def test_equal_probabilities_have_no_slope_and_rank_by_chance():
-    found = computed([0, 1, 0, 1, 0], np.full(5, 0.4), np.ones(5))
-    assert np.isnan(found["calibration_slope"])
-    assert found["calibration_intercept"] == pytest.approx(0, abs=1e-8)
-    assert (found["roc_auc"], found["average_precision"]) == (0.5, 0.4)
-    assert found["lift_at_10"] == pytest.approx(1)
+    values = computed([0, 1, 0, 1, 0], np.full(5, 0.4), np.ones(5))
+    assert np.isnan(values["calibration_slope"])
+    assert values["calibration_intercept"] == pytest.approx(0, abs=1e-8)
+    assert (values["roc_auc"], values["average_precision"]) == (0.5, 0.4)
+    assert values["lift_at_10"] == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
-    ("kind", "undefined"),
+    ("label", "undefined"),
     [
         (
             0,
@@ -131,14 +132,14 @@ def test_equal_probabilities_have_no_slope_and_rank_by_chance():
         (1, {"roc_auc", "calibration_slope", "calibration_intercept"}),
     ],
 )
-def test_what_one_class_leaves_undefined_is_nan_and_the_rest_is_a_number(kind, undefined):
-    found = computed(np.full(6, kind), np.linspace(0.1, 0.6, 6), np.ones(6))
-    assert {name for name, value in found.items() if np.isnan(value)} == undefined
+def test_metrics_that_need_both_classes_are_nan_with_one_class(label, undefined):
+    values = computed(np.full(6, label), np.linspace(0.1, 0.6, 6), np.ones(6))
+    assert {name for name, value in values.items() if np.isnan(value)} == undefined
 
 
-def test_certain_and_wrong_is_a_great_but_finite_loss():
-    found = computed([1, 0, 0, 1], [0.0, 1.0, 0.3, 0.6], np.ones(4))
-    assert found["log_loss"] == pytest.approx(log_loss([1, 0, 0, 1], [0.0, 1.0, 0.3, 0.6]))
+def test_a_certain_and_wrong_prediction_has_a_finite_loss():
+    values = computed([1, 0, 0, 1], [0.0, 1.0, 0.3, 0.6], np.ones(4))
+    assert values["log_loss"] == pytest.approx(log_loss([1, 0, 0, 1], [0.0, 1.0, 0.3, 0.6]))
 
 
 def test_calibration_error_is_the_mean_gap_over_bins_of_equal_size():

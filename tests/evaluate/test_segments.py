@@ -1,4 +1,4 @@
-"""Segments are found by themselves, counted right, and the worst come first."""
+"""Segments cover all rows, are measured right, and the worst come first."""
 
 import numpy as np
 import pandas as pd
@@ -9,8 +9,8 @@ from sklearn.metrics import roc_auc_score
 from churn.evaluate.segments import OTHERS, auc_interval, divide, group_rows, measure_segments
 
 
-def world(rows=4_000):
-    """Probabilities that are right but where the plan is "new": there half as many leave."""
+def sample(rows=4_000):
+    """Right probabilities, except that only half as many leave where the plan is "new"."""
     random = np.random.default_rng(0)
     frame = pd.DataFrame(
         {"tenure": random.integers(0, 72, rows).astype(float), "plan": random.choice(["old", "new"], rows)}
@@ -21,38 +21,35 @@ def world(rows=4_000):
     return frame, (random.random(rows) < right).astype(int), probability
 
 
-def test_a_segment_whose_churn_is_not_foretold_comes_first():
-    found = measure_segments(*world())
-    assert (found[0].feature, found[0].group, found[0].wrong) == ("plan", "new", True)
-    right = next(one for one in found if one.group == "old")
-    assert not right.wrong
-    assert right.left == pytest.approx(right.foretold, abs=0.03)
+def test_a_segment_whose_churn_rate_deviates_comes_first():
+    segments = measure_segments(*sample())
+    assert (segments[0].feature, segments[0].group, segments[0].deviates) == ("plan", "new", True)
+    old = next(segment for segment in segments if segment.group == "old")
+    assert not old.deviates
+    assert old.churn_rate == pytest.approx(old.mean_probability, abs=0.03)
 
 
 def test_every_row_is_in_one_segment_of_each_column():
-    frame, churned, probability = world()
-    found = measure_segments(frame, churned, probability)
-    assert sum(one.rows for one in found if one.feature == "tenure") == len(frame)
-    tenure = [one.group for one in found if one.feature == "tenure"]
+    frame, churned, probability = sample()
+    segments = measure_segments(frame, churned, probability)
+    assert sum(segment.rows for segment in segments if segment.feature == "tenure") == len(frame)
+    tenure = [segment.group for segment in segments if segment.feature == "tenure"]
     assert set(tenure) == {"0 … 18", "19 … 36", "37 … 54", "55 … 71", "missing"}
 
 
-def test_those_that_are_right_are_in_the_order_of_their_auc():
-    auc = [one.roc_auc.value for one in measure_segments(*world()) if not one.wrong]
+def test_segments_that_do_not_deviate_are_ordered_by_auc():
+    auc = [segment.roc_auc.value for segment in measure_segments(*sample()) if not segment.deviates]
     assert auc == sorted(auc)
 
 
-def test_right_probabilities_are_rarely_called_wrong():
-    frame, _, probability = world()
+def test_right_probabilities_rarely_deviate():
+    frame, _, probability = sample()
     random = np.random.default_rng(1)
-    called = [
-        any(
-            one.wrong
-            for one in measure_segments(frame, (random.random(4_000) < probability).astype(int), probability)
-        )
+    samples = [
+        measure_segments(frame, (random.random(4_000) < probability).astype(int), probability)
         for _ in range(40)
     ]
-    assert sum(called) <= 6
+    assert sum(any(segment.deviates for segment in segments) for segments in samples) <= 6
 
 
 def test_small_levels_are_one_segment_and_a_single_segment_is_none():
@@ -66,18 +63,18 @@ def test_small_levels_are_one_segment_and_a_single_segment_is_none():
 
 
 def test_numbers_of_few_values_have_a_segment_for_each():
-    found = {name: len(rows) for name, rows in divide(pd.Series([0.0] * 60 + [1.0] * 40))}
-    assert found == {"0": 60, "1": 40}
+    sizes = {name: len(rows) for name, rows in divide(pd.Series([0.0] * 60 + [1.0] * 40))}
+    assert sizes == {"0": 60, "1": 40}
 
 
 def test_the_auc_and_its_interval_are_delong_s():
     random = np.random.default_rng(0)
     churned = (random.random(500) < 0.4).astype(int)
     probability = np.round(expit(random.normal(churned, 1)), 2)  # with ties
-    found = auc_interval(churned, probability)
-    assert found.value == pytest.approx(roc_auc_score(churned, probability))
+    auc = auc_interval(churned, probability)
+    assert auc.value == pytest.approx(roc_auc_score(churned, probability))
     drawn = []
     for _ in range(400):
         rows = random.integers(500, size=500)
         drawn.append(roc_auc_score(churned[rows], probability[rows]))
-    assert found.high - found.low == pytest.approx(2 * 1.96 * np.std(drawn), rel=0.15)
+    assert auc.high - auc.low == pytest.approx(2 * 1.96 * np.std(drawn), rel=0.15)

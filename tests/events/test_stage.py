@@ -232,7 +232,7 @@ def test_a_window_longer_than_the_history_is_named(root, tmp_path, capsys):
     ("arguments", "says"),
     [
         ([], "no event tables are named"),
-        (["events=synthetic"], "there is no file to write"),
+        (["events=synthetic"], "the file to write is not named"),
         (["events=synthetic", "output=s.csv"], "a snapshot is a Parquet file"),
         (["events=synthetic", "output=s.parquet"], "there is no such file"),
         (

@@ -1,4 +1,4 @@
-"""A bundle without a network, and the log of a server that had it: the monitor asks for no prediction."""
+"""A bundle without a network, and logs that a server with this bundle would write."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -46,14 +46,14 @@ def watched(tmp_path_factory) -> Bundle:
         {"column": "spend", "input": "spend", "kind": "number"},
         {"column": "plan", "input": "plan", "kind": "category"},
     ]
-    facts = {"name": "made-up", "schema": vars(SCHEMA), "inputs": inputs, "metrics": OWN}
+    facts = {"name": "synthetic", "schema": vars(SCHEMA), "inputs": inputs, "metrics": OWN}
     new = customers(2_000, 1)
     export.seal(path, facts, build_profile(customers(4_000, 0), SCHEMA, new, probability(new)))
     return Bundle.load(path)
 
 
-def log_table(frame, digest, first="c", day=0):
-    """A chunk of the log: a prediction every few minutes of a day."""
+def log_table(frame, digest, day=0):
+    """A chunk of the log: predictions that are spread over a day."""
     rows = len(frame)
     times = [START + timedelta(days=day, seconds=86_000 * i / rows) for i in range(rows)]
     return pa.table(
@@ -62,7 +62,7 @@ def log_table(frame, digest, first="c", day=0):
             "row": pa.array([0] * rows, pa.int32()),
             "time": pa.array(times, pa.timestamp("us", "UTC")),
             "bundle": [digest] * rows,
-            "customer_key": [f"{first}{day}-{i}" for i in range(rows)],
+            "customer_key": [f"c{day}-{i}" for i in range(rows)],
             "inputs.age": frame["age"].to_numpy(),
             "inputs.spend": pa.array(frame["spend"].to_numpy(), from_pandas=True),
             "inputs.plan": frame["plan"].tolist(),
@@ -73,7 +73,7 @@ def log_table(frame, digest, first="c", day=0):
 
 @pytest.fixture
 def write_log(watched, tmp_path):
-    """Write a day's log; gives the outcomes that would prove the probabilities right."""
+    """A function that writes the log of a day and gives outcomes that fit its probabilities."""
 
     def write(day=0, rows=1_000, shift=0.0, digest=None):
         frame = customers(rows, 100 + day, shift)
@@ -88,22 +88,22 @@ def write_log(watched, tmp_path):
 
 @pytest.fixture
 def arguments(watched, tmp_path):
-    """What every call of the monitor needs."""
+    """A function: the settings for a run of the monitor on a day."""
 
-    def of(day, *more):
+    def settings(day, *more):
         until = START + timedelta(days=day + 1)
         return (
             f"bundle={watched.path}",
             f"run.root={tmp_path}",
-            "data.name=made-up",
+            "data.name=synthetic",
             f"monitor.until={until:%Y-%m-%d}",
             "monitor.days=1",
             "monitor.permutations=100",
             *more,
         )
 
-    return of
+    return settings
 
 
 def read_report(tmp_path):
-    return json.loads((tmp_path / "monitor" / "made-up" / "report.json").read_text())
+    return json.loads((tmp_path / "monitor" / "synthetic" / "report.json").read_text())

@@ -1,4 +1,4 @@
-"""Labels: what settles a prediction, and what does not yet."""
+"""Labels: which ones settle a prediction, and which ones do not yet."""
 
 from datetime import UTC, datetime
 
@@ -15,7 +15,7 @@ LATE = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def settled(labels, when="2026-03-01", horizon=30):
-    """What becomes of one prediction for the customer "a"."""
+    """The outcome of one prediction about the customer "a"."""
     key, time, churned = (np.array(column) for column in zip(*labels, strict=True))
     known = Labels.of(key, time.astype("datetime64[s]"), churned, np.full(len(key), UNKNOWN))
     return int(known.settle(np.array(["a"]), np.array([when], "datetime64[us]"), horizon)[0][0])
@@ -29,7 +29,7 @@ def settled(labels, when="2026-03-01", horizon=30):
         ([("a", "2026-04-01", 1)], 0),  # left, but after the horizon
         ([("a", "2026-03-31", 0)], 0),
         ([("a", "2026-03-30", 0)], UNKNOWN),  # still there, but the horizon is not over
-        ([("a", "2026-02-20", 1)], UNKNOWN),  # left before the prediction: another story
+        ([("a", "2026-02-20", 1)], UNKNOWN),  # left before the prediction
         ([("a", "2026-03-30", 0), ("a", "2026-03-20", 1)], 1),
         ([("b", "2026-03-11", 1)], UNKNOWN),
         ([("A", "2026-03-11", 1), ("b", "2026-03-11", 1)], UNKNOWN),
@@ -39,7 +39,7 @@ def test_a_prediction_is_settled_by_what_is_known_at_the_end_of_its_horizon(labe
     assert settled(labels) == outcome
 
 
-def test_of_several_predictions_for_a_customer_one_counts():
+def test_of_several_predictions_for_a_customer_only_the_first_counts():
     known = Labels.of(
         np.array(["a"]), np.array(["2026-03-20"], "datetime64[s]"), np.array([1]), np.array([1])
     )
@@ -51,7 +51,7 @@ def test_of_several_predictions_for_a_customer_one_counts():
 
 
 @pytest.mark.parametrize("yes", ["1", "true", "Yes", "1.0"])
-def test_columns_may_be_typed_or_text_and_have_the_names_of_the_training_table(yes):
+def test_labels_may_be_typed_or_text_and_have_the_id_column_of_the_training_table(yes):
     when = datetime(2026, 3, 20)
     table = pa.table(
         {"who": [7, 8], "time": pa.array([when, when]), "churned": [yes, "0"], "treated": ["", "1"]}
@@ -63,7 +63,7 @@ def test_columns_may_be_typed_or_text_and_have_the_names_of_the_training_table(y
 
 
 @pytest.mark.parametrize(
-    ("columns", "says"),
+    ("columns", "message"),
     [
         ({"customer_key": ["a"], "time": ["2026-03-01"]}, "no column 'churned', but customer_key, time"),
         (
@@ -74,6 +74,6 @@ def test_columns_may_be_typed_or_text_and_have_the_names_of_the_training_table(y
         ({"customer_key": ["a"], "time": ["soon"], "churned": ["1"]}, "is no time"),
     ],
 )
-def test_what_is_no_label_is_told(columns, says):
-    with pytest.raises(UserError, match=says):
+def test_columns_and_cells_that_are_not_labels_are_refused(columns, message):
+    with pytest.raises(UserError, match=message):
         labels_from_table(pa.table(columns), "labels.csv", SCHEMA, LATE)

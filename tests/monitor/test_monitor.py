@@ -1,4 +1,4 @@
-"""`churn monitor`: from a log to a verdict, a page, gauges and an exit code."""
+"""`churn monitor`: from a log to a report, a page, gauges and an exit code."""
 
 import json
 import shutil
@@ -13,20 +13,21 @@ from conftest import churn, compose_config
 from doubles.bigquery import BigQuery, Table
 
 from churn.errors import UserError
+from churn.monitor.history import read_history
 from churn.monitor.source import VERTEX_COLUMNS
-from churn.monitor.stage import monitor, read_history
+from churn.monitor.stage import monitor
 
 from .conftest import START, customers, probability, read_report
 
 
 @pytest.fixture
-def look(arguments):
-    """Run the monitor in this process, for a day."""
+def run_monitor(arguments):
+    """A function that runs the monitor in this process, for a day."""
     return lambda day=0, *more: monitor(compose_config(*arguments(day, *more)))
 
 
-def labels(path, outcomes, day=0, delay=60, treated=None):
-    """Labels of a day's customers: who left did so after ten days, the others were there after 30."""
+def labels(path, outcomes, day=0, treated=None):
+    """Labels of a day's customers: the churners left after ten days, the others were there after 30 days."""
     lines = ["customer_key,time,churned" + (",treated" if treated is not None else "")]
     for i, left in enumerate(outcomes):
         time = START + timedelta(days=day + (10 if left else 31))
@@ -36,18 +37,18 @@ def labels(path, outcomes, day=0, delay=60, treated=None):
     return f"monitor.labels={path}"
 
 
-def test_a_window_like_training_is_ok_and_a_changed_one_is_an_alarm(write_log, look, tmp_path):
+def test_a_window_like_training_is_ok_and_a_changed_one_is_an_alarm(write_log, run_monitor, tmp_path):
     write_log(day=0)
     write_log(day=1, shift=12)
-    look(0)
+    run_monitor(0)
     assert read_report(tmp_path)["status"] == "ok"
-    look(1)
+    run_monitor(1)
     report = read_report(tmp_path)
     assert report["status"] == "alarm"
     assert next(iter(report["features"])) == "age"
     assert report["score"]["status"] == "alarm"
-    past = read_history(tmp_path / "monitor" / "made-up")
-    assert [one["status"] for one in past] == ["ok", "alarm"]
+    past = read_history(tmp_path / "monitor" / "synthetic")
+    assert [report["status"] for report in past] == ["ok", "alarm"]
     assert past[-1] == report
     assert report["rows"] == 1_000
     assert report["expected"]["churn_rate"] > past[0]["expected"]["churn_rate"] + 0.1
@@ -68,63 +69,65 @@ def test_it_does_not_import_tensorflow_and_ends_with_the_code_of_its_verdict(wri
     assert "age: " in done.stdout
 
 
-def test_few_rows_are_told_as_such_and_are_no_error(write_log, arguments, tmp_path):
+def test_too_few_rows_are_a_status_of_their_own_and_no_error(write_log, arguments, tmp_path):
     write_log(day=0, rows=150, shift=12)
     done = churn("monitor", *arguments(0, "monitor.exit_code=true"))
     assert "too few" in done.stdout
     assert read_report(tmp_path)["status"] == "too few rows"
 
 
-def test_answers_of_another_bundle_are_counted_but_not_looked_at(write_log, look, tmp_path):
+def test_answers_of_another_bundle_are_counted_and_left_out(write_log, run_monitor, tmp_path):
     write_log(day=0)
     write_log(day=1, digest="f" * 64, shift=20)
-    look(1, "monitor.days=2")
+    run_monitor(1, "monitor.days=2")
     report = read_report(tmp_path)
     assert (report["rows"], report["other_bundles"], report["status"]) == (1_000, 1_000, "ok")
 
 
-def test_late_labels_settle_old_predictions_and_show_a_change_of_behaviour(write_log, look, tmp_path):
+def test_late_labels_settle_old_predictions_and_reveal_a_change_of_behaviour(
+    write_log, run_monitor, tmp_path
+):
     outcomes = write_log(day=0, rows=3_000)
     write_log(day=60)
-    look(60, labels(tmp_path / "right.csv", outcomes))
+    run_monitor(60, labels(tmp_path / "right.csv", outcomes))
     right = read_report(tmp_path)
     assert right["rows"] == 1_000
     assert right["performance"]["rows"] == 3_000
     assert not right["performance"]["worse"]
     assert abs(right["performance"]["estimate_error"]["roc_auc"]) < 0.03
     changed = np.random.default_rng(0).permutation(outcomes)
-    look(60, labels(tmp_path / "wrong.csv", changed))
+    run_monitor(60, labels(tmp_path / "wrong.csv", changed))
     wrong = read_report(tmp_path)
     assert {"roc_auc", "calibration_slope"} <= set(wrong["performance"]["worse_in"])
     assert wrong["status"] == "alarm"
-    assert all(one["status"] == "ok" for one in wrong["features"].values())
+    assert all(drift["status"] == "ok" for drift in wrong["features"].values())
 
 
-def test_labels_of_the_future_are_not_known_yet(write_log, look, tmp_path):
+def test_labels_after_the_end_of_the_window_are_not_known_yet(write_log, run_monitor, tmp_path):
     outcomes = write_log(day=0)
-    look(0, labels(tmp_path / "labels.csv", outcomes))
+    run_monitor(0, labels(tmp_path / "labels.csv", outcomes))
     assert read_report(tmp_path)["performance"] is None
 
 
-def test_the_effect_of_calling_is_told_by_decile(write_log, look, tmp_path):
+def test_the_effect_of_calling_is_measured_by_decile(write_log, run_monitor, tmp_path):
     outcomes = write_log(day=0, rows=3_000)
     random = np.random.default_rng(99)
     treated = np.where(random.random(3_000) < 0.5, 1, 0)
     helped = outcomes * ~((treated == 1) & (random.random(3_000) < 0.5))
     write_log(day=60)
-    look(60, labels(tmp_path / "labels.csv", helped, treated=treated))
+    run_monitor(60, labels(tmp_path / "labels.csv", helped, treated=treated))
     report = read_report(tmp_path)
     whole = report["treatment"]["effect"]
     assert whole["low"] < -0.5 * outcomes.mean() < whole["high"] < 0
     assert len(report["treatment"]["deciles"]) == 10
     effects = [part["effect"]["value"] for part in report["treatment"]["deciles"]]
     assert effects[9] < -0.2 < effects[0]
-    assert not report["performance"]["worse"]  # the treated say nothing about the model
-    assert "What calling does" in (tmp_path / "monitor" / "made-up" / "report.html").read_text()
+    assert not report["performance"]["worse"]  # called customers are left out
+    assert "What calling does" in (tmp_path / "monitor" / "synthetic" / "report.html").read_text()
 
 
 class Tags(HTMLParser):
-    """Counts what matters in a page."""
+    """The open tags, the links and the number of bars of a page."""
 
     def __init__(self):
         super().__init__()
@@ -143,11 +146,11 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_one_whole_file_that_shows_the_past(write_log, look, tmp_path):
+def test_the_page_is_one_complete_file_with_all_windows(write_log, run_monitor, tmp_path):
     for day in range(3):
         write_log(day=day, shift=4 * day)
-        look(day)
-    text = (tmp_path / "monitor" / "made-up" / "report.html").read_text()
+        run_monitor(day)
+    text = (tmp_path / "monitor" / "synthetic" / "report.html").read_text()
     tags = Tags()
     tags.feed(text)
     assert tags.open == []
@@ -157,21 +160,21 @@ def test_the_page_is_one_whole_file_that_shows_the_past(write_log, look, tmp_pat
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool, part of Prometheus, is not installed")
-def test_prometheus_accepts_the_gauges(write_log, look, tmp_path):
+def test_prometheus_accepts_the_gauges(write_log, run_monitor, tmp_path):
     outcomes = write_log(day=0, rows=2_000)
     write_log(day=60, shift=6)
-    look(60, labels(tmp_path / "labels.csv", outcomes))
-    text = (tmp_path / "monitor" / "made-up" / "churn.prom").read_text()
+    run_monitor(60, labels(tmp_path / "labels.csv", outcomes))
+    text = (tmp_path / "monitor" / "synthetic" / "churn.prom").read_text()
     done = subprocess.run(
         ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert 'churn_drift_status{model="made-up",feature="age"} 2' in text
-    assert 'churn_performance{model="made-up",metric="roc_auc"}' in text
+    assert 'churn_drift_status{feature="age",model="synthetic"} 2.0' in text
+    assert 'churn_performance{metric="roc_auc",model="synthetic"}' in text
 
 
 @pytest.mark.parametrize(
-    ("override", "says"),
+    ("override", "message"),
     [
         ("monitor.log=nowhere", "there is no log"),
         ("monitor.labels=nowhere.csv", "there is no such file"),
@@ -179,10 +182,10 @@ def test_prometheus_accepts_the_gauges(write_log, look, tmp_path):
         ("monitor.since=2027-01-01", "ends before it begins"),
     ],
 )
-def test_what_cannot_be_read_is_told(write_log, look, override, says):
+def test_a_log_or_labels_that_cannot_be_read_are_the_user_s_error(write_log, run_monitor, override, message):
     write_log()
-    with pytest.raises(UserError, match=says):
-        look(0, override)
+    with pytest.raises(UserError, match=message):
+        run_monitor(0, override)
 
 
 @pytest.fixture
@@ -197,7 +200,7 @@ def service(tmp_path, monkeypatch):
         yield double
 
 
-def test_vertex_ais_table_in_bigquery_is_read_like_our_log(arguments, service, tmp_path):
+def test_vertex_ais_table_in_bigquery_is_read_like_the_server_s_log(arguments, service, tmp_path):
     frame = customers(600, 5)
     instances = [
         json.dumps({"age": row.age, "spend": -1e31 if np.isnan(row.spend) else row.spend, "plan": row.plan,
@@ -229,7 +232,7 @@ def test_vertex_ais_table_in_bigquery_is_read_like_our_log(arguments, service, t
     assert datetime.fromisoformat(report["from"]) == START
 
 
-def test_labels_may_lie_in_bigquery(service, write_log, look, tmp_path):
+def test_labels_may_lie_in_bigquery(service, write_log, run_monitor, tmp_path):
     outcomes = write_log(day=0)
     write_log(day=60)
     schema = {"customer_key": "STRING", "time": "TIMESTAMP", "churned": "BOOL"}
@@ -237,5 +240,5 @@ def test_labels_may_lie_in_bigquery(service, write_log, look, tmp_path):
         (f"c0-{i}", START + timedelta(days=10 if left else 31), bool(left)) for i, left in enumerate(outcomes)
     ]
     service.queries["SELECT * FROM `p.d.labels`"] = Table(schema, rows)
-    look(60, "monitor.labels=bq://p.d.labels")
+    run_monitor(60, "monitor.labels=bq://p.d.labels")
     assert read_report(tmp_path)["performance"]["rows"] == 1_000

@@ -1,4 +1,4 @@
-"""Folds of the cross-fit keep together what belongs together, and do not look at labels."""
+"""Folds keep the rows of a customer, and copies of a row, together; each member has its held-out rows."""
 
 import numpy as np
 import pandas as pd
@@ -18,14 +18,12 @@ def table(rows=400, customers=90):
     return Dataset("t", schema, frame, random.integers(0, 2, rows).astype(np.int8), ids=ids)
 
 
-def test_rows_of_a_customer_lie_in_one_fold():
+def test_rows_of_a_customer_and_copies_of_a_row_lie_in_one_fold():
     data = table(customers=2_000)
     rows = np.arange(0, 400, 2)
     folds = plan_folds(data, rows, compose_config().model, seed=1).fold_of_row
-    for of_one in pd.Series(folds).groupby(data.ids[rows]):
-        assert of_one[1].nunique() == 1
-    for of_copies in pd.Series(folds).groupby(data.frame["a"].to_numpy()[rows]):
-        assert of_copies[1].nunique() == 1
+    for groups in (data.ids[rows], data.frame["a"].to_numpy()[rows]):
+        assert pd.Series(folds).groupby(groups).nunique().max() == 1
 
 
 def test_folds_are_about_equally_large_and_are_those_of_the_seed():
@@ -39,21 +37,20 @@ def test_folds_are_about_equally_large_and_are_those_of_the_seed():
 
 def test_each_row_is_held_out_from_the_same_number_of_members():
     cfg = compose_config("model.members=20").model
-    dealt = plan_folds(table(), np.arange(400), cfg, seed=1)
-    assert set(dealt.held_out_mask().sum(axis=1)) == {20 // cfg.folds}
-    assert not (dealt.held_out_mask() & dealt.stopping_mask()).any()
-    assert np.array_equal(dealt.training_mask(), ~(dealt.held_out_mask() | dealt.stopping_mask()))
+    plan = plan_folds(table(), np.arange(400), cfg, seed=1)
+    assert set(plan.held_out_mask().sum(axis=1)) == {20 // cfg.folds}
+    assert not (plan.held_out_mask() & plan.stopping_mask()).any()
+    assert np.array_equal(plan.training_mask(), ~(plan.held_out_mask() | plan.stopping_mask()))
 
 
-def test_half_of_another_fold_judges_a_member_and_copies_stay_together():
+def test_half_of_another_fold_serves_early_stopping_and_copies_stay_together():
     data = table(customers=10**6)
     cfg = compose_config().model
-    dealt = plan_folds(data, np.arange(400), cfg, seed=1)
-    assert dealt.stopping_mask().mean(axis=0) == pytest.approx(1 / cfg.folds / 2, abs=0.02)
-    for of_copies in pd.Series(dealt.stopping_half).groupby(data.frame["a"].to_numpy()):
-        assert of_copies[1].nunique() == 1
+    plan = plan_folds(data, np.arange(400), cfg, seed=1)
+    assert plan.stopping_mask().mean(axis=0) == pytest.approx(1 / cfg.folds / 2, abs=0.02)
+    assert pd.Series(plan.stopping_half).groupby(data.frame["a"].to_numpy()).nunique().max() == 1
 
 
-def test_members_that_cannot_be_shared_out_over_the_folds_are_refused():
+def test_members_that_cannot_be_divided_evenly_among_the_folds_are_refused():
     with pytest.raises(UserError, match="members"):
         plan_folds(table(), np.arange(400), compose_config("model.members=9").model, seed=1)

@@ -1,4 +1,4 @@
-"""Several processes on one network train what one alone trains, also after one of them was killed."""
+"""Two processes train the same network as one, also after a kill."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 
 from churn.bundle.bundle import Bundle
 
-# Units that are silenced at random would be others in each process.
+# No dropout: each process would silence other units.
 SMALL = (
     "data.synthetic.rows=1200",
     "train.epochs=10",
@@ -56,7 +56,7 @@ def weights(run: Path) -> list[np.ndarray]:
     return sorted(values, key=lambda value: (value.shape, value.sum()))
 
 
-def test_two_processes_train_what_one_trains_and_go_on_after_one_was_killed(tmp_path):
+def test_two_processes_train_the_same_network_as_one_and_continue_after_a_kill(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     alone, killed = start(one), pair(two)
     until = time.monotonic() + 300
@@ -64,7 +64,7 @@ def test_two_processes_train_what_one_trains_and_go_on_after_one_was_killed(tmp_
         assert killed[0].poll() is None, killed[0].stdout.read()
         time.sleep(0.05)
     killed[1].kill()
-    killed[0].kill()  # alone it would wait for the other
+    killed[0].kill()  # alone it would wait
     for process in killed:
         process.communicate()
     assert not (two / "latest").exists()
@@ -72,11 +72,11 @@ def test_two_processes_train_what_one_trains_and_go_on_after_one_was_killed(tmp_
     with np.load(checkpoint) as state:
         assert 0 < json.loads(str(state["facts"]))["epochs"] < 10
     again = pair(two)
-    told = [process.communicate(timeout=300)[0] for process in [alone, *again]]
-    assert [process.returncode for process in [alone, *again]] == [0, 0, 0], told
-    assert "epoch 1 of 10" in told[0]
-    assert "epoch 1 of 10" not in told[1]
-    ours, theirs = weights(two / "latest"), weights(one / "latest")
-    assert len(ours) == len(theirs) > 4
-    for mine, other in zip(ours, theirs, strict=True):
-        assert mine == pytest.approx(other, abs=1e-3)
+    outputs = [process.communicate(timeout=300)[0] for process in [alone, *again]]
+    assert [process.returncode for process in [alone, *again]] == [0, 0, 0], outputs
+    assert "epoch 1 of 10" in outputs[0]
+    assert "epoch 1 of 10" not in outputs[1]
+    together, single = weights(two / "latest"), weights(one / "latest")
+    assert len(together) == len(single) > 4
+    for actual, expected in zip(together, single, strict=True):
+        assert actual == pytest.approx(expected, abs=1e-3)

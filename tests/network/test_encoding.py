@@ -1,4 +1,4 @@
-"""The graph's encoding is scikit-learn's, and what it does with the unknown is defined."""
+"""The graph encodes as scikit-learn does, and handles missing, rare and unknown values as documented."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from churn.backend import tensorflow
 from churn.config.training import ModelConfig
 from churn.data.dataset import Schema
 from churn.network.encoding import Encoder, fit_encoding, make_transformer
-from churn.network.fit import frame_tensors
+from churn.network.trained import frame_tensors
 
 CFG = ModelConfig(least_deviation=0, clip=0)
 
@@ -27,10 +27,10 @@ def encode(encoder, customers, **changes):
 def unseen(encoder, customers, **changes):
     row = customers.frame.iloc[[1]].assign(**changes)
     numbers, categories = map(tensorflow().transpose, frame_tensors(row, customers.schema))
-    return int(encoder.read(numbers, encoder.codes(categories))[1].numpy()[0])
+    return int(encoder.encode_and_check(numbers, encoder.codes(categories))[1].numpy()[0])
 
 
-def test_a_text_that_keras_uses_itself_is_a_level_like_any_other(customers):
+def test_a_text_that_keras_reserves_is_a_level_like_any_other(customers):
     frame = customers.frame.assign(
         contract=np.where(customers.frame.contract == "one year", "[UNK]", "monthly")
     )
@@ -47,7 +47,7 @@ def test_the_graph_encodes_as_the_fitted_transformer_does(encoder, customers):
     assert encoded.std(axis=0) == pytest.approx(1, abs=1e-4)
 
 
-def test_what_few_rows_have_is_no_huge_number(customers):
+def test_a_rare_value_does_not_become_a_huge_input(customers):
     cfg = ModelConfig(least_deviation=0.3, clip=2)
     plain, bounded = (fit_encoding(customers.frame, customers.schema, c) for c in (CFG, cfg))
     assert plain.scale[2:].min() < 0.2
@@ -89,7 +89,7 @@ def test_a_missing_category_is_a_level_of_its_own(encoder, customers):
     )
 
 
-def test_a_level_means_nothing_in_another_column(encoder, customers):
+def test_a_level_of_another_column_is_unknown(encoder, customers):
     assert np.array_equal(
         encode(encoder, customers, contract="card"), encode(encoder, customers, contract="shells")
     )

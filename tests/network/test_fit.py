@@ -1,4 +1,4 @@
-"""Training is repeatable, survives a kill, and `tutorial` is the article's own."""
+"""Training is repeatable, survives a kill, and `tutorial` trains as the article does."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,9 @@ from churn.backend import tensorflow
 from churn.data.experiment import Experiment
 from churn.data.split import Splits, split_dataset
 from churn.network.checkpoint import Checkpoint
-from churn.network.fit import default_batch_size, fit_network, frame_tensors, make_optimizer
+from churn.network.fit import fit_network
+from churn.network.trained import frame_tensors
+from churn.network.trainer import default_batch_size, make_optimizer
 
 
 def trained(customers, checkpoint, *overrides):
@@ -31,8 +33,10 @@ def test_the_same_seed_gives_the_same_weights(customers, tmp_path, model):
 
 
 @pytest.mark.parametrize("model", ["dense", "tutorial"])
-def test_a_killed_training_ends_with_the_weights_of_an_unbroken_one(customers, tmp_path, model, monkeypatch):
-    unbroken = trained(customers, tmp_path / "unbroken", f"model={model}")
+def test_a_killed_training_ends_with_the_weights_of_an_uninterrupted_one(
+    customers, tmp_path, model, monkeypatch
+):
+    uninterrupted = trained(customers, tmp_path / "uninterrupted", f"model={model}")
     save = Checkpoint.save
 
     def save_and_die(state):
@@ -45,8 +49,8 @@ def test_a_killed_training_ends_with_the_weights_of_an_unbroken_one(customers, t
         trained(customers, tmp_path / "broken", f"model={model}")
     monkeypatch.undo()
     resumed = trained(customers, tmp_path / "broken", f"model={model}")
-    assert np.array_equal(weights(resumed), weights(unbroken))
-    assert resumed.history == unbroken.history
+    assert np.array_equal(weights(resumed), weights(uninterrupted))
+    assert resumed.history == uninterrupted.history
     assert len(resumed.history["loss"]) == 4
 
 
@@ -58,8 +62,8 @@ def test_a_finished_training_is_not_trained_again(customers, tmp_path):
 
 
 def test_early_stopping_keeps_the_weights_of_the_best_epoch(customers, tmp_path):
-    eager = ["model=tutorial", "split.method=stratified", "train.epochs=60", "train.patience=3"]
-    result = trained(customers, tmp_path / "a", *eager, "train.learning_rate=0.02")
+    settings = ["model=tutorial", "split.method=stratified", "train.epochs=60", "train.patience=3"]
+    result = trained(customers, tmp_path / "a", *settings, "train.learning_rate=0.02")
     losses = result.history["val_loss"]
     assert len(losses) == np.argmin(losses) + 1 + 3 < 60
     splits = split_dataset(customers, compose_config().split, 0, 42)
@@ -74,13 +78,13 @@ def flipped(customers, rows):
     return type(customers)(**{**vars(customers), "churned": churned})
 
 
-def test_tutorial_s_weights_see_the_train_part_only(customers, tmp_path):
+def test_the_tutorial_s_weights_depend_on_the_train_part_only(customers, tmp_path):
     cfg = compose_config("model=tutorial", "split.method=stratified", "train.epochs=2")
     splits = split_dataset(customers, cfg.split, 0, 42)
-    spoilt = flipped(customers, np.r_[splits.validation, splits.calibration, splits.test])
+    changed = flipped(customers, np.r_[splits.validation, splits.calibration, splits.test])
     honest = fit_network(Experiment(customers, splits, cfg), tmp_path / "a")
     assert np.array_equal(
-        weights(honest), weights(fit_network(Experiment(spoilt, splits, cfg), tmp_path / "b"))
+        weights(honest), weights(fit_network(Experiment(changed, splits, cfg), tmp_path / "b"))
     )
     assert np.array_equal(honest.held_out_rows, splits.calibration)
 
@@ -90,37 +94,37 @@ def test_an_out_of_fold_prediction_does_not_depend_on_its_own_fold_s_labels(cust
     splits = split_dataset(customers, cfg.split, 0, 42)
     honest = fit_network(Experiment(customers, splits, cfg), tmp_path / "a")
     of_fold = honest.fold_of_row == 3
-    spoilt = flipped(customers, honest.held_out_rows[of_fold])
-    other = fit_network(Experiment(spoilt, splits, cfg), tmp_path / "b")
+    changed = flipped(customers, honest.held_out_rows[of_fold])
+    other = fit_network(Experiment(changed, splits, cfg), tmp_path / "b")
     assert np.array_equal(other.held_out_probability[of_fold], honest.held_out_probability[of_fold])
     assert not np.isclose(other.held_out_probability, honest.held_out_probability)[~of_fold].any()
 
 
-def test_nothing_is_learnt_from_the_test_part(customers, tmp_path):
+def test_the_network_does_not_depend_on_the_test_part(customers, tmp_path):
     cfg = compose_config("train.epochs=2", "train.augmented=0")
     splits = split_dataset(customers, cfg.split, 0, 42)
     honest = fit_network(Experiment(customers, splits, cfg), tmp_path / "a")
     assert np.intersect1d(honest.held_out_rows, splits.test).size == 0
     assert len(honest.held_out_rows) + len(splits.test) == len(customers)
-    spoilt = fit_network(Experiment(flipped(customers, splits.test), splits, cfg), tmp_path / "b")
-    assert np.array_equal(weights(honest), weights(spoilt))
+    other = fit_network(Experiment(flipped(customers, splits.test), splits, cfg), tmp_path / "b")
+    assert np.array_equal(weights(honest), weights(other))
 
 
-def test_the_answer_is_pooled_from_all_members(customers, tmp_path):
+def test_a_prediction_combines_all_members(customers, tmp_path):
     result = trained(customers, tmp_path / "a")
     frame = customers.frame.iloc[result.held_out_rows]
     assert result.held_out_members.shape == (len(frame), 5)
-    assert result.predict(frame) == pytest.approx(result.pool(result.held_out_members), abs=1e-6)
+    assert result.predict(frame) == pytest.approx(result.ensemble(result.held_out_members), abs=1e-6)
     held_out = result.fold_of_row[:, None] == result.fold_of_member
     assert result.held_out_probability == pytest.approx(result.held_out_members[held_out], abs=1e-12)
 
 
-def test_tutorial_is_the_articles_script(customers, tmp_path):
-    """The article's Keras lines, typed here again, on the same encoded numbers and its own split."""
+def test_the_tutorial_trains_as_the_article_s_script(customers, tmp_path):
+    """The article's lines of Keras, on the same encoded inputs and the article's split."""
     cfg = compose_config("model=tutorial")
     splits = split_dataset(customers, cfg.split, 0, cfg.seed)
-    ours = fit_network(Experiment(customers, splits, cfg), tmp_path / "a")
-    X = ours.encoder(*frame_tensors(customers.frame, customers.schema)).numpy()
+    result = fit_network(Experiment(customers, splits, cfg), tmp_path / "a")
+    X = result.encoder(*frame_tensors(customers.frame, customers.schema)).numpy()
     y = customers.churned.astype("float32")
 
     from sklearn.model_selection import train_test_split
@@ -138,21 +142,21 @@ def test_tutorial_is_the_articles_script(customers, tmp_path):
     model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
     history = model.fit(X_train, y_train, epochs=10, validation_split=0.2, verbose=0)
 
-    for mine, theirs in zip(ours.network.get_weights(), model.get_weights(), strict=True):
-        assert mine == pytest.approx(theirs, abs=1e-6)
-    assert ours.predict(customers.frame.iloc[splits.test]) == pytest.approx(
+    for actual, expected in zip(result.network.get_weights(), model.get_weights(), strict=True):
+        assert actual == pytest.approx(expected, abs=1e-6)
+    assert result.predict(customers.frame.iloc[splits.test]) == pytest.approx(
         model.predict(X_test, verbose=0)[:, 0], abs=1e-6
     )
-    assert ours.history["val_loss"] == pytest.approx(history.history["val_loss"], abs=1e-6)
+    assert result.history["val_loss"] == pytest.approx(history.history["val_loss"], abs=1e-6)
 
 
 def test_weight_decay_spares_biases():
     cfg = compose_config("train.weight_decay=0.5", "train.learning_rate=0.1").train
     tf = tensorflow()
     kernel, bias = (tf.keras.Variable([1.0], name=name) for name in ("kernel", "bias"))
-    rule = make_optimizer(cfg)
-    rule.build([kernel, bias])
-    rule.apply([tf.constant([0.0]), tf.constant([0.0])])
+    optimizer = make_optimizer(cfg)
+    optimizer.build([kernel, bias])
+    optimizer.apply([tf.constant([0.0]), tf.constant([0.0])])
     assert (float(kernel[0]), float(bias[0])) == (pytest.approx(0.95), 1.0)
 
 

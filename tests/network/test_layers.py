@@ -1,4 +1,4 @@
-"""The networks, and the same as constants of a graph."""
+"""A network and its constants in a graph give the same log-odds."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from churn.network import layers
 @pytest.mark.parametrize(
     "settings", [["model=tutorial"], [], ["model.hidden=[16]"], ["model.hidden=[8,16,4]", "model.members=3"]]
 )
-def test_constants_answer_as_the_network_does(settings):
+def test_the_graph_of_constants_predicts_as_the_network_does(settings):
     random = np.random.default_rng(0)
     network = layers.build_network(compose_config(*settings).model, inputs=11)
     network.set_weights([random.normal(size=weight.shape) / 3 for weight in network.get_weights()])
@@ -22,7 +22,7 @@ def test_constants_answer_as_the_network_does(settings):
     assert expit(layers.network_logits(network, inputs).numpy()) == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_network_of_another_kind_answers_by_its_own_layers():
+def test_a_network_of_another_kind_is_called_as_it_is():
     keras, random = tensorflow().keras, np.random.default_rng(0)
     network = keras.Sequential(
         [keras.Input((11,)), keras.layers.Dense(5, "tanh"), keras.layers.Dense(2, "sigmoid")]

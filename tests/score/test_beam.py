@@ -1,4 +1,4 @@
-"""Many workers give what one machine gives, row for row."""
+"""Many workers give the same rows and counts as one machine."""
 
 import numpy as np
 import pandas as pd
@@ -16,29 +16,26 @@ from churn.score import stage
 pytestmark = pytest.mark.filterwarnings("default")  # Beam's own
 
 
-def test_two_processes_score_as_one_does_and_go_on_where_they_were_killed(
-    customers, exported_bundle, tmp_path
-):
+def test_two_workers_score_like_one_process_and_keep_finished_files(customers, exported_bundle, tmp_path):
     customers.frame.assign(customer=[f"c{i}" for i in range(800)]).to_parquet(
         tmp_path / "in.parquet", row_group_size=150
     )
     (tmp_path / "scores").mkdir()
     kept = tmp_path / "scores" / "part-00001.parquet"
-    pd.DataFrame({"customer": ["made before"]}).to_parquet(kept)
-    asked = [f"bundle={exported_bundle}", f"input={tmp_path / 'in.parquet'}"]
-    stage.score(
-        compose_config(*asked, f"output={tmp_path / 'scores'}", "beam.runner=direct", "beam.workers=2")
-    )
-    stage.score(compose_config(*asked, f"output={tmp_path / 'one.parquet'}", "score.chunk_rows=150"))
-    one = pd.read_parquet(tmp_path / "one.parquet")
+    pd.DataFrame({"customer": ["written before"]}).to_parquet(kept)
+    settings = [f"bundle={exported_bundle}", f"input={tmp_path / 'in.parquet'}"]
+    workers = ["beam.runner=direct", "beam.workers=2"]
+    stage.score(compose_config(*settings, f"output={tmp_path / 'scores'}", *workers))
+    stage.score(compose_config(*settings, f"output={tmp_path / 'one.parquet'}", "score.chunk_rows=150"))
+    expected = pd.read_parquet(tmp_path / "one.parquet")
     files = sorted((tmp_path / "scores").iterdir())
     assert [file.name for file in files] == [f"part-0000{i}.parquet" for i in range(6)]
-    assert pd.read_parquet(kept).customer.tolist() == ["made before"]
+    assert pd.read_parquet(kept).customer.tolist() == ["written before"]
     for i in (0, 2, 3, 4, 5):
-        found = pd.read_parquet(files[i])
-        assert found.customer.tolist() == one.customer[150 * i : 150 * i + 150].tolist()
-        mine = one.churn_probability[150 * i : 150 * i + 150].to_numpy()
-        np.testing.assert_allclose(found.churn_probability.to_numpy(), mine, atol=1e-6)
+        part, rows = pd.read_parquet(files[i]), expected[150 * i : 150 * i + 150]
+        assert part.customer.tolist() == rows.customer.tolist()
+        probability = part.churn_probability.to_numpy()
+        np.testing.assert_allclose(probability, rows.churn_probability.to_numpy(), atol=1e-6)
 
 
 def test_workers_count_what_one_machine_counts(tmp_path):
@@ -52,19 +49,19 @@ def test_workers_count_what_one_machine_counts(tmp_path):
         "beam.workers=2",
     )
     stream = open_stream(cfg)
-    ours, theirs = stream.count(), beam.count_with_beam(stream, cfg)
-    assert (ours.rows, ours.churned, ours.levels) == (theirs.rows, theirs.churned, theirs.levels)
+    one, many = stream.count(), beam.count_with_beam(stream, cfg)
+    assert (one.rows, one.churned, one.levels) == (many.rows, many.churned, many.levels)
     for name in ("lowest", "highest", "missing"):
-        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+        np.testing.assert_array_equal(getattr(one, name), getattr(many, name))
 
 
-def test_dataflow_is_told_all_it_needs_or_the_user_what_is_missing():
-    asked = ["beam.runner=dataflow", "input=gs://b/in", "output=gs://b/out", "beam.workers=9"]
+def test_dataflow_gets_all_options_and_the_user_an_error_for_missing_ones():
+    settings = ["beam.runner=dataflow", "input=gs://b/in", "output=gs://b/out", "beam.workers=9"]
     with pytest.raises(UserError, match=r"deploy.project, deploy.bucket, beam.image"):
-        beam.pipeline_options(compose_config(*asked))
+        beam.pipeline_options(compose_config(*settings))
     image = "europe-docker.pkg.dev/p/churn/beam:1"
-    asked += ["deploy.project=customers-1", "deploy.bucket=bucket", f"beam.image={image}"]
-    options = beam.pipeline_options(compose_config(*asked))
+    settings += ["deploy.project=customers-1", "deploy.bucket=bucket", f"beam.image={image}"]
+    options = beam.pipeline_options(compose_config(*settings))
     cloud, workers = options.view_as(GoogleCloudOptions), options.view_as(WorkerOptions)
     assert (cloud.project, cloud.region) == ("customers-1", "us-central1")
     assert (cloud.temp_location, cloud.staging_location) == (
@@ -72,26 +69,26 @@ def test_dataflow_is_told_all_it_needs_or_the_user_what_is_missing():
         "gs://bucket/beam/staging",
     )
     assert (workers.max_num_workers, workers.sdk_container_image) == (9, image)
-    told = {name: value for name, value in options.get_all_options(drop_default=True).items() if value}
-    as_flags = PipelineOptions([f"--{name}={value}" for name, value in told.items()])
-    assert as_flags.get_all_options(drop_default=True) == told  # each is an option that Beam knows
+    changed = {name: value for name, value in options.get_all_options(drop_default=True).items() if value}
+    as_flags = PipelineOptions([f"--{name}={value}" for name, value in changed.items()])
+    assert as_flags.get_all_options(drop_default=True) == changed  # Beam knows each of these options
     with pytest.raises(UserError, match="gs:// only"):
-        beam.pipeline_options(compose_config(*asked, "input=here.parquet"))
+        beam.pipeline_options(compose_config(*settings, "input=here.parquet"))
 
 
 @pytest.mark.parametrize("wrong", ["deploy.project=12345", "deploy.bucket=BAD_", "beam.workers=0"])
-def test_what_beams_own_validator_refuses_never_reaches_dataflow(wrong):
-    asked = ["beam.runner=dataflow", "input=gs://b/in", "output=gs://b/out", "beam.image=i"]
+def test_options_that_beam_s_validator_refuses_never_reach_dataflow(wrong):
+    settings = ["beam.runner=dataflow", "input=gs://b/in", "output=gs://b/out", "beam.image=i"]
     with pytest.raises(UserError, match="Beam refuses the options: Invalid"):
         beam.pipeline_options(
-            compose_config(*asked, "deploy.project=customers-1", "deploy.bucket=bucket", wrong)
+            compose_config(*settings, "deploy.project=customers-1", "deploy.bucket=bucket", wrong)
         )
 
 
-def test_what_is_no_parquet_or_no_folder_is_refused(exported_bundle, tmp_path):
+def test_beam_reads_parquet_and_writes_a_folder(exported_bundle, tmp_path):
     (tmp_path / "c.csv").write_text("a,b\n1,2\n")
-    asked = [f"bundle={exported_bundle}", f"input={tmp_path / 'c.csv'}", "beam.runner=direct"]
+    settings = [f"bundle={exported_bundle}", f"input={tmp_path / 'c.csv'}", "beam.runner=direct"]
     with pytest.raises(UserError, match="Parquet"):
-        stage.score(compose_config(*asked, f"output={tmp_path / 'out'}"))
+        stage.score(compose_config(*settings, f"output={tmp_path / 'out'}"))
     with pytest.raises(UserError, match="folder"):
-        stage.score(compose_config(*asked, f"output={tmp_path / 'out.parquet'}"))
+        stage.score(compose_config(*settings, f"output={tmp_path / 'out.parquet'}"))

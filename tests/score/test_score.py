@@ -1,4 +1,4 @@
-"""Scoring a file: every customer in order, or the list of those to call."""
+"""Scoring a file: every customer in order, or the list of customers to call."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from churn.score.stage import score
 
 @pytest.fixture(scope="module")
 def table(customers, tmp_path_factory):
-    """800 customers in a file, and what it holds."""
+    """The path of a file with 800 customers, and its rows as a frame."""
     frame = customers.frame.assign(customer=[f"c{i}" for i in range(800)], worth=np.linspace(1, 400, 800))
     path = tmp_path_factory.mktemp("table") / "customers.csv"
     frame.to_csv(path, index=False)
@@ -24,7 +24,7 @@ def table(customers, tmp_path_factory):
 
 @pytest.fixture
 def scored(table, exported_bundle, tmp_path, capsys):
-    """What `churn score *overrides` writes for that file."""
+    """A function: what `churn score *overrides` writes for that file."""
 
     def run(*overrides, name="out.csv"):
         output = tmp_path / name
@@ -39,62 +39,62 @@ def scored(table, exported_bundle, tmp_path, capsys):
 def test_every_customer_is_scored_in_input_order_whatever_the_chunks(scored, exported_bundle, customers):
     expected = Bundle.load(exported_bundle).predict(customers.frame)["churn_probability"]
     for rows in (7, 1_000):
-        found = scored(f"score.chunk_rows={rows}")
+        scores = scored(f"score.chunk_rows={rows}")
         first = ["customer", "churn_probability", "churn_probability_low", "churn_probability_high", "churn"]
-        assert found.columns[:5].tolist() == first
-        assert found.customer.tolist() == [f"c{i}" for i in range(800)]
-        assert found.churn_probability.to_numpy() == pytest.approx(expected, abs=1e-6)
+        assert scores.columns[:5].tolist() == first
+        assert scores.customer.tolist() == [f"c{i}" for i in range(800)]
+        assert scores.churn_probability.to_numpy() == pytest.approx(expected, abs=1e-6)
 
 
-def test_the_most_likely_to_leave_can_come_first(scored):
+def test_customers_can_be_sorted_by_their_probability(scored):
     assert scored("score.sort=true").churn_probability.is_monotonic_decreasing
 
 
 def test_reasons_can_be_written_for_every_customer(scored):
-    found = scored("score.reasons=true", "score.chunk_rows=500")
-    first = found.loc[0]
+    scores = scored("score.reasons=true", "score.chunk_rows=500")
+    first = scores.loc[0]
     assert first.reason_1.endswith(f"({first.contribution_1:+.2f})")
-    total = found.filter(regex="contribution|average_probability").sum(axis=1)
-    assert total.to_numpy() == pytest.approx(found.churn_probability, abs=1e-5)
+    total = scores.filter(regex="contribution|average_probability").sum(axis=1)
+    assert total.to_numpy() == pytest.approx(scores.churn_probability, abs=1e-5)
 
 
 def test_the_list_holds_the_customers_whom_it_pays_most_to_call(scored):
     everyone = scored().sort_values("churn_probability", ascending=False, kind="stable")
     for rows in (7, 1_000):
-        found = scored("top=50", f"score.chunk_rows={rows}")
-        assert found.customer.tolist() == everyone.customer[:50].tolist()
-        assert found.expected_profit.is_monotonic_decreasing
+        calls = scored("top=50", f"score.chunk_rows={rows}")
+        assert calls.customer.tolist() == everyone.customer[:50].tolist()
+        assert calls.expected_profit.is_monotonic_decreasing
 
 
 def test_the_list_says_why_in_plain_words(scored, table):
-    found = scored("top=20")
+    calls = scored("top=20")
     frame = table[1].set_index("customer")
-    for _, row in found.iterrows():
+    for _, row in calls.iterrows():
         column, value = row.reason_1.rsplit(" (", 1)[0].split(" is ")
         actual = frame.loc[row.customer, column]
         assert value == (actual if isinstance(actual, str) else f"{actual:,.6g}")
 
 
 def test_the_list_s_profit_is_the_expected_one(scored):
-    found = scored("top=20", "decision.customer_value=500")
-    p = found.churn_probability
-    assert found.expected_profit.to_numpy() == pytest.approx(p * (0.3 * 490 - 1) - (1 - p) * 11, abs=6e-3)
+    calls = scored("top=20", "decision.customer_value=500")
+    p = calls.churn_probability
+    assert calls.expected_profit.to_numpy() == pytest.approx(p * (0.3 * 490 - 1) - (1 - p) * 11, abs=6e-3)
 
 
-def test_customers_whom_it_does_not_pay_to_call_are_not_on_the_list(scored):
+def test_only_customers_that_are_worth_a_call_are_on_the_list(scored):
     worth = (scored().churn == 1).sum()
     assert 0 < worth < 800
     assert len(scored("top=800")) == worth
 
 
-def test_customers_of_their_own_value_are_ranked_by_profit(scored):
-    found = scored("top=800", "decision.value_column=worth")
-    assert found.expected_profit.is_monotonic_decreasing
-    assert (found.expected_profit > 0).all()
-    assert not found.churn_probability.is_monotonic_decreasing
+def test_with_a_value_for_each_customer_the_list_is_ranked_by_profit(scored):
+    calls = scored("top=800", "decision.value_column=worth")
+    assert calls.expected_profit.is_monotonic_decreasing
+    assert (calls.expected_profit > 0).all()
+    assert not calls.churn_probability.is_monotonic_decreasing
 
 
-def test_a_value_that_is_no_number_is_refused(scored):
+def test_a_value_that_is_not_a_number_is_refused(scored):
     with pytest.raises(UserError, match="customer"):
         scored("top=5", "decision.value_column=customer")
     with pytest.raises(UserError, match="profit"):
@@ -111,13 +111,13 @@ def test_customers_who_must_not_be_contacted_are_left_out(scored, tmp_path, cont
     row = f"{best[0]};asked\n{best[2]};asked" if "why" in content else f"{best[0]}\n{best[2]}"
     path = tmp_path / "no.csv"
     path.write_text(content.format(row))
-    found = scored("top=50", f"score.do_not_contact={path}")
-    assert not {best[0], best[2]} & set(found.customer)
-    assert best[1] in set(found.customer)
-    assert len(found) == 50
+    calls = scored("top=50", f"score.do_not_contact={path}")
+    assert not {best[0], best[2]} & set(calls.customer)
+    assert best[1] in set(calls.customer)
+    assert len(calls) == 50
 
 
-def test_the_list_of_whom_not_to_contact_can_be_parquet_or_empty(scored, tmp_path):
+def test_the_do_not_contact_file_can_be_parquet_or_empty(scored, tmp_path):
     best = scored("top=1").customer.tolist()
     pd.DataFrame({"why": ["asked"], "customer": best}).to_parquet(tmp_path / "no.parquet")
     assert best[0] not in set(scored("top=50", f"score.do_not_contact={tmp_path / 'no.parquet'}").customer)
@@ -134,27 +134,28 @@ def test_a_do_not_contact_file_without_the_id_is_refused(scored, tmp_path):
         scored("top=50", f"score.do_not_contact={path}")
 
 
-def test_the_control_group_is_random_but_stays_the_same(scored):
-    once = scored("top=300", "decision.control_share=0.2").set_index("customer").treated
-    chunked = (
-        scored("top=100", "decision.control_share=0.2", "score.chunk_rows=50").set_index("customer").treated
-    )
-    assert set(once) == {0, 1}
-    assert (once == 0).mean() == pytest.approx(0.2, abs=0.07)
-    assert once[chunked.index].equals(chunked)
-    other = scored("top=300", "decision.control_share=0.2", "seed=7").set_index("customer").treated
-    assert not other.equals(once)
+def test_the_control_group_is_random_but_the_same_in_every_list(scored):
+    def treated(*overrides):
+        return scored("decision.control_share=0.2", *overrides).set_index("customer").treated
+
+    long, short = treated("top=300"), treated("top=100", "score.chunk_rows=50")
+    assert set(long) == {0, 1}
+    assert (long == 0).mean() == pytest.approx(0.2, abs=0.07)
+    assert long[short.index].equals(short)
+    assert not treated("top=300", "seed=7").equals(long)
     assert set(scored("top=300", "decision.control_share=0").treated) == {1}
 
 
 def test_the_list_can_be_parquet_and_empty(scored):
-    found = scored("top=50", name="list.parquet")
-    assert len(found) == 50
-    assert found.dtypes["expected_profit"] == "float64"
+    calls = scored("top=50", name="list.parquet")
+    assert len(calls) == 50
+    assert calls.dtypes["expected_profit"] == "float64"
     assert len(scored("top=50", "decision.value_column=worth", "decision.value_factor=1e-3")) == 0
 
 
-def test_reasons_of_the_first_signature_are_written_in_words(table, graph, tmp_path, scored):
+def test_reasons_of_a_bundle_that_gives_them_in_every_answer_are_written_in_words(
+    table, graph, tmp_path, scored
+):
     export.write_saved_model(graph, tmp_path / "b", reasons=True)
     facts = {"schema": vars(graph.schema), "inputs": export.describe_inputs(graph)}
     export.seal(tmp_path / "b", facts, {})
@@ -168,16 +169,10 @@ def test_customers_without_an_id_are_named_by_their_row(table, graph, tmp_path):
     facts = {"schema": vars(replace(graph.schema, id=None)), "inputs": export.describe_inputs(graph)}
     export.seal(tmp_path / "b", facts, {})
     output = tmp_path / "out.csv"
-    asked = [
-        f"bundle={tmp_path / 'b'}",
-        f"input={table[0]}",
-        f"output={output}",
-        "top=5",
-        "score.chunk_rows=100",
-    ]
-    score(compose_config(*asked))
+    settings = [f"bundle={tmp_path / 'b'}", f"input={table[0]}"]
+    score(compose_config(*settings, f"output={output}", "top=5", "score.chunk_rows=100"))
     by_row = pd.read_csv(output)
-    score(compose_config(*asked[:2], f"output={tmp_path / 'all.csv'}"))
+    score(compose_config(*settings, f"output={tmp_path / 'all.csv'}"))
     everyone = pd.read_csv(tmp_path / "all.csv").churn_probability
     assert by_row.churn_probability.tolist() == everyone[by_row.row - 1].tolist()
     assert everyone.nlargest(5).tolist() == by_row.churn_probability.tolist()
@@ -198,15 +193,15 @@ def test_parquet_and_text_get_the_same_scores(scored, table, tmp_path):
 
 def test_a_scoring_into_a_folder_goes_on_after_the_files_that_are_there(scored, tmp_path):
     folder = tmp_path / "scores"
-    asked = ("score.chunk_rows=100", "score.chunks_per_file=3")
-    whole = scored(*asked, name=folder.name)
+    settings = ("score.chunk_rows=100", "score.chunks_per_file=3")
+    whole = scored(*settings, name=folder.name)
     assert [file.name for file in sorted(folder.glob("*.parquet"))] == [
         f"part-0000{i}.parquet" for i in range(3)
     ]
     kept = (folder / "part-00000.parquet").stat().st_mtime_ns
     (folder / "part-00001.parquet").unlink()
     (folder / "part-00002.parquet").unlink()
-    assert scored(*asked, name=folder.name).equals(whole)
+    assert scored(*settings, name=folder.name).equals(whole)
     assert (folder / "part-00000.parquet").stat().st_mtime_ns == kept
     assert whole.equals(scored("score.chunk_rows=100", name="one.parquet"))
 

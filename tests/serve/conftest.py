@@ -1,4 +1,4 @@
-"""Servers as processes of their own, and requests to them."""
+"""Servers, each in a process of its own, and requests to them."""
 
 import os
 import re
@@ -37,16 +37,9 @@ class Running:
 
 @contextmanager
 def running(bundle: Path, folder: Path, *overrides: str, **environment: str) -> Iterator[Running]:
-    """Start a server on a free port and wait until it says that it serves."""
-    command = [
-        sys.executable,
-        "-m",
-        "churn",
-        "serve",
-        "serve.port=0",
-        f"run.root={folder}",
-        f"bundle={bundle}",
-    ]
+    """Start a server on a free port and wait until it prints that it serves."""
+    settings = ["serve.port=0", f"run.root={folder}", f"bundle={bundle}"]
+    command = [sys.executable, "-m", "churn", "serve", *settings]
     process = subprocess.Popen(
         [*command, *overrides],
         stdout=subprocess.PIPE,
@@ -55,7 +48,7 @@ def running(bundle: Path, folder: Path, *overrides: str, **environment: str) -> 
     )
     try:
         line = process.stdout.readline()
-        assert line.startswith("Serving "), f"the server said {line!r}"
+        assert line.startswith("Serving "), f"the server printed {line!r}"
         yield Running(process, line.split()[-1].replace("0.0.0.0", "127.0.0.1"), folder)
     finally:
         process.kill()
@@ -63,17 +56,17 @@ def running(bundle: Path, folder: Path, *overrides: str, **environment: str) -> 
         process.stdout.close()
 
 
-def wait_until(true, seconds: float = 30) -> None:
-    """Fail if something does not become true in time."""
+def wait_until(condition, seconds: float = 30) -> None:
+    """Fail if the condition does not hold in time."""
     end = time.monotonic() + seconds
-    while not true():
+    while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")
 def endpoint(exported_bundle, tmp_path_factory) -> Iterator[Running]:
-    """A strict server for tests that only ask."""
+    """A strict server for tests that only send requests."""
     with running(
         exported_bundle, tmp_path_factory.mktemp("endpoint"), "serve.log.segment_seconds=0.2"
     ) as server:

@@ -1,4 +1,4 @@
-"""The running server answers as Vertex AI's endpoint does."""
+"""A running server answers as an endpoint of Vertex AI does."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -26,31 +26,31 @@ def row_of(frame, i):
 
 
 @pytest.mark.parametrize("rows", [1, 7, COMPILED_ROWS, COMPILED_ROWS + 1, 200])
-def test_rows_get_what_the_bundle_says(endpoint, exported_bundle, customers, rows):
+def test_rows_get_the_answers_of_the_bundle(endpoint, exported_bundle, customers, rows):
     frame, keys = customers.frame.iloc[:rows], np.array([f"k{i}" for i in range(rows)])
     answer = endpoint.predict(*(row_of(frame, i) for i in range(rows))).json()
     assert answer.keys() == {"predictions", "deployedModelId", "model", "modelDisplayName", "modelVersionId"}
-    found = pd.DataFrame(answer["predictions"])
+    predictions = pd.DataFrame(answer["predictions"])
     expected = decode_strings(Bundle.load(exported_bundle).predict(frame, keys))
-    assert found.columns.sort_values().tolist() == sorted(expected)
+    assert predictions.columns.sort_values().tolist() == sorted(expected)
     for name, values in expected.items():
         if values.dtype == np.float32:
-            assert found[name].to_numpy() == pytest.approx(values, abs=1e-6)
+            assert predictions[name].to_numpy() == pytest.approx(values, abs=1e-6)
         else:
-            assert found[name].tolist() == values.tolist()
+            assert predictions[name].tolist() == values.tolist()
 
 
 def test_requests_at_the_same_time_get_their_own_answers(endpoint, customers):
     rows = [row_of(customers.frame, i) for i in range(160)]
     alone = [endpoint.predict(row).json()["predictions"] for row in rows[:20]]
     with ThreadPoolExecutor(16) as pool:
-        together = list(pool.map(lambda row: endpoint.predict(row).json()["predictions"], rows))
-    assert [answer[0]["customer_key"] for answer in together] == [row["customer_key"] for row in rows]
-    for one, other in zip(alone, together, strict=False):
-        assert one[0]["churn_probability"] == pytest.approx(other[0]["churn_probability"], abs=1e-6)
+        concurrent = list(pool.map(lambda row: endpoint.predict(row).json()["predictions"], rows))
+    assert [answer[0]["customer_key"] for answer in concurrent] == [row["customer_key"] for row in rows]
+    for first, second in zip(alone, concurrent, strict=False):
+        assert first[0]["churn_probability"] == pytest.approx(second[0]["churn_probability"], abs=1e-6)
 
 
-def test_bad_rows_are_named_all_at_once_and_nobody_else_notices(endpoint):
+def test_bad_rows_are_all_named_and_other_requests_are_answered(endpoint):
     bad = [
         ROW,
         ROW | {"tenure": "3"},
@@ -64,17 +64,16 @@ def test_bad_rows_are_named_all_at_once_and_nobody_else_notices(endpoint):
     assert {answer.result().status_code for answer in good} == {200}
     error = refused.json()["error"]
     assert (refused.status_code, error["code"], error["status"]) == (400, 400, "FAILED_PRECONDITION")
-    found = {(v["field"], v["description"].partition(";")[0]) for v in error["details"][0]["fieldViolations"]}
-    assert found == {
+    violations = {
+        (v["field"], v["description"].partition(";")[0]) for v in error["details"][0]["fieldViolations"]
+    }
+    assert violations == {
         ("instances[1].tenure", 'got "3", expected a number'),
         ("instances[2].contract", "is missing, expected a string"),
         ("instances[2].Contract", 'got "monthly", expected only the bundle\'s fields'),
         ("instances[3].payment", "got null, expected a string"),
         ("instances[3].Monthly__charge", "got true, expected a number"),
-        (
-            "instances[4].",
-            f"got 7, expected an object with the fields {', '.join(ROW)}",
-        ),
+        ("instances[4].", f"got 7, expected an object with the fields {', '.join(ROW)}"),
     }
     assert "4 of 5 rows" in error["message"]
     assert "row 1, field 'tenure'" in error["message"]
@@ -92,7 +91,7 @@ def test_bad_rows_are_named_all_at_once_and_nobody_else_notices(endpoint):
         (b'{"instances": [' + b" " * 1_500_000 + b"]}", 413, "1,500,000 bytes"),
     ],
 )
-def test_a_body_that_is_no_request_is_refused_with_its_reason(endpoint, body, code, part):
+def test_a_body_that_is_no_request_is_refused_with_a_reason(endpoint, body, code, part):
     answer = httpx.post(endpoint.url, content=body, timeout=30)
     assert answer.status_code == code
     assert part in answer.json()["error"]["message"]
@@ -113,7 +112,7 @@ def test_the_client_s_request_id_comes_back(endpoint):
     assert first != second
 
 
-def test_the_model_and_the_openapi_page_tell_what_to_send(endpoint, exported_bundle):
+def test_the_model_and_the_openapi_page_describe_a_request(endpoint, exported_bundle):
     facts = httpx.get(f"{endpoint.root}/model", timeout=30).json()
     assert facts["digest"] == Bundle.load(exported_bundle).digest
     schema = httpx.get(f"{endpoint.root}/openapi.json", timeout=30).json()["paths"]["/predict"]["post"]
@@ -134,11 +133,11 @@ def test_on_vertex_ai_the_environment_names_port_routes_and_bundle(exported_bund
         assert server.url.endswith("/v1/models/churn:predict")
         assert server.predict(ROW, parameters={"any": 1}).status_code == 200
         assert httpx.get(f"{server.root}/alive", timeout=30).status_code == 200
-        missing_is_default(server)
+        assert_missing_is_default(server)
 
 
-def missing_is_default(server):
-    """In lenient mode what is left out, or null, is "missing"; what is unknown stays an error."""
+def assert_missing_is_default(server):
+    """With `serve.lenient` a field that is left out or null is missing; an unknown field stays an error."""
     full = ROW | {"tenure": -1e30, "payment": ""}
     left_out = {name: value for name, value in ROW.items() if name not in ("tenure", "payment")}
     first, second, third = (
@@ -159,9 +158,8 @@ def test_a_taken_port_and_a_missing_bundle_are_the_user_s_errors(endpoint, expor
     assert "not a bundle" in churn("serve", f"bundle={tmp_path}", code=2).stderr
 
 
-def test_missing_is_spelled_as_the_graph_reads_it():
-    from churn.data.dataset import MISSING_BELOW
-    from churn.data.dataset import MISSING_BELOW as IN_LOG
+def test_the_number_for_missing_is_the_graph_s():
+    from churn.data.contract import MISSING_BELOW
     from churn.serve.protocol import MISSING
 
-    assert MISSING["number"] == MISSING_BELOW == IN_LOG
+    assert MISSING["number"] == MISSING_BELOW

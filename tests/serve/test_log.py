@@ -1,4 +1,4 @@
-"""The prediction log: whatever was answered is in it, once."""
+"""The prediction log holds every answered request, once."""
 
 import fcntl
 import json
@@ -48,7 +48,7 @@ def ids(folder):
     return [request for table in read.read_log(folder) for request in table["request_id"].to_pylist()]
 
 
-def test_lines_are_read_alike_before_and_after_compaction(tmp_path):
+def test_lines_give_the_same_rows_before_and_after_compaction(tmp_path):
     log = spool(tmp_path)
     for number in range(5):
         log.append(line(number, rows=3))
@@ -59,8 +59,7 @@ def test_lines_are_read_alike_before_and_after_compaction(tmp_path):
     after = pa.concat_tables(read.read_log(tmp_path))
     assert after.equals(before)
     assert after.num_rows == 15
-    first = after.slice(4, 1).to_pylist()[0]
-    assert first == {
+    assert after.slice(4, 1).to_pylist()[0] == {
         "request_id": "1",
         "row": 1,
         "time": datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC),
@@ -102,7 +101,7 @@ def test_a_number_sent_as_missing_is_null(tmp_path):
     assert pa.concat_tables(read.read_log(tmp_path))["inputs.tenure"].to_pylist() == [None]
 
 
-def test_a_file_that_is_written_is_left_alone(tmp_path):
+def test_a_file_that_is_being_written_is_not_compacted(tmp_path):
     log = spool(tmp_path)
     log.append(line(1))
     assert compact_all(tmp_path) == 0
@@ -143,7 +142,7 @@ def test_a_kill_between_parquet_and_removal_of_the_lines_repeats_nothing(tmp_pat
     log.close()
     file = next(tmp_path.glob("*.jsonl"))
     compact.write_parquet(file, file.with_suffix(".parquet"))
-    (tmp_path / f".{file.stem}.parquet.123.partial").write_bytes(b"of an earlier kill")
+    (tmp_path / f".{file.stem}.parquet.123.partial").write_bytes(b"left by an earlier kill")
     assert ids(tmp_path) == ["1"]
     compact_all(tmp_path)
     assert [each.suffix for each in tmp_path.iterdir()] == [".parquet"]
@@ -176,7 +175,7 @@ def test_the_lock_of_a_file_is_there_before_its_name(tmp_path):
     log.close()
 
 
-def test_a_backlog_beyond_its_limit_is_overload_until_it_shrinks(tmp_path):
+def test_a_backlog_beyond_its_limit_refuses_lines_until_it_shrinks(tmp_path):
     log = spool(tmp_path, max_backlog_bytes=2000)
     written = 0
     while log.waiting <= 2000:
@@ -209,7 +208,7 @@ def test_a_write_that_fails_half_way_leaves_whole_lines_only(tmp_path, monkeypat
     assert ids(tmp_path) == ["1", "3"]
 
 
-def test_where_no_other_file_can_be_begun_the_log_goes_on_in_the_one_it_has(tmp_path, monkeypatch):
+def test_on_a_full_disk_the_log_goes_on_in_the_file_it_has(tmp_path, monkeypatch):
     log, real = spool(tmp_path, segment_bytes=1), os.write
 
     def full_disk(file, data):
@@ -221,7 +220,7 @@ def test_where_no_other_file_can_be_begun_the_log_goes_on_in_the_one_it_has(tmp_
         patch.setattr(os, "write", full_disk)
         log.append(line(1))
         log.append(line(2))
-    assert len(list(tmp_path.iterdir())) == 1, "and no other is left half-made"
+    assert len(list(tmp_path.iterdir())) == 1, "no half-written file is left"
     log.append(line(3))
     log.append(line(4))
     assert compact_all(tmp_path) == 2
@@ -229,7 +228,7 @@ def test_where_no_other_file_can_be_begun_the_log_goes_on_in_the_one_it_has(tmp_
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_vertex_ai_s_table_is_read_like_our_log(tmp_path, whole):
+def test_vertex_ai_s_table_is_read_like_the_server_s_log(tmp_path, whole):
     instances = [{"tenure": 3, "contract": "monthly", "customer_key": "k"}, {"tenure": -1e30, "contract": ""}]
     instances[1]["customer_key"] = ""
     predictions = [{"churn_probability": 0.5, "churn": 1, "customer_key": "k"}] * 2

@@ -1,4 +1,4 @@
-"""What the endpoint computes with, for bundles of every kind."""
+"""The server's model gives the bundle's answers, for bundles of every kind."""
 
 import numpy as np
 import pytest
@@ -14,9 +14,9 @@ from churn.network.fit import fit_network
 from churn.serve.model import COMPILED_ROWS, Model
 
 
-def assert_as_the_bundle(model, frame):
-    """The model says of each row what the bundle does."""
-    fields = {told["column"]: told["input"] for told in model.bundle.facts["inputs"]}
+def assert_answers_of_the_bundle(model, frame):
+    """The model gives for each row what the bundle gives."""
+    fields = {field["column"]: field["input"] for field in model.bundle.facts["inputs"]}
     rows = frame[list(fields)].rename(columns=fields).assign(customer_key="k").to_dict("records")
     answers, missing = model([model.read.rows([row]) for row in rows])
     assert missing == int((frame == "").to_numpy().sum())
@@ -35,13 +35,13 @@ def test_one_kind_of_columns_is_enough(customers, tmp_path, numeric, categorical
     table = type(customers)("t", schema, frame, customers.churned)
     cfg = compose_config("train.epochs=1", "train.augmented=0")
     trained = fit_network(Experiment(table, split_dataset(customers, cfg.split, 0, cfg.seed), cfg))
-    graph = ServingGraph(schema, trained.encoder, trained.network, trained.pool, 1.0, 0.5)
+    graph = ServingGraph(schema, trained.encoder, trained.network, trained.ensemble, 1.0, 0.5)
     export.write_saved_model(graph, tmp_path / "b")
     facts = {"name": "t", "schema": vars(schema), "inputs": export.describe_inputs(graph)}
     export.seal(tmp_path / "b", facts, {})
     model = Model(Bundle.load(tmp_path / "b"))
     for rows in (3, COMPILED_ROWS, COMPILED_ROWS + 1):
-        assert_as_the_bundle(model, frame.dropna()[:rows])
+        assert_answers_of_the_bundle(model, frame.dropna()[:rows])
 
 
 def test_reasons_in_every_answer_are_not_compiled(graph, customers, tmp_path):
@@ -50,4 +50,4 @@ def test_reasons_in_every_answer_are_not_compiled(graph, customers, tmp_path):
     export.seal(tmp_path / "b", facts, {})
     model = Model(Bundle.load(tmp_path / "b"))
     assert model.few_rows is None
-    assert_as_the_bundle(model, customers.frame.dropna()[:3])
+    assert_answers_of_the_bundle(model, customers.frame.dropna()[:3])

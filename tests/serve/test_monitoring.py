@@ -1,4 +1,4 @@
-"""The metrics under a real Prometheus, and what `deploy/monitoring` makes of them."""
+"""A real Prometheus reads the metrics, and `deploy/monitoring` has rules and a dashboard for them."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ def tool(name):
 
 @pytest.fixture(scope="module")
 def prometheus(endpoint, tmp_path_factory):
-    """A Prometheus with our alert rules that has scraped the server under some traffic; its URL."""
+    """The URL of a Prometheus with the alert rules, which has scraped the server under some traffic."""
     program, folder = tool("prometheus"), tmp_path_factory.mktemp("prometheus")
     config = yaml.safe_load((MONITORING / "prometheus.yaml").read_text())
     config["global"] |= {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
@@ -51,9 +51,9 @@ def ask(url, query):
     """The result of a PromQL query; fails on an error in it."""
     try:
         answer = httpx.get(f"{url}/api/v1/query", params={"query": query}, timeout=30)
-    except httpx.ConnectError:  # not up yet
+    except httpx.ConnectError:  # not started yet
         return []
-    if answer.status_code == 503:  # up, and not ready: it says so
+    if answer.status_code == 503:  # started, but not ready
         return []
     assert answer.status_code == 200, f"{query}: {answer.text}"
     return answer.json()["data"]["result"]
@@ -73,9 +73,9 @@ def panels():
 
 @pytest.mark.parametrize(("title", "query"), panels())
 def test_every_panel_of_the_dashboard_shows_something(prometheus, title, query):
-    found = ask(prometheus, query)
-    assert found, f"{title}: no data"
-    assert all(each["value"][1] != "NaN" for each in found if each["metric"].get("le") != "+Inf")
+    result = ask(prometheus, query)
+    assert result, f"{title}: no data"
+    assert all(each["value"][1] != "NaN" for each in result if each["metric"].get("le") != "+Inf")
 
 
 def test_prometheus_reads_what_the_server_counted(prometheus, endpoint):
@@ -104,11 +104,11 @@ def test_every_alert_rule_is_evaluated_without_error(prometheus):
     expected = yaml.safe_load((MONITORING / "alerts.yaml").read_text())["groups"][0]["rules"]
     assert {rule["name"]: rule["health"] for rule in rules} == {rule["alert"]: "ok" for rule in expected}
     states = {rule["name"]: rule["state"] for rule in rules}
-    assert states["ChurnRowsRefused"] == "pending"  # half of the requests were wrong; it must last to fire
+    assert states["ChurnRowsRefused"] == "pending"  # half of the requests are wrong; it fires after a while
     assert states["ChurnEndpointDown"] == states["ChurnLogIncomplete"] == "inactive"
 
 
-def test_promtool_likes_the_names_of_the_metrics_and_the_rules(endpoint):
+def test_promtool_accepts_the_metrics_and_the_rules(endpoint):
     promtool = tool("promtool")
     metrics = httpx.get(f"{endpoint.root}/metrics", timeout=30).text
     done = subprocess.run(
@@ -123,21 +123,20 @@ def test_no_label_of_a_metric_names_a_customer_or_a_request(endpoint):
     assert "secret-key" not in httpx.get(f"{endpoint.root}/metrics", timeout=30).text
 
 
-def test_the_histogram_counts_as_prometheus_client_s_does():
+def test_the_histogram_counts_like_the_one_of_prometheus_client():
     import numpy as np
-    from prometheus_client import CollectorRegistry
-    from prometheus_client import Histogram as Theirs
+    import prometheus_client
 
     from churn.serve.metrics import SECONDS, Histogram
 
-    registry, ours = CollectorRegistry(), Histogram(SECONDS)
-    theirs = Theirs("x", "x", buckets=SECONDS, registry=registry)
+    registry, histogram = prometheus_client.CollectorRegistry(), Histogram(SECONDS)
+    reference = prometheus_client.Histogram("x", "x", buckets=SECONDS, registry=registry)
     values = [*np.random.default_rng(0).exponential(0.1, 500), *SECONDS]
-    ours.observe(values[:100])
-    ours.observe(values[100:])
+    histogram.observe(values[:100])
+    histogram.observe(values[100:])
     for each in values:
-        theirs.observe(each)
-    samples = {(s.name, s.labels.get("le")): s.value for s in ours.family("x", "x").samples}
+        reference.observe(each)
+    samples = {(s.name, s.labels.get("le")): s.value for s in histogram.family("x", "x").samples}
     expected = {
         (s.name, s.labels.get("le")): s.value
         for metric in registry.collect()

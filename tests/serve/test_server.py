@@ -1,4 +1,4 @@
-"""The process: ready when warm, reload, drain, and a kill that loses nothing that was answered."""
+"""The server process: ready when warm, reload, drain, and a kill that loses no answered request."""
 
 import collections
 import os
@@ -19,7 +19,7 @@ from serve.conftest import ROW, running, wait_until
 
 
 class Clients:
-    """Threads that ask one after the other, each on its own connection, until told to stop or refused."""
+    """Threads that send one request after the other, each on its own connection, until stopped or refused."""
 
     def __init__(self, url, count=8):
         self.url, self.answers, self.errors = url, [], []
@@ -58,27 +58,27 @@ def logged(folder):
     return [request for table in read.read_log(folder / "log") for request in table["request_id"].to_pylist()]
 
 
-def test_nothing_answered_is_lost_by_a_kill(exported_bundle, tmp_path):
-    seen = []
+def test_a_kill_loses_no_answered_request(exported_bundle, tmp_path):
+    answered_ids = []
     for count in (50, 100):
         with running(exported_bundle, tmp_path, "serve.log.segment_bytes=20000") as server:
             clients = Clients(server.url)
             with clients:
-                wait_until(lambda: len(clients.answers) > count)
+                wait_until(lambda clients=clients, count=count: len(clients.answers) > count)
                 time.sleep(random.random() / 50)
                 os.kill(server.process.pid, signal.SIGKILL)
-            seen += [identity for identity, code, _ in clients.answers if code == 200]
-    assert len(seen) > 100
+            answered_ids += [identity for identity, code, _ in clients.answers if code == 200]
+    assert len(answered_ids) > 100
     with running(exported_bundle, tmp_path):
         wait_until(lambda: len(list((tmp_path / "log").glob("*.jsonl"))) == 1)  # the new server's own
     counts = collections.Counter(logged(tmp_path))
-    answered = collections.Counter(seen)
+    answered = collections.Counter(answered_ids)
     assert not answered - counts
-    # At most what was being answered in the moment of the kill, by 8 clients twice, was logged only.
+    # Logged but not answered: at most what was in progress at the kill, of 8 clients, twice.
     assert (counts - answered).total() <= 16
 
 
-def test_a_term_drains(exported_bundle, tmp_path):
+def test_a_sigterm_drains(exported_bundle, tmp_path):
     with (
         running(exported_bundle, tmp_path, "serve.drain_seconds=1.5") as server,
         Clients(server.url) as clients,
@@ -120,7 +120,7 @@ def test_a_reload_drops_no_request_and_a_bad_bundle_changes_nothing(graph, expor
 
 
 @pytest.mark.parametrize("policy", ["drop", "wait"])
-def test_on_overload_of_the_log_answers_wait_or_go_unlogged_as_configured(exported_bundle, tmp_path, policy):
+def test_while_the_log_is_full_answers_wait_or_go_unlogged_as_configured(exported_bundle, tmp_path, policy):
     settings = (
         "serve.log.max_backlog_bytes=2000",
         f"serve.log.overload={policy}",
@@ -136,7 +136,7 @@ def test_on_overload_of_the_log_answers_wait_or_go_unlogged_as_configured(export
     assert len(logged(tmp_path)) == 30 - dropped
 
 
-def test_it_is_healthy_only_when_it_has_answered_a_row(exported_bundle, tmp_path):
+def test_a_server_is_healthy_only_when_its_model_has_answered_a_row(exported_bundle, tmp_path):
     import socket
     import subprocess
     import sys
@@ -157,10 +157,8 @@ def test_it_is_healthy_only_when_it_has_answered_a_row(exported_bundle, tmp_path
     try:
         wait_until(healthy, 60)
         assert set(codes[:-1]) == {503}
-        assert (
-            httpx.post(f"http://127.0.0.1:{port}/predict", json={"instances": [ROW]}, timeout=5).status_code
-            == 200
-        )
+        answer = httpx.post(f"http://127.0.0.1:{port}/predict", json={"instances": [ROW]}, timeout=5)
+        assert answer.status_code == 200
     finally:
         process.kill()
         process.wait()

@@ -34,12 +34,12 @@ def test_a_bundle_in_cloud_storage_is_copied_whole(bucket, exported_bundle):
     assert Bundle.load(copied).digest == Bundle.load(exported_bundle).digest
 
 
-def test_what_cannot_be_copied_is_the_user_s_error():
+def test_a_bundle_that_cannot_be_copied_is_the_user_s_error():
     with pytest.raises(UserError, match="AIP_STORAGE_URI"):
         local_bundle(
             "gs://anonymous@bucket/x?endpoint_override=localhost:9&scheme=http&retry_limit_seconds=1"
         )
 
 
-def test_a_local_directory_is_served_where_it_is(tmp_path):
+def test_a_local_directory_is_not_copied(tmp_path):
     assert local_bundle(str(tmp_path)) == tmp_path

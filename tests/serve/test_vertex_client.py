@@ -1,4 +1,4 @@
-"""Google's own client takes the local server for Vertex AI."""
+"""Google's own client works with the local server as with Vertex AI."""
 
 import warnings
 
@@ -30,8 +30,8 @@ def client(exported_bundle, tmp_path_factory):
 def test_the_client_gets_predictions_and_the_model_s_version(client, endpoint):
     answer = client.predict(endpoint=ENDPOINT, instances=[ROW, ROW | {"tenure": 60}])
     expected = endpoint.predict(ROW, ROW | {"tenure": 60}).json()
-    found = [row["churn_probability"] for row in answer.predictions]
-    assert found == pytest.approx([row["churn_probability"] for row in expected["predictions"]])
+    probabilities = [row["churn_probability"] for row in answer.predictions]
+    assert probabilities == pytest.approx([row["churn_probability"] for row in expected["predictions"]])
     assert [row["customer_key"] for row in answer.predictions] == ["c-1", "c-1"]
     assert answer.deployed_model_id == expected["deployedModelId"]
     assert answer.model_version_id == expected["modelVersionId"]

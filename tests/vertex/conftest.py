@@ -1,4 +1,4 @@
-"""A double of the cloud, bundles that answer differently, and configurations for the commands."""
+"""A double of the cloud, bundles with different answers, and configurations for the commands."""
 
 import io
 import shutil
@@ -9,20 +9,20 @@ import pytest
 from conftest import compose_config
 from doubles import vertex
 from doubles.server import Request
-from google.cloud.aiplatform_v1 import types as t  # noqa: F401  once, here: it takes seconds
+from google.cloud.aiplatform_v1 import types as t  # noqa: F401  takes seconds: once, here
 from requests.adapters import HTTPAdapter
 from requests.utils import to_native_string
 from urllib3 import HTTPResponse
 
 from churn.bundle import export
 from churn.monitor.drift.profile import build_profile
-from churn.vertex.cloud import client
+from churn.vertex.cloud import operations
 
 
 @pytest.fixture(scope="session")
 def bundles(graph, customers, tmp_path_factory):
-    """Three bundles, each a whole one with its facts."""
-    root, made = tmp_path_factory.mktemp("bundles"), []
+    """Three complete bundles of one network, at different temperatures."""
+    root, paths = tmp_path_factory.mktemp("bundles"), []
     for number, temperature in enumerate((1.0, 2.0, 3.0), 1):
         path = root / str(number)
         export.write_saved_model(replace(graph, temperature=temperature), path)
@@ -36,18 +36,16 @@ def bundles(graph, customers, tmp_path_factory):
             "metrics": {"roc_auc": {"value": 0.8456}},
             "threshold": 0.3,
         }
-        seen = build_profile(
-            customers.frame, customers.schema, customers.frame, customers.churned.astype(float)
-        )
-        export.seal(path, facts, seen)
-        made.append(path)
-    yield made
+        frame, labels = customers.frame, customers.churned.astype(float)
+        export.seal(path, facts, build_profile(frame, customers.schema, frame, labels))
+        paths.append(path)
+    yield paths
     shutil.rmtree(root)
 
 
 @pytest.fixture(scope="session")
 def table(customers, tmp_path_factory):
-    """The customers as a file that `data.path` can name."""
+    """The customers as a CSV file, for `data.path`."""
     file = tmp_path_factory.mktemp("table") / "customers.csv"
     frame = customers.frame.assign(left=customers.churned, customer=range(len(customers)))
     frame.head(100).to_csv(file, index=False)
@@ -57,7 +55,7 @@ def table(customers, tmp_path_factory):
 @pytest.fixture
 def cloud(monkeypatch):
     """An empty project; waiting takes no time."""
-    monkeypatch.setattr(client, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(operations, "POLL_SECONDS", 0.0)
     without_waiting = SimpleNamespace(sleep=lambda _: None, monotonic=__import__("time").monotonic)
     monkeypatch.setattr("google.api_core.retry.retry_unary.time", without_waiting)
     with vertex.running() as double:
@@ -66,13 +64,13 @@ def cloud(monkeypatch):
 
 
 def without_sockets(double):
-    """What sends a request to the double, in this thread and at once; to others as ever.
+    """A replacement for `HTTPAdapter.send` that calls the double directly, in this thread.
 
     Real sockets are used in tests/doubles and by gcloud.
     """
     send = HTTPAdapter.send
 
-    def sending(self, request, **options):
+    def send_to_double(self, request, **options):
         if not request.url.startswith(double.url):
             return send(self, request, **options)
         content = request.body or b""
@@ -84,18 +82,18 @@ def without_sockets(double):
         raw = HTTPResponse(body, answer.headers, answer.code, preload_content=False, decode_content=False)
         return self.build_response(request, raw)
 
-    return sending
+    return send_to_double
 
 
 @pytest.fixture
 def settings(cloud, bundles, table):
-    """The configuration for a bundle, by its number from 1, and further overrides."""
+    """A function from a bundle's number (from 1) and overrides to a configuration."""
 
-    def of(number=1, *overrides):
+    def compose(number=1, *overrides):
         return compose_config(
             f"bundle={bundles[number - 1]}", f"deploy.emulator={cloud.url}", "deploy.project=p",
             "deploy.yes=true", "deploy.bucket=bucket", "deploy.answers=2", "deploy.probe=50",
             "data=csv", f"data.path={table}", "data.target=left", *overrides,
         )  # fmt: skip
 
-    return of
+    return compose

@@ -1,4 +1,4 @@
-"""From an empty project to versions, canary, promotion, rollback and an empty project again."""
+"""Versions, canary, promotion, rollback, and an empty project at the end."""
 
 import pytest
 
@@ -15,12 +15,12 @@ ENDPOINT = "projects/p/locations/us-central1/endpoints/churn-dev"
 
 
 def traffic(cloud):
-    """Per cent by version."""
+    """Per cent of the traffic by version."""
     endpoint = cloud.service.endpoints[ENDPOINT]
     return {d.model_version_id: endpoint.traffic_split.get(d.id, 0) for d in endpoint.deployed_models}
 
 
-def test_a_deployment_s_whole_life(cloud, settings, capsys):
+def test_versions_take_over_are_rolled_back_and_are_destroyed(cloud, settings, capsys):
     deploy(settings(1))
     assert traffic(cloud) == {"1": 100}
     deploy(settings(2, "deploy.canary=10", "deploy.probe=10"))
@@ -28,7 +28,7 @@ def test_a_deployment_s_whole_life(cloud, settings, capsys):
     deploy(settings(2))
     assert traffic(cloud) == {"1": 0, "2": 100}
     deploy(settings(3))
-    assert traffic(cloud) == {"2": 0, "3": 100}, "the version before waits, older ones are gone"
+    assert traffic(cloud) == {"2": 0, "3": 100}, "the previous version stays, older ones are removed"
     rollback(settings(3))
     rollback(settings(3))
     assert traffic(cloud) == {"2": 100, "3": 0}, "rolling back twice is rolling back once"
@@ -54,17 +54,14 @@ def test_the_plan_needs_no_account_and_calls_nothing(cloud, settings, capsys):
     assert not cloud.calls
 
 
-def test_nothing_is_done_unless_it_is_confirmed(cloud, settings, monkeypatch):
-    def no(_):
-        return "n"
-
-    monkeypatch.setattr("builtins.input", no)
+def test_nothing_is_changed_without_confirmation(cloud, settings, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda _: "n")
     with pytest.raises(UserError, match="nothing was changed"):
         deploy(settings(1, "deploy.yes=false"))
     assert {**cloud.service.models, **cloud.service.endpoints} == {}
 
 
-def test_prod_wants_its_name_typed_and_has_nodes_to_spare(cloud, settings, monkeypatch):
+def test_prod_is_confirmed_with_its_name_and_has_two_nodes(cloud, settings, monkeypatch):
     answers = iter(["y", "churn-prod"])
     monkeypatch.setattr("builtins.input", lambda _: next(answers))
     with pytest.raises(UserError, match="nothing was changed"):
@@ -82,40 +79,40 @@ def test_deploying_again_changes_nothing(cloud, settings):
     assert [call for call in cloud.calls if call.startswith(writes)] == []
 
 
-def test_a_first_version_that_answers_wrongly_is_removed_altogether(cloud, settings, bundles):
+def test_a_first_version_with_wrong_answers_is_removed_completely(cloud, settings, bundles):
     cloud.service.wrong = {deployed_id(Bundle.load(bundles[0]))}
     with pytest.raises(
-        UserError, match=r"churn_probability is not the bundle's(.|\n)*nothing bills by the hour"
+        UserError, match=r"churn_probability differs from the bundle's(.|\n)*nothing bills by the hour"
     ):
         deploy(settings(1))
     assert {**cloud.service.models, **cloud.service.endpoints, **cloud.service.datasets} == {}
 
 
-def test_a_later_version_that_answers_wrongly_gives_its_traffic_back(cloud, settings, bundles):
+def test_a_later_version_with_wrong_answers_gives_its_traffic_back(cloud, settings, bundles):
     deploy(settings(1))
     cloud.service.wrong = {deployed_id(Bundle.load(bundles[1]))}
-    with pytest.raises(UserError, match="churn_probability is not the bundle's"):
+    with pytest.raises(UserError, match="churn_probability differs from the bundle's"):
         deploy(settings(2))
     assert traffic(cloud) == {"1": 100}
     assert not cloud.service.violations
 
 
-@pytest.mark.parametrize("already", [[], [1]])
-def test_a_version_for_which_there_are_no_machines_leaves_what_served_and_names_the_quota(
-    cloud, settings, already
+@pytest.mark.parametrize("deployed", [[], [1]])
+def test_without_machines_for_a_new_version_the_old_one_serves_on_and_the_quota_is_named(
+    cloud, settings, deployed
 ):
-    for number in already:
+    for number in deployed:
         deploy(settings(number))
     cloud.service.exhausted = {"n1-standard-8"}
     with pytest.raises(
         UserError, match=r"quota is used up(.|\n)*no machines of this type(.|\n)*quotas info list"
     ):
         deploy(settings(2, "deploy.machine_type=n1-standard-8"))
-    assert [traffic(cloud) for _ in cloud.service.endpoints] == [{"1": 100} for _ in already]
-    assert bool(cloud.service.models) == bool(already)
+    assert [traffic(cloud) for _ in cloud.service.endpoints] == [{"1": 100} for _ in deployed]
+    assert bool(cloud.service.models) == bool(deployed)
 
 
-def test_what_is_not_ours_is_not_touched(cloud, settings):
+def test_an_endpoint_without_our_label_is_not_touched(cloud, settings):
     deploy(settings(1))
     cloud.service.endpoints[ENDPOINT].labels = {}
     for command in (deploy, destroy):
@@ -134,24 +131,24 @@ def test_two_endpoints_of_one_name_are_an_error(cloud, settings):
     assert len(cloud.service.endpoints) == 2
 
 
-def test_an_object_in_the_bucket_without_the_label_stays(cloud, settings):
+def test_destroy_keeps_objects_without_the_label(cloud, settings):
     deploy(settings(1))
     cloud.service.storage.write("gs://bucket/churn-dev/mine.csv", b"1")
     destroy(settings(1))
     assert list(cloud.service.storage.list("gs://bucket/")) == ["churn-dev/mine.csv"]
 
 
-def test_a_version_that_was_rolled_back_is_not_gone_back_to(cloud, settings):
+def test_a_version_that_was_rolled_back_is_never_restored(cloud, settings):
     deploy(settings(1))
     deploy(settings(2))
     rollback(settings(2))
     deploy(settings(3))
-    assert traffic(cloud) == {"1": 0, "3": 100}, "2, which was rolled back, is gone"
+    assert traffic(cloud) == {"1": 0, "3": 100}, "2 was rolled back and is removed"
     rollback(settings(3))
     assert traffic(cloud) == {"1": 100, "3": 0}
 
 
-def test_more_nodes_and_other_monitoring_are_changes_of_what_runs(cloud, settings, capsys):
+def test_number_of_nodes_and_monitoring_change_in_place(cloud, settings, capsys):
     deploy(settings(1))
     deploy(settings(1, "deploy.min_replicas=2", "deploy.max_replicas=3", "deploy.monitoring.hours=6"))
     printed = capsys.readouterr().out
@@ -166,7 +163,7 @@ def test_more_nodes_and_other_monitoring_are_changes_of_what_runs(cloud, setting
     assert not cloud.service.monitors
 
 
-def test_status_adds_up_what_runs_and_what_it_has_cost(cloud, settings, capsys):
+def test_status_adds_up_the_costs_of_all_versions(cloud, settings, capsys):
     cloud.service.today = "2026-11-20"
     deploy(settings(1))
     capsys.readouterr()
@@ -177,7 +174,7 @@ def test_status_adds_up_what_runs_and_what_it_has_cost(cloud, settings, capsys):
     assert "monitoring: JOB_STATE_RUNNING" in printed
 
 
-def test_an_own_container_with_its_layout_key_account_and_address(cloud, settings):
+def test_a_container_of_our_own_has_its_layout_key_account_and_address(cloud, settings):
     key = "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k"
     deploy(
         settings(
@@ -191,9 +188,7 @@ def test_an_own_container_with_its_layout_key_account_and_address(cloud, setting
     assert endpoint.deployed_models[0].enable_access_logging
 
 
-def test_requests_are_logged_before_they_are_monitored_with_thresholds_from_training(
-    cloud, settings, bundles
-):
+def test_requests_are_logged_first_and_monitored_with_thresholds_from_training(cloud, settings, bundles):
     bundle = Bundle.load(bundles[0])
     deploy(
         settings(
@@ -215,6 +210,6 @@ def test_a_bundle_with_other_columns_gets_a_monitoring_job_of_its_own(cloud, set
     (job,) = cloud.service.monitors.values()
     job.analysis_instance_schema_uri = "gs://bucket/churn-dev/monitoring/other/analysis.yaml"
     deploy(settings(1))
-    (made,) = cloud.service.monitors.values()
-    assert made.name != job.name
-    assert made.analysis_instance_schema_uri != job.analysis_instance_schema_uri
+    (new_job,) = cloud.service.monitors.values()
+    assert new_job.name != job.name
+    assert new_job.analysis_instance_schema_uri != job.analysis_instance_schema_uri

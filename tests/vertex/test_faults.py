@@ -1,7 +1,7 @@
-"""Calls of every command fail; the same command again ends as if nothing had happened.
+"""After a fault at any call, the same command run again ends in the state of an unbroken run.
 
-Of calls with one name the first and the last fail here, each with one of five faults in turn. For
-`benchmarks/faults.py` (CHURN_ALL_FAULTS=FILE) each call meets all five, and FILE tells the cases.
+Of the calls with one name the first and the last fail here, each with one of five faults in turn. For
+`benchmarks/faults.py` (CHURN_ALL_FAULTS=FILE) every call fails in all five ways; FILE gets the cases.
 """
 
 import copy
@@ -18,18 +18,18 @@ from google.protobuf import json_format
 
 from churn.bundle.bundle import Bundle
 from churn.errors import UserError
-from churn.vertex import deploy as deploying
-from churn.vertex import score as scoring
-from churn.vertex import train as training
-from churn.vertex.cloud.client import connect
+from churn.vertex import deploy as deploy_module
+from churn.vertex import score as score_module
+from churn.vertex import train as train_module
 from churn.vertex.cloud.deployment import Deployment
+from churn.vertex.cloud.session import connect
 from churn.vertex.deploy import deploy
 from churn.vertex.destroy import destroy
 from churn.vertex.rollback import rollback
 from churn.vertex.score import score
 from churn.vertex.train import train
 
-FIRST_CHANGE = 12  # calls before it only look
+FIRST_CHANGE = 12  # earlier calls only read
 KINDS = ("unavailable", "quota", "denied", "deadline", "killed")
 
 
@@ -39,52 +39,52 @@ class KilledError(BaseException):
 
 @pytest.fixture
 def fast(monkeypatch, settings, bundles):
-    """Bundles and rows stay in memory from one run of a command to the next; everything else is done anew."""
+    """Keep bundles and rows in memory between the runs of a command."""
     loaded = {str(path): Bundle.load(path) for path in bundles}
-    rows = deploying._sample_rows(settings(1), loaded[str(bundles[0])])
-    monkeypatch.setattr(deploying, "find_bundle", lambda cfg: loaded[cfg.bundle])
-    monkeypatch.setattr(deploying, "_sample_rows", lambda *_: rows)
-    monkeypatch.setattr(scoring, "find_bundle", lambda cfg: loaded[cfg.bundle])
+    rows = deploy_module._sample_rows(settings(1), loaded[str(bundles[0])])
+    monkeypatch.setattr(deploy_module, "find_bundle", lambda cfg: loaded[cfg.bundle])
+    monkeypatch.setattr(deploy_module, "_sample_rows", lambda *_: rows)
+    monkeypatch.setattr(score_module, "find_bundle", lambda cfg: loaded[cfg.bundle])
 
 
 @pytest.fixture
 def quick_training(monkeypatch, cloud, tmp_path):
-    """A container that trains in no time, for a package that is built already."""
+    """A training container that does nothing, and a wheel that is built already."""
 
-    def trained(job):
+    def run_custom(job):
         (pool,) = job.job_spec.worker_pool_specs
         directory = re.search(r"--config-path=/gcs/bucket/(\S+)", pool.container_spec.args[0])[1]
         cloud.service.storage.write(f"gs://bucket/{directory}/run/metrics.json", b"{}")
 
     (tmp_path / "churn.whl").write_bytes(b"")
-    monkeypatch.setattr(training, "_build_wheel", lambda _: tmp_path / "churn.whl")
-    monkeypatch.setattr(training.registry, "register_run", lambda *_: "1")
-    monkeypatch.setattr(cloud.service, "run_custom", trained)
+    monkeypatch.setattr(train_module, "_build_wheel", lambda _: tmp_path / "churn.whl")
+    monkeypatch.setattr(train_module.registry, "register_run", lambda *_: "1")
+    monkeypatch.setattr(cloud.service, "run_custom", run_custom)
 
 
 @pytest.fixture
 def killer(monkeypatch, cloud):
-    """Ends the caller in the moment in which the service has accepted the call of the fault.
+    """Kill the command as soon as the service has accepted the call of the fault.
 
-    Calls must come in the same order every time: not from the thread in which Cloud Storage's client looks a
-    bucket up.
+    Calls must come in the same order every time, so Cloud Storage's client must not look up a bucket in a
+    thread of its own.
     """
     cache = "google.cloud.storage._bucket_metadata_cache.BucketMetadataCache"
     monkeypatch.setattr(f"{cache}.get_or_queue_fetch", lambda *_: None)
     send = requests.Session.send
 
-    def sending(self, request, **options):
+    def send_and_kill(self, request, **options):
         answer, fault = send(self, request, **options), cloud.fault
         is_to_cloud = request.url.startswith(cloud.url)
         if is_to_cloud and fault and fault.kind == "killed" and len(cloud.calls) == fault.call + 1:
             raise KilledError
         return answer
 
-    monkeypatch.setattr(requests.Session, "send", sending)
+    monkeypatch.setattr(requests.Session, "send", send_and_kill)
 
 
-def everything(cloud):
-    """All that exists once what is under way has ended, without the numbers that the service deals out."""
+def final_state(cloud):
+    """All that exists once every operation is done, without the numbers that the service chooses."""
     service = cloud.service
     while service.effects:
         service.pass_time("")
@@ -108,7 +108,7 @@ def everything(cloud):
         endpoint["trafficSplit"] = {
             k: share for k, share in endpoint.get("trafficSplit", {}).items() if share
         }
-    found = [
+    state = [
         models,
         endpoints,
         monitors,
@@ -117,28 +117,28 @@ def everything(cloud):
         [*service.pipelines, *service.schedules],
         service.storage.metadata("gs://bucket/churn-dev"),
     ]
-    return json.loads(json.dumps(found))
+    return json.loads(json.dumps(state))
 
 
-def retraining(cfg):
-    """A pipeline that runs and a schedule that starts others."""
-    target = Deployment.of(cfg)
-    clients = connect(cfg.deploy, target)
+def start_retraining(cfg):
+    """A pipeline that runs, and a schedule that starts others."""
+    deployment = Deployment.from_config(cfg)
+    clients = connect(deployment).clients
     spec = {"deploymentSpec": {"executors": {}}, "root": {}, "schemaVersion": "2.1.0"}
     runtime = {"gcs_output_directory": "gs://bucket/churn-dev/retrain"}
-    run = {"labels": target.labels, "pipeline_spec": spec, "runtime_config": runtime}
-    request = {"parent": target.parent, "pipeline_job": run}
+    run = {"labels": deployment.labels, "pipeline_spec": spec, "runtime_config": runtime}
+    request = {"parent": deployment.parent, "pipeline_job": run}
     clients.pipelines.create_pipeline_job(request)
     schedule = {"display_name": "s", "cron": "0 6 * * 1", "max_concurrent_run_count": 1}
     schedule["create_pipeline_job_request"] = request
-    clients.schedules.create_schedule({"parent": target.parent, "schedule": schedule})
+    clients.schedules.create_schedule({"parent": deployment.parent, "schedule": schedule})
 
 
 SCORE = "output=gs://bucket/scores"
 FROM_TABLE = ("input=bq://p.d.customers", "output=bq://p.d")
 TRAIN = ("target=vertex", "data.source=synthetic", "data.path=null", "data.target=null")
 MORE = ("deploy.min_replicas=2", "deploy.max_replicas=3", "deploy.monitoring.hours=6")
-STARTS = {
+STARTS = {  # scenario -> earlier commands
     "first deployment": [],
     "second version, all traffic": [(deploy, 1)],
     "third version, canary": [(deploy, 1), (deploy, 2)],
@@ -153,10 +153,10 @@ STARTS = {
         (deploy, 1),
         (deploy, 2, "deploy.canary=60"),
         (score, 2, "input={table}", SCORE),
-        (retraining, 1),
+        (start_retraining, 1),
     ],
 }
-COMMANDS = {
+COMMANDS = {  # scenario -> the command that meets a fault
     "first deployment": (deploy, 1),
     "second version, all traffic": (deploy, 2),
     "third version, canary": (deploy, 3, "deploy.canary=60"),
@@ -172,7 +172,7 @@ COMMANDS = {
 
 
 def attempt(cloud, run, fault):
-    """Run a command with a fault; gives how it failed, or None, and the calls that it made."""
+    """Run a command with a fault; gives its error, or None, and the calls that it made."""
     cloud.inject(fault)
     failure = None
     try:
@@ -181,13 +181,13 @@ def attempt(cloud, run, fault):
         failure = error
     calls = list(cloud.calls)
     cloud.inject(None)
-    lacking = isinstance(failure, UserError) and " do: " not in str(failure)
-    assert not lacking, f"an error without a remedy: {failure}"
+    has_remedy = not isinstance(failure, UserError) or " do: " in str(failure)
+    assert has_remedy, f"an error without a remedy: {failure}"
     return failure, calls
 
 
 def faults(calls):
-    """Number of the call and kind of the fault."""
+    """Numbers of calls, and the kind of fault at each."""
     if "CHURN_ALL_FAULTS" in os.environ:
         return [(number, kind) for kind in KINDS for number in range(len(calls))]
     last = {name: number for number, name in enumerate(calls)}
@@ -196,8 +196,8 @@ def faults(calls):
     return [(number, KINDS[i % len(KINDS)]) for i, number in enumerate(chosen)]
 
 
-def assert_that_all_is_told(cloud, message):
-    """What a failed deployment left stands in its message, and what of it bills."""
+def assert_that_everything_is_named(cloud, message):
+    """The message of a failed deployment names what it left, and what of that costs money."""
     service = cloud.service
     names = [*service.endpoints, *service.monitors]
     names += [f"{name}@{v.version_id}" for name, versions in service.models.items() for v in versions]
@@ -210,31 +210,31 @@ def assert_that_all_is_told(cloud, message):
 
 
 @pytest.mark.parametrize("scenario", COMMANDS)
-def test_a_fault_at_any_call_is_mended_by_running_the_command_again(
+def test_after_a_fault_at_any_call_the_command_can_be_run_again(
     scenario, cloud, settings, fast, quick_training, killer, table, tmp_path, capsys
 ):
-    def compose_config(number, *overrides):
+    def compose(number, *overrides):
         return settings(number, *(text.format(table=table, root=tmp_path) for text in overrides))
 
     service = cloud.service
     pd.read_csv(table).to_sql("p.d.customers", service.sql, index=False)
     for function, *arguments in STARTS[scenario]:
-        function(compose_config(*arguments))
+        function(compose(*arguments))
     function, *arguments = COMMANDS[scenario]
-    cfg = compose_config(*arguments)
+    cfg = compose(*arguments)
     before, service.lag = save(cloud), 1
     _, calls = attempt(cloud, lambda: function(cfg), None)
-    expected, cases = everything(cloud), []
+    expected, cases = final_state(cloud), []
     for number, kind in faults(calls):
         restore(cloud, before)
         failure, _ = attempt(cloud, lambda: function(cfg), Fault(number, kind))
         where = f"{kind} at call {number}, {calls[number]}"
         if scenario == "first deployment" and isinstance(failure, UserError) and number > FIRST_CHANGE:
-            assert_that_all_is_told(cloud, str(failure))
+            assert_that_everything_is_named(cloud, str(failure))
         cases.append([scenario, number, calls[number], kind, failure is not None])
         again, _ = attempt(cloud, lambda: function(cfg), None)
         assert again is None, f"{where}: the second run fails too: {again}"
-        assert everything(cloud) == expected, where
+        assert final_state(cloud) == expected, where
         assert not service.violations, f"{where}: {service.violations}"
     if path := os.environ.get("CHURN_ALL_FAULTS"):
         with Path(path).open("a") as file:
@@ -243,7 +243,7 @@ def test_a_fault_at_any_call_is_mended_by_running_the_command_again(
 
 
 def save(cloud):
-    """The state of the cloud, to be gone back to."""
+    """A copy of the cloud's state, for `restore`."""
     names = ("models", "endpoints", "monitors", "datasets", "operations", "effects", "jobs", "pipelines")
     names += ("schedules",)
     state = {name: getattr(cloud.service, name) for name in names}

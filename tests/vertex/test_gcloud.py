@@ -1,4 +1,4 @@
-"""The commands that are printed do, typed into a shell, what the command that prints them does."""
+"""The printed commands, typed into a shell, do the same as the command that prints them."""
 
 import os
 import shlex
@@ -18,7 +18,7 @@ from vertex.test_faults import restore, save
 
 @pytest.fixture
 def shell(cloud, tmp_path):
-    """Runs a line, with gcloud and bq talking to the double."""
+    """A function that runs a line in a shell, where gcloud and bq use the double."""
     if shutil.which("gcloud") is None or shutil.which("bq") is None:
         pytest.skip("there is no gcloud on this machine")
     sdk = Path(shutil.which("gcloud")).resolve().parents[1]
@@ -44,48 +44,49 @@ def shell(cloud, tmp_path):
     return run
 
 
-def told(capsys, monkeypatch, function, cfg):
-    """The commands that `function` prints before it asks, and is told not to go on."""
+def commands_before_question(capsys, monkeypatch, function, cfg):
+    """The commands that `function` prints before its question; the answer is no."""
     cfg.deploy.yes = False
     monkeypatch.setattr("builtins.input", lambda _: "no")
     capsys.readouterr()
     with pytest.raises(UserError, match="nothing was changed"):
         function(cfg)
-    return commands(capsys)
+    return printed_commands(capsys)
 
 
-def commands(capsys):
+def printed_commands(capsys):
     lines = capsys.readouterr().out.replace("The same with gcloud: ", "").splitlines()
     return [line.strip() for line in lines if line.strip().startswith(("gcloud ", "bq ", "echo "))]
 
 
 def kinds(lines):
-    """The verbs of the commands, each told once."""
+    """The verbs of the commands, each once."""
     words = [shlex.split(line) for line in lines]
-    told = [line[:1] if line[0] == "echo" else [w for w in line[1:4] if w[0] != "-"] for line in words]
-    return list(dict.fromkeys(map(" ".join, told)))
+    verbs = [line[:1] if line[0] == "echo" else [w for w in line[1:4] if w[0] != "-"] for line in words]
+    return list(dict.fromkeys(map(" ".join, verbs)))
 
 
-def everything(cloud):
-    """Models, endpoints, monitoring jobs, objects and data sets, without what the service deals out."""
+def all_resources(cloud):
+    """Models, endpoints, monitoring jobs, objects and data sets, without what the service chooses."""
     service = cloud.service
     models = [v for versions in service.models.values() for v in versions]
-    jobs = [plain(job) for job in service.monitors.values()]
+    jobs = [to_dict(job) for job in service.monitors.values()]
     for job in jobs:
         del job["name"]
         job["modelMonitoringAlertConfig"].setdefault("emailAlertConfig", {})
-    endpoints = [plain(one) for one in service.endpoints.values()]
+    endpoints = [to_dict(endpoint) for endpoint in service.endpoints.values()]
     for endpoint in endpoints:
         endpoint["trafficSplit"] = {key: n for key, n in endpoint["trafficSplit"].items() if n}
-    sets = {name: (made["location"], made["labels"]) for name, made in service.datasets.items()}
-    return [plain(m) for m in models], endpoints, jobs, service.storage.metadata("gs://bucket/"), sets
+    datasets = {name: (body["location"], body["labels"]) for name, body in service.datasets.items()}
+    objects = service.storage.metadata("gs://bucket/")
+    return [to_dict(model) for model in models], endpoints, jobs, objects, datasets
 
 
-def plain(message):
+def to_dict(message):
     return json_format.MessageToDict(type(message).pb(message))
 
 
-def test_a_first_deployment_with_all_that_can_be_chosen(cloud, settings, shell, capsys, monkeypatch):
+def test_the_commands_of_a_first_deployment_with_every_option(cloud, settings, shell, capsys, monkeypatch):
     key = "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k"
     cfg = settings(
         1, "serving=tf_serving", f"deploy.kms_key={key}", "deploy.access_logging=true",
@@ -94,29 +95,29 @@ def test_a_first_deployment_with_all_that_can_be_chosen(cloud, settings, shell, 
         "deploy.monitoring.training_data=gs://bucket/train.csv",
     )  # fmt: skip
     before = save(cloud)
-    lines = told(capsys, monkeypatch, deploy, cfg)
+    lines = commands_before_question(capsys, monkeypatch, deploy, cfg)
     for line in lines:
         shell(line)
-    typed = everything(cloud)
+    typed = all_resources(cloud)
     restore(cloud, before)
     cfg.deploy.yes = True
     deploy(cfg)
-    ours = everything(cloud)
+    expected = all_resources(cloud)
     assert (
         "no command for it: comparing answers, the key of the model, drift beside skew"
         in capsys.readouterr().out
     )
-    assert ours[0][0].pop("encryptionSpec") == {"kmsKeyName": key}
-    (objective,) = ours[2][0]["modelDeploymentMonitoringObjectiveConfigs"]
+    assert expected[0][0].pop("encryptionSpec") == {"kmsKeyName": key}
+    (objective,) = expected[2][0]["modelDeploymentMonitoringObjectiveConfigs"]
     del objective["objectiveConfig"]["predictionDriftDetectionConfig"]
-    assert typed == ours
+    assert typed == expected
     assert kinds(lines) == [
         "storage cp", "ai models upload", "mk", "ai endpoints create", "ai endpoints deploy-model", "echo",
         "ai model-monitoring-jobs create",
     ]  # fmt: skip
 
 
-LIVES = {  # what a deployment has been through, the command, and what it prints
+SCENARIOS = {  # earlier commands, the command, and the verbs of what it prints
     "canary": (
         [(deploy, 1), (deploy, 2)],
         (deploy, 3, "deploy.canary=60"),
@@ -134,26 +135,26 @@ LIVES = {  # what a deployment has been through, the command, and what it prints
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("life", LIVES)
-def test_what_comes_after_it(life, cloud, settings, shell, capsys, monkeypatch):
-    earlier, (function, *arguments), expected = LIVES[life]
-    for command, *how in earlier:
-        command(settings(*how))
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_commands_of_a_later_change(scenario, cloud, settings, shell, capsys, monkeypatch):
+    earlier, (function, *arguments), verbs = SCENARIOS[scenario]
+    for command, *overrides in earlier:
+        command(settings(*overrides))
     before = save(cloud)
     capsys.readouterr()
-    if function is rollback:  # which does not ask
+    if function is rollback:  # asks no question
         function(settings(*arguments))
-        ours, lines = everything(cloud), commands(capsys)
+        expected, lines = all_resources(cloud), printed_commands(capsys)
         restore(cloud, before)
     else:
-        lines = told(capsys, monkeypatch, function, settings(*arguments))
-    assert kinds(lines) == expected
+        lines = commands_before_question(capsys, monkeypatch, function, settings(*arguments))
+    assert kinds(lines) == verbs
     for line in lines:
         shell(line)
-    typed = everything(cloud)
+    typed = all_resources(cloud)
     if function is not rollback:
         restore(cloud, before)
         function(settings(*arguments))
-        ours = everything(cloud)
-    assert typed == ours
+        expected = all_resources(cloud)
+    assert typed == expected
     assert not cloud.service.violations

@@ -1,8 +1,9 @@
-"""Batch prediction and training as jobs on Vertex AI give what this machine gives."""
+"""Batch prediction and training as jobs on Vertex AI give the results of this machine."""
 
 import json
 import os
 import sys
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,14 +22,14 @@ from churn.vertex.deploy import deploy
 from churn.vertex.destroy import destroy
 from churn.vertex.score import score
 from churn.vertex.status import status
-from vertex.test_faults import retraining
+from vertex.test_faults import start_retraining
 
 VIEW = SimpleNamespace(table_type="VIEW", modified="2026-01-01")
 
 
 @pytest.fixture
 def expected(bundles, table, settings):
-    """By customer: the probability that the bundle gives here."""
+    """The bundle's probability on this machine, by customer."""
     bundle = Bundle.load(bundles[0])
     (raw,) = files.raw_tables(str(table), settings(1).data, 1000)
     answers = bundle.predict(to_features(raw, bundle.schema))["churn_probability"]
@@ -36,10 +37,10 @@ def expected(bundles, table, settings):
 
 
 def compare(answers, expected):
-    """Answers by customer, each an object of all outputs, against the probabilities."""
+    """Compare answers by customer, each an object of all outputs, with the probabilities."""
     assert answers.keys() == expected.keys()
-    ours = [answers[key]["churn_probability"] for key in expected]
-    np.testing.assert_allclose(ours, list(expected.values()), rtol=1e-5)
+    probabilities = [answers[key]["churn_probability"] for key in expected]
+    np.testing.assert_allclose(probabilities, list(expected.values()), rtol=1e-5)
 
 
 def results(cloud, directory):
@@ -48,7 +49,7 @@ def results(cloud, directory):
     return {line["key"]: line["prediction"] for line in map(json.loads, lines)}
 
 
-def test_a_file_is_scored_by_vertex_ai_as_here_and_the_job_waits_for_the_one_that_runs(
+def test_a_file_is_scored_as_on_this_machine_and_a_running_job_is_not_started_twice(
     cloud, settings, table, expected, capsys
 ):
     where = (f"input={table}", "output=gs://bucket/scores", "score.chunk_rows=60")
@@ -68,7 +69,9 @@ def test_a_file_is_scored_by_vertex_ai_as_here_and_the_job_waits_for_the_one_tha
     assert "CreateBatchPredictionJob" not in cloud.calls
 
 
-def test_a_table_of_bigquery_is_scored_as_objects_with_gaps_spelled_out(cloud, settings, table, expected):
+def test_a_table_of_bigquery_is_scored_as_objects_with_missing_values_replaced(
+    cloud, settings, table, expected
+):
     frame = pd.read_csv(table)
     assert frame["Monthly  charge"].isna().any()
     assert frame["payment"].isna().any()
@@ -76,11 +79,11 @@ def test_a_table_of_bigquery_is_scored_as_objects_with_gaps_spelled_out(cloud, s
     score(settings(1, "input=bq://p.d.customers", "output=bq://p.d"))
     (job,) = cloud.service.jobs.values()
     assert (job.input_config.instances_format, job.instance_config.instance_type) == ("bigquery", "object")
-    found = cloud.service.table(f"bq://p.d.{job.output_info.bigquery_output_table}")
-    compare({row["key"]: json.loads(row["prediction"]) for row in found}, expected)
+    rows = cloud.service.table(f"bq://p.d.{job.output_info.bigquery_output_table}")
+    compare({row["key"]: json.loads(row["prediction"]) for row in rows}, expected)
 
 
-def test_lines_of_json_in_a_bucket_are_taken_as_they_are(cloud, settings):
+def test_json_lines_in_a_bucket_are_used_as_they_are(cloud, settings):
     row = {
         "tenure": 1.0,
         "Monthly__charge": 2.0,
@@ -98,13 +101,13 @@ def test_lines_of_json_in_a_bucket_are_taken_as_they_are(cloud, settings):
 
 
 @pytest.mark.parametrize("where", [[], ["input=x.csv", "output=y.csv"]])
-def test_scoring_wants_a_place_in_the_cloud_to_write_to(cloud, settings, where):
+def test_scoring_needs_an_output_in_the_cloud(cloud, settings, where):
     with pytest.raises(UserError, match=r"output=bq://P\.SET"):
         score(settings(1, *where))
     assert not cloud.calls
 
 
-def test_destroy_stops_and_removes_the_jobs_but_not_those_of_others(cloud, settings, table):
+def test_destroy_cancels_and_removes_only_our_jobs(cloud, settings, table):
     deploy(settings(1))
     for name in ("ours", "theirs"):
         score(settings(1, f"input={table}", f"output=gs://bucket/{name}"))
@@ -115,13 +118,11 @@ def test_destroy_stops_and_removes_the_jobs_but_not_those_of_others(cloud, setti
     assert {name.split("/")[0] for name in cloud.service.storage.list("gs://bucket/")} == {"ours", "theirs"}
 
 
-def test_destroy_ends_schedules_before_the_pipelines_that_they_start_and_these_before_their_jobs(
-    cloud, settings, table, capsys
-):
+def test_destroy_removes_schedules_before_pipelines_and_pipelines_before_jobs(cloud, settings, table, capsys):
     deploy(settings(1))
     score(settings(1, f"input={table}", "output=gs://bucket/ours"))
-    retraining(settings(1))
-    retraining(settings(1, "deploy.name=another"))
+    start_retraining(settings(1))
+    start_retraining(settings(1, "deploy.name=another"))
     status(settings(1))
     assert "Starts runs, each of which is billed (ACTIVE, 0 6 * * 1)" in capsys.readouterr().out
     for job in cloud.service.jobs.values():
@@ -140,7 +141,7 @@ def test_destroy_ends_schedules_before_the_pipelines_that_they_start_and_these_b
     assert "1 files below gs://bucket/churn-dev are not from here and stay" in capsys.readouterr().out
 
 
-def test_the_same_rows_are_scored_once_and_other_rows_anew(cloud, settings, table, tmp_path, capsys):
+def test_the_same_rows_are_scored_once_and_other_rows_again(cloud, settings, table, tmp_path, capsys):
     copy = tmp_path / "customers.csv"
     copy.write_bytes(table.read_bytes())
     for _ in range(2):
@@ -154,11 +155,11 @@ def test_the_same_rows_are_scored_once_and_other_rows_anew(cloud, settings, tabl
 
 def test_a_view_counts_as_new_every_day(monkeypatch):
     clients = SimpleNamespace(bigquery=SimpleNamespace(get_table=lambda _: VIEW))
-    monkeypatch.setattr(jobs, "today_text", lambda: "2026-11-25")
-    assert jobs.content_fingerprint(clients, "bq://p.d.view") == "2026-11-25"
+    monkeypatch.setattr(jobs, "today", lambda: date(2026, 11, 25))
+    assert jobs.content_fingerprint(SimpleNamespace(clients=clients), "bq://p.d.view") == "2026-11-25"
 
 
-def test_training_as_a_job_brings_the_run_home(cloud, tmp_path, capsys):
+def test_the_run_of_a_training_job_is_copied_back_and_registered(cloud, tmp_path, capsys):
     cfg = compose_config(
         *SMALL, "target=vertex", f"deploy.emulator={cloud.url}", "deploy.project=p", "deploy.bucket=bucket",
         "deploy.yes=true", f"run.root={tmp_path}", f"run.dir={tmp_path}/run",
@@ -174,7 +175,7 @@ def test_training_as_a_job_brings_the_run_home(cloud, tmp_path, capsys):
     assert pool.container_spec.image_uri == "us-central1-docker.pkg.dev/p/churn/training:latest"
 
 
-def test_training_as_a_job_refuses_a_file_of_this_machine_and_a_container_that_is_not_built(cloud, table):
+def test_a_training_job_refuses_a_local_file_and_a_container_that_is_not_built(cloud, table):
     cloud_is = (f"deploy.emulator={cloud.url}", "deploy.project=p", "deploy.bucket=bucket", "target=vertex")
     with pytest.raises(UserError, match=f"gcloud storage cp {table} gs://bucket/data/"):
         train.train(compose_config(*cloud_is, "data=csv", f"data.path={table}"))

@@ -1,44 +1,52 @@
-"""Each thing that would fail later is found before anything is created, with the command that mends it."""
+"""Preflight finds what would fail later, before anything is created, and names the remedy."""
 
 import re
 import shutil
 from datetime import date
 
 import pytest
+from conftest import churn
 
+from churn.bundle.bundle import Bundle
 from churn.errors import UserError
 from churn.vertex.checks import preflight
-from churn.vertex.cloud.client import connect, to_user_error
 from churn.vertex.cloud.deployment import Deployment
+from churn.vertex.cloud.errors import to_user_error
+from churn.vertex.cloud.session import connect
 from churn.vertex.deploy import deploy
 from churn.vertex.destroy import destroy
 from churn.vertex.rollback import rollback
 from churn.vertex.status import status
-from vertex.failures import CONFIGURATIONS, FAILURES
+from vertex.failures import CONFIGURATIONS, FAILURES, OUT_OF_BOUNDS
 
 
 @pytest.mark.parametrize(("override", "problem"), CONFIGURATIONS.items())
-def test_a_configuration_that_can_t_work_is_refused_before_any_call(cloud, settings, override, problem):
+def test_a_configuration_that_cannot_work_is_refused_before_any_call(cloud, settings, override, problem):
     with pytest.raises(UserError, match=problem) as error:
         deploy(settings(1, override))
     assert " do: " in str(error.value)
     assert not cloud.calls
 
 
+def test_numbers_out_of_bounds_are_refused_by_name_with_exit_code_2_before_any_call(tmp_path):
+    unreachable = ("deploy.project=p", "deploy.bucket=b", "deploy.emulator=http://127.0.0.1:9")
+    ended = churn("deploy", *OUT_OF_BOUNDS, *unreachable, code=2, cwd=tmp_path)
+    assert [override for override in OUT_OF_BOUNDS if override not in ended.stderr] == []
+    assert ended.stderr.count(" do: ") == len(OUT_OF_BOUNDS)
+    assert ended.stdout == ""
+
+
 def test_all_problems_are_named_at_once(cloud, settings):
     with pytest.raises(UserError) as error:
-        deploy(settings(1, "deploy.canary=0", "deploy.min_replicas=0"))
+        deploy(settings(1, "deploy.name=My_Name", "deploy.service_account=me"))
     assert str(error.value).count(" do: ") == 2
 
 
 def test_the_prebuilt_container_is_counted_down_and_then_refused(settings, bundles):
-    from churn.bundle.bundle import Bundle
-
-    cfg = settings(1)
-    target, bundle = Deployment.of(cfg), Bundle.load(bundles[0])
-    assert "for 51 more days" in preflight.end_of_support(target, date(2026, 11, 24))
-    assert not list(preflight.offline_problems(cfg.deploy, target, bundle, date(2027, 1, 13)))
-    (problem,) = preflight.offline_problems(cfg.deploy, target, bundle, date(2027, 1, 14))
+    deployment, bundle = Deployment.from_config(settings(1)), Bundle.load(bundles[0])
+    assert "for 51 more days" in preflight.end_of_support(deployment, date(2026, 11, 24))
+    assert not list(preflight.offline_problems(deployment, bundle, date(2027, 1, 13)))
+    (problem,) = preflight.offline_problems(deployment, bundle, date(2027, 1, 14))
     assert problem.do.startswith("serving=tf_serving")
 
 
@@ -50,18 +58,18 @@ def test_a_bundle_that_was_changed_is_refused(cloud, settings, bundles, tmp_path
     assert not cloud.calls
 
 
-@pytest.mark.parametrize("title", FAILURES)
-def test_what_the_account_lacks_is_found_before_anything_is_created(cloud, settings, title):
-    breakage, overrides, words = FAILURES[title]
-    breakage(cloud)
+@pytest.mark.parametrize("problem", FAILURES)
+def test_a_problem_of_the_account_is_found_before_anything_is_created(cloud, settings, problem):
+    cause, overrides, remedy = FAILURES[problem]
+    cause(cloud)
     with pytest.raises(UserError) as error:
         deploy(settings(1, *overrides))
-    assert re.search(words, str(error.value)), error.value
+    assert re.search(remedy, str(error.value)), error.value
     assert not {**cloud.service.models, **cloud.service.endpoints, **cloud.service.datasets}
     assert not cloud.service.storage.list("gs://bucket/")
 
 
-def test_what_can_t_be_changed_where_it_runs_is_refused(cloud, settings):
+def test_a_setting_that_cannot_be_changed_where_it_runs_is_refused(cloud, settings):
     deploy(settings(1))
     for override in (
         "deploy.dedicated=true",
@@ -79,16 +87,16 @@ def test_no_credentials_end_with_the_login_command(settings, monkeypatch):
         raise DefaultCredentialsError("none")
 
     monkeypatch.setattr("google.auth.default", missing)
-    cfg = settings(1, "deploy.emulator=null")
+    deployment = Deployment.from_config(settings(1, "deploy.emulator=null"))
     with pytest.raises(UserError, match="gcloud auth application-default login"):
-        connect(cfg.deploy, Deployment.of(cfg))
+        connect(deployment)
 
 
-def test_quota_permission_and_a_disabled_api_are_told_apart(settings):
+def test_quota_permission_and_a_disabled_api_have_different_remedies(settings):
     from google.api_core import exceptions
 
-    target = Deployment.of(settings(1))
-    told = {
+    deployment = Deployment.from_config(settings(1))
+    remedies = {
         exceptions.TooManyRequests("x"): "quota",
         exceptions.Forbidden("Permission denied"): "roles/aiplatform.user",
         exceptions.Forbidden("storage.objects.create denied"): "--role=roles/storage.objectAdmin",
@@ -99,13 +107,13 @@ def test_quota_permission_and_a_disabled_api_are_told_apart(settings):
         exceptions.Forbidden("Vertex AI API has not been used in project p before"): "gcloud services enable",
         exceptions.ServiceUnavailable("x"): "again",
     }
-    for error, words in told.items():
-        assert re.search(words, str(to_user_error(error, target, "run again")))
+    for error, remedy in remedies.items():
+        assert re.search(remedy, str(to_user_error(error, deployment, "run again")))
 
 
 @pytest.mark.parametrize("command", [rollback, status, destroy])
 @pytest.mark.parametrize("key", ["project", "bucket"])
-def test_every_command_wants_project_and_bucket(cloud, settings, command, key):
+def test_every_command_needs_project_and_bucket(cloud, settings, command, key):
     with pytest.raises(UserError, match=f"no {key} is named"):
         command(settings(1, f"deploy.{key}=null"))
     assert not cloud.calls

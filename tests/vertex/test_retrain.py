@@ -1,4 +1,4 @@
-"""`churn retrain target=vertex`: a canary, all of the traffic, and back again, through the real SDK."""
+"""`churn retrain target=vertex` through the real SDK: canary, all of the traffic, rollback."""
 
 import json
 import shutil
@@ -15,20 +15,20 @@ from churn.vertex.rollback import rollback
 
 from .test_deploy import traffic
 
-FIRST, SECOND = 2, 0  # of `bundles`: far too cautious, and what the others were made of
+FIRST, SECOND = 2, 0  # of `bundles`: far too cautious, and unchanged
 PROMOTED_AT, LATER, MUCH_LATER = "2027-01-15", "2027-03-01", "2027-06-01"
 
 
 @pytest.fixture
-def living(settings, bundles, tmp_path, customers, monkeypatch):
-    """Run `churn retrain` at a time, on customers of a day who behave as one of the bundles says."""
-    runs = {number: a_run(tmp_path / f"run-{number}", bundles[number]) for number in (FIRST, SECOND)}
+def retrain_at(settings, bundles, tmp_path, customers, monkeypatch):
+    """A function that runs `churn retrain` at a time, on customers of a day whose labels a bundle gives."""
+    runs = {number: make_run(tmp_path / f"run-{number}", bundles[number]) for number in (FIRST, SECOND)}
     register_run(runs[FIRST], str(tmp_path))
     deploy(settings(FIRST + 1))
-    monkeypatch.setattr(steps, "train", lambda *_: runs[SECOND])  # as if it had been trained
+    monkeypatch.setattr(steps, "train", lambda *_: runs[SECOND])  # instead of training
 
-    def call(now, day, truth, *overrides, rows=2_400):
-        table = labelled(customers, bundles[truth], day, rows)
+    def run(now, day, truth, *overrides, rows=2_400):
+        table = label_customers(customers, bundles[truth], day, rows)
         table.to_csv(tmp_path / "labelled.csv", index=False)
         retrain(
             settings(
@@ -39,46 +39,47 @@ def living(settings, bundles, tmp_path, customers, monkeypatch):
         )  # fmt: skip
         return version_tags(str(tmp_path), "customers", CHAMPION)["version"]
 
-    return call
+    return run
 
 
-def a_run(path, bundle):
-    """What `register` needs of a run."""
+def make_run(path, bundle):
+    """A run with as much as `register_run` needs."""
     shutil.copytree(bundle, path / "bundle")
-    ranks, predicts = {"roc_auc": {"value": 0.8, "low": 0.7}}, {"log_loss": {"difference": {"high": -0.1}}}
-    (path / "metrics.json").write_text(json.dumps({"test": ranks, "baselines": {"base_rate": predicts}}))
+    test = {"roc_auc": {"value": 0.8, "low": 0.7}}
+    baselines = {"base_rate": {"log_loss": {"difference": {"high": -0.1}}}}
+    (path / "metrics.json").write_text(json.dumps({"test": test, "baselines": baselines}))
     for name in ("config.yaml", "report.html"):
         (path / name).write_text("seed: 1")
     return path
 
 
-def labelled(customers, bundle, day, rows):
-    """Customers of a day whose labels are drawn from a bundle's probabilities."""
+def label_customers(customers, bundle, day, rows):
+    """Customers of a day; their labels are drawn from a bundle's probabilities."""
     random = np.random.default_rng(0)
     frame = customers.frame.iloc[random.integers(0, len(customers), rows)].reset_index(drop=True)
-    chance = Bundle.load(bundle).predict(frame)["churn_probability"]
-    left = np.where(random.random(rows) < chance, "yes", "no")
+    probability = Bundle.load(bundle).predict(frame)["churn_probability"]
+    left = np.where(random.random(rows) < probability, "yes", "no")
     return frame.assign(left=left, seen=day, customer=[f"{day} {i}" for i in range(rows)])
 
 
 @pytest.fixture
-def promoted(living, cloud):
-    """A challenger that was promoted a moment ago."""
-    assert living(PROMOTED_AT, "2026-12-01", SECOND, "retrain.force=true") == "2"
+def promoted(retrain_at, cloud):
+    """`retrain_at`, just after a challenger was promoted."""
+    assert retrain_at(PROMOTED_AT, "2026-12-01", SECOND, "retrain.force=true") == "2"
     assert traffic(cloud) == {"1": 80, "2": 20}
-    return living
+    return retrain_at
 
 
-def test_a_canary_gets_all_of_the_traffic_once_enough_rows_show_no_regression(promoted, cloud, capsys):
+def test_a_canary_gets_all_traffic_once_enough_rows_show_no_regression(promoted, cloud, capsys):
     assert promoted(LATER, "2027-01-20", SECOND, rows=400) == "2"
-    assert traffic(cloud) == {"1": 80, "2": 20}, "too few rows to tell"
+    assert traffic(cloud) == {"1": 80, "2": 20}, "too few rows to decide"
     assert promoted(LATER, "2027-01-20", SECOND) == "2"
     assert traffic(cloud) == {"1": 0, "2": 100}
     assert "No retraining" in capsys.readouterr().out
     assert not cloud.service.violations
 
 
-def test_a_regression_takes_the_canary_back_by_itself_and_for_good(promoted, cloud, capsys):
+def test_a_regression_withdraws_the_canary_once_and_for_all(promoted, cloud, capsys):
     for _ in range(2):
         assert promoted(LATER, "2027-01-20", FIRST) == "1"
         assert traffic(cloud) == {"1": 100, "2": 0}
@@ -87,7 +88,7 @@ def test_a_regression_takes_the_canary_back_by_itself_and_for_good(promoted, clo
     assert not cloud.service.violations
 
 
-def test_without_rows_a_canary_is_trusted_when_its_probation_is_over_and_left_alone_then(
+def test_without_rows_a_canary_gets_all_traffic_after_its_probation_and_is_not_reviewed_again(
     promoted, cloud, settings
 ):
     promoted(MUCH_LATER, "2026-12-01", SECOND)
@@ -97,17 +98,17 @@ def test_without_rows_a_canary_is_trusted_when_its_probation_is_over_and_left_al
     assert traffic(cloud) == {"1": 100, "2": 0}
 
 
-def test_a_rollback_by_hand_is_not_undone_within_the_probation(promoted, cloud, settings):
+def test_a_manual_rollback_is_not_undone_during_the_probation(promoted, cloud, settings):
     rollback(settings(SECOND + 1))
     assert promoted(LATER, "2027-01-20", SECOND) == "2"
     assert traffic(cloud) == {"1": 100, "2": 0}
 
 
-def test_a_canary_that_could_not_be_deployed_is_deployed_the_next_time(living, cloud):
+def test_a_canary_that_could_not_be_deployed_is_deployed_the_next_time(retrain_at, cloud):
     cloud.service.disabled = {"aiplatform.googleapis.com"}
     with pytest.raises(Exception, match="aiplatform"):
-        living(PROMOTED_AT, "2026-12-01", SECOND, "retrain.force=true")
+        retrain_at(PROMOTED_AT, "2026-12-01", SECOND, "retrain.force=true")
     cloud.service.disabled = set()
     assert traffic(cloud) == {"1": 100}
-    living(PROMOTED_AT, "2026-12-01", SECOND)
+    retrain_at(PROMOTED_AT, "2026-12-01", SECOND)
     assert traffic(cloud) == {"1": 80, "2": 20}

@@ -1,4 +1,4 @@
-"""One client, word for word, against the local server and against the double of Vertex AI."""
+"""The same client code against the local server and against the double of Vertex AI."""
 
 import pytest
 from google.api_core.exceptions import BadRequest
@@ -21,25 +21,25 @@ def client(url):
 
 @pytest.fixture
 def both(cloud, settings, bundles, tmp_path):
-    """Clients of the two, which serve the same bundle."""
+    """A client of each; both serve the same bundle."""
     deploy(settings(1))
     with running(bundles[0], tmp_path, f"serve.predict_route=/v1/{ENDPOINT}:predict") as server:
         yield client(server.root), client(cloud.url)
 
 
-def test_the_same_client_code_gets_the_same_from_the_local_server_and_from_vertex_ai(both):
+def test_the_same_client_code_gets_the_same_answers_from_the_local_server_and_from_vertex_ai(both):
     rows = [ROW, ROW | {"tenure": -1e30, "contract": "lifetime"}, ROW | {"payment": ""}]
     local, cloud = (
         [dict(row) for row in c.predict(endpoint=ENDPOINT, instances=rows).predictions] for c in both
     )
     assert len(local) == 3
-    for here, there in zip(local, cloud, strict=True):
-        assert here.keys() == there.keys()
-        texts = {name for name, value in here.items() if isinstance(value, str)}
-        assert {name: here[name] for name in texts} == {name: there[name] for name in texts}
-        numbers = here.keys() - texts
-        assert [here[n] for n in numbers] == pytest.approx([there[n] for n in numbers], abs=1e-6)
+    for one, other in zip(local, cloud, strict=True):
+        assert one.keys() == other.keys()
+        texts = {name for name, value in one.items() if isinstance(value, str)}
+        assert {name: one[name] for name in texts} == {name: other[name] for name in texts}
+        numbers = one.keys() - texts
+        assert [one[n] for n in numbers] == pytest.approx([other[n] for n in numbers], abs=1e-6)
     for wrong in ({"tenure": "3"}, {"extra": 1.0}):
-        for each in both:
+        for each_client in both:
             with pytest.raises(BadRequest):
-                each.predict(endpoint=ENDPOINT, instances=[ROW | wrong])
+                each_client.predict(endpoint=ENDPOINT, instances=[ROW | wrong])

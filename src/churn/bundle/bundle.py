@@ -1,9 +1,9 @@
-"""The bundle: a directory that anyone can serve, and the only thing that training leaves behind.
+"""The bundle: a directory that anyone can serve, and all that other stages take from training.
 
-A TensorFlow SavedModel whose root is what Vertex AI calls `artifact_uri`. Beside the graph it carries, in
-`assets.extra/`: `bundle.json` (roles and names of the columns, threshold, metrics, versions),
-`profile.json` (what training data looked like), `words.json` (the codes of texts in the signature `coded`)
-and `checksums.json` (sha256 of every other file).
+It is a TensorFlow SavedModel; its root is what Vertex AI calls `artifact_uri`. Beside the graph it holds,
+in `assets.extra/`: `bundle.json` (roles and names of the columns, threshold, metrics, versions),
+`profile.json` (the distribution of the training data), `words.json` (the vocabulary: the codes of texts in
+the signature `coded`) and `checksums.json` (sha256 of every other file).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn.backend import silent_stderr, tensorflow
-from churn.data.dataset import CUSTOMER_KEY, Schema
+from churn.data.contract import CUSTOMER_KEY
+from churn.data.dataset import Schema
 from churn.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,26 +27,30 @@ if TYPE_CHECKING:
     from churn.data.features import ArrowFeatures, DictionaryColumn
 
 FORMAT = 3
-BATCH_ROWS = 16_384  # rows that go through the graph together, so that memory has a bound
+BATCH_ROWS = 16_384  # rows that go through the graph at a time, so that memory has a bound
 EXTRA = "assets.extra"
 CHECKSUMS = f"{EXTRA}/checksums.json"
 REASONS = "reasons"  # the signature whose answers carry reasons
-CODED = "coded"  # the one of numbers [F, n] and codes [C, n], for callers that look texts up themselves
+CODED = "coded"  # the signature of numbers [F, n] and codes [C, n], for callers that look texts up themselves
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle on disk whose files are as they were written."""
+    """A bundle on disk, whose checksums were right when it was loaded.
+
+    >>> bundle = Bundle.load(Path("runs/latest/bundle"))
+    >>> bundle.predict(frame)["churn_probability"]
+    """
 
     path: Path
     facts: dict[str, Any] = field(compare=False)  # bundle.json
-    digest: str  # sha256 of the checksums: names this bundle among all
+    digest: str  # sha256 of the checksums: identifies this bundle
 
     @classmethod
     def load(cls, path: Path) -> Bundle:
-        """The bundle in the directory `path`; raises `UserError` if a file is missing or was changed.
+        """The bundle in the directory `path`; raises `UserError` if a file is missing, new or changed.
 
-        Does not import TensorFlow; the first prediction does.
+        TensorFlow is imported by the first prediction, not here.
         """
         listing = path / CHECKSUMS
         if not listing.is_file():
@@ -55,9 +60,9 @@ class Bundle:
                 "name a directory that `churn train` wrote: bundle=RUN/bundle",
             )
         expected = json.loads(listing.read_text())
-        found = checksums(path)
+        actual = checksums(path)
         wrong = sorted(
-            name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
+            name for name in expected.keys() | actual.keys() if expected.get(name) != actual.get(name)
         )
         if wrong:
             raise UserError(
@@ -76,38 +81,38 @@ class Bundle:
 
     @cached_property
     def schema(self) -> Schema:
-        """Roles of the columns of the training table."""
+        """The roles of the columns of the training table."""
         roles: dict[str, Any] = self.facts["schema"]
         tuples: dict[str, Any] = {role: tuple(v) if isinstance(v, list) else v for role, v in roles.items()}
         return Schema(**tuples)
 
     @cached_property
     def profile(self) -> dict[str, Any]:
-        """What the training data looked like (see `churn.monitor.drift.profile`)."""
+        """The distribution of the training data (see `churn.monitor.drift.profile`)."""
         return json.loads((self.path / EXTRA / "profile.json").read_text())
 
     @cached_property
-    def words(self) -> dict[str, int]:
-        """The code of each text in the signature `coded`; any other text has 0."""
+    def vocabulary(self) -> dict[str, int]:
+        """The code of each text in the signature `coded`; any other text has code 0."""
         return json.loads((self.path / EXTRA / "words.json").read_text())
 
     @cached_property
     def saved_model(self) -> Any:
-        """The SavedModel, loaded; its signatures live as long as it does."""
+        """The loaded SavedModel; keep it as long as you use its signatures."""
         with silent_stderr():
             return tensorflow().saved_model.load(str(self.path))
 
     def predict(
         self, frame: pd.DataFrame, keys: np.ndarray | None = None, signature: str = "serving_default"
     ) -> dict[str, np.ndarray]:
-        """Named outputs, each [n], of rows as in `Dataset.frame` ([n] opaque customer keys, or none)."""
+        """Named outputs, each [n], for rows as in `Dataset.frame`; `keys` [n] come back as `customer_key`."""
         import numpy as np
 
-        parts = [
+        batches = [
             self.run(frame[i : i + BATCH_ROWS], None if keys is None else keys[i : i + BATCH_ROWS], signature)
             for i in range(0, max(len(frame), 1), BATCH_ROWS)
         ]
-        return {name: np.concatenate([part[name].numpy() for part in parts]) for name in parts[0]}
+        return {name: np.concatenate([batch[name].numpy() for batch in batches]) for name in batches[0]}
 
     def run(
         self,
@@ -115,51 +120,50 @@ class Bundle:
         keys: np.ndarray | None = None,
         signature: str = "serving_default",
     ) -> dict[str, Any]:
-        """The outputs of `predict` as tensors; also of rows as `churn.data.features` gives them."""
+        """The outputs of `predict` as tensors; `rows` may also come from `churn.data.features`."""
         return self.saved_model.signatures[signature](**to_tensors(rows, self.facts["inputs"], keys))
 
     def run_coded(self, rows: ArrowFeatures) -> dict[str, Any]:
-        """The same without the key's echo, several times faster: each different text is looked up once."""
+        """Like `run` without `customer_key`, several times faster: each distinct text is looked up once."""
         from churn.bundle.conformal import as_text
         from churn.data.features import to_matrices
 
         tf = tensorflow()
-        numbers, codes = map(tf.constant, to_matrices(rows, self.schema, self.words))
-        found: dict[str, Any] = self.saved_model.signatures[CODED](numbers=numbers, codes=codes)
-        if "certainty" in found:
-            found["certainty"] = as_text(found["certainty"])
-        return found
+        numbers, codes = map(tf.constant, to_matrices(rows, self.schema, self.vocabulary))
+        outputs: dict[str, Any] = self.saved_model.signatures[CODED](numbers=numbers, codes=codes)
+        if "certainty" in outputs:
+            outputs["certainty"] = as_text(outputs["certainty"])
+        return outputs
 
 
 def to_tensors(
     rows: pd.DataFrame | ArrowFeatures, inputs: list[dict[str, str]], keys: np.ndarray | None
 ) -> dict[str, Any]:
-    """Named tensors [n] for the signature of rows as in `Dataset.frame`, or as `churn.data.features` gives them."""
+    """The named tensors [n] of a signature; `inputs` as listed in bundle.json, `rows` as in `Bundle.run`."""
     import numpy as np
 
     tf = tensorflow()
     fields: dict[str, Any] = {}
-    for told in inputs:
-        values = rows[told["column"]]
+    for field_info in inputs:
+        values, name = rows[field_info["column"]], field_info["input"]
         if isinstance(values, tuple):
-            fields[told["input"]] = _to_string_tensor(values)
-        elif told["kind"] == "number":
-            fields[told["input"]] = tf.constant(np.asarray(values, np.float32))
+            fields[name] = _to_string_tensor(values)
+        elif field_info["kind"] == "number":
+            fields[name] = tf.constant(np.asarray(values, np.float32))
         else:
-            fields[told["input"]] = tf.constant(np.asarray(values, object), tf.string)
+            fields[name] = tf.constant(np.asarray(values, object), tf.string)
     count = tf.shape(next(iter(fields.values())))
     fields[CUSTOMER_KEY] = tf.fill(count, "") if keys is None else tf.constant(keys, tf.string)
     return fields
 
 
 def _to_string_tensor(column: DictionaryColumn) -> Any:
-    """[n] string tensor of a coded column; no text becomes a Python object more than once."""
-    tf = tensorflow()
+    tf = tensorflow()  # converts each distinct text once
     return tf.gather(tf.constant(column.levels, tf.string), column.codes)
 
 
 def decode_strings(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The outputs of `Bundle.predict` with str in place of bytes."""
+    """The outputs of `Bundle.predict` with `str` in place of `bytes`."""
     import numpy as np
 
     return {
@@ -169,7 +173,7 @@ def decode_strings(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def checksums(path: Path) -> dict[str, str]:
-    """sha256 of every file below `path` but the list of checksums itself."""
+    """The sha256 of every file below `path`, except the list of checksums itself."""
     files = sorted(file for file in path.rglob("*") if file.is_file() and file != path / CHECKSUMS)
     return {
         file.relative_to(path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files

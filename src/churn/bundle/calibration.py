@@ -1,4 +1,4 @@
-"""Make probabilities mean what they say, on rows that the network has not seen."""
+"""Temperature scaling: calibrate probabilities on held-out rows."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from sklearn.model_selection import KFold
 
 from churn.network.log_odds import logit
 
-FOLDS = 10  # of the held-out rows: each is judged by the temperature of the others
+FOLDS = 10  # of the held-out rows: each fold is scaled with the temperature of the others
 
 
 def fit_temperature(churned: np.ndarray, probability: np.ndarray, seed: int) -> float:
-    """What to divide the logits by: the temperature with the least log loss, or 1 where it does not help.
+    """The divisor of the logits with the least log loss, or 1 where scaling does not help.
 
-    Above 1 the network was too sure of itself. [n] labels and probabilities of held-out rows; whether it
-    helps is measured on rows that it was not chosen on. Source: Guo et al. 2017, On Calibration of Modern
-    Neural Networks.
+    Above 1 the network was too confident. [n] labels and probabilities of held-out rows; whether it helps is
+    measured by cross-validation. Source: Guo et al. 2017, On Calibration of Modern Neural Networks.
+
+    >>> temperature = fit_temperature(churned, probability, seed=42)
+    >>> apply_temperature(probability, temperature)
     """
     if len(churned) < FOLDS:
         return 1.0
-    mended = np.empty(len(churned))
-    for rest, judged in KFold(FOLDS, shuffle=True, random_state=seed).split(churned):
-        mended[judged] = apply_temperature(
-            probability[judged], best_temperature(churned[rest], probability[rest])
-        )
-    before, after = (log_loss(churned, p, labels=[0, 1]) for p in (probability, mended))
+    scaled = np.empty(len(churned))
+    for fit, rows in KFold(FOLDS, shuffle=True, random_state=seed).split(churned):
+        scaled[rows] = apply_temperature(probability[rows], best_temperature(churned[fit], probability[fit]))
+    before, after = (log_loss(churned, p, labels=[0, 1]) for p in (probability, scaled))
     return best_temperature(churned, probability) if after < before else 1.0
 
 
 def best_temperature(churned: np.ndarray, probability: np.ndarray) -> float:
-    """The temperature with the least log loss on these very rows."""
+    """The temperature with the least log loss on these rows."""
     logits = logit(probability)
 
     def loss(log_temperature: float) -> float:
@@ -42,5 +42,5 @@ def best_temperature(churned: np.ndarray, probability: np.ndarray) -> float:
 
 
 def apply_temperature(probability: np.ndarray, temperature: float) -> np.ndarray:
-    """[n] probabilities whose logits are divided by the fit_temperature."""
+    """[n] probabilities whose logits are divided by the temperature."""
     return expit(logit(probability) / temperature)

@@ -1,11 +1,11 @@
-"""What can be said of a customer at a chosen level: stays, leaves, ambiguous, or unusual.
+"""Conformal prediction sets: a customer stays, leaves, is ambiguous, or is unusual, at a chosen level.
 
-Class-conditional conformal sets (Vovk, Gammerman and Shafer 2005; Löfström et al. 2015): "leaves" is in a
+The sets are class-conditional (Vovk, Gammerman and Shafer 2005; Löfström et al. 2015): "leaves" is in a
 customer's set unless the probability is lower than that of nearly all held-out churners, "stays" unless it is
-higher than that of nearly all held-out stayers. A set of both is ambiguous, an empty one unusual.
+higher than that of nearly all held-out stayers. A set of both is ambiguous, an empty set is unusual.
 
-The held-out probabilities are those of fewer members than a new customer's. They are not exchangeable with
-it, so that the textbook's guarantee does not hold: what is claimed is the coverage measured on the test part.
+A held-out probability comes from fewer members than a new customer's. The two are not exchangeable, so that
+the textbook's guarantee does not hold: the report shows the coverage measured on the test part.
 """
 
 from __future__ import annotations
@@ -22,30 +22,34 @@ CERTAINTIES = ("stays", "leaves", "ambiguous", "unusual")
 
 @dataclass(frozen=True)
 class PredictionSets:
-    """Two constants of the graph."""
+    """Two constants of the graph: the limits of the sets.
 
-    level: float  # share of those who leave, and of those who stay, whose set shall say so
+    >>> sets = fit_prediction_sets(churned, probability, level=0.9)
+    >>> as_text(sets(tf.constant([0.1, 0.9])))  # b"stays", b"leaves"
+    """
+
+    level: float  # share of the churners, and of the stayers, whose sets are to hold the truth
     churn_from: float  # the least probability at which "leaves" is in the set
-    stay_to: float  # the greatest at which "stays" is
+    stay_to: float  # the greatest probability at which "stays" is in the set
 
     def __call__(self, probability: Any) -> Any:
-        """[n] int32, places in `ANSWERS`."""
+        """[n] int32 positions in `CERTAINTIES`, from probabilities [n]."""
         tf = tensorflow()
         leaves, stays = probability >= self.churn_from, probability <= self.stay_to
         stays_only, leaves_only, both, neither = range(len(CERTAINTIES))
         return tf.where(leaves, tf.where(stays, both, leaves_only), tf.where(stays, stays_only, neither))
 
 
-def as_text(places: Any) -> Any:
-    """[n] strings, of what a `Certainty` gives."""
+def as_text(positions: Any) -> Any:
+    """[n] strings, from positions in `CERTAINTIES`."""
     tf = tensorflow()
-    return tf.gather(tf.constant(CERTAINTIES), places)
+    return tf.gather(tf.constant(CERTAINTIES), positions)
 
 
 def fit_prediction_sets(churned: np.ndarray, probability: np.ndarray, level: float) -> PredictionSets:
-    """The constants by [n] labels and probabilities of held-out rows, some of either kind."""
+    """The sets, from [n] labels and probabilities of held-out rows with churners and stayers among them."""
     left, stayed = np.sort(probability[churned == 1]), np.sort(probability[churned == 0])
-    outside = [int((1 - level) * (len(group) + 1)) for group in (left, stayed)]  # may be wrong in each group
-    lowest = left[outside[0] - 1] if outside[0] else 0.0
-    highest = stayed[-outside[1]] if outside[1] else 1.0
-    return PredictionSets(level, float(lowest), float(highest))
+    wrong_left, wrong_stayed = (int((1 - level) * (len(group) + 1)) for group in (left, stayed))  # allowed
+    churn_from = left[wrong_left - 1] if wrong_left else 0.0
+    stay_to = stayed[-wrong_stayed] if wrong_stayed else 1.0
+    return PredictionSets(level, float(churn_from), float(stay_to))

@@ -1,8 +1,20 @@
-"""From a probability to a decision: the customers whom it is worth calling.
+"""The decision: which customers are worth a call.
 
-A call to a customer who would leave brings success * (value - offer) - contact; to one who would stay it
-costs offer + contact, for those who stay anyway take the offer too (Verbraken, Verbeke and Baesens 2013, A
-Novel Profit Maximizing Metric, IEEE TKDE 25(5)).
+Who decides what:
+
+- `choose_threshold` (here) chooses the threshold of a bundle, once, when the bundle is exported;
+- `churn.bundle.graph` applies it: the output `churn` is 1 where the probability reaches the threshold. This
+  is the decision of every endpoint and of every scored file;
+- `churn.score.call_list` (`churn score top=N`) ranks customers by `expected_profit`. It lists those with
+  `churn` = 1 or, if each customer has a value of their own (`decision.value_column`), those whose expected
+  profit is above zero; it leaves out the do-not-contact list, keeps to the capacity, and marks the control
+  group;
+- `churn.evaluate.profit` measures what these decisions earn on the test part, `churn.retrain.gate` what those
+  of champion and challenger earn on fresh rows. Neither changes them.
+
+What a call brings: success * (value - offer) - contact for a customer who would leave, and -offer - contact
+for one who would stay, since stayers take the offer too (Verbraken, Verbeke and Baesens 2013, A Novel
+Profit Maximizing Metric, IEEE TKDE 25(5)).
 """
 
 from __future__ import annotations
@@ -24,7 +36,7 @@ NOBODY = 2.0  # a threshold that no probability reaches
 
 
 def check_decision(cfg: DecisionConfig, frame: pd.DataFrame) -> None:
-    """Refuse two ways to choose a threshold at once, and a value that is no column of `frame`."""
+    """Raise `UserError` for both a threshold and a share, or a value column that `frame` does not have."""
     if cfg.threshold is not None and cfg.top_share is not None:
         raise UserError(
             "both a threshold and a share are given", "decision", "choose one: threshold or top_share"
@@ -33,7 +45,7 @@ def check_decision(cfg: DecisionConfig, frame: pd.DataFrame) -> None:
 
 
 def customer_values(frame: pd.DataFrame, cfg: DecisionConfig) -> np.ndarray:
-    """[n] what is lost when each customer of `frame` leaves; the common value where the column has none."""
+    """[n] what is lost if each customer of `frame` leaves; `cfg.customer_value` where the column is empty."""
     column = cfg.value_column
     if column is None:
         return np.full(len(frame), cfg.customer_value)
@@ -48,38 +60,44 @@ def customer_values(frame: pd.DataFrame, cfg: DecisionConfig) -> np.ndarray:
 
 
 def call_gain(churned: np.ndarray, value: np.ndarray, cfg: DecisionConfig) -> np.ndarray:
-    """[n] what calling each customer brings, given who would leave."""
+    """[n] what calling each customer brings; `churned` is 1 for those who would leave.
+
+    >>> call_gain(np.array([1, 0]), np.array([200.0, 200.0]), DecisionConfig())  # 56, -11
+    """
     kept = cfg.success * (value - cfg.offer_cost) - cfg.contact_cost
     return np.where(churned == 1, kept, -cfg.offer_cost - cfg.contact_cost)
 
 
 def expected_profit(probability: np.ndarray, value: np.ndarray, cfg: DecisionConfig) -> np.ndarray:
     """[n] what calling each customer brings on average, given the probability that they leave."""
-    return probability * call_gain(np.array(1), value, cfg) + (1 - probability) * call_gain(
-        np.array(0), value, cfg
-    )
+    leaving, staying = (call_gain(np.array(churned), value, cfg) for churned in (1, 0))
+    return probability * leaving + (1 - probability) * staying
 
 
 def policy_profit(probability: np.ndarray, value: float, threshold: float, cfg: DecisionConfig) -> np.ndarray:
-    """[n] expected profit per customer of calling those whose probability reaches the choose_threshold."""
+    """[n] expected profit of calling those whose probability reaches the threshold; 0 for the others."""
     called = probability >= threshold
     return np.where(called, expected_profit(probability, np.array(value), cfg), 0.0)
 
 
 def break_even(value: float, cfg: DecisionConfig) -> float:
-    """The probability at which the expected profit of a call is zero, `NOBODY` if there is none."""
-    kept, wasted = (float(call_gain(np.array(left), np.array(value), cfg)) for left in (1, 0))
+    """The probability at which the expected profit of a call is zero; `NOBODY` if a call never pays.
+
+    >>> break_even(200, DecisionConfig())  # 0.164
+    """
+    kept, wasted = (float(call_gain(np.array(churned), np.array(value), cfg)) for churned in (1, 0))
     return -wasted / (kept - wasted) if kept > 0 else NOBODY
 
 
 def choose_threshold(
     cfg: DecisionConfig, churned: np.ndarray, probability: np.ndarray, value: np.ndarray
 ) -> float:
-    """The probability from which to call, by the rows that the network has not seen: all [n], n may be 0.
+    """The probability from which to call, chosen on [n] held-out rows; n may be 0.
 
-    Without a fixed threshold or share it is the most profitable one for a customer of average value: where a
-    logistic regression of `churned` on the log-odds says that a call breaks even. Taking the peak of the
-    measured profit instead follows chance: chosen on 704 Telco customers it earned 0.5 to 2 % less on others.
+    A fixed threshold or share of `cfg` comes first. Otherwise it is the most profitable threshold for a
+    customer of average value: the probability at which a call breaks even by a logistic regression of
+    `churned` on the log-odds. The peak of the measured profit instead would follow chance: chosen on 704
+    Telco customers it earned 0.5 to 2 % less on others.
     """
     if cfg.threshold is not None:
         return cfg.threshold
@@ -91,7 +109,7 @@ def choose_threshold(
     if len(churned) == 0 or not 0 < even < 1:
         return even
     intercept, slope = _calibration_line(churned, probability)
-    if not slope > 0:  # too few rows to say more
+    if not slope > 0:  # too few rows for a calibration
         return even
     return float(expit((special.logit(even) - intercept) / slope))
 
@@ -106,7 +124,7 @@ def _calibration_line(churned: np.ndarray, probability: np.ndarray) -> tuple[flo
 
 
 def _separable(churned: np.ndarray, x: np.ndarray) -> bool:
-    """Whether a threshold on `x` tells churners from stayers without error: the regression has no maximum."""
+    """Whether a limit on `x` separates churners from stayers: then the regression has no maximum."""
     if churned.all() or not churned.any():
         return True
     left, stayed = x[churned], x[~churned]
@@ -114,9 +132,14 @@ def _separable(churned: np.ndarray, x: np.ndarray) -> bool:
 
 
 def effective_assumptions(cfg: DecisionConfig, facts: dict[str, Any]) -> DecisionConfig:
-    """The assumptions that a bundle was trained with, changed by those of `cfg` that are not the default."""
+    """The assumptions of a bundle's training, with the keys of `cfg` that differ from their defaults.
+
+    `facts` is the bundle's `bundle.json`.
+    """
     default = DecisionConfig()
     changed = {
-        f.name: getattr(cfg, f.name) for f in fields(cfg) if getattr(cfg, f.name) != getattr(default, f.name)
+        field.name: getattr(cfg, field.name)
+        for field in fields(cfg)
+        if getattr(cfg, field.name) != getattr(default, field.name)
     }
     return replace(default, **(facts.get("decision", {}) | changed))

@@ -1,4 +1,4 @@
-"""From a trained network to a bundle: calibrated, with intervals, a threshold and what it is known by."""
+"""From a trained network to a bundle: calibrate it, choose its threshold, write and seal the directory."""
 
 from __future__ import annotations
 
@@ -14,49 +14,55 @@ from typing import Any
 from churn.backend import tensorflow
 from churn.bundle import calibration, conformal, decision, intervals, parametric_bootstrap, reasons
 from churn.bundle.bundle import CHECKSUMS, CODED, EXTRA, FORMAT, REASONS, Bundle, checksums
-from churn.bundle.graph import ServingGraph
+from churn.bundle.graph import ServingGraph, input_names
 from churn.bundle.intervals import Interval
 from churn.data.declared import declared_facts
 from churn.data.experiment import Experiment
 from churn.errors import UserError
-from churn.network.fit import Trained, frame_tensors
+from churn.network.trained import Trained, frame_tensors
 
 
 def fit_interval(experiment: Experiment, trained: Trained) -> Interval:
-    """Intervals for the network, calibrated on refits to the rows that it was fitted on."""
+    """The intervals of the network, calibrated on refits (see `churn.bundle.parametric_bootstrap`)."""
     data = experiment.data
     inputs = trained.encoder(*frame_tensors(data.frame.iloc[trained.held_out_rows], data.schema)).numpy()
     refits = parametric_bootstrap.refit(experiment, trained)
-    return intervals.fit_intervals(inputs, trained.pool(trained.held_out_members), refits)
+    return intervals.fit_intervals(inputs, trained.ensemble(trained.held_out_members), refits)
 
 
 def export_bundle(experiment: Experiment, trained: Trained, interval: Interval | None, path: Path) -> Bundle:
-    """The calibrated network as a bundle, loaded back from disk: what is evaluated is what will be served."""
-    data, cfg = experiment.data, experiment.cfg
-    held_out = experiment.part(trained.held_out_rows)
-    temperature = calibration.fit_temperature(held_out.churned, trained.held_out_probability, cfg.seed)
-    probability = calibration.apply_temperature(trained.held_out_probability, temperature)
-    values = decision.customer_values(held_out.frame, cfg.decision)
-    threshold = decision.choose_threshold(cfg.decision, held_out.churned, probability, values)
-    level = cfg.export.certainty
-    graph = ServingGraph(
-        data.schema,
-        trained.encoder,
-        trained.network,
-        trained.pool,
-        temperature,
-        threshold,
-        _reason_background(experiment, trained),
-        interval,
-        conformal.fit_prediction_sets(held_out.churned, probability, level) if level else None,
-    )
-    write_saved_model(graph, path, cfg.export.reasons)
+    """Write the bundle and load it from disk, so that what is evaluated is what will be served.
+
+    >>> bundle = export_bundle(experiment, trained, interval=None, path=Path("bundle"))
+    """
+    graph = _serving_graph(experiment, trained, interval)
+    write_saved_model(graph, path, experiment.cfg.export.reasons)
     seal(path, _bundle_facts(experiment, graph), profile={})
     return Bundle.load(path)
 
 
+def _serving_graph(experiment: Experiment, trained: Trained, interval: Interval | None) -> ServingGraph:
+    """The graph with its temperature, threshold and prediction sets, all fitted on the held-out rows."""
+    cfg, level = experiment.cfg, experiment.cfg.export.certainty
+    held_out = experiment.part(trained.held_out_rows)
+    churned, values = held_out.churned, decision.customer_values(held_out.frame, cfg.decision)
+    temperature = calibration.fit_temperature(churned, trained.held_out_probability, cfg.seed)
+    probability = calibration.apply_temperature(trained.held_out_probability, temperature)
+    return ServingGraph(
+        experiment.data.schema,
+        trained.encoder,
+        trained.network,
+        trained.ensemble,
+        temperature,
+        threshold=decision.choose_threshold(cfg.decision, churned, probability, values),
+        background=_reason_background(experiment, trained),
+        interval=interval,
+        prediction_sets=conformal.fit_prediction_sets(churned, probability, level) if level else None,
+    )
+
+
 def _bundle_facts(experiment: Experiment, graph: ServingGraph) -> dict[str, Any]:
-    """The contents of bundle.json that are known before evaluation."""
+    """The contents of bundle.json before the evaluation."""
     data, cfg = experiment.data, experiment.cfg
     return {
         "name": cfg.data.name,
@@ -82,12 +88,12 @@ def _bundle_facts(experiment: Experiment, graph: ServingGraph) -> dict[str, Any]
 
 
 def complete_bundle(bundle: Bundle, metrics: dict[str, Any], profile: dict[str, Any]) -> None:
-    """Add to a bundle what is known only after evaluation: its test metrics and the training profile."""
+    """Add what follows from the evaluation: the test metrics, and the profile of the training data."""
     seal(bundle.path, bundle.facts | {"metrics": metrics}, profile)
 
 
 def _reason_background(experiment: Experiment, trained: Trained) -> reasons.Background | None:
-    """The train rows that reasons compare with; None where the bundle gives no reasons."""
+    """The train rows that reasons compare with; None for a bundle without reasons."""
     cfg, rows = experiment.cfg, experiment.train.frame
     if cfg.export.background < 1:
         return None
@@ -98,26 +104,26 @@ def _reason_background(experiment: Experiment, trained: Trained) -> reasons.Back
 
 
 def library_versions() -> dict[str, str]:
-    """What computed the run."""
+    """The versions of Python, churn and the libraries."""
     libraries = ("churn", "tensorflow", "keras", "scikit-learn", "pandas", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in libraries}}
 
 
 def _git_commit() -> str | None:
-    """The commit of the current directory, "+" after it if files were changed; none outside git."""
+    """The commit of the current directory, followed by "+" if files are changed; None outside git."""
     try:
         command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        described = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:  # a machine without git
         return None
-    return done.stdout.strip() or None
+    return described.stdout.strip() or None
 
 
 def write_saved_model(graph: ServingGraph, path: Path, reasons: bool = False) -> None:
-    """Write the SavedModel; `seal` completes it to a bundle. `reasons`: in every signature.
+    """Write the SavedModel, which `seal` completes to a bundle; `reasons` puts reasons into every signature.
 
-    `ExportArchive` and not `tf.saved_model.save`: what the latter writes of a Keras 3 model does not load
-    in TensorFlow Serving. Raises `UserError` if reasons are asked for and have no background.
+    Uses `ExportArchive`, since TensorFlow Serving cannot load what `tf.saved_model.save` writes for a Keras 3
+    model. Raises `UserError` for reasons without a background.
     """
     if reasons and not graph.background:
         raise UserError("reasons need customers to compare with", "export.background", "export.background=64")
@@ -130,17 +136,15 @@ def write_saved_model(graph: ServingGraph, path: Path, reasons: bool = False) ->
         signatures[REASONS] = graph.with_reasons
     for name, function in signatures.items():
         archive.add_endpoint(name, function, input_signature=[graph.signature()])
-    of_codes = graph.explained if reasons else graph.of_codes
-    archive.add_endpoint(CODED, of_codes, input_signature=graph.coded_signature())
+    coded = graph.from_codes_with_reasons if reasons else graph.from_codes
+    archive.add_endpoint(CODED, coded, input_signature=graph.coded_signature())
     archive.write_out(str(path), verbose=False)
     (path / EXTRA).mkdir()
-    (path / EXTRA / "words.json").write_text(json.dumps(graph.encoder.words))
+    (path / EXTRA / "words.json").write_text(json.dumps(graph.encoder.vocabulary))
 
 
 def describe_inputs(graph: ServingGraph) -> list[dict[str, str]]:
-    """The inputs as `bundle.json` lists them: column of the table, tensor of the signature, kind."""
-    from churn.bundle.graph import input_names
-
+    """The inputs as bundle.json lists them: column of the table, tensor of the signature, kind."""
     names = input_names(graph.schema)
     kind = dict.fromkeys(graph.schema.numeric, "number") | dict.fromkeys(graph.schema.categorical, "category")
     return [
@@ -149,7 +153,7 @@ def describe_inputs(graph: ServingGraph) -> list[dict[str, str]]:
 
 
 def seal(path: Path, facts: dict[str, Any], profile: dict[str, Any]) -> None:
-    """Add what travels with the SavedModel, checksums last."""
+    """Write `assets.extra/`: the facts, the profile and, last, the checksums of all files."""
     extra = path / EXTRA
     extra.mkdir(exist_ok=True)
     (extra / "bundle.json").write_text(json.dumps({"format": FORMAT, **facts}, indent=1))

@@ -1,4 +1,4 @@
-"""The one graph that is evaluated, exported and served: raw customer fields in, answer out."""
+"""The serving graph, the same in evaluation, export and serving: raw customer fields in, outputs out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from churn.backend import tensorflow
 from churn.bundle.conformal import PredictionSets, as_text
 from churn.bundle.intervals import Interval
 from churn.bundle.reasons import Background, Reasons
-from churn.data.dataset import CUSTOMER_KEY, Schema
+from churn.data.contract import CUSTOMER_KEY
+from churn.data.dataset import Schema
 from churn.errors import UserError
 from churn.network import layers
 from churn.network.encoding import Encoder
@@ -30,103 +31,104 @@ CERTAINTY = {"certainty": "stays, leaves, ambiguous (both are possible) or unusu
 
 
 def input_names(schema: Schema) -> dict[str, str]:
-    """For each feature the name that its tensor has in the signature.
+    """For each feature the name of its tensor in the signature.
 
-    TensorFlow wants letters, digits and underscores, and Vertex AI rows are keyed by these names. Raises
+    TensorFlow wants letters, digits and underscores; rows on Vertex AI have these names as keys. Raises
     `UserError` where two columns would share one.
+
+    >>> input_names(Schema("left", ("yes",), numeric=("Call  Failure",), categorical=()))
+    {'Call  Failure': 'Call__Failure'}
     """
-    names: dict[str, str] = {}
+    columns = {CUSTOMER_KEY: CUSTOMER_KEY}  # by the name of the tensor
     for column in schema.features:
         name = re.sub(r"\W", "_", column, flags=re.ASCII)
         name = f"f_{name}" if not name[:1].isalpha() else name
-        taken = next((other for other, used in names.items() if used == name), None)
-        if taken or name == CUSTOMER_KEY:
+        if name in columns:
             raise UserError(
-                f"the columns {column!r} and {taken or CUSTOMER_KEY!r} would both be called {name!r} in the bundle",
+                f"the columns {column!r} and {columns[name]!r} would both be called {name!r} in the bundle",
                 do="rename one of them in the table",
             )
-        names[column] = name
-    return names
+        columns[name] = column
+    return {column: name for name, column in columns.items() if name != CUSTOMER_KEY}
 
 
 @dataclass(frozen=True)
 class ServingGraph:
-    """Encoder, network, pool, temperature and threshold as one function of named raw tensors."""
+    """Encoder, network, ensemble, temperature and threshold as one function of named raw tensors."""
 
     schema: Schema
     encoder: Encoder
     network: Any
-    pool: LogitMean
+    ensemble: LogitMean
     temperature: float
     threshold: float
     background: Background | None = None  # its categories as codes; None: no reasons
     interval: Interval | None = None
-    certainty: PredictionSets | None = None
+    prediction_sets: PredictionSets | None = None
 
     def outputs(self) -> dict[str, str]:
-        """Names and meanings of what a call gives."""
-        return OUTPUTS | (INTERVAL if self.interval else {}) | (CERTAINTY if self.certainty else {})
+        """Names and meanings of the outputs."""
+        return OUTPUTS | (INTERVAL if self.interval else {}) | (CERTAINTY if self.prediction_sets else {})
 
     def __call__(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Named outputs (see `outputs`), each [n], of named inputs, each [n]."""
-        return _with_strings(self.of_codes(*self.matrices(fields)), fields)
+        """Named outputs (see `outputs`), each [n], from named inputs, each [n]."""
+        return _with_strings(self.from_codes(*self._matrices(fields)), fields)
 
-    def of_codes(self, numbers: Any, codes: Any) -> dict[str, Any]:
-        """The same but the key, of numbers [F, n] float32 and codes [C, n] int32 (see `Encoder`).
+    def from_codes(self, numbers: Any, codes: Any) -> dict[str, Any]:
+        """The outputs without the key, from numbers [F, n] float32 and codes [C, n] int32 (see `Encoder`).
 
-        Certainty is its place in `churn.bundle.conformal.CERTAINTIES`.
+        Certainty is a position in `churn.bundle.conformal.CERTAINTIES`.
         """
         tf = tensorflow()
-        inputs, unseen = self.encoder.read(numbers, codes)
-        log_odds = self.log_odds(inputs)
+        inputs, unseen = self.encoder.encode_and_check(numbers, codes)
+        log_odds = self._log_odds(inputs)
         probability = tf.sigmoid(log_odds)
-        found: dict[str, Any] = {
+        outputs: dict[str, Any] = {
             "churn_probability": probability,
             "churn": tf.cast(probability >= self.threshold, tf.int32),
             "unseen_inputs": unseen,
         }
         if self.interval:
-            found |= zip(INTERVAL, self.interval(inputs, log_odds, unseen), strict=True)
-        if self.certainty:
-            found["certainty"] = self.certainty(probability)
-        return found
+            outputs |= zip(INTERVAL, self.interval(inputs, log_odds, unseen), strict=True)
+        if self.prediction_sets:
+            outputs["certainty"] = self.prediction_sets(probability)
+        return outputs
 
     def with_reasons(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """The same outputs and those of `Reasons`."""
-        return _with_strings(self.explained(*self.matrices(fields)), fields)
+        """The outputs of a call, and those of `Reasons`."""
+        return _with_strings(self.from_codes_with_reasons(*self._matrices(fields)), fields)
 
-    def explained(self, numbers: Any, codes: Any) -> dict[str, Any]:
-        """The outputs of `of_codes` and those of `Reasons`."""
+    def from_codes_with_reasons(self, numbers: Any, codes: Any) -> dict[str, Any]:
+        """The outputs of `from_codes`, and those of `Reasons`."""
         assert self.background
         transpose = tensorflow().transpose
-        reasons = Reasons(self.probability, self.schema.features, self.background)
-        return self.of_codes(numbers, codes) | reasons(transpose(numbers), transpose(codes))
+        reasons = Reasons(self._probability, self.schema.features, self.background)
+        return self.from_codes(numbers, codes) | reasons(transpose(numbers), transpose(codes))
 
-    def probability(self, numbers: Any, codes: Any) -> Any:
-        """[n] of numbers [n, F] float32 and codes [n, C] int32."""
+    def _probability(self, numbers: Any, codes: Any) -> Any:
+        """[n] probabilities, from numbers [n, F] float32 and codes [n, C] int32."""
         tf = tensorflow()
-        inputs = self.encoder.of_codes(tf.transpose(numbers), tf.transpose(codes))
-        return tf.sigmoid(self.log_odds(inputs))
+        return tf.sigmoid(self._log_odds(self.encoder.encode(tf.transpose(numbers), tf.transpose(codes))))
 
-    def log_odds(self, inputs: Any) -> Any:
-        """[n] of encoded inputs [n, D]."""
-        return self.pool.tensor(layers.network_logits(self.network, inputs)) / self.temperature
+    def _log_odds(self, inputs: Any) -> Any:
+        """[n] calibrated log-odds, from encoded inputs [n, D]."""
+        return self.ensemble.combine_logits(layers.network_logits(self.network, inputs)) / self.temperature
 
-    def matrices(self, fields: dict[str, Any]) -> tuple[Any, Any]:
-        """Numbers [F, n] float32 and codes [C, n] int32 of named inputs, each [n]."""
+    def _matrices(self, fields: dict[str, Any]) -> tuple[Any, Any]:
+        """Numbers [F, n] float32 and codes [C, n] int32, from named inputs, each [n]."""
         tf, names = tensorflow(), input_names(self.schema)
         rows = tf.shape(fields[CUSTOMER_KEY])[0]
 
-        def matrix(columns: tuple[str, ...], dtype: Any) -> Any:
+        def stack(columns: tuple[str, ...], dtype: Any) -> Any:
             if not columns:
                 return tf.zeros([0, rows], dtype) if dtype != tf.string else tf.fill([0, rows], "")
             return tf.stack([fields[names[column]] for column in columns])
 
-        categories = matrix(self.schema.categorical, tf.string)
-        return matrix(self.schema.numeric, tf.float32), self.encoder.codes(categories)
+        categories = stack(self.schema.categorical, tf.string)
+        return stack(self.schema.numeric, tf.float32), self.encoder.codes(categories)
 
     def signature(self) -> dict[str, Any]:
-        """The inputs: numbers float32, categories and the key string, all [n]."""
+        """The named inputs: numbers float32, categories and the key string, all [n]."""
         tf, names = tensorflow(), input_names(self.schema)
         kinds = dict.fromkeys(self.schema.numeric, tf.float32) | dict.fromkeys(
             self.schema.categorical, tf.string
@@ -135,13 +137,13 @@ class ServingGraph:
         return specs | {CUSTOMER_KEY: tf.TensorSpec([None], tf.string, CUSTOMER_KEY)}
 
     def coded_signature(self) -> list[Any]:
-        """The inputs of `of_codes`."""
+        """The inputs of `from_codes`."""
         tf, schema = tensorflow(), self.schema
         numbers = tf.TensorSpec([len(schema.numeric), None], tf.float32, "numbers")
         return [numbers, tf.TensorSpec([len(schema.categorical), None], tf.int32, "codes")]
 
 
-def _with_strings(found: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
-    """Outputs of codes as those of named inputs: certainty in words, and the customer's key as it came."""
-    words = {name: as_text(found[name]) for name in CERTAINTY if name in found}
-    return found | words | {CUSTOMER_KEY: tensorflow().identity(fields[CUSTOMER_KEY])}
+def _with_strings(outputs: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """The outputs with certainty as text, and with the customer's key."""
+    texts = {name: as_text(outputs[name]) for name in CERTAINTY if name in outputs}
+    return outputs | texts | {CUSTOMER_KEY: tensorflow().identity(fields[CUSTOMER_KEY])}

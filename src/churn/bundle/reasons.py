@@ -1,13 +1,14 @@
-"""Why a customer has this probability: signed contributions of the raw columns, computed inside the graph.
+"""The reasons for a probability: signed contributions of the raw columns, computed inside the graph.
 
-The method is Shapley sampling against real customers (Castro, Gómez and Tejada 2009; Štrumbelj and Kononenko
-2014; antithetic pairs as in Mitchell et al. 2022). A customer of the background is turned into the one to
-explain, one column after the other in random order; a column's contribution is the mean change of the
-probability at its turn. Each order is used forwards and backwards. Properties:
+The method is Shapley sampling against real customers (Castro, Gómez and Tejada 2009; Štrumbelj and
+Kononenko 2014; antithetic pairs as in Mitchell et al. 2022). The columns of a background customer are
+replaced, one after the other in random order, by those of the customer to explain; a column's contribution
+is the mean change of the probability at its replacement. Each order is used forwards and backwards.
+Properties:
 
 - the contributions of all columns sum to the probability minus the background's mean, up to rounding;
 - a column that the model ignores gets 0;
-- additive models, and interactions of two columns, are exact for the background: backwards undoes forwards;
+- additive models and interactions of two columns are exact for the background, since each order is reversed;
 - background and orders are constants of the graph: the same customer always gets the same reasons.
 """
 
@@ -32,14 +33,14 @@ Probability = Callable[[Any, Any], Any]  # numbers [n, F] float32, categories [n
 
 @dataclass(frozen=True)
 class Background:
-    """The customers that a prediction is compared with."""
+    """The B customers that a prediction is compared with."""
 
     numbers: np.ndarray  # [B, F] float32
     categories: np.ndarray  # [B, C] object, or the int32 codes that the graph has for them
-    turn: np.ndarray  # [2 B, F + C] int32: when each column's turn comes, forwards and backwards
+    turn: np.ndarray  # [2 B, F + C] int32: the step that replaces each column, forwards and backwards
 
     def coded(self, encoder: Encoder) -> Background:
-        """The same customers with codes for texts."""
+        """The same customers, with codes in place of texts."""
         texts = tensorflow().constant(self.categories, "string", self.categories.shape)
         return replace(self, categories=encoder.codes(texts).numpy())
 
@@ -47,9 +48,9 @@ class Background:
 def choose_background(
     frame: pd.DataFrame, probability: np.ndarray, schema: Schema, size: int, seed: int
 ) -> Background:
-    """`size` customers of the train part whose probabilities [n] spread, and average, as all of them do.
+    """`size` train rows whose probabilities are distributed as those of all, `probability` [n].
 
-    One from each of `size` equally large groups by probability, the one in its middle.
+    They are the middle ones of `size` equally large groups by probability.
     """
     size = min(size, len(frame))
     middles = ((np.arange(size) + 0.5) * len(frame) / size).astype(int)
@@ -66,63 +67,62 @@ def choose_background(
 
 @dataclass(frozen=True)
 class Reasons:
-    """The contributions to `probability` as a function of raw tensors."""
+    """The contributions to a probability as a function of raw tensors, a part of the serving graph."""
 
     probability: Probability
     names: tuple[str, ...]  # of the columns, numbers first
     background: Background
 
     def contributions(self, numbers: Any, categories: Any) -> Any:
-        """[n, F + C] float32, in probability. Works row by row: memory does not grow with n."""
+        """[n, F + C] float32 contributions; computed row by row, so that memory does not grow with n."""
         tf = tensorflow()
         return tf.map_fn(
-            lambda row: self._of_one(*row), (numbers, categories), fn_output_signature=tf.float32
+            lambda row: self._row_contributions(*row), (numbers, categories), fn_output_signature=tf.float32
         )
 
-    def _of_one(self, numbers: Any, categories: Any) -> Any:
-        """[F + C] of one row: all its paths through all their steps as one batch."""
+    def _row_contributions(self, numbers: Any, categories: Any) -> Any:
+        """[F + C] of one row: one batch holds every step of every order."""
         tf, turn = tensorflow(), self.background.turn
         steps = tf.range(turn.shape[1] + 1)[:, None]
-        own = turn[:, None, :] < steps  # [path, step, column]: whether the column is the row's own already
+        replaced = turn[:, None, :] < steps  # [order, step, column]: whether the column is the row's already
         width = len(self.background.numbers[0])
 
-        def mixed(row: Any, others: np.ndarray, own: Any, kind: Any) -> Any:
+        def mix(row: Any, others: np.ndarray, replaced: Any, kind: Any) -> Any:
             start = tf.constant(np.concatenate([others, others]), kind, [len(turn), 1, others.shape[1]])
-            return tf.reshape(tf.where(own, row, start), [-1, others.shape[1]])
+            return tf.reshape(tf.where(replaced, row, start), [-1, others.shape[1]])
 
-        chance = self.probability(
-            mixed(numbers, self.background.numbers, own[:, :, :width], tf.float32),
-            mixed(categories, self.background.categories, own[:, :, width:], categories.dtype),
+        probability = self.probability(
+            mix(numbers, self.background.numbers, replaced[:, :, :width], tf.float32),
+            mix(categories, self.background.categories, replaced[:, :, width:], categories.dtype),
         )
-        path = tf.reshape(chance, [len(turn), -1])
-        change = tf.gather(path[:, 1:] - path[:, :-1], turn, batch_dims=1)
+        by_step = tf.reshape(probability, [len(turn), -1])
+        change = tf.gather(by_step[:, 1:] - by_step[:, :-1], turn, batch_dims=1)
         return tf.reduce_mean(change, axis=0)
 
     def __call__(self, numbers: Any, categories: Any) -> dict[str, Any]:
-        """Named outputs, each [n]: the columns that contribute most, the rest, and what they add to.
+        """Named outputs, each [n]: the largest contributions, the sum of the others, and the average.
 
         `average_probability` + `contribution_1` + ... + `other_contributions` is the probability.
         """
-        tf = tensorflow()
-        all_of_them = self.contributions(numbers, categories)
-        _, position = tf.math.top_k(tf.abs(all_of_them), min(TOP, len(self.names)))
-        greatest = tf.gather(all_of_them, position, batch_dims=1)
+        tf, background = tensorflow(), self.background
+        contributions = self.contributions(numbers, categories)
+        _, position = tf.math.top_k(tf.abs(contributions), min(TOP, len(self.names)))
+        largest = tf.gather(contributions, position, batch_dims=1)
         name = tf.gather(tf.constant(self.names), position)
-        found = {}
+        outputs = {}
         for i in range(position.shape[1]):
-            found[f"reason_{i + 1}"], found[f"contribution_{i + 1}"] = name[:, i], greatest[:, i]
-        others = tf.reduce_sum(all_of_them, axis=1) - tf.reduce_sum(greatest, axis=1)
-        others_of = self.background.categories
-        theirs = tf.constant(others_of, categories.dtype, others_of.shape)
-        average = tf.reduce_mean(self.probability(self.background.numbers, theirs))
-        return found | {
+            outputs[f"reason_{i + 1}"], outputs[f"contribution_{i + 1}"] = name[:, i], largest[:, i]
+        others = tf.reduce_sum(contributions, axis=1) - tf.reduce_sum(largest, axis=1)
+        levels = tf.constant(background.categories, categories.dtype, background.categories.shape)
+        average = tf.reduce_mean(self.probability(background.numbers, levels))
+        return outputs | {
             "other_contributions": others,
             "average_probability": tf.fill([tf.shape(numbers)[0]], average),
         }
 
 
 def reason_outputs(schema: Schema) -> dict[str, str]:
-    """What the outputs of `Reasons` mean, for bundle.json."""
+    """The names and meanings of the outputs of `Reasons`, for bundle.json."""
     numbered = {}
     for i in range(1, min(TOP, len(schema.features)) + 1):
         numbered[f"reason_{i}"] = f"column that contributes most, number {i}"
@@ -134,9 +134,23 @@ def reason_outputs(schema: Schema) -> dict[str, str]:
 
 
 def reason_in_words(column: str, value: Any, contribution: float) -> str:
-    """A reason for people, such as "Contract is month-to-month (+0.12)": what it adds to the probability."""
+    """A reason as a text: the column, its value, and what it adds to the probability.
+
+    >>> reason_in_words("Contract", "month-to-month", 0.12)
+    'Contract is month-to-month (+0.12)'
+    """
     if isinstance(value, float):
-        said = "missing" if np.isnan(value) else f"{value:,.6g}"
+        text = "missing" if np.isnan(value) else f"{value:,.6g}"
     else:
-        said = value or "missing"
-    return f"{column} is {said} ({contribution:+.2f})"
+        text = value or "missing"
+    return f"{column} is {text} ({contribution:+.2f})"
+
+
+def reason_columns(outputs: dict[str, np.ndarray], frame: pd.DataFrame) -> pd.DataFrame:
+    """Columns `reason_1`, ... with sentences, from the outputs with the reasons for the rows of `frame`."""
+    columns = {}
+    for i in range(1, sum(name.startswith("reason_") for name in outputs) + 1):
+        names, contributions = outputs[f"reason_{i}"], outputs[f"contribution_{i}"]
+        cells = [frame[name].iat[row] for row, name in enumerate(names)]
+        columns[f"reason_{i}"] = list(map(reason_in_words, names, cells, contributions))
+    return pd.DataFrame(columns, index=frame.index)

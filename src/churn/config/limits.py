@@ -12,9 +12,9 @@ from churn.errors import UserError, user_error_of_many
 
 @dataclass(frozen=True)
 class Bound:
-    """A condition on a number, and its wording."""
+    """A condition on a number, in words and as a function."""
 
-    words: str
+    text: str
     holds: Callable[[float], bool]
 
 
@@ -31,7 +31,9 @@ PORT = Bound("from 0 to 65535", lambda x: 0 <= x <= 65_535)
 
 
 def key(default: Any, bound: Bound) -> Any:
-    """A numeric key with its default and its bound; each number of a list has to keep it, null may be any.
+    """A field of a configuration class for a number, or a list of numbers, that must keep a bound.
+
+    A number that is null is not checked.
 
     >>> epochs: int = key(12, ONE_OR_MORE)
     """
@@ -42,22 +44,22 @@ def key(default: Any, bound: Bound) -> Any:
 
 
 def check_bounds(cfg: Any) -> None:
-    """Raise one `UserError` that names every number of a configuration outside its bound."""
+    """Raise one `UserError` that lists every number of a configuration outside its bound."""
     problems = [
-        UserError(f"{name}={value:g} makes no sense", do=f"choose a number that is {bound.words}")
-        for name, value, bound in _bounded(cfg, "")
+        UserError(f"{name}={value:g} makes no sense", do=f"choose a number that is {bound.text}")
+        for name, value, bound in _bounded_numbers(cfg, "")
         if not bound.holds(value)
     ]
     if problems:
         raise problems[0] if len(problems) == 1 else user_error_of_many("the configuration:", problems)
 
 
-def _bounded(cfg: Any, prefix: str) -> Iterator[tuple[str, float, Bound]]:
-    """The full path, the value and the bound of each number."""
-    for one in fields(cfg):
-        value, name = getattr(cfg, one.name), f"{prefix}{one.name}"
+def _bounded_numbers(cfg: Any, prefix: str) -> Iterator[tuple[str, float, Bound]]:
+    """The full key, the value and the bound of each number."""
+    for declared in fields(cfg):
+        value, name = getattr(cfg, declared.name), f"{prefix}{declared.name}"
         if is_dataclass(value):
-            yield from _bounded(value, f"{name}.")
-        elif (bound := one.metadata.get("bound")) and value is not None:
+            yield from _bounded_numbers(value, f"{name}.")
+        elif (bound := declared.metadata.get("bound")) and value is not None:
             for number in value if isinstance(value, list) else [value]:
                 yield name, number, bound

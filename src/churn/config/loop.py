@@ -19,13 +19,13 @@ from churn.config.limits import (
 class TriggerConfig:
     """When `churn retrain` trains a challenger (`churn.retrain.trigger`)."""
 
-    alarms: int = key(
-        2, ZERO_OR_MORE
-    )  # windows with an alarm, the newest among them, that call for it; 0: none do ...
-    windows: int = key(5, ONE_OR_MORE)  # ... out of the last so many
-    performance: bool = True  # a drop of the performance whose interval excludes zero calls for it, too
-    every_days: Optional[float] = key(None, POSITIVE)  # and so does a schedule
-    cooldown_days: float = key(28.0, ZERO_OR_MORE)  # since the last retraining
+    # A retraining starts if `alarms` of the last `windows` windows had an alarm, the newest included
+    # (0: never), if the performance dropped, or if the last retraining was `every_days` ago.
+    alarms: int = key(2, ZERO_OR_MORE)
+    windows: int = key(5, ONE_OR_MORE)
+    performance: bool = True  # a drop counts if its interval excludes zero
+    every_days: Optional[float] = key(None, POSITIVE)  # null: no schedule
+    cooldown_days: float = key(28.0, ZERO_OR_MORE)  # days after a retraining without another one
     per_week: int = key(1, ONE_OR_MORE)  # retrainings, at most
 
 
@@ -33,19 +33,21 @@ class TriggerConfig:
 class GateConfig:
     """What a challenger must show (`churn.retrain.gate`)."""
 
-    margin_auc: float = key(0.02, POSITIVE)  # no worse means by less than this on 1,400 rows, on n rows ...
-    margin_log_loss: float = key(0.015, POSITIVE)  # ... by the root of 1,400/n of it, but at least half; nats
+    # "No worse" means: worse by less than the margin, with 1,400 rows. With n rows the margin is multiplied
+    # by the square root of 1,400/n, but at least by half.
+    margin_auc: float = key(0.02, POSITIVE)
+    margin_log_loss: float = key(0.015, POSITIVE)  # nats
     confidence: float = key(0.95, BETWEEN_ZERO_AND_ONE)  # of each one-sided bound
-    bootstrap: int = key(1_000, ONE_OR_MORE)  # resamples behind the bounds
-    min_rows: int = key(500, ONE_OR_MORE)  # fresh rows; fewer are no evidence
-    min_churners: int = key(50, ONE_OR_MORE)  # and as many who stayed
+    bootstrap: int = key(1_000, ONE_OR_MORE)  # resamples for the bounds
+    min_rows: int = key(500, ONE_OR_MORE)  # fresh rows; with fewer there is no promotion
+    min_churners: int = key(50, ONE_OR_MORE)  # churners among them, and the same number of stayers
 
 
 class Treated(Enum):
-    """What becomes of the labels of customers who were called: they are not what was predicted."""
+    """What to do with the labels of customers who were called: the call may have changed them."""
 
-    keep_out = "keep_out"  # they are left out
-    correct = "correct"  # they are left out, and those held out as control stand for them, too
+    keep_out = "keep_out"  # leave these customers out
+    correct = "correct"  # leave them out, and weight up the control customers, who were not called
     keep = "keep"
 
 
@@ -54,28 +56,18 @@ class RetrainConfig:
     """`churn retrain`."""
 
     force: bool = False  # retrain whatever the trigger says
-    now: Optional[str] = None  # the moment to decide at, ISO, UTC; null: now
-    window_days: Optional[float] = key(730.0, POSITIVE)  # age of the oldest rows to train on; null: any
-    half_life_days: Optional[float] = key(
-        None, POSITIVE
-    )  # age at which half of the rows are left out; null: none are
-    fresh_share: float = key(
-        0.3, BETWEEN_ZERO_AND_ONE
-    )  # of the newest customers, who are only compared on ...
-    fresh_days: float = key(
-        90.0, POSITIVE
-    )  # ... if they came in so many days before the newest label, after the champion's
+    now: Optional[str] = None  # time of the decision, ISO, UTC; null: now
+    window_days: Optional[float] = key(730.0, POSITIVE)  # age of the oldest rows to train on; null: any age
+    half_life_days: Optional[float] = key(None, POSITIVE)  # age at which half of the rows are used; null: all
+    # Fresh rows only compare the models. They belong to this share of the customers, are newer than the
+    # champion's training rows, and are at most this many days older than the newest row.
+    fresh_share: float = key(0.3, BETWEEN_ZERO_AND_ONE)
+    fresh_days: float = key(90.0, POSITIVE)
     treated: Treated = Treated.keep_out
-    segments: list[str] = field(default_factory=list)  # categories, each level of which must not be harmed
-    probation_days: float = key(
-        90.0, ZERO_OR_MORE
-    )  # after a promotion, in which the version before may come back ...
-    rollback_confidence: float = key(
-        0.995, BETWEEN_ZERO_AND_ONE
-    )  # ... if it is better, one-sided; many looks may err
-    canary: int = key(
-        20, PER_CENT
-    )  # per cent of Vertex AI's traffic that a challenger gets until its probation is over
+    segments: list[str] = field(default_factory=list)  # categories; the challenger must not harm any level
+    probation_days: float = key(90.0, ZERO_OR_MORE)  # days in which a promotion may be undone ...
+    rollback_confidence: float = key(0.995, BETWEEN_ZERO_AND_ONE)  # ... if it is worse with this confidence
+    canary: int = key(20, PER_CENT)  # per cent of Vertex AI's traffic for a challenger during its probation
     trigger: TriggerConfig = field(default_factory=TriggerConfig)
     gate: GateConfig = field(default_factory=GateConfig)
 
@@ -84,41 +76,36 @@ class RetrainConfig:
 class MonitorConfig:
     """`churn monitor`; files go to `dir`."""
 
-    log: Optional[str] = None  # folder or Parquet file, or bq://PROJECT.DATASET.TABLE; null: the server's log
-    since: Optional[str] = None  # first moment of the window, ISO, UTC; null: `days` before its end
-    until: Optional[str] = None  # its end; null: now
-    days: float = key(7.0, POSITIVE)
-    labels: Optional[str] = None  # what became of customers: file or bq:// table, see docs/monitoring.md
-    label_days: float = key(180.0, POSITIVE)  # before `until`: predictions that labels are matched with
+    log: Optional[str] = None  # folder, Parquet file or bq://PROJECT.DATASET.TABLE; null: the server's log
+    since: Optional[str] = None  # start of the window, ISO, UTC; null: `days` before its end
+    until: Optional[str] = None  # end of the window, ISO, UTC; null: now
+    days: float = key(7.0, POSITIVE)  # length of the window
+    labels: Optional[str] = None  # who left: file or bq:// table, see docs/monitoring.md
+    label_days: float = key(180.0, POSITIVE)  # age of the oldest predictions that labels are matched with
     dir: Optional[str] = None  # null: <run.root>/monitor/<data name>
     prometheus: Optional[str] = None  # file for Prometheus' node exporter; null: churn.prom in `dir`
-    exit_code: bool = False  # end with 10 on a warning and 11 on an alarm
-    min_rows: int = key(200, ONE_OR_MORE)  # fewer are no evidence
-    warning_psi: float = key(
-        0.02, ZERO_OR_MORE
-    )  # population stability index less its bias, from which a change matters
+    exit_code: bool = False  # end with code 10 after a warning and 11 after an alarm
+    min_rows: int = key(200, ONE_OR_MORE)  # predictions; with fewer there is no verdict
+    # Bias-corrected population stability index from which a significant change is a warning, or an alarm.
+    warning_psi: float = key(0.02, ZERO_OR_MORE)
     alarm_psi: float = key(0.10, ZERO_OR_MORE)
-    permutations: int = key(
-        2_000, ZERO_OR_MORE
-    )  # at most, of the comparison of all features together; 0: leave it out
+    permutations: int = key(2_000, ZERO_OR_MORE)  # for the test of all features together, at most; 0: no test
 
 
 @dataclass
 class LoopConfig:
     """`churn loop`: the simulated year (`churn.retrain.simulation`)."""
 
-    seeds: int = key(1, ONE_OR_MORE)  # years that are lived through, from `seed` on
+    seeds: int = key(1, ONE_OR_MORE)  # years to simulate, with the seeds `seed`, `seed` + 1, ...
     rows_per_day: int = key(40, ONE_OR_MORE)  # customers
-    window_days: int = key(7, ONE_OR_MORE)  # between two looks of the monitor, and two decisions
-    label_days: int = key(60, ONE_OR_MORE)  # until it is known who left
-    memory_days: int = key(180, ONE_OR_MORE)  # of labelled rows that a model learns from
-    settled_days: int = key(90, ONE_OR_MORE)  # of labelled rows that the monitor measures the champion on
-    history_days: int = key(240, ONE_OR_MORE)  # before the year: what the first champion learns from
-    price_month: int = key(5, ONE_OR_MORE)  # in which prices rise ...
-    price_rise: float = key(0.5, ANY_NUMBER)  # ... by so many standard deviations of the monthly charge ...
-    price_odds: float = key(0.8, ANY_NUMBER)  # ... and everybody's log-odds of leaving by this
-    competitor_month: int = key(9, ONE_OR_MORE)  # in which a competitor raises ...
-    competitor_odds: float = key(
-        2.0, ANY_NUMBER
-    )  # ... the log-odds of customers with long contracts, which it buys out
-    epochs: int = key(16, ONE_OR_MORE)  # over the rows, of the small network that the simulation trains
+    window_days: int = key(7, ONE_OR_MORE)  # days between two reports of the monitor, and two decisions
+    label_days: int = key(60, ONE_OR_MORE)  # days until it is known who left
+    memory_days: int = key(180, ONE_OR_MORE)  # days of labelled rows that a model learns from
+    settled_days: int = key(90, ONE_OR_MORE)  # days of labelled rows that measure the champion
+    history_days: int = key(240, ONE_OR_MORE)  # days before the year, for the first champion
+    price_month: int = key(5, ONE_OR_MORE)  # month in which prices rise ...
+    price_rise: float = key(0.5, ANY_NUMBER)  # ... by this many standard deviations of the monthly charge ...
+    price_odds: float = key(0.8, ANY_NUMBER)  # ... and everybody's log-odds of churn by this
+    competitor_month: int = key(9, ONE_OR_MORE)  # month in which a competitor buys out long contracts ...
+    competitor_odds: float = key(2.0, ANY_NUMBER)  # ... and their customers' log-odds of churn rise by this
+    epochs: int = key(16, ONE_OR_MORE)  # of the small network of the simulation

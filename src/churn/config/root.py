@@ -1,6 +1,6 @@
-"""Every configuration key: its type, its unit and its default, declared once.
+"""The whole configuration, and how to load it.
 
-The YAML files in `configs/` choose among these; Hydra refuses a key or a type that is not here.
+The YAML files in `configs/` set these keys; Hydra refuses a key or a type that is not declared.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from churn.config.data import DataConfig, SplitConfig
 from churn.config.events import EventsConfig
-from churn.config.limits import ONE_OR_MORE, ZERO_OR_MORE, key
+from churn.config.limits import ONE_OR_MORE, ZERO_OR_MORE, check_bounds, key
 from churn.config.loop import LoopConfig, MonitorConfig, RetrainConfig
 from churn.config.serving import (
     BeamConfig,
@@ -30,7 +30,7 @@ from churn.config.training import (
     TrainConfig,
 )
 
-RENAMED = {  # keys of earlier versions, and what they are called now
+RENAMED = {  # key of an earlier version: key now
     "model.dropout_untaught": "model.dropout_labels_only",
     "train.label_weight": "train.hard_label_weight",
     "train.made_up": "train.augmented",
@@ -46,7 +46,7 @@ RENAMED = {  # keys of earlier versions, and what they are called now
 
 @dataclass
 class Config:
-    """The whole of it; `churn STAGE --cfg job` prints it resolved."""
+    """All keys; `churn STAGE --cfg job` prints them with their values."""
 
     events: EventsConfig = field(default_factory=EventsConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -69,14 +69,12 @@ class Config:
     seed: int = key(42, ZERO_OR_MORE)
     bundle: Optional[str] = None  # directory; null: the champion, else runs/latest/bundle
     input: Optional[str] = None  # file of customers to score, bq://PROJECT.DATASET.TABLE, or `events`
-    output: Optional[str] = None  # file to write; `churn score`: or a folder of Parquet files, or bq://
-    top: Optional[int] = key(
-        None, ONE_OR_MORE
-    )  # `churn score` writes only the list of so many customers to call
+    output: Optional[str] = None  # file to write; for `churn score` also a folder, or a bq:// table
+    top: Optional[int] = key(None, ONE_OR_MORE)  # customers on the call list of `churn score`; null: no list
 
 
 def flatten(cfg: Any, prefix: str = "") -> dict[str, str]:
-    """Every leaf of a configuration by its full path, as text: {"train.epochs": "40", ...}."""
+    """Every value of a configuration as text, by its full key: {"train.epochs": "12", ...}."""
     leaves: dict[str, str] = {}
     for name, value in cast("dict[str, Any]", OmegaConf.to_container(cfg, enum_to_str=True)).items():
         if isinstance(value, dict):
@@ -87,16 +85,26 @@ def flatten(cfg: Any, prefix: str = "") -> dict[str, str]:
 
 
 def compose_config(*overrides: str) -> Config:
-    """The configuration that `churn STAGE *overrides` has, for notebooks and programs.
+    """The configuration of `churn STAGE *overrides`, for notebooks and programs.
 
-    Raises Hydra's and OmegaConf's errors for keys and values that do not exist.
+    Raises Hydra's and OmegaConf's errors for unknown keys and wrong types, and `UserError` for numbers
+    outside their bounds.
+
+    >>> cfg = compose_config("data=telco", "train.epochs=20")
     """
     from hydra import compose, initialize_config_dir
     from hydra.core.config_store import ConfigStore
 
     ConfigStore.instance().store("schema", Config)
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        return cast("Config", OmegaConf.to_object(compose("config", list(overrides))))
+        return to_config(compose("config", list(overrides)))
+
+
+def to_config(composed: DictConfig) -> Config:
+    """What Hydra composed as a `Config`; raises `UserError` for numbers outside their bounds."""
+    cfg = cast("Config", OmegaConf.to_object(composed))
+    check_bounds(cfg)
+    return cfg
 
 
 def config_directory() -> Path:
@@ -107,7 +115,7 @@ def config_directory() -> Path:
 
 
 def with_tutorial_model(cfg: Config) -> Config:
-    """The same configuration with the tutorial's network and optimiser, on the same data and split."""
+    """The same configuration, data and split, with the tutorial's network and optimiser."""
     choice = cast("DictConfig", OmegaConf.load(config_directory() / "model" / "tutorial.yaml"))
     merged = OmegaConf.merge(OmegaConf.structured(cfg), {key: choice[key] for key in ("model", "train")})
     return cast("Config", OmegaConf.to_object(merged))

@@ -13,24 +13,21 @@ from churn.config.limits import ONE_OR_MORE, PER_CENT, PORT, POSITIVE, SHARE_ABO
 class ScoreConfig:
     """`churn score`."""
 
-    sort: bool = False  # most likely to leave first, instead of input order
-    reasons: bool = False  # say for every customer why, in words; the list that `top` makes always does
-    do_not_contact: Optional[str] = None  # file of customer ids that the list leaves out
-    cutoff: Optional[str] = None  # with input=events: day at whose beginning it is asked, ISO; null: today
-    chunk_rows: int = key(
-        50_000, ONE_OR_MORE
-    )  # rows in memory at a time; a few such chunks are read and written meanwhile
-    chunks_per_file: int = (
-        key(20, ONE_OR_MORE)  # chunks in each file where `output` is a folder; a killed scoring goes on there
-    )
+    sort: bool = False  # write the likeliest churners first, instead of the input order
+    reasons: bool = False  # write each customer's reasons, in words; the call list (`top`) always has them
+    do_not_contact: Optional[str] = None  # file of customer ids to leave out of the call list
+    cutoff: Optional[str] = None  # with input=events: ISO day at whose beginning it is asked; null: today
+    chunk_rows: int = key(50_000, ONE_OR_MORE)  # rows scored at a time; a few such chunks are in memory
+    # Chunks per file if `output` is a folder; after a kill, scoring goes on at the first missing file.
+    chunks_per_file: int = key(20, ONE_OR_MORE)
 
 
 class BeamRunner(Enum):
-    """Who runs `churn score` and the counting pass of a streamed training (`churn.score.beam`)."""
+    """What runs `churn score`, and the counting pass of a training on a large table."""
 
     none = "none"  # this process
-    direct = "direct"  # Apache Beam, `workers` processes on this machine
-    dataflow = "dataflow"  # Google's service; scoring only
+    direct = "direct"  # Apache Beam, with `workers` processes on this machine
+    dataflow = "dataflow"  # Google Cloud Dataflow; `churn score` only
 
 
 @dataclass
@@ -40,53 +37,47 @@ class BeamConfig:
     runner: BeamRunner = BeamRunner.none
     workers: int = key(2, ONE_OR_MORE)  # at most
     machine_type: Optional[str] = None  # null: Dataflow chooses
-    image: Optional[str] = None  # container with churn and the extra `scale` that Dataflow's workers run
+    image: Optional[str] = None  # container of Dataflow's workers, with churn and its extra `scale`
 
 
 class Overload(Enum):
     """What the server does with an answer that cannot be logged at once."""
 
-    wait = "wait"  # hold it back until it can
-    drop = "drop"  # send it without a log line, and count that
+    wait = "wait"  # hold the answer back until it is logged
+    drop = "drop"  # send the answer without a log line, and count it
 
 
 @dataclass
 class LogConfig:
-    """The prediction log of `churn serve` (`churn.serve.log.write`)."""
+    """The prediction log of `churn serve` (`churn.serve.log`)."""
 
     enabled: bool = True
     dir: Optional[str] = None  # null: <run.root>/log
     overload: Overload = Overload.wait
-    segment_bytes: int = key(
-        64_000_000, ONE_OR_MORE
-    )  # lines are turned into a Parquet file when they are so many bytes ...
-    segment_seconds: float = key(600.0, POSITIVE)  # ... or so old
-    max_backlog_bytes: int = key(2_000_000_000, ZERO_OR_MORE)  # of lines that wait for that; more is overload
+    segment_bytes: int = key(64_000_000, ONE_OR_MORE)  # a file of lines becomes Parquet at this size ...
+    segment_seconds: float = key(600.0, POSITIVE)  # ... or at this age
+    max_backlog_bytes: int = key(2_000_000_000, ZERO_OR_MORE)  # lines not yet in Parquet; more is an overload
 
 
 @dataclass
 class ServeConfig:
-    """`churn serve`. Vertex AI's AIP_HTTP_PORT, AIP_*_ROUTE and AIP_STORAGE_URI win where set."""
+    """`churn serve`. Vertex AI's AIP_HTTP_PORT, AIP_*_ROUTE and AIP_STORAGE_URI take precedence."""
 
-    host: str = "127.0.0.1"  # this machine only; 0.0.0.0 where AIP_HTTP_PORT is set
+    host: str = "127.0.0.1"  # this machine only; 0.0.0.0 if AIP_HTTP_PORT is set
     port: int = key(8080, PORT)
     predict_route: str = "/predict"
     health_route: str = "/health"
-    lenient: bool = False  # a field that is left out or null counts as missing, instead of being an error
-    max_request_bytes: int = key(1_500_000, ONE_OR_MORE)  # as on Vertex AI's shared endpoints
-    max_connections: int = key(1_000, ONE_OR_MORE)  # further ones get 503
-    batch_rows: int = key(
-        4_096, ONE_OR_MORE
-    )  # rows given to the model at a time, at most, unless one request has more
-    threads: int = key(1, ONE_OR_MORE)  # of TensorFlow
-    drain_seconds: float = key(
-        2.0, ZERO_OR_MORE
-    )  # after SIGTERM: not healthy, but answering, so that clients go elsewhere
+    lenient: bool = False  # a field that is absent or null counts as missing, instead of being an error
+    max_request_bytes: int = key(1_500_000, ONE_OR_MORE)  # the limit of Vertex AI's shared endpoints
+    max_connections: int = key(1_000, ONE_OR_MORE)  # further connections get status 503
+    batch_rows: int = key(4_096, ONE_OR_MORE)  # rows per call of the model; a larger request is not split
+    threads: int = key(1, ONE_OR_MORE)  # threads of TensorFlow
+    drain_seconds: float = key(2.0, ZERO_OR_MORE)  # after SIGTERM: report unhealthy but go on answering
     log: LogConfig = field(default_factory=LogConfig)
 
 
 class Environment(Enum):
-    """Where to deploy; what differs between them is in `churn.vertex.cloud.deployment`."""
+    """Where to deploy; `churn.vertex.cloud.deployment` says how they differ."""
 
     dev = "dev"
     prod = "prod"
@@ -97,12 +88,12 @@ class ServingConfig:
     """The container that serves on Vertex AI (`configs/serving/`)."""
 
     image: str = MISSING  # {continent}, {region} and {project} are filled in
-    available_until: Optional[str] = None  # first day on which it can't be used, ISO; null: no such day
-    directory: str = "1"  # below the staged bundle: what the container is given
+    available_until: Optional[str] = None  # first day on which it cannot be used, ISO; null: no such day
+    directory: str = "1"  # the part of the staged bundle that the container gets
     command: list[str] = field(default_factory=list)
     args: list[str] = field(default_factory=list)
-    predict_route: Optional[str] = None  # null: the image knows
-    health_route: Optional[str] = None
+    predict_route: Optional[str] = None  # null: the default of the image
+    health_route: Optional[str] = None  # null: the default of the image
 
 
 @dataclass
@@ -110,21 +101,18 @@ class MonitoringConfig:
     """Vertex AI's monitoring of the endpoint's requests."""
 
     enabled: bool = True
-    hours: int = key(24, ONE_OR_MORE)  # between two looks
-    sampling: float = key(1.0, SHARE_ABOVE_ZERO)  # share of the requests that are logged and looked at
-    threshold: Optional[float] = key(
-        None, SHARE_ABOVE_ZERO
-    )  # distance that is an anomaly, 0 to 1; null: by feature, from training
-    rows: int = key(
-        1000, ONE_OR_MORE
-    )  # looked at each time, for which those of training are reckoned: fewer differ by chance
-    training_data: Optional[str] = None  # gs://FILE.csv or bq://TABLE for skew; null: drift only
+    hours: int = key(24, ONE_OR_MORE)  # hours between two analyses
+    sampling: float = key(1.0, SHARE_ABOVE_ZERO)  # share of the requests that are logged and analysed
+    # Distance that counts as an anomaly, 0 to 1; null: one per feature, from the training data.
+    threshold: Optional[float] = key(None, SHARE_ABOVE_ZERO)
+    rows: int = key(1000, ONE_OR_MORE)  # requests per analysis, which those thresholds assume
+    training_data: Optional[str] = None  # gs://FILE.csv or bq://TABLE, for skew; null: drift only
     emails: list[str] = field(default_factory=list)
-    channels: list[str] = field(default_factory=list)  # Cloud Monitoring's, Pub/Sub among them
+    channels: list[str] = field(default_factory=list)  # of Cloud Monitoring, e.g. for Pub/Sub
 
 
 class Platform(Enum):
-    """Where a stage works."""
+    """Where a stage runs."""
 
     local = "local"
     vertex = "vertex"
@@ -132,36 +120,34 @@ class Platform(Enum):
 
 @dataclass
 class TargetConfig:
-    """Where `churn train` and `churn score` work (`configs/target/`), and on Vertex AI, on what."""
+    """Where `churn train` and `churn score` run (`configs/target/`), and on which machines of Vertex AI."""
 
     name: Platform = Platform.local
     machine_type: str = "n1-standard-4"
-    replicas: int = key(1, ONE_OR_MORE)  # machines that score
-    image: str = "{region}-docker.pkg.dev/{project}/churn/training:latest"  # that trains; deploy/training/
+    replicas: int = key(1, ONE_OR_MORE)  # machines for scoring
+    image: str = "{region}-docker.pkg.dev/{project}/churn/training:latest"  # for training: deploy/training/
 
 
 @dataclass
 class DeployConfig:
-    """`churn deploy|rollback|status|destroy`. What is null is the environment's."""
+    """`churn deploy|rollback|status|destroy`. The environment gives what is null."""
 
     env: Environment = Environment.dev
     project: Optional[str] = None
     region: str = "us-central1"
     bucket: Optional[str] = None  # in the same region
-    name: Optional[str] = None  # of endpoint, model and data set, and the label of everything
+    name: Optional[str] = None  # of the endpoint, model and data set; also the label of everything
     machine_type: Optional[str] = None
     min_replicas: Optional[int] = key(None, ONE_OR_MORE)
     max_replicas: Optional[int] = key(None, ONE_OR_MORE)
-    probe: int = key(
-        10, PER_CENT
-    )  # per cent of the traffic that a new version gets until its answers are checked
-    answers: int = key(5, ONE_OR_MORE)  # checked answers before it gets more
-    canary: int = key(100, PER_CENT)  # per cent that it gets then; deploying again with 100 promotes it
-    service_account: Optional[str] = None  # that the container runs as
+    probe: int = key(10, PER_CENT)  # per cent of the traffic for a new version until its answers are checked
+    answers: int = key(5, ONE_OR_MORE)  # answers to check before it gets more
+    canary: int = key(100, PER_CENT)  # per cent of the traffic after the check; to promote, deploy with 100
+    service_account: Optional[str] = None  # account of the container
     kms_key: Optional[str] = None  # projects/P/locations/REGION/keyRings/R/cryptoKeys/K
     access_logging: bool = False
-    dedicated: bool = False  # an endpoint with an address of its own
+    dedicated: bool = False  # an endpoint with its own address
     plan_only: bool = False  # stop after the plan; needs no account
-    yes: bool = False  # do not ask
-    emulator: Optional[str] = None  # address that stands in for all of Google's services
+    yes: bool = False  # do not ask for confirmation
+    emulator: Optional[str] = None  # address that replaces all Google services, for tests
     monitoring: MonitoringConfig = field(default_factory=MonitoringConfig)

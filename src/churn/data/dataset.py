@@ -1,4 +1,4 @@
-"""What the columns of a customer table are, and the validated table that the stages pass on."""
+"""The checked data set that the stages pass on, and its schema."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-CUSTOMER_KEY = "customer_key"  # names the customer in requests, answers, the log and labels
-MISSING_BELOW = -1e30  # Vertex AI's JSON has neither NaN nor null; a number this low means "missing"
-
-
 @dataclass(frozen=True)
 class Schema:
-    """Roles of the columns, by the names they have in the user's table."""
+    """The role of each column, by its name in the user's table.
+
+    >>> Schema("Churn", churned=("Yes",), numeric=("tenure",), categorical=("Contract",), id="customerID")
+    """
 
     target: str
     churned: tuple[str, ...]  # values of the target that mean "left"
@@ -25,9 +24,9 @@ class Schema:
     id: str | None = None
     time: str | None = None
     dropped: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()  # texts that mean "missing" in any column, beside blank
-    missing_numbers: tuple[str, ...] = ()  # and in columns of numbers only
-    decimal: str = "."  # decimal mark and
+    missing: tuple[str, ...] = ()  # texts that mean "missing" in every column, beside blank
+    missing_numbers: tuple[str, ...] = ()  # texts that mean "missing" in columns of numbers only
+    decimal: str = "."  # decimal mark of numbers in text
     thousands: str | None = None  # thousands separator of numbers in text
 
     @property
@@ -43,16 +42,16 @@ class Schema:
             key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
         }
         keys["drop"] = keys.pop("dropped")
-        del keys["missing_numbers"]  # found again in the columns of numbers
-        told = {key: value for key, value in keys.items() if value not in (None, [], ".")}
-        return yaml.safe_dump(told, default_flow_style=None, sort_keys=False, allow_unicode=True, width=100)
+        del keys["missing_numbers"]  # inferred again from the columns of numbers
+        keys = {key: value for key, value in keys.items() if value not in (None, [], ".")}
+        return yaml.safe_dump(keys, default_flow_style=None, sort_keys=False, allow_unicode=True, width=100)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about the data that a reader of the report must know; not an error."""
+    """A fact about the data that a reader of the report must know; not an error."""
 
-    title: str  # one line: what was found
+    title: str  # one line
     evidence: str  # the numbers behind it
     advice: str  # what to do, e.g. the override to type
 
@@ -70,20 +69,14 @@ class Dataset:
     frame: pd.DataFrame
     churned: np.ndarray  # [n] int8, 1 = left
     ids: np.ndarray | None = None  # [n] str, the customer of each row
-    times: np.ndarray | None = None  # [n] datetime64[s]
+    times: np.ndarray | None = None  # [n] datetime64[s], UTC
     true_probability: np.ndarray | None = None  # [n] float64, known for synthetic data only
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()  # what was recognised about the files, for the terminal
-    origin: str = ""  # where the rows came from, for people
+    origin: str = ""  # the source of the rows, for people
     bad_rows: pd.DataFrame | None = None  # rows set aside: file, line, column, value, reason
-    fingerprint: str = ""  # hash of rows and roles: the same data give the same one
+    fingerprint: str = ""  # hash of rows and roles: the same data have the same one
     facts: dict[str, int] = field(default_factory=dict)  # counts: rows read, copies dropped, bad rows
 
     def __len__(self) -> int:
         return len(self.frame)
-
-
-def shell_override(key: str, *values: str) -> str:
-    """What to type in a shell to set a list, e.g. 'data.drop=["Churn Score"]'."""
-    listed = ",".join(f'"{value}"' for value in values)
-    return f"'{key}=[{listed}]'"

@@ -26,7 +26,7 @@ def declared_facts(cfg: DataConfig) -> dict[str, Any]:
     if cfg.path.startswith("gs://"):
         storage, keys = list_cloud_objects(cfg.path)
         parquet = keys[0].endswith((".parquet", ".pq"))
-        return facts_of(storage.open_input_file(keys[0])) if parquet else {}  # type: ignore[attr-defined]
+        return facts_of(storage.open_input_file(keys[0])) if parquet else {}
     first = list_files(str(Path(cfg.path).expanduser()))[0]
     return facts_of(first) if is_parquet(SourceFile(Path(first), first)) else {}
 

@@ -1,4 +1,4 @@
-"""What the functions of training share: the data set, its split and the configuration."""
+"""A data set, its split and the configuration: what the functions of training share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Part:
 
     frame: pd.DataFrame  # features as in `Dataset.frame`
     churned: np.ndarray  # [n] int8, 1 = left
-    ids: np.ndarray | None  # [n] the customer of each row; None where each row is a customer
+    ids: np.ndarray | None  # [n] the customer of each row; None if each row is a customer
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Experiment:
     data: Dataset
     splits: Splits
     cfg: Config
-    is_sample: bool = False  # whether `data` is a sample of a table that is larger than memory
+    is_sample: bool = False  # `data` is a sample of a table that is larger than memory
 
     @classmethod
     def split(cls, data: Dataset, cfg: Config) -> Experiment:
-        """The data set, split as the configuration says."""
+        """An experiment with the data set split as `cfg` says; raises `UserError` as `split_dataset` does."""
         return cls(data, split_dataset(data, cfg.split, cfg.data.horizon, cfg.seed), cfg)
 
     def part(self, rows: np.ndarray) -> Part:

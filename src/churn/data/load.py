@@ -7,34 +7,37 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from churn.config.data import DataConfig, Source
-from churn.data.dataset import Dataset, Finding
+from churn.data.dataset import Dataset
 from churn.data.declared import with_declared_roles
-from churn.data.findings import leakage, quality
 from churn.data.table import RawTable
 
 
 def load_dataset(cfg: DataConfig, seed: int) -> Dataset:
-    """The validated data set that the configuration names, with its roles inferred where they are left out.
+    """The validated data set of the configuration; roles that are not set are inferred.
 
-    Raises `UserError`, which lists all problems of the table at once.
+    Raises one `UserError` that lists all problems of the table.
+
+    >>> data = load_dataset(compose_config("data=telco").data, seed=42)
     """
     cfg = with_declared_roles(cfg)
     return build_dataset(read_source(cfg, seed), cfg)
 
 
 def build_dataset(raw: RawTable, cfg: DataConfig) -> Dataset:
-    """The validated data set of a raw table; raises `UserError` as `load` does."""
+    """The validated data set of a raw table; raises `UserError` as `load_dataset` does."""
+    from churn.data.findings.leakage import find_leakage
+    from churn.data.findings.quality import find_quality_problems
     from churn.data.infer.schema import infer_schema
     from churn.data.validate import validate_table
 
     schema, findings = infer_schema(raw, cfg)
     data = validate_table(raw, schema, cfg)
-    found = findings + data.findings + _find_problems(data)
-    return replace(data, name=dataset_name(cfg), findings=found)
+    findings += data.findings + find_leakage(data) + find_quality_problems(data)
+    return replace(data, name=dataset_name(cfg), findings=findings)
 
 
 def dataset_name(cfg: DataConfig) -> str:
-    """The short name of a data set: the one given, else that of its file or folder."""
+    """The short name of a data set: `data.name`, else the name of its file, folder or source."""
     file = PurePosixPath(cfg.path or cfg.source.value).name.partition(".")[0]
     return cfg.name or re.sub(r"\W+", "-", file).strip("-") or cfg.source.value
 
@@ -60,8 +63,3 @@ def read_source(cfg: DataConfig, seed: int) -> RawTable:
 
         cfg = replace(cfg, path=str(fetch(cfg.url, cfg.sha256, Path(cfg.cache))))
     return files.read_files(cfg)
-
-
-def _find_problems(data: Dataset) -> tuple[Finding, ...]:
-    """All of it, with evidence and advice."""
-    return leakage.find_leakage(data) + quality.find_quality_problems(data)

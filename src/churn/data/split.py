@@ -1,4 +1,9 @@
-"""Deal the rows out to train, validation, calibration and test."""
+"""Split the rows into train, validation, calibration and test.
+
+The rows of one customer, and copies of a row, stay in one part; where the table has a time, the parts follow
+one another in time instead, so that a customer may be in several. The default network is cross-fitted on all
+rows but the test part (`churn.network.crossfit`); baselines and the tutorial's network use the parts.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +22,17 @@ from churn.errors import UserError
 
 @dataclass(frozen=True)
 class Splits:
-    """Positions of the rows of each part, ascending but for `SplitMethod.article`; no row is in two parts."""
+    """Positions of the rows of each part, ascending except for `SplitMethod.article`; no row is in two."""
 
     train: np.ndarray
     validation: np.ndarray
     calibration: np.ndarray
     test: np.ndarray
+
+    @classmethod
+    def of(cls, part: np.ndarray) -> Splits:
+        """From the part of each row: [n] 0 train, 1 validation, 2 calibration, 3 test."""
+        return cls(*(np.flatnonzero(part == number) for number in range(4)))
 
     def sizes(self) -> dict[str, int]:
         """Rows of each part."""
@@ -30,9 +40,13 @@ class Splits:
 
 
 def split_dataset(data: Dataset, cfg: SplitConfig, horizon: int, seed: int) -> Splits:
-    """The four parts; the same data, configuration and seed give the same rows on any machine.
+    """The four parts; the same data, configuration and seed give the same parts on any machine.
 
-    Raises `UserError` if a part would be empty or hold one class only.
+    `horizon`: days from a row's time until its label is known. Raises `UserError` if a part would be empty
+    or have one class only.
+
+    >>> splits = split_dataset(data, cfg.split, cfg.data.horizon, cfg.seed)
+    >>> splits.sizes()
     """
     check_shares(cfg)
     if cfg.method == SplitMethod.article:
@@ -46,9 +60,14 @@ def split_dataset(data: Dataset, cfg: SplitConfig, horizon: int, seed: int) -> S
 
 
 def check_shares(cfg: SplitConfig) -> None:
-    """Refuse shares that leave nothing to train on."""
-    if (kept := cfg.test + cfg.calibration + cfg.validation) >= 1:
-        raise UserError(f"the parts take {kept:.0%} of the rows and leave none to train on", "split.*")
+    """Raise `UserError` if the shares leave no rows to train on."""
+    if (share := cfg.test + cfg.calibration + cfg.validation) >= 1:
+        raise UserError(f"the parts take {share:.0%} of the rows and leave none to train on", "split.*")
+
+
+def part_boundaries(cfg: SplitConfig) -> np.ndarray:
+    """[3] the cumulative shares of the rows at which validation, calibration and test begin."""
+    return np.cumsum([1 - cfg.test - cfg.calibration - cfg.validation, cfg.validation, cfg.calibration])
 
 
 def _split_by_customer(data: Dataset, cfg: SplitConfig, seed: int) -> Splits:
@@ -59,18 +78,16 @@ def _split_by_customer(data: Dataset, cfg: SplitConfig, seed: int) -> Splits:
     np.logical_or.at(churner_in_group, groups, data.churned.astype(bool))
     size = np.bincount(groups)
     part_of_group = np.empty(len(size), dtype=int)
-    cuts = np.cumsum([1 - cfg.test - cfg.calibration - cfg.validation, cfg.validation, cfg.calibration])
     rng = np.random.default_rng(seed)
     for churner in (False, True):
         members = rng.permutation(np.flatnonzero(churner_in_group == churner))
         middle = np.cumsum(size[members]) - size[members] / 2
-        part_of_group[members] = np.searchsorted(cuts * size[members].sum(), middle)
-    part = part_of_group[groups]
-    return Splits(*(np.flatnonzero(part == k) for k in range(4)))
+        part_of_group[members] = np.searchsorted(part_boundaries(cfg) * size[members].sum(), middle)
+    return Splits.of(part_of_group[groups])
 
 
 def linked_groups(data: Dataset) -> np.ndarray:
-    """[n] group of each row: rows are linked by a shared customer or by equal features, and so on."""
+    """[n] the group of each row; rows of one customer, and rows with equal features, share a group."""
     copy = pd.factorize(pd.util.hash_pandas_object(data.frame, index=False))[0]
     if data.ids is None:
         return copy
@@ -84,31 +101,32 @@ def linked_groups(data: Dataset) -> np.ndarray:
 def _split_by_time(times: np.ndarray, cfg: SplitConfig, horizon: int) -> Splits:
     """Parts that follow one another in time, `horizon` days apart.
 
-    A row whose label is decided only after the next part begins belongs to no part.
+    A row whose label is known only after the next part begins belongs to no part.
     """
-    shares = np.cumsum([1 - cfg.test - cfg.calibration - cfg.validation, cfg.validation, cfg.calibration])
     ordered = np.sort(times)
-    starts = ordered[np.ceil(shares * len(times)).astype(int).clip(max=len(times) - 1)]
-    decided = times + np.timedelta64(horizon, "D")
+    starts = ordered[np.ceil(part_boundaries(cfg) * len(times)).astype(int).clip(max=len(times) - 1)]
+    label_known = times + np.timedelta64(horizon, "D")
     begin = [ordered[0], *starts]
-    end = [*starts, decided.max()]
-    return Splits(*(np.flatnonzero((times >= a) & (decided <= b)) for a, b in zip(begin, end, strict=True)))
+    end = [*starts, label_known.max()]
+    return Splits(
+        *(np.flatnonzero((times >= a) & (label_known <= b)) for a, b in zip(begin, end, strict=True))
+    )
 
 
 def _split_like_the_article(rows: int, test: float, seed: int) -> Splits:
-    """The tutorial's parts: random, not stratified, and Keras's last fifth of the rest validates."""
+    """The tutorial's parts: random, not stratified; as in Keras, the last fifth of the rest is validation."""
     rest, held_out = train_test_split(np.arange(rows), test_size=test, random_state=seed)
-    fitted = int(len(rest) * (1 - 0.2))
-    return Splits(rest[:fitted], rest[fitted:], np.empty(0, dtype=int), held_out)
+    train = int(len(rest) * (1 - 0.2))
+    return Splits(rest[:train], rest[train:], np.empty(0, dtype=int), held_out)
 
 
 def check_both_classes(parts: Splits, churned: np.ndarray) -> None:
-    """Refuse parts on which nothing can be learnt or measured."""
+    """Raise `UserError` for a part without rows or with one class only; calibration may be empty."""
     for part in fields(parts):
         rows = getattr(parts, part.name)
         left = int(churned[rows].sum())
         if part.name == "calibration" and len(rows) == 0:
-            continue  # the article has none
+            continue  # as in the tutorial
         if left in (0, len(rows)):
             raise UserError(
                 f"the {part.name} part has {len(rows)} rows, {left} of them churned: it needs both kinds",

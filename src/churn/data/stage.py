@@ -5,26 +5,25 @@ from __future__ import annotations
 from itertools import islice
 
 import pyarrow as pa
-import pyarrow.compute
 
 from churn.config.root import Config
 from churn.data.sources.synthetic import make_chunks
 
-ROW_GROUP = 10  # such blocks in a row group of a file
+BLOCKS_PER_ROW_GROUP = 10  # of 10,000 rows each
 
 
 def synthesize(cfg: Config) -> None:
     """`churn synthesize`: write the customers of `cfg.data.synthetic` to `cfg.output`, a CSV or Parquet file.
 
-    Memory does not grow with the rows. Raises `UserError` for another kind of file.
+    The memory does not depend on the number of rows. Raises `UserError` for another kind of file.
     """
     from churn.data.writers import check_output, write_tables
     from churn.parallel import prefetch
 
     output = check_output(cfg.output, "churn synthesize data.synthetic.rows=1000000 output=FILE.parquet")
-    made = (
+    blocks = (
         pa.Table.from_pandas(raw.frame, preserve_index=False)
         for raw in make_chunks(cfg.data.synthetic, cfg.seed)
     )
-    together = (pa.concat_tables([first, *islice(made, ROW_GROUP - 1)]) for first in made)
-    print(f"{write_tables(prefetch(together), output):,} customers: {output}")
+    row_groups = (pa.concat_tables([first, *islice(blocks, BLOCKS_PER_ROW_GROUP - 1)]) for first in blocks)
+    print(f"{write_tables(prefetch(row_groups), output):,} customers: {output}")

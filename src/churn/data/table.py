@@ -1,4 +1,4 @@
-"""A table as its source gave it."""
+"""The table of a source, before it is checked."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-BAD_ROW = ("file", "line", "column", "value", "reason")  # columns of a table of what cannot be used
+BAD_ROW = ("file", "line", "column", "value", "reason")  # columns of a table of rows that cannot be used
 
 
 @dataclass(frozen=True)
 class RawTable:
-    """A table as its source gave it, before any meaning is read into it.
+    """A table as its source gave it: cells are neither parsed nor checked.
 
     Cells of text files are str, stripped of surrounding blanks; typed sources keep their types.
     """
 
     frame: pd.DataFrame  # its index is 0..n-1
     origin: str  # e.g. "customers.csv" or "3 files of exports/"
-    lines: np.ndarray | None = None  # [n] `unit` of each row in its file
+    lines: np.ndarray | None = None  # [n] number of each row's line (or row, see `unit`) in its file, from 1
     files: np.ndarray | None = None  # [n] file of each row
     notes: tuple[str, ...] = ()  # what was recognised (delimiter, encoding, ...), for the terminal
-    true_probability: np.ndarray | None = None
+    true_probability: np.ndarray | None = None  # [n] float64, known for synthetic data only
     unit: str = "row"  # what `lines` counts: "line" in text files
     broken: pd.DataFrame | None = None  # rows that do not fit the header, columns `BAD_ROW`

@@ -1,4 +1,4 @@
-"""A raw table and its schema make a data set, or one error that lists every cell that cannot be used."""
+"""From a raw table and its schema to a data set, or to one error that lists every bad cell."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from churn.config.data import DataConfig
-from churn.data.dataset import Dataset, Finding, Schema, shell_override
+from churn.data.dataset import Dataset, Finding, Schema
 from churn.data.infer.cells import to_numbers, to_text, to_times
 from churn.data.infer.target import format_counts
 from churn.data.table import BAD_ROW, RawTable
-from churn.errors import UserError, did_you_mean, user_error_of_many
+from churn.errors import UserError, did_you_mean, shell_override, user_error_of_many
 
 NO_NUMBER = "not a number"
-SHOWN = 20  # cells listed for each kind of problem
+SHOWN = 20  # bad cells listed for each column and reason
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class _BadCells:
 def validate_table(raw: RawTable, schema: Schema, cfg: DataConfig) -> Dataset:
     """The data set of a raw table.
 
-    Exact copies of a row are dropped where an id tells that they are copies, or if `cfg.drop_copies`.
-    Up to `cfg.max_bad_rows` rows with cells that cannot be used are set aside. Raises `UserError` if there
-    are more, or if those left are all of one class.
+    Exact copies of a row are dropped if the table has an id, or if `cfg.drop_copies` is set. Up to
+    `cfg.max_bad_rows` rows with bad cells are set aside. Raises `UserError` if there are more, or if the
+    other rows are all of one class.
     """
     copies = raw.frame.duplicated().to_numpy()
     drop_copies = schema.id is not None or cfg.drop_copies
@@ -44,11 +44,9 @@ def validate_table(raw: RawTable, schema: Schema, cfg: DataConfig) -> Dataset:
     bad_rows = _list_bad_rows(raw, bad)
     if (count := _count_rows(bad_rows)) > cfg.max_bad_rows:
         raise _too_many_bad_rows(raw, bad_rows, _suggest_remedy(bad_rows))
-    kept = np.ones(len(frame), dtype=bool)
+    kept = ~copies if drop_copies else np.ones(len(frame), dtype=bool)
     for cells in bad:
         kept[cells.rows] = False
-    if drop_copies:
-        kept &= ~copies
     data = Dataset(
         name=cfg.name or raw.origin,
         schema=schema,
@@ -72,10 +70,10 @@ def validate_table(raw: RawTable, schema: Schema, cfg: DataConfig) -> Dataset:
 
 
 def to_features(raw: RawTable, schema: Schema) -> pd.DataFrame:
-    """The features of rows to be predicted, as in `Dataset.frame`; the target need not be there.
+    """The features of rows to predict, as in `Dataset.frame`; the table needs no target.
 
-    Other columns, and any order, are fine; unknown levels stay as they are. Raises `UserError` for columns
-    that are missing or spelled otherwise, and for all cells that are no number where one is needed.
+    Columns may be in any order, beside others; unknown levels stay as they are. Raises one `UserError` for
+    all missing columns, or for all cells that should be numbers and are not.
     """
     frame, bad = _parse_columns(raw, schema)
     bad_rows = _list_bad_rows(raw, bad)
@@ -85,16 +83,16 @@ def to_features(raw: RawTable, schema: Schema) -> pd.DataFrame:
 
 
 def _parse_columns(raw: RawTable, schema: Schema) -> tuple[pd.DataFrame, list[_BadCells]]:
-    """Numbers as float64 with NaN, categories as str with "", and the cells that are no numbers."""
+    """The features as in `Dataset.frame`, and the cells that should be numbers and are not."""
     _check_columns(raw, schema)
     columns: dict[str, np.ndarray | pd.Series] = {}
     bad = []
     for name in schema.numeric:
         missing = {*schema.missing, *schema.missing_numbers}
-        columns[name], no_number, too_large = to_numbers(
+        columns[name], not_a_number, too_large = to_numbers(
             raw.frame[name], missing, schema.decimal, schema.thousands
         )
-        bad.append(_BadCells(name, NO_NUMBER, np.flatnonzero(no_number)))
+        bad.append(_BadCells(name, NO_NUMBER, np.flatnonzero(not_a_number)))
         bad.append(_BadCells(name, "infinite, or 1e30 and more", np.flatnonzero(too_large)))
     for name in schema.categorical:
         columns[name] = to_text(raw.frame[name], schema.missing)
@@ -102,7 +100,7 @@ def _parse_columns(raw: RawTable, schema: Schema) -> tuple[pd.DataFrame, list[_B
 
 
 def _check_columns(raw: RawTable, schema: Schema) -> None:
-    """Refuse a table without some of the features."""
+    """Raise `UserError` if features are missing."""
     absent = [name for name in schema.features if name not in raw.frame]
     if absent:
         problems = [
@@ -112,7 +110,7 @@ def _check_columns(raw: RawTable, schema: Schema) -> None:
 
 
 def _unusable_roles(raw: RawTable, schema: Schema) -> list[_BadCells]:
-    """Blank cells in the target and the id, and times that are none."""
+    """Blank cells in the target and the id, and cells of the time that are not dates."""
     target = to_text(raw.frame[schema.target], schema.missing)
     blank = np.flatnonzero(target == "")
     values = format_counts(target[target != ""].value_counts(), len(blank))
@@ -125,12 +123,12 @@ def _unusable_roles(raw: RawTable, schema: Schema) -> list[_BadCells]:
 
 
 def _labels(raw: RawTable, schema: Schema) -> np.ndarray:
-    """[n] int8, 1 where the target says that the customer _labels."""
+    """[n] int8, 1 = left."""
     return to_text(raw.frame[schema.target]).isin(schema.churned).to_numpy(np.int8)
 
 
 def _list_bad_rows(raw: RawTable, bad: Iterable[_BadCells]) -> pd.DataFrame:
-    """Every problem with its place and value, in the order of the table; columns `BAD_ROW`."""
+    """A table of all bad cells, by column and reason, with the columns `BAD_ROW`."""
     tables = [] if raw.broken is None else [raw.broken]
     for cells in (cells for cells in bad if len(cells.rows)):
         lines = cells.rows + 1 if raw.lines is None else raw.lines[cells.rows]
@@ -159,21 +157,20 @@ def _too_many_bad_rows(raw: RawTable, bad_rows: pd.DataFrame, do: str) -> UserEr
 
 
 def _suggest_remedy(bad_rows: pd.DataFrame) -> str:
-    """What can be done about rows that cannot be trained on."""
+    """What to do about rows that cannot be trained on."""
     texts = bad_rows["value"][bad_rows["reason"] == NO_NUMBER].unique()[:5]
-    missing = f"if a text means 'missing', name it: {shell_override('data.missing', *texts)}; " * (
-        len(texts) > 0
-    )
+    missing = f"if a text means 'missing', name it: {shell_override('data.missing', *texts)}; "
+    missing *= len(texts) > 0
     return f"correct them; {missing}or set the rows aside: data.max_bad_rows={_count_rows(bad_rows)}"
 
 
 def _rows_read(raw: RawTable) -> int:
-    """Rows of the table, those that do not fit its header included."""
+    """Rows of the table, including those that do not fit its header."""
     return len(raw.frame) + (0 if raw.broken is None else len(raw.broken))
 
 
 def _findings_on_rows(copies: int, dropped: bool, bad_rows: int, raw: RawTable) -> Iterator[Finding]:
-    """What a reader must know about rows that were dropped, or might be."""
+    """Findings about rows that were set aside, and about copies."""
     if bad_rows:
         yield Finding(
             f"{bad_rows:,} rows were set aside", "their cells cannot be used", "see the file of bad rows"
@@ -182,14 +179,14 @@ def _findings_on_rows(copies: int, dropped: bool, bad_rows: int, raw: RawTable) 
         yield Finding(
             f"{copies:,} rows are exact copies of others and {'were dropped' if dropped else 'are kept'}",
             f"{copies:,} of {_rows_read(raw):,} rows agree with another in every column",
-            "nothing has to be done"
+            "there is nothing to do"
             if dropped
             else "copies stay in one part of the split; if they are mistakes: data.drop_copies=true",
         )
 
 
 def _check_classes(data: Dataset) -> None:
-    """Refuse a target that has one class only."""
+    """Raise `UserError` if the target has one class only."""
     churners = int(data.churned.sum())
     if churners in (0, len(data)):
         raise UserError(
@@ -199,7 +196,7 @@ def _check_classes(data: Dataset) -> None:
 
 
 def _dataset_fingerprint(data: Dataset) -> str:
-    """sha256 of content and roles, the same on any machine."""
+    """The sha256 of rows and roles, the same on any machine."""
     digest = hashlib.sha256(json.dumps(asdict(data.schema)).encode())
     for part in (data.frame, data.churned, data.ids, data.times):
         if part is not None:

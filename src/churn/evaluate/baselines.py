@@ -1,4 +1,4 @@
-"""What a practitioner would use instead of a network, fitted on the same rows."""
+"""Baselines: simpler models, fitted and compared on the same rows as the network."""
 
 from __future__ import annotations
 
@@ -22,10 +22,27 @@ from churn.network.fit import fit_network
 from churn.network.trees import THREADS_FROM, Predictor, fit_boosting, predictor, tree_encoder
 
 
+def predict_baselines(experiment: Experiment) -> dict[str, np.ndarray]:
+    """[n] probabilities of the test rows by baseline.
+
+    The tutorial's network is one of them, unless it is the network of `cfg.model`.
+    """
+    train, validation, test = experiment.train, experiment.validation, experiment.test
+    fitted = fit_baselines(train, validation, experiment.data.schema, experiment.cfg.seed)
+    predictions = {name: predict(test.frame) for name, predict in fitted.items()}
+    if experiment.cfg.model.name != ModelName.tutorial:
+        tutorial = replace(experiment, cfg=with_tutorial_model(experiment.cfg))
+        predictions["tutorial"] = fit_network(tutorial, quiet=True).predict(test.frame)
+    return predictions
+
+
 def fit_baselines(train: Part, validation: Part, schema: Schema, seed: int) -> dict[str, Predictor]:
-    """The baselines by name, fitted on the train part; boosting stops early by the validation part."""
+    """The baselines by name, fitted on the train part; boosting stops early on the validation part.
+
+    >>> fitted = fit_baselines(experiment.train, experiment.validation, data.schema, seed=42)
+    >>> fitted["boosting"](experiment.test.frame)  # [n] probabilities
+    """
     rows = train.frame, train.churned
-    # On a small table threads wait for each other longer than they work, more so on a busy machine.
     with threadpool_limits(1 if len(train.frame) < THREADS_FROM else None):
         return {
             "base_rate": predictor(DummyClassifier(strategy="prior").fit(*rows)),
@@ -49,22 +66,8 @@ def _logistic_regression(schema: Schema) -> Any:
 
 
 def _boosting(train: tuple, validation: tuple, schema: Schema, seed: int) -> Predictor:
-    """scikit-learn's histogram gradient boosting, with the size of trees that validates better.
-
-    A level that training has not seen counts as missing.
-    """
+    """scikit-learn's histogram gradient boosting; a level that training has not seen counts as missing."""
     encoder, categories = tree_encoder(train[0], schema)
-    fit = encoder.fit_transform(train[0]), train[1]
-    best = fit_boosting(fit, (encoder.transform(validation[0]), validation[1]), categories, seed)
-    return lambda frame: best.predict_proba(encoder.transform(frame))[:, 1]
-
-
-def predict_baselines(experiment: Experiment) -> dict[str, np.ndarray]:
-    """[n] probabilities of the test rows by name: of the baselines, and the tutorial's unless it is `cfg.model`."""
-    train, validation, test = experiment.train, experiment.validation, experiment.test
-    fitted = fit_baselines(train, validation, experiment.data.schema, experiment.cfg.seed)
-    predictions = {name: predict(test.frame) for name, predict in fitted.items()}
-    if experiment.cfg.model.name != ModelName.tutorial:
-        tutorial = replace(experiment, cfg=with_tutorial_model(experiment.cfg))
-        predictions["tutorial"] = fit_network(tutorial, quiet=True).predict(test.frame)
-    return predictions
+    encoded = encoder.fit_transform(train[0]), train[1]
+    trees = fit_boosting(encoded, (encoder.transform(validation[0]), validation[1]), categories, seed)
+    return predictor(make_pipeline(encoder, trees))

@@ -1,4 +1,4 @@
-"""How far the bundle's doubt can be trusted: measured on the test part, and only that is claimed."""
+"""Coverage of intervals and prediction sets, measured on the test rows."""
 
 from __future__ import annotations
 
@@ -7,30 +7,29 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta
 
 from churn.bundle.conformal import CERTAINTIES
 from churn.bundle.intervals import LEVEL
-from churn.evaluate.bootstrap import Estimate
+from churn.evaluate.bootstrap import Estimate, jeffreys_interval
 
 QUINTILES = 5
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """What intervals and sets turn out to be; None where the bundle has none."""
+    """Measured coverage; None for what the bundle does not have, or where the truth is not known."""
 
     unseen: float  # share of the customers with a field unlike any in training
-    level: float | None  # that the sets are made for
-    sets: Mapping[str, Estimate] | None  # coverage of those who stay and of those who leave
-    shares: Mapping[str, float] | None  # of each answer
+    level: float | None  # the level of the prediction sets
+    sets: Mapping[str, Estimate] | None  # coverage of stayers ("stays") and of churners ("leaves")
+    shares: Mapping[str, float] | None  # share of the customers by certainty
     width: float | None  # mean width of the intervals
-    covered: float | None  # share of the known probabilities that they hold
-    quintiles: list[float] | None  # the same by quintile of the probability
+    covered: float | None  # share of the true probabilities inside their interval
+    quintiles: list[float] | None  # the same by quintile of the probability, lowest first
 
     def to_json(self) -> dict[str, Any]:
-        """The section `doubt` of metrics.json."""
-        sets = {name: of.to_json() for name, of in self.sets.items()} if self.sets else None
+        """The section `coverage` of metrics.json."""
+        sets = {name: estimate.to_json() for name, estimate in self.sets.items()} if self.sets else None
         interval_level = None if self.width is None else LEVEL
         return vars(self) | {"sets": sets, "interval_level": interval_level}
 
@@ -38,14 +37,15 @@ class Coverage:
 def measure_coverage(
     outputs: Mapping[str, np.ndarray], churned: np.ndarray, truth: np.ndarray | None, level: float | None
 ) -> Coverage:
-    """Of the bundle's outputs for the test part, [n] labels, and the true probabilities where known."""
+    """The coverage of a bundle's outputs for rows with labels [n] and, if known, true probabilities [n]."""
     sets = shares = width = covered = quintiles = None
     if "certainty" in outputs:
-        answers = outputs["certainty"].astype(str)
+        certainty = outputs["certainty"].astype(str)
         sets = {
-            name: _set_coverage(answers[churned == kind], name) for kind, name in enumerate(CERTAINTIES[:2])
+            name: _set_coverage(certainty[churned == label], name)
+            for label, name in enumerate(CERTAINTIES[:2])
         }
-        shares = {answer: float((answers == answer).mean()) for answer in CERTAINTIES}
+        shares = {name: float((certainty == name).mean()) for name in CERTAINTIES}
     if "churn_probability_low" in outputs:
         low, high = outputs["churn_probability_low"], outputs["churn_probability_high"]
         width = float((high - low).mean())
@@ -57,8 +57,8 @@ def measure_coverage(
     return Coverage(unseen, level if sets else None, sets, shares, width, covered, quintiles)
 
 
-def _set_coverage(answers: np.ndarray, name: str) -> Estimate:
-    """Share of the [n] answers whose set holds `name`, with its 95 % Jeffreys interval."""
-    covered, rows = int(np.isin(answers, [name, "ambiguous"]).sum()), len(answers)
-    low, high = beta.ppf([0.025, 0.975], covered + 0.5, rows - covered + 0.5)
+def _set_coverage(certainty: np.ndarray, name: str) -> Estimate:
+    """The share of [n] customers whose set holds `name`, with its 95 % interval (Jeffreys')."""
+    covered, rows = int(np.isin(certainty, [name, "ambiguous"]).sum()), len(certainty)
+    low, high = jeffreys_interval(covered, rows)
     return Estimate(covered / rows, float(low), float(high))

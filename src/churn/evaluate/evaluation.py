@@ -1,4 +1,4 @@
-"""The numbers of a report: each metric on the test part, with its interval, beside the baselines'."""
+"""The evaluation: each metric on the test part, with its interval, for the model and the baselines."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from churn.config.training import EvaluateConfig
-from churn.evaluate.bootstrap import CHUNK_CELLS, Estimate, bootstrap_counts, percentile_interval
-from churn.evaluate.metrics import Ranked, compute_metrics, expected_calibration_error, rank_rows
+from churn.evaluate.bootstrap import Estimate, Measure, bootstrap, resample_weights
+from churn.evaluate.metrics import compute_metrics, expected_calibration_error, rank_rows
 
-MODEL, TRUTH = "model", "truth"  # keys of `predictions`: ours, and the probabilities that made synthetic data
+MODEL, TRUTH = "model", "truth"  # keys of `predictions`: the model, and the truth of synthetic customers
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found, by name of the predictions and then by metric."""
+    """The result of `evaluate`, by name of the predictions and then by metric."""
 
     scores: dict[str, dict[str, Estimate]]
     differences: dict[str, dict[str, Estimate]]  # the model's score minus the other's, on the same resamples
@@ -35,9 +35,9 @@ class Evaluation:
 
 def _to_json_section(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
     """Estimates for JSON; the calibration error as a value only, because its bootstrap is biased upward."""
-    found = {name: estimate.to_json() for name, estimate in estimates.items()}
-    found["ece"] = {"value": found["ece"]["value"]}
-    return found
+    section = {name: estimate.to_json() for name, estimate in estimates.items()}
+    section["ece"] = {"value": section["ece"]["value"]}
+    return section
 
 
 def evaluate(
@@ -49,55 +49,32 @@ def evaluate(
 ) -> Evaluation:
     """Every metric of every prediction, with bootstrap 95 % intervals, and the model's paired differences.
 
-    churned: [n] 1 = left; predictions: [n] probabilities by name, `MODEL` among them; customers: [n] who each
-    row belongs to, None where each row is a customer. Customers are drawn with replacement, the same ones for
-    all predictions (Efron's percentile interval). Where more than 2.5 % of the resamples leave a metric
-    undefined, its interval is unknown.
+    churned: [n] 1 = left; predictions: [n] probabilities by name, `MODEL` among them; customers: [n] whose
+    each row is, None if each row is a customer. All predictions use the same resamples of customers. A
+    metric that more than 2.5 % of the resamples leave undefined has no interval.
+
+    >>> evaluate(churned, {"model": probability, "base_rate": rate}, None, EvaluateConfig(), seed=42)
     """
-    customer = np.arange(len(churned)) if customers is None else np.unique(customers, return_inverse=True)[1]
-    ranked = {name: rank_rows(churned, probability, customer) for name, probability in predictions.items()}
-    values = {name: _point_values(churned, predictions[name], rows) for name, rows in ranked.items()}
-    drawn = resampled_values(ranked, customer.max() + 1, cfg.bootstrap, seed)
-    others = [name for name in predictions if name != MODEL]
+    weights = resample_weights(len(churned), customers, cfg.bootstrap, seed)
+    measures = {name: _metrics_of(churned, probability) for name, probability in predictions.items()}
+    values = bootstrap(measures, weights)
+    for name, probability in predictions.items():
+        values[name]["ece"] = np.array([expected_calibration_error(churned, probability)])
     return Evaluation(
-        {name: _with_intervals(values[name], drawn[name]) for name in predictions},
-        {name: _with_intervals(_differences(values, name), _differences(drawn, name)) for name in others},
+        {name: _to_estimates(values[name]) for name in predictions},
+        {name: _to_estimates(_differences(values, name)) for name in predictions if name != MODEL},
     )
 
 
-def _point_values(churned: np.ndarray, probability: np.ndarray, ranked: Ranked) -> dict[str, float]:
-    """Each metric on the rows as they are."""
-    values = {
-        name: float(value[0]) for name, value in compute_metrics(ranked, np.ones((1, len(churned)))).items()
-    }
-    return values | {"ece": expected_calibration_error(churned, probability)}
+def _metrics_of(churned: np.ndarray, probability: np.ndarray) -> Measure:
+    """The metrics of a prediction, as a function of row weights."""
+    ranked = rank_rows(churned, probability)
+    return lambda weights: compute_metrics(ranked, weights[:, ranked.order])
 
 
-def resampled_values(
-    ranked: Mapping[str, Ranked], customers: int, resamples: int, seed: int
-) -> dict[str, dict[str, np.ndarray]]:
-    """[resamples] values of each metric of each prediction, all on the same resamples."""
-    widest = max(customers, *(len(rows.churned) for rows in ranked.values()))
-    chunks = [
-        {name: compute_metrics(rows, counts[:, rows.customer]) for name, rows in ranked.items()}
-        for counts in bootstrap_counts(
-            customers, resamples, max(1, CHUNK_CELLS // widest), np.random.default_rng(seed)
-        )
-    ]
-    return {
-        name: {metric: np.concatenate([chunk[name][metric] for chunk in chunks]) for metric in first}
-        for name, first in chunks[0].items()
-    }
+def _differences(values: Mapping[str, Mapping[str, np.ndarray]], other: str) -> dict[str, np.ndarray]:
+    return {metric: values[MODEL][metric] - values[other][metric] for metric in values[MODEL]}
 
 
-def _differences(found: Mapping[str, Mapping[str, Any]], other: str) -> dict[str, Any]:
-    """Each metric of the model minus that of another."""
-    return {metric: found[MODEL][metric] - found[other][metric] for metric in found[MODEL]}
-
-
-def _with_intervals(values: Mapping[str, float], drawn: Mapping[str, np.ndarray]) -> dict[str, Estimate]:
-    """Values with the intervals of what was drawn; the interval of what was not drawn is unknown."""
-    return {
-        name: Estimate(value, *percentile_interval(drawn.get(name, np.empty(0))))
-        for name, value in values.items()
-    }
+def _to_estimates(values: Mapping[str, np.ndarray]) -> dict[str, Estimate]:
+    return {metric: Estimate.from_resamples(samples) for metric, samples in values.items()}

@@ -1,4 +1,4 @@
-"""Which columns the model leans on: what is lost when one of them is shuffled."""
+"""Permutation importance: what the model loses when one column is shuffled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROWS = 200_000  # rows that are predicted at a time, at least one shuffle
 
 @dataclass(frozen=True)
 class Importance:
-    """What shuffling one feature costs: the mean over the shuffles, with the least and the most of them."""
+    """The cost of shuffling one feature: the mean over the shuffles, with the least and the largest cost."""
 
     feature: str
     roc_auc: Estimate  # AUC lost
@@ -32,10 +32,12 @@ def permutation_importance(
     cfg: EvaluateConfig,
     seed: int,
 ) -> list[Importance]:
-    """Permutation importance of each feature on the rows of `frame`, greatest loss of AUC first.
+    """The importance of each feature on the rows of `frame`, largest loss of AUC first.
 
-    A feature whose content another one repeats has little importance, however telling both are.
+    Features with the same content share their importance, so that each seems to have little.
     Source: Breiman 2001, Random Forests; Fisher, Rudin and Dominici 2019 for any model.
+
+    >>> permutation_importance(trained.predict, test.frame, test.churned, EvaluateConfig(), seed=42)
     """
     shuffles = shuffle_columns(frame, cfg.importance_repeats, np.random.default_rng(seed))
     at_once = max(1, ROWS // len(frame))
@@ -44,18 +46,18 @@ def permutation_importance(
     before = predict(frame)
     auc, loss = roc_auc_score(churned, before), log_loss(churned, before)
 
-    def cost(name: str, after: np.ndarray) -> Importance:
-        lost = [auc - roc_auc_score(churned, one) for one in after]
-        gained = [log_loss(churned, one) - loss for one in after]
+    def cost(name: str, shuffled: np.ndarray) -> Importance:
+        lost = [auc - roc_auc_score(churned, after) for after in shuffled]
+        gained = [log_loss(churned, after) - loss for after in shuffled]
         return Importance(name, _mean_and_range(lost), _mean_and_range(gained))
 
     by_feature = probability.reshape(len(frame.columns), cfg.importance_repeats, len(frame))
-    found = map(cost, frame.columns, by_feature)
-    return sorted(found, key=lambda one: -one.roc_auc.value)
+    costs = map(cost, frame.columns, by_feature)
+    return sorted(costs, key=lambda importance: -importance.roc_auc.value)
 
 
 def shuffle_columns(frame: pd.DataFrame, repeats: int, random: np.random.Generator) -> Iterator[pd.DataFrame]:
-    """The frame with its first column shuffled, `repeats` times over, then with its second, and so on."""
+    """Copies of the frame with one column shuffled: `repeats` copies for each column in turn."""
     for name in frame.columns:
         for _ in range(repeats):
             copy = frame.copy()
@@ -64,5 +66,4 @@ def shuffle_columns(frame: pd.DataFrame, repeats: int, random: np.random.Generat
 
 
 def _mean_and_range(values: list[float]) -> Estimate:
-    """Mean, least and most."""
     return Estimate(float(np.mean(values)), min(values), max(values))

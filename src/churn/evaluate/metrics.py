@@ -1,7 +1,7 @@
-"""Quality of churn probabilities, under many weightings of the same rows at once.
+"""Metrics of churn probabilities: their names for people, and their values under many row weights at once.
 
-A bootstrap needs each metric a thousand times; one matrix operation over all resamples takes about as
-long as a few calls of scikit-learn, whose numbers these are (the tests compare them).
+A bootstrap needs each metric a thousand times; one matrix operation over all resamples takes about as long
+as a few calls of scikit-learn, whose numbers these are (the tests compare them).
 """
 
 from __future__ import annotations
@@ -15,20 +15,46 @@ from scipy.special import expit
 
 from churn.network.log_odds import logit
 
-TOP = 0.1  # share of the customers that lift_at_10 and captured_at_10 speak of
+TOP = 0.1  # share of the customers that lift_at_10 and captured_at_10 are about
 EPSILON = np.finfo(float).eps  # probabilities are kept this far from 0 and 1, as scikit-learn's log loss does
 ITERATIONS = 50  # of Newton's method, at most
 TOLERANCE = 1e-4  # a last step this small leaves an error of about its square
 
 
 @dataclass(frozen=True)
+class Metric:
+    """How to show and read a metric."""
+
+    label: str  # within a sentence
+    meaning: str
+    digits: int
+    better: int  # 1: more is better, -1: less is better, 0: there is a right value
+    percent: bool = False
+
+
+METRICS = {
+    "roc_auc": Metric("ROC AUC", "chance that a churner ranks above a stayer", 4, 1),
+    "average_precision": Metric("average precision", "precision over all thresholds", 4, 1),
+    "lift_at_10": Metric("lift in the top 10 %", "times as many churners as by chance", 2, 1),
+    "captured_at_10": Metric("churners in the top 10 %", "share of all churners", 1, 1, percent=True),
+    "log_loss": Metric("log loss", "nats per customer; less is better", 4, -1),
+    "brier": Metric("Brier score", "mean squared error; less is better", 4, -1),
+    "calibration_slope": Metric("calibration slope", "1 is right; below 1: too extreme", 2, 0),
+    "calibration_intercept": Metric(
+        "calibration intercept", "0 is right; above 0: more leave than predicted", 2, 0
+    ),
+    "ece": Metric("calibration error", "15 bins; biased upward, so without interval", 4, -1),
+}
+
+
+@dataclass(frozen=True)
 class Ranked:
-    """Rows in the order of one model's probabilities, highest first."""
+    """Rows in the order of their probabilities, highest first."""
 
     churned: np.ndarray  # [n] float, 1 = left
     probability: np.ndarray  # [n]
-    customer: np.ndarray  # [n] int, 0 ... number of customers - 1
-    last_equal: np.ndarray  # positions of the last row of each run of equal probabilities
+    order: np.ndarray  # [n] their positions in the table
+    last_equal: np.ndarray  # positions, in this order, of the last row of each run of equal probabilities
 
     @cached_property
     def log_odds(self) -> np.ndarray:
@@ -37,28 +63,31 @@ class Ranked:
 
     @cached_property
     def line(self) -> np.ndarray:
-        """[2] the calibration line of the rows as they are; other weightings start from it."""
+        """[2] intercept and slope of the calibration line at equal weights, where other fits start."""
         return calibration_line(self, np.ones((1, len(self.churned))), np.array([0.0, 1.0]))[0]
 
     @cached_property
     def shift(self) -> np.ndarray:
-        """[1] their calibration-in-the-large, likewise."""
+        """[1] calibration-in-the-large at equal weights, where other fits start."""
         return _calibration_shift(self, np.ones((1, len(self.churned))), np.zeros(1))[0]
 
 
-def rank_rows(churned: np.ndarray, probability: np.ndarray, customer: np.ndarray) -> Ranked:
+def rank_rows(churned: np.ndarray, probability: np.ndarray) -> Ranked:
     """The rows sorted by probability."""
     order = np.argsort(-probability, kind="stable")
     ordered = probability[order].astype(float)
     last_equal = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
-    return Ranked(churned[order].astype(float), ordered, customer[order], last_equal)
+    return Ranked(churned[order].astype(float), ordered, order, last_equal)
 
 
 def compute_metrics(ranked: Ranked, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """[B] values of each metric for weights [B, n] of the ranked rows; NaN where it is undefined.
+    """[B] values of each metric, for weights [B, n] of the ranked rows; NaN where a metric is undefined.
 
-    ROC AUC, slope and intercept need both kinds of customers; average precision, lift and captured
-    churners need a churner.
+    ROC AUC, slope and intercept need churners and stayers; average precision, lift and captured churners
+    need a churner.
+
+    >>> ranked = rank_rows(churned, probability)
+    >>> compute_metrics(ranked, np.ones((1, len(churned))))["roc_auc"][0]
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
@@ -70,7 +99,7 @@ def compute_metrics(ranked: Ranked, weights: np.ndarray) -> dict[str, np.ndarray
 
 
 def ranking_metrics(ranked: Ranked, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Metrics of the order alone. Equal probabilities count as in a random order among them, on average."""
+    """[B] values of the metrics of the order alone. Ties count as the average over their orders."""
     called = weights.cumsum(axis=1)[:, ranked.last_equal]
     caught = (weights * ranked.churned).cumsum(axis=1)[:, ranked.last_equal]
     missed = called - caught
@@ -88,7 +117,7 @@ def ranking_metrics(ranked: Ranked, weights: np.ndarray) -> dict[str, np.ndarray
 
 
 def at_share(called: np.ndarray, caught: np.ndarray, share: float) -> np.ndarray:
-    """[B] churners caught when calling stops at `share` of the customers: straight lines between [B, G]."""
+    """[B] churners caught if `share` of the customers are called; linear between the points [B, G]."""
     stop = share * called[:, -1]
     above = (called < stop[:, None]).sum(axis=1)
     rows = np.arange(len(called))
@@ -100,7 +129,7 @@ def at_share(called: np.ndarray, caught: np.ndarray, share: float) -> np.ndarray
 
 
 def probability_metrics(ranked: Ranked, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Log loss (nats) and Brier score: weighted means over the rows."""
+    """[B] log loss (nats) and Brier score: weighted means over the rows."""
     chance = np.clip(ranked.probability, EPSILON, 1 - EPSILON)
     losses = {
         "log_loss": -np.log(np.where(ranked.churned == 1, chance, 1 - chance)),
@@ -131,7 +160,7 @@ def calibration_line(ranked: Ranked, weights: np.ndarray, start: np.ndarray) -> 
 def _calibration_shift(ranked: Ranked, weights: np.ndarray, start: np.ndarray) -> np.ndarray:
     """[B, 1] calibration-in-the-large: the intercept of that regression with its slope fixed to 1.
 
-    Above 0 more customers leave than the probabilities say.
+    Above 0 more customers leave than predicted.
     """
     x = ranked.log_odds
 
@@ -145,7 +174,7 @@ def _calibration_shift(ranked: Ranked, weights: np.ndarray, start: np.ndarray) -
 def _residuals(
     log_odds: np.ndarray, churned: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Gradient and curvature [B, n] of the weighted log-likelihood in the log-odds of each row."""
+    """[B, n] gradient and curvature of the weighted log-likelihood in the log-odds of each row."""
     chance = expit(log_odds)
     return weights * (churned - chance), weights * chance * (1 - chance)
 
@@ -156,25 +185,25 @@ def _newton(
     start: np.ndarray,
     weights: np.ndarray,
 ) -> np.ndarray:
-    """[B, k] where the steps from `start` [k] end; NaN where they do not (no finite maximum).
+    """[B, k] the maxima that Newton's method finds from `start` [k]; NaN if there is no finite maximum.
 
-    Steps are shortened so that the log-odds of no row change by more than 1, within which the curvature is
-    trustworthy; `extremes` [e, k] are the rows whose log-odds change most.
+    Steps are shortened so that the log-odds of no row change by more than 1, since the curvature is reliable
+    only near a point; `extremes` [e, k] are the rows whose log-odds change most.
     """
-    found = np.full((len(weights), len(start)), np.nan)
-    going = np.arange(len(weights))
-    at = start[None, :]  # shared by all weightings: the first step is cheap
+    maxima = np.full((len(weights), len(start)), np.nan)
+    open_rows = np.arange(len(weights))
+    point = start[None, :]  # shared by all weights: the first step is cheap
     for _ in range(ITERATIONS):
-        change = step(at, weights)
+        change = step(point, weights)
         change /= np.maximum(1, abs(change @ extremes.T).max(axis=1, keepdims=True))
-        at = at + change
-        ended = (abs(change) < TOLERANCE).all(axis=1)
-        found[going[ended]] = at[ended]
-        on = ~ended & np.isfinite(change).all(axis=1)
-        going, at, weights = going[on], at[on], weights[on]
-        if len(going) == 0:
+        point = point + change
+        converged = (abs(change) < TOLERANCE).all(axis=1)
+        maxima[open_rows[converged]] = point[converged]
+        proceed = ~converged & np.isfinite(change).all(axis=1)
+        open_rows, point, weights = open_rows[proceed], point[proceed], weights[proceed]
+        if len(open_rows) == 0:
             break
-    return found
+    return maxima
 
 
 def expected_calibration_error(churned: np.ndarray, probability: np.ndarray, bins: int = 15) -> float:

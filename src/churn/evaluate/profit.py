@@ -1,4 +1,4 @@
-"""What the decision earns on the test part, beside other decisions and under other assumptions."""
+"""The profit of the decision on the test part, beside other strategies and under other assumptions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sklearn.isotonic import IsotonicRegression
 
 from churn.bundle.decision import call_gain, choose_threshold, customer_values, expected_profit
 from churn.config.training import DecisionConfig, EvaluateConfig
-from churn.evaluate.bootstrap import CHUNK_CELLS, Estimate, bootstrap_counts, percentile_interval
+from churn.evaluate.bootstrap import Estimate, resample_weights
 
-SHARES = np.linspace(0, 1, 51)  # of the customers called, at which the curve is drawn
+SHARES = np.linspace(0, 1, 51)  # of the customers called: the points of the curve
 TUTORIAL = 0.5  # the article's threshold
 ASSUMPTIONS = ("customer_value", "contact_cost", "offer_cost", "success")
 FACTORS = (0.5, 2.0)
@@ -22,19 +22,19 @@ FACTORS = (0.5, 2.0)
 
 @dataclass(frozen=True)
 class Outcome:
-    """Customers of one part of the split: what was foretold, and what they did."""
+    """Customers of one part of the split: their predictions, and whether they left."""
 
     frame: pd.DataFrame  # features as in `Dataset.frame`
     churned: np.ndarray  # [n] 1 = left
     probability: np.ndarray  # [n]
-    ids: np.ndarray | None = None  # [n] the customer of each row, None where each row is one
+    ids: np.ndarray | None = None  # [n] the customer of each row; None: each row is a customer
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Profit per customer, called or not, by the share called, best first, with its 95 % interval."""
+    """Profit per customer, called or not, by the share called, with its 95 % interval."""
 
-    share: np.ndarray  # [G]
+    share: np.ndarray  # [G] of the customers, most profitable first
     profit: np.ndarray  # [G]
     low: np.ndarray  # [G]
     high: np.ndarray  # [G]
@@ -47,18 +47,18 @@ class Strategy:
     name: str
     called: float  # share of the customers
     profit: Estimate  # per customer
-    difference: Estimate  # to the chosen threshold's profit, on the same resamples
+    difference: Estimate  # its profit minus that of the chosen threshold, on the same resamples
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What it would have cost to be wrong in one assumption."""
+    """The cost of a wrong assumption."""
 
     assumption: str  # a key of `DecisionConfig`
-    value: float  # what it would be in truth; a factor where each customer has a value of their own
-    threshold: float  # what we would have chosen, had we known
+    value: float  # its true value; a factor if each customer has a value of their own
+    threshold: float  # the choice with the true value
     profit: float  # per customer, of the threshold chosen
-    attainable: float  # per customer, of the threshold that we would have chosen
+    attainable: float  # per customer, of `threshold`
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class Profit:
 
     threshold: float
     curve: Curve
-    rules: list[Strategy]  # the chosen one first
+    strategies: list[Strategy]  # the chosen threshold first
     sensitivity: list[Sensitivity]
-    expected_maximum: float  # where the offer's success is uncertain, over its distribution (EMP)
+    expected_maximum: float  # EMP: the maximum, averaged over the distribution of the offer's success
     expected_share: float  # share of the customers called to reach it
 
     def to_json(self) -> dict[str, Any]:
@@ -77,10 +77,10 @@ class Profit:
         return {
             "threshold": self.threshold,
             "rules": [
-                {"name": rule.name, "called": rule.called, "profit": rule.profit.to_json()}
-                for rule in self.rules
+                {"name": strategy.name, "called": strategy.called, "profit": strategy.profit.to_json()}
+                for strategy in self.strategies
             ],
-            "sensitivity": [vars(one) for one in self.sensitivity],
+            "sensitivity": [vars(case) for case in self.sensitivity],
             "expected_maximum": self.expected_maximum,
             "expected_share": self.expected_share,
         }
@@ -94,93 +94,97 @@ def measure_profit(
     evaluate: EvaluateConfig,
     seed: int,
 ) -> Profit:
-    """What the threshold `chosen` earns on the test part; the calibration part chose it."""
+    """The profit of the threshold `chosen` on the test part, with bootstrap 95 % intervals.
+
+    `calibration` are the rows that chose the threshold; under other assumptions they choose another one.
+
+    >>> measure_profit(test, calibration, 0.2, cfg.decision, cfg.evaluate, cfg.seed).strategies[0].profit
+    """
     value = customer_values(test.frame, cfg)
-    rules = {
-        f"probability at least {chosen:.3f} (chosen)": test.probability >= chosen,
-        "nobody": np.zeros(len(value), bool),
-        "everyone": np.ones(len(value), bool),
-        f"probability at least {TUTORIAL} (the tutorial's)": test.probability >= TUTORIAL,
-    }
     expected = expected_profit(test.probability, value, cfg)
-    if cfg.value_column is not None:
-        rules["each by their own value, as churn score does"] = expected > 0
+    called = _strategies(test.probability, expected, chosen, cfg)
     order = np.argsort(-expected, kind="stable")
     curves, profits = _bootstrap_profit(
-        test, order, np.stack(list(rules.values()), axis=1), cfg, evaluate.bootstrap, seed
+        test, order, np.stack(list(called.values()), axis=1), cfg, evaluate.bootstrap, seed
     )
     low, high = np.quantile(curves[1:], [0.025, 0.975], axis=0)
-    emp, share = expected_maximum_profit(test.churned, test.probability, cfg, value.mean())
+    maximum, share = expected_maximum_profit(test.churned, test.probability, cfg, value.mean())
     return Profit(
         threshold=chosen,
         curve=Curve(SHARES, curves[0], low, high),
-        rules=[
+        strategies=[
             Strategy(
-                name, float(called.mean()), _estimate(profits[:, i]), _estimate(profits[:, i] - profits[:, 0])
+                name,
+                float(called[name].mean()),
+                Estimate.from_resamples(profit),
+                Estimate.from_resamples(profit - profits[:, 0]),
             )
-            for i, (name, called) in enumerate(rules.items())
+            for name, profit in zip(called, profits.T, strict=True)
         ],
         sensitivity=[
-            _sensitivity_to(test, calibration, chosen, cfg, key, by) for key in ASSUMPTIONS for by in FACTORS
+            _sensitivity_to(test, calibration, chosen, cfg, key, factor)
+            for key in ASSUMPTIONS
+            for factor in FACTORS
         ],
-        expected_maximum=emp,
+        expected_maximum=maximum,
         expected_share=share,
     )
+
+
+def _strategies(
+    probability: np.ndarray, expected: np.ndarray, chosen: float, cfg: DecisionConfig
+) -> dict[str, np.ndarray]:
+    """[n] whether each strategy calls the customer, by its name for people; the chosen threshold first."""
+    strategies = {
+        f"probability at least {chosen:.3f} (chosen)": probability >= chosen,
+        "nobody": np.zeros(len(probability), bool),
+        "everyone": np.ones(len(probability), bool),
+        f"probability at least {TUTORIAL} (the tutorial's)": probability >= TUTORIAL,
+    }
+    if cfg.value_column is not None:
+        strategies["each by their own value, as churn score does"] = expected > 0
+    return strategies
 
 
 def _bootstrap_profit(
     test: Outcome, order: np.ndarray, called: np.ndarray, cfg: DecisionConfig, resamples: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Curves [1 + B, G] and profits of rules [1 + B, R]: of the rows as they are, then of each resample."""
-    n = len(test.churned)
-    brings = call_gain(test.churned, customer_values(test.frame, cfg), cfg)
-    customer = np.arange(n) if test.ids is None else np.unique(test.ids, return_inverse=True)[1]
-    random, customers = np.random.default_rng(seed), customer.max() + 1
+    """Curves [1 + B, G] and profits [1 + B, S] of the strategies: of the rows, then of their resamples."""
+    gain = call_gain(test.churned, customer_values(test.frame, cfg), cfg)
     curves: list[np.ndarray] = []
     profits: list[np.ndarray] = []
-
-    def add(weights: np.ndarray) -> None:
+    for weights in resample_weights(len(gain), test.ids, resamples, seed):
         total = weights.sum(axis=1, keepdims=True)
-        profits.append(weights @ (brings[:, None] * called) / total)
+        profits.append(weights @ (gain[:, None] * called) / total)
         ordered = weights[:, order] / total
         reached = np.pad(ordered.cumsum(axis=1), ((0, 0), (1, 0)))
-        earned = np.pad((ordered * brings[order]).cumsum(axis=1), ((0, 0), (1, 0)))
+        earned = np.pad((ordered * gain[order]).cumsum(axis=1), ((0, 0), (1, 0)))
         curves.extend(np.interp(SHARES, x, y) for x, y in zip(reached, earned, strict=True))
-
-    add(np.ones((1, n)))
-    for counts in bootstrap_counts(customers, resamples, max(1, CHUNK_CELLS // max(n, customers)), random):
-        add(counts[:, customer])
     return np.array(curves), np.concatenate(profits)
-
-
-def _estimate(values_of: np.ndarray) -> Estimate:
-    """The first value with the interval of the others, which are resamples."""
-    return Estimate(float(values_of[0]), *percentile_interval(values_of[1:]))
 
 
 def _sensitivity_to(
     test: Outcome, calibration: Outcome, chosen: float, cfg: DecisionConfig, key: str, factor: float
 ) -> Sensitivity:
-    """The test part under an assumption that is `factor` times what we thought."""
+    """The case that the true value of an assumption is `factor` times the assumed one."""
     truth = {key: getattr(cfg, key) * factor}
     if key == "success":
         truth[key] = min(truth[key], 0.99)
     elif key == "customer_value":
         truth["value_factor"] = cfg.value_factor * factor
-    other = replace(cfg, **truth, threshold=None, top_share=None)
-    known = choose_threshold(
-        other, calibration.churned, calibration.probability, customer_values(calibration.frame, other)
-    )
-    brings = call_gain(test.churned, customer_values(test.frame, other), other)
-    earned = [float(np.mean(brings * (test.probability >= limit))) for limit in (chosen, known)]
-    told = truth["value_factor"] if key == "customer_value" and cfg.value_column else truth[key]
-    return Sensitivity(key, told, known, *earned)
+    true_cfg = replace(cfg, **truth, threshold=None, top_share=None)
+    values = customer_values(calibration.frame, true_cfg)
+    better = choose_threshold(true_cfg, calibration.churned, calibration.probability, values)
+    gain = call_gain(test.churned, customer_values(test.frame, true_cfg), true_cfg)
+    profits = [float(np.mean(gain * (test.probability >= threshold))) for threshold in (chosen, better)]
+    value = truth["value_factor"] if key == "customer_value" and cfg.value_column else truth[key]
+    return Sensitivity(key, value, better, *profits)
 
 
 def expected_maximum_profit(
     churned: np.ndarray, probability: np.ndarray, cfg: DecisionConfig, value: float
 ) -> tuple[float, float]:
-    """Profit per customer and share called where each success rate gets the threshold that suits it best.
+    """Profit per customer, and share called, if each success rate of the offer had its own best threshold.
 
     The rate is distributed as Beta(success * evidence, (1 - success) * evidence); the best thresholds are the
     corners of the convex hull of the ROC curve. Source: Verbraken, Verbeke and Baesens 2013, equation 14.
@@ -194,7 +198,7 @@ def expected_maximum_profit(
     wasted, worth = cfg.offer_cost + cfg.contact_cost, value - cfg.offer_cost
     if worth <= 0:
         return 0.0, 0.0
-    # the success rate from which calling one segment more pays
+    # the success rate from which it pays to call one segment more
     with np.errstate(divide="ignore"):
         pays = ((1 - rate) / rate * wasted + cfg.contact_cost) / worth
     edges = np.clip(np.concatenate([[0], pays, [1]]), 0, 1)

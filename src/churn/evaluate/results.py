@@ -1,4 +1,4 @@
-"""Everything that is measured on the test part."""
+"""All results on the test part: metrics, profit and coverage."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from churn.data.experiment import Experiment
 from churn.evaluate.coverage import Coverage, measure_coverage
 from churn.evaluate.evaluation import MODEL, TRUTH, Evaluation, evaluate
 from churn.evaluate.profit import Outcome, Profit, measure_profit
-from churn.network.fit import Trained
+from churn.network.trained import Trained
 
 
 @dataclass(frozen=True)
 class Results:
-    """What the bundle, the baselines and the decision are worth on the test part."""
+    """The results of a bundle on the test part, beside those of the baselines."""
 
     predictions: Mapping[str, np.ndarray]  # [n] probabilities by name, `MODEL` among them
     evaluation: Evaluation
@@ -41,12 +41,12 @@ class Results:
 def evaluate_bundle(
     experiment: Experiment, trained: Trained, bundle: Bundle, baselines: Mapping[str, np.ndarray]
 ) -> Results:
-    """The results of the bundle beside the baselines' predictions [n] of the test rows."""
+    """The results of the bundle; `baselines` are predictions [n] of the test rows by name."""
     cfg, test = experiment.cfg, experiment.test
     outputs = bundle.predict(test.frame)
     predictions = {MODEL: outputs["churn_probability"].astype(float), **baselines}
     if cfg.model.name == ModelName.tutorial:
-        predictions["tutorial"] = trained.predict(test.frame)
+        predictions["tutorial"] = trained.predict(test.frame)  # without the bundle's temperature
     if experiment.data.true_probability is not None:
         predictions[TRUTH] = experiment.data.true_probability[experiment.splits.test]
     return Results(
@@ -58,7 +58,7 @@ def evaluate_bundle(
 
 
 def _profit(experiment: Experiment, trained: Trained, bundle: Bundle, probability: np.ndarray) -> Profit:
-    """What the bundle's threshold earns; the held-out rows chose it."""
+    """The profit of the bundle's threshold, which the held-out rows chose."""
     cfg = experiment.cfg
     held_out = apply_temperature(trained.held_out_probability, bundle.facts["temperature"])
     test = Outcome(**vars(experiment.test), probability=probability)

@@ -11,7 +11,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import beta
 
-from churn.evaluate.report.drawing import INK, LEAVE, OURS, STYLE, Chart, canvas, finish
+from churn.evaluate.report.drawing import CHURNERS, INK, NETWORK, STYLE, Chart, new_figure, to_chart
 from churn.events.calendar import DAY
 from churn.events.silence import STABLE, Silence
 
@@ -22,19 +22,19 @@ DASHES = ("-", "--", ":", "-.")
 def draw_base_rate(by_cutoff: Mapping[str, Sequence[int]], censored: Mapping[str, int]) -> Chart:
     """Share of churners by cut-off, with 95 % Jeffreys intervals; cut-offs without an outcome are marked."""
     with mpl.rc_context(STYLE):
-        figure, axes = canvas("Cut-off", "Churned within the horizon (%)")
+        figure, axes = new_figure("Cut-off", "Churned within the horizon (%)")
         dates = np.array(list(by_cutoff), "datetime64[D]")
         rows, churned = np.array(list(by_cutoff.values())).T
         low, high = 100 * beta.ppf([[0.025], [0.975]], churned + 0.5, rows - churned + 0.5)
         rate = 100 * churned / rows
         errors = np.maximum([rate - low, high - rate], 0)
-        axes.errorbar(dates, rate, errors, color=OURS, fmt="o", markersize=4, label="with 95 % interval")
+        axes.errorbar(dates, rate, errors, color=NETWORK, fmt="o", markersize=4, label="with 95 % interval")
         for number, cutoff in enumerate(censored):
             label = "outcome not known yet" if number == 0 else None
-            axes.axvline(date2num(np.datetime64(cutoff)), color=LEAVE, linestyle=":", label=label)
+            axes.axvline(date2num(np.datetime64(cutoff)), color=CHURNERS, linestyle=":", label=label)
         axes.set_ylim(0, None)
         _few_dates(axes)
-        return finish(
+        return to_chart(
             figure,
             axes,
             "How many churn, by cut-off",
@@ -46,21 +46,21 @@ def draw_base_rate(by_cutoff: Mapping[str, Sequence[int]], censored: Mapping[str
 def draw_silence(found: Sequence[Silence]) -> Chart:
     """Share of the silent who come back, by how long they have been silent."""
     with mpl.rc_context(STYLE):
-        figure, axes = canvas("Days without an event", "Of those silent so long, come back (%)")
+        figure, axes = new_figure("Days without an event", "Of those silent so long, come back (%)")
         for silence, dashes in zip(found, DASHES * len(found), strict=False):
             shown = (silence.at_risk >= 30) & (silence.come_back > 0.005)
             axes.plot(
                 silence.days[shown],
                 100 * silence.come_back[shown],
                 linestyle=dashes,
-                color=OURS,
+                color=NETWORK,
                 label=silence.table,
             )
             if silence.stable_from is not None:
-                axes.axvline(silence.stable_from, color=LEAVE, linestyle=dashes, linewidth=1)
+                axes.axvline(silence.stable_from, color=CHURNERS, linestyle=dashes, linewidth=1)
         axes.axhline(100 * STABLE, color=INK, linewidth=0.8, linestyle=":", label=f"{100 * STABLE:.0f} %")
         axes.set(ylim=(0, 103), xlim=(0, None))
-        return finish(
+        return to_chart(
             figure,
             axes,
             "From when on silence is an end",
@@ -73,14 +73,14 @@ def draw_silence(found: Sequence[Silence]) -> Chart:
 def draw_rows(rows_of_customer: Mapping[int, int]) -> Chart:
     """How many customers have one row, two, ..."""
     with mpl.rc_context(STYLE):
-        figure, axes = canvas("Rows of a customer", "Customers")
+        figure, axes = new_figure("Rows of a customer", "Customers")
         counts = np.zeros(SHOWN_ROWS + 1)
         for rows, customers in rows_of_customer.items():
             counts[min(rows, SHOWN_ROWS)] += customers
         last = int(np.flatnonzero(counts)[-1])
-        axes.bar(np.arange(1, last + 1), counts[1 : last + 1], color=OURS)
+        axes.bar(np.arange(1, last + 1), counts[1 : last + 1], color=NETWORK)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        return finish(
+        return to_chart(
             figure,
             axes,
             "Rows by customer",
@@ -92,19 +92,19 @@ def draw_rows(rows_of_customer: Mapping[int, int]) -> Chart:
 def draw_weeks(weeks: Mapping[str, Sequence[tuple[int, int]]]) -> Chart:
     """Events by week, on one scale for all tables."""
     with mpl.rc_context(STYLE):
-        figure, axes = canvas("Week", "Events of the week (largest week = 100)")
+        figure, axes = new_figure("Week", "Events of the week (largest week = 100)")
         for (name, counted), dashes in zip(weeks.items(), DASHES * len(weeks), strict=False):
             days, events = np.array(counted).T
             axes.plot(
                 (days * DAY).astype("datetime64[s]"),
                 100 * events / events.max(),
                 linestyle=dashes,
-                color=OURS,
+                color=NETWORK,
                 label=name,
             )
         axes.set_ylim(0, 103)
         _few_dates(axes)
-        return finish(
+        return to_chart(
             figure,
             axes,
             "Events by week",

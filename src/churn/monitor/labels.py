@@ -1,17 +1,16 @@
-"""What became of the customers: labels that come late and in parts, matched with what was predicted.
+"""Labels, which come late and in parts, matched with predictions.
 
-A file (CSV or Parquet) or a table of BigQuery with the columns
+They are a file (CSV or Parquet) or a table of BigQuery with the columns
 
-- `customer_key`: as it was sent with the request, or under the name of the training table's id column,
-- `time`: for who left, when; for who had not, until when that is known,
+- `customer_key`: as it was sent with the request; the name of the training table's id column works, too,
+- `time`: when a customer left; for one who had not left, the last moment for which this is known,
 - `churned`: 1 or 0, true or false, yes or no, or the words of the training table,
-- `treated` (optional): 1 who was called, 0 who was held out as control, empty who was neither.
+- `treated` (optional): 1 for a called customer, 0 for the control group, empty for all others.
 
-Or a file that `churn snapshot` wrote: what became, by the end of the horizon, of who was a customer at its
-cut-offs.
+Or a Parquet file that `churn snapshot` wrote: its rows are labels at the end of the horizon.
 
-A prediction made at t for a horizon h is settled as "left" by a label of its customer that left in (t, t +
-h], as "stayed" by any label that reaches t + h. What is not settled yet waits for the next file.
+A prediction made at t for a horizon h is settled as "left" if its customer left in (t, t + h], and as
+"stayed" by any label at or after t + h. A prediction that is not settled yet waits for later labels.
 """
 
 from __future__ import annotations
@@ -27,25 +26,26 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from churn.data.dataset import CUSTOMER_KEY, Schema
+from churn.data.contract import CUSTOMER_KEY
+from churn.data.dataset import Schema
 from churn.data.declared import facts_of
 from churn.errors import UserError
 
 TIME, CHURNED, TREATED = "time", "churned", "treated"
 YES, NO = {"1", "1.0", "true", "yes", "y"}, {"0", "0.0", "false", "no", "n"}
-UNKNOWN = -1  # a prediction without a label that settles it; a customer neither treated nor held out
-SECONDS = 1 << 34  # more than any time since 1970: customer * SECONDS + time sorts by customer first
+UNKNOWN = -1  # no label settles the prediction; the customer is neither called nor in the control group
+SECONDS = 1 << 34  # more than any time since 1970, so that customer * SECONDS + time sorts by customer
 
 
 @dataclass
 class Labels:
-    """Labels sorted so that a batch of predictions finds its own. Times are seconds since 1970, UTC."""
+    """Labels, sorted for a quick look-up of many predictions. Times are seconds since 1970, UTC."""
 
     keys: np.ndarray  # [K] customers, sorted
-    left: np.ndarray  # [n] customer * SECONDS + time of each leaving, sorted
-    known: np.ndarray  # [K] until when something is known of each customer
+    left: np.ndarray  # [n] customer * SECONDS + time of each churn, sorted
+    known: np.ndarray  # [K] the last time that a label of each customer covers
     treated: np.ndarray  # [K] 1, 0 or UNKNOWN
-    counted: np.ndarray = field(init=False)  # [K] whether a prediction was settled already
+    counted: np.ndarray = field(init=False)  # [K] whether a prediction is settled already
 
     def __post_init__(self) -> None:
         self.counted = np.zeros(len(self.keys), bool)
@@ -58,14 +58,14 @@ class Labels:
         known, was_treated = np.full(len(keys), -1), np.full(len(keys), UNKNOWN)
         np.maximum.at(known, code, moment)
         np.maximum.at(was_treated, code, treated)
-        gone = churned == 1
-        return cls(keys, np.sort(code[gone] * SECONDS + moment[gone]), known, was_treated)
+        left = churned == 1
+        return cls(keys, np.sort(code[left] * SECONDS + moment[left]), known, was_treated)
 
     def settle(self, key: np.ndarray, time: np.ndarray, horizon: int) -> tuple[np.ndarray, np.ndarray]:
-        """[n] outcome of predictions for customers [n] at times [n] within `horizon` days, and treatment.
+        """[n] outcome and [n] treatment for predictions about customers [n] at times [n], `horizon` in days.
 
-        UNKNOWN where nothing settles it. Of several predictions for one customer only the first that is
-        settled counts: the others share its fate.
+        Both are 1, 0 or UNKNOWN. Of several predictions for one customer only the first one that is settled
+        counts, because the others have the same outcome.
         """
         outcome, treated = np.full(len(key), UNKNOWN), np.full(len(key), UNKNOWN)
         if not len(self.keys) or not len(key):
@@ -74,95 +74,92 @@ class Labels:
         rows = np.flatnonzero(self.keys[code] == key)
         code, begin = code[rows], _seconds(time[rows])
         end = begin + horizon * 86_400
-        before, until = (
-            np.searchsorted(self.left, code * SECONDS + moment, "right") for moment in (begin, end)
-        )
-        gone = until > before
-        settled = np.flatnonzero((gone | (self.known[code] >= end)) & ~self.counted[code])
+        before = np.searchsorted(self.left, code * SECONDS + begin, "right")
+        left = np.searchsorted(self.left, code * SECONDS + end, "right") > before
+        settled = np.flatnonzero((left | (self.known[code] >= end)) & ~self.counted[code])
         chosen = settled[np.unique(code[settled], return_index=True)[1]]
         self.counted[code[chosen]] = True
-        outcome[rows[chosen]], treated[rows[chosen]] = gone[chosen], self.treated[code[chosen]]
+        outcome[rows[chosen]], treated[rows[chosen]] = left[chosen], self.treated[code[chosen]]
         return outcome, treated
 
 
 def _seconds(time: np.ndarray) -> np.ndarray:
-    """Seconds since 1970; before that, 0."""
+    """Seconds since 1970, at least 0."""
     return np.maximum(np.asarray(time).astype("datetime64[s]").astype(np.int64), 0)
 
 
-def read_labels(place: str) -> pa.Table:
-    """The table of labels in a file."""
-    path = Path(place)
-    if not path.is_file():
-        raise UserError("there is no such file", f"monitor.labels={place}")
-    if path.suffix != ".parquet":
-        return _read_csv_text(path)
-    table = pq.read_table(path)
-    roles = facts_of(path).get("roles")
+def read_labels(path: str) -> pa.Table:
+    """The table in a CSV or Parquet file; raises `UserError` if there is no such file."""
+    file = Path(path)
+    if not file.is_file():
+        raise UserError("there is no such file", f"monitor.labels={path}")
+    if file.suffix != ".parquet":
+        return _read_csv_text(file)
+    table, roles = pq.read_table(file), facts_of(file).get("roles")
     return table if roles is None else _labels_of_snapshot(table, roles)
 
 
 def _labels_of_snapshot(table: pa.Table, roles: dict[str, Any]) -> pa.Table:
-    """Each row settles predictions that were made on the day of its cut-off: at the end of the horizon."""
-    decided = pc.add(
-        table[roles["time"]].cast(pa.timestamp("s")), pa.scalar(roles["horizon"] * 86_400, pa.duration("s"))
-    )
+    """Labels for predictions that were made on the day of a cut-off, known at the end of the horizon."""
+    days = pa.scalar(roles["horizon"] * 86_400, pa.duration("s"))
+    decided = pc.add(table[roles["time"]].cast(pa.timestamp("s")), days)
     return pa.table({CUSTOMER_KEY: table[roles["id"]], TIME: decided, CHURNED: table[roles["target"]]})
 
 
-def _read_csv_text(path: Path) -> pa.Table:
-    """A CSV file with every cell as text, so that keys keep their zeros."""
-    with pyarrow.csv.open_csv(path) as head:
+def _read_csv_text(file: Path) -> pa.Table:
+    """A CSV file with every cell as text, so that keys keep their leading zeros."""
+    with pyarrow.csv.open_csv(file) as head:
         types = dict.fromkeys(head.schema.names, pa.string())
-    return pyarrow.csv.read_csv(path, convert_options=pyarrow.csv.ConvertOptions(column_types=types))
+    return pyarrow.csv.read_csv(file, convert_options=pyarrow.csv.ConvertOptions(column_types=types))
 
 
-def labels_from_table(table: pa.Table, place: str, schema: Schema, until: datetime) -> Labels:
-    """Labels from a table with the columns that this module describes, as they were known at `until`.
+def labels_from_table(table: pa.Table, path: str, schema: Schema, until: datetime) -> Labels:
+    """Labels from a table with the columns that the docstring of this module names, as known at `until`.
 
-    Raises `UserError` for columns that are missing and cells that are no label.
+    Raises `UserError` for missing columns and for cells that are not a label.
     """
-    if CUSTOMER_KEY not in table.column_names and schema.id in table.column_names:
-        table = table.rename_columns({str(schema.id): CUSTOMER_KEY})
-    for name in (CUSTOMER_KEY, TIME, CHURNED):
-        if name not in table.column_names:
-            known = ", ".join(table.column_names)
-            raise UserError(
-                f"the labels have no column '{name}', but {known}", place, "see docs/monitoring.md"
-            )
-    churned = _yes_no_column(table[CHURNED], {word.lower() for word in schema.churned}, CHURNED, place)
+    table = _with_columns(table, path, schema)
+    churned = _yes_no_column(table[CHURNED], {word.lower() for word in schema.churned}, CHURNED, path)
     if (churned == UNKNOWN).any():
-        raise UserError(
-            "a label is empty", f"{place}, column '{CHURNED}'", "leave out whom nothing is known of"
-        )
-    held_out = (
-        _yes_no_column(table[TREATED], set(), TREATED, place) if TREATED in table.column_names else None
-    )
-    treated = np.full(len(table), UNKNOWN) if held_out is None else held_out
-    keys, time = table[CUSTOMER_KEY].cast(pa.string()).to_numpy(), _time_column(table[TIME], place)
+        where = f"{path}, column '{CHURNED}'"
+        raise UserError("a label is empty", where, "leave out customers of whom nothing is known")
+    treated = np.full(len(table), UNKNOWN)
+    if TREATED in table.column_names:
+        treated = _yes_no_column(table[TREATED], set(), TREATED, path)
+    keys, time = table[CUSTOMER_KEY].cast(pa.string()).to_numpy(), _time_column(table[TIME], path)
     past = time <= np.datetime64(until.astimezone(UTC).replace(tzinfo=None), "s")
     return Labels.of(keys[past], time[past], churned[past], treated[past])
 
 
-def _yes_no_column(column: pa.ChunkedArray, also_yes: set[str], name: str, place: str) -> np.ndarray:
+def _with_columns(table: pa.Table, path: str, schema: Schema) -> pa.Table:
+    """The table with its column of keys named `customer_key`; raises `UserError` if a column is missing."""
+    if CUSTOMER_KEY not in table.column_names and schema.id in table.column_names:
+        table = table.rename_columns({str(schema.id): CUSTOMER_KEY})
+    for name in (CUSTOMER_KEY, TIME, CHURNED):
+        if name not in table.column_names:
+            fault = f"the labels have no column '{name}', but {', '.join(table.column_names)}"
+            raise UserError(fault, path, "see docs/monitoring.md")
+    return table
+
+
+def _yes_no_column(column: pa.ChunkedArray, also_yes: set[str], name: str, path: str) -> np.ndarray:
     """[n] 1 for yes, 0 for no, UNKNOWN for empty cells."""
     coded = column.cast(pa.string()).combine_chunks().dictionary_encode()
     meaning = [UNKNOWN]
     for word in coded.dictionary.to_pylist():
         plain = word.strip().lower()
         if plain and plain not in YES | NO | also_yes:
-            raise UserError(f"'{word}' is neither yes nor no", f"{place}, column '{name}'", "write 1 or 0")
+            raise UserError(f"'{word}' is neither yes nor no", f"{path}, column '{name}'", "write 1 or 0")
         meaning.append(UNKNOWN if not plain else int(plain in also_yes or (plain in YES and plain not in NO)))
     return np.array(meaning)[coded.indices.fill_null(-1).to_numpy() + 1]
 
 
-def _time_column(column: pa.ChunkedArray, place: str) -> np.ndarray:
+def _time_column(column: pa.ChunkedArray, path: str) -> np.ndarray:
     """[n] datetime64[s] in UTC; times without a zone are UTC."""
     for kind in (pa.timestamp("s"), pa.timestamp("s", "UTC")):
         try:
             return column.cast(kind, safe=False).cast(pa.timestamp("s")).to_numpy()
         except pa.ArrowInvalid:
             continue
-    raise UserError(
-        f"a cell of the column '{TIME}' is no time", place, "write 2026-11-24 or 2026-11-24T12:00:00Z"
-    )
+    do = "write 2026-11-24 or 2026-11-24T12:00:00Z"
+    raise UserError(f"a cell of the column '{TIME}' is no time", path, do)

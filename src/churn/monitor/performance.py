@@ -1,4 +1,4 @@
-"""What was predicted beside what happened: counts by probability, outcome and treatment."""
+"""The performance on settled predictions, from counts by probability, outcome and treatment."""
 
 from __future__ import annotations
 
@@ -9,38 +9,33 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from churn.evaluate.bootstrap import CHUNK_CELLS, Estimate, percentile_interval
+from churn.evaluate.bootstrap import CHUNK_CELLS, Estimate
 from churn.evaluate.metrics import compute_metrics, rank_rows
 from churn.monitor.drift.reference import GRID, GRID_PROBABILITY, grid_cell
 from churn.monitor.labels import UNKNOWN
 
 NEITHER, CONTROL, TREATED = 0, 1, 2  # first axis of the counts
 SHOWN = ("roc_auc", "log_loss", "brier", "calibration_slope", "calibration_intercept")
-RIGHT = {
-    "roc_auc": 1.0,
-    "log_loss": 0.0,
-    "calibration_slope": 1.0,
-    "calibration_intercept": 0.0,
-}  # the best value
-FALSE_ALARMS = 0.01  # share of runs in which a model as good as ever is called worse
+# The best value of each metric that is compared with the bundle's test
+RIGHT = {"roc_auc": 1.0, "log_loss": 0.0, "calibration_slope": 1.0, "calibration_intercept": 0.0}
+FALSE_ALARMS = 0.01  # share of runs in which an unchanged model is called worse
 SIDES = float(ndtri(1 - FALSE_ALARMS / len(RIGHT) / 2))  # standard errors, corrected for several metrics
 NORMAL = float(ndtri(0.975))
 RESAMPLES = 500
-LEAST = 100  # settled predictions, of which at least LEAST_EACH left and stayed, before anything is said
+LEAST = 100  # settled predictions, of which at least LEAST_EACH left and as many stayed; fewer give no result
 LEAST_EACH = 10
 DECILES = 10
 
 
 @dataclass
 class Outcomes:
-    """Settled predictions. `a + b` are both of them."""
+    """Settled predictions as counts. `a + b` has those of both."""
 
-    counts: np.ndarray = field(
-        default_factory=lambda: np.zeros((3, 2, GRID), int)
-    )  # treatment, churned, grid
+    # [treatment, churned, grid cell of the probability]
+    counts: np.ndarray = field(default_factory=lambda: np.zeros((3, 2, GRID), int))
 
     def add(self, probability: np.ndarray, churned: np.ndarray, treated: np.ndarray | None = None) -> None:
-        """Count predictions [n] with outcome [n] 1, 0 or UNKNOWN, and measure_treatment [n] 1, 0 or UNKNOWN."""
+        """Count predictions [n] with their outcome and their treatment [n], each 1, 0 or UNKNOWN."""
         known = np.asarray(churned) != UNKNOWN
         group = np.zeros(int(known.sum()), int) if treated is None else np.asarray(treated)[known] + 1
         cells = (group * 2 + np.asarray(churned)[known]) * GRID + grid_cell(np.asarray(probability)[known])
@@ -51,7 +46,7 @@ class Outcomes:
 
 
 def expected_performance(rows: np.ndarray) -> dict[str, float]:
-    """What calibrated probabilities promise of rows [GRID], without any label (CBPE, by NannyML)."""
+    """The metrics of rows [GRID] without labels, if the probabilities are calibrated (CBPE, by NannyML)."""
     total = rows.sum()
     if not total:
         return {}
@@ -69,10 +64,10 @@ def expected_performance(rows: np.ndarray) -> dict[str, float]:
 def measure_performance(outcomes: Outcomes, own: Mapping[str, Any], seed: int = 0) -> dict[str, Any] | None:
     """Metrics of the settled predictions with 95 % intervals, and their change since the bundle's own test.
 
-    Treated customers are left out, for their fate is not what was predicted; those held out as control stand
-    for them, decile by decile. `worse` where the interval of a change for the worse excludes zero, at a level
-    that together errs in `FALSE_ALARMS` of the runs. `estimate_error`: the metric less what CBPE expected of
-    the same customers. None where too few predictions are settled.
+    Called customers are left out, because the call may have changed the outcome; control customers get a
+    higher weight to represent them, by decile. `worse` if the interval of some change for the worse excludes
+    zero; over all metrics this errs in `FALSE_ALARMS` of the runs. `estimate_error`: the metric less the one
+    that CBPE expected of the same customers. None if too few predictions are settled.
     """
     counts = outcomes.counts[[NEITHER, CONTROL]]
     left, stayed = counts[:, 1].sum(), counts[:, 0].sum()
@@ -80,11 +75,7 @@ def measure_performance(outcomes: Outcomes, own: Mapping[str, Any], seed: int = 
         return None
     scale = np.stack([np.ones(GRID), _control_weights(outcomes)])[:, None, :]
     values = _resampled(counts, np.broadcast_to(scale, counts.shape), seed)
-    found = {
-        name: Estimate(float(value[0]), *percentile_interval(value[1:]))
-        for name, value in values.items()
-        if name in SHOWN
-    }
+    found = {name: Estimate.from_resamples(values[name]) for name in SHOWN}
     changes = {
         name: _change_since_test(found[name], own[name])
         for name in RIGHT
@@ -110,36 +101,36 @@ def _resampled(counts: np.ndarray, scale: np.ndarray, seed: int) -> dict[str, np
     used = counts > 0
     rows, weight = counts[used], scale[used]
     churned = np.broadcast_to(np.arange(2)[None, :, None], counts.shape)[used]
-    ranked = rank_rows(churned, np.broadcast_to(GRID_PROBABILITY, counts.shape)[used], np.arange(len(rows)))
+    ranked = rank_rows(churned, np.broadcast_to(GRID_PROBABILITY, counts.shape)[used])
     random = np.random.default_rng(seed)
     drawn = random.multinomial(rows.sum(), rows / rows.sum(), RESAMPLES)
-    weights = (np.concatenate([rows[None], drawn]) * weight)[:, ranked.customer]
+    weights = (np.concatenate([rows[None], drawn]) * weight)[:, ranked.order]
     step = max(1, CHUNK_CELLS // len(rows))
     parts = [compute_metrics(ranked, weights[first : first + step]) for first in range(0, len(weights), step)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _change_since_test(ours: Estimate, own: Mapping[str, float]) -> Estimate:
-    """By how much a metric differs from the bundle's own, whose test customers are others."""
-    error = np.hypot(ours.high - ours.low, own["high"] - own["low"]) / (2 * NORMAL)
-    by, reach = ours.value - own["value"], SIDES * float(error)
-    return Estimate(by, by - reach, by + reach)
+def _change_since_test(measured: Estimate, own: Mapping[str, float]) -> Estimate:
+    """The difference of a metric from that of the bundle's test, which had other customers."""
+    error = np.hypot(measured.high - measured.low, own["high"] - own["low"]) / (2 * NORMAL)
+    change, reach = measured.value - own["value"], SIDES * float(error)
+    return Estimate(change, change - reach, change + reach)
 
 
-def _is_worse(name: str, by: Estimate, own: float) -> bool:
-    """Whether a change is beyond doubt, and away from the right value."""
-    beyond_doubt = by.low > 0 or by.high < 0
-    return beyond_doubt and abs(own + by.value - RIGHT[name]) > abs(own - RIGHT[name])
+def _is_worse(name: str, change: Estimate, own: float) -> bool:
+    """Whether a change is significant and leads away from the best value."""
+    significant = change.low > 0 or change.high < 0
+    return significant and abs(own + change.value - RIGHT[name]) > abs(own - RIGHT[name])
 
 
 def _deciles(rows: np.ndarray) -> np.ndarray:
-    """[GRID] decile, 0 to 9, of each grid cell by the rows [GRID] there."""
+    """[GRID] the decile of each grid cell, 0 to 9, by the rows [GRID] in the cells."""
     middle = np.cumsum(rows) - rows / 2
     return np.minimum((DECILES * middle / max(rows.sum(), 1)).astype(int), DECILES - 1)
 
 
 def _control_weights(outcomes: Outcomes) -> np.ndarray:
-    """[GRID] how many customers one of the control group stands for: itself and treated ones of its tenth."""
+    """[GRID] the weight of a control customer: itself and its share of the called customers of its decile."""
     by_group = outcomes.counts.sum(axis=1)
     decile = _deciles(by_group[CONTROL] + by_group[TREATED])
     control, treated = (np.bincount(decile, by_group[group], DECILES) for group in (CONTROL, TREATED))
@@ -147,9 +138,9 @@ def _control_weights(outcomes: Outcomes) -> np.ndarray:
 
 
 def measure_treatment(outcomes: Outcomes) -> dict[str, Any] | None:
-    """What calling does to churn: the rate of the treated minus that of the control group, and by decile.
+    """The effect of calling: churn rate of called customers minus that of the control group, also by decile.
 
-    Each with Newcombe's 95 % interval (1998, Statistics in Medicine 17, method 10). None without both groups.
+    Each with Newcombe's 95 % interval (1998, Statistics in Medicine 17, method 10). None if a group is empty.
     """
     both = outcomes.counts[[CONTROL, TREATED]]
     if not both.sum(axis=(1, 2)).all():
@@ -162,22 +153,17 @@ def measure_treatment(outcomes: Outcomes) -> dict[str, Any] | None:
 
 
 def _rate_difference(counts: np.ndarray) -> dict[str, Any]:
-    """Difference of the churn rates of counts [control and treated, stayed and left]; None if empty."""
+    """The difference of churn rates, from counts [control and treated, stayed and left]; None if empty."""
     rows = counts.sum(axis=1)
     numbers: dict[str, Any] = {"control": int(rows[0]), "treated": int(rows[1])}
     if not rows.all():
         return numbers | {"effect": None}
+    from scipy.stats import binomtest  # takes a while to import
+
     rate = counts[:, 1] / rows
-    low, high = _wilson(counts[:, 1], rows)
+    tests = [binomtest(int(left), int(n)) for left, n in zip(counts[:, 1], rows, strict=True)]
+    control, treated = (test.proportion_ci(method="wilson") for test in tests)
     by = float(rate[1] - rate[0])
-    down = float(np.hypot(rate[1] - low[1], high[0] - rate[0]))
-    up = float(np.hypot(high[1] - rate[1], rate[0] - low[0]))
+    down = float(np.hypot(rate[1] - treated.low, control.high - rate[0]))
+    up = float(np.hypot(treated.high - rate[1], rate[0] - control.low))
     return numbers | {"effect": {"value": by, "low": by - down, "high": by + up}}
-
-
-def _wilson(left: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson's 95 % interval of shares."""
-    rate, z = left / rows, NORMAL
-    middle = rate + z**2 / (2 * rows)
-    reach = z * np.sqrt(rate * (1 - rate) / rows + z**2 / (4 * rows**2))
-    return (middle - reach) / (1 + z**2 / rows), (middle + reach) / (1 + z**2 / rows)

@@ -1,4 +1,4 @@
-"""A window of predictions, and the report on it: the same for `churn monitor` and for a simulation."""
+"""A window of predictions and the report on it, for `churn monitor` as well as for simulations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from churn.monitor.drift.compare import DriftPolicy, compare_with_training
+from churn.monitor.drift.alarm import DriftPolicy
+from churn.monitor.drift.compare import compare_with_training
 from churn.monitor.drift.reference import Reference
 from churn.monitor.drift.summary import Summary
 from churn.monitor.performance import Outcomes, expected_performance, measure_performance, measure_treatment
@@ -16,14 +17,19 @@ from churn.monitor.performance import Outcomes, expected_performance, measure_pe
 
 @dataclass
 class Window:
-    """What arrived, and what became of it. `a + b` is both."""
+    """The rows and the outcomes of a period, as counts. `a + b` has those of both.
+
+    >>> window = Window.of(bundle.profile)
+    >>> window.add(frame, probability)
+    >>> assess_window(window, bundle.facts["metrics"])["status"]
+    """
 
     summary: Summary
     outcomes: Outcomes = field(default_factory=Outcomes)
 
     @classmethod
     def of(cls, profile: Mapping[str, Any], seed: int = 0) -> Window:
-        """An empty window, to be compared with a bundle's profile."""
+        """An empty window that will be compared with the profile of a bundle."""
         return cls(Summary(Reference(profile), seed))
 
     def add(
@@ -33,9 +39,9 @@ class Window:
         churned: np.ndarray | None = None,
         treated: np.ndarray | None = None,
     ) -> None:
-        """Count rows: inputs by the names of the training table, and probabilities [n].
+        """Count rows: columns [n] by their names in the training table, and predicted probabilities [n].
 
-        Where they are known: outcomes [n] (1, 0, or -1 for unknown), treatment [n] (1, 0, or -1 for neither).
+        churned: outcomes [n], 1, 0, or -1 for unknown. treated: 1 for called, 0 for control, -1 for neither.
         """
         self.summary.add(columns, probability)
         if churned is not None:
@@ -48,7 +54,7 @@ class Window:
 def assess_window(
     window: Window, metrics: Mapping[str, Any], policy: DriftPolicy | None = None
 ) -> dict[str, Any]:
-    """The report on a window, for JSON; `metrics`: the bundle's own (`facts["metrics"]`)."""
+    """The report on a window, for JSON; `metrics` are those of the bundle's test (`facts["metrics"]`)."""
     policy = policy or DriftPolicy()
     drift = compare_with_training(window.summary.reference, window.summary, policy)
     measured = measure_performance(window.outcomes, metrics, policy.seed)
@@ -56,12 +62,10 @@ def assess_window(
     return {
         "rows": drift.rows,
         "status": "alarm" if worse else drift.status,
-        "features": {name: asdict(one) for name, one in drift.features.items()},
+        "features": {name: asdict(change) for name, change in drift.features.items()},
         "score": drift.score and asdict(drift.score),
         "together": drift.together and asdict(drift.together),
-        "unseen_levels": {
-            name: dict(levels.most_common(5)) for name, levels in window.summary.unseen.items()
-        },
+        "unseen_levels": {name: dict(seen.most_common(5)) for name, seen in window.summary.unseen.items()},
         "performance": measured,
         "expected": expected_performance(window.summary.score),
         "treatment": measure_treatment(window.outcomes),

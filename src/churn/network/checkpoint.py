@@ -1,4 +1,7 @@
-"""The state of a training, kept on disk after every epoch so that a killed run can go on."""
+"""The state of a training, written after every epoch, so that a killed run can continue.
+
+`churn.runs` gives the same command on the same data the same directory again, and so the same checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +18,24 @@ from churn.network import distributed
 
 @dataclass
 class Checkpoint:
-    """Everything that the rest of a training depends on, its variables included.
+    """Everything that the rest of a training depends on; its M members stop early one by one.
 
-    Each of M members stops by itself: what becomes of it must not depend on how long the others learn.
+    >>> state = Checkpoint(path, [*network.variables, *network.optimizer.variables])
+    >>> state.load()
     """
 
-    path: Path | None  # None: keep nothing
+    path: Path | None  # None: write nothing
     variables: list[Any]  # weights, random states and optimiser slots, in a fixed order
     members: int = 1  # M; where above 1, the first axis of every weight
     epochs: int = 0  # finished
-    stopped: bool = False  # nothing is left to train
+    stopped: bool = False  # every member has stopped
     best_loss: list[float] = field(default_factory=list)  # [M] least validation loss so far
     best_epoch: list[int] = field(default_factory=list)  # [M] the epoch (1, 2, ...) that had it
     best: list[np.ndarray] = field(default_factory=list)  # the variables after those epochs
     history: dict[str, list[float]] = field(default_factory=dict)  # per epoch: "loss", "val_loss"
 
     def load(self) -> None:
-        """Take up the state that an earlier process left, if it left one."""
+        """Continue from the file, if there is one."""
         if self.path is None or not self.path.exists():
             return
         with np.load(self.path) as saved:
@@ -52,9 +56,10 @@ class Checkpoint:
             np.savez(file, facts=json.dumps({name: getattr(self, name) for name in names}), **arrays)
 
     def record(self, loss: float, validation: Any, patience: int) -> dict[str, float]:
-        """Note and give the losses of an epoch; `validation` is one number, [M], or None if nobody judges.
+        """Add an epoch's losses to the history; gives them by name.
 
-        A member stops for good once `patience` epochs (0: never) brought it nothing better.
+        `validation` is one number, [M], or None where no row serves early stopping. A member stops for good
+        after `patience` epochs (0: never) without a lower validation loss.
         """
         self.epochs += 1
         losses = {"loss": float(loss)}
@@ -63,20 +68,19 @@ class Checkpoint:
         for name, value in losses.items():
             self.history.setdefault(name, []).append(value)
         if patience:
-            self.keep_best(np.atleast_1d(validation), patience)
+            self._keep_best(np.atleast_1d(validation), patience)
         return losses
 
-    def keep_best(self, validation: np.ndarray, patience: int) -> None:
-        """Remember the variables of the members that are still learning and got better."""
+    def _keep_best(self, validation: np.ndarray, patience: int) -> None:
         if not self.best:
             self.best = [variable.numpy() for variable in self.variables]
             self.best_loss, self.best_epoch = [np.inf] * self.members, [0] * self.members
         learning = self.epochs - 1 - np.array(self.best_epoch) < patience
         better = learning & (validation < self.best_loss)
         for i, variable in enumerate(self.variables):
-            of_member = self.members > 1 and variable.shape[:1] == (self.members,)
-            chosen = better.reshape(-1, *[1] * (len(variable.shape) - 1)) if of_member else better.any()
-            self.best[i] = np.where(chosen, variable.numpy(), self.best[i])
+            per_member = self.members > 1 and variable.shape[:1] == (self.members,)
+            improved = better.reshape(-1, *[1] * (len(variable.shape) - 1)) if per_member else better.any()
+            self.best[i] = np.where(improved, variable.numpy(), self.best[i])
         self.best_loss = np.where(better, validation, self.best_loss).tolist()
         self.best_epoch = np.where(better, self.epochs, self.best_epoch).tolist()
         self.stopped = bool((self.epochs - np.array(self.best_epoch) >= patience).all())

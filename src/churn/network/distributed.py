@@ -1,9 +1,9 @@
-"""How training is spread over what is there: one processor, several GPUs, or several machines.
+"""Training on one processor, on several GPUs, or on several machines (tf.distribute).
 
-Machines are named by TF_CONFIG, as Vertex AI's custom jobs set it; each runs the same command and sees the
-same files. Every one reads all rows and learns from its share of each batch, so that the weights are those of
-one machine. The first of them, the chief, writes; if one dies, all end, and the same command on all of them
-goes on from the chief's last checkpoint.
+TF_CONFIG lists the machines, as Vertex AI's custom jobs set it; each runs the same command and sees the same
+files. Each reads all rows and trains on its share of every batch, so that the weights are those of one
+machine. The first machine, the chief, writes the files. If one machine dies, all end; the same command on all
+of them continues from the chief's last checkpoint.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from churn.backend import tensorflow
 
 
 def _tf_config() -> dict[str, Any]:
-    """What TF_CONFIG says; nothing where there is one machine."""
     return json.loads(os.environ.get("TF_CONFIG") or "{}")
 
 
 def machine_count() -> int:
-    """Machines that train together."""
+    """The number of machines that train together."""
     cluster = _tf_config().get("cluster", {})
     return max(1, len(cluster.get("chief", [])) + len(cluster.get("worker", [])))
 
@@ -37,7 +36,7 @@ def is_chief() -> bool:
 
 @cache
 def strategy() -> Any:
-    """TensorFlow's `tf.distribute.Strategy`; of several machines it has to be made before anything else."""
+    """The `tf.distribute.Strategy`; with several machines this must be the first call to TensorFlow."""
     tf = tensorflow()
     if machine_count() > 1:
         return tf.distribute.MultiWorkerMirroredStrategy()
@@ -47,9 +46,8 @@ def strategy() -> Any:
 
 
 def distribution_scope() -> Any:
-    """Within it networks are built and trained by all together; it changes nothing for one processor."""
-    together = strategy()
-    return together.scope() if together.num_replicas_in_sync > 1 else nullcontext()
+    """The scope in which all replicas build and train the network; does nothing on one device."""
+    return strategy().scope() if strategy().num_replicas_in_sync > 1 else nullcontext()
 
 
 def local_copy(network: Any) -> Any:

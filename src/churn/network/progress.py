@@ -1,4 +1,4 @@
-"""What a user sees while long work goes on: a bar on a terminal, plain lines elsewhere."""
+"""The progress of a training: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ShowLosses = Callable[[dict[str, float]], None]
 
 @contextmanager
 def epochs_bar(epochs: int, done: int = 0) -> Iterator[ShowLosses]:
-    """A function to call with the losses of each finished epoch."""
+    """A function to call with the losses of each finished epoch; `done` epochs were finished before."""
     if not sys.stderr.isatty():
         yield _line_printer(epochs, done)
         return
@@ -41,10 +41,9 @@ def _line_printer(epochs: int, done: int) -> ShowLosses:
 
 
 def silence(losses: dict[str, float]) -> None:
-    """Shows nothing."""
+    """Show nothing."""
 
 
 def _describe_losses(losses: dict[str, float]) -> str:
-    """The losses of an epoch in words."""
     words = {"loss": "loss on train rows", "val_loss": "on validation rows"}
     return ", ".join(f"{words[name]} {losses[name]:.4f}" for name in words if name in losses)

@@ -1,4 +1,4 @@
-"""Boosted trees: teachers of the network, and a baseline."""
+"""Boosted trees: a baseline, and the source of soft labels for the network."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 from churn.data.dataset import Schema
 
-THREADS_FROM = 50_000  # rows
-
+THREADS_FROM = 50_000  # rows; on smaller tables threads wait for each other longer than they work
 MOST_LEVELS = 255  # of a category, that trees can tell apart
 
 Predictor = Callable[[pd.DataFrame], np.ndarray]  # features of n rows -> [n] churn probabilities
@@ -33,9 +33,12 @@ def fit_boosting(
     learning_rate: float = 0.05,
     patience: int = 20,
 ) -> Any:
-    """A classifier of encoded rows; after `patience` trees without a better validation loss it stops."""
+    """Boosted trees of the size that validates better; stopped `patience` trees after the best loss.
 
-    def fitted(leaves: int) -> Any:
+    `train` and `validation` are encoded rows and their labels; `categories` marks the categorical columns.
+    """
+
+    def fit(leaves: int) -> Any:
         classifier = HistGradientBoostingClassifier(
             learning_rate=learning_rate,
             max_leaf_nodes=leaves,
@@ -47,11 +50,11 @@ def fit_boosting(
         )
         return classifier.fit(*train, X_val=validation[0], y_val=validation[1])
 
-    return max(map(fitted, (8, 31)), key=lambda classifier: classifier.validation_score_.max())
+    return max(map(fit, (8, 31)), key=lambda classifier: classifier.validation_score_.max())
 
 
 def fit_small_trees(frame: pd.DataFrame, churned: np.ndarray, schema: Schema) -> Predictor:
-    """Boosted trees of one size, stopped early by a tenth of these rows: quick, a little worse."""
+    """Boosted trees of one size, stopped early on a tenth of the rows: quick, and slightly less accurate."""
     encoder, categories = tree_encoder(frame, schema)
     classifier = HistGradientBoostingClassifier(
         learning_rate=0.08,
@@ -60,16 +63,16 @@ def fit_small_trees(frame: pd.DataFrame, churned: np.ndarray, schema: Schema) ->
         early_stopping=True,
         categorical_features=categories,
         random_state=0,
-    ).fit(encoder.fit_transform(frame), churned)
-    return lambda other: classifier.predict_proba(encoder.transform(other))[:, 1]
+    )
+    return predictor(make_pipeline(encoder, classifier).fit(frame, churned))
 
 
 def tree_encoder(frame: pd.DataFrame, schema: Schema) -> tuple[ColumnTransformer, list[bool]]:
-    """Numbers as they are and levels by number, not yet fitted; and which of its outputs are categories."""
+    """A transformer for trees, not yet fitted (numbers unchanged, levels as codes), and `categories`."""
     names = list(schema.categorical)
     many = bool(names) and frame[names].nunique().max() > MOST_LEVELS
     levels = OrdinalEncoder(
-        max_categories=MOST_LEVELS if many else None,  # to count the levels takes longer than all the rest
+        max_categories=MOST_LEVELS if many else None,  # counting the levels takes longer than all the rest
         handle_unknown="use_encoded_value",
         unknown_value=np.nan,
     )
@@ -79,5 +82,5 @@ def tree_encoder(frame: pd.DataFrame, schema: Schema) -> tuple[ColumnTransformer
 
 
 def columns_with_values(frame: pd.DataFrame, schema: Schema) -> list[str]:
-    """The numeric columns that have a value at all: trees cannot bin an empty one."""
+    """The numeric columns that have at least one value: trees cannot bin an empty column."""
     return [name for name in schema.numeric if frame[name].notna().any()]

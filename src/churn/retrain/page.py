@@ -1,4 +1,4 @@
-"""The page of one decision: what was asked of the challenger, and what it showed."""
+"""The page of one decision: the checks of the challenger, and their results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from churn.evaluate.report.templates import template_environment
 from churn.files import atomic_write
-from churn.retrain.gate import NAMES, GateCheck, Verdict
+from churn.retrain.gate import GATE_METRICS, Verdict
 from churn.retrain.trigger import Trigger
 
 
@@ -24,8 +24,7 @@ def write_decision_page(
             trigger=trigger,
             decided=f"{decided:%Y-%m-%d %H:%M} UTC",
             confidence=confidence,
-            metrics=NAMES,
-            bars=[_bar_position(check) for check in verdict.checks],
+            metrics=GATE_METRICS,
             number=format_number,
         )
     )
@@ -33,15 +32,8 @@ def write_decision_page(
         aside.write_text(html, encoding="utf-8")
 
 
-def _bar_position(check: GateCheck) -> dict[str, float]:
-    """Where gain, bound and what is asked for lie on a line whose middle is 0, in per cent of it."""
-    reach = 1.15 * max(abs(check.gain), abs(check.bound), abs(check.least), 1e-9)
-    place = {key: 50 + 50 * getattr(check, key) / reach for key in ("gain", "bound", "least")}
-    return place | {"left": min(place["gain"], place["bound"]), "width": abs(place["gain"] - place["bound"])}
-
-
 def format_number(value: float, signed: bool = False) -> str:
-    """Four decimals, of what is not below 1 two, with a true minus."""
+    """A number with four decimals, or two from 1 on, and with a typographic minus."""
     text = f"{value:+.4f}" if abs(value) < 1 else f"{value:+,.2f}"
     if not value:
         return "0"

@@ -1,4 +1,7 @@
-"""What a promotion is on Vertex AI: a share of the traffic first, all of it later, or none again."""
+"""Traffic on Vertex AI after a promotion: canary, full, or withdrawn.
+
+The calls to the service are those of `churn deploy` and `churn rollback` (`churn.vertex.apply.set_traffic`).
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,17 @@ from churn.config.root import Config
 def raise_share(cfg: Config, bundle: Bundle, share: int) -> None:
     """Deploy a bundle with at least `share` per cent of the traffic.
 
-    Nothing happens where it has as much, or where somebody took all from it: `churn rollback` by hand holds.
+    Does nothing if it has as much already, or if it is deployed without traffic: a manual rollback holds.
     """
     from churn.vertex.deploy import deploy
 
-    has = _traffic_share(cfg, bundle)
-    if has is None or 0 < has < share:
+    current = _traffic_share(cfg, bundle)
+    if current is None or 0 < current < share:
         deploy(replace(cfg, bundle=str(bundle.path), deploy=replace(cfg.deploy, canary=share, yes=True)))
 
 
 def withdraw(cfg: Config, bundle: Bundle) -> None:
-    """Give the traffic of a bundle, if it has any, to the version before."""
+    """Give the bundle's traffic, if it has any, to the previous version."""
     from churn.vertex.rollback import rollback
 
     if _traffic_share(cfg, bundle):
@@ -29,13 +32,14 @@ def withdraw(cfg: Config, bundle: Bundle) -> None:
 
 
 def _traffic_share(cfg: Config, bundle: Bundle) -> int | None:
-    """Per cent of the traffic that a bundle has; None where the endpoint does not have it."""
-    from churn.vertex.cloud.client import connect, translate_errors
+    """Per cent of the traffic that a bundle has; None if it is not deployed."""
     from churn.vertex.cloud.deployment import Deployment, deployed_id
+    from churn.vertex.cloud.errors import translate_errors
+    from churn.vertex.cloud.session import connect
     from churn.vertex.cloud.state import read_state
 
-    target = Deployment.of(cfg)
-    clients = connect(cfg.deploy, target)
-    with translate_errors(target, "churn status"):
-        state = read_state(clients, target)
+    deployment = Deployment.from_config(cfg)
+    session = connect(deployment)
+    with translate_errors(deployment, "churn status"):
+        state = read_state(session)
     return state.share(deployed_id(bundle)) if state.is_deployed(bundle) else None

@@ -1,4 +1,4 @@
-"""Where scores are written: one file that appears whole, or a folder whose files do, one after the other."""
+"""A folder of scores: its files appear one after the other, so that a killed scoring can go on."""
 
 from __future__ import annotations
 
@@ -18,27 +18,26 @@ from churn.data.writers import write_tables
 from churn.errors import UserError
 from churn.files import atomic_write
 
-FINGERPRINT_FILE = "_scored.json"  # in a folder of scores: which scoring it belongs to
+FINGERPRINT_FILE = "_scored.json"  # in the folder: which scoring the files belong to
 
 
 class ScoreFolder:
     """A folder of files part-00000.parquet, ..., each with the scores of `score.chunks_per_file` chunks."""
 
     def __init__(self, path: Path, bundle: Bundle, cfg: Config) -> None:
-        """Look what an earlier process left; raises `UserError` if that was another scoring."""
+        """Count the files that an earlier process finished; raises `UserError` if it did another scoring."""
         self.path, self.chunks_per_file = path, cfg.score.chunks_per_file
-        note = path / FINGERPRINT_FILE
-        mine = _fingerprint_of(bundle, cfg)
-        if path.exists() and (not note.is_file() or json.loads(note.read_text()) != mine):
+        file, fingerprint = path / FINGERPRINT_FILE, _fingerprint_of(bundle, cfg)
+        if path.exists() and (not file.is_file() or json.loads(file.read_text()) != fingerprint):
             raise UserError(
-                "the folder holds something else, or scores of other rows or by another bundle",
+                "the folder holds something else, or scores of other rows or of another bundle",
                 f"output={path}",
                 "name a new folder, or remove this one",
             )
-        with atomic_write(note) as aside:
-            aside.write_text(json.dumps(mine, indent=1))
+        with atomic_write(file) as aside:
+            aside.write_text(json.dumps(fingerprint, indent=1))
         self.done = 0
-        while self.file(self.done).exists():
+        while self._file(self.done).exists():
             self.done += 1
         if self.done:
             print(f"{self.done} files are there already; going on after them", flush=True)
@@ -48,27 +47,24 @@ class ScoreFolder:
         """Chunks of the input whose scores are in finished files."""
         return self.done * self.chunks_per_file
 
-    def file(self, number: int) -> Path:
+    def _file(self, number: int) -> Path:
         """The file with this number, counted from 0."""
         return self.path / f"part-{number:05d}.parquet"
 
     def write(self, tables: Iterator[pa.Table]) -> int:
-        """Write what is left; gives the rows of all files."""
+        """Write the remaining files; gives the number of rows in all files."""
         number = self.done
         for first in tables:
-            write_tables(chain([first], islice(tables, self.chunks_per_file - 1)), self.file(number))
+            write_tables(chain([first], islice(tables, self.chunks_per_file - 1)), self._file(number))
             number += 1
-        return sum(pyarrow.parquet.read_metadata(self.file(i)).num_rows for i in range(number))
+        return sum(pyarrow.parquet.read_metadata(self._file(i)).num_rows for i in range(number))
 
 
 def _fingerprint_of(bundle: Bundle, cfg: Config) -> dict[str, object]:
-    """What the contents of the folder depend on."""
+    """Everything that the contents of the folder depend on."""
     path = str(cfg.input)
-    stats = (
-        {}
-        if "://" in path
-        else {name: Path(name).stat() for name in list_files(str(Path(path).expanduser()))}
-    )
+    local = [] if "://" in path else list_files(str(Path(path).expanduser()))
+    stats = {name: Path(name).stat() for name in local}
     return {
         "bundle": bundle.digest,
         "input": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()} or path,

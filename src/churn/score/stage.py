@@ -1,4 +1,4 @@
-"""Churn probabilities for a file or a BigQuery table of customers, in chunks of bounded memory."""
+"""`churn score`: the bundle's answers for a file or a BigQuery table of customers, in bounded memory."""
 
 from __future__ import annotations
 
@@ -30,19 +30,20 @@ from churn.score.folder import ScoreFolder
 def score(cfg: Config) -> None:
     """Write the id and the bundle's outputs for each row of `cfg.input` to `cfg.output`, in input order.
 
-    Where the output is a folder, its files appear one after the other, and a scoring that was killed goes on
-    after the last of them. With `score.sort=true` the customers most likely to leave come first; then all
-    answers, though not all inputs, are held in memory. With `top=N` write only the list of the customers to
-    call (see `churn.score.call_list`). Input and output may be bq://PROJECT.DATASET.TABLE: rows then have no
-    order, and the new table appears whole. With `input=events` the rows are made of event tables, as the rows
-    were that the model learnt from (see `churn.events.today`). Raises `UserError` for rows that the bundle
-    cannot read.
+    If the output is a folder, its files appear one after the other, and a scoring that was killed goes on
+    after the last file. With `score.sort=true` the customers most likely to leave come first; all answers,
+    but not all inputs, are then in memory. With `top=N` write only the call list (`churn.score.call_list`).
+    Input and output may be bq://PROJECT.DATASET.TABLE: rows then have no order, and the new table appears
+    whole. With `input=events` the rows are made of event tables by the definition in the bundle
+    (`churn.events.today`). Raises `UserError` for rows that the bundle cannot read.
+
+    >>> score(compose_config("input=customers.csv", "output=scores.csv"))
     """
     _check_input_and_output(cfg)
     bundle = find_bundle(cfg)
     if _in_bigquery(cfg.input) and bundle.schema.id is None:
         raise UserError(
-            "rows of BigQuery have no order, and this bundle knows no id of customers",
+            "rows of BigQuery have no order, and the bundle has no column of customer ids",
             f"input={cfg.input}",
             "train with data.id=COLUMN",
         )
@@ -52,15 +53,15 @@ def score(cfg: Config) -> None:
 
 
 def _write_scores(bundle: Bundle, output: Path, cfg: Config) -> int:
-    """Write what the configuration asks for; gives the rows."""
+    """Write scores or the call list; gives the number of rows."""
     if cfg.score.reasons and REASONS not in bundle.saved_model.signatures:
         raise UserError("the bundle gives no reasons", "score.reasons", "train it with export.background=64")
     if cfg.beam.runner is not BeamRunner.none:
         return _score_by_beam(bundle, cfg)
     if cfg.top is not None:
-        raws = (files.to_raw_table(str(cfg.input), [part]) for part in _input_chunks(cfg))
-        found = call_list(bundle, raws, cfg)
-        return write_tables(iter([pa.Table.from_pandas(found, preserve_index=False)]), output)
+        tables = (files.to_raw_table(str(cfg.input), [chunk]) for chunk in _input_chunks(cfg))
+        calls = call_list(bundle, tables, cfg)
+        return write_tables(iter([pa.Table.from_pandas(calls, preserve_index=False)]), output)
     if output.suffix in WRITERS:
         scored = _score_chunks(bundle, cfg)
         return write_tables(_most_likely_first(scored) if cfg.score.sort else scored, output)
@@ -68,14 +69,13 @@ def _write_scores(bundle: Bundle, output: Path, cfg: Config) -> int:
     return folder.write(_score_chunks(bundle, cfg, folder.chunks_done))
 
 
-def _in_bigquery(place: str | None) -> bool:
-    """Whether it is a table of BigQuery."""
-    return str(place).startswith(warehouse.SCHEME)
+def _in_bigquery(path: str | None) -> bool:
+    return str(path).startswith(warehouse.SCHEME)
 
 
 @contextmanager
 def _output_file(cfg: Config) -> Iterator[Path]:
-    """The file or folder to write; for a table of BigQuery a file that is loaded into it at the end."""
+    """The file or folder to write; for a table of BigQuery a file that is loaded into it afterwards."""
     if not _in_bigquery(cfg.output):
         yield Path(str(cfg.output))
         return
@@ -89,12 +89,12 @@ def _output_file(cfg: Config) -> Iterator[Path]:
 def _input_chunks(cfg: Config) -> Iterator[Chunk]:
     """The rows of `cfg.input`, a chunk at a time."""
     read = warehouse.bigquery_chunks if _in_bigquery(cfg.input) else files.file_chunks
-    parts = read(str(cfg.input), cfg.data, cfg.score.chunk_rows)
-    return (part for part in parts if len(part.table) or part.broken)
+    chunks = read(str(cfg.input), cfg.data, cfg.score.chunk_rows)
+    return (chunk for chunk in chunks if len(chunk.table) or chunk.broken)
 
 
 def _score_by_beam(bundle: Bundle, cfg: Config) -> int:
-    """Score on many workers; gives the rows."""
+    """Score on many workers; gives the number of rows."""
     try:
         from churn.score import beam
     except ImportError:
@@ -105,40 +105,34 @@ def _score_by_beam(bundle: Bundle, cfg: Config) -> int:
 
 
 def _check_input_and_output(cfg: Config) -> None:
-    """Refuse what cannot be read or written."""
+    """Raise `UserError` for combinations that cannot be read or written."""
     if cfg.input is None or cfg.output is None:
-        raise UserError(
-            "score needs a file to read and one to write", do="churn score input=FILE output=FILE"
-        )
+        do = "churn score input=FILE output=FILE"
+        raise UserError("score needs a file to read and one to write", do=do)
     suffix = ".parquet" if _in_bigquery(cfg.output) else Path(cfg.output).suffix
     if suffix and suffix not in WRITERS:
-        raise UserError(
-            f"cannot write '{suffix}' files",
-            f"output={cfg.output}",
-            f"one of: {', '.join(WRITERS)}, or a folder",
-        )
+        do = f"one of: {', '.join(WRITERS)}, or a folder"
+        raise UserError(f"cannot write '{suffix}' files", f"output={cfg.output}", do)
     if not suffix and _in_bigquery(cfg.input):
+        fault = "rows of BigQuery have no order: a killed scoring could not go on in a folder"
         do = "name a .csv or .parquet file, or a table: output=bq://PROJECT.DATASET.TABLE"
-        raise UserError("rows of BigQuery come in no order; a folder could not be gone on with", "output", do)
+        raise UserError(fault, "output", do)
     if not suffix and cfg.input == INPUT:
-        raise UserError(
-            "features of today are made anew each time",
-            f"output={cfg.output}",
-            "name a .csv or .parquet file",
-        )
+        do = "name a .csv or .parquet file"
+        raise UserError("features of today are made anew each time", f"output={cfg.output}", do)
     if not suffix and (cfg.top is not None or cfg.score.sort):
         raise UserError("a sorted list is one file", f"output={cfg.output}", "name a .csv or .parquet file")
 
 
 def _score_chunks(bundle: Bundle, cfg: Config, skip: int = 0) -> Iterator[pa.Table]:
-    """The answers for each chunk but the first `skip`; reading, computing and writing overlap."""
+    """The answers for all chunks after the first `skip`; reading, computing and writing overlap."""
     chunks = islice(_input_chunks(cfg), skip, None)
-    read = ((part, to_arrow_features(part.table, bundle.schema)) for part in chunks)
-    return prefetch(score_chunk(bundle, part, ready, cfg.score.reasons) for part, ready in prefetch(read))
+    read = prefetch((chunk, to_arrow_features(chunk.table, bundle.schema)) for chunk in chunks)
+    return prefetch(score_chunk(bundle, chunk, features, cfg.score.reasons) for chunk, features in read)
 
 
 def _most_likely_first(answers: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """All answers as one table, highest probability first, ties in input order."""
-    together = pa.concat_tables(answers)
-    by = together.append_column("-", pa.compute.negate(together["churn_probability"]))
-    yield together.take(pa.compute.sort_indices(by, [("-", "ascending")]))
+    table = pa.concat_tables(answers)
+    by = table.append_column("-", pa.compute.negate(table["churn_probability"]))
+    yield table.take(pa.compute.sort_indices(by, [("-", "ascending")]))

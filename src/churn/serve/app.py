@@ -1,4 +1,4 @@
-"""The endpoint's routes: predictions on the shortest way, everything else as a FastAPI application."""
+"""The endpoint's routes: the predict route by hand, because that is fast, all others by FastAPI."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from churn.serve.batching import Batcher
 from churn.serve.metrics import Metrics
 from churn.serve.protocol import EXPECTED, RefusedError
 
-LONGEST_ID = 128  # characters of a request id that a client chooses
+LONGEST_ID = 128  # characters that are kept of a request id that a client sends
 
 
 class Endpoint:
-    """The ASGI application. `batcher` is none until the first model is warm.
+    """The ASGI application. `batcher` is None until the first model is warm.
 
-    The predict route does not pass through FastAPI, whose own work costs more than the model's.
+    Predict requests do not pass through FastAPI, because its own work costs more than the model's.
     """
 
     def __init__(self, cfg: ServeConfig, metrics: Metrics) -> None:
         self.cfg, self.metrics = cfg, metrics
         self.batcher: Batcher | None = None
         self.draining = False
-        self.process, self.numbers = uuid4().hex, count()
-        self.others = _other_routes(self)
+        self.process, self.numbers = uuid4().hex, count()  # of the request ids that the server gives
+        self.other_routes = _other_routes(self)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
         if scope["type"] == "http" and scope["path"] == self.cfg.predict_route and scope["method"] == "POST":
-            await self.predict(scope, receive, send)
+            await self._predict(scope, receive, send)
         else:
-            await self.others(scope, receive, send)
+            await self.other_routes(scope, receive, send)
 
-    async def predict(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer a predict request, or say why not."""
+    async def _predict(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a predict request with predictions or with an error."""
         self.metrics.in_flight += 1
         identity = _request_id(scope) or f"{self.process}-{next(self.numbers)}"
         try:
@@ -55,7 +55,7 @@ class Endpoint:
         await _send_json(send, code, body, identity, close=self.draining or code == 413)
 
     async def answer(self, identity: str, body: bytes) -> bytes:
-        """The body of the answer; raises `RefusedError`."""
+        """The body of the answer to a request; raises `RefusedError` where there is none."""
         batcher = self.batcher
         if batcher is None:
             raise RefusedError(503, "loading", "the model is being loaded")
@@ -67,29 +67,29 @@ class Endpoint:
             raise RefusedError(500, "model", f"the model failed on request {identity}") from error
 
     def swap(self, batcher: Batcher) -> None:
-        """Answer what comes from now on with another model; what waits is answered by the one it came for."""
+        """Answer new requests with another model; those that wait get their answer from the old one."""
         self.batcher = batcher
         self.metrics.bundle = {
             "name": batcher.model.bundle.facts["name"],
             "digest": batcher.model.bundle.digest,
         }
-        self.others.openapi_schema = None
+        self.other_routes.openapi_schema = None
 
 
-async def _read_body(receive: Any, most_bytes: int) -> bytes:
-    """The whole body; raises `RefusedError` where it is too long."""
+async def _read_body(receive: Any, max_bytes: int) -> bytes:
+    """The whole body of a request; raises `RefusedError` if it is too long."""
     message = await receive()
     body: bytes = message.get("body", b"")
-    while message.get("more_body") and len(body) <= most_bytes:
+    while message.get("more_body") and len(body) <= max_bytes:
         message = await receive()
         body += message.get("body", b"")
-    if len(body) > most_bytes:
-        raise RefusedError(413, "size", f"the body has more than {most_bytes:,} bytes: send fewer rows")
+    if len(body) > max_bytes:
+        raise RefusedError(413, "size", f"the body has more than {max_bytes:,} bytes: send fewer rows")
     return body
 
 
 def _request_id(scope: Any) -> str:
-    """What the client calls its request (X-Request-Id), or nothing."""
+    """The request id that the client sent (X-Request-Id), or ""."""
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             return str(value[:LONGEST_ID].decode("latin-1"))
@@ -97,7 +97,6 @@ def _request_id(scope: Any) -> str:
 
 
 async def _send_json(send: Any, code: int, body: bytes, identity: str, close: bool) -> None:
-    """Send a JSON body."""
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
@@ -139,7 +138,7 @@ def _other_routes(endpoint: Endpoint) -> FastAPI:
 
 
 def _openapi_schema(app: FastAPI, endpoint: Endpoint) -> dict[str, Any]:
-    """FastAPI's description of the routes and ours of the predict route."""
+    """FastAPI's description of its routes, and the predict route, which it does not know."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version="1", description=app.description, routes=app.routes)
         if endpoint.batcher is None:
@@ -150,7 +149,7 @@ def _openapi_schema(app: FastAPI, endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _predict_schema(model: Any) -> dict[str, Any]:
-    """The predict route for OpenAPI, with an example row."""
+    """The predict route in OpenAPI's terms, with an example row."""
     kinds = model.fields.kinds
     row = {
         "type": "object",

@@ -1,4 +1,4 @@
-"""What Prometheus reads: counters and histograms that take a whole batch in one step."""
+"""The metrics of a server for Prometheus. Counters and histograms take a whole batch in one step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROBABILITY = tuple(round(i / 20, 2) for i in range(1, 21))
 
 
 class Histogram:
-    """Counts of values by upper bound; prometheus_client's own takes one value at a time."""
+    """Counts of values by upper bound; the histogram of prometheus_client takes one value at a time."""
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = np.array(bounds)
@@ -31,21 +31,21 @@ class Histogram:
         self.sum = 0.0
 
     def observe(self, values: Iterable[float]) -> None:
-        """Count all values."""
+        """Count the values."""
         array = np.fromiter(values, float)
-        places = np.searchsorted(self.bounds, array, side="left")
-        self.counts += np.bincount(places, minlength=len(self.counts))
+        buckets = np.searchsorted(self.bounds, array, side="left")
+        self.counts += np.bincount(buckets, minlength=len(self.counts))
         self.sum += float(array.sum())
 
     def family(self, name: str, documentation: str) -> HistogramMetricFamily:
-        """The histogram as Prometheus reads it: cumulated counts."""
+        """The histogram in the form of prometheus_client, with cumulated counts."""
         bounds = [*map(str, self.bounds.tolist()), "+Inf"]
         buckets = list(zip(bounds, np.cumsum(self.counts).tolist(), strict=True))
         return HistogramMetricFamily(name, documentation, buckets=buckets, sum_value=self.sum)
 
 
 class Metrics(Collector):
-    """All numbers of one server. Only the event loop changes them, so that they need no locks."""
+    """All metrics of one server. Only the event loop changes them, so that they need no locks."""
 
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()  # by HTTP code
@@ -60,7 +60,7 @@ class Metrics(Collector):
         ProcessCollector(registry=self.registry)
 
     def answered(self, predictions: Sequence[Any], missing: int) -> None:
-        """Count the rows of a batch: scores, decisions, unseen and missing fields."""
+        """Count the rows of a batch: probabilities, decisions, unseen and missing fields."""
         self.batch_rows.observe([len(predictions)])
         self.rows += len(predictions)
         self.missing += missing
@@ -96,7 +96,6 @@ class Metrics(Collector):
 
 
 def _labelled(name: str, documentation: str, label: str, counts: Counter[str]) -> CounterMetricFamily:
-    """A counter for each value of a label."""
     family = CounterMetricFamily(name, documentation, labels=[label])
     for value, count in counts.items():
         family.add_metric([value], count)

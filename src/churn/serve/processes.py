@@ -1,4 +1,4 @@
-"""The servers of this machine: each keeps a file locked that is named after its process."""
+"""Finds the servers of this machine: each holds a lock on a file that is named after its process id."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ FOLDER = "serving"
 
 @contextmanager
 def announce(root: str) -> Iterator[None]:
-    """Let `reload` find this process, which must handle SIGHUP by now; the lock ends with it in any case."""
+    """Let `reload_servers` find this process, which must already handle SIGHUP.
+
+    The lock ends with the process, however that ends.
+    """
     folder = Path(root) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     file, aside = folder / str(os.getpid()), folder / f".{os.getpid()}"
-    with aside.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        aside.replace(file)  # it appears locked
+    with aside.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        aside.replace(file)  # it is locked before it has its name
         try:
             yield
         finally:
@@ -28,15 +31,15 @@ def announce(root: str) -> Iterator[None]:
 
 
 def reload_servers(root: str) -> int:
-    """Tell the servers below `root` to look for the champion again; gives how many were told."""
-    told = 0
+    """Make the servers below `root` look for the champion again; gives the number of servers."""
+    signalled = 0
     for file in (Path(root) / FOLDER).glob("[0-9]*"):
-        with file.open() as other:
+        with file.open() as lock:
             try:
-                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.kill(int(file.name), signal.SIGHUP)
-                told += 1
+                signalled += 1
             else:
-                file.unlink(missing_ok=True)  # of a process that is no more, whose number another may have
-    return told
+                file.unlink(missing_ok=True)  # that process has ended, and another may have its id
+    return signalled

@@ -1,7 +1,7 @@
-"""What a request may hold and what an error looks like: TensorFlow Serving's rules in Vertex AI's words.
+"""What a request may contain, and what an error looks like: TensorFlow Serving's rules in Vertex AI's format.
 
 A row is an object with exactly the bundle's inputs: numbers as JSON numbers, categories and `customer_key` as
-strings. Who is answered here is answered by the same bundle on Vertex AI.
+strings. A request that is accepted here is accepted by the same bundle on Vertex AI.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import msgspec
 from msgspec.structs import astuple
 
 from churn.bundle.bundle import Bundle
-from churn.data.dataset import CUSTOMER_KEY, MISSING_BELOW
+from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
 from churn.errors import did_you_mean
 
-MISSING: dict[str, Any] = {"number": MISSING_BELOW, "category": ""}  # what tells the graph so
+MISSING: dict[str, Any] = {"number": MISSING_BELOW, "category": ""}  # the values that mean it to the graph
 GREATEST = 3.4028234663852886e38  # of float32
 EXPECTED = {"number": "a number", "category": "a string"}
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)  # the latter for bytes that are no text
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)  # the second for bytes that are not UTF-8
 STATUS = {400: "FAILED_PRECONDITION", 413: "INVALID_ARGUMENT", 500: "INTERNAL", 503: "UNAVAILABLE"}
 
 JsonRow = dict[str, Any]
@@ -28,41 +28,42 @@ RequestRows = list[tuple[Any, ...]]
 
 
 class RefusedError(Exception):
-    """A request that gets an error instead of an answer: HTTP code, reason for the metrics, message."""
+    """A request that gets an error as its answer: HTTP code, reason (for the metrics), message, details."""
 
     def __init__(self, code: int, reason: str, message: str, details: Iterable[JsonRow] = ()) -> None:
         super().__init__(message)
         self.code, self.reason, self.message, self.details = code, reason, message, list(details)
 
     def body(self) -> bytes:
-        """The error in the shape that Google's clients read."""
+        """The error as JSON, in the format that Google's clients read."""
         error = {"code": self.code, "message": self.message, "status": STATUS[self.code]}
         return msgspec.json.encode({"error": error | ({"details": self.details} if self.details else {})})
 
 
 @dataclass(frozen=True)
 class Fields:
-    """The inputs of a bundle, in the order in which its model takes them."""
+    """The names of a bundle's inputs, in the order in which its model takes them."""
 
     numbers: tuple[str, ...]
     texts: tuple[str, ...]  # categories, then `customer_key`
 
     @classmethod
     def of(cls, bundle: Bundle) -> Fields:
-        """The inputs that the bundle's facts list."""
+        """From the facts of a bundle."""
         kinds = {kind: [i["input"] for i in bundle.facts["inputs"] if i["kind"] == kind] for kind in EXPECTED}
         return cls(tuple(kinds["number"]), (*kinds["category"], CUSTOMER_KEY))
 
     @property
     def kinds(self) -> dict[str, str]:
-        """Each input with "number" or "category"."""
+        """The kind of each input: "number" or "category"."""
         return dict.fromkeys(self.numbers, "number") | dict.fromkeys(self.texts, "category")
 
 
 class Reader:
-    """From the body of a request to its rows, each the values of `Fields.kinds` in order.
+    """Reads the rows of a request: tuples of values in the order of `Fields.kinds`.
 
-    msgspec reads and checks in one go. Only what it refuses is looked at closely, to say all that is wrong.
+    msgspec parses and checks in one step. Only a request that it refuses is examined closely, so that the
+    error names everything that is wrong. lenient: a field that is left out or null counts as missing.
     """
 
     def __init__(self, fields: Fields, lenient: bool = False) -> None:
@@ -72,9 +73,9 @@ class Reader:
         self.decode = msgspec.json.Decoder(self.request).decode
 
     def __call__(self, body: bytes) -> RequestRows:
-        """The rows of a request; raises `RefusedError` that names all that is wrong, in every row."""
+        """The rows of a request body; raises `RefusedError`, which names every wrong field of every row."""
         if self.lenient:
-            return self.rows([self.filled(row) for row in _instances_of(body)])
+            return self.rows([self._fill(row) for row in _instances_of(body)])
         try:
             instances = self.decode(body).instances
         except UNREADABLE:
@@ -82,34 +83,34 @@ class Reader:
         return list(map(astuple, instances)) if instances else self.rows(_instances_of(body))
 
     def rows(self, instances: list[Any]) -> RequestRows:
-        """The same of rows as JSON has them."""
+        """The rows of a list of JSON objects; raises `RefusedError`, too."""
         try:
             request = msgspec.convert({"instances": instances}, self.request)
         except msgspec.ValidationError as error:
             raise _rows_refused(instances, self.fields.kinds) from error
         return list(map(astuple, request.instances))
 
-    def filled(self, row: Any) -> Any:
-        """The row with what it leaves out, or sends as null, in the spelling that means "missing"."""
+    def _fill(self, row: Any) -> Any:
+        """The row with the value for "missing" in each field that is left out or null."""
         if not isinstance(row, dict):
             return row
         return self.defaults | {name: value for name, value in row.items() if value is not None}
 
 
 def _request_of(fields: Fields) -> Any:
-    """What a body has to be."""
+    """The msgspec type of a request body."""
     number = Annotated[float, msgspec.Meta(ge=-GREATEST, le=GREATEST)]
     types: dict[str, Any] = {"number": number, "category": str}
-    own = {f"f{i}": name for i, name in enumerate(fields.kinds)}  # as a name may be a word of Python
-    columns = list(zip(own, map(types.__getitem__, fields.kinds.values()), strict=True))
-    row = msgspec.defstruct("Row", columns, forbid_unknown_fields=True, rename=own, gc=False)
+    names = {f"f{i}": name for i, name in enumerate(fields.kinds)}  # an input may be called "class"
+    columns = list(zip(names, map(types.__getitem__, fields.kinds.values()), strict=True))
+    row = msgspec.defstruct("Row", columns, forbid_unknown_fields=True, rename=names, gc=False)
     rows: Any = list[row]  # type: ignore[valid-type]
     body: list[Any] = [("instances", rows), ("parameters", Any, None)]
     return msgspec.defstruct("Request", body, forbid_unknown_fields=True)
 
 
 def _instances_of(body: bytes) -> list[Any]:
-    """The list under "instances"; raises `RefusedError` for a body that has none."""
+    """The list under "instances"; raises `RefusedError` if the body has none."""
     try:
         request = msgspec.json.decode(body)
     except UNREADABLE as error:
@@ -125,43 +126,43 @@ def _instances_of(body: bytes) -> list[Any]:
 
 
 def _rows_refused(instances: list[Any], kinds: dict[str, str]) -> RefusedError:
-    """One error that names row, field, value and what was expected, for all rows."""
-    found = [problem for i, row in enumerate(instances) for problem in _row_problems(i, row, kinds)]
-    rows = len({row for row, *_ in found})
-    lines = [f"row {row}, field {field!r}: {got}, expected {expected}" for row, field, got, expected in found]
+    """The error that names row, field, value and the expected type, for all rows."""
+    problems = [problem for i, row in enumerate(instances) for problem in _row_problems(i, row, kinds)]
+    rows = len({row for row, *_ in problems})
+    lines = [f"row {row}, field {field!r}: {got}, expected {type_}" for row, field, got, type_ in problems]
     shown = lines[:20] + ([f"and {len(lines) - 20} more, see details"] if len(lines) > 20 else [])
     message = f"{rows} of {len(instances)} rows cannot be read. " + "; ".join(shown)
     violations = [
         {"field": f"instances[{row}].{field}", "description": f"{got}, expected {expected}"}
-        for row, field, got, expected in found
+        for row, field, got, expected in problems
     ]
     detail = {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}
     return RefusedError(400, "rows", message, [detail])
 
 
 def _row_problems(number: int, row: Any, kinds: dict[str, str]) -> Iterable[tuple[int, str, str, str]]:
-    """Row number, field, what it holds and what was expected, for each thing that is wrong with a row."""
+    """Row number, field, value and expected type of each wrong field of a row."""
     if not isinstance(row, dict):
         yield number, "", f"got {_short_json(row)}", f"an object with the fields {', '.join(kinds)}"
         return
     for name, kind in kinds.items():
         if name not in row:
             yield number, name, "is missing", EXPECTED[kind]
-        elif not _is_a(kind, value := row[name]):
+        elif not _is_valid(kind, value := row[name]):
             yield number, name, f"got {_short_json(value)}", EXPECTED[kind]
     for name in row.keys() - kinds.keys():
         expected = f"only the bundle's fields{did_you_mean(name, kinds)}"
         yield number, name, f"got {_short_json(row[name])}", expected
 
 
-def _is_a(kind: str, value: Any) -> bool:
-    """Whether TensorFlow Serving would take the value for a number (float32) or a category."""
+def _is_valid(kind: str, value: Any) -> bool:
+    """Whether TensorFlow Serving would accept the value as a number (float32) or as a category."""
     if kind == "category":
         return isinstance(value, str)
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= GREATEST
 
 
 def _short_json(value: Any) -> str:
-    """A value as JSON, cut where it is long."""
+    """A value as JSON, at most 60 characters."""
     text = msgspec.json.encode(value).decode()
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,4 +1,4 @@
-"""The process: load and warm up, answer, reload on SIGHUP, drain on SIGTERM."""
+"""The server process: it loads and warms up the model, answers, reloads on SIGHUP and drains on SIGTERM."""
 
 from __future__ import annotations
 
@@ -25,27 +25,28 @@ from churn.errors import UserError
 from churn.serve.app import Endpoint
 from churn.serve.batching import Batcher
 from churn.serve.log.compact import Compactor
+from churn.serve.log.lines import log_header
 from churn.serve.log.write import Spool
 from churn.serve.metrics import Metrics
 from churn.serve.model import Model
 from churn.serve.processes import announce
 
 TICK_SECONDS = 1.0
-SHUTDOWN_SECONDS = 30  # for what is being answered
+SHUTDOWN_SECONDS = 30  # at most, for the requests that are being answered
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which answers while the model is loaded, reloaded, and while it drains."""
+    """uvicorn, which also answers while the model is loaded or reloaded, and while the server drains."""
 
-    def __init__(self, cfg: Config, bundle: Bundle, folder: Path | None) -> None:
-        self.cfg, self.folder = cfg, folder
+    def __init__(self, cfg: Config, bundle: Bundle, log_folder: Path | None) -> None:
+        self.cfg, self.log_folder = cfg, log_folder
         self.metrics = Metrics()
         self.endpoint = Endpoint(cfg.serve, self.metrics)
-        self.compactor = Compactor(folder) if folder else None
+        self.compactor = Compactor(log_folder) if log_folder else None
         self.loading: asyncio.Task[None] | None = None
         self.failure: Exception | None = None
         self.announcement = ExitStack()
-        self.find: Callable[[], Bundle] = lambda: bundle  # later the champion of that time
+        self.find: Callable[[], Bundle] = lambda: bundle  # once this one serves: the current champion
         super().__init__(
             uvicorn.Config(
                 self.endpoint,
@@ -62,28 +63,28 @@ class Server(uvicorn.Server):
         )
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve until told to stop; raises what kept the first model from loading."""
+        """Serve until a signal ends it; raises the error of the first model if that cannot be loaded."""
         super().run(sockets)
         if self.failure:
             raise self.failure
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen at once, load meanwhile."""
+        """Listen at once; the model is loaded in the background."""
         await super().startup(sockets)
         self.loop = asyncio.get_running_loop()
-        self.loop.add_signal_handler(signal.SIGHUP, self.reload)
-        if "AIP_STORAGE_URI" not in os.environ:  # a container serves what it was given
+        self.loop.add_signal_handler(signal.SIGHUP, self._reload)
+        if "AIP_STORAGE_URI" not in os.environ:  # a container on Vertex AI has one bundle for life
             self.announcement.enter_context(announce(self.cfg.run.root))
         if self.compactor:
             self.compactor.start()
-        self.ticking = self.loop.create_task(self.tick())
-        self.loading = self.loop.create_task(self.load())
+        self.ticking = self.loop.create_task(self._tick())
+        self.loading = self.loop.create_task(self._load())
 
-    async def load(self) -> None:
-        """Make a model ready beside the one that serves, then swap; a reload that fails changes nothing."""
+    async def _load(self) -> None:
+        """Load a model in a thread, then serve with it; a reload that fails changes nothing."""
         first = self.endpoint.batcher is None
         try:
-            self.take(await asyncio.to_thread(_load_model, self.find, self.cfg.serve))
+            self._serve_with(await asyncio.to_thread(_load_model, self.find, self.cfg.serve))
         except Exception as error:
             self.metrics.reloads["failed"] += not first
             if first:
@@ -94,27 +95,27 @@ class Server(uvicorn.Server):
                 traceback.print_exception(error)
             return
         self.metrics.reloads["done"] += not first
-        self.find = partial(find_bundle, self.cfg)  # lets go of the model before
+        self.find = partial(find_bundle, self.cfg)  # this also releases the bundle before
         _freeze_garbage()
 
-    def take(self, model: Model) -> None:
-        """Serve with a model that is warm."""
-        before = self.endpoint.batcher
-        spool = Spool(self.folder, _log_header(model), self.cfg.serve.log) if self.folder else None
+    def _serve_with(self, model: Model) -> None:
+        """Answer new requests with a model that is warm."""
+        previous = self.endpoint.batcher
+        spool = Spool(self.log_folder, log_header(model), self.cfg.serve.log) if self.log_folder else None
         self.endpoint.swap(Batcher(model, spool, self.metrics, self.cfg.serve))
-        if before:
-            before.close()
+        if previous:
+            previous.close()
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         name, digest = model.bundle.facts["name"], model.bundle.digest[:12]
         print(f"Serving {name} ({digest}) on http://{host}:{port}{self.cfg.serve.predict_route}", flush=True)
 
-    def reload(self) -> None:
+    def _reload(self) -> None:
         """Look for the champion again and serve with it."""
         if self.loading and self.loading.done():
-            self.loading = self.loop.create_task(self.load())
+            self.loading = self.loop.create_task(self._load())
 
-    async def tick(self) -> None:
-        """Let the log's file close when it is old."""
+    async def _tick(self) -> None:
+        """Give the log the chance to close an old file, and update its metrics, once a second."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
             batcher = self.endpoint.batcher
@@ -124,21 +125,22 @@ class Server(uvicorn.Server):
                 self.metrics.compaction_failures = self.compactor.failures if self.compactor else 0
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """Drain: not healthy from now on; a moment later answer what is there, and end."""
-        impatient = self.endpoint.draining or sig == signal.SIGINT
+        """Drain: report unhealthy at once, but go on answering for `serve.drain_seconds`; then end.
+
+        Ctrl-C, or a second SIGTERM, ends at once.
+        """
+        at_once = self.endpoint.draining or sig == signal.SIGINT
         self.endpoint.draining = True
-        if impatient or not self.started:
+        if at_once or not self.started:
             self.should_exit = True
         else:
-            later = self.cfg.serve.drain_seconds, self.stop
-            self.loop.call_soon_threadsafe(self.loop.call_later, *later)
+            self.loop.call_soon_threadsafe(self.loop.call_later, self.cfg.serve.drain_seconds, self._stop)
 
-    def stop(self) -> None:
-        """Leave the main loop, which begins the shutdown."""
-        self.should_exit = True
+    def _stop(self) -> None:
+        self.should_exit = True  # uvicorn's main loop ends, and calls `shutdown`
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer what is there, then close the log."""
+        """Answer the requests that are there, then close the log."""
         self.announcement.close()
         await super().shutdown(sockets)
         self.ticking.cancel()
@@ -149,7 +151,10 @@ class Server(uvicorn.Server):
 
 
 def _load_model(find: Callable[[], Bundle], cfg: ServeConfig) -> Model:
-    """The bundle's model, warm. TensorFlow gets few threads: handing over costs more than small work."""
+    """The bundle's model, warm.
+
+    TensorFlow gets few threads, because to hand over small work costs more than to do it.
+    """
     bundle, threading = find(), tensorflow().config.threading
     if threading.get_intra_op_parallelism_threads() != cfg.threads:
         threading.set_intra_op_parallelism_threads(cfg.threads)
@@ -158,22 +163,10 @@ def _load_model(find: Callable[[], Bundle], cfg: ServeConfig) -> Model:
 
 
 def _freeze_garbage() -> None:
-    """Take what is loaded out of the garbage collector's view.
+    """Exclude all objects that exist now from garbage collection.
 
-    TensorFlow holds some 300,000 objects; looking through them stops the server for a fifth of a second.
+    TensorFlow holds some 300,000; to look through them stops the server for a fifth of a second.
     """
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-
-
-def _log_header(model: Model) -> dict[str, Any]:
-    """What the lines of the log mean: the first line of each of its files."""
-    return {
-        "bundle": model.bundle.digest,
-        "name": model.bundle.facts["name"],
-        "threshold": model.bundle.facts.get("threshold"),
-        "numbers": model.fields.numbers,
-        "texts": model.fields.texts,
-        "outputs": model.outputs,
-    }

@@ -17,20 +17,23 @@ from churn.serve.server import Server
 
 
 def serve(cfg: Config) -> None:
-    """Answer predict requests with the bundle that `find_bundle` finds, until SIGTERM or Ctrl-C.
+    """Answer predict requests with the bundle that `find_bundle` gives, until SIGTERM or Ctrl-C.
 
-    Raises `UserError` for a bundle or an address that cannot be served.
+    Vertex AI's variables AIP_* come before the configuration. Raises `UserError` for a bundle that cannot be
+    loaded and for an address that cannot be used.
+
+    >>> serve(compose_config("bundle=runs/latest/bundle", "serve.port=8081"))
     """
     cfg = replace(cfg, serve=_apply_environment(cfg.serve, os.environ))
     if uri := os.environ.get("AIP_STORAGE_URI"):
         cfg = replace(cfg, bundle=str(local_bundle(uri)))
     bundle, listener = find_bundle(cfg), _listen(cfg.serve)
-    folder = Path(cfg.serve.log.dir or Path(cfg.run.root) / "log") if cfg.serve.log.enabled else None
-    Server(cfg, bundle, folder).run([listener])
+    log_folder = Path(cfg.serve.log.dir or Path(cfg.run.root) / "log") if cfg.serve.log.enabled else None
+    Server(cfg, bundle, log_folder).run([listener])
 
 
 def _apply_environment(cfg: ServeConfig, environment: Mapping[str, str]) -> ServeConfig:
-    """The configuration with what Vertex AI tells a container."""
+    """The configuration with the port and the routes that Vertex AI gives a container."""
     cfg = replace(
         cfg,
         predict_route=environment.get("AIP_PREDICT_ROUTE", cfg.predict_route),
@@ -42,7 +45,7 @@ def _apply_environment(cfg: ServeConfig, environment: Mapping[str, str]) -> Serv
 
 
 def local_bundle(uri: str) -> Path:
-    """The directory of a bundle that may lie in Cloud Storage, copied from there if it does."""
+    """The directory of a bundle. A bundle in Cloud Storage is first copied to a temporary directory."""
     if "://" not in uri:
         return Path(uri)
     from pyarrow import fs
@@ -62,11 +65,9 @@ def local_bundle(uri: str) -> Path:
 
 
 def _listen(cfg: ServeConfig) -> socket.socket:
-    """A bound socket."""
     try:
         return socket.create_server((cfg.host, cfg.port), backlog=cfg.max_connections)
     except OSError as error:
         where = f"serve.host={cfg.host} serve.port={cfg.port}"
-        raise UserError(
-            f"cannot listen: {error.strerror}", where, "name another port: serve.port=8081"
-        ) from None
+        do = "name another port: serve.port=8081"
+        raise UserError(f"cannot listen: {error.strerror}", where, do) from None

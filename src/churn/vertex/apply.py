@@ -1,176 +1,186 @@
-"""From what exists to the bundle on its endpoint, each step a no-op where it was done before.
+"""The steps that bring a bundle to its endpoint; a step that was done before does nothing.
 
-Names and ids are functions of configuration and bundle (`Target`): a call that was accepted and whose answer
-was lost cannot be made twice.
+Names and ids follow from configuration and bundle (`Deployment`), so a call cannot be made twice, even if the
+service accepted it and its answer was lost.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from churn.bundle.bundle import Bundle
-from churn.config.serving import DeployConfig
 from churn.vertex.checks import parity
-from churn.vertex.cloud.client import Clients, wait_for
 from churn.vertex.cloud.deployment import Deployment, deployed_id, version_labels
-from churn.vertex.cloud.staging import encryption, upload_bundle
-from churn.vertex.cloud.state import State, find_data_set, read_state
+from churn.vertex.cloud.operations import wait_for
+from churn.vertex.cloud.session import Session
+from churn.vertex.cloud.staging import upload_bundle
+from churn.vertex.cloud.state import State, find_dataset, read_state
 from churn.vertex.monitoring import job
 
 
-def apply_deployment(
-    cfg: DeployConfig, clients: Clients, target: Deployment, bundle: Bundle, rows: pd.DataFrame
-) -> None:
-    """Stage, register, deploy with a small share, compare answers, tidy, shift traffic, monitor."""
-    state = read_state(clients, target)
-    upload_bundle(clients, target, bundle)
+def apply_deployment(session: Session, bundle: Bundle, rows: pd.DataFrame) -> None:
+    """Stage, register, deploy with a small share, compare answers, tidy up, shift traffic, monitor.
+
+    rows: real customers, sent to the new version to compare its answers with the bundle's.
+    """
+    _ensure_deployed(session, bundle)
+    _raise_share(session, bundle, session.deployment.probe_share)
+    _check_answers(session, bundle, rows)
+    for model in read_state(session).to_remove(deployed_id(bundle)):
+        undeploy(session, model.id)
+    _raise_share(session, bundle, session.deployment.config.canary)
+    job.ensure_monitor(session, bundle, read_state(session))
+
+
+def _ensure_deployed(session: Session, bundle: Bundle) -> None:
+    """Put the bundle on the endpoint, with the configured number of nodes."""
+    state = read_state(session)
+    upload_bundle(session, bundle)
     if not state.version(bundle):
-        register_version(cfg, clients, target, bundle, state)
+        register_version(session, bundle, state)
     if not state.endpoint:
-        _create_endpoint(cfg, clients, target)
-    state = read_state(clients, target)
+        _create_endpoint(session)
+    state = read_state(session)
     if not state.is_deployed(bundle):
-        _deploy_version(cfg, clients, target, bundle, state)
-    elif state.nodes(bundle) != (target.size.min_replicas, target.size.max_replicas):
-        _resize(clients, target, bundle)
-    _raise_share(clients, target, bundle, probe_share(cfg))
-    _check_answers(cfg, clients, target, bundle, rows)
-    for model in read_state(clients, target).superfluous(deployed_id(bundle)):
-        undeploy(clients, target, model.id)
-    _raise_share(clients, target, bundle, cfg.canary)
-    job.ensure_monitor(cfg, clients, target, bundle, read_state(clients, target))
+        _deploy_version(session, bundle, state)
+    elif state.nodes(bundle) != session.deployment.size.nodes:
+        _resize(session, bundle)
 
 
-def register_version(
-    cfg: DeployConfig, clients: Clients, target: Deployment, bundle: Bundle, state: State
-) -> None:
-    """The bundle as a new version of the model, the model's first included."""
-    serving = target.serving
-    container = {
-        "image_uri": target.image,
+def register_version(session: Session, bundle: Bundle, state: State) -> None:
+    """Register the bundle as a new version of the model, or as the first one."""
+    deployment = session.deployment
+    model = {
+        "display_name": deployment.name,
+        "artifact_uri": deployment.artifact_uri(bundle),
+        "container_spec": _container_spec(deployment),
+        "labels": version_labels(deployment, bundle),
+        **deployment.encryption,
+    }
+    parent = {"parent_model": deployment.model} if state.versions else {"model_id": deployment.name}
+    request = {"parent": deployment.parent, "model": model, **parent}
+    wait_for(session, session.clients.models.upload_model(request))
+
+
+def _container_spec(deployment: Deployment) -> dict[str, Any]:
+    serving = deployment.serving
+    return {
+        "image_uri": deployment.image,
         "command": serving.command,
         "args": serving.args,
         "predict_route": serving.predict_route or "",
         "health_route": serving.health_route or "",
         "ports": [{"container_port": 8080}] if serving.predict_route else [],
     }
-    model = {
-        "display_name": target.name,
-        "artifact_uri": target.artifacts(bundle),
-        "container_spec": container,
-        "labels": version_labels(target, bundle),
-        **encryption(cfg),
-    }
-    which = {"parent_model": target.model} if state.versions else {"model_id": target.name}
-    wait_for(
-        clients,
-        target,
-        clients.models.upload_model({"parent": target.parent, "model": model, **which}).operation.name,
-    )
 
 
-def _create_endpoint(cfg: DeployConfig, clients: Clients, target: Deployment) -> None:
-    """The endpoint and where it logs: set at once, since after a monitoring job it can't be."""
-    from google.cloud.bigquery import Dataset
-
-    if find_data_set(clients, target) is None:
-        wanted = Dataset(f"{target.project}.{target.dataset}")
-        wanted.location, wanted.labels = target.region, target.labels
-        clients.bigquery.create_dataset(wanted)
+def _create_endpoint(session: Session) -> None:
+    """Create the endpoint with its log: once there is a monitoring job, the log cannot be configured."""
+    deployment = session.deployment
+    _ensure_dataset(session)
     log = {
         "enabled": True,
-        "sampling_rate": cfg.monitoring.sampling,
-        "bigquery_destination": {"output_uri": f"bq://{target.project}.{target.dataset}.requests"},
+        "sampling_rate": deployment.config.monitoring.sampling,
+        "bigquery_destination": {"output_uri": f"bq://{deployment.project}.{deployment.dataset}.requests"},
     }
     endpoint = {
-        "display_name": target.name,
-        "labels": target.labels,
+        "display_name": deployment.name,
+        "labels": deployment.labels,
         "predict_request_response_logging_config": log,
-        "dedicated_endpoint_enabled": cfg.dedicated,
-        **encryption(cfg),
+        "dedicated_endpoint_enabled": deployment.config.dedicated,
+        **deployment.encryption,
     }
-    request = {"parent": target.parent, "endpoint": endpoint, "endpoint_id": target.name}
-    wait_for(clients, target, clients.endpoints.create_endpoint(request).operation.name)
+    request = {"parent": deployment.parent, "endpoint": endpoint, "endpoint_id": deployment.name}
+    wait_for(session, session.clients.endpoints.create_endpoint(request))
 
 
-def _deploy_version(
-    cfg: DeployConfig, clients: Clients, target: Deployment, bundle: Bundle, state: State
-) -> None:
-    """The bundle's version onto the endpoint, with the probe's share of the traffic."""
-    version, serving = state.version(bundle), state.serving()
+def _ensure_dataset(session: Session) -> None:
+    """Create the BigQuery data set of the log, unless it exists."""
+    from google.cloud.bigquery import Dataset
+
+    deployment = session.deployment
+    if find_dataset(session) is None:
+        dataset = Dataset(f"{deployment.project}.{deployment.dataset}")
+        dataset.location, dataset.labels = deployment.region, deployment.labels
+        session.clients.bigquery.create_dataset(dataset)
+
+
+def _deploy_version(session: Session, bundle: Bundle, state: State) -> None:
+    """Deploy the bundle's version to the endpoint, with the probe's share of the traffic."""
+    deployment, version = session.deployment, state.version(bundle)
     assert version
     deployed = {
         "id": deployed_id(bundle),
-        "model": f"{target.model}@{version.version_id}",
-        "display_name": f"{target.name}-{version.version_id}",
+        "model": f"{deployment.model}@{version.version_id}",
+        "display_name": f"{deployment.name}-{version.version_id}",
         "dedicated_resources": {
-            "machine_spec": {"machine_type": target.size.machine_type},
-            **_replica_counts(target),
+            "machine_spec": {"machine_type": deployment.size.machine_type},
+            **_replica_counts(deployment),
         },
-        "service_account": cfg.service_account or "",
-        "enable_access_logging": cfg.access_logging,
+        "service_account": deployment.config.service_account or "",
+        "enable_access_logging": deployment.config.access_logging,
     }
     request = {
-        "endpoint": target.endpoint,
+        "endpoint": deployment.endpoint,
         "deployed_model": deployed,
-        "traffic_split": traffic_split("0", probe_share(cfg), serving),
+        "traffic_split": traffic_split("0", deployment.probe_share, state.serving_id()),  # "0": the new one
     }
-    wait_for(clients, target, clients.endpoints.deploy_model(request).operation.name)
+    wait_for(session, session.clients.endpoints.deploy_model(request))
 
 
-def _replica_counts(target: Deployment) -> dict[str, int]:
-    """How many nodes a version has."""
-    return {"min_replica_count": target.size.min_replicas, "max_replica_count": target.size.max_replicas}
+def _replica_counts(deployment: Deployment) -> dict[str, int]:
+    return dict(zip(("min_replica_count", "max_replica_count"), deployment.size.nodes, strict=True))
 
 
-def _resize(clients: Clients, target: Deployment, bundle: Bundle) -> None:
+def _resize(session: Session, bundle: Bundle) -> None:
     """Give the deployed bundle another number of nodes; it serves meanwhile."""
+    counts = _replica_counts(session.deployment)
     request = {
-        "endpoint": target.endpoint,
-        "deployed_model": {"id": deployed_id(bundle), "dedicated_resources": _replica_counts(target)},
-        "update_mask": {"paths": [f"dedicated_resources.{name}" for name in _replica_counts(target)]},
+        "endpoint": session.deployment.endpoint,
+        "deployed_model": {"id": deployed_id(bundle), "dedicated_resources": counts},
+        "update_mask": {"paths": [f"dedicated_resources.{name}" for name in counts]},
     }
-    wait_for(clients, target, clients.endpoints.mutate_deployed_model(request).operation.name)
+    wait_for(session, session.clients.endpoints.mutate_deployed_model(request))
 
 
-def probe_share(cfg: DeployConfig) -> int:
-    """Per cent of the traffic that a version gets before its answers are checked: no more than after."""
-    return min(cfg.probe, cfg.canary)
+def traffic_split(model_id: str, share: int, other_id: str | None) -> dict[str, int]:
+    """Per cent of the traffic by deployed model: a share for the first, the rest for the other if any.
+
+    >>> traffic_split("2", 10, "1")
+    {'2': 10, '1': 90}
+    """
+    return {model_id: share, other_id: 100 - share} if other_id and share < 100 else {model_id: 100}
 
 
-def traffic_split(identity: str, share: int, other: str | None) -> dict[str, int]:
-    """A share of the traffic for one deployed model, the rest for the other, all where there is no other."""
-    return {identity: share, other: 100 - share} if other and share < 100 else {identity: 100}
-
-
-def _raise_share(clients: Clients, target: Deployment, bundle: Bundle, share: int) -> None:
+def _raise_share(session: Session, bundle: Bundle, share: int) -> None:
     """Give the bundle at least that share; the version that serves beside it keeps the rest."""
-    state, ours = read_state(clients, target), deployed_id(bundle)
-    if state.share(ours) < share:
-        set_traffic(clients, target, traffic_split(ours, share, state.serving(besides=ours)))
+    state, new_id = read_state(session), deployed_id(bundle)
+    if state.share(new_id) < share:
+        set_traffic(session, traffic_split(new_id, share, state.serving_id(except_id=new_id)))
 
 
-def set_traffic(clients: Clients, target: Deployment, shares: dict[str, int]) -> None:
-    """The shares of the deployed models, in one call."""
-    endpoint = {"name": target.endpoint, "traffic_split": shares}
-    clients.endpoints.update_endpoint({"endpoint": endpoint, "update_mask": {"paths": ["traffic_split"]}})
+def set_traffic(session: Session, shares: dict[str, int]) -> None:
+    """Set the shares of all deployed models, in one call."""
+    endpoint = {"name": session.deployment.endpoint, "traffic_split": shares}
+    request = {"endpoint": endpoint, "update_mask": {"paths": ["traffic_split"]}}
+    session.clients.endpoints.update_endpoint(request)
 
 
-def _check_answers(
-    cfg: DeployConfig, clients: Clients, target: Deployment, bundle: Bundle, rows: pd.DataFrame
-) -> None:
-    """Compare answers; on a mismatch the version that served takes all traffic again and ours goes."""
-    state, ours = read_state(clients, target), deployed_id(bundle)
+def _check_answers(session: Session, bundle: Bundle, rows: pd.DataFrame) -> None:
+    """Compare answers; on a mismatch the new version is undeployed and the old one gets all traffic."""
+    state, new_id = read_state(session), deployed_id(bundle)
     try:
-        parity.check_parity(clients, target, state, bundle, rows, cfg.answers)
+        parity.check_parity(session, state, bundle, rows)
     except parity.MismatchError:
-        if serving := state.serving(besides=ours):
-            set_traffic(clients, target, {serving: 100})
-            undeploy(clients, target, ours)
+        if old_id := state.serving_id(except_id=new_id):
+            set_traffic(session, {old_id: 100})
+            undeploy(session, new_id)
         raise
 
 
-def undeploy(clients: Clients, target: Deployment, identity: str) -> None:
-    """Take a version that has no traffic, or the last one, off the endpoint."""
-    request = {"endpoint": target.endpoint, "deployed_model_id": identity}
-    wait_for(clients, target, clients.endpoints.undeploy_model(request).operation.name)
+def undeploy(session: Session, model_id: str) -> None:
+    """Take a version off the endpoint; it has no traffic, or is the last one."""
+    request = {"endpoint": session.deployment.endpoint, "deployed_model_id": model_id}
+    wait_for(session, session.clients.endpoints.undeploy_model(request))

@@ -1,34 +1,26 @@
-"""Questions and refusals before anything is changed."""
+"""Problems and a question to the user before anything is changed."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from collections.abc import Iterable
 
-from churn.config.root import Config
 from churn.errors import UserError, user_error_of_many
 from churn.vertex.cloud.deployment import Deployment
 
-AGAIN = "run the same command again: it goes on where this one stopped (churn status, churn destroy)"
+
+def raise_problems(problems: Iterable[UserError]) -> None:
+    """Raise one `UserError` that lists all problems, if there are any."""
+    if listed := list(problems):
+        raise user_error_of_many("this cannot be deployed:", listed)
 
 
-def today() -> date:
-    """The date, as Google counts it."""
-    return datetime.now(UTC).date()
-
-
-def refuse_all(problems: object) -> None:
-    """Raise all problems at once, if there are any."""
-    if found := list(problems):  # type: ignore[call-overload]
-        raise user_error_of_many("this cannot be deployed:", found)
-
-
-def confirm(cfg: Config, target: Deployment, deed: str) -> None:
-    """Ask, unless `deploy.yes`; raises `UserError` if the answer is no."""
-    if cfg.deploy.yes:
+def confirm(deployment: Deployment, action: str) -> None:
+    """Ask the user, unless `deploy.yes`; raises `UserError` if the answer is no."""
+    if deployment.config.yes:
         return
-    expected = target.name if target.size.type_the_name else "y"
+    expected = deployment.name if deployment.size.type_the_name else "y"
     try:
-        answer = input(f"{deed} {target.name} in {target.project}? Type {expected}: ")
+        answer = input(f"{action} {deployment.name} in {deployment.project}? Type {expected}: ")
     except EOFError:
         answer = ""
     if answer.strip() != expected:

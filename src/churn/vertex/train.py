@@ -1,4 +1,4 @@
-"""`churn train target=vertex`: the same training as a custom job; the run comes back as if made here."""
+"""`churn train target=vertex`: the same training as a custom job; the finished run is copied back."""
 
 from __future__ import annotations
 
@@ -21,54 +21,59 @@ from churn.errors import UserError
 from churn.runs import choose_run_dir, link_latest
 from churn.vertex.checks import account
 from churn.vertex.checks.preflight import build_command
-from churn.vertex.cloud import jobs, prices
-from churn.vertex.cloud.client import Clients, connect, translate_errors
-from churn.vertex.cloud.deployment import Deployment
-from churn.vertex.cloud.staging import encryption, upload_object
-from churn.vertex.confirm import confirm, refuse_all
-
-AGAIN = "run the same command again: it finds the job where one was started"
+from churn.vertex.cloud import jobs
+from churn.vertex.cloud.deployment import Deployment, today
+from churn.vertex.cloud.errors import translate_errors
+from churn.vertex.cloud.prices import load_prices
+from churn.vertex.cloud.session import Session, connect
+from churn.vertex.cloud.staging import upload_object
+from churn.vertex.confirm import confirm, raise_problems
 
 
 def train(cfg: Config) -> None:
-    """Stage wheel and configuration, run the job, fetch the run and register it."""
+    """Upload wheel and configuration, run the job, copy the run back and register it.
+
+    >>> train(compose_config("data=bigquery", "data.bigquery.table=P.SET.TABLE", "deploy.project=P"))
+    """
     cfg.data.name = dataset_name(cfg.data)
-    target, final = Deployment.of(cfg), choose_run_dir(cfg)
-    if cfg.data.source == Source.file and cfg.data.path and not cfg.data.path.startswith("gs://"):
-        do = f"gcloud storage cp {cfg.data.path} gs://{target.bucket}/data/, then data.path=gs://..."
-        raise UserError("a job can't read this machine's files", f"data.path={cfg.data.path}", do)
-    clients = connect(cfg.deploy, target)
-    print(f"Training on {prices.load_prices().running(cfg.target.machine_type, 1)}, while it runs")
-    with translate_errors(target, AGAIN), tempfile.TemporaryDirectory() as folder:
-        refuse_all(_training_problems(cfg, clients, target))
-        files = {file.name: file.read_bytes() for file in (_build_wheel(Path(folder)),)}
-        files["train.yaml"] = _job_configuration(cfg).encode()
-        rows = _data_fingerprint(cfg, clients).encode()
-        digest = hashlib.sha256(b"".join([*files.values(), rows])).hexdigest()[:12]
-        directory = f"{target.name}/training/{digest}"
-        job = jobs.find_made_job(clients, target, f"{target.name}-train-{digest}")
-        if job and not jobs.is_running(job):
-            print("The same was trained before and is fetched; another run.dir= or seed= trains again.")
-        if job is None:
-            confirm(cfg, target, "Train with")
-            for name, content in files.items():
-                upload_object(clients, target, f"{directory}/{name}", content)
-            wanted = _job_specification(cfg, target, directory, next(iter(files)))
-            job = clients.jobs.create_custom_job({"parent": target.parent, "custom_job": wanted})
+    deployment, run_dir = Deployment.from_config(cfg), choose_run_dir(cfg)
+    _refuse_local_file(cfg, deployment)
+    session = connect(deployment)
+    print(f"Training on {load_prices().describe_cost(cfg.target.machine_type, 1)}, while it runs")
+    with translate_errors(deployment, jobs.RETRY):
+        raise_problems(_training_problems(session, cfg))
+        files = _job_files(cfg)
+        folder = f"{deployment.name}/training/{_job_digest(session, cfg, files)}"
+        job = _find_or_start_job(session, cfg, folder, files)
         print(f"Job {job.name}; its log: {jobs.log_command(job.name)}", flush=True)
-        jobs.wait_for_job(clients, job.name)
-        _fetch_run(clients, target, f"{directory}/run/", final)
-    link_latest(Path(cfg.run.root) / "latest", final)
-    version = registry.register_run(final, cfg.run.root)
-    print(f"The run is in {final}; {cfg.data.name} version {version}")
+        jobs.wait_for_job(session, job.name)
+        _fetch_run(session, f"{folder}/run/", run_dir)
+    link_latest(Path(cfg.run.root) / "latest", run_dir)
+    version = registry.register_run(run_dir, cfg.run.root)
+    print(f"The run is in {run_dir}; {cfg.data.name} version {version}")
 
 
-def _training_problems(cfg: Config, clients: Clients, target: Deployment) -> list[UserError]:
-    """What would make the job fail."""
-    command = build_command(target, "training", ".")
-    image = list(account.missing_image(cfg.deploy, clients, target.filled(cfg.target.image), command))
+def _refuse_local_file(cfg: Config, deployment: Deployment) -> None:
+    path = cfg.data.path
+    if cfg.data.source == Source.file and path and not path.startswith("gs://"):
+        do = f"gcloud storage cp {path} gs://{deployment.bucket}/data/, then data.path=gs://..."
+        raise UserError("a job can't read this machine's files", f"data.path={path}", do)
+
+
+def _training_problems(session: Session, cfg: Config) -> list[UserError]:
+    """Problems that would make the job fail."""
+    deployment = session.deployment
+    command = build_command(deployment, "training", ".")
+    image = list(account.missing_image(session, deployment.fill_in(cfg.target.image), command))
     checks = (account.check_region, account.check_project, account.check_bucket)
-    return account.account_problems(cfg.deploy, clients, target, checks) + image
+    return account.account_problems(session, checks) + image
+
+
+def _job_files(cfg: Config) -> dict[str, bytes]:
+    """The files that the job reads, by their names: first the wheel, then the configuration."""
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = _build_wheel(Path(folder))
+        return {wheel.name: wheel.read_bytes(), "train.yaml": _job_configuration(cfg).encode()}
 
 
 def _build_wheel(folder: Path) -> Path:
@@ -81,16 +86,8 @@ def _build_wheel(folder: Path) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def _data_fingerprint(cfg: Config, clients: Clients) -> str:
-    """What changes with the rows to train on, if they lie in the cloud; a query counts as new every day."""
-    table = cfg.data.bigquery.table
-    if cfg.data.source == Source.bigquery:
-        return jobs.content_fingerprint(clients, f"bq://{table}") if table else jobs.today_text()
-    return jobs.content_fingerprint(clients, cfg.data.path) if cfg.data.path else ""
-
-
 def _job_configuration(cfg: Config) -> str:
-    """The whole configuration as the job's own file, which Hydra checks there as here."""
+    """The whole configuration as one file for the job, where Hydra checks it again."""
     base = cast("DictConfig", OmegaConf.load(config_directory() / "config.yaml"))
     silent = [choice for choice in base.defaults if "override" in str(choice)]  # Hydra's own logging
     values = OmegaConf.structured(cfg)
@@ -99,48 +96,77 @@ def _job_configuration(cfg: Config) -> str:
     return OmegaConf.to_yaml(head) + OmegaConf.to_yaml(values)
 
 
-def _job_specification(cfg: Config, target: Deployment, directory: str, wheel_name: str) -> dict[str, Any]:
-    """The job: install the wheel, train, copy the finished run into the bucket, mounted below /gcs."""
-    there = f"/gcs/{target.bucket}/{directory}"
-    script = " && ".join(
-        shlex.join(command)
-        for command in (
-            ["pip", "install", "--quiet", "--no-deps", "--target=/tmp/churn", f"{there}/{wheel_name}"],
-            ["env", "PYTHONPATH=/tmp/churn", "python", "-m", "churn", "train", f"--config-path={there}",
-             "--config-name=train", "run.root=/tmp/runs", "run.dir=/tmp/runs/run"],
-            ["cp", "-r", "/tmp/runs/run", f"{there}/run"],
-        )
-    )  # fmt: skip
+def _job_digest(session: Session, cfg: Config, files: dict[str, bytes]) -> str:
+    """Short hash of what a training depends on: package, configuration, rows."""
+    rows = _data_fingerprint(session, cfg).encode()
+    return hashlib.sha256(b"".join([*files.values(), rows])).hexdigest()[:12]
+
+
+def _data_fingerprint(session: Session, cfg: Config) -> str:
+    """A text that changes with training rows in the cloud; a query counts as new every day."""
+    table = cfg.data.bigquery.table
+    if cfg.data.source == Source.bigquery:
+        return jobs.content_fingerprint(session, f"bq://{table}") if table else str(today())
+    return jobs.content_fingerprint(session, cfg.data.path) if cfg.data.path else ""
+
+
+def _find_or_start_job(session: Session, cfg: Config, folder: str, files: dict[str, bytes]) -> Any:
+    """The job whose files lie in `folder` of the bucket; an earlier one if there is one."""
+    deployment = session.deployment
+    job = jobs.find_started_job(session, f"{deployment.name}-train-{Path(folder).name}")
+    if job and not jobs.is_running(job):
+        print("This training was done before; its run is copied. Another run.dir= or seed= trains again.")
+    if job is None:
+        confirm(deployment, "Train with")
+        for name, content in files.items():
+            upload_object(session, f"{folder}/{name}", content)
+        specification = _job_specification(cfg, deployment, folder, next(iter(files)))
+        request = {"parent": deployment.parent, "custom_job": specification}
+        job = session.clients.jobs.create_custom_job(request)
+    return job
+
+
+def _job_specification(cfg: Config, deployment: Deployment, folder: str, wheel: str) -> dict[str, Any]:
+    container = {
+        "image_uri": deployment.fill_in(cfg.target.image),
+        "command": ["sh", "-c"],
+        "args": [_job_script(f"/gcs/{deployment.bucket}/{folder}", wheel)],
+    }
+    pool = {
+        "machine_spec": {"machine_type": cfg.target.machine_type},
+        "replica_count": 1,
+        "container_spec": container,
+    }
+    account = deployment.config.service_account or ""
     return {
-        "display_name": f"{target.name}-train-{Path(directory).name}",
-        "labels": target.labels,
-        "job_spec": {
-            "worker_pool_specs": [
-                {
-                    "machine_spec": {"machine_type": cfg.target.machine_type},
-                    "replica_count": 1,
-                    "container_spec": {
-                        "image_uri": target.filled(cfg.target.image),
-                        "command": ["sh", "-c"],
-                        "args": [script],
-                    },
-                }
-            ],
-            "service_account": cfg.deploy.service_account or "",
-        },
-        **encryption(cfg.deploy),
+        "display_name": f"{deployment.name}-train-{Path(folder).name}",
+        "labels": deployment.labels,
+        "job_spec": {"worker_pool_specs": [pool], "service_account": account},
+        **deployment.encryption,
     }
 
 
-def _fetch_run(clients: Clients, target: Deployment, prefix: str, final: Path) -> None:
-    """Copy the run from the bucket; it appears whole. What the job wrote there gets the label, too."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=final.parent, prefix=".unfinished-") as folder:
-        for blob in clients.storage.list_blobs(target.bucket, prefix=prefix):
+def _job_script(folder: str, wheel: str) -> str:
+    """Install the wheel, train, copy the finished run to `folder`: the bucket is mounted below /gcs."""
+    commands = (
+        ["pip", "install", "--quiet", "--no-deps", "--target=/tmp/churn", f"{folder}/{wheel}"],
+        ["env", "PYTHONPATH=/tmp/churn", "python", "-m", "churn", "train", f"--config-path={folder}",
+         "--config-name=train", "run.root=/tmp/runs", "run.dir=/tmp/runs/run"],
+        ["cp", "-r", "/tmp/runs/run", f"{folder}/run"],
+    )  # fmt: skip
+    return " && ".join(shlex.join(command) for command in commands)
+
+
+def _fetch_run(session: Session, prefix: str, run_dir: Path) -> None:
+    """Copy the run from the bucket; it appears whole. The job's objects get the deployment's label."""
+    deployment = session.deployment
+    run_dir.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=run_dir.parent, prefix=".unfinished-") as folder:
+        for blob in session.clients.storage.list_blobs(deployment.bucket, prefix=prefix):
             file = Path(folder) / "run" / blob.name.removeprefix(prefix)
             file.parent.mkdir(parents=True, exist_ok=True)
             blob.download_to_filename(str(file))
-            if blob.metadata != target.labels:
-                blob.metadata = target.labels
+            if blob.metadata != deployment.labels:
+                blob.metadata = deployment.labels
                 blob.patch()
-        (Path(folder) / "run").replace(final)
+        (Path(folder) / "run").replace(run_dir)

@@ -29,7 +29,7 @@ def test_a_constant_column_is_reported(value):
     assert titles(x=X, one=np.full(300, value)) == ["column 'one' is constant"]
 
 
-def test_multiples_and_copies_are_reported_once_beside_gaps_and_extremes():
+def test_multiples_and_copies_are_reported_once_despite_gaps_and_extremes():
     gaps = np.where(np.arange(300) % 5, X, np.nan)
     assert titles(x=X, y=1e28 * X, z=-3 * X + 1) == [
         "column 'y' is a multiple of 'x'",
@@ -38,15 +38,15 @@ def test_multiples_and_copies_are_reported_once_beside_gaps_and_extremes():
     assert titles(x=gaps, y=gaps.copy()) == ["column 'y' is a copy of 'x'"]
 
 
-def test_categories_that_tell_the_same_under_other_names_are_reported():
-    assert titles(plan=PLAN, tariff=PLAN.str.upper()) == ["column 'tariff' tells the same as 'plan'"]
+def test_categories_that_say_the_same_in_other_words_are_reported():
+    assert titles(plan=PLAN, tariff=PLAN.str.upper()) == ["column 'tariff' says the same as 'plan'"]
 
 
 def test_levels_that_may_mean_missing_are_reported_with_what_to_type():
     assert titles(plan=PLAN.replace("c", "N/A")) == ["column 'plan' has a level 'N/A'"]
 
 
-def test_zeros_far_from_other_values_are_reported_and_zeros_among_counts_are_not():
+def test_zeros_far_from_all_other_values_are_reported_but_zeros_of_a_count_are_not():
     age, calls = RNG.integers(18, 80, 300).astype(float), RNG.poisson(8, 300).astype(float)
     age[:80] = calls[:80] = 0
     assert titles(age=age, calls=calls) == ["column 'age' has many zeros: do they mean 'missing'?"]

@@ -33,9 +33,9 @@ def test_texts_that_mean_missing_become_empty():
     for cells in (["-99", "-99.0", "1"], [-99, -99.0, 1]):
         for code in ("-99", "-99.0"):
             assert to_text(pd.Series(cells), [code]).tolist() == ["", "", "1"]
-            value, no_number, _ = to_numbers(pd.Series(cells), [code], ".", None)
-            np.testing.assert_array_equal(value, [np.nan, np.nan, 1])
-            assert not no_number.any()
+            numbers, not_a_number, _ = to_numbers(pd.Series(cells), [code], ".", None)
+            np.testing.assert_array_equal(numbers, [np.nan, np.nan, 1])
+            assert not not_a_number.any()
 
 
 @pytest.mark.parametrize(
@@ -52,23 +52,25 @@ def test_texts_that_mean_missing_become_empty():
         ("-inf", ".", None, -np.inf),
     ],
 )
-def test_a_number_is_read_as_it_is_said_to_be_written(text, decimal, thousands, value):
+def test_a_number_is_read_in_the_configured_format(text, decimal, thousands, value):
     assert parse_numbers(pd.Series([text]), decimal, thousands) == [value]
 
 
 @pytest.mark.parametrize("text", ["", "x", "1,5", "1_000", "0x10", "nan", "12,34.5", "1e", "1 2", "٣", "12%"])
 @pytest.mark.parametrize("thousands", [None, ","])
-def test_what_is_not_so_written_is_no_number(text, thousands):
+def test_a_text_in_another_format_is_not_a_number(text, thousands):
     assert np.isnan(parse_numbers(pd.Series([text]), ".", thousands)).all()
 
 
-def test_unusable_numbers_are_told_from_missing_ones():
-    value, no_number, too_large = to_numbers(pd.Series(["1", "", "?", "x", "1e30", "-inf"]), {"?"}, ".", None)
-    np.testing.assert_array_equal(value, [1, np.nan, np.nan, np.nan, np.nan, np.nan])
-    assert no_number.tolist() == [False, False, False, True, False, False]
+def test_unusable_numbers_are_distinguished_from_missing_ones():
+    numbers, not_a_number, too_large = to_numbers(
+        pd.Series(["1", "", "?", "x", "1e30", "-inf"]), {"?"}, ".", None
+    )
+    np.testing.assert_array_equal(numbers, [1, np.nan, np.nan, np.nan, np.nan, np.nan])
+    assert not_a_number.tolist() == [False, False, False, True, False, False]
     assert too_large.tolist() == [False, False, False, False, True, True]
-    value, no_number, too_large = to_numbers(pd.Series([1, np.inf, np.nan, -1e30]), set(), ".", None)
-    assert not no_number.any()
+    numbers, not_a_number, too_large = to_numbers(pd.Series([1, np.inf, np.nan, -1e30]), set(), ".", None)
+    assert not not_a_number.any()
     assert too_large.tolist() == [False, True, False, True]
 
 
@@ -92,12 +94,12 @@ def test_dates_are_recognised_and_read(text):
     assert not wrong.any()
 
 
-def test_what_is_no_date_is_told():
+def test_a_text_that_is_not_a_date_is_reported():
     assert not are_dates(pd.Series(["382-4657", "2025-01-31"]))
     assert to_times(pd.Series(["2025-01-31", "soon", ""]))[1].tolist() == [False, True, True]
 
 
-def test_day_and_month_are_told_apart_by_all_dates_together_or_not_at_all():
+def test_day_and_month_are_distinguished_by_all_dates_of_the_column_or_refused():
     assert to_times(pd.Series(["03/04/2025", "13/04/2025"]))[0][0] == np.datetime64("2025-04-03")
     assert to_times(pd.Series(["03/04/2025", "04/13/2025"]))[0][0] == np.datetime64("2025-03-04")
     with pytest.raises(UserError, match="'03/04/2025' may begin with the day or the month"):

@@ -7,7 +7,7 @@ from churn.data.infer.number_format import check_number_format
 from churn.data.infer.roles import value_table
 
 
-def told(*texts: str, **keys) -> str:
+def message(*texts: str, **keys) -> str:
     column = pd.Series(np.repeat(texts, 10), dtype="str")
     return str(check_number_format("x", value_table(column, DataConfig(**keys))) or "")
 
@@ -30,8 +30,8 @@ def told(*texts: str, **keys) -> str:
         (("1,5", "Unknown"), "\"data.decimal=','\";"),
     ],
 )
-def test_what_to_set_follows_from_how_the_numbers_look(texts, expected):
-    assert expected in told(*texts)
+def test_the_keys_to_set_follow_from_the_look_of_the_numbers(texts, expected):
+    assert expected in message(*texts)
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,9 @@ def test_what_to_set_follows_from_how_the_numbers_look(texts, expected):
         (),
     ],
 )
-def test_plain_numbers_and_other_texts_are_left_alone(texts):
-    assert told(*texts) == ""
+def test_plain_numbers_and_other_texts_are_accepted(texts):
+    assert message(*texts) == ""
 
 
-def test_nothing_is_left_to_say_once_the_format_is_named():
-    assert told("1.234,50", "950,00", thousands=".", decimal=",") == ""
+def test_numbers_in_the_configured_format_are_accepted():
+    assert message("1.234,50", "950,00", thousands=".", decimal=",") == ""

@@ -63,19 +63,19 @@ def test_words_among_numbers_count_as_missing_if_they_are_usual_or_frequent():
     assert inferred(BASE.assign(c=cells), numeric=["c"])[0].missing_numbers == schema.missing_numbers
 
 
-def test_a_number_that_means_missing_is_no_value_of_a_column_typed_or_not():
+def test_a_number_that_means_missing_is_not_a_value_of_a_typed_or_text_column():
     for flags in ([0, 1, -99], ["0", "1", "-99"]):
         assert role(np.resize(flags, N), missing=["-99"]) == "categorical"
         assert role(np.resize(flags, N)) == "numeric"
 
 
-def test_points_that_may_separate_thousands_are_doubted():
-    _, (doubt,) = inferred(BASE.assign(c=np.resize(["950", "1.234", "12.500"], N)))
-    assert doubt.title == "column 'c': is '1.234' more than a thousand?"
+def test_points_that_may_separate_thousands_are_reported():
+    _, (finding,) = inferred(BASE.assign(c=np.resize(["950", "1.234", "12.500"], N)))
+    assert finding.title == "column 'c': is '1.234' more than a thousand?"
     assert inferred(BASE.assign(c=np.resize(["0.950", "1.234", "2.500"], N)))[1] == ()
 
 
-def test_an_id_named_after_the_customer_may_repeat_and_another_may_not():
+def test_an_id_named_after_the_customer_may_repeat_but_another_id_may_not():
     customer = BASE.assign(user_id=np.arange(N) // 4, plan_id=np.arange(N) % 3)
     schema, findings = inferred(customer)
     assert (schema.id, schema.numeric, findings) == ("user_id", ("x", "plan_id"), ())
@@ -84,27 +84,27 @@ def test_an_id_named_after_the_customer_may_repeat_and_another_may_not():
     assert "names the row" in findings[0].title
 
 
-def test_an_id_is_a_feature_only_if_the_user_says_so():
+def test_an_id_is_a_feature_only_if_the_configuration_says_so():
     frame = BASE.assign(id=np.arange(N))
     assert inferred(frame)[0].features == ("x",)
     assert inferred(frame, numeric=["id"])[0].features == ("x", "id")
 
 
-def test_what_is_told_is_not_inferred():
+def test_configured_roles_are_not_inferred():
     frame = BASE.assign(code=1, day="2025-01-31", other="a")
     schema, findings = inferred(frame, categorical=["x"], time="day", drop=["other"])
     assert (schema.numeric, schema.categorical, schema.dropped) == ((), ("x", "code"), ("other",))
     assert (schema.time, findings) == ("day", ())
 
 
-def test_all_mistakes_in_the_roles_are_told_at_once():
+def test_all_mistakes_in_the_roles_are_listed_at_once():
     with pytest.raises(UserError) as error:
         inferred(BASE, target="churn", numeric=["x", "y"], drop=["x"], decimal=",", thousands=",")
     message = str(error.value)
     assert "whose columns are: x, Churn" in message
     assert "no column 'churn'; did you mean 'Churn'?\n    where: data.target" in message
     assert "no column 'y'" in message
-    assert "not one character of its own\n    where: data.decimal" in message
+    assert "must be one character, and not the thousands separator\n    where: data.decimal" in message
     assert "column 'x' has several roles\n    where: data.numeric, data.drop" in message
 
 

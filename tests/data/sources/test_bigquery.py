@@ -1,4 +1,4 @@
-"""BigQuery: what is read is what was stored, and nothing is billed beyond the limit.
+"""BigQuery: the stored rows are read, and nothing above the limit is billed.
 
 Google's own client speaks to a strict double over HTTP. What needs the real service is not tested: SQL, and
 the faster reading by gRPC that google-cloud-bigquery-storage does.
@@ -88,7 +88,7 @@ def test_a_table_is_listed_not_queried_and_a_view_is_queried(service):
 
 
 @pytest.mark.parametrize("chosen", [{"query": SQL}, {"table": "p.d.t"}, {"table": "p.d.v"}])
-def test_what_would_read_more_than_the_limit_is_refused_before_it_is_billed(service, chosen):
+def test_a_read_above_the_limit_is_refused_before_it_is_billed(service, chosen):
     large = Table(TYPES, ROWS, size=2_000_000_000)
     service.tables = {"p.d.t": large, "p.d.v": Table(TYPES, ROWS, kind="VIEW")}
     service.queries = {SQL: large, "SELECT * FROM `p.d.v`": large}
@@ -100,7 +100,7 @@ def test_what_would_read_more_than_the_limit_is_refused_before_it_is_billed(serv
     assert len(read(**chosen, max_gigabytes=2.2).frame) == len(ROWS)
 
 
-def test_the_service_gets_the_limit_too(service):
+def test_the_limit_is_sent_to_the_service(service):
     service.queries[SQL] = Table(TYPES, ROWS)
     read(query=SQL, max_gigabytes=0.5)
     (job,) = service.jobs.values()
@@ -133,7 +133,7 @@ SYNTAX = "Unrecognized name: churn at [2:6]"
         (ServiceError(400, "resourcesExceeded", "too much"), "too much", "Error messages"),
     ],
 )
-def test_a_refusal_of_the_service_says_what_where_and_what_to_do(service, error, says, do):
+def test_a_refusal_of_the_service_is_reported_with_its_place_and_a_remedy(service, error, says, do):
     service.queries[SQL] = error
     with pytest.raises(UserError) as refused:
         read(query=SQL)
@@ -165,7 +165,7 @@ def test_a_wrong_choice_ends_with_one_message(service, chosen, says):
     assert says in str(refused.value)
 
 
-def test_without_credentials_the_command_to_log_in_is_named(tmp_path, monkeypatch):
+def test_without_credentials_the_error_shows_how_to_log_in(tmp_path, monkeypatch):
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     monkeypatch.setenv("NO_GCE_CHECK", "true")
@@ -174,14 +174,14 @@ def test_without_credentials_the_command_to_log_in_is_named(tmp_path, monkeypatc
     assert refused.value.do == "log in: gcloud auth application-default login"
 
 
-def test_credentials_that_are_no_longer_accepted_are_named(service, monkeypatch):
+def test_credentials_that_google_no_longer_accepts_are_reported(service, monkeypatch):
     monkeypatch.setattr("doubles.bigquery.GRANT", "another")
     with pytest.raises(UserError, match="does not accept the credentials") as refused:
         read(table="p.d.t")
     assert "gcloud auth application-default login" in refused.value.do
 
 
-def test_a_service_out_of_reach_is_said_soon(service, monkeypatch):
+def test_a_service_that_cannot_be_reached_is_reported_soon(service, monkeypatch):
     monkeypatch.setattr(bigquery, "PATIENCE", 0.1)
     monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", "http://127.0.0.1:9")
     for chosen in ({"table": "p.d.t"}, {"query": SQL}):
@@ -189,7 +189,7 @@ def test_a_service_out_of_reach_is_said_soon(service, monkeypatch):
             read(**chosen)
 
 
-def test_without_the_extra_the_line_that_installs_it_is_named(monkeypatch):
+def test_without_the_extra_the_error_shows_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "google.cloud.bigquery", None)
     monkeypatch.delattr("google.cloud.bigquery", raising=False)
     with pytest.raises(UserError, match=r"-m pip install 'churn\[bigquery\]'"):
@@ -209,7 +209,7 @@ def test_the_double_refuses_what_the_service_does_not_know(service):
     client.close()
 
 
-def test_the_ready_query_is_one_select_with_the_columns_that_have_roles():
+def test_the_query_of_the_configuration_is_one_select_with_all_columns_that_have_roles():
     cfg = compose_config("data=bigquery").data
     query = " ".join(cfg.bigquery.query.split())
     for column in (cfg.target, cfg.id, *cfg.numeric, *cfg.categorical):

@@ -1,4 +1,4 @@
-"""A download is whole and the one that was pinned, or it is not kept."""
+"""A download is whole and has the hash of the configuration, or it is not kept."""
 
 import hashlib
 import threading
@@ -17,7 +17,7 @@ class Handler(BaseHTTPRequestHandler):
     """Serves the table at /table.csv, half of it at /short.csv."""
 
     def do_GET(self):
-        self.server.asked.append(self.path)
+        self.server.requested.append(self.path)
         self.send_response(404 if self.path == "/gone.csv" else 200)
         self.send_header("Content-Length", str(len(CONTENT)))
         self.end_headers()
@@ -30,7 +30,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.asked = []
+        server.requested = []
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         server.url = f"http://127.0.0.1:{server.server_port}"
@@ -43,21 +43,42 @@ def test_a_file_is_downloaded_once(server, tmp_path):
     path = fetch(f"{server.url}/table.csv", SHA256, tmp_path / "downloads")
     assert path.read_bytes() == CONTENT
     assert fetch(f"{server.url}/table.csv", SHA256, tmp_path / "downloads") == path
-    assert server.asked == ["/table.csv"]
+    assert server.requested == ["/table.csv"]
 
 
 @pytest.mark.parametrize(
     ("name", "sha256", "says"),
-    [("table.csv", "0" * 64, SHA256), ("short.csv", SHA256, "download failed"), ("gone.csv", SHA256, "404")],
+    [
+        ("table.csv", "0" * 64, SHA256),
+        ("short.csv", SHA256, "download failed"),
+        ("short.csv", None, "download failed"),
+        ("gone.csv", SHA256, "404"),
+    ],
 )
-def test_what_is_not_the_pinned_file_is_refused_and_not_kept(server, tmp_path, name, sha256, says):
+def test_a_file_that_is_not_whole_or_has_another_hash_is_refused_and_not_kept(
+    server, tmp_path, name, sha256, says
+):
     with pytest.raises(UserError, match=says) as refused:
         fetch(f"{server.url}/{name}", sha256, tmp_path)
     assert "data.path=FILE" in str(refused.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_network_the_way_round_is_named(tmp_path):
+def test_a_file_that_was_changed_on_the_disk_is_downloaded_again(server, tmp_path):
+    path = fetch(f"{server.url}/table.csv", SHA256, tmp_path)
+    path.write_bytes(b"changed")
+    assert fetch(f"{server.url}/table.csv", SHA256, tmp_path).read_bytes() == CONTENT
+
+
+def test_a_file_without_a_hash_is_downloaded_once(server, tmp_path, capfd):
+    for _ in range(2):
+        assert fetch(f"{server.url}/table.csv", None, tmp_path).read_bytes() == CONTENT
+    assert server.requested == ["/table.csv"]
+    shown = capfd.readouterr()
+    assert (shown.out, shown.err) == (f"Downloading {server.url}/table.csv ...\n", "")
+
+
+def test_without_a_network_the_error_says_how_to_use_a_local_file(tmp_path):
     with pytest.raises(UserError, match=r"data\.path=FILE"):
         fetch("http://127.0.0.1:9/table.csv", SHA256, tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -39,7 +39,7 @@ def cells(raw: RawTable) -> list[list[str]]:
 EXPECTED = [["a", "basic", "1.5"], ["b", "plus", "2"], ["c", "", "3"]]
 
 
-def test_cells_are_stripped_text_with_the_line_and_file_they_are_on(tmp_path):
+def test_cells_are_stripped_text_with_their_line_and_file(tmp_path):
     raw = read(write(tmp_path / "t.csv", "id, plan ,price\na, basic,1.5 \nb,plus,2\nc, ,3\n"))
     assert list(raw.frame) == ["id", "plan", "price"]
     assert cells(raw) == EXPECTED
@@ -60,7 +60,7 @@ def test_a_semicolon_wins_over_decimal_commas(tmp_path):
     assert cells(raw) == [["1,5", "2,5", "3,5"], ["4,5", "5,5", "6,5"]]
 
 
-def test_an_unusual_delimiter_has_to_be_named(tmp_path):
+def test_an_unusual_delimiter_must_be_configured(tmp_path):
     path = write(tmp_path / "t.csv", TABLE.replace(",", "~"))
     with pytest.raises(UserError, match=r"no delimiter was recognised[\s\S]*data.delimiter"):
         read(path)
@@ -81,7 +81,7 @@ def test_an_encoding_is_recognised_and_noted(tmp_path, encoding, noted):
     assert noted in raw.notes[0]
 
 
-def test_text_in_another_encoding_than_named_is_refused(tmp_path):
+def test_text_that_is_not_in_the_configured_encoding_is_refused(tmp_path):
     path = write(tmp_path / "t.csv", TABLE.replace("plus", "größer").encode("latin-1"))
     with pytest.raises(UserError, match=r"not utf-8 \(byte 0xf6\)[\s\S]*data.encoding"):
         read(path, encoding="utf-8")
@@ -114,7 +114,7 @@ def test_a_compressed_file_that_is_cut_off_is_refused(tmp_path, pack):
         read(path)
 
 
-def test_an_archive_of_several_tables_is_refused_by_their_names(tmp_path):
+def test_an_archive_of_several_tables_is_refused_with_their_names(tmp_path):
     with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
         archive.writestr("june.csv", TABLE)
         archive.writestr("july.csv", TABLE)
@@ -134,7 +134,7 @@ def test_22_lines_before_the_header_are_skipped_and_noted(tmp_path, preamble):
     assert "22 lines before the header skipped" in raw.notes[0]
 
 
-def test_lines_to_skip_can_be_named(tmp_path):
+def test_lines_to_skip_can_be_configured(tmp_path):
     raw = read(write(tmp_path / "t.csv", "x,y,z\n" + TABLE), skip_lines=1)
     assert cells(raw) == EXPECTED
 
@@ -160,7 +160,7 @@ def test_trailing_delimiters_add_no_column(tmp_path):
         assert cells(raw) == EXPECTED
 
 
-def test_a_column_without_a_name_is_called_as_pandas_calls_it(tmp_path):
+def test_a_column_without_a_name_has_the_name_that_pandas_gives_it(tmp_path):
     raw = read(write(tmp_path / "t.csv", ",plan,price\n0,basic,1.5\n1,plus,2\n"))
     assert list(raw.frame) == ["Unnamed: 0", "plan", "price"]
 
@@ -195,7 +195,7 @@ def test_a_quote_that_is_never_closed_is_refused_with_its_line(tmp_path):
         (b"PAR1 and no more", "damaged"),
     ],
 )
-def test_what_is_no_table_is_refused_by_what_it_is(tmp_path, content, what):
+def test_a_file_that_is_not_a_table_is_refused_with_its_kind(tmp_path, content, what):
     path = write(tmp_path / "t.csv", content)
     with pytest.raises(UserError, match=what) as error:
         read(path)
@@ -209,7 +209,7 @@ def test_a_spreadsheet_is_refused_with_what_to_do(tmp_path):
         read(tmp_path / "t.csv")
 
 
-def test_no_such_file_names_the_nearest(tmp_path):
+def test_a_file_that_does_not_exist_is_refused_with_the_nearest_name(tmp_path):
     write(tmp_path / "customers.csv", TABLE)
     with pytest.raises(UserError, match=r"did you mean '.*customers\.csv'"):
         read(tmp_path / "custmers.csv")
@@ -243,7 +243,7 @@ def test_files_with_other_columns_are_refused_by_name(exports):
     assert "'cost' is not in" in str(error.value)
 
 
-def test_text_beside_parquet_is_refused(exports):
+def test_a_folder_of_text_and_parquet_is_refused(exports):
     pd.DataFrame({"id": ["x"], "plan": ["y"], "price": [1.0]}).to_parquet(exports / "3.parquet")
     with pytest.raises(UserError, match="some of the files are text, others Parquet"):
         read(exports)
@@ -304,7 +304,7 @@ any_cell = st.text(st.sampled_from("ab1 ,;\n\"'ü\r"), max_size=6)
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(any_cell, any_cell), min_size=1, max_size=12), st.integers(1, 5))
-def test_whatever_a_csv_writer_writes_is_read_back_with_its_lines(tmp_path_factory, rows, chunk):
+def test_all_output_of_a_csv_writer_is_read_back_with_its_lines(tmp_path_factory, rows, chunk):
     path = tmp_path_factory.mktemp("any") / "t.csv"
     text, lines = io.StringIO(newline=""), []
     writer = csv.writer(text)
@@ -314,8 +314,8 @@ def test_whatever_a_csv_writer_writes_is_read_back_with_its_lines(tmp_path_facto
         writer.writerow([f"row {i}", *row])
     path.write_bytes(text.getvalue().encode())
     pieces = list(files.raw_tables(str(path), DataConfig(), rows=chunk))
-    found = [line for piece in pieces for line in cells(piece)]
-    assert found == [[f"row {i}", *(cell.strip() for cell in row)] for i, row in enumerate(rows)]
+    read_back = [row for piece in pieces for row in cells(piece)]
+    assert read_back == [[f"row {i}", *(cell.strip() for cell in row)] for i, row in enumerate(rows)]
     assert [line for piece in pieces for line in piece.lines] == lines
 
 
@@ -351,7 +351,7 @@ def test_cloud_storage_is_read_like_a_folder(bucket, path, rows):
 
 
 @pytest.mark.parametrize("path", ["none.csv", "in/none*.csv", "in/1*.parquet"])
-def test_what_is_not_in_cloud_storage_is_refused(bucket, path):
+def test_an_object_that_is_not_in_cloud_storage_is_refused(bucket, path):
     with pytest.raises(UserError, match=r"no such object|no file matches"):
         read(bucket(path))
 

@@ -1,4 +1,4 @@
-"""Kaggle's own client against a double over HTTP; that the real service answers alike is not tested."""
+"""Kaggle's own client against a double over HTTP; the real service is not tested."""
 
 import sys
 
@@ -36,7 +36,7 @@ def test_a_data_set_of_one_table_is_read_and_kept(service):
     assert service.asked == ["GetDataset", "DownloadDataset", "GetDataset"]
 
 
-def test_one_of_several_tables_is_named(service):
+def test_one_of_several_tables_must_be_named(service):
     with pytest.raises(UserError, match=r"a\.csv, b\.csv") as refused:
         read("ann/two")
     assert "data.kaggle_file=FILE" in str(refused.value)
@@ -58,7 +58,7 @@ def test_a_refusal_says_what_to_do(service, name, says):
     assert "data.path=FILE" in str(refused.value)
 
 
-def test_without_a_network_the_way_round_is_named(service, monkeypatch):
+def test_without_a_network_the_error_says_how_to_use_a_local_file(service, monkeypatch):
     from kagglesdk import kaggle_env
 
     monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.PROD, "http://127.0.0.1:9")
@@ -66,7 +66,7 @@ def test_without_a_network_the_way_round_is_named(service, monkeypatch):
         read("ann/one")
 
 
-def test_without_the_extra_the_line_that_installs_it_is_named(monkeypatch):
+def test_without_the_extra_the_error_shows_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)
     with pytest.raises(UserError, match=r"churn\[kaggle\]"):
         read("ann/one")

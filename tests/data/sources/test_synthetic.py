@@ -1,4 +1,4 @@
-"""The synthetic world is repeatable, consistent, and knows its own truth."""
+"""The synthetic customers are repeatable, consistent, and have a known churn probability."""
 
 import numpy as np
 import pandas as pd
@@ -14,15 +14,15 @@ from churn.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def world():
+def table():
     return synthetic.make_table(SyntheticConfig(rows=40_000), seed=1)
 
 
-def test_the_same_seed_gives_these_rows_on_any_machine(world):
+def test_the_same_seed_gives_these_rows_on_any_machine(table):
     again = synthetic.make_table(SyntheticConfig(rows=100), seed=1)
-    assert again.frame.equals(world.frame[:100])
-    assert np.array_equal(again.true_probability, world.true_probability[:100])
-    assert world.frame.loc[0, ["customerID", "Contract", "tenure"]].tolist() == [
+    assert again.frame.equals(table.frame[:100])
+    assert np.array_equal(again.true_probability, table.true_probability[:100])
+    assert table.frame.loc[0, ["customerID", "Contract", "tenure"]].tolist() == [
         "000000000",
         "Two year",
         np.float64(69.0),
@@ -30,33 +30,33 @@ def test_the_same_seed_gives_these_rows_on_any_machine(world):
     assert not synthetic.make_table(SyntheticConfig(rows=100), seed=2).frame.equals(again.frame)
 
 
-def test_streaming_gives_the_same_rows_in_chunks_of_bounded_size(world):
+def test_streaming_gives_the_same_rows_in_chunks_of_bounded_size(table):
     parts = list(synthetic.make_chunks(SyntheticConfig(rows=25_000), seed=1))
     assert [len(part.frame) for part in parts] == [BLOCK, BLOCK, 5_000]
     streamed = pd.concat([part.frame for part in parts], ignore_index=True)
-    assert streamed.equals(world.frame[:25_000])
+    assert streamed.equals(table.frame[:25_000])
 
 
-def test_ids_are_unique(world):
-    assert world.frame["customerID"].is_unique
+def test_ids_are_unique(table):
+    assert table.frame["customerID"].is_unique
 
 
 @pytest.mark.parametrize("rate", [0.265, 0.05])
-def test_the_churn_rate_is_the_one_asked_for(rate):
+def test_the_churn_rate_is_the_configured_one(rate):
     table = synthetic.make_table(SyntheticConfig(rows=40_000, churn_rate=rate, missing=0), seed=3)
     assert table.true_probability.mean() == pytest.approx(rate, abs=0.005)
 
 
-def test_labels_come_out_as_often_as_the_truth_says(world):
-    left = (world.frame["Churn"] == "Yes").to_numpy()
-    tenth = np.argsort(np.argsort(world.true_probability)) * 10 // len(left)
+def test_labels_have_the_frequency_of_the_true_probabilities(table):
+    left = (table.frame["Churn"] == "Yes").to_numpy()
+    tenth = np.argsort(np.argsort(table.true_probability)) * 10 // len(left)
     observed = np.bincount(tenth, left)
-    expected = np.bincount(tenth, world.true_probability)
+    expected = np.bincount(tenth, table.true_probability)
     assert chisquare(np.r_[observed, 4000 - observed], np.r_[expected, 4000 - expected], ddof=9).pvalue > 0.01
 
 
-def test_columns_that_depend_on_one_another_agree(world):
-    frame = world.frame
+def test_columns_that_depend_on_one_another_agree(table):
+    frame = table.frame
     offline = frame["InternetService"] == "No"
     for service in SERVICES:
         known = frame[service] != ""
@@ -67,23 +67,23 @@ def test_columns_that_depend_on_one_another_agree(world):
     assert frame.groupby("Contract")["tenure"].mean().is_monotonic_increasing
 
 
-def test_blanks_have_the_share_asked_for(world):
-    assert (world.frame["PaymentMethod"] == "").mean() == pytest.approx(0.01, abs=0.003)
-    assert world.frame["MonthlyCharges"].isna().mean() == pytest.approx(0.01, abs=0.003)
+def test_blanks_have_the_configured_share(table):
+    assert (table.frame["PaymentMethod"] == "").mean() == pytest.approx(0.01, abs=0.003)
+    assert table.frame["MonthlyCharges"].isna().mean() == pytest.approx(0.01, abs=0.003)
     assert not (
         synthetic.make_table(SyntheticConfig(rows=1000, missing=0), 1).frame["PaymentMethod"] == ""
     ).any()
 
 
-def test_a_level_is_so_rare_that_a_small_table_may_lack_it(world):
-    assert 0 < (world.frame["PaymentMethod"] == "Cash").mean() < 0.005
+def test_one_level_is_so_rare_that_a_small_table_may_not_have_it(table):
+    assert 0 < (table.frame["PaymentMethod"] == "Cash").mean() < 0.005
 
 
 SIZES = {"mean": 0.5, "spread": 0.5, "share": 0.3, "level": 0.2, "missing": 0.25, "concept": 1.0}
 
 
 @pytest.mark.parametrize("kind", SIZES)
-def test_drift_acts_from_its_date_on_and_as_it_says(kind):
+def test_drift_changes_only_the_configured_columns_from_its_date_on(kind):
     still = SyntheticConfig(rows=20_000, dates=True, missing=0)
     moved = SyntheticConfig(
         **{**vars(still), "drift": Drift[kind], "drift_size": SIZES[kind], "drift_from": "2025-07-01"}
@@ -114,18 +114,17 @@ def test_drift_acts_from_its_date_on_and_as_it_says(kind):
         assert odds[1] - odds[0] == pytest.approx(size * monthly)
 
 
-def test_the_truth_of_a_row_can_be_read_off_the_row(world):
-    """Nothing hidden decides: the probability follows from the written cells."""
-    odds = synthetic.true_log_odds(world.frame) + synthetic.intercept(0.265)
-    assert 1 / (1 + np.exp(-odds)) == pytest.approx(world.true_probability)
+def test_the_true_probability_of_a_row_follows_from_its_cells(table):
+    odds = synthetic.true_log_odds(table.frame) + synthetic.intercept(0.265)
+    assert 1 / (1 + np.exp(-odds)) == pytest.approx(table.true_probability)
 
 
-def test_a_file_of_customers_can_be_written_whatever_its_size(world, tmp_path):
+def test_a_file_of_synthetic_customers_is_written_block_by_block(table, tmp_path):
     for name, read in (("c.parquet", pd.read_parquet), ("c.csv", pd.read_csv)):
-        asked = [f"output={tmp_path / name}", "data.synthetic.rows=12000", "seed=1"]
-        stage.synthesize(compose_config(*asked))
-        found = read(tmp_path / name)
-        assert found.MonthlyCharges.equals(world.frame.MonthlyCharges[:12_000])
-        assert found.columns.tolist() == world.frame.columns.tolist()
+        overrides = [f"output={tmp_path / name}", "data.synthetic.rows=12000", "seed=1"]
+        stage.synthesize(compose_config(*overrides))
+        frame = read(tmp_path / name)
+        assert frame.MonthlyCharges.equals(table.frame.MonthlyCharges[:12_000])
+        assert frame.columns.tolist() == table.frame.columns.tolist()
     with pytest.raises(UserError, match="cannot write"):
         stage.synthesize(compose_config(f"output={tmp_path / 'c.xls'}"))

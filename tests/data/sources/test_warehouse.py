@@ -1,4 +1,4 @@
-"""Scoring a table of BigQuery into another, by Google's own client and a strict double over HTTP."""
+"""Scoring one table of BigQuery into another, by Google's own client and a strict double over HTTP."""
 
 import json
 
@@ -34,8 +34,8 @@ def service(tmp_path, monkeypatch, customers):
 @pytest.fixture
 def scored(exported_bundle):
     def run(*overrides):
-        places = ["input=bq://p.d.customers", "output=bq://p.d.scores"]
-        stage.score(compose_config(f"bundle={exported_bundle}", *places, *overrides))
+        tables = ["input=bq://p.d.customers", "output=bq://p.d.scores"]
+        stage.score(compose_config(f"bundle={exported_bundle}", *tables, *overrides))
 
     return run
 
@@ -45,15 +45,15 @@ def test_a_table_is_scored_into_a_new_table_row_for_row(service, scored, exporte
     table = service.tables["p.d.scores"]
     assert table.schema["customer"] == table.schema["certainty"] == "STRING"
     expected = Bundle.load(exported_bundle).predict(customers.frame)["churn_probability"]
-    found = {row[0]: row[1] for row in table.rows}
+    probability = {row[0]: row[1] for row in table.rows}
     assert list(table.schema)[:2] == ["customer", "churn_probability"]
-    np.testing.assert_allclose([found[f"c{i}"] for i in range(800)], expected, atol=1e-6)
+    np.testing.assert_allclose([probability[f"c{i}"] for i in range(800)], expected, atol=1e-6)
     assert service.called.count("list_rows") == 6
     assert "insert_job" not in service.called  # nothing is queried, so nothing billed
 
 
 @pytest.mark.filterwarnings("ignore:Retrieving Arrow record batches:PendingDeprecationWarning")
-def test_the_storage_api_gives_the_same_rows_also_after_its_streams_broke(service, scored, monkeypatch):
+def test_the_storage_api_gives_the_same_rows_even_if_its_streams_break(service, scored, monkeypatch):
     scored()
     with Storage(service.tables) as storage:
         monkeypatch.setattr("churn.data.sources.bigquery.has_storage_api", lambda: True)
@@ -94,10 +94,10 @@ def test_a_wrong_table_ends_with_one_message_and_nothing_is_written(service, sco
     assert not service.uploads
 
 
-def test_a_table_that_somebody_filled_meanwhile_is_not_touched(service, scored, monkeypatch):
+def test_a_table_that_got_rows_in_the_meantime_is_not_changed(service, scored, monkeypatch):
     rows = service.tables["p.d.customers"].rows[:1]
     service.tables["p.d.scores"] = Table({"x": "INT64"}, rows)
-    monkeypatch.setattr("churn.data.sources.warehouse.check_writable", lambda place, cfg: None)
+    monkeypatch.setattr("churn.data.sources.warehouse.check_writable", lambda address, cfg: None)
     with pytest.raises(UserError, match=r"Already Exists: Table p\.d\.scores") as refused:
         scored()
     assert "name another table" in refused.value.do

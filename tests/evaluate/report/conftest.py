@@ -20,7 +20,7 @@ LONG = "A column whose name is the whole question of a survey, " * 3
 
 @pytest.fixture(scope="session")
 def make_content():
-    """Content for a page, with as many test rows and with as many columns as are asked for."""
+    """A function that makes the content of a page with so many test rows and columns."""
 
     def make(rows=200, columns=4, truth=True, findings=(), history=True) -> ReportContent:
         random = np.random.default_rng(0)
@@ -30,32 +30,32 @@ def make_content():
         chance = random.beta(1, 3, 2 * rows)
         churned = (random.random(2 * rows) < chance).astype(np.int8)
         churned[:2] = churned[rows : rows + 2] = [0, 1]
-        data = Dataset("made up", Schema("left", ("yes", "1"), names, ("plan",), id="who"), frame, churned)
+        data = Dataset("table", Schema("left", ("yes", "1"), names, ("plan",), id="who"), frame, churned)
         half = np.arange(rows)
         noisy = chance * random.uniform(0.5, 1, 2 * rows)
         predictions = {"model": chance * 0.97, "boosting": noisy, "base_rate": np.full(2 * rows, 0.3)}
         predictions |= {"truth": chance} if truth else {}
         tests = {name: values[:rows] for name, values in predictions.items()}
-        nothing = Estimate(0.01, -0.001, 0.02)
+        estimate = Estimate(0.01, -0.001, 0.02)
         outcome = Outcome(frame[:rows], churned[:rows], tests["model"])
-        assumed, few = DecisionConfig(), EvaluateConfig(bootstrap=50)
+        assumptions, few = DecisionConfig(), EvaluateConfig(bootstrap=50)
         return ReportContent(
             data=summarize_data(data, Splits(half + rows, half[:0], half[:0], half)),
             evaluation=evaluate(churned[:rows], tests, None, few, 0),
             churned=churned[:rows],
             predictions=tests,
-            assumed=assumed,
-            profit=measure_profit(outcome, outcome, 0.2, assumed, few, 0),
+            assumptions=assumptions,
+            profit=measure_profit(outcome, outcome, 0.2, assumptions, few, 0),
             coverage=Coverage(
                 0.01,
                 0.9,
-                dict.fromkeys(("stays", "leaves"), nothing),
+                dict.fromkeys(("stays", "leaves"), estimate),
                 dict.fromkeys(CERTAINTIES, 0.25),
                 0.2,
                 0.9,
                 [0.9],
             ),
-            importance=[Importance(name, nothing, nothing) for name in (*names, "plan")],
+            importance=[Importance(name, estimate, estimate) for name in (*names, "plan")],
             dependence=[
                 partial_dependence(lambda f: f[names[0]].to_numpy() % 1, frame[:rows], n)
                 for n in (names[0], "plan")

@@ -8,7 +8,7 @@ from churn.evaluate.report.drawing import POINTS, VARIABLES, Chart
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """Figures as they were when they were turned into SVG."""
+    """The figures that are turned into SVG."""
     figures = []
     savefig = Figure.savefig
     monkeypatch.setattr(
@@ -29,7 +29,7 @@ def lines(figure, label):
     return next(line for line in figure.axes[0].lines if line.get_label() == label).get_xydata()
 
 
-def test_the_gain_curve_passes_through_what_ten_percent_of_the_calls_reach(drawn):
+def test_the_gain_curve_shows_the_churners_that_ten_percent_of_the_calls_reach(drawn):
     churned, predictions = sample(1_000)
     draw_charts(churned, predictions, {})
     order = np.argsort(-predictions["model"])
@@ -62,7 +62,7 @@ def test_a_curve_of_many_rows_is_thinned_to_what_a_screen_shows(drawn):
     assert len(lines(drawn[0], "this network")) <= POINTS
 
 
-def test_colours_and_fonts_are_left_to_the_page():
+def test_colours_and_fonts_come_from_the_page():
     for chart in draw_charts(*sample(100), {}):
         assert "var(--ours)" in chart.svg
         assert "currentColor" in chart.svg
@@ -70,11 +70,11 @@ def test_colours_and_fonts_are_left_to_the_page():
         assert not any(color in chart.svg for color in VARIABLES)
 
 
-def test_training_without_a_validation_part_is_drawn_as_it_is():
+def test_training_without_a_validation_part_has_a_figure_too():
     assert draw_charts(*sample(100), {"loss": [1.0, 0.5]})[-1].title == "Training: loss after each epoch"
 
 
-def test_in_a_notebook_a_figure_has_colours_of_its_own_where_the_page_gives_none():
+def test_in_a_notebook_a_figure_has_its_own_colours():
     shown = Chart("A < B", "How to read it", '<svg style="stroke: var(--ours)"></svg>')._repr_html_()
     assert "var(--ours, #0072b2)" in shown
     assert "A &lt; B" in shown

@@ -6,7 +6,7 @@ from churn.data.split import Splits
 from churn.evaluate.report.content import summarize_data
 
 
-def test_the_summary_tells_roles_gaps_values_and_parts():
+def test_the_summary_has_roles_missing_values_values_and_parts():
     frame = pd.DataFrame(
         {"age": [20.0, np.nan, 40.0, 30.0], "blank": np.nan, "plan": ["a", "a", "", "b"], "none": [""] * 4}
     )
@@ -14,19 +14,19 @@ def test_the_summary_tells_roles_gaps_values_and_parts():
         "left", ("yes",), ("age", "blank"), ("plan", "none"), id="who", dropped=("score", "reason")
     )
     data = Dataset("table", schema, frame, np.array([1, 0, 0, 1], np.int8), facts={"copies_dropped": 2})
-    found = summarize_data(data, Splits(np.array([0, 1]), np.array([2]), np.array([], int), np.array([3])))
-    assert found.churn_rate == 0.5
-    assert [(c.name, c.role, c.missing, c.values) for c in found.columns] == [
+    summary = summarize_data(data, Splits(np.array([0, 1]), np.array([2]), np.array([], int), np.array([3])))
+    assert summary.churn_rate == 0.5
+    assert [(c.name, c.role, c.missing, c.values) for c in summary.columns] == [
         ("age", "number", 0.25, "20 … 30 … 40"),
         ("blank", "number", 1.0, "no values"),
         ("plan", "category", 0.25, "2 levels, most often “a” (50 %)"),
         ("none", "category", 1.0, "no values"),
     ]
-    assert [(p.name, p.rows) for p in found.parts] == [
+    assert [(p.name, p.rows) for p in summary.parts] == [
         ("train", 2),
         ("validation", 1),
         ("calibration", 0),
         ("test", 1),
     ]
-    assert found.parts[0].churn_rate == 0.5
-    assert found.roles == {"target": "left (churned: yes)", "id": "who", "dropped": "score, reason"}
+    assert summary.parts[0].churn_rate == 0.5
+    assert summary.roles == {"target": "left (churned: yes)", "id": "who", "dropped": "score, reason"}

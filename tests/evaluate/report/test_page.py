@@ -10,7 +10,7 @@ VOID = {"meta", "br", "link", "img", "input", "hr"}
 
 
 class Outline(HTMLParser):
-    """What a browser sees: open elements, ids, texts, and whatever would fetch or run something."""
+    """What a browser sees: open elements, ids, texts, and links."""
 
     def __init__(self, page):
         super().__init__()
@@ -20,8 +20,8 @@ class Outline(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags[tag] += 1
-        found = dict(attributes)
-        self.ids += [found["id"]] if "id" in found else []
+        by_name = dict(attributes)
+        self.ids += [by_name["id"]] if "id" in by_name else []
         self.links += [v for k, v in attributes if k in ("src", "href", "xlink:href", "action", "srcset")]
         if tag not in VOID:
             self.open.append(tag)
@@ -53,7 +53,7 @@ def test_the_page_is_well_formed_and_needs_neither_network_nor_scripts(page):
     assert {link[1:] for link in outline.links} <= set(outline.ids)
 
 
-def test_every_section_that_was_promised_is_there(page, leak):
+def test_every_section_is_there(page, leak):
     text = " ".join(Outline(page).texts)
     for expected in (
         "What the model is worth",
@@ -68,18 +68,18 @@ def test_every_section_that_was_promised_is_there(page, leak):
         "Calibration: does",
         "How many churners the first calls reach",
         "Who left and who stayed",
-        "least after epoch 2 of 3",
+        "lowest after epoch 2 of 3",
         "Whom to call, and what it earns",
         "(chosen)",
         "everyone",
         "Expected maximum profit",
         "the offer keeps 15 %, not 30 %",
-        "How sure it is",
+        "How certain the predictions are",
         "interval for a customer's true probability",
         "of the customers are ambiguous",
-        "Which columns the network leans on",
+        "Which columns matter most",
         "plan: the probability by its level",
-        "Where it does well, and where not",
+        "Segments: where the probabilities are good",
         "Target:",
         "0.1.0",
         "seed: 42",
@@ -87,7 +87,7 @@ def test_every_section_that_was_promised_is_there(page, leak):
         assert expected in text
 
 
-def test_each_drawing_says_in_words_what_it_shows(page):
+def test_each_drawing_has_a_description_in_words(page):
     assert page.count("<svg") == page.count('role="img" aria-label="') == page.count("<figcaption>") == 9
 
 
@@ -96,7 +96,7 @@ def test_names_and_levels_of_the_table_are_text_never_markup(page):
     assert "<b>bold & “quoted”</b>" in "".join(Outline(page).texts)
 
 
-def test_twenty_rows_sixty_wordy_columns_and_no_history_make_a_page_too(make_content):
+def test_a_page_with_twenty_rows_sixty_long_columns_and_no_history_is_well_formed(make_content):
     outline = Outline(render_report(make_content(rows=20, columns=60, truth=False, history=False)))
     assert outline.open == []
     assert outline.tags["svg"] == 8

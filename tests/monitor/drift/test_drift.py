@@ -1,11 +1,12 @@
-"""Drift: quiet without a change, awake with one, and the same however the rows arrive."""
+"""Drift: no alarm without a change, an alarm with one, and the same result for rows in pieces."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from churn.data.dataset import Schema
-from churn.monitor.drift.compare import TOO_FEW_ROWS, DriftPolicy, compare_with_training
+from churn.monitor.drift.alarm import TOO_FEW_ROWS, DriftPolicy
+from churn.monitor.drift.compare import compare_with_training
 from churn.monitor.drift.profile import build_profile
 from churn.monitor.drift.reference import Reference
 from churn.monitor.drift.summary import Summary
@@ -34,26 +35,26 @@ def probability(frame):
 
 
 @pytest.fixture(scope="module")
-def told():
+def profile():
     return build_profile(
         customers(5_000, 0), SCHEMA, new := customers(2_000, 1), probability(new), lambda p: 100 * (p > 0.5)
     )
 
 
-def summary(told, frame, seed=0):
-    found = Summary(Reference(told), seed)
-    found.add({name: frame[name].to_numpy() for name in frame}, probability(frame))
-    return found
+def summary(profile, frame, seed=0):
+    rows = Summary(Reference(profile), seed)
+    rows.add({name: frame[name].to_numpy() for name in frame}, probability(frame))
+    return rows
 
 
-def compared(told, frame, permutations=0, **policy):
+def compared(profile, frame, permutations=0, **policy):
     return compare_with_training(
-        Reference(told), summary(told, frame), DriftPolicy(permutations=permutations, **policy)
+        Reference(profile), summary(profile, frame), DriftPolicy(permutations=permutations, **policy)
     )
 
 
-def test_rows_like_those_of_training_raise_no_alarm(told):
-    reports = [compared(told, customers(1_000, seed)) for seed in range(10, 30)]
+def test_rows_like_the_training_rows_raise_no_alarm(profile):
+    reports = [compared(profile, customers(1_000, seed)) for seed in range(10, 30)]
     assert [report.status for report in reports].count("ok") >= 19
 
 
@@ -61,25 +62,23 @@ def test_rows_like_those_of_training_raise_no_alarm(told):
     ("changed", "feature"),
     [({"shift": 0.4}, "age"), ({"plan": 0.45}, "plan"), ({"lost": 0.08}, "spend")],
 )
-def test_a_change_is_found_where_it_is(told, changed, feature):
-    report = compared(told, customers(2_000, 7, **changed))
+def test_a_change_is_found_in_its_feature(profile, changed, feature):
+    report = compared(profile, customers(2_000, 7, **changed))
     assert report.status in ("warning", "alarm")
     assert next(iter(report.features)) == feature
-    assert [name for name, one in report.features.items() if one.status != "ok"] == [feature]
+    assert [name for name, drift in report.features.items() if drift.status != "ok"] == [feature]
 
 
-def test_a_new_level_is_found_and_named(told):
+def test_a_new_level_is_found_and_named(profile):
     frame = customers(2_000, 8)
     frame.loc[:39, "plan"] = "gold"
-    found = summary(told, frame)
-    assert (
-        compare_with_training(Reference(told), found, DriftPolicy(permutations=0)).features["plan"].status
-        != "ok"
-    )
-    assert found.unseen["plan"] == {"gold": 40}
+    window = summary(profile, frame)
+    report = compare_with_training(Reference(profile), window, DriftPolicy(permutations=0))
+    assert report.features["plan"].status != "ok"
+    assert window.unseen["plan"] == {"gold": 40}
 
 
-def test_levels_that_were_merely_rare_are_no_news(told):
+def test_rare_levels_that_training_missed_by_chance_raise_no_alarm():
     random = np.random.default_rng(0)
     names = [f"street {i}" for i in range(3_000)]
     schema = Schema("left", ("yes",), (), ("street",))
@@ -92,14 +91,14 @@ def test_levels_that_were_merely_rare_are_no_news(told):
     assert report.status == "ok"
 
 
-def test_a_tiny_but_certain_change_is_not_worth_a_word(told):
+def test_a_significant_but_tiny_change_raises_no_alarm():
     known = build_profile(customers(50_000, 0), SCHEMA, new := customers(2_000, 1), probability(new))
     report = compared(known, customers(100_000, 5, shift=0.03))
     assert report.features["age"].p < 1e-4
     assert report.features["age"].status == "ok"
 
 
-def test_only_the_comparison_of_all_features_sees_a_changed_correlation(told):
+def test_only_the_comparison_of_all_features_sees_a_changed_correlation():
     def pair(rows, rho, seed):
         random = np.random.default_rng(seed)
         values = random.multivariate_normal([0, 0], [[1, rho], [rho, 1]], rows)
@@ -108,29 +107,29 @@ def test_only_the_comparison_of_all_features_sees_a_changed_correlation(told):
         ).astype({"plan": object, "city": object})
 
     known = build_profile(pair(4_000, 0.3, 0), SCHEMA, new := pair(1_000, 0.3, 1), probability(new))
-    found = compared(known, pair(1_000, 0.7, 2), 1_000)
-    assert all(one.status == "ok" for one in found.features.values())
-    assert found.together.status != "ok"
+    report = compared(known, pair(1_000, 0.7, 2), 1_000)
+    assert all(drift.status == "ok" for drift in report.features.values())
+    assert report.together.status != "ok"
     assert compared(known, pair(1_000, 0.3, 3), 1_000).together.status == "ok"
 
 
-def test_the_change_that_moves_profit_most_comes_first(told):
+def test_the_change_with_the_largest_effect_on_profit_comes_first(profile):
     frame = customers(4_000, 9, shift=-0.5, lost=0.1)
-    report = compared(told, frame)
+    report = compared(profile, frame)
     assert list(report.features)[:2] == ["age", "spend"]
     assert report.features["age"].profit > 3 * abs(report.features["spend"].profit)
     assert report.score.probability > 0.05
     assert report.score.profit > 1
 
 
-def test_few_rows_are_no_evidence(told):
-    assert compared(told, customers(199, 3, shift=3)).status == TOO_FEW_ROWS
-    assert compared(told, customers(199, 3, shift=3), min_rows=100).status == "alarm"
+def test_too_few_rows_give_no_verdict(profile):
+    assert compared(profile, customers(199, 3, shift=3)).status == TOO_FEW_ROWS
+    assert compared(profile, customers(199, 3, shift=3), min_rows=100).status == "alarm"
 
 
-def test_rows_in_pieces_add_up_to_the_same_counts(told):
+def test_rows_in_pieces_add_up_to_the_same_counts(profile):
     frame = customers(3_000, 4, lost=0.05)
-    whole, first, second = (summary(told, part) for part in (frame, frame[:1_100], frame[1_100:]))
+    whole, first, second = (summary(profile, part) for part in (frame, frame[:1_100], frame[1_100:]))
     both = first + second
     assert both.rows == whole.rows == 3_000
     for name, counts in whole.counts.items():
@@ -141,24 +140,24 @@ def test_rows_in_pieces_add_up_to_the_same_counts(told):
     assert both.sample.shape == whole.sample.shape == (1_000, 4)
 
 
-def test_a_summary_does_not_grow_with_the_rows(told):
-    found = Summary(Reference(told))
+def test_a_summary_does_not_grow_with_the_rows(profile):
+    window = Summary(Reference(profile))
     for seed in range(5):
         frame = customers(5_000, seed)
         frame["city"] = [f"{seed} {i}" for i in range(len(frame))]
-        found.add({name: frame[name].to_numpy() for name in frame}, probability(frame))
-    assert found.sample.shape == (1_000, 4)
-    assert len(found.unseen["city"]) <= 50
-    assert found.counts["city"][-1] == 25_000
+        window.add({name: frame[name].to_numpy() for name in frame}, probability(frame))
+    assert window.sample.shape == (1_000, 4)
+    assert len(window.unseen["city"]) <= 50
+    assert window.counts["city"][-1] == 25_000
 
 
-def test_the_sample_that_travels_holds_no_row_of_a_customer(told):
+def test_the_sample_in_the_profile_hides_the_rows_of_customers(profile):
     frame = customers(5_000, 0)
-    reference = Reference(told)
+    reference = Reference(profile)
     true = Summary(reference)
     true.add({name: frame[name].to_numpy() for name in frame})
     assert reference.sample.shape == (1_000, 4)
-    assert reference.sample.max() < max(len(one.counts) for one in reference.features.values())
+    assert reference.sample.max() < max(len(feature.counts) for feature in reference.features.values())
     same = {tuple(row) for row in true.sample}
     kept = np.mean([tuple(row) in same for row in reference.sample])
-    assert kept < 0.9  # and of those that agree nobody can tell which were left as they were
+    assert kept < 0.9  # and nobody can know which of the equal rows are original

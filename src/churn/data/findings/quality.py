@@ -1,4 +1,4 @@
-"""Look for columns that add nothing, and for cells that may not mean what they say."""
+"""Findings about columns that add nothing, and about values that may mean "missing"."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from churn.data.dataset import Dataset, Finding, shell_override
+from churn.data.dataset import Dataset, Finding
 from churn.data.infer.cells import MISSING_WORDS
 from churn.data.infer.roles import MANY_VALUES
+from churn.errors import shell_override
 
-SAMPLE = 50_000  # rows in which columns are compared, at most
+SAMPLE = 50_000  # rows to examine, at most
 
 
 def find_quality_problems(data: Dataset) -> tuple[Finding, ...]:
-    """Columns that are constant or repeat others, and values that may mean "missing"."""
+    """Findings about columns that are constant or repeat others, and values that may mean "missing"."""
     frame = data.frame.iloc[sample_rows(len(data))]
     numbers, categories = frame[list(data.schema.numeric)], frame[list(data.schema.categorical)]
     return (
@@ -28,12 +29,12 @@ def find_quality_problems(data: Dataset) -> tuple[Finding, ...]:
 
 
 def sample_rows(rows: int) -> np.ndarray:
-    """Positions of at most `SAMPLE` of so many rows, ascending, always the same."""
+    """Positions of at most `SAMPLE` random rows out of `rows`, ascending; always the same."""
     return np.sort(np.random.default_rng(0).permutation(rows)[:SAMPLE])
 
 
 def value_range(values: pd.Series) -> str:
-    """The value, or the range, of some cells."""
+    """The value of some cells, or their range, as text."""
     values = values.dropna()
     if values.empty or values.iloc[0] == "":
         return "missing"
@@ -42,17 +43,14 @@ def value_range(values: pd.Series) -> str:
 
 
 def _constant_columns(frame: pd.DataFrame) -> Iterator[Finding]:
-    """Inputs that tell nothing."""
     for name in map(str, frame):
         if frame[name].nunique(dropna=False) == 1:
             value = f"every cell is {value_range(frame[name])}"
-            yield Finding(
-                f"column '{name}' is constant", value, f"to leave it out: {shell_override('data.drop', name)}"
-            )
+            yield Finding(f"column '{name}' is constant", value, _leave_out(name))
 
 
 def _linear_copies(frame: pd.DataFrame) -> Iterator[Finding]:
-    """Columns of numbers that are an earlier one times a constant, plus a constant."""
+    """Columns of numbers that are linear functions of an earlier one."""
     filled = frame.fillna(frame.mean())
     varied = filled.loc[:, filled.nunique() > 2]
     if varied.shape[1] < 2:
@@ -65,12 +63,12 @@ def _linear_copies(frame: pd.DataFrame) -> Iterator[Finding]:
         yield Finding(
             f"column '{varied.columns[later]}' is {'a copy' if same else 'a multiple'} of '{earlier}'",
             f"their correlation is {correlation[first[second == later][0], later]:.5f}",
-            f"to leave it out: {shell_override('data.drop', varied.columns[later])}",
+            _leave_out(varied.columns[later]),
         )
 
 
 def _recoded_copies(frame: pd.DataFrame) -> Iterator[Finding]:
-    """Columns of few values whose values correspond one to one to those of an earlier column."""
+    """Columns of few values that correspond one to one to those of an earlier column."""
     seen: dict[bytes, str] = {}
     for name in map(str, frame):
         codes, values = pd.factorize(frame[name], use_na_sentinel=False)
@@ -78,14 +76,14 @@ def _recoded_copies(frame: pd.DataFrame) -> Iterator[Finding]:
             earlier = seen.setdefault(codes.tobytes(), name)
             if earlier != name:
                 yield Finding(
-                    f"column '{name}' tells the same as '{earlier}'",
+                    f"column '{name}' says the same as '{earlier}'",
                     f"their {len(values):,} values correspond one to one in all {len(frame):,} rows",
-                    f"to leave it out: {shell_override('data.drop', name)}",
+                    _leave_out(name),
                 )
 
 
 def _words_for_missing(frame: pd.DataFrame) -> Iterator[Finding]:
-    """Levels of categories that may mean "missing"; they stay levels, as None may be an answer."""
+    """Levels of categories that may mean "missing"; they stay levels, because None may be an answer."""
     for name in map(str, frame):
         for level in frame[name].unique():
             if level.lower() in MISSING_WORDS:
@@ -98,7 +96,7 @@ def _words_for_missing(frame: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _zeros_for_missing(frame: pd.DataFrame) -> Iterator[Finding]:
-    """Columns of numbers with many zeros far from all other values, as where an age is not known."""
+    """Columns of numbers with many zeros far from all other values, as if an age is unknown."""
     for name in map(str, frame):
         zero, others = frame[name] == 0, frame[name][frame[name].abs() > 0]
         apart = len(others) > 0 and others.min() > 0 and others.quantile(0.01) > 0.25 * others.median()
@@ -108,3 +106,7 @@ def _zeros_for_missing(frame: pd.DataFrame) -> Iterator[Finding]:
                 f"{zero.mean():.1%} of rows; the next is {others.min():g}, the median {others.median():g}",
                 "if so, leave those cells blank in the export",
             )
+
+
+def _leave_out(name: str) -> str:
+    return f"to leave it out: {shell_override('data.drop', name)}"

@@ -1,4 +1,4 @@
-"""What the cells of a column say, as text, number or time, whatever type the source gave them."""
+"""Cells of a column of any type, read as text, numbers or times."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
+from churn.data.contract import MISSING_BELOW
 from churn.errors import UserError
 
-TOO_LARGE = 1e30  # in the bundle a number of -1e30 or less means "missing"
-# Usual spellings of "missing", in lower case; in a category each may be a level of its own.
+TOO_LARGE = -MISSING_BELOW  # such numbers, on either side of zero, cannot be told from missing ones
+# Usual spellings of "missing", in lower case; in a category each may also be a level.
 MISSING_WORDS = frozenset({"?", "-", "--", "na", "n/a", "#n/a", "nan", "none", "null", "unknown", "missing"})
 POINT_ZERO = r"^(-?[0-9]+)\.0$"
 ISO_DATE = r"[0-9]{4}[-/][0-9]{1,2}(?:[-/][0-9]{1,2})?"
@@ -21,10 +22,10 @@ TIME = r"[T ][0-9:.]+ ?(?:[AaPp][Mm]|Z|UTC|[+-][0-9:]+)?"
 
 
 def to_text(column: pd.Series, missing: Collection[str] = ()) -> pd.Series:
-    """[n] str: the cells as text without surrounding blanks, "" for missing cells and texts that mean it.
+    """[n] str: the cells as text without surrounding blanks, "" for missing cells and for `missing` texts.
 
-    A whole number loses its ".0", which it has where missing cells made a program write floats: a level or an
-    id is the same with and without.
+    A whole number loses its ".0": programs add it to integers if other cells of the column are missing, and
+    a level or an id must be the same with and without.
     """
     text = column.astype("str").fillna("").str.strip()
     if text.str.endswith(".0").any():
@@ -38,45 +39,45 @@ def strip_point_zero(text: str) -> str:
 
 
 def is_typed_number(column: pd.Series) -> bool:
-    """Whether the source says that a column holds numbers."""
+    """Whether a column has a numeric type; booleans are not numbers."""
     return types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype)
 
 
 def to_numbers(
     column: pd.Series, missing: Collection[str], decimal: str, thousands: str | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """[n] float64, NaN where missing or unusable; [n] which cells are no number; [n] which are too large.
+    """[n] float64, NaN where missing or unusable; [n] which cells are not numbers; [n] which are too large.
 
-    Too large is what is infinite or reaches 1e30 on either side.
+    Too large are infinite numbers, and those from 1e30 and up to -1e30.
     """
     if is_typed_number(column):
-        value = column.to_numpy(np.float64, na_value=np.nan)
-        value = np.where(np.isin(value, missing_codes(missing)), np.nan, value)
-        no_number = np.zeros(len(column), dtype=bool)
+        numbers = column.to_numpy(np.float64, na_value=np.nan)
+        numbers = np.where(np.isin(numbers, missing_codes(missing)), np.nan, numbers)
+        not_a_number = np.zeros(len(column), dtype=bool)
     else:
         text = to_text(column, missing)
-        value = parse_numbers(text, decimal, thousands)
-        no_number = np.isnan(value) & (text != "").to_numpy()
-    too_large = np.abs(value) >= TOO_LARGE
-    return np.where(too_large, np.nan, value), no_number, too_large
+        numbers = parse_numbers(text, decimal, thousands)
+        not_a_number = np.isnan(numbers) & (text != "").to_numpy()
+    too_large = np.abs(numbers) >= TOO_LARGE
+    return np.where(too_large, np.nan, numbers), not_a_number, too_large
 
 
 def missing_codes(missing: Collection[str]) -> np.ndarray:
     """The numbers, such as -99, among the texts that mean "missing"."""
-    value = parse_numbers(pd.Series(list(missing), dtype="str"), ".", None)
-    return value[~np.isnan(value)]
+    numbers = parse_numbers(pd.Series(list(missing), dtype="str"), ".", None)
+    return numbers[~np.isnan(numbers)]
 
 
 def parse_numbers(text: pd.Series, decimal: str, thousands: str | None) -> np.ndarray:
-    """[n] float64: the numbers that texts write, NaN for other texts."""
+    """[n] float64: texts as numbers, NaN for texts that are not numbers."""
     point = re.escape(decimal)
     digits = "[0-9]+"
     if thousands:
         digits = rf"(?:[0-9]+|[0-9]{{1,3}}(?:{re.escape(thousands)}[0-9]{{3}})+)"
-    written = text.str.fullmatch(
+    is_number = text.str.fullmatch(
         rf"[+-]?(?:{digits}{point}?[0-9]*|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?i:inf(?:inity)?)"
     )
-    plain = text.where(written, "nan")
+    plain = text.where(is_number, "nan")
     if thousands:
         plain = plain.str.replace(thousands, "", regex=False)
     if decimal != ".":
@@ -90,20 +91,20 @@ def are_dates(text: pd.Series) -> bool:
 
 
 def to_times(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """[n] datetime64[s] in UTC, and [n] which cells are no date, blank ones included.
+    """[n] datetime64[s] in UTC, and [n] which cells are not dates, including blank ones.
 
-    Raises `UserError` if days and months cannot be told apart.
+    Raises `UserError` if the day cannot be distinguished from the month.
     """
     if types.is_datetime64_any_dtype(column.dtype):
-        found = pd.to_datetime(column, utc=True)
+        times = pd.to_datetime(column, utc=True)
     else:
-        found = _parse_dates(to_text(column))
-    found = found.dt.tz_localize(None)
-    return found.to_numpy().astype("datetime64[s]"), found.isna().to_numpy()
+        times = _parse_dates(to_text(column))
+    times = times.dt.tz_localize(None)
+    return times.to_numpy().astype("datetime64[s]"), times.isna().to_numpy()
 
 
 def _parse_dates(text: pd.Series) -> pd.Series:
-    """Dates in UTC of ISO texts; else of texts with the day or the month first, whose time is left out."""
+    """ISO texts as times in UTC; texts with the day or the month first as dates."""
     if not text.str.match(OTHER_DATE).any():
         return pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
     plain = text.str.replace(r" .*", "", regex=True).str.replace(r"[./]", "-", regex=True)

@@ -1,4 +1,4 @@
-"""Numbers in text that are not written as plain 1234.5: say how they look and what to set."""
+"""Numbers in text that are not written like 1234.5: which keys to set to read them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import re
 
 import pandas as pd
 
-from churn.data.dataset import shell_override
 from churn.data.infer.roles import missing_words
-from churn.errors import UserError
+from churn.errors import UserError, shell_override
 
 SIGN = r"[$€£¥%]|USD|EUR|GBP"
 GROUPED = r"[0-9]{1,3}(?:[., '’\u00a0\u202f][0-9]{3})+(?:[.,][0-9]+)?"
@@ -16,26 +15,27 @@ NUMBER = rf"[+-]?(?:{SIGN})?\s?[+-]?(?:{GROUPED}|[0-9]+(?:[.,][0-9]+)?)\s?(?:{SI
 
 
 def check_number_format(name: str, values: pd.DataFrame) -> UserError | None:
-    """What to set to read these `contents` as numbers; none if they are plain numbers or no numbers.
+    """The error that names the keys to set for a column; None if it has plain numbers, or no numbers.
 
-    They are numbers if nine in ten of the cells that are not plain numbers, nor words for "missing", are
-    numbers in another form.
+    `values` is its `value_table`. Of the cells that are neither plain numbers nor words for "missing", nine
+    in ten must be numbers in another form.
     """
     others = values[values["number"].isna()].drop(list(missing_words(values)))
     if others.empty:
         return None
-    formed = others[others.index.str.fullmatch(NUMBER)]
-    if formed["rows"].sum() < 0.9 * others["rows"].sum():
+    numbers = others[others.index.str.fullmatch(NUMBER)]
+    if numbers["rows"].sum() < 0.9 * others["rows"].sum():
         return None
-    cells = f"{formed['rows'].sum():,} of {values['rows'].sum():,} cells"
+    cells = f"{numbers['rows'].sum():,} of {values['rows'].sum():,} cells"
+    as_category = shell_override("data.categorical", name)
     return UserError(
-        f"column '{name}': {cells} are like '{formed.index[0]}'",
-        do=f"{_suggest_settings(list(formed.index))}; if they are no numbers: {shell_override('data.categorical', name)}",
+        f"column '{name}': {cells} are like '{numbers.index[0]}'",
+        do=f"{_suggest_settings(list(numbers.index))}; if they are no numbers: {as_category}",
     )
 
 
 def _suggest_settings(texts: list[str]) -> str:
-    """The keys that describe how the numbers are written, as far as the texts tell."""
+    """The overrides for the decimal mark and the thousands separator of these numbers."""
     if any(re.search(SIGN, text) for text in texts):
         return "write them without signs such as $ and % in the export"
     marks = [re.sub("[0-9+-]", "", text) for text in texts]
@@ -53,5 +53,5 @@ def _suggest_settings(texts: list[str]) -> str:
 
 
 def _shell_setting(key: str, mark: str) -> str:
-    """The override for a shell, quoted for it and for Hydra."""
+    """An override with a mark, quoted for the shell and for Hydra."""
     return f"\"data.{key}='{mark}'\""

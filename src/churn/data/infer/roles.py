@@ -1,4 +1,4 @@
-"""What one column is to the model, judged by its name and content."""
+"""The role of one column, inferred from its name and its values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from churn.config.data import DataConfig
-from churn.data.dataset import Finding, shell_override
+from churn.data.dataset import Finding
 from churn.data.infer.cells import (
     MISSING_WORDS,
     are_dates,
@@ -18,8 +18,9 @@ from churn.data.infer.cells import (
     parse_numbers,
     to_text,
 )
+from churn.errors import shell_override
 
-MANY_VALUES = 20  # distinct values from which a column may name rows or people instead of describing them
+MANY_VALUES = 20  # a column with more distinct values may name rows or people instead of describing them
 COUNTERS = {"rownumber", "rownum", "rownames", "rowname", "rowid", "row", "index", "unnamed0", "indexlevel0"}
 PEOPLE = {"surname", "name", "firstname", "lastname", "fullname", "customername", "email", "emailaddress"}
 PEOPLE |= {"phone", "phonenumber", "telephone", "mobile", "mobilenumber", "address", "ipaddress"}
@@ -27,7 +28,7 @@ CODES = {"code", "codes", "zip", "zipcode", "postcode", "postal", "pincode"}
 
 
 class Role(NamedTuple):
-    """The role of a column, and why, where a reader must know."""
+    """The role of a column, and a finding if a reader must know the reason."""
 
     name: str  # "numeric", "categorical" or "drop"
     finding: Finding | None = None
@@ -39,14 +40,14 @@ def split_words(name: str) -> list[str]:
 
 
 def count_texts(column: pd.Series, cfg: DataConfig) -> pd.Series:
-    """Rows of each text in a column, by the text; blank cells are not counted."""
+    """The number of rows of each text in a column, by the text; blank cells are not counted."""
     return to_text(column, cfg.missing).value_counts().drop("", errors="ignore")
 
 
 def value_table(column: pd.Series, cfg: DataConfig) -> pd.DataFrame:
-    """One row for each different value but blank: the `rows` that have it, the `number` that it is or NaN.
+    """A row for each distinct value except blank, with the columns `rows` (its count) and `number` (or NaN).
 
-    The index is the values: texts, unless the source says that they are numbers.
+    The values are the index: numbers in a numeric column, otherwise texts.
     """
     if is_typed_number(column):
         rows = column.value_counts().drop(missing_codes(cfg.missing), errors="ignore")
@@ -58,50 +59,48 @@ def value_table(column: pd.Series, cfg: DataConfig) -> pd.DataFrame:
 
 
 def infer_role(name: str, values: pd.DataFrame, cfg: DataConfig) -> Role:
-    """The role of a column that holds these `contents`."""
-    kinds, known = len(values), int(values["rows"].sum())
+    """The role of a column with this `value_table`."""
+    distinct, known = len(values), int(values["rows"].sum())
     if known == 0:
         return _drop_role(name, "has no values", "all cells are blank")
-    if reason := _why_identifier(name, kinds, known):
-        return _drop_role(name, reason, f"{kinds:,} different values in {known:,} rows")
+    if reason := _why_identifier(name, distinct, known):
+        return _drop_role(name, reason, f"{distinct:,} different values in {known:,} rows")
     if _has_texts(values) and are_dates(values.index.to_series()):
         advice = f"to split by time: data.time='\"{name}\"'; as an input, turn it into a number of days first"
         return _drop_role(name, "holds dates", f"e.g. {values.index[0]}", advice)
     if _holds_numbers(values) and not _is_code(name, values):
         return Role("numeric", _maybe_thousands(name, values, cfg))
-    if kinds > MANY_VALUES and kinds > known / 2:
-        return _drop_role(name, "is nearly unique text", f"{kinds:,} different values in {known:,} rows")
+    if distinct > MANY_VALUES and distinct > known / 2:
+        return _drop_role(name, "is nearly unique text", f"{distinct:,} different values in {known:,} rows")
     return Role("categorical")
 
 
 def _has_texts(values: pd.DataFrame) -> bool:
-    """Whether values were written as text."""
     return values.index.dtype == "str"
 
 
 def _drop_role(name: str, reason: str, evidence: str, advice: str = "") -> Role:
-    """A column that is left out, with the finding that says so."""
-    advice = (
-        advice
-        or f"to use it nevertheless: {shell_override('data.categorical', name)} or {shell_override('data.numeric', name)}"
-    )
+    """The role of a column that is left out, with a finding."""
+    if not advice:
+        keys = shell_override("data.categorical", name), shell_override("data.numeric", name)
+        advice = f"to use it nevertheless: {' or '.join(keys)}"
     return Role("drop", Finding(f"column '{name}' {reason}: it is left out", evidence, advice))
 
 
-def _why_identifier(name: str, kinds: int, known: int) -> str:
-    """Why a column names rows or people and is no input; nothing if it is one."""
+def _why_identifier(name: str, distinct: int, known: int) -> str:
+    """The reason if a column names rows or people, otherwise an empty text."""
     words = split_words(name)
     plain = "".join(words)
-    if kinds >= 0.95 * known:
+    if distinct >= 0.95 * known:
         if plain in COUNTERS:
             return "counts the rows"
         if words[-1:] in (["id"], ["uuid"], ["guid"]) or id_rank(name) is not None:
             return "names the row"
-    return "names people" if kinds > 0.05 * known and plain in PEOPLE else ""
+    return "names people" if distinct > 0.05 * known and plain in PEOPLE else ""
 
 
 def id_rank(name: str) -> int | None:
-    """How surely a column's name says that it is the customer's id: 0 most, None not at all."""
+    """How well the name of a column fits a customer's id: 0 best, 2 worst, None not at all."""
     words = split_words(name)
     who = r"(customer|client|user|account|subscriber|member|cust|acct|policy|household)"
     if re.fullmatch(
@@ -114,9 +113,9 @@ def id_rank(name: str) -> int | None:
 
 
 def missing_words(values: pd.DataFrame) -> tuple[str, ...]:
-    """Texts that stand for "missing" in a column of numbers.
+    """The texts that mean "missing" in a column of numbers.
 
-    They have no digit, and are a usual spelling or fill at least 1 % of the cells; a rarer one is a mistake.
+    They have no digit, and are a usual spelling or fill at least 1 % of the cells; rarer texts are mistakes.
     """
     others = values[values["number"].isna()]
     if others.empty:
@@ -127,10 +126,10 @@ def missing_words(values: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _holds_numbers(values: pd.DataFrame) -> bool:
-    """Whether a column is one of numbers.
+    """Whether a column is numeric.
 
-    Words that mean "missing" may be among them, and a few cells that are mistakes; then there have to be
-    more than ten numbers, as a few numbers beside words are levels of a category.
+    It may also have words that mean "missing", and a few mistakes; then it needs more than ten distinct
+    numbers, because a few numbers beside words are levels of a category.
     """
     others = values[values["number"].isna()]
     mistakes = others.drop(list(missing_words(values)))
@@ -139,7 +138,7 @@ def _holds_numbers(values: pd.DataFrame) -> bool:
 
 
 def _is_code(name: str, values: pd.DataFrame) -> bool:
-    """Whether numbers are names of levels: 0 and 1, digits that begin with 0, whole numbers called a code."""
+    """Whether numbers name levels: 0 and 1, digits with a leading 0, or whole numbers called a code."""
     numbers = values["number"].dropna()
     if numbers.isin((0, 1)).all():
         return True
@@ -149,7 +148,7 @@ def _is_code(name: str, values: pd.DataFrame) -> bool:
 
 
 def _maybe_thousands(name: str, values: pd.DataFrame, cfg: DataConfig) -> Finding | None:
-    """Doubt about points that may separate thousands instead of decimals: 950, 1.234, 12.500."""
+    """A finding if points may separate thousands instead of decimals: 950, 1.234, 12.500."""
     if not _has_texts(values) or cfg.thousands or cfg.decimal != ".":
         return None
     pointed = values.index.str.fullmatch(r"[1-9][0-9]{0,2}\.[0-9]{3}")

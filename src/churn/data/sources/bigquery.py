@@ -1,4 +1,4 @@
-"""Tables and queries of BigQuery, read as Arrow; what they cost is known and limited before it is billed."""
+"""Tables and queries of BigQuery, read as Arrow; the cost is limited before anything is billed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from churn.data.table import RawTable
 from churn.errors import UserError, missing_extra
 
 GIGABYTE = 1e9
-PATIENCE = 60.0  # seconds during which the first call is tried again where the network or the service fails
+PATIENCE = 60.0  # seconds of retries of the first call if the network or the service fails
 LOGIN = "log in: gcloud auth application-default login"
 RIGHTS = (
     "gcloud projects add-iam-policy-binding {project} --member=user:$(gcloud config get account) "
@@ -28,7 +28,7 @@ REMEDIES = {  # by the `reason` of BigQuery's error
     "quotaExceeded": "wait, read less, or lift the quota; what used it: bq ls --jobs --project_id={project}",
     "notFound": "check the name and data.bigquery.location; what is there: bq ls PROJECT:DATASET",
     "duplicate": "name another table, or remove this one",
-    "invalidQuery": "correct the query; it must be GoogleSQL",
+    "invalidQuery": "correct the query; its language is GoogleSQL",
     "bytesBilledLimitExceeded": "raise data.bigquery.max_gigabytes; each table is billed as at least 10 MB",
 }
 
@@ -36,8 +36,9 @@ REMEDIES = {  # by the `reason` of BigQuery's error
 def read_bigquery(cfg: DataConfig) -> RawTable:
     """The table, or the result of the query, that `cfg.bigquery` names.
 
-    BigQuery gives rows in any order; they are sorted by all columns, so that the same data make the same
-    split. Raises `UserError`, before anything is billed, for what would read more than the limit.
+    BigQuery gives the rows in no order; they are sorted by all columns, so that the same data have the same
+    split. Raises `UserError` for wrong names, refusals of BigQuery, and a read above the limit, before
+    anything is billed.
     """
     chosen = cfg.bigquery
     if (chosen.table is None) == (chosen.query is None):
@@ -57,14 +58,14 @@ def read_bigquery(cfg: DataConfig) -> RawTable:
 
 
 def has_storage_api() -> bool:
-    """Whether tables can be read by gRPC, a faster way than REST that only the real service speaks."""
+    """Whether tables can be read by gRPC, which is faster than REST; emulators only have REST."""
     return (
         find_spec("google.cloud.bigquery_storage") is not None and "BIGQUERY_EMULATOR_HOST" not in os.environ
     )
 
 
 def open_client(chosen: BigQueryConfig) -> Any:
-    """A client with the credentials that Google's tools use too; raises `UserError` if there are none."""
+    """A client with the default credentials of Google's tools; raises `UserError` if there are none."""
     try:
         import google.auth
         from google.cloud import bigquery
@@ -77,7 +78,7 @@ def open_client(chosen: BigQueryConfig) -> Any:
     project = chosen.project or default_project
     if project is None:
         raise UserError(
-            "it is not named which Google Cloud project pays for reading",
+            "the Google Cloud project that pays for the read is not named",
             "data.bigquery.project",
             "data.bigquery.project=PROJECT, or: gcloud auth application-default set-quota-project PROJECT",
         )
@@ -85,7 +86,7 @@ def open_client(chosen: BigQueryConfig) -> Any:
 
 
 def table_rows(client: Any, chosen: BigQueryConfig) -> Any:
-    """Iterator over the rows of a table, which costs no query; a view has to be queried."""
+    """An iterator over the rows of a table, without a query; over a query's result for a view."""
     try:
         table = client.get_table(chosen.table, retry=short_retry())
     except ValueError:
@@ -99,7 +100,7 @@ def table_rows(client: Any, chosen: BigQueryConfig) -> Any:
 
 
 def query_rows(client: Any, sql: str, chosen: BigQueryConfig) -> Any:
-    """Iterator over the result of a SELECT, after a dry run, which is free, has told what it reads."""
+    """An iterator over the result of a SELECT; a free dry run first shows how much it reads."""
     from google.cloud.bigquery import QueryJobConfig
 
     planned = dry_run(client, sql)
@@ -122,14 +123,14 @@ def dry_run(client: Any, sql: str) -> Any:
 
 
 def short_retry() -> Any:
-    """Patience of the first call; the ten minutes of the library would look like a hang."""
+    """The retry policy of the first call: the ten minutes of the library would look like a hang."""
     from google.cloud.bigquery import DEFAULT_RETRY
 
     return DEFAULT_RETRY.with_timeout(PATIENCE)
 
 
 def _check_size(size: int, what: str, chosen: BigQueryConfig) -> None:
-    """Refuse to read more than the limit; else say how much it is."""
+    """Raise `UserError` above the limit; otherwise print the size."""
     gigabytes = size / GIGABYTE
     if gigabytes > chosen.max_gigabytes:
         raise UserError(
@@ -143,7 +144,7 @@ def _check_size(size: int, what: str, chosen: BigQueryConfig) -> None:
 
 @contextmanager
 def explain_refusals(chosen: BigQueryConfig, project: str) -> Iterator[None]:
-    """Turn what the service refuses, and what the network fails to do, into `UserError`."""
+    """Turn errors of the service and of the network in the block into `UserError`."""
     import google.auth.exceptions
     import requests
     from google.api_core.exceptions import GoogleAPICallError, RetryError
@@ -160,16 +161,15 @@ def explain_refusals(chosen: BigQueryConfig, project: str) -> Iterator[None]:
 
 
 def _to_user_error(error: Any, chosen: BigQueryConfig, project: str) -> UserError:
-    """What the service says about a call, where, and what to do about it."""
-    told: dict[str, Any] = next(
-        (told for told in error.errors if isinstance(told, dict)), {}
-    )  # gRPC has none
-    message = told.get("message", error.message)
+    """The service's message, the position in the query, and the remedy."""
+    no_details: dict[str, Any] = {}  # as from gRPC
+    details = next((details for details in error.errors if isinstance(details, dict)), no_details)
+    message = details.get("message", error.message)
     where = chosen.table or "data.bigquery.query"
-    if place := re.search(r"at \[(\d+):(\d+)\]", message):
-        line, column = map(int, place.groups())
+    if position := re.search(r"at \[(\d+):(\d+)\]", message):
+        line, column = map(int, position.groups())
         where += f", line {line}, column {column}: {str(chosen.query).splitlines()[line - 1].strip()}"
-    reason = told.get("reason", "")
-    remedy = REMEDIES.get(reason, "what it means: the page 'Error messages' of BigQuery's documentation")
+    reason = details.get("reason", "")
+    remedy = REMEDIES.get(reason, "see the page 'Error messages' of BigQuery's documentation")
     what = f"BigQuery refuses ({error.code} {reason}): {message}"
     return UserError(what, where, remedy.format(project=project))

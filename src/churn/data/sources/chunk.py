@@ -1,4 +1,4 @@
-"""A stretch of rows of one file, as the readers give it."""
+"""A chunk of rows of one file, as all readers give it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pyarrow as pa
 
 
 class BrokenRow(NamedTuple):
-    """A row of a text file that is no row of its table."""
+    """A row of a text file that does not fit the header."""
 
-    line: int
+    line: int  # from 1
     value: str  # its text
     reason: str
 
@@ -21,6 +21,6 @@ class Chunk(NamedTuple):
 
     file: str  # its name for people
     table: pa.Table
-    lines: np.ndarray  # [n] line, or row of a typed file, counted from 1
+    lines: np.ndarray  # [n] the number of each line, or of each row of a typed file, from 1
     note: str  # how the file was read
     broken: tuple[BrokenRow, ...] = ()

@@ -1,4 +1,4 @@
-"""How a text file writes a table: encoding, delimiter, and the lines before its header."""
+"""The dialect of a text file: encoding, delimiter, and the lines before the header."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from churn.data.sources.paths import SourceFile
 from churn.errors import UserError
 
 DELIMITERS = ",;\t|"
-SAMPLE = 500  # lines that are looked at
+SAMPLE = 500  # lines from which the dialect is recognised
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """What has to be known to read a file; lines are counted from the top of the file."""
+    """How to read a text file; lines are counted from the top of the file."""
 
     encoding: str
     delimiter: str
-    columns: tuple[str, ...]  # names in the header, "" where it has none
+    columns: tuple[str, ...]  # names in the header, "" for a column without a name
     preamble: int  # lines before the header
-    first_row: int  # lines before the first row, the header included
+    first_row: int  # lines before the first row, including the header
 
     def note(self) -> str:
         """One phrase for the terminal."""
@@ -37,36 +37,43 @@ class Dialect:
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a sample looks when it is cut at one delimiter."""
+    """The shape of a sample of lines that is split at one delimiter."""
 
     delimiter: str
     columns: tuple[str, ...]
     header: int  # position of the header's first line in the sample
     end: int  # position of the line after the header
-    width: int  # cells of most records
-    lines: int  # lines that those fill
-    named: bool  # whether the header has a name where the next record has a number
+    width: int  # the commonest number of cells in a record
+    lines: int  # lines of the records with this width
+    named: bool  # the header has a name above a number of the next record
 
     def rank(self) -> tuple[bool, bool, int, int]:
-        """Best is the delimiter that most lines agree on, where it gives them a header of names."""
+        """The best delimiter gives several columns, a header of names, and most lines of the same width."""
         return self.width > 1, self.named, self.lines, self.width
 
 
-def recognise_dialect(place: SourceFile, cfg: DataConfig) -> Dialect:
-    """The dialect of a text file, as far as `cfg` does not name it; raises `UserError` without a header."""
-    encoding = cfg.encoding or recognise_encoding(place)
-    with open_text(place, encoding) as text:
-        lines = list(islice(text, cfg.skip_lines or 0, (cfg.skip_lines or 0) + SAMPLE))
+def recognise_dialect(source: SourceFile, cfg: DataConfig) -> Dialect:
+    """The dialect of a text file: what `cfg` does not set is recognised.
+
+    Raises `UserError` if the file has no text, no known delimiter or no header.
+    """
+    encoding, skipped = cfg.encoding or recognise_encoding(source), cfg.skip_lines or 0
+    with open_text(source, encoding) as text:
+        lines = list(islice(text, skipped, skipped + SAMPLE))
     delimiters = [_named_delimiter(cfg.delimiter)] if cfg.delimiter else DELIMITERS
     layouts = [_layout(lines, delimiter, cfg.skip_lines is not None) for delimiter in delimiters]
-    best = max((found for found in layouts if found), key=_Layout.rank, default=None)
+    best = max(filter(None, layouts), key=_Layout.rank, default=None)
     if best is None:
-        raise UserError("the file holds no text", place.name, "export it again; see data.skip_lines")
-    skipped = cfg.skip_lines or 0
-    where = f"{place.name}, line {skipped + best.header + 1}"
+        raise UserError("the file holds no text", source.name, "export it again; see data.skip_lines")
+    _check_layout(best, cfg, f"{source.name}, line {skipped + best.header + 1}")
+    return Dialect(encoding, best.delimiter, best.columns, skipped + best.header, skipped + best.end)
+
+
+def _check_layout(best: _Layout, cfg: DataConfig, where: str) -> None:
+    """Raise `UserError` if no delimiter or no header was recognised."""
     if best.width == 1 and cfg.delimiter is None:
         raise UserError(
-            "no delimiter was recognised: no comma, semicolon, tab or bar cuts the lines into columns",
+            "no delimiter was recognised: no comma, semicolon, tab or bar splits the lines into columns",
             where,
             "name it, e.g. data.delimiter=':'",
         )
@@ -75,9 +82,8 @@ def recognise_dialect(place: SourceFile, cfg: DataConfig) -> Dialect:
         raise UserError(
             f"the table has no header: its first line reads like data ({shown}, ...)",
             where,
-            "put a line with the names of the columns first; if it is that line: data.skip_lines=0",
+            "add a first line with the column names; if this line has them: data.skip_lines=0",
         )
-    return Dialect(encoding, best.delimiter, best.columns, skipped + best.header, skipped + best.end)
 
 
 def _named_delimiter(text: str) -> str:
@@ -91,34 +97,34 @@ def _named_delimiter(text: str) -> str:
 
 
 def _layout(lines: list[str], delimiter: str, at_top: bool) -> _Layout | None:
-    """How `lines` look when cut at `delimiter`; the header is the first of them if `at_top`.
+    """The layout of `lines` split at `delimiter`; the header is the first of them if `at_top`.
 
-    Else it is the first record that is as wide as most and has a name in nearly every cell: what
-    precedes it are titles and dates of a report, often padded with delimiters by a spreadsheet.
+    Otherwise the header is the first record with the commonest width and a name in nearly every cell. The
+    records before it are titles and dates of a report, which spreadsheets often fill up with delimiters.
     """
-    found: list[tuple[int, int, list[str]]] = []
-    with suppress(csv.Error):  # a quote that is never closed; the whole file is read strictly
-        found.extend(record for record in parse_records(lines, delimiter, strict=False) if any(record[2]))
-    if not found:
+    records: list[tuple[int, int, list[str]]] = []
+    with suppress(csv.Error):  # a quote is never closed; the strict reading of the whole file will say so
+        records.extend(record for record in parse_records(lines, delimiter, strict=False) if any(record[2]))
+    if not records:
         return None
-    sizes = Counter(len(cells) for _, _, cells in found)
+    sizes = Counter(len(cells) for _, _, cells in records)
     width = max(sizes, key=lambda size: (size > 1, size * sizes[size]))
     # Rows may end with a delimiter where the header does not.
-    trailing = all(not cells[-1] for _, _, cells in found if len(cells) == width)
+    trailing = all(not cells[-1] for _, _, cells in records if len(cells) == width)
     allowed = {width, width - 1} if trailing else {width}
-    wide = [record for record in found if len(record[2]) in allowed]
-    # The first name may be blank (row numbers), and a few more in a wide table.
+    wide = [record for record in records if len(record[2]) in allowed]
+    # The first name may be blank (row numbers), and in a wide table a few more.
     named = [record for record in wide if record[2][1:].count("") <= trailing + width // 5]
-    start, end, header = found[0] if at_top else (named or wide)[0]
-    below = next((cells for first, _, cells in found if first >= end), [""])
-    filled = sum(after - first for first, after, cells in found if len(cells) == width)
+    start, end, header = records[0] if at_top else (named or wide)[0]
+    below = next((cells for first, _, cells in records if first >= end), [""])
+    filled = sum(after - first for first, after, cells in records if len(cells) == width)
     return _Layout(delimiter, tuple(header), start, end, width, filled, _has_names(header, below))
 
 
 def parse_records(
     lines: Iterable[str], delimiter: str, strict: bool = True
 ) -> Iterator[tuple[int, int, list[str]]]:
-    """First line, line after the last, and stripped cells of each record; lines count from 0."""
+    """The first line, the line after the last, and the stripped cells of each record; lines from 0."""
     start = 0
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=strict)
     for cells in reader:
@@ -127,7 +133,7 @@ def parse_records(
 
 
 def _has_names(header: list[str], below: list[str]) -> bool:
-    """Whether a header has something else than a number over a number of the next record, if any."""
+    """Whether a header has a text above a number of the next record, or that record has no numbers."""
     heads = [head for head, cell in zip(header, below, strict=False) if _is_number(cell)]
     return not heads or not all(_is_number(head) for head in heads)
 

@@ -1,4 +1,4 @@
-"""Data sets of Kaggle, downloaded by its own client and read like any other file."""
+"""Data sets of Kaggle, downloaded by Kaggle's client and read like other files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ REMEDIES = {
 
 
 def read_kaggle(cfg: DataConfig) -> RawTable:
-    """The table of `cfg.kaggle`, or the one named `cfg.kaggle_file` in it; kept below `cfg.cache`.
+    """The table of the data set `cfg.kaggle`, in its file `cfg.kaggle_file`; downloads stay in `cfg.cache`.
 
-    Raises `UserError` if it cannot be had, or if it holds several tables and none is named.
+    Raises `UserError` if Kaggle refuses, or if the data set has several files and none is named.
     """
     try:
         os.environ.setdefault("KAGGLEHUB_CACHE", str((Path(cfg.cache) / "kaggle").resolve()))
@@ -33,7 +33,7 @@ def read_kaggle(cfg: DataConfig) -> RawTable:
     if not cfg.kaggle:
         raise UserError("no data set is named", "data.kaggle", "data.kaggle=OWNER/DATA-SET")
     try:
-        place = Path(kagglehub.dataset_download(cfg.kaggle, path=cfg.kaggle_file))
+        path = Path(kagglehub.dataset_download(cfg.kaggle, path=cfg.kaggle_file))
     except requests.HTTPError as error:
         status = error.response.status_code if error.response is not None else 0
         raise _refusal_error(
@@ -43,24 +43,23 @@ def read_kaggle(cfg: DataConfig) -> RawTable:
         raise _refusal_error(cfg, f"Kaggle cannot be reached: {error}", "try again later") from error
     except ValueError as error:
         raise _refusal_error(cfg, f"this is no name of a data set: {error}", REMEDIES[404]) from error
-    return files.read_files(replace(cfg, path=str(place if place.is_file() else _the_only_table(place, cfg))))
+    return files.read_files(replace(cfg, path=str(path if path.is_file() else _only_file(path, cfg))))
 
 
 def _refusal_error(cfg: DataConfig, what: str, do: str) -> UserError:
-    """The error with where it happened and the way round."""
     return UserError(
         what, f"data.kaggle={cfg.kaggle}", f"{do}; or get the file by other means: data=csv data.path=FILE"
     )
 
 
-def _the_only_table(folder: Path, cfg: DataConfig) -> Path:
-    """The one file of a data set; raises `UserError` if there are several."""
-    found = sorted(file for file in folder.rglob("*") if file.is_file())
-    if len(found) != 1:
-        names = ", ".join(str(file.relative_to(folder)) for file in found) or "none"
+def _only_file(folder: Path, cfg: DataConfig) -> Path:
+    """The only file of a data set; raises `UserError` if there are several or none."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    if len(paths) != 1:
+        names = ", ".join(str(path.relative_to(folder)) for path in paths) or "none"
         raise UserError(
-            "the data set does not hold exactly one file",
+            "the data set does not have exactly one file",
             f"{cfg.kaggle}: {names}",
             "name one: data.kaggle_file=FILE",
         )
-    return found[0]
+    return paths[0]

@@ -1,4 +1,4 @@
-"""Read Parquet files, and make of any Arrow table a pandas frame of few, well-behaved types."""
+"""Parquet files as chunks, and Arrow tables as tables and frames of a few simple types."""
 
 from __future__ import annotations
 
@@ -10,39 +10,37 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from churn.config.data import DataConfig
-from churn.data.dataset import shell_override
 from churn.data.sources.chunk import Chunk
 from churn.data.sources.paths import SourceFile
-from churn.errors import UserError, user_error_of_many
+from churn.errors import UserError, shell_override, user_error_of_many
 
-BUFFER = 1 << 20  # bytes a column; without it a whole row group is read at once
-FEW = 4  # bytes a row in the file below which a column of texts counts as one of few different texts
+BUFFER = 1 << 20  # bytes read of a column at a time; without it a whole row group is read
+FEW = 4  # bytes per row of a column of texts below which its distinct texts are few
 PANDAS_TYPES = {pa.bool_(): pd.BooleanDtype(), pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
 
 
-def parquet_chunks(place: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
-    """A Parquet file in parts of at most `rows` rows; the first is empty and has the columns only.
+def parquet_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
+    """A Parquet file in chunks of at most `rows` rows; the first has the columns and no rows.
 
     Raises `UserError` for a damaged file, and for nested columns that `cfg.drop` does not name.
     """
     try:
-        few = dictionary_columns(place)
-        with pq.ParquetFile(place.path, pre_buffer=False, buffer_size=BUFFER, read_dictionary=few) as file:
-            refuse_nested(file.schema_arrow, cfg, place.name)
-            nothing = simplify_types(file.schema_arrow.empty_table())
-            yield Chunk(place.name, nothing, np.empty(0, int), "Parquet")
+        few = dictionary_columns(pq.read_metadata(source.path))
+        with pq.ParquetFile(source.path, pre_buffer=False, buffer_size=BUFFER, read_dictionary=few) as file:
+            refuse_nested(file.schema_arrow, cfg, source.name)
+            no_rows = simplify_types(file.schema_arrow.empty_table())
+            yield Chunk(source.name, no_rows, np.empty(0, int), "Parquet")
             row = 1
             for batch in file.iter_batches(batch_size=rows):
                 table = simplify_types(pa.table(batch))
-                yield Chunk(place.name, table, np.arange(row, row + len(table)), "Parquet")
+                yield Chunk(source.name, table, np.arange(row, row + len(table)), "Parquet")
                 row += len(table)
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"the file is damaged: {error}", place.name, "copy or export it again") from None
+        raise UserError(f"the file is damaged: {error}", source.name, "copy or export it again") from None
 
 
-def dictionary_columns(place: SourceFile) -> list[str]:
-    """Columns of strings that are short in the first row group; reading only their codes is far faster."""
-    metadata = pq.read_metadata(place.path)
+def dictionary_columns(metadata: pq.FileMetaData) -> list[str]:
+    """Columns with few distinct texts in the first row group; it is far faster to read their codes."""
     group = metadata.row_group(0) if metadata.num_row_groups else None
     chunks = [group.column(i) for i in range(group.num_columns)] if group else []
     return [
@@ -55,12 +53,12 @@ def dictionary_columns(place: SourceFile) -> list[str]:
 
 
 def refuse_nested(schema: pa.Schema, cfg: DataConfig, name: str) -> None:
-    """Refuse columns whose cells are no single value, unless they are to be dropped."""
+    """Raise `UserError` for columns whose cells are not single values, unless `cfg.drop` names them."""
     problems = [
         UserError(
-            f"column '{field.name}' is {field.type}: its cells are no single values",
+            f"column '{field.name}' is {field.type}: its cells are not single values",
             name,
-            f"flatten it in the export, or leave it out: {shell_override('data.drop', *cfg.drop, field.name)}",
+            f"flatten it in the export, or leave it out: {_drop_too(cfg, field.name)}",
         )
         for field in schema
         if pa.types.is_nested(field.type) and field.name not in cfg.drop
@@ -69,10 +67,14 @@ def refuse_nested(schema: pa.Schema, cfg: DataConfig, name: str) -> None:
         raise user_error_of_many("the table has nested columns", problems)
 
 
-def simplify_types(table: pa.Table) -> pa.Table:
-    """The same table of bool, int64, uint64, double, timestamp and string columns; nested ones blank.
+def _drop_too(cfg: DataConfig, name: str) -> str:
+    return shell_override("data.drop", *cfg.drop, name)
 
-    Strings may be coded (Arrow's dictionary type).
+
+def simplify_types(table: pa.Table) -> pa.Table:
+    """The same table with bool, int64, uint64, double, timestamp and string columns; nested ones are blank.
+
+    Strings may be dictionary encoded.
     """
     columns = [
         pa.nulls(len(table), pa.string())
@@ -87,8 +89,7 @@ def _simple_type(kind: pa.DataType) -> pa.DataType:
     """The simplest type that holds the values of `kind` (decimals as double)."""
     types = pa.types
     if types.is_dictionary(kind):
-        text = types.is_string(kind.value_type) or types.is_large_string(kind.value_type)
-        return kind if text else _simple_type(kind.value_type)
+        return kind if is_text(kind) else _simple_type(kind.value_type)
     if types.is_boolean(kind) or types.is_timestamp(kind) or types.is_uint64(kind):
         return kind
     if types.is_integer(kind):
@@ -98,12 +99,18 @@ def _simple_type(kind: pa.DataType) -> pa.DataType:
     return pa.timestamp("s") if types.is_date(kind) else pa.string()
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds texts, dictionary encoded or not."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
 def to_pandas(table: pa.Table) -> pd.DataFrame:
-    """The frame of a `simple` table; integers and booleans keep their type where cells are missing."""
+    """The frame of a table of simple types; integers and booleans keep their type where cells are missing."""
     plain = pa.table([decode_dictionary(column) for column in table.itercolumns()], table.column_names)
     return plain.to_pandas(types_mapper=PANDAS_TYPES.get)
 
 
 def decode_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The texts themselves where a column is one of codes."""
+    """The column as plain texts if it is dictionary encoded."""
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column

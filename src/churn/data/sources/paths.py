@@ -1,4 +1,4 @@
-"""From what the user names (a file, a glob or a folder, local or gs://) to files on this machine."""
+"""The files that a path names: a file, a glob or a folder, local or gs://."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from churn.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from pyarrow import fs
 
 TABLES = (".csv", ".tsv", ".tab", ".txt", ".dat", ".parquet", ".pq")
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
@@ -17,7 +20,7 @@ WILDCARDS = "*?["
 
 
 class SourceFile(NamedTuple):
-    """A file on this machine, and what the user calls it."""
+    """A file on this machine, and its name for people."""
 
     path: Path
     name: str
@@ -25,9 +28,12 @@ class SourceFile(NamedTuple):
 
 @contextmanager
 def local_files(path: str) -> Iterator[list[SourceFile]]:
-    """The files that `path` names, sorted by name; those of gs:// are copies that go when the block ends.
+    """The files that `path` names, sorted by name; gs:// objects as copies that the block's end removes.
 
     Raises `UserError` if there is none.
+
+    >>> with local_files("exports/*.csv") as sources:
+    ...     print([source.name for source in sources])
     """
     if path.startswith("gs://"):
         with tempfile.TemporaryDirectory(prefix="churn-") as copies:
@@ -37,27 +43,27 @@ def local_files(path: str) -> Iterator[list[SourceFile]]:
 
 
 def list_files(path: str) -> list[str]:
-    """Local files: `path` itself, the tables in it, or what it matches."""
-    place = Path(path)
-    if place.is_file():
+    """The local files of a path: the file itself, the tables in a folder, or the matches of a glob."""
+    local = Path(path)
+    if local.is_file():
         return [path]
-    if place.is_dir():
-        return _tables_of_folder([str(file) for file in place.iterdir() if file.is_file()], path)
+    if local.is_dir():
+        return _tables_of_folder([str(file) for file in local.iterdir() if file.is_file()], path)
     if any(sign in path for sign in WILDCARDS):
-        matched = Path(place.anchor).glob(str(place.relative_to(place.anchor)))
-        return _sorted_matches([str(file) for file in matched if file.is_file()], path)
-    beside = [file.name for file in place.parent.iterdir()] if place.parent.is_dir() else []
-    hint = did_you_mean(place.name, beside)
+        matches = Path(local.anchor).glob(str(local.relative_to(local.anchor)))
+        return _sorted_matches([str(file) for file in matches if file.is_file()], path)
+    neighbours = [file.name for file in local.parent.iterdir()] if local.parent.is_dir() else []
+    hint = did_you_mean(local.name, neighbours)
     raise UserError(f"there is no such file{hint}", path, "name a file, a glob or a folder: data.path=...")
 
 
 def _tables_of_folder(files: list[str], path: str) -> list[str]:
-    """Those of the files in a folder that are tables by their name, sorted."""
+    """The files of a folder whose names are those of tables, sorted."""
     tables = sorted(file for file in files if _is_table(PurePosixPath(file).name))
     if not tables:
-        there = ", ".join(sorted(PurePosixPath(file).name for file in files)[:10]) or "no files"
+        others = ", ".join(sorted(PurePosixPath(file).name for file in files)[:10]) or "no files"
         raise UserError(
-            f"there is no CSV or Parquet file in this folder, but {there}",
+            f"there is no CSV or Parquet file in this folder, but {others}",
             path,
             "name a file, or a glob such as 'data.path=\"FOLDER/*/*.csv\"' for folders within",
         )
@@ -65,16 +71,16 @@ def _tables_of_folder(files: list[str], path: str) -> list[str]:
 
 
 def _sorted_matches(files: list[str], path: str) -> list[str]:
-    """The files that a glob matched, sorted."""
+    """The matches of a glob, sorted; raises `UserError` if there is none."""
     if not files:
         raise UserError(
-            "no file matches this pattern", path, "check data.path; * stands for any letters but /"
+            "no file matches this pattern", path, "check data.path; * matches any characters except /"
         )
     return sorted(files)
 
 
 def _is_table(name: str) -> bool:
-    """Whether a file is a table by its name; hidden files and those like _SUCCESS are not."""
+    """Whether this is the name of a table; hidden files and files such as _SUCCESS are none."""
     stem = name.lower()
     for suffix in PACKED:
         stem = stem.removesuffix(suffix)
@@ -84,16 +90,16 @@ def _is_table(name: str) -> bool:
 def _copy_from_cloud(path: str, folder: Path) -> list[SourceFile]:
     """Copies in `folder` of the objects that a gs:// path names.
 
-    The path may carry what pyarrow's GcsFileSystem takes, e.g. gs://anonymous@bucket/x.csv.
+    The path may have the options of pyarrow's GcsFileSystem, e.g. gs://anonymous@bucket/x.csv.
     """
     from pyarrow import fs
 
     try:
         storage, keys = list_cloud_objects(path)
-        places = [SourceFile(folder / f"{i:06d}", f"gs://{key}") for i, key in enumerate(keys)]
-        for place, key in zip(places, keys, strict=True):
-            fs.copy_files(key, str(place.path), storage, fs.LocalFileSystem())
-    except (OSError, ValueError) as error:  # ValueError: no gs:// address
+        sources = [SourceFile(folder / f"{i:06d}", f"gs://{key}") for i, key in enumerate(keys)]
+        for source, key in zip(sources, keys, strict=True):
+            fs.copy_files(key, str(source.path), storage, fs.LocalFileSystem())
+    except (OSError, ValueError) as error:  # ValueError: a wrong address
         reason = str(error).split(" error_info=")[0]
         raise UserError(
             f"Google Cloud Storage refused: {reason}",
@@ -101,11 +107,11 @@ def _copy_from_cloud(path: str, folder: Path) -> list[SourceFile]:
             "check the name; log in with `gcloud auth application-default login`, or write "
             "gs://anonymous@BUCKET/... for public data",
         ) from None
-    return places
+    return sources
 
 
-def list_cloud_objects(path: str) -> tuple[object, list[str]]:
-    """The file system of a gs:// path and the objects it names, as bucket/key, sorted."""
+def list_cloud_objects(path: str) -> tuple[fs.FileSystem, list[str]]:
+    """The file system of a gs:// path, and the objects that the path names, as bucket/key, sorted."""
     from pyarrow import fs
 
     uri = urlsplit(path)
@@ -113,12 +119,11 @@ def list_cloud_objects(path: str) -> tuple[object, list[str]]:
     storage, bucket = fs.FileSystem.from_uri(f"gs://{uri.netloc}/?{query}")
     name = f"{bucket.rstrip('/')}{uri.path}".rstrip("/")
     if any(sign in name for sign in WILDCARDS):
-        fixed = name[: min(name.find(sign) for sign in WILDCARDS if sign in name)].rpartition("/")[0]
-        below = storage.get_file_info(fs.FileSelector(fixed, recursive=True))
+        folder = name[: min(name.find(sign) for sign in WILDCARDS if sign in name)].rpartition("/")[0]
+        below = storage.get_file_info(fs.FileSelector(folder, recursive=True))
         keys = [info.path for info in below if info.is_file]
-        return storage, _sorted_matches(
-            [key for key in keys if PurePosixPath(f"/{key}").match(f"/{name}")], path
-        )
+        matches = [key for key in keys if PurePosixPath(f"/{key}").match(f"/{name}")]
+        return storage, _sorted_matches(matches, path)
     kind = storage.get_file_info(name).type
     if kind == fs.FileType.Directory:
         inside = storage.get_file_info(fs.FileSelector(name))

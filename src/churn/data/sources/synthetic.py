@@ -1,7 +1,7 @@
-"""Telecom customers out of thin air, in the columns of the public Telco table, of any number.
+"""Any number of synthetic telecom customers, in the columns of the public Telco table.
 
-Each row's true churn probability is known. It is a function of the row as it is written, gaps included, so
-no model that reads the table can do better than it: its AUC and log loss are the best possible ones.
+The true churn probability of each row is known. It is a function of the row as written, gaps included, so
+no model that reads the table can be better: its AUC and log loss are the best possible ones.
 
 Rows are made in blocks of a fixed size, each seeded by its number: row i is the same in a table of any size.
 """
@@ -37,8 +37,8 @@ PAYMENTS = (
     "Credit card (automatic)",
     "Cash",
 )
-NEW_PAYMENT = "Digital wallet"  # what `Drift.level` brings
-SERVICES = {  # share of DSL and of fiber customers who have it, price a month
+NEW_PAYMENT = "Digital wallet"  # the new level of `Drift.level`
+SERVICES = {  # share of the DSL and of the fiber customers who have it, price per month
     "OnlineSecurity": (0.49, 0.27, 5.0),
     "OnlineBackup": (0.45, 0.43, 5.0),
     "DeviceProtection": (0.44, 0.43, 5.0),
@@ -48,23 +48,25 @@ SERVICES = {  # share of DSL and of fiber customers who have it, price a month
 }
 CAN_BE_BLANK = ("MonthlyCharges", "TotalCharges", "OnlineBackup", "PaymentMethod")
 CHARGE_SD = 30.0  # standard deviation of monthly charges, the unit of `Drift.mean`
-TYPICAL_TENURE, TYPICAL_CHARGE = 29.0, 65.0  # what a blank counts as in the true log-odds
+TYPICAL_TENURE, TYPICAL_CHARGE = 29.0, 65.0  # values of a blank in the true log-odds
 
 
 def make_table(cfg: SyntheticConfig, seed: int) -> RawTable:
-    """All `cfg.rows` customers as one table."""
-    parts = list(make_chunks(cfg, seed))
+    """All `cfg.rows` customers as one table.
+
+    >>> make_table(SyntheticConfig(rows=1_000), seed=1).frame
+    """
+    tables = list(make_chunks(cfg, seed))
+    probability = [table.true_probability for table in tables if table.true_probability is not None]
     return RawTable(
-        frame=pd.concat([part.frame for part in parts], ignore_index=True),
+        frame=pd.concat([table.frame for table in tables], ignore_index=True),
         origin=f"{cfg.rows:,} synthetic customers, seed {seed}",
-        true_probability=np.concatenate(
-            [part.true_probability for part in parts if part.true_probability is not None]
-        ),
+        true_probability=np.concatenate(probability),
     )
 
 
 def make_chunks(cfg: SyntheticConfig, seed: int) -> Iterator[RawTable]:
-    """The same customers block by block; memory does not grow with `cfg.rows`."""
+    """The same customers block by block; the memory does not depend on `cfg.rows`."""
     for first in range(0, cfg.rows, BLOCK):
         rows = min(BLOCK, cfg.rows - first)
         frame, probability = _make_block(cfg, seed, first // BLOCK)
@@ -94,7 +96,7 @@ def _make_block(cfg: SyntheticConfig, seed: int, number: int) -> tuple[pd.DataFr
 
 
 def draw_customers(rng: np.random.Generator) -> pd.DataFrame:
-    """`BLOCK` customers as they are before drift and blanks."""
+    """`BLOCK` customers, before drift and blanks."""
     n = BLOCK
     partner = rng.random(n) < 0.48
     contract = rng.choice(3, n, p=[0.55, 0.21, 0.24])
@@ -143,7 +145,7 @@ def draw_customers(rng: np.random.Generator) -> pd.DataFrame:
 def apply_drift(
     frame: pd.DataFrame, cfg: SyntheticConfig, drifted: np.ndarray, rng: np.random.Generator
 ) -> None:
-    """Change the drifted rows as `cfg.drift` says; what a row means for churn stays as it is."""
+    """Change the inputs of the drifted rows as `cfg.drift` says; concept drift changes none."""
     size, hit = cfg.drift_size, drifted & (rng.random(BLOCK) < cfg.drift_size)
     if cfg.drift == Drift.mean:
         frame.loc[drifted, "MonthlyCharges"] += size * CHARGE_SD
@@ -160,7 +162,7 @@ def apply_drift(
 
 
 def blank_cells(frame: pd.DataFrame, share: float, rng: np.random.Generator) -> None:
-    """Blank about `share` of the cells that can be; paper bills lose three times as many as the others."""
+    """Blank about `share` of the cells that can be blank, three times as often if the bill is on paper."""
     paper = (frame["PaperlessBilling"] == "No").to_numpy()
     for column in CAN_BE_BLANK:
         lost = rng.random(BLOCK) < share * np.where(paper, 1.7, 0.5)
@@ -168,7 +170,7 @@ def blank_cells(frame: pd.DataFrame, share: float, rng: np.random.Generator) -> 
 
 
 def true_log_odds(frame: pd.DataFrame) -> np.ndarray:
-    """[n] true log-odds of leaving, up to the intercept: curves and interactions of what can be seen."""
+    """[n] true log-odds of churn, without the intercept: curves and interactions of the columns."""
 
     def has(column: str, value: str) -> np.ndarray:
         return (frame[column] == value).to_numpy(float)
@@ -202,19 +204,18 @@ def true_log_odds(frame: pd.DataFrame) -> np.ndarray:
 
 @cache
 def intercept(churn_rate: float) -> float:
-    """The constant that gives this churn rate in a world without drift and blanks."""
+    """The intercept that gives this churn rate without drift and blanks."""
     frame = pd.concat([draw_customers(np.random.default_rng([0, number])) for number in range(4)])
     odds = true_log_odds(frame)
     return float(brentq(lambda constant: expit(odds + constant).mean() - churn_rate, -20, 20))
 
 
 def _draw_by_row(rng: np.random.Generator, shares: np.ndarray) -> np.ndarray:
-    """[n] choices, each by its own row of `shares` [n, k]."""
+    """[n] a random position of each row, with the probabilities in `shares` [n, k]."""
     return (
         (rng.random(len(shares))[:, None] > shares.cumsum(axis=1)).sum(axis=1).clip(max=shares.shape[1] - 1)
     )
 
 
 def _yes_or_no(condition: np.ndarray) -> np.ndarray:
-    """[n] "Yes" or "No"."""
     return np.where(condition, "Yes", "No").astype(object)

@@ -1,4 +1,4 @@
-"""Read tables from text files: every cell as text, and the line that each row is on."""
+"""Text files as chunks: every cell as text, with the line of each row."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ from churn.data.sources.paths import SourceFile
 from churn.errors import UserError
 
 
-def text_chunks(place: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
-    """A text file in parts of at most `rows` rows; the first is empty and has the columns only.
+def text_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
+    """A text file in chunks of at most `rows` rows; the first has the columns and no rows.
 
     Raises `UserError` for a file that is no table, or whose quotes do not match.
     """
-    dialect = recognise_dialect(place, cfg)
+    dialect = recognise_dialect(source, cfg)
     names = [name or f"Unnamed: {i}" for i, name in enumerate(dialect.columns)]  # as pandas calls them
-    nothing = pa.table([pa.array([], pa.string())] * len(names), names)
-    yield Chunk(place.name, nothing, np.empty(0, int), dialect.note())
+    no_rows = pa.table([pa.array([], pa.string())] * len(names), names)
+    yield Chunk(source.name, no_rows, np.empty(0, int), dialect.note())
     line = dialect.first_row + 1
-    with open_text(place, dialect.encoding) as text:
+    with open_text(source, dialect.encoding) as text:
         deque(islice(text, dialect.first_row), maxlen=0)
         while block := list(islice(text, rows)):
             broken: list[BrokenRow] = []
             table, after = _parse_plain_lines(block, dialect), line + len(block)
             lines = np.arange(line, after)
             if table is None:
-                table, lines, broken, after = _parse_records_one_by_one(block, text, line, dialect, place)
-            rows_kept = ~_blank_rows(table)
-            table = table.filter(pa.array(rows_kept)).rename_columns(names)
-            yield Chunk(place.name, table, lines[rows_kept], dialect.note(), tuple(broken))
+                table, lines, broken, after = _parse_records_one_by_one(block, text, line, dialect, source)
+            kept = ~_blank_rows(table)
+            table = table.filter(pa.array(kept)).rename_columns(names)
+            yield Chunk(source.name, table, lines[kept], dialect.note(), tuple(broken))
             line = after
 
 
 def _parse_plain_lines(block: list[str], dialect: Dialect) -> pa.Table | None:
-    """The cells of lines that are one row each, by Arrow's parser; None where a slower look is needed.
+    """The cells of lines that are one row each, by Arrow's fast parser.
 
-    That is where a line is blank, a cell goes over several lines, or a row has cells too few or too many.
+    None if a line is blank, a cell has several lines, or a row has too few or too many cells.
     """
     joined = "".join(block)
     blank_before_quote = rf'(?:^|{re.escape(dialect.delimiter)}) +"'
@@ -72,18 +72,18 @@ def _parse_plain_lines(block: list[str], dialect: Dialect) -> pa.Table | None:
 
 
 def _parse_records_one_by_one(
-    block: list[str], rest: Iterator[str], line: int, dialect: Dialect, place: SourceFile
+    block: list[str], rest: Iterator[str], line: int, dialect: Dialect, source: SourceFile
 ) -> tuple[pa.Table, np.ndarray, list[BrokenRow], int]:
-    """The rows that begin in `block`, whose first line has the number `line`, by Python's parser.
+    """The rows that begin in `block`, by Python's parser; `line` is the number of the block's first line.
 
-    Gives the cells, the line of each row, the rows that do not fit, and the number of the line after.
-    Takes from `rest` what the last row needs.
+    Gives the cells, the line of each row, the rows that do not fit the header, and the number of the next
+    line. If the last row goes on after the block, its lines are taken from `rest`.
     """
     rows, lines, broken, end = [], [], [], 0
     try:
         for start, end, cells in parse_records(chain(block, rest), dialect.delimiter):
-            if (fitted := _fit_to_header(cells, dialect.columns)) is not None:
-                rows.append(fitted)
+            if (row := _fit_to_header(cells, dialect.columns)) is not None:
+                rows.append(row)
                 lines.append(line + start)
             else:
                 reason = f"the row has {len(cells)} cells, the header {len(dialect.columns)}"
@@ -93,8 +93,8 @@ def _parse_records_one_by_one(
     except csv.Error as error:
         raise UserError(
             f"the quotes of this row do not match ({error})",
-            f"{place.name}, line {line + end}",
-            'close each quoted cell, and write a quote within it twice ("")',
+            f"{source.name}, line {line + end}",
+            'close each quoted cell, and double the quotes inside it ("")',
         ) from None
     columns = zip(*rows, strict=True) if rows else [()] * len(dialect.columns)
     table = pa.table(
@@ -106,7 +106,7 @@ def _parse_records_one_by_one(
 def _fit_to_header(cells: list[str], columns: tuple[str, ...]) -> list[str] | None:
     """The cells of a row, one for each column; None if there are too many or too few.
 
-    Blank cells beyond the header, and under columns without a name, may be there or not.
+    Blank cells beyond the header do not count; cells of the last columns without a name may be absent.
     """
     named = max((i for i, name in enumerate(columns, 1) if name), default=0)
     if not any(cells):
@@ -117,7 +117,7 @@ def _fit_to_header(cells: list[str], columns: tuple[str, ...]) -> list[str] | No
 
 
 def _blank_rows(table: pa.Table) -> np.ndarray:
-    """[n] whether a row is blank throughout, as those that spreadsheets write below a table."""
+    """[n] whether all cells of a row are blank, as in the rows that spreadsheets write below a table."""
     blank = np.ones(len(table), dtype=bool)
     for column in table.itercolumns():
         if not blank.any():

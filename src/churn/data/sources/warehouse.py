@@ -1,4 +1,4 @@
-"""Customers in a table of BigQuery, to be scored, and scores into another: Arrow all the way."""
+"""Customers to score from a table of BigQuery, and scores into another one, as Arrow."""
 
 from __future__ import annotations
 
@@ -19,34 +19,33 @@ from churn.errors import UserError
 SCHEME = "bq://"  # bq://PROJECT.DATASET.TABLE
 
 
-def bigquery_chunks(place: str, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
-    """The rows of a table or view, in no order, in parts of about `rows` rows.
+def bigquery_chunks(address: str, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
+    """The rows of the table or view at a bq:// address, in no order, in chunks of at least `rows` rows.
 
-    Raises `UserError` for what `churn.data.sources.bigquery` refuses.
+    Raises `UserError` as `churn.data.sources.bigquery` does.
     """
-    chosen = _with_table(place, cfg)
+    chosen = _with_table(address, cfg)
     with _opened_client(chosen) as client, _storage_client() as reader:
         batches = bigquery.table_rows(client, chosen).to_arrow_iterable(reader)
-        waiting: list[pa.RecordBatch] = []
+        pending: list[pa.RecordBatch] = []
         first = 1
         for batch in batches:
-            waiting.append(batch)
-            if sum(map(len, waiting)) >= rows:
-                yield (part := _to_chunk(waiting, place, first, cfg))
-                waiting, first = [], first + len(part.lines)
-        if waiting:
-            yield _to_chunk(waiting, place, first, cfg)
+            pending.append(batch)
+            if sum(map(len, pending)) >= rows:
+                yield (chunk := _to_chunk(pending, address, first, cfg))
+                pending, first = [], first + len(chunk.lines)
+        if pending:
+            yield _to_chunk(pending, address, first, cfg)
 
 
-def _to_chunk(batches: list[pa.RecordBatch], place: str, first: int, cfg: DataConfig) -> Chunk:
-    """Batches as the readers of files give them."""
+def _to_chunk(batches: list[pa.RecordBatch], address: str, first: int, cfg: DataConfig) -> Chunk:
     table = pa.Table.from_batches(batches)
-    parquet.refuse_nested(table.schema, cfg, place)
-    return Chunk(place, parquet.simplify_types(table), np.arange(first, first + len(table)), "Parquet")
+    parquet.refuse_nested(table.schema, cfg, address)
+    return Chunk(address, parquet.simplify_types(table), np.arange(first, first + len(table)), "Parquet")
 
 
 def _storage_client() -> Any:
-    """Opens to a client of the Storage Read API where it can be used, else to none: REST does it, slowly."""
+    """A context with a client of the fast Storage Read API, or with None, for REST."""
     if not bigquery.has_storage_api():
         return nullcontext()
     from google.cloud.bigquery_storage import BigQueryReadClient
@@ -54,38 +53,39 @@ def _storage_client() -> Any:
     return BigQueryReadClient()
 
 
-def check_writable(place: str, cfg: DataConfig) -> None:
-    """Refuse, before any work, a table that has rows, or whose data set does not exist."""
-    chosen = _with_table(place, cfg)
+def check_writable(address: str, cfg: DataConfig) -> None:
+    """Raise `UserError` if the table has rows already, or its data set does not exist."""
+    chosen = _with_table(address, cfg)
     with _opened_client(chosen) as client:
         dataset, _, name = str(chosen.table).rpartition(".")
         client.get_dataset(dataset, retry=bigquery.short_retry())
-        there = [item for item in client.list_tables(dataset) if item.table_id == name]
-        if there and client.get_table(there[0]).num_rows:
-            raise UserError("the table has rows already", place, "name another: output=bq://P.DATASET.TABLE")
+        tables = [item for item in client.list_tables(dataset) if item.table_id == name]
+        if tables and client.get_table(tables[0]).num_rows:
+            raise UserError(
+                "the table has rows already", address, "name another: output=bq://P.DATASET.TABLE"
+            )
 
 
-def load_parquet(file: Path, place: str, cfg: DataConfig) -> None:
-    """A Parquet file as a new table, which appears whole; the job costs nothing."""
+def load_parquet(file: Path, address: str, cfg: DataConfig) -> None:
+    """Load a Parquet file into a new table, which appears whole; the job costs nothing."""
     from google.cloud.bigquery import LoadJobConfig
 
-    chosen = _with_table(place, cfg)
-    how = LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_EMPTY")
+    chosen = _with_table(address, cfg)
+    config = LoadJobConfig(source_format="PARQUET", write_disposition="WRITE_EMPTY")
     with _opened_client(chosen) as client, file.open("rb") as content:
-        client.load_table_from_file(content, str(chosen.table), job_config=how).result()
+        client.load_table_from_file(content, str(chosen.table), job_config=config).result()
 
 
-def _with_table(place: str, cfg: DataConfig) -> BigQueryConfig:
-    """The configuration of BigQuery with this table in place of what is trained on."""
-    name = place.removeprefix(SCHEME)
+def _with_table(address: str, cfg: DataConfig) -> BigQueryConfig:
+    """The configuration of BigQuery with this table instead of the training data."""
+    name = address.removeprefix(SCHEME)
     if name.count(".") < 2:
-        raise UserError(f"'{name}' is no table name", place, "write bq://PROJECT.DATASET.TABLE")
+        raise UserError(f"'{name}' is no table name", address, "write bq://PROJECT.DATASET.TABLE")
     return replace(cfg.bigquery, table=name, query=None)
 
 
 @contextmanager
 def _opened_client(chosen: BigQueryConfig) -> Iterator[Any]:
-    """A client whose refusals are explained."""
     with (
         closing(bigquery.open_client(chosen)) as client,
         bigquery.explain_refusals(chosen, client.project),

@@ -1,4 +1,4 @@
-"""Counting on many workers, by Apache Beam; options of its runners."""
+"""Counting on many workers by Apache Beam, and the options of its runners."""
 
 from __future__ import annotations
 
@@ -15,28 +15,26 @@ from pyarrow import fs
 
 from churn.config.root import Config
 from churn.config.serving import BeamRunner
-from churn.data.stream.counts import Counts
+from churn.data.stream.counts import Counts, sum_counts
 from churn.data.stream.rows import Stream
 from churn.errors import UserError
 
 
 class _SumCounts(beam.CombineFn):
-    """The counts of all row groups; the order in which workers finish does not matter."""
+    """The sum of the counts of all row groups, in any order."""
 
     def create_accumulator(self) -> Counts | None:
-        """Nothing yet."""
+        """No counts."""
         return None
 
     def add_input(self, mutable_accumulator: Counts | None, element: Counts) -> Counts:
-        """One row group more."""
+        """Add the counts of one row group."""
         return element if mutable_accumulator is None else mutable_accumulator + element
 
     def merge_accumulators(self, accumulators: Iterable[Counts | None]) -> Counts | None:
-        """What several workers counted."""
-        merged = None
-        for part in accumulators:
-            merged = merged if part is None else self.add_input(merged, part)
-        return merged
+        """Add the counts of several workers."""
+        counts = [part for part in accumulators if part is not None]
+        return sum_counts(counts) if counts else None
 
     def extract_output(self, accumulator: Counts | None) -> Counts | None:
         """The sum."""
@@ -44,7 +42,7 @@ class _SumCounts(beam.CombineFn):
 
 
 def count_with_beam(stream: Stream, cfg: Config) -> Counts:
-    """The same as `Stream.count`, by workers on this machine."""
+    """The counts of `Stream.count`, by workers on this machine."""
     with tempfile.TemporaryDirectory(prefix="churn-") as folder:
         file = f"{folder}/counts"
 
@@ -58,54 +56,56 @@ def count_with_beam(stream: Stream, cfg: Config) -> Counts:
 
 
 def locate(path: str) -> tuple[fs.FileSystem, str]:
-    """A folder and its file system."""
+    """The file system of a folder, and the folder's path in it."""
     return (
         fs.FileSystem.from_uri(path) if "://" in path else (fs.LocalFileSystem(), str(Path(path).resolve()))
     )
 
 
 def pipeline_options(cfg: Config) -> PipelineOptions:
-    """What the runner is told; raises `UserError` where Dataflow lacks or would refuse something."""
-    asked, place = cfg.beam, cfg.deploy
-    if asked.runner is not BeamRunner.dataflow:
-        mode = "multi_processing" if asked.workers > 1 else "in_memory"
-        told: dict[str, Any] = {"direct_num_workers": asked.workers, "direct_running_mode": mode}
-        return PipelineOptions(flags=[], runner="DirectRunner", **told)
-    needed = {"deploy.project": place.project, "deploy.bucket": place.bucket, "beam.image": asked.image}
+    """The options of the configured runner; raises `UserError` if some for Dataflow are missing or wrong."""
+    if cfg.beam.runner is BeamRunner.dataflow:
+        return _dataflow_options(cfg)
+    mode = "multi_processing" if cfg.beam.workers > 1 else "in_memory"
+    direct: dict[str, Any] = {"direct_num_workers": cfg.beam.workers, "direct_running_mode": mode}
+    return PipelineOptions(flags=[], runner="DirectRunner", **direct)
+
+
+def _dataflow_options(cfg: Config) -> PipelineOptions:
+    chosen, deploy = cfg.beam, cfg.deploy
+    needed = {"deploy.project": deploy.project, "deploy.bucket": deploy.bucket, "beam.image": chosen.image}
     if absent := [key for key, value in needed.items() if not value]:
-        raise UserError(
-            "Dataflow cannot start", ", ".join(absent), "name them; beam.image holds churn itself"
-        )
+        raise UserError("Dataflow cannot start", ", ".join(absent), "set them; beam.image must contain churn")
     if not (str(cfg.input).startswith("gs://") and str(cfg.output).startswith("gs://")):
-        raise UserError("Dataflow's workers see gs:// only", "input, output", "name places there")
-    bucket = str(place.bucket).removeprefix("gs://")
-    told_dataflow = PipelineOptions(
+        raise UserError("Dataflow's workers can read gs:// only", "input, output", "name gs:// paths")
+    bucket = str(deploy.bucket).removeprefix("gs://")
+    options = PipelineOptions(
         flags=[],
         runner="DataflowRunner",
-        project=place.project,
-        region=place.region,
+        project=deploy.project,
+        region=deploy.region,
         temp_location=f"gs://{bucket}/beam/temp",
         staging_location=f"gs://{bucket}/beam/staging",
-        max_num_workers=asked.workers,
-        machine_type=asked.machine_type,
-        service_account_email=place.service_account,
-        dataflow_kms_key=place.kms_key,
-        sdk_container_image=asked.image,
+        max_num_workers=chosen.workers,
+        machine_type=chosen.machine_type,
+        service_account_email=deploy.service_account,
+        dataflow_kms_key=deploy.kms_key,
+        sdk_container_image=chosen.image,
         save_main_session=False,
     )
-    if errors := _validation_errors(told_dataflow):
+    if errors := _validation_errors(options):
         raise UserError(f"Beam refuses the options: {' '.join(errors)}", "deploy.*, beam.*")
-    return told_dataflow
+    return options
 
 
-def _validation_errors(told: PipelineOptions) -> list[str]:
-    """What Beam's own validator says against options for Dataflow, without asking Google anything."""
+def _validation_errors(options: PipelineOptions) -> list[str]:
+    """The errors that Beam's validator finds in options for Dataflow, without a call to Google."""
     from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
 
-    validator = PipelineOptionsValidator(told, DataflowRunner())
-    if errors := validator.validate_gcs_path(told.view_as(GoogleCloudOptions), "temp_location"):
+    validator = PipelineOptionsValidator(options, DataflowRunner())
+    if errors := validator.validate_gcs_path(options.view_as(GoogleCloudOptions), "temp_location"):
         return errors
-    told.view_as(TestOptions).dry_run = True
+    options.view_as(TestOptions).dry_run = True
     errors = validator.validate()
-    told.view_as(TestOptions).dry_run = False
+    options.view_as(TestOptions).dry_run = False
     return errors

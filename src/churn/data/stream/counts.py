@@ -1,4 +1,4 @@
-"""What is counted exactly over all rows of a stream; the counts of two parts of a table add up."""
+"""Exact counts over all rows of a stream; the counts of two parts of a table can be added."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ import numpy as np
 from churn.data.dataset import Schema
 from churn.data.features import ArrowFeatures
 
-MOST_LEVELS = 100_000  # of a category that are counted; what comes after is only one level more
+MOST_LEVELS = 100_000  # levels of a category that are counted; rarer ones are forgotten
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Rows and ranges of what was seen."""
+    """The counts and ranges of some rows, with F numbers."""
 
     rows: int
     churned: int
-    lowest: np.ndarray  # [F] float32 least and
-    highest: np.ndarray  # [F] float32 greatest value of each number
-    missing: np.ndarray  # [F] int64 rows without it
-    levels: tuple[Counter[str], ...]  # rows of each level of each category
+    lowest: np.ndarray  # [F] float32, the least value of each number
+    highest: np.ndarray  # [F] float32, the greatest value of each number
+    missing: np.ndarray  # [F] int64, rows in which it is missing
+    levels: tuple[Counter[str], ...]  # by category: rows of each level
 
     def __add__(self, other: Counts) -> Counts:
-        """The counts of both."""
         return Counts(
             self.rows + other.rows,
             self.churned + other.churned,
@@ -52,20 +51,18 @@ def count_rows(features: ArrowFeatures, churned: np.ndarray, schema: Schema) -> 
 
 
 def _count_levels(levels: np.ndarray, codes: np.ndarray) -> Counter[str]:
-    """Rows of each level; two that mean the same are one."""
-    rows = np.bincount(codes, minlength=len(levels))
-    found: Counter[str] = Counter()
-    for level, n in zip(levels, rows.tolist(), strict=True):
-        if n:
-            found[level] += n
-    return found
+    """Rows of each level; the same level may have several codes."""
+    counts: Counter[str] = Counter()
+    for level, rows in zip(levels, np.bincount(codes, minlength=len(levels)).tolist(), strict=True):
+        if rows:
+            counts[level] += rows
+    return counts
 
 
 def _keep_commonest(levels: Counter[str]) -> Counter[str]:
-    """The commonest levels."""
     return Counter(dict(levels.most_common(MOST_LEVELS))) if len(levels) > MOST_LEVELS else levels
 
 
 def sum_counts(counts: Iterable[Counts]) -> Counts:
-    """The counts of all."""
+    """The sum of several counts."""
     return reduce(lambda a, b: a + b, counts)

@@ -1,98 +1,123 @@
-"""A table in Parquet files that is read a row group at a time."""
+"""A table in Parquet files, read one row group at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import fs
 
 from churn.config.data import Source
 from churn.config.root import Config
 from churn.data.sources import files, parquet
 from churn.data.sources.chunk import Chunk
 from churn.data.sources.formats import is_parquet
-from churn.data.sources.paths import SourceFile, local_files
+from churn.data.sources.paths import local_files
 from churn.data.table import RawTable
+from churn.errors import UserError
+
+
+@dataclass(frozen=True, order=True)
+class ParquetFile:
+    """A Parquet file, local or in a bucket."""
+
+    path: str  # within its file system
+    filesystem: fs.FileSystem = field(default_factory=fs.LocalFileSystem, compare=False)
+
+    def open(self, **options: object) -> pq.ParquetFile:
+        """The open file."""
+        return pq.ParquetFile(self.path, filesystem=self.filesystem, **options)
 
 
 class RowGroup(NamedTuple):
     """A row group of a file."""
 
-    place: SourceFile
+    file: ParquetFile
     number: int  # within its file
     first: int  # rows of the file before it
     rows: int
 
+    def chunk(self, table: pa.Table, positions: np.ndarray | None = None) -> Chunk:
+        """Rows of the group as the readers of files give them: all, or those at some positions."""
+        positions = np.arange(self.rows) if positions is None else positions
+        return Chunk(self.file.path, table, self.first + positions + 1, "Parquet")
+
+
+def list_row_groups(tables: Iterable[ParquetFile]) -> list[RowGroup]:
+    """The row groups of all files, in order; raises `UserError` for files that are not Parquet or damaged."""
+    groups = []
+    _read_metadata.cache_clear()  # files may have changed
+    for file in tables:
+        metadata, first = _read_metadata(file), 0
+        for number in range(metadata.num_row_groups):
+            groups.append(RowGroup(file, number, first, metadata.row_group(number).num_rows))
+            first += groups[-1].rows
+    return groups
+
+
+@lru_cache(64)
+def _read_metadata(file: ParquetFile) -> pq.FileMetaData:
+    try:
+        with file.open() as opened:
+            return opened.metadata
+    except (OSError, pa.ArrowInvalid) as error:
+        do = "write it as Parquet, or export it again"
+        raise UserError(f"the file is not Parquet, or damaged: {error}", file.path, do) from None
+
+
+def read_row_group(group: RowGroup, columns: list[str] | None = None) -> pa.Table:
+    """The rows of a group in simple types, as the readers of files give them; all columns, or those named.
+
+    Each call opens the file anew, because an open file is not for several threads.
+    """
+    metadata = _read_metadata(group.file)
+    few = parquet.dictionary_columns(metadata)
+    with group.file.open(metadata=metadata, read_dictionary=few) as opened:
+        return parquet.simplify_types(opened.read_row_group(group.number, columns, use_threads=False))
+
 
 def large_table_row_groups(cfg: Config) -> list[RowGroup]:
-    """The row groups of the table where it has more than `train.stream_rows` rows; else none.
+    """The row groups of the training table if it has more than `train.stream_rows` rows; otherwise none.
 
     Only local Parquet files are streamed; raises `UserError` if their columns differ.
     """
     path = cfg.data.path
     if cfg.data.source is not Source.file or path is None or "://" in path:
         return []
-    with local_files(path) as places:
-        if not all(map(is_parquet, places)):
+    with local_files(path) as sources:
+        if not all(map(is_parquet, sources)):
             return []
-        found = list(_list_row_groups(places))
-    if sum(group.rows for group in found) <= cfg.train.stream_rows:
+    groups = list_row_groups(ParquetFile(source.name) for source in sources)
+    if sum(group.rows for group in groups) <= cfg.train.stream_rows:
         return []
-    first = pq.read_schema(places[0].path)
-    for place in places:
-        schema = pq.read_schema(place.path)
-        files.check_same_columns(schema.names, first.names, place, places[0])
-        parquet.refuse_nested(schema, cfg.data, place.name)
-    return found
-
-
-def _list_row_groups(places: list[SourceFile]) -> Iterator[RowGroup]:
-    """The row groups of all files, in order."""
-    for place in places:
-        metadata, first = pq.read_metadata(place.path), 0
-        for number in range(metadata.num_row_groups):
-            rows = metadata.row_group(number).num_rows
-            yield RowGroup(place, number, first, rows)
-            first += rows
-
-
-def read_row_group(group: RowGroup, columns: list[str] | None = None) -> pa.Table:
-    """The rows of a group, as the readers of `churn.data` give them; all columns, or those named."""
-    with _open_parquet(group.place.path) as file:
-        return parquet.simplify_types(file.read_row_group(group.number, columns, use_threads=False))
-
-
-def _open_parquet(path: Path) -> pq.ParquetFile:
-    """A file whose metadata were read once. Opened anew each time: readers are not for several threads."""
-    metadata, few = _file_facts(path)
-    return pq.ParquetFile(path, metadata=metadata, read_dictionary=few)
-
-
-@lru_cache(64)
-def _file_facts(path: Path) -> tuple[pq.FileMetaData, list[str]]:
-    """The metadata of a file and its columns of few texts."""
-    return pq.read_metadata(path), parquet.dictionary_columns(SourceFile(path, str(path)))
+    first_schema = pq.read_schema(sources[0].path)
+    for source in sources:
+        schema = pq.read_schema(source.path)
+        files.check_same_columns(schema.names, first_schema.names, source, sources[0])
+        parquet.refuse_nested(schema, cfg.data, source.name)
+    return groups
 
 
 def sample_table(groups: list[RowGroup], rows: int, seed: int, path: str) -> RawTable:
-    """`rows` rows of the table, each as likely as any other, in the order of the table.
+    """A random sample of `rows` rows of the table, without replacement, in the order of the table.
 
-    Every row draws a number that depends on its place alone, and the least `rows` of them are taken: samples
-    of parts of a table, made anywhere, merge into this one. In a sample of n rows the rank of every quantile
-    is off by less than sqrt(ln(200) / 2 n) in 99 of 100 samples (Dvoretzky, Kiefer, Wolfowitz; Massart 1990).
+    Each row draws a number that depends only on its place and the seed; the rows with the lowest numbers are
+    the sample. So samples of parts of a table, made anywhere, merge into the sample of the whole. In a sample
+    of n rows the rank of every quantile is off by less than sqrt(ln(200) / 2 n) in 99 of 100 samples
+    (Dvoretzky, Kiefer, Wolfowitz; Massart 1990).
     """
-    limit, first_columns = _sampling_limit(groups, rows, seed), pq.read_schema(groups[0].place.path).names
-    parts = []
+    limit = _sampling_limit(groups, rows, seed)
+    columns = _read_metadata(groups[0].file).schema.to_arrow_schema().names
+    chunks = []
     for i, group in enumerate(groups):
         chosen = np.flatnonzero(_row_draws(group, i, seed) < limit)
-        table = read_row_group(group, first_columns).take(pa.array(chosen))
-        parts.append(Chunk(group.place.name, table, group.first + chosen + 1, "Parquet"))
-    return files.to_raw_table(path, parts)
+        chunks.append(group.chunk(read_row_group(group, columns).take(pa.array(chosen)), chosen))
+    return files.to_raw_table(path, chunks)
 
 
 def _sampling_limit(groups: list[RowGroup], rows: int, seed: int) -> float:
@@ -106,5 +131,5 @@ def _sampling_limit(groups: list[RowGroup], rows: int, seed: int) -> float:
 
 
 def _row_draws(group: RowGroup, position: int, seed: int) -> np.ndarray:
-    """[n] what the rows of the group at this position in the table draw, uniform in [0, 1)."""
+    """[n] the number that each row of the group draws, uniform in [0, 1); `position` is that of the group."""
     return np.random.default_rng([seed, position]).random(group.rows)

@@ -1,4 +1,4 @@
-"""The rows of a table that is larger than memory, some row groups at a time."""
+"""The rows of a table that is larger than memory, a few row groups at a time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,6 @@ from churn.data.dataset import Dataset, Finding, Schema
 from churn.data.features import ArrowFeatures, DictionaryColumn, dictionary_column, to_arrow_features
 from churn.data.load import build_dataset
 from churn.data.sources import files
-from churn.data.sources.chunk import Chunk
 from churn.data.stream.counts import Counts, count_rows, sum_counts
 from churn.data.stream.hash_split import TEST_PART, HashSplit
 from churn.data.stream.row_groups import RowGroup, large_table_row_groups, read_row_group, sample_table
@@ -31,72 +31,76 @@ class StreamRows(NamedTuple):
     """Rows to learn from, before they are encoded."""
 
     features: ArrowFeatures
-    churned: np.ndarray  # [n] float32
+    churned: np.ndarray  # [n] float32, 1 = left
     fold: np.ndarray  # [n]
 
-    def take(self, chosen: np.ndarray) -> StreamRows:
-        """Some of them, in this order."""
+    def take(self, positions: np.ndarray) -> StreamRows:
+        """The rows at some positions, in this order."""
 
-        def of(column: np.ndarray | DictionaryColumn) -> np.ndarray | DictionaryColumn:
-            return (
-                DictionaryColumn(column.levels, column.codes[chosen])
-                if isinstance(column, DictionaryColumn)
-                else column[chosen]
-            )
+        def take_from(column: np.ndarray | DictionaryColumn) -> np.ndarray | DictionaryColumn:
+            if isinstance(column, DictionaryColumn):
+                return DictionaryColumn(column.levels, column.codes[positions])
+            return column[positions]
 
-        picked = {name: of(column) for name, column in self.features.items()}
-        return StreamRows(picked, self.churned[chosen], self.fold[chosen])
+        features = {name: take_from(column) for name, column in self.features.items()}
+        return StreamRows(features, self.churned[positions], self.fold[positions])
 
 
 @dataclass(frozen=True)
 class Stream:
-    """A table that does not fit in memory, a sample of it, and how its rows are dealt out."""
+    """A table that does not fit in memory, a sample of it, and its split.
+
+    >>> stream = open_stream(cfg)
+    >>> for groups in stream.shuffled_groups(cfg.train.shuffle_rows, cfg.seed, epoch=0):
+    ...     rows = stream.rows(groups)
+    """
 
     groups: list[RowGroup]
     sample: Dataset
-    deal: HashSplit
+    split: HashSplit
 
     def rows(self, groups: Iterable[RowGroup]) -> StreamRows:
-        """All rows of some groups but those of the test part; raises `UserError` for unusable cells."""
-        schema = self.deal.schema
+        """The rows of some groups, without those of the test part; raises `UserError` for unusable cells."""
+        schema = self.split.schema
         names = [*schema.features, schema.target, *([schema.id] if schema.id else [])]
         tables = [(group, read_row_group(group, names)) for group in groups]
         table = pa.concat_tables([table for _, table in tables])
-        found = to_arrow_features(table, schema)
+        features = to_arrow_features(table, schema)
         target = dictionary_column(table[schema.target], schema.missing)
-        if found is None or (target.levels == "")[target.codes].any():
+        if features is None or (target.levels == "")[target.codes].any():
             raise _unusable_cells(tables, schema)
-        keys = self.deal.keys(table, found)
+        keys = self.split.table_keys(table, features)
         churned = np.isin(target.levels, schema.churned)[target.codes].astype(np.float32)
-        everyone = StreamRows(found, churned, self.deal.fold_of(keys))
-        return everyone.take(np.flatnonzero(self.deal.parts(keys) != TEST_PART))
+        rows = StreamRows(features, churned, self.split.fold_of(keys))
+        return rows.take(np.flatnonzero(self.split.parts(keys) != TEST_PART))
 
     def count(self) -> Counts:
-        """Exact counts of the rows to learn from; looks at every cell of the table."""
+        """Exact counts of the rows to learn from; reads every cell of the table, on all cores."""
         with ThreadPoolExecutor(os.cpu_count()) as cores:
             return sum_counts(cores.map(self.count_of, self.groups))
 
     def count_of(self, group: RowGroup) -> Counts:
         """The counts of one group."""
         rows = self.rows([group])
-        return count_rows(rows.features, rows.churned, self.deal.schema)
+        return count_rows(rows.features, rows.churned, self.split.schema)
 
-    def stretches(self, rows: int, seed: int, epoch: int) -> Iterator[list[RowGroup]]:
-        """The groups in random order, so many together that they have about `rows` rows."""
-        together: list[RowGroup] = []
+    def shuffled_groups(self, rows: int, seed: int, epoch: int) -> Iterator[list[RowGroup]]:
+        """All groups in random order, in lists of groups that have at least `rows` rows together."""
+        groups: list[RowGroup] = []
         for i in np.random.default_rng([seed, epoch]).permutation(len(self.groups)):
-            together.append(self.groups[i])
-            if sum(group.rows for group in together) >= rows:
-                yield together
-                together = []
-        if together:
-            yield together
+            groups.append(self.groups[i])
+            if sum(group.rows for group in groups) >= rows:
+                yield groups
+                groups = []
+        if groups:
+            yield groups
 
 
 def open_stream(cfg: Config) -> Stream | None:
-    """The table of the configuration where it is larger than `train.stream_rows`; None where it is not.
+    """The table of the configuration if it has more than `train.stream_rows` rows; otherwise None.
 
-    What its columns mean, the encoding and the report come from a random sample.
+    The roles of the columns, the encoding and the report come from a random sample. Raises `UserError` for
+    the tutorial's network, which is trained in memory only.
     """
     groups = large_table_row_groups(cfg)
     if not groups:
@@ -105,50 +109,47 @@ def open_stream(cfg: Config) -> Stream | None:
         raise UserError(
             "the tutorial's network is trained in memory only",
             "model=tutorial",
-            "model=dense, or allow so many rows in memory: train.stream_rows=",
+            "model=dense, or allow more rows in memory: train.stream_rows=",
         )
-    every = sum(group.rows for group in groups)
+    total = sum(group.rows for group in groups)
     data = build_dataset(sample_table(groups, cfg.train.sample_rows, cfg.seed, str(cfg.data.path)), cfg.data)
-    deal = HashSplit(data.schema, cfg.split, cfg.model.folds, cfg.seed)
+    split = HashSplit(data.schema, cfg.split, cfg.model.folds, cfg.seed)
     data = replace(
         data,
         name=str(cfg.data.name),
-        origin=f"a random sample of {data.origin}, which has {every:,} rows",
-        findings=(_sample_finding(len(data), every), *data.findings),
+        origin=f"a random sample of {data.origin}, which has {total:,} rows",
+        findings=(_sample_finding(len(data), total), *data.findings),
         fingerprint=hashlib.sha256(f"{data.fingerprint} {_file_stamps(groups)}".encode()).hexdigest(),
     )
-    return Stream(groups, data, deal)
+    return Stream(groups, data, split)
 
 
-def _sample_finding(sampled: int, every: int) -> Finding:
-    """What a reader of the report must know about its numbers."""
+def _sample_finding(sampled: int, total: int) -> Finding:
     error = math.sqrt(math.log(200) / 2 / sampled)
     return Finding(
-        f"the numbers of this report come from a random sample of {sampled:,} of {every:,} rows",
+        f"the numbers of this report come from a random sample of {sampled:,} of {total:,} rows",
         "the network learns from all rows outside the test part; its encoding comes from the sample, whose "
-        f"quantiles are off by less than {error:.2%} of the rows in 99 of 100 samples; exact copies stay",
+        f"quantiles are off by less than {error:.2%} of the rows in 99 of 100 samples; exact copies are kept",
         "a larger sample: train.sample_rows=",
     )
 
 
 def _file_stamps(groups: list[RowGroup]) -> list[tuple[str, int, int]]:
-    """Name, size and time of each file."""
-    stats = {group.place.name: group.place.path.stat() for group in groups}
-    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()]
+    """The path, size and modification time of each file."""
+    stats = {group.file.path: Path(group.file.path).stat() for group in groups}
+    return [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()]
 
 
 def _unusable_cells(tables: list[tuple[RowGroup, pa.Table]], schema: Schema) -> UserError:
-    """The error that says which cells cannot be used."""
+    """The error that names the cells that cannot be used."""
     for group, table in tables:
-        lines = np.arange(len(table)) + group.first + 1
-        to_features(
-            files.to_raw_table(group.place.name, [Chunk(group.place.name, table, lines, "Parquet")]), schema
-        )
+        chunk = group.chunk(table)
+        to_features(files.to_raw_table(chunk.file, [chunk]), schema)
         blank = np.flatnonzero(dictionary_column(table[schema.target], schema.missing).texts == "")
         if len(blank):
             return UserError(
                 f"{len(blank):,} rows have a blank target",
-                f"{group.place.name}, row {lines[blank[0]]}, column '{schema.target}'",
-                "leave them out of the file",
+                f"{chunk.file}, row {chunk.lines[blank[0]]}, column '{schema.target}'",
+                "remove them from the file",
             )
-    raise AssertionError("unusable, but not why")
+    raise AssertionError("some cells cannot be used, but it is unknown why")

@@ -1,4 +1,4 @@
-"""What a report is made of: exactly what the page shows, gathered by the train stage."""
+"""The content of a report: what the page shows."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from churn.evaluate.importance import Importance, permutation_importance
 from churn.evaluate.profit import Profit
 from churn.evaluate.results import Results
 from churn.evaluate.segments import SEGMENTED_FEATURES, Segment, measure_segments
-from churn.network.fit import Trained
+from churn.network.trained import Trained
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnSummary:
     """One feature over all rows."""
 
     name: str
     role: str  # "number" or "category"
     missing: float  # share of the rows
-    values: str  # least, median and greatest; or the number of levels and the commonest
+    values: str  # minimum, median and maximum; or the number of levels and the most frequent one
 
 
 @dataclass(frozen=True)
-class Part:
+class PartSummary:
     """One part of the split."""
 
     name: str
@@ -47,16 +47,16 @@ class Part:
 
 @dataclass(frozen=True)
 class DataSummary:
-    """The table that was trained on."""
+    """The table of the run."""
 
     name: str
     origin: str
     rows: int
     churn_rate: float
-    columns: tuple[Column, ...]
-    parts: tuple[Part, ...]
-    roles: Mapping[str, str]  # of the columns that are no features: target, id, time, dropped
-    facts: Mapping[str, int]  # counts of what was done to the rows
+    columns: tuple[ColumnSummary, ...]
+    parts: tuple[PartSummary, ...]
+    roles: Mapping[str, str]  # columns by role, without the features: target, id, time, dropped
+    facts: Mapping[str, int]  # counts, for example of dropped copies
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ReportContent:
     evaluation: Evaluation
     churned: np.ndarray  # [n] of the test part, 1 = left
     predictions: Mapping[str, np.ndarray]  # [n] probabilities of the test part, by the names in `evaluation`
-    assumed: DecisionConfig  # what a call costs and brings
+    assumptions: DecisionConfig  # what a call costs and brings
     profit: Profit
     coverage: Coverage
     importance: Sequence[Importance]
@@ -75,7 +75,7 @@ class ReportContent:
     segments: Sequence[Segment]
     history: Mapping[str, Sequence[float]]  # per epoch: "loss" on train rows, "val_loss" on validation rows
     findings: Sequence[Finding]
-    seconds: Mapping[str, float]  # by stage
+    seconds: Mapping[str, float]  # by step
     versions: Mapping[str, str]  # by package
     config: str  # resolved, as YAML
     created: str  # date and time, for people
@@ -88,14 +88,14 @@ def gather_content(
     results: Results,
     seconds: Mapping[str, float],
 ) -> ReportContent:
-    """What the page of a run shows; `seconds` by step."""
+    """The content of a run's report; `seconds` by step."""
     cfg, test = experiment.cfg, experiment.test
 
     def predict(rows: pd.DataFrame) -> np.ndarray:
         return bundle.predict(rows)["churn_probability"].astype(float)
 
     importance = permutation_importance(predict, test.frame, test.churned, cfg.evaluate, cfg.seed)
-    names = [one.feature for one in importance]
+    names = [column.feature for column in importance]
     drawn = [name for name in names[:DRAWN_FEATURES] if test.frame[name].notna().any()]
     segmented = test.frame[names[:SEGMENTED_FEATURES]]
     return ReportContent(
@@ -103,7 +103,7 @@ def gather_content(
         evaluation=results.evaluation,
         churned=test.churned,
         predictions=results.predictions,
-        assumed=cfg.decision,
+        assumptions=cfg.decision,
         profit=results.profit,
         coverage=results.coverage,
         importance=importance,
@@ -119,7 +119,7 @@ def gather_content(
 
 
 def summarize_data(data: Dataset, splits: Splits) -> DataSummary:
-    """The data section of the page."""
+    """The data section of the report."""
     schema = data.schema
     roles = {
         "target": f"{schema.target} (churned: {', '.join(schema.churned)})",
@@ -144,26 +144,23 @@ def summarize_data(data: Dataset, splits: Splits) -> DataSummary:
     )
 
 
-def _summarize_part(name: str, churned: np.ndarray) -> Part:
-    """Size and churn rate of a part, which may be empty."""
-    return Part(name, len(churned), float(churned.mean()) if len(churned) else np.nan)
+def _summarize_part(name: str, churned: np.ndarray) -> PartSummary:
+    return PartSummary(name, len(churned), float(churned.mean()) if len(churned) else np.nan)
 
 
-def _summarize_number(values: pd.Series) -> Column:
-    """A number's least, median and greatest value."""
+def _summarize_number(values: pd.Series) -> ColumnSummary:
     known = values.dropna()
     points = known.quantile([0, 0.5, 1]).tolist() if len(known) else []
     shown = " … ".join(f"{point:,.6g}" for point in points).replace("-", "−") or "no values"
-    return Column(str(values.name), "number", float(values.isna().mean()), shown)
+    return ColumnSummary(str(values.name), "number", float(values.isna().mean()), shown)
 
 
-def _summarize_category(values: pd.Series) -> Column:
-    """A category's number of levels and its commonest one; the empty string is missing."""
+def _summarize_category(values: pd.Series) -> ColumnSummary:
     counts = values[values != ""].value_counts()
     missing = float((values == "").mean())
     if len(counts) == 0:
-        return Column(str(values.name), "category", missing, "no values")
+        return ColumnSummary(str(values.name), "category", missing, "no values")
     shown = (
         f"{len(counts):,} levels, most often “{counts.index[0]}” ({100 * counts.iloc[0] / len(values):.0f} %)"
     )
-    return Column(str(values.name), "category", missing, shown)
+    return ColumnSummary(str(values.name), "category", missing, shown)

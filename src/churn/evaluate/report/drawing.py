@@ -1,4 +1,4 @@
-"""How figures are drawn: SVG that takes its colours and its font from the page."""
+"""Figures as SVG that takes its colours and its font from the page."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from matplotlib.figure import Figure
 from churn.evaluate.evaluation import MODEL, TRUTH
 from churn.evaluate.report.wording import display_name
 
-# Colours that stand for variables of the page's style sheet: one drawing suits light and dark pages.
-INK, FAINT, GRID, OURS, LEAVE = "#000001", "#000002", "#000003", "#000004", "#000005"
+# Placeholders for variables of the page's style sheet, so that one drawing suits light and dark pages.
+INK, FAINT, GRID, NETWORK, CHURNERS = "#000001", "#000002", "#000003", "#000004", "#000005"
 VARIABLES = {
     INK: "currentColor",
     FAINT: "var(--line)",
     GRID: "var(--grid)",
-    OURS: "var(--ours)",
-    LEAVE: "var(--leave)",
+    NETWORK: "var(--ours)",
+    CHURNERS: "var(--leave)",
 }
 
-# Okabe and Ito's palette, and dashes for those who cannot tell colours apart.
+# Okabe and Ito's palette, and dashes for people who do not see the colours.
 LINES: dict[str, dict[str, Any]] = {
     "boosting": {"color": "#D55E00"},
     "logistic_regression": {"color": "#009E73", "linestyle": (0, (5, 1.5))},
     "tutorial": {"color": "#CC79A7", "linestyle": (0, (3, 1, 1, 1))},
     TRUTH: {"color": INK, "linestyle": (0, (1, 1))},
-    MODEL: {"color": OURS, "linewidth": 2.2},  # the last is drawn on top
+    MODEL: {"color": NETWORK, "linewidth": 2.2},  # the last is drawn on top
 }
 
-ON_WHITE = {INK: "#1c2127", FAINT: "#9aa3ae", GRID: "#d9dde2", OURS: "#0072b2", LEAVE: "#d55e00"}
+ON_WHITE = {INK: "#1c2127", FAINT: "#9aa3ae", GRID: "#d9dde2", NETWORK: "#0072b2", CHURNERS: "#d55e00"}
 
 STYLE = {
     "svg.fonttype": "none",  # text stays text
@@ -65,12 +65,12 @@ POINTS = 400  # of a curve, at most
 class Chart:
     """A figure of the page."""
 
-    title: str  # what it shows
-    text: str  # how to read it; also read aloud in place of the drawing
+    title: str
+    text: str  # how to read it; screen readers read it in place of the drawing
     svg: str
 
     def _repr_html_(self) -> str:
-        """The figure in a notebook, on white unless the page gives it colours."""
+        """The figure in a notebook: with colours for a white page, unless the page defines them."""
         colors = self.svg
         for color, variable in VARIABLES.items():
             colors = colors.replace(variable, variable.replace(")", f", {ON_WHITE[color]})"))
@@ -80,17 +80,20 @@ class Chart:
 
 
 def for_notebooks() -> None:
-    """Give figures that matplotlib draws in a notebook the look and the colours of the report's."""
+    """Give the figures of a notebook the style of the report.
+
+    >>> for_notebooks()
+    """
     from cycler import cycler
 
-    warnings.filterwarnings("ignore", "IProgress not found")  # of MLflow's bars, which show nothing
+    warnings.filterwarnings("ignore", "IProgress not found")  # of MLflow's empty progress bars
     style: dict[str, Any] = {key: ON_WHITE.get(str(value), value) for key, value in STYLE.items()}
-    others = [line["color"] for line in LINES.values() if line["color"] not in VARIABLES]
+    colors = [line["color"] for line in LINES.values() if line["color"] not in VARIABLES]
     mpl.rcParams.update(
         style
         | {
             "axes.prop_cycle": cycler(
-                color=dict.fromkeys([ON_WHITE[OURS], ON_WHITE[LEAVE].upper(), *others])
+                color=dict.fromkeys([ON_WHITE[NETWORK], ON_WHITE[CHURNERS].upper(), *colors])
             ),
             "axes.axisbelow": True,
             "axes.titlelocation": "left",
@@ -100,7 +103,7 @@ def for_notebooks() -> None:
     )
 
 
-def canvas(x: str, y: str) -> tuple[Figure, Axes]:
+def new_figure(x: str, y: str) -> tuple[Figure, Axes]:
     """An empty figure with labelled axes."""
     figure = Figure(SIZE)
     axes = figure.subplots()
@@ -108,27 +111,28 @@ def canvas(x: str, y: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def draw(axes: Axes, name: str, x: np.ndarray, y: np.ndarray) -> None:
-    """A curve of shares, in percent, with no more points than a screen shows."""
+def draw_curve(axes: Axes, name: str, x: np.ndarray, y: np.ndarray) -> None:
+    """Draw a curve of shares in percent, with at most `POINTS` points."""
     shown = np.unique(np.linspace(0, len(x) - 1, POINTS).astype(int))
     axes.plot(100 * x[shown], 100 * y[shown], label=display_name(name), **LINES[name])
 
 
-def finish(figure: Figure, axes: Axes, title: str, text: str) -> Chart:
-    """The drawing as it stands in the page, with a legend where something has a label."""
+def to_chart(figure: Figure, axes: Axes, title: str, text: str) -> Chart:
+    """The figure for the page, with a legend if something has a label."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend()
     svg = StringIO()
-    with mpl.rc_context({"svg.hashsalt": title}):  # ids are the same in each run, and others in each figure
+    with mpl.rc_context({"svg.hashsalt": title}):  # the same ids in each run, others in each figure
         figure.savefig(svg, format="svg", transparent=True)
     return Chart(title, text, _for_page(svg.getvalue(), f"{title}. {text}"))
 
 
-def _for_page(svg: str, spoken: str) -> str:
-    """Matplotlib's SVG with the colours and the font of the page, and no id that another figure has too."""
+def _for_page(svg: str, description: str) -> str:
+    """Matplotlib's SVG with the colours and the font of the page, without ids that figures share."""
     drawing = svg[svg.index("</defs>") : svg.rindex("</svg>")].removeprefix("</defs>")
     drawing = re.sub(r' id="[\w.]+_\d+"|font-family: [^;]*;', "", drawing)
     for color, variable in VARIABLES.items():
         drawing = drawing.replace(color, variable)
     width, height = (72 * inches for inches in SIZE)
-    return f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(spoken)}">{drawing}</svg>'
+    attributes = f'viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(description)}"'
+    return f"<svg {attributes}>{drawing}</svg>"

@@ -1,9 +1,10 @@
-"""The page itself: the content of a report laid out by the template."""
+"""Render the report: its content, laid out by the template."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from churn.evaluate.metrics import METRICS
 from churn.evaluate.report import wording
 from churn.evaluate.report.charts import draw_charts
 from churn.evaluate.report.content import ReportContent
@@ -11,12 +12,12 @@ from churn.evaluate.report.effects import draw_effects, draw_profit_curve
 from churn.evaluate.report.templates import template_environment
 from churn.files import atomic_write
 
-SHOWN_FEATURES = 20  # bars of the importance figure before the reader asks for all
+SHOWN_FEATURES = 20  # bars of the importance figure; the others are folded away
 SHOWN_SEGMENTS = 10  # likewise
 
 
 def write_report(path: Path, content: ReportContent) -> None:
-    """Write the report: one HTML file without scripts that needs nothing else."""
+    """Write the report: one HTML file that needs neither scripts nor other files."""
     page = render_report(content)
     with atomic_write(path) as aside:
         aside.write_text(page, encoding="utf-8")
@@ -25,25 +26,26 @@ def write_report(path: Path, content: ReportContent) -> None:
 def render_report(content: ReportContent) -> str:
     """The HTML of the report."""
     evaluation = content.evaluation
-    answer, reasons = wording.verdict(evaluation)
-    most = max([0.0, *(one.roc_auc.high for one in content.importance)]) or 1.0
+    answer, comparisons = wording.verdict(evaluation)
+    largest = max([0.0, *(importance.roc_auc.high for importance in content.importance)]) or 1.0
     template = template_environment("evaluate/report").get_template("template.html.j2")
     return template.render(
         **vars(content)
         | {"effects": draw_effects(content.dependence), "profit_curve": draw_profit_curve(content.profit)},
         words=wording,
+        metrics=METRICS,
         rows=len(content.churned),
         names=sorted(evaluation.scores, key=_column_order),
         statements=wording.statements(evaluation, len(content.churned)),
         answer=answer,
-        reasons=reasons,
+        comparisons=comparisons,
         charts=draw_charts(content.churned, content.predictions, content.history),
-        position=lambda loss: 100 * max(loss, 0) / most,
+        position=lambda loss: 100 * max(loss, 0) / largest,
         shown_features=SHOWN_FEATURES,
         shown_segments=SHOWN_SEGMENTS,
     )
 
 
 def _column_order(name: str) -> int:
-    """The column of a prediction in the comparison; the unknown come last."""
+    """The position of a prediction in the comparison; names without a label come last."""
     return list(wording.NAMES).index(name) if name in wording.NAMES else len(wording.NAMES)

@@ -1,4 +1,4 @@
-"""Templates of pages: HTML files without scripts that need nothing else."""
+"""Templates of HTML pages, which need neither scripts nor other files."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
-def template_environment(room: str) -> Environment:
-    """Templates of a folder of the package, with the style sheet of the report."""
+def template_environment(folder: str) -> Environment:
+    """The templates of a folder of the package, and those of the report, whose style sheet they include.
+
+    >>> template_environment("evaluate/report").get_template("template.html.j2")
+    """
     package = Path(__file__).parents[2]
-    made = Environment(
-        loader=FileSystemLoader([package / room, package / "evaluate/report"]),
+    environment = Environment(
+        loader=FileSystemLoader([package / folder, package / "evaluate/report"]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters["sentence"] = capitalize_first
-    return made
+    environment.filters["sentence"] = capitalize_first
+    return environment
 
 
 def capitalize_first(text: str) -> str:
-    """The text with its first letter as a capital; the others stay as they are."""
+    """The text with a capital first letter; unlike `str.capitalize`, it leaves the others as they are."""
     return text[:1].upper() + text[1:]

@@ -1,1 +1,1 @@
-"""How much a window of rows differs from training."""
+"""Drift: how much a window of rows differs from the training rows."""

@@ -1,40 +1,24 @@
-"""Whether a window of rows differs from training: alarms that are rare and right.
+"""Compares a window of rows with training: each feature, the score, and all features together.
 
-A feature gets a warning or an alarm only if its change is both significant (corrected for the number of
-tests, the finite reference, and sparse cells) and large enough to matter (corrected for both sample sizes).
-`benchmarks/drift.py` simulates how often that errs.
+`churn.monitor.drift.alarm` decides which of the changes are alarms.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from churn.monitor.drift import measures
+from churn.monitor.drift.alarm import STATUSES, TOO_FEW_ROWS, DriftPolicy
+from churn.monitor.drift.column import ColumnChange, compare_levels, compare_ordered
+from churn.monitor.drift.measures import jensen_shannon
 from churn.monitor.drift.reference import GRID_PROBABILITY, Category, Reference
 from churn.monitor.drift.summary import Summary
 from churn.monitor.drift.two_sample import TwoSampleTest, two_sample_test
 
-STATUSES = ("ok", "warning", "alarm")  # in order of gravity
-TOO_FEW_ROWS = "too few rows"
-Tested = tuple[float, float, float | None]  # p, PSI and, of ordered cells, shift
-
-
-@dataclass(frozen=True)
-class DriftPolicy:
-    """From where on a change is worth a word. The shares of false alarms are over all features of a run."""
-
-    min_rows: int = 200  # fewer are no evidence
-    significance: float = 0.005  # false alarms of all features one by one, and the score ...
-    significance_together: float = 0.002  # ... and of the comparison of all together
-    warning_psi: float = 0.02
-    alarm_psi: float = 0.10
-    warning_shift: float = 0.1  # standard deviations
-    alarm_shift: float = 0.3
-    permutations: int = 2_000  # at most, of the comparison of all together; 0: leave it out
-    seed: int = 0
+StatusOf = Callable[[ColumnChange], str]
 
 
 @dataclass(frozen=True)
@@ -44,126 +28,84 @@ class Drift:
     status: str  # one of STATUSES
     p: float  # chance of a change like this without drift, for this feature alone
     psi: float  # population stability index less its bias
-    shift: float | None  # in standard deviations, of numbers
+    shift: float | None  # in standard deviations; None for categories
     jensen_shannon: float
-    probability: float  # what the change does to the mean churn probability
-    profit: float  # and to the expected profit per customer
+    probability: float  # change of the mean churn probability that this change brings
+    profit: float  # change of the expected profit per customer that it brings
     missing: tuple[float, float] = (0.0, 0.0)  # share in training, in the window
     outside: float = 0.0  # share of the window's numbers outside the range of training
-    unseen: float = 0.0  # share of levels that training did not see
+    unseen: float = 0.0  # share of the window's levels that training did not see
 
 
 @dataclass(frozen=True)
 class DriftReport:
-    """What `compare` found."""
+    """The result of `compare_with_training`."""
 
-    status: str  # of STATUSES, or FEW
+    status: str  # of STATUSES, or TOO_FEW_ROWS
     rows: int
     features: dict[str, Drift]  # worst first
-    score: Drift | None  # of the predicted probabilities, None where the window has none
-    together: TwoSampleTest | None  # of all features at once, None where no sample travels
-
-    def to_json(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
+    score: Drift | None  # of the predicted probabilities; None if the window or the reference has none
+    together: TwoSampleTest | None  # of all features at once; None if the profile holds no sample
 
 
 def compare_with_training(
     reference: Reference, window: Summary, policy: DriftPolicy | None = None
 ) -> DriftReport:
-    """How the window differs from training."""
+    """How the rows of a window differ from the training rows.
+
+    >>> compare_with_training(window.summary.reference, window.summary).status
+    """
     policy = policy or DriftPolicy()
-    level = policy.significance / (len(reference.features) + 1)
     if window.rows < policy.min_rows:
         return DriftReport(TOO_FEW_ROWS, window.rows, {}, None, None)
-    features = {name: _feature_drift(reference, window, name, policy, level) for name in reference.features}
-    worst_first = sorted(features, key=lambda name: _gravity(features[name]), reverse=True)
-    score = (
-        _score_drift(reference, window, policy, level)
-        if window.score.any() and reference.score.any()
-        else None
-    )
-    joint = two_sample_test(reference, window, policy.permutations, policy.significance_together, policy.seed)
+    status_of = partial(policy.column_status, columns=len(reference.features) + 1)
+    drifts = {name: _feature_drift(reference, window, name, status_of) for name in reference.features}
+    features = dict(sorted(drifts.items(), key=lambda item: _severity(item[1]), reverse=True))
+    scored = window.score.any() and reference.score.any()
+    score = _score_drift(reference, window, status_of) if scored else None
+    joint = two_sample_test(reference, window, policy)
     statuses = [drift.status for drift in (*features.values(), score, joint) if drift is not None]
-    status = max(statuses, key=STATUSES.index)
-    return DriftReport(status, window.rows, {name: features[name] for name in worst_first}, score, joint)
+    return DriftReport(max(statuses, key=STATUSES.index), window.rows, features, score, joint)
 
 
-def _gravity(drift: Drift) -> tuple[float, ...]:
-    """What is worst first: the status, then what the change does to profit and to predictions."""
+def _severity(drift: Drift) -> tuple[float, ...]:
+    """Sorts drifts: by the status, then by the effect on profit and on predictions."""
     return STATUSES.index(drift.status), abs(drift.profit), abs(drift.probability), drift.psi
 
 
-def _feature_drift(
-    reference: Reference, window: Summary, name: str, policy: DriftPolicy, level: float
-) -> Drift:
-    """How one column changed."""
+def _feature_drift(reference: Reference, window: Summary, name: str, status_of: StatusOf) -> Drift:
     feature, w = reference.features[name], window.counts[name]
-    r, m, n = feature.counts, reference.told["rows"], window.rows
+    r, m, n = feature.counts, reference.rows, window.rows
     if isinstance(feature, Category):
         missing, unseen = feature.missing, int(w[-1])
-        once = int((r == 1).sum())
-        p = 2 * min(measures.p_cells(r, w, unseen=True), measures.p_unseen(unseen, once, m, n))
-        tested: Tested = p, measures.corrected_psi(*_pool_rare_levels(r, w)), None
+        change = compare_levels(r, w, m, n)
     else:
         missing, unseen = len(r) - 1, 0
-        tested = _test_ordered(r[:-1], w[:-1], (int(r[-1]), m, int(w[-1]), n))
-    means = reference.per_cell("probability", name), reference.per_cell("profit", name)
-    shares = {
-        "missing": (r[missing] / m, w[missing] / n),
-        "outside": window.outside[name] / n,
-        "unseen": unseen / n,
-    }
-    return _describe_drift(tested, r, w, w / n - r / m, means, policy, level, **shares)
+        change = compare_ordered(r[:-1], w[:-1], (int(r[-1]), m, int(w[-1]), n))
+    moved = w / n - r / m  # of the share of each cell
+    return Drift(
+        *_size(change, status_of, r, w),
+        probability=float(moved @ reference.per_cell("probability", name)),
+        profit=float(moved @ reference.per_cell("profit", name)),
+        missing=(r[missing] / m, w[missing] / n),
+        outside=window.outside[name] / n,
+        unseen=unseen / n,
+    )
 
 
-def _score_drift(reference: Reference, window: Summary, policy: DriftPolicy, level: float) -> Drift:
-    """How the predicted probabilities changed."""
+def _score_drift(reference: Reference, window: Summary, status_of: StatusOf) -> Drift:
     r, w = (np.add.reduceat(counts, reference.score_starts) for counts in (reference.score, window.score))
-    change = window.score / w.sum() - reference.score / r.sum()
-    means = GRID_PROBABILITY, reference.grid_profit
-    return _describe_drift(_test_ordered(r, w), r, w, change, means, policy, level)
+    change = compare_ordered(r, w)
+    moved = window.score / w.sum() - reference.score / r.sum()
+    return Drift(
+        *_size(change, status_of, r, w),
+        probability=float(moved @ GRID_PROBABILITY),
+        profit=float(moved @ reference.grid_profit),
+    )
 
 
-def _describe_drift(
-    tested: Tested,
-    r: np.ndarray,
-    w: np.ndarray,
-    change: np.ndarray,
-    means: tuple[np.ndarray, np.ndarray],
-    policy: DriftPolicy,
-    level: float,
-    **shares: Any,
-) -> Drift:
-    """What was tested, judged; change: of the share of each cell, whose `means` are known."""
-    p, psi, shift = tested
-    probability, profit = (float(change @ mean) for mean in means)
-    status, distance = _status_of(p, psi, shift, policy, level), measures.jensen_shannon(r, w)
-    return Drift(status, min(p, 1.0), psi, shift, distance, probability, profit, **shares)
-
-
-def _test_ordered(r: np.ndarray, w: np.ndarray, missing: tuple[int, int, int, int] | None = None) -> Tested:
-    """p, PSI and shift of counts [B] in ordered cells; missing: r of m rows, w of n."""
-    a, b = measures.merge_cells(r), measures.merge_cells(w)
-    tests = [measures.p_location(r, w), measures.p_cells(a, b)]
-    if missing:
-        tests.append(measures.p_share(*missing))
-        a, b = np.append(a, missing[0]), np.append(b, missing[2])
-    return len(tests) * min(tests), measures.corrected_psi(a, b), measures.corrected_shift(r, w)
-
-
-def _pool_rare_levels(r: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Counts of a category with its rare levels as one cell; the unseen keep theirs."""
-    rare = (r + w)[:-1] * min(r.sum(), w.sum()) < measures.EXPECTED * (r.sum() + w.sum())
-    joined = [np.concatenate([x[:-1][~rare], [x[:-1][rare].sum(), x[-1]]]) for x in (r, w)]
-    return joined[0], joined[1]
-
-
-def _status_of(p: float, psi: float, shift: float | None, policy: DriftPolicy, level: float) -> str:
-    """The status of a change."""
-    if p >= level:
-        return "ok"
-    moved = shift or 0.0
-    if psi >= policy.alarm_psi or moved >= policy.alarm_shift:
-        return "alarm"
-    return "warning" if psi >= policy.warning_psi or moved >= policy.warning_shift else "ok"
+def _size(
+    change: ColumnChange, status_of: StatusOf, r: np.ndarray, w: np.ndarray
+) -> tuple[str, float, float, float | None, float]:
+    """The first five fields of a `Drift`, from its test and its counts."""
+    return status_of(change), min(change.p, 1.0), change.psi, change.shift, jensen_shannon(r, w)

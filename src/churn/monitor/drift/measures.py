@@ -1,6 +1,6 @@
-"""How far two sets of counts are apart, and how surprising that is without drift.
+"""Distances between two sets of counts, and p-values of their difference.
 
-r and w are counts [B] of the reference (m rows in all) and of the window (n rows), by cell.
+r and w are counts [B] of the reference (m rows) and of the window (n rows), by cell.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ EXPECTED = 5  # rows that a test's cell must have by expectation; sparser cells 
 
 
 def corrected_psi(r: np.ndarray, w: np.ndarray) -> float:
-    """Population stability index less its expectation without drift, (B - 1)(1/m + 1/n).
+    """The population stability index less its expectation without drift, (B - 1)(1/m + 1/n).
 
     Half a row is added to each cell.
     """
@@ -23,7 +23,7 @@ def corrected_psi(r: np.ndarray, w: np.ndarray) -> float:
 
 
 def jensen_shannon(r: np.ndarray, w: np.ndarray) -> float:
-    """Jensen-Shannon distance to the base 2: 0 alike, 1 without a common cell."""
+    """The Jensen-Shannon distance to the base 2: 0 for equal shares, 1 without a common cell."""
     p, q = r / max(r.sum(), 1), w / max(w.sum(), 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = [np.where(x > 0, x * np.log2(2 * x / (p + q)), 0).sum() for x in (p, q)]
@@ -31,15 +31,15 @@ def jensen_shannon(r: np.ndarray, w: np.ndarray) -> float:
 
 
 def normal_scores(r: np.ndarray) -> np.ndarray:
-    """[B] standard normal score of the middle of each cell, by the reference's ranks."""
+    """[B] the standard normal score of the middle of each cell, by the ranks of the reference."""
     share = r / max(r.sum(), 1)
     return np.asarray(ndtri(np.clip(np.cumsum(share) - share / 2, 1e-3, 1 - 1e-3)))
 
 
 def corrected_shift(r: np.ndarray, w: np.ndarray) -> float:
-    """How far the values moved, in standard deviations of a normal distribution with the same ranks.
+    """The shift of the values, in standard deviations of a normal distribution with the same ranks.
 
-    The Wasserstein distance of the normal scores, less what sampling alone would add to its square.
+    It is the Wasserstein distance of the normal scores; what sampling adds to its square is taken off.
     """
     m, n = r.sum(), w.sum()
     if m == 0 or n == 0 or len(r) < 2:
@@ -52,10 +52,10 @@ def corrected_shift(r: np.ndarray, w: np.ndarray) -> float:
 
 
 def p_location(r: np.ndarray, w: np.ndarray) -> float:
-    """p-value of a shift of an ordered column.
+    """The p-value of a shift of an ordered column.
 
-    Of its mean normal score, or, where cells are sparse, of Kolmogorov and Smirnov's distance over the cells,
-    which is then too large rather than too small.
+    The test uses the mean normal score. If cells are sparse, it uses the Kolmogorov-Smirnov distance over the
+    cells; the p-value is then rather too large than too small.
     """
     m, n = r.sum(), w.sum()
     if m == 0 or n == 0:
@@ -71,9 +71,9 @@ def p_location(r: np.ndarray, w: np.ndarray) -> float:
 
 
 def p_cells(r: np.ndarray, w: np.ndarray, unseen: bool = False) -> float:
-    """p-value of the chi-square test that both have the same shares; sparse cells count as one.
+    """The p-value of the chi-square test for equal shares; sparse cells are pooled.
 
-    unseen: the last cell holds levels that the reference lacks, each of which is sparse if nothing changed.
+    unseen: the last cell counts levels that the reference lacks. Without drift each of them is sparse.
     """
     m, n = r.sum(), w.sum()
     both = r + w
@@ -94,30 +94,31 @@ def p_cells(r: np.ndarray, w: np.ndarray, unseen: bool = False) -> float:
 
 
 def p_share(r: int, m: int, w: int, n: int) -> float:
-    """p-value that w of n rows are as r of m: chi-square, or binomial (too large) if few."""
+    """The p-value for equal shares, r of m and w of n rows: chi-square, or binomial (too large) if few."""
     total = r + w
     if total == 0 or total == m + n:
         return 1.0
     if min(total, m + n - total) * min(m, n) / (m + n) >= EXPECTED:
         return p_cells(np.array([r, m - r]), np.array([w, n - w]))
     share = n / (m + n)
-    few = total <= m + n - total  # count whichever of the two is rare
+    few = total <= m + n - total  # count the rarer of the two outcomes
     k, total = (w, total) if few else (n - w, m + n - total)
     upper = 1.0 if k == 0 else float(bdtrc(k - 1, total, share))
     return min(1.0, 2 * min(upper, float(bdtr(k, total, share))))
 
 
 def p_unseen(unseen: int, once: int, m: int, n: int) -> float:
-    """p-value of so many rows with levels that the reference lacks, of which it saw `once` a single time.
+    """The p-value of `unseen` rows of new levels, if the reference has `once` levels with a single row.
 
-    Each level seen once, and one more, would bring a geometric number of such rows: the next row of a level
-    is as likely the reference's as its share of all rows (a negative binomial distribution).
+    The number of unseen rows is compared with a negative binomial distribution: for each level seen once, and
+    one more, a geometric number of rows, where the next row of a level belongs to the reference with the
+    reference's share of all rows.
     """
-    levels = once + 2 + int(np.ceil(2 * np.sqrt(once)))  # not once + 1: `once` is itself a matter of chance
+    levels = once + 2 + int(np.ceil(2 * np.sqrt(once)))  # more than once + 1, because `once` is random itself
     return 1.0 if unseen == 0 else float(nbdtrc(unseen - 1, levels, m / (m + n)))
 
 
 def merge_cells(counts: np.ndarray, bins: int = 10) -> np.ndarray:
-    """Neighbouring cells joined, so that at most `bins` are left."""
+    """The counts with neighbouring cells joined, so that at most `bins` are left."""
     starts = np.unique(np.linspace(0, len(counts), bins + 1)[:-1].astype(int))
     return np.add.reduceat(counts, starts)

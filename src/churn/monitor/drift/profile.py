@@ -1,7 +1,7 @@
-"""What the training data looked like, small enough to travel in the bundle and to be compared with later.
+"""The profile of the training rows, which is in the bundle, so that a window can be compared with them later.
 
-No row of a customer travels: the sample for the comparison of all features together holds bins in place of
-numbers, common levels only, no ids, and a tenth of its cells is drawn by chance
+It contains no row of a customer. The sample for the comparison of all features together has bins in place of
+numbers, common levels only and no ids, and a tenth of its cells is drawn at random
 (`churn.monitor.drift.two_sample.randomise_cells`).
 """
 
@@ -23,11 +23,11 @@ from churn.monitor.drift.summary import SAMPLE_ROWS, Summary
 from churn.monitor.drift.two_sample import randomise_cells
 
 BINS = 20  # quantile bins of a number
-PRIOR = 5.0  # rows of overall mean that the mean of each cell starts from: few rows say little
+PRIOR = 5.0  # rows with the overall mean, added to each cell, because the mean of a few rows is uncertain
 
 
 def profile_of_experiment(experiment: Experiment, bundle: Bundle, probability: np.ndarray) -> dict[str, Any]:
-    """The profile that travels in the bundle, by its probabilities [n] of the test part.
+    """The profile for the bundle, with its probabilities [n] for the test rows.
 
     Out-of-fold probabilities are more spread than the ensemble's and would make every large window look
     drifted.
@@ -47,11 +47,12 @@ def build_profile(
     earned: Callable[[np.ndarray], np.ndarray] = np.zeros_like,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Counts per bin and level over the train rows of `frame`, for JSON.
+    """Counts per bin and level of the training rows `frame`, ready for JSON.
 
-    unseen: rows that the model was not fitted on, with their probability [n]; of these the profile tells the
-    distribution of the probability and the means per cell. earned: the expected profit of what is decided
-    about customers of given probabilities.
+    unseen: rows that the model was not fitted on, with their probability [n]; they give the distribution of
+    the probability and the means per cell. earned: the expected profit of the decision by probability.
+
+    >>> build_profile(train, schema, test, probability)
     """
     counted = {
         "rows": len(frame),
@@ -60,21 +61,23 @@ def build_profile(
     }
     reference = Reference(counted)
     cells = {name: _cells_of(reference, name, unseen[name]) for name in schema.features}
+    sizes = {name: len(feature.counts) for name, feature in reference.features.items()}
     probability = np.asarray(probability, float)
     profit = earned(probability)
     return counted | {
         "score": np.bincount(grid_cell(probability), minlength=GRID).tolist(),
         "score_profit": np.round(earned(GRID_PROBABILITY), 6).tolist(),
-        "probability": {
-            name: _cell_means(cells[name], probability, _size(reference, name)) for name in cells
-        },
-        "profit": {name: _cell_means(cells[name], profit, _size(reference, name)) for name in cells},
+        "probability": {name: _cell_means(cells[name], probability, sizes[name]) for name in cells},
+        "profit": {name: _cell_means(cells[name], profit, sizes[name]) for name in cells},
         "sample": _sample_cells(reference, frame, seed),
     }
 
 
 def number_profile(values: np.ndarray) -> dict[str, Any]:
-    """Inner edges of the quantile bins, rows per bin (value < edge belongs below it), missing rows, range."""
+    """Inner edges of the quantile bins, rows per bin, missing rows and range.
+
+    A value that equals an edge is in the bin above it.
+    """
     known = values[~np.isnan(values)]
     if len(known) == 0:
         return {"edges": [], "counts": [0], "missing": len(values), "lowest": None, "highest": None}
@@ -95,19 +98,13 @@ def _category_profile(values: pd.Series) -> dict[str, int]:
 
 
 def _cells_of(reference: Reference, name: str, values: pd.Series) -> np.ndarray:
-    """[n] cell of each value of a column."""
     if number := reference.numbers.get(name):
-        return number.cells(number.places(values.to_numpy()))
-    return reference.categories[name].places(values.to_numpy(object))[0]
-
-
-def _size(reference: Reference, name: str) -> int:
-    """Cells of a column."""
-    return len(reference.features[name].counts)
+        return number.cells(number.bins(values.to_numpy()))
+    return reference.categories[name].cells(values.to_numpy(object))[0]
 
 
 def _cell_means(cells: np.ndarray, values: np.ndarray, size: int) -> list[float]:
-    """[_size] mean of the values in each cell, drawn towards the overall mean where there are few."""
+    """[size] mean of the values in each cell, pulled towards the overall mean if the cell has few rows."""
     overall = float(np.mean(values)) if len(values) else 0.0
     total = np.bincount(cells, values - overall, size) if len(values) else np.zeros(size)
     rows = np.bincount(cells, minlength=size)
@@ -115,10 +112,10 @@ def _cell_means(cells: np.ndarray, values: np.ndarray, size: int) -> list[float]
 
 
 def _sample_cells(reference: Reference, frame: pd.DataFrame, seed: int) -> dict[str, list[int]]:
-    """Cells of a few train rows, by column, in no order."""
+    """The cells of a few training rows, by column, in random order."""
     random = np.random.default_rng(seed)
-    some = frame.iloc[random.permutation(len(frame))[:SAMPLE_ROWS]]
-    drawn = Summary(reference)
-    drawn.add({name: some[name].to_numpy() for name in reference.features})
-    cells = randomise_cells(drawn.sample, reference, random)
+    rows = frame.iloc[random.permutation(len(frame))[:SAMPLE_ROWS]]
+    summary = Summary(reference)
+    summary.add({name: rows[name].to_numpy() for name in reference.features})
+    cells = randomise_cells(summary.sample, reference, random)
     return {name: cells[:, i].tolist() for i, name in enumerate(reference.features)}

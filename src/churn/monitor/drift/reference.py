@@ -1,7 +1,7 @@
-"""The training profile, ready to count other rows in the same cells.
+"""The profile of the training rows, ready to count other rows in the same cells.
 
-A number has a cell for each of its quantile bins and one for "missing", a category one for each level that
-training saw and one for all others. Numbers are compared as float32, which is what the model reads.
+A number has a cell for each of its quantile bins and one for "missing". A category has a cell for each level
+that training saw and one for all others. Numbers are compared as float32, because the model reads float32.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ class Number:
     bounds: np.ndarray  # [B + 1] float32: least value, inner edges, first number above the greatest value
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Number:
-        """From its part of the profile."""
-        counts = np.array([*told["counts"], told["missing"]])
-        if told["lowest"] is None:  # a column without any number: all are out of range
+    def of(cls, profile: Mapping[str, Any]) -> Number:
+        """From the profile of the column."""
+        counts = np.array([*profile["counts"], profile["missing"]])
+        if profile["lowest"] is None:  # training had no number: all are out of range
             return cls(counts, np.full(2, np.inf, np.float32))
-        inner = np.array([told["lowest"], *told["edges"], told["highest"]], np.float32)
-        inner[-1] = np.nextafter(inner[-1], np.float32(np.inf))
-        return cls(counts, inner)
+        bounds = np.array([profile["lowest"], *profile["edges"], profile["highest"]], np.float32)
+        bounds[-1] = np.nextafter(bounds[-1], np.float32(np.inf))
+        return cls(counts, bounds)
 
-    def places(self, values: Any) -> np.ndarray:
-        """[n] 0: below the range, 1 to B: in a bin, B + 1: above, B + 2: missing."""
+    def bins(self, values: Any) -> np.ndarray:
+        """[n] 0: below the range of training, 1 to B: bin, B + 1: above the range, B + 2: missing."""
         if isinstance(values, (pa.Array, pa.ChunkedArray)):
             values = values.to_numpy() if isinstance(values, pa.ChunkedArray) else _to_numpy(values)
         single = np.asarray(values, np.float32)
-        places = np.searchsorted(self.bounds, single, side="right")
-        places[np.isnan(single)] = len(self.bounds) + 1
-        return places
+        bins = np.searchsorted(self.bounds, single, side="right")
+        bins[np.isnan(single)] = len(self.bounds) + 1
+        return bins
 
-    def cells(self, places: np.ndarray) -> np.ndarray:
-        """[n] the cell of each place; what is out of range belongs to the bin at that end."""
+    def cells(self, bins: np.ndarray) -> np.ndarray:
+        """[n] the cell of each of `bins`; a number out of range belongs to the first or the last bin."""
         last = len(self.bounds) - 1
-        return np.where(places > last + 1, last, np.clip(places - 1, 0, last - 1))
+        return np.where(bins > last + 1, last, np.clip(bins - 1, 0, last - 1))
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,17 @@ class Category:
     cell: dict[str, int]  # of each of the L levels
 
     @classmethod
-    def of(cls, told: Mapping[str, int]) -> Category:
-        """From its part of the profile."""
-        return cls(np.array([*told.values(), 0]), {level: i for i, level in enumerate(told)})
+    def of(cls, profile: Mapping[str, int]) -> Category:
+        """From the profile of the column."""
+        return cls(np.array([*profile.values(), 0]), {level: i for i, level in enumerate(profile)})
 
     @property
     def missing(self) -> int:
-        """Cell of the missing ones: that of the unseen where training had none."""
+        """The cell of "missing", which is that of unseen levels if training had no missing ones."""
         return self.cell.get("", len(self.cell))
 
-    def places(self, values: Any) -> tuple[np.ndarray, pa.DictionaryArray]:
-        """[n] cell of each value, and the values by code."""
+    def cells(self, values: Any) -> tuple[np.ndarray, pa.DictionaryArray]:
+        """[n] the cell of each value, and the values as a dictionary array."""
         coded = values if isinstance(values, (pa.Array, pa.ChunkedArray)) else pa.array(values, pa.string())
         if isinstance(coded, pa.ChunkedArray):
             coded = coded.unify_dictionaries().combine_chunks()
@@ -81,68 +81,74 @@ class Category:
 
 
 def _to_numpy(values: pa.Array) -> np.ndarray:
-    """Numbers with NaN for null."""
     return values.to_numpy(zero_copy_only=False)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What `churn.monitor.drift.profile` wrote, parsed."""
+    """The profile that `build_profile` wrote, parsed.
 
-    told: Mapping[str, Any]  # the profile itself
+    >>> Reference(bundle.profile)
+    """
+
+    profile: Mapping[str, Any]
+
+    @property
+    def rows(self) -> int:
+        """The number of training rows."""
+        return int(self.profile["rows"])
 
     @cached_property
     def numbers(self) -> dict[str, Number]:
-        """By column."""
-        return {name: Number.of(part) for name, part in self.told["numeric"].items()}
+        """The numeric columns by name."""
+        return {name: Number.of(part) for name, part in self.profile["numeric"].items()}
 
     @cached_property
     def categories(self) -> dict[str, Category]:
-        """By column."""
-        return {name: Category.of(part) for name, part in self.told["categorical"].items()}
+        """The categorical columns by name."""
+        return {name: Category.of(part) for name, part in self.profile["categorical"].items()}
 
     @cached_property
     def features(self) -> dict[str, Number | Category]:
-        """By column, numbers first."""
+        """All columns by name, numbers first."""
         return {**self.numbers, **self.categories}
 
     @cached_property
     def score(self) -> np.ndarray:
-        """[GRID] rows that the model had not seen, by probability; zeros where none were given."""
-        return np.array(self.told.get("score") or [0] * GRID)
+        """[GRID] counts of the profile's unseen rows by probability; zeros if it has none."""
+        return np.array(self.profile.get("score") or [0] * GRID)
 
     @cached_property
     def score_starts(self) -> np.ndarray:
-        """First grid cell of each group of about equally many of those rows."""
+        """The first grid cell of each group; the groups have about equally many of these rows."""
         share = np.cumsum(self.score) / max(self.score.sum(), 1)
         inner = np.searchsorted(share, np.arange(1, QUANTILES) / QUANTILES) + 1
         return np.unique(np.clip(np.append(0, inner), 0, GRID - 1))
 
     @cached_property
     def grid_profit(self) -> np.ndarray:
-        """[GRID] mean expected profit of the decision at each probability; zeros where none is told."""
-        means = self.told.get("score_profit")
+        """[GRID] expected profit of the decision at each probability; zeros if the profile has none."""
+        means = self.profile.get("score_profit")
         return np.array(means) if means else np.zeros(GRID)
 
     @cached_property
     def sample(self) -> np.ndarray | None:
-        """[k, F] cells of a few training rows, in the order of `features`; None where none travel."""
-        columns = self.told.get("sample")
+        """[k, F] cells of a few training rows, in the order of `features`; None without a sample."""
+        columns = self.profile.get("sample")
         return np.array([columns[name] for name in self.features]).T if columns else None
 
     def per_cell(self, what: str, name: str) -> np.ndarray:
-        """[cells] mean of `what` ("probability" or "profit") in each cell of a feature; none: zeros."""
-        means = self.told.get(what, {}).get(name)
+        """[cells] mean "probability" or "profit" (`what`) in each cell of a feature; zeros if unknown."""
+        means = self.profile.get(what, {}).get(name)
         return np.array(means) if means else np.zeros(len(self.features[name].counts))
 
 
 def grid_cell(probability: np.ndarray) -> np.ndarray:
-    """[n] grid cell of each probability."""
-    chance = np.clip(np.asarray(probability, float), 1e-12, 1 - 1e-12)
-    odds = np.log(chance / (1 - chance))
-    return np.clip(((odds + GRID_LOG_ODDS) * (GRID / (2 * GRID_LOG_ODDS))).astype(int), 0, GRID - 1)
+    """[n] the grid cell of each probability."""
+    clipped = np.clip(np.asarray(probability, float), 1e-12, 1 - 1e-12)
+    log_odds = np.log(clipped / (1 - clipped))
+    return np.clip(((log_odds + GRID_LOG_ODDS) * (GRID / (2 * GRID_LOG_ODDS))).astype(int), 0, GRID - 1)
 
 
-GRID_PROBABILITY = 1 / (
-    1 + np.exp(-(np.arange(GRID) + 0.5) * (2 * GRID_LOG_ODDS / GRID) + GRID_LOG_ODDS)
-)  # of each cell
+# [GRID] the probability in the middle of each grid cell
+GRID_PROBABILITY = 1 / (1 + np.exp(-(np.arange(GRID) + 0.5) * (2 * GRID_LOG_ODDS / GRID) + GRID_LOG_ODDS))

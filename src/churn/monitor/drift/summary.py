@@ -1,4 +1,4 @@
-"""What a window of rows looked like: counts that can be added up, so that memory does not grow with rows."""
+"""A window of rows as counts, which can be added up, so that memory does not grow with the rows."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ import pyarrow as pa
 from churn.monitor.drift.reference import GRID, Reference, grid_cell
 
 SAMPLE_ROWS = 1_000  # rows of a window that are kept, as cells, for the comparison of all features together
-UNSEEN_LEVELS = 50  # unseen levels of a column that are told by name
+UNSEEN_LEVELS = 50  # unseen levels of a column that are kept by name
 
 
 @dataclass
 class Summary:
-    """Rows of a window, counted in the cells of a reference. `a + b` is the summary of both their rows."""
+    """Rows counted in the cells of a reference. `a + b` is the summary of the rows of both.
+
+    >>> summary = Summary(Reference(bundle.profile))
+    >>> summary.add(frame, probability)
+    """
 
     reference: Reference
     seed: int = 0  # of the sample
@@ -26,9 +30,9 @@ class Summary:
     counts: dict[str, np.ndarray] = field(default_factory=dict)  # per feature and cell
     outside: Counter[str] = field(default_factory=Counter)  # per number: rows outside the range of training
     unseen: dict[str, Counter[str]] = field(default_factory=dict)  # per category: some unseen levels
-    score: np.ndarray = field(default_factory=lambda: np.zeros(GRID, int))
-    sample: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), int))  # [k, F] cells, k <= SAMPLE
-    priority: np.ndarray = field(default_factory=lambda: np.zeros(0))  # [k] random; the least stay
+    score: np.ndarray = field(default_factory=lambda: np.zeros(GRID, int))  # by grid cell
+    sample: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), int))  # [k, F] cells
+    priority: np.ndarray = field(default_factory=lambda: np.zeros(0))  # [k] random; the lowest are kept
 
     def __post_init__(self) -> None:
         if not self.counts:
@@ -38,38 +42,35 @@ class Summary:
         self.random = np.random.default_rng(self.seed)
 
     def add(self, columns: Mapping[str, Any], probability: Any = None) -> None:
-        """Count the rows of named columns [n], Arrow's or numpy's; null and NaN are missing.
+        """Count rows: columns [n] by name, of Arrow or NumPy, and predicted probabilities [n] if known.
 
-        probability [n]: what the model said of them, if it was asked.
+        Null and NaN are missing.
         """
-        cells = {name: self.count(name, columns[name]) for name in self.reference.features}
+        cells = {name: self._count(name, columns[name]) for name in self.reference.features}
         rows = len(next(iter(cells.values())))
         self.rows += rows
         if probability is not None:
             self.score += np.bincount(grid_cell(probability), minlength=GRID)
-        self.keep(cells, self.random.random(rows))
+        self._keep(cells, self.random.random(rows))
 
-    def count(self, name: str, values: Any) -> np.ndarray:
-        """Count one column; gives the cell of each row."""
+    def _count(self, name: str, values: Any) -> np.ndarray:
+        """Count a column; gives the bin of each number, or the cell of each level."""
         total = self.counts[name]
-        if name in self.reference.numbers:
-            places = self.reference.numbers[name].places(values)
-            bins = len(total) - 1
-            found = np.bincount(places, minlength=bins + 3)
-            self.outside[name] += int(found[0] + found[bins + 1])
-            total += np.bincount(
-                self.reference.numbers[name].cells(np.arange(bins + 3)), found, len(total)
-            ).astype(int)
-            return places
-        cells, coded = self.reference.categories[name].places(values)
-        found = np.bincount(cells, minlength=len(total))
-        total += found
-        if found[-1]:
-            self.name_unseen(name, coded, np.flatnonzero(cells == len(total) - 1))
+        if number := self.reference.numbers.get(name):
+            bins, size = number.bins(values), len(total) + 2
+            rows = np.bincount(bins, minlength=size)
+            self.outside[name] += int(rows[0] + rows[size - 2])
+            total += np.bincount(number.cells(np.arange(size)), rows, len(total)).astype(int)
+            return bins
+        cells, coded = self.reference.categories[name].cells(values)
+        rows = np.bincount(cells, minlength=len(total))
+        total += rows
+        if rows[-1]:
+            self._count_unseen(name, coded, np.flatnonzero(cells == len(total) - 1))
         return cells
 
-    def name_unseen(self, name: str, coded: pa.DictionaryArray, rows: np.ndarray) -> None:
-        """Remember the commonest levels that training did not see; null is the empty one."""
+    def _count_unseen(self, name: str, coded: pa.DictionaryArray, rows: np.ndarray) -> None:
+        """Count the levels that training did not see, and keep the commonest; null is the empty one."""
         seen = self.unseen.setdefault(name, Counter())
         levels = [*coded.dictionary.to_pylist(), ""]
         codes = coded.indices.fill_null(len(levels) - 1).to_numpy()[rows]
@@ -77,34 +78,30 @@ class Summary:
             seen[levels[code]] += int(count)
         self.unseen[name] = Counter(dict(seen.most_common(UNSEEN_LEVELS)))
 
-    def keep(self, cells: Mapping[str, np.ndarray], priority: np.ndarray) -> None:
-        """Keep the rows of least priority among those kept and these."""
-        limit = (
-            np.partition(self.priority, SAMPLE_ROWS - 1)[SAMPLE_ROWS - 1]
-            if len(self.priority) >= SAMPLE_ROWS
-            else 2.0
-        )
-        chosen = np.flatnonzero(priority < limit)
+    def _keep(self, cells: Mapping[str, np.ndarray], priority: np.ndarray) -> None:
+        """Add the rows of low priority to the sample."""
+        full, limit = len(self.priority) >= SAMPLE_ROWS, 2.0
+        if full:
+            limit = np.partition(self.priority, SAMPLE_ROWS - 1)[SAMPLE_ROWS - 1]
+        chosen, numbers = np.flatnonzero(priority < limit), self.reference.numbers
         columns = [
-            self.reference.numbers[name].cells(places[chosen])
-            if name in self.reference.numbers
-            else places[chosen]
-            for name, places in cells.items()
+            numbers[name].cells(column[chosen]) if name in numbers else column[chosen]
+            for name, column in cells.items()
         ]
-        self.merge(np.stack(columns, axis=1), priority[chosen])
+        self._merge(np.stack(columns, axis=1), priority[chosen])
 
-    def merge(self, sample: np.ndarray, priority: np.ndarray) -> None:
-        """Join two samples into one."""
+    def _merge(self, sample: np.ndarray, priority: np.ndarray) -> None:
+        """Join a sample to this one; the lowest priorities are kept."""
         both = np.concatenate([self.priority, priority])
-        stay = np.argsort(both, kind="stable")[:SAMPLE_ROWS]
-        self.sample, self.priority = np.concatenate([self.sample, sample])[stay], both[stay]
+        kept = np.argsort(both, kind="stable")[:SAMPLE_ROWS]
+        self.sample, self.priority = np.concatenate([self.sample, sample])[kept], both[kept]
 
     def __add__(self, other: Summary) -> Summary:
         names = self.unseen.keys() | other.unseen.keys()
         unseen = {
             name: self.unseen.get(name, Counter()) + other.unseen.get(name, Counter()) for name in names
         }
-        both = Summary(
+        total = Summary(
             self.reference,
             self.seed,
             self.rows + other.rows,
@@ -115,5 +112,5 @@ class Summary:
             self.sample,
             self.priority,
         )
-        both.merge(other.sample, other.priority)
-        return both
+        total._merge(other.sample, other.priority)
+        return total

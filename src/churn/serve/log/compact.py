@@ -1,4 +1,4 @@
-"""From closed files of log lines to Parquet, in the background, each line exactly once."""
+"""Turns closed files of log lines into Parquet in the background, each line exactly once."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from churn.files import atomic_write
 from churn.serve.log.read import read_lines_file
 from churn.serve.log.write import SUFFIX
 
-NICENESS = 10  # a tenth of a busy core: what compaction needs under full load of single rows
+NICENESS = 10  # gives a tenth of a busy core, which is what compaction needs under a full load of single rows
 AFTER_FAILURE_SECONDS = 30
 
 
 class Compactor(threading.Thread):
-    """Compacts what is closed, every now and then, at a low priority.
+    """Compacts closed files at a low priority, once in `seconds`.
 
-    A thread and not a process: Arrow's work holds no Python lock, and a second process would need
-    memory of its own.
+    It is a thread, not a process: Arrow works without the GIL, and a process would need memory of its own.
     """
 
     def __init__(self, folder: Path, seconds: float = 1.0) -> None:
@@ -39,27 +38,29 @@ class Compactor(threading.Thread):
         while not self.stopped.wait(self.seconds):
             try:
                 compact_all(self.folder)
-            except Exception as error:  # such as a full disk: the lines are still there, to be tried again
+            except Exception as error:  # such as a full disk; the lines are still there for another try
                 self.failures += 1
                 traceback.print_exception(error)
                 self.stopped.wait(AFTER_FAILURE_SECONDS)
 
     def stop(self) -> None:
-        """Finish what is begun, and the last closed files."""
+        """Finish the current file, and compact the last closed ones."""
         self.stopped.set()
         self.join()
         compact_all(self.folder)
 
 
 def compact_all(folder: Path) -> int:
-    """Turn every closed file of lines into a Parquet file; gives how many.
+    """Turn every closed file of lines into a Parquet file; gives the number of files.
 
-    Whatever a killed server left is closed, too. Safe to run in several processes at once.
+    Files that a killed server left are closed, too. It is safe to run in several processes at once.
+
+    >>> compact_all(Path("runs/log"))
     """
     done = 0
     for file in sorted(folder.glob(f"[!.]*{SUFFIX}")):
-        with _exclusive(file) as mine:
-            if mine:
+        with _exclusive(file) as locked:
+            if locked:
                 _compact_file(file)
                 done += 1
     return done
@@ -67,10 +68,10 @@ def compact_all(folder: Path) -> int:
 
 @contextmanager
 def _exclusive(file: Path) -> Iterator[bool]:
-    """Whether nobody else writes or compacts the file; nobody will, while the block runs."""
+    """Locks the file while the block runs; False if another process writes or compacts it."""
     try:
         descriptor = os.open(file, os.O_RDONLY)
-    except FileNotFoundError:  # compacted by another process in this moment
+    except FileNotFoundError:  # another process has just compacted it
         yield False
         return
     try:
@@ -83,12 +84,12 @@ def _exclusive(file: Path) -> Iterator[bool]:
 
 
 def _compact_file(file: Path) -> None:
-    """Write the Parquet file and remove the lines.
+    """Write the Parquet file, then remove the lines.
 
-    A kill between the two leaves both under one name, of which the Parquet file counts.
+    A kill between the two leaves both files; readers then prefer the Parquet file.
     """
     target = file.with_suffix(".parquet")
-    for partial in file.parent.glob(f".{target.name}.*.partial"):  # of a killed process
+    for partial in file.parent.glob(f".{target.name}.*.partial"):  # left by a killed process
         partial.unlink()
     if not target.exists():
         write_parquet(file, target)
@@ -96,14 +97,17 @@ def _compact_file(file: Path) -> None:
 
 
 def write_parquet(file: Path, target: Path) -> None:
-    """The Parquet file of a file of lines, on disk before it has its name; none of a file without lines."""
+    """Write a file of lines as Parquet, or nothing if it has no line.
+
+    The Parquet file is on disk before it has its name.
+    """
     header, tables = read_lines_file(file)
     first = next(tables, None)
     if first is None:
         return
-    facts = {b"churn": json.dumps(header).encode()}
+    metadata = {b"churn": json.dumps(header).encode()}
     with atomic_write(target) as aside:
-        with pq.ParquetWriter(aside, first.schema.with_metadata(facts), compression="zstd") as writer:
+        with pq.ParquetWriter(aside, first.schema.with_metadata(metadata), compression="zstd") as writer:
             writer.write_table(first)
             for table in tables:
                 writer.write_table(table)

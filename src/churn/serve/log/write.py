@@ -1,8 +1,9 @@
-"""The prediction log while it is written: append-only files of lines, each there before its answer goes out.
+"""Writes the prediction log: append-only files of lines, each written before its answer goes out.
 
-A line is in the kernel's hands when `append` returns, so that it survives the death of the process, SIGKILL
-included; only a crash of the machine can lose the last seconds. `churn.serve.log.compact` turns closed files into
-Parquet. A file that is being written is locked, and the lock goes with the process, however it ends.
+When `append` returns, the kernel has the line. It survives the death of the process, SIGKILL included; only a
+crash of the machine can lose the last seconds. `churn.serve.log.overload` decides what happens when `append`
+fails, and `churn.serve.log.compact` turns closed files into Parquet. A file that is being written is locked,
+and the lock ends with the process, however that ends.
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ SUFFIX = ".jsonl"
 
 
 class SpoolFullError(Exception):
-    """The log may not grow, or the disk does not let it."""
+    """The log may not grow any further, or the disk is full."""
 
 
 class Spool:
-    """Where the lines of one server and one bundle go; the first line of each file tells what they mean."""
+    """The log of one server and one bundle. The first line of each file is the header (`log_header`)."""
 
     def __init__(self, folder: Path, header: dict[str, Any], cfg: LogConfig) -> None:
         self.folder, self.header, self.cfg = folder, header, cfg
         folder.mkdir(parents=True, exist_ok=True)
         self.waiting = _backlog_bytes(folder)  # bytes not yet in Parquet files
-        self.open()
+        self._open()
 
-    def open(self) -> None:
-        """Begin a file; it gets its name when it is locked, so that nobody takes it for a closed one."""
+    def _open(self) -> None:
+        """Begin a file. It gets its name when it is locked, so that no process takes it for a closed one."""
         name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%fZ}-{os.getpid()}{SUFFIX}"
         aside = self.folder / f".{name}.partial"
         file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
@@ -53,7 +54,7 @@ class Spool:
         self.file, self.size, self.empty, self.began = file, len(line), True, time.monotonic()
 
     def append(self, lines: bytes) -> None:
-        """Write whole lines; raises `SpoolFullError`, and leaves nothing, where that is impossible."""
+        """Write whole lines; raises `SpoolFullError`, and leaves nothing of them, if it cannot."""
         if self.waiting > self.cfg.max_backlog_bytes:
             raise SpoolFullError(f"{self.waiting:,} bytes wait for their Parquet files")
         try:
@@ -70,7 +71,7 @@ class Spool:
             self.rotate()
 
     def tick(self) -> None:
-        """Close the file if its time has come; to be called every now and then."""
+        """Close the file if it is old enough; to be called about once a second."""
         self.waiting = _backlog_bytes(self.folder)
         if not self.empty and time.monotonic() - self.began > self.cfg.segment_seconds:
             self.rotate()
@@ -78,24 +79,24 @@ class Spool:
     def rotate(self) -> None:
         """Begin the next file, then close this one, which can be compacted from now on.
 
-        Where no other file can be begun, as on a full disk, this one goes on.
+        If no other file can be begun, for example on a full disk, this one stays in use.
         """
-        before = self.file
+        previous = self.file
         try:
-            self.open()
-        except OSError:  # where there is no room, the next line does not fit either, and `append` says so
+            self._open()
+        except OSError:  # if the disk is full, the next line does not fit either, and `append` reports it
             return
-        os.close(before)
+        os.close(previous)
 
     def close(self) -> None:
-        """Unlock the file: nothing more will be written to it."""
+        """Close the file, which also unlocks it."""
         os.close(self.file)
 
 
 def _backlog_bytes(folder: Path) -> int:
-    """Bytes in the files of lines of a folder."""
+    """Bytes in the files that are not yet compacted."""
     total = 0
     for file in folder.glob(f"[!.]*{SUFFIX}"):
-        with suppress(FileNotFoundError):  # compacted in this moment
+        with suppress(FileNotFoundError):  # compacted a moment ago
             total += file.stat().st_size
     return total

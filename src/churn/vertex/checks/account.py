@@ -1,18 +1,17 @@
-"""What in the account would make a deployment fail later, each with its remedy."""
+"""Preflight in the account: problems that would make a deployment fail, each with its remedy."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from churn.config.serving import DeployConfig
 from churn.errors import UserError
 from churn.vertex.checks.preflight import build_command
-from churn.vertex.cloud.client import Clients, enable_command, grant_command, to_user_error
-from churn.vertex.cloud.deployment import Deployment
-from churn.vertex.cloud.state import find_data_set
+from churn.vertex.cloud.errors import enable_command, grant_command, to_user_error
+from churn.vertex.cloud.session import Session
+from churn.vertex.cloud.state import find_dataset
 
-PERMISSIONS = {  # on the project: what the commands call, by the role that holds it
+PERMISSIONS = {  # on the project: those that the commands need, by the role that holds them
     "roles/aiplatform.user": (
         "aiplatform.models.upload",
         "aiplatform.models.delete",
@@ -27,111 +26,120 @@ PERMISSIONS = {  # on the project: what the commands call, by the role that hold
     ),
     "roles/bigquery.user": ("bigquery.datasets.create",),
 }
-Check = Callable[[DeployConfig, Clients, Deployment], Iterable[UserError]]
-OBJECTS = tuple(
+BUCKET_PERMISSIONS = tuple(
     f"storage.objects.{verb}" for verb in ("create", "delete", "get", "list", "update")
-)  # on the bucket
+)
+Check = Callable[[Session], Iterable[UserError]]
 
 
-def account_problems(
-    cfg: DeployConfig, clients: Clients, target: Deployment, checks: tuple[Check, ...] = ()
-) -> list[UserError]:
-    """Problems of the account, each told once; of the chosen checks, or of all."""
+def account_problems(session: Session, checks: tuple[Check, ...] = ()) -> list[UserError]:
+    """Problems of the account, one per remedy, found by the given checks or by all."""
     from google.api_core.exceptions import GoogleAPICallError
 
-    found: dict[str, UserError] = {}
+    problems: dict[str, UserError] = {}
     for check in checks or (check_region, check_project, check_bucket, _check_log, _check_container):
         try:
-            told = list(check(cfg, clients, target))
+            new = list(check(session))
         except GoogleAPICallError as error:
-            told = [to_user_error(error, target, "try again")]
-        found |= {problem.do: problem for problem in told}
-    return list(found.values())
+            new = [to_user_error(error, session.deployment, "try again")]
+        problems |= {problem.do: problem for problem in new}
+    return list(problems.values())
 
 
-def check_region(cfg: DeployConfig, clients: Clients, target: Deployment) -> Iterator[UserError]:
-    """Whether Vertex AI is there; a region that does not exist has no address either."""
+def check_region(session: Session) -> Iterator[UserError]:
+    """A problem if Vertex AI is not in the region; a region that does not exist has no address either."""
     from google.api_core.exceptions import BadRequest, NotFound
     from requests import ConnectionError as NoConnectionError
 
+    deployment = session.deployment
     try:
-        clients.endpoints.list_endpoints({"parent": target.parent})
+        session.clients.endpoints.list_endpoints({"parent": deployment.parent})
     except (NoConnectionError, BadRequest, NotFound) as error:
-        do = f"deploy.region=REGION, one of: gcloud compute regions list --project={target.project}"
-        yield UserError(f"Vertex AI can't be reached in {target.region}", str(error), do)
+        do = f"deploy.region=REGION, one of: gcloud compute regions list --project={deployment.project}"
+        yield UserError(f"Vertex AI can't be reached in {deployment.region}", str(error), do)
 
 
-def check_project(cfg: DeployConfig, clients: Clients, target: Deployment) -> Iterator[UserError]:
-    """Whether the project is there, and what it lets the caller do."""
+def check_project(session: Session) -> Iterator[UserError]:
+    """Problems if the project does not exist, or if the user lacks permissions in it."""
     from google.api_core.exceptions import Forbidden, NotFound
 
-    resource = f"projects/{target.project}"
-    wanted = [permission for group in PERMISSIONS.values() for permission in group]
+    deployment = session.deployment
+    resource = f"projects/{deployment.project}"
+    needed = [permission for group in PERMISSIONS.values() for permission in group]
     try:
-        granted = clients.projects.test_iam_permissions(resource=resource, permissions=wanted).permissions
+        answer = session.clients.projects.test_iam_permissions(resource=resource, permissions=needed)
     except (Forbidden, NotFound) as error:
-        if enable_command(target) == (told := to_user_error(error, target, "")).do:
-            yield told
-        else:
-            yield UserError("there is no such project, or not for you", resource, "gcloud projects list")
+        problem = to_user_error(error, deployment, "")
+        if problem.do != enable_command(deployment):
+            problem = UserError(
+                "the project does not exist, or you have no access to it", resource, "gcloud projects list"
+            )
+        yield problem
         return
     for role, group in PERMISSIONS.items():
-        if missing := [permission for permission in group if permission not in granted]:
-            yield UserError(
-                f"permission is missing: {', '.join(missing)}", resource, grant_command(target, role)
-            )
+        if missing := [permission for permission in group if permission not in answer.permissions]:
+            yield UserError(_list_missing(missing), resource, grant_command(deployment, role))
 
 
-def check_bucket(cfg: DeployConfig, clients: Clients, target: Deployment) -> Iterator[UserError]:
-    """Whether the bucket is there, in the region, and writable."""
+def _list_missing(permissions: list[str]) -> str:
+    return f"permission is missing: {', '.join(permissions)}"
+
+
+def check_bucket(session: Session) -> Iterator[UserError]:
+    """Problems if the bucket does not exist, is in another region, or is not writable."""
     from google.api_core.exceptions import NotFound
 
-    where = f"--location={target.region} --project={target.project}"
+    deployment = session.deployment
+    name, options = deployment.bucket, f"--location={deployment.region} --project={deployment.project}"
     try:
-        found = clients.storage.get_bucket(target.bucket)
+        bucket = session.clients.storage.get_bucket(name)
     except NotFound as error:
-        do = f"gcloud storage buckets create gs://{target.bucket} {where}"
+        do = f"gcloud storage buckets create gs://{name} {options}"
         yield UserError("the bucket does not exist", error.message, do)
         return
-    if (location := found.location.lower()) != target.region:
-        other = f"{target.bucket}-{target.region}"
-        yield UserError(
-            f"the bucket is in {location}, the endpoint in {target.region}",
-            "deploy.bucket",
-            f"gcloud storage buckets create gs://{other} {where}, then deploy.bucket={other}",
-        )
-    granted = found.test_iam_permissions(list(OBJECTS))
-    if missing := [permission for permission in OBJECTS if permission not in granted]:
-        what = f"permission is missing: {', '.join(missing)}"
-        yield UserError(what, f"gs://{target.bucket}", grant_command(target, "roles/storage.objectAdmin"))
+    if (location := bucket.location.lower()) != deployment.region:
+        what = f"the bucket is in {location}, the endpoint in {deployment.region}"
+        other = f"{name}-{deployment.region}"
+        do = f"gcloud storage buckets create gs://{other} {options}, then deploy.bucket={other}"
+        yield UserError(what, "deploy.bucket", do)
+    granted = bucket.test_iam_permissions(list(BUCKET_PERMISSIONS))
+    if missing := [permission for permission in BUCKET_PERMISSIONS if permission not in granted]:
+        do = grant_command(deployment, "roles/storage.objectAdmin")
+        yield UserError(_list_missing(missing), f"gs://{name}", do)
 
 
-def _check_log(cfg: DeployConfig, clients: Clients, target: Deployment) -> Iterator[UserError]:
-    """Whether BigQuery answers, and a data set of the log's name is ours."""
+def _check_log(session: Session) -> Iterator[UserError]:
+    """A problem if the data set of the log belongs to somebody else."""
     try:
-        find_data_set(clients, target)
-    except UserError as foreign:
-        yield foreign
+        find_dataset(session)
+    except UserError as problem:
+        yield problem
 
 
-def _check_container(cfg: DeployConfig, clients: Clients, target: Deployment) -> Iterator[UserError]:
-    """Whether a container of our own has been built."""
-    return missing_image(cfg, clients, target.image, build_command(target))
+def _check_container(session: Session) -> Iterator[UserError]:
+    """A problem if our own container has not been built."""
+    return missing_image(session, session.deployment.image, build_command(session.deployment))
 
 
-def missing_image(cfg: DeployConfig, clients: Clients, image: str, do: str) -> Iterator[UserError]:
-    """The problem that an image is not in its repository."""
+def missing_image(session: Session, image: str, do: str) -> Iterator[UserError]:
+    """A problem if an image is not in its repository of Artifact Registry; `do` is its remedy."""
     from google.api_core.exceptions import from_http_response
 
-    place = re.fullmatch(r"([a-z0-9-]+)-docker\.pkg\.dev/([^/]+)/([^/]+)/(.+):([^:]+)", image)
-    if "/vertex-ai/" in image or not place:
+    match = re.fullmatch(r"([a-z0-9-]+)-docker\.pkg\.dev/([^/]+)/([^/]+)/(.+):([^:]+)", image)
+    if "/vertex-ai/" in image or not match:
         return
-    location, owner, repository, package, tag = place.groups()
-    found = clients.http.get(
-        f"{cfg.emulator or 'https://artifactregistry.googleapis.com'}/v1/projects/{owner}/locations/{location}"
-        f"/repositories/{repository}/packages/{package.replace('/', '%2F')}/tags/{tag}"
-    )
-    if found.status_code == 404:
+    answer = session.clients.http.get(_tag_url(session, match))
+    if answer.status_code == 404:
         yield UserError("the container is not built yet", image, do)
-    elif not found.ok:
-        raise from_http_response(found)
+    elif not answer.ok:
+        raise from_http_response(answer)
+
+
+def _tag_url(session: Session, image: re.Match[str]) -> str:
+    """Address of an image's tag in the API of Artifact Registry."""
+    location, project, repository, package, tag = image.groups()
+    api = session.deployment.config.emulator or "https://artifactregistry.googleapis.com"
+    return (
+        f"{api}/v1/projects/{project}/locations/{location}/repositories/{repository}"
+        f"/packages/{package.replace('/', '%2F')}/tags/{tag}"
+    )

@@ -1,28 +1,33 @@
-"""Whether the endpoint answers as the bundle does on this machine."""
+"""Check that the endpoint's answers are those of the bundle on this machine."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from churn.bundle.bundle import Bundle
-from churn.data.dataset import CUSTOMER_KEY, MISSING_BELOW
+from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
 from churn.errors import UserError
-from churn.vertex.cloud.client import Clients
-from churn.vertex.cloud.deployment import Deployment, deployed_id
+from churn.vertex.cloud.deployment import deployed_id
+from churn.vertex.cloud.session import Session
 from churn.vertex.cloud.state import State
 
-TOLERANCE = 1e-5  # of a probability: other TensorFlow, other processor
+TOLERANCE = 1e-5  # of a probability: another TensorFlow, another processor
 
 
 class MismatchError(UserError):
-    """The deployed version answers otherwise than the bundle, or not at all."""
+    """The deployed version's answers differ from the bundle's, or do not come."""
 
 
 def to_instances(rows: pd.DataFrame, bundle: Bundle) -> list[dict[str, Any]]:
-    """Rows as Vertex AI takes them; JSON there has neither NaN nor null, so "missing" is spelled out."""
+    """Rows in the form that Vertex AI takes. JSON there has neither NaN nor null, so a value stands for them.
+
+    >>> to_instances(rows, bundle)[0]
+    {'tenure': 12.0, 'charge': -1e+30, 'contract': '', 'customer_key': 'row-0'}
+    """
     columns = {}
     for field in bundle.facts["inputs"]:
         values = rows[field["column"]]
@@ -32,72 +37,68 @@ def to_instances(rows: pd.DataFrame, bundle: Bundle) -> list[dict[str, Any]]:
     return table
 
 
-def check_parity(
-    clients: Clients, target: Deployment, state: State, bundle: Bundle, rows: pd.DataFrame, answers: int
-) -> None:
-    """Send rows until `answers` answers came from the bundle's deployed model; raises `MismatchError`.
+def check_parity(session: Session, state: State, bundle: Bundle, rows: pd.DataFrame) -> None:
+    """Send rows until `deploy.answers` answers came from the bundle's version; raises `MismatchError`.
 
-    Vertex AI sends a request where the traffic split says, so most are spent on other versions.
+    Vertex AI distributes requests by the traffic split, so other versions answer most of them.
     """
-    identity = deployed_id(bundle)
+    needed, model_id = session.deployment.config.answers, deployed_id(bundle)
     keys = np.array([f"row-{i}" for i in range(len(rows))], dtype=object)
     expected = bundle.predict(rows, keys)
-    sent, body, found = _make_predictor(clients, target, state), to_instances(rows, bundle), 0
-    for _ in range(20 * answers * 100 // max(state.share(identity), 1)):
-        answer = sent(body)
-        if answer.deployed_model_id == identity:
+    predict, instances, compared = _make_predictor(session, state), to_instances(rows, bundle), 0
+    for _ in range(20 * needed * 100 // max(state.share(model_id), 1)):
+        answer = predict(instances)
+        if answer.deployed_model_id == model_id:
             _compare_answers([dict(row) for row in answer.predictions], expected)
-            found += 1
-        if found == answers:
+            compared += 1
+        if compared == needed:
             return
-    raise MismatchError(f"only {found} of {answers} answers came from the new version", target.endpoint)
+    what = f"only {compared} of {needed} answers came from the new version"
+    raise MismatchError(what, session.deployment.endpoint)
 
 
-def _make_predictor(clients: Clients, target: Deployment, state: State) -> Any:
-    """A function from instances to the endpoint's answer; a dedicated endpoint has an address of its own."""
+def _make_predictor(session: Session, state: State) -> Callable[[list[dict[str, Any]]], Any]:
+    """A function from instances to the endpoint's answer; a dedicated endpoint has its own address."""
     from google.protobuf import json_format, struct_pb2
 
     assert state.endpoint
-    client = clients.predictions
+    client = session.clients.predictions
     if dns := state.endpoint.dedicated_endpoint_dns:
-        options = {"api_endpoint": dns}
-        client = type(client)(
-            credentials=client.transport._credentials, transport="rest", client_options=options
-        )
+        credentials, options = client.transport._credentials, {"api_endpoint": dns}
+        client = type(client)(credentials=credentials, transport="rest", client_options=options)
 
-    def send(rows: list[dict[str, Any]]) -> Any:
-        values = [json_format.ParseDict(row, struct_pb2.Value()) for row in rows]
-        return client.predict(endpoint=target.endpoint, instances=values)
+    def predict(instances: list[dict[str, Any]]) -> Any:
+        values = [json_format.ParseDict(instance, struct_pb2.Value()) for instance in instances]
+        return client.predict(endpoint=session.deployment.endpoint, instances=values)
 
-    return send
+    return predict
 
 
-def _compare_answers(answer: list[dict[str, Any]], expected: dict[str, np.ndarray]) -> None:
+def _compare_answers(rows: list[dict[str, Any]], expected: dict[str, np.ndarray]) -> None:
     """Raise `MismatchError` unless every output of every row is as expected."""
-    rows = len(next(iter(expected.values())))
-    if len(answer) != rows or any(row.keys() != expected.keys() for row in answer):
+    count = len(next(iter(expected.values())))
+    if len(rows) != count or any(row.keys() != expected.keys() for row in rows):
         raise MismatchError(
-            f"the endpoint answers {len(answer)} rows with other outputs than the bundle's {rows}"
+            f"the endpoint answers {len(rows)} rows with other outputs than the bundle's {count}"
         )
-    for name, ours in expected.items():
-        theirs = [row[name] for row in answer]
-        if ours.dtype == object:
-            wrong = [a for a, b in zip(theirs, ours.tolist(), strict=True) if a != _decode(b)]
-        else:
-            apart = np.abs(np.asarray(theirs, float) - ours)
-            wrong = list(apart[~(apart <= TOLERANCE)])
-        if wrong:
+    for name, values in expected.items():
+        if wrong := _count_different([row[name] for row in rows], values):
             raise MismatchError(
-                f"the endpoint's {name} is not the bundle's in {len(wrong)} of {ours.size} values"
+                f"the endpoint's {name} differs from the bundle's in {wrong} of {values.size} values"
             )
 
 
+def _count_different(answers: list[Any], expected: np.ndarray) -> int:
+    """How many answers differ: texts exactly, numbers by more than `TOLERANCE` or by being NaN."""
+    if expected.dtype == object:
+        pairs = zip(answers, expected.tolist(), strict=True)
+        return sum(answer != _decode(value) for answer, value in pairs)
+    gaps = np.abs(np.asarray(answers, float) - expected)
+    return int(np.sum(~(gaps <= TOLERANCE)))
+
+
 def _decode(value: Any) -> Any:
-    """Strings of a graph are bytes; in lists of them too."""
-    return (
-        value.decode()
-        if isinstance(value, bytes)
-        else [_decode(v) for v in value]
-        if isinstance(value, list)
-        else value
-    )
+    """A graph's strings are bytes, also within lists."""
+    if isinstance(value, list):
+        return [_decode(item) for item in value]
+    return value.decode() if isinstance(value, bytes) else value

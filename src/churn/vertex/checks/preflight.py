@@ -1,4 +1,7 @@
-"""What in configuration and bundle would make a deployment fail later, each with its remedy."""
+"""Preflight without an account: problems of configuration and bundle that would make a deployment fail.
+
+Numbers that are out of bounds are refused earlier, by `churn.config.limits`.
+"""
 
 from __future__ import annotations
 
@@ -7,131 +10,135 @@ from collections.abc import Iterator
 from datetime import date
 
 from churn.bundle.bundle import Bundle
-from churn.config.serving import DeployConfig, MonitoringConfig
-from churn.data.dataset import CUSTOMER_KEY
+from churn.config.serving import MonitoringConfig
+from churn.data.contract import CUSTOMER_KEY
 from churn.errors import UserError
 from churn.vertex.cloud.deployment import Deployment, deployed_id
 from churn.vertex.cloud.state import State
 
 
-def offline_problems(
-    cfg: DeployConfig, target: Deployment, bundle: Bundle, today: date
-) -> Iterator[UserError]:
-    """Problems that need no account to be seen."""
-    if not cfg.plan_only:
-        for key, command in (("project", "gcloud projects list"), ("bucket", "gcloud storage buckets list")):
-            if not getattr(cfg, key):
-                yield UserError(f"no {key} is named", f"deploy.{key}", f"deploy.{key}=NAME ({command})")
-    if not re.fullmatch("[a-z][a-z0-9-]{1,48}[a-z0-9]", target.name):
-        yield UserError(
-            f"{target.name!r} can't be the name of an endpoint",
-            "deploy.name",
-            "3 to 50 small letters, digits and dashes, a letter first",
-        )
-    until = target.serving.available_until
-    if until and today >= date.fromisoformat(until):
-        what = f"the container can no longer be used since {until}"
-        yield UserError(what, target.image, f"serving=tf_serving, once it is built: {build_command(target)}")
-    if "/vertex-ai/" not in target.image and not target.image.startswith(f"{cfg.region}-docker.pkg.dev/"):
-        what = "the image must lie in a repository of the endpoint's region"
-        yield UserError(what, target.image, f"{build_command(target)}, then serving=tf_serving")
-    yield from _invalid_settings(cfg, target)
-    yield from _monitoring_problems(cfg.monitoring)
+def offline_problems(deployment: Deployment, bundle: Bundle, today: date) -> Iterator[UserError]:
+    """Problems of configuration and bundle, each with its remedy; needs no account."""
+    if not deployment.config.plan_only:
+        yield from _missing_names(deployment)
+    yield from _name_problems(deployment)
+    yield from _image_problems(deployment, today)
+    yield from _identity_problems(deployment)
+    yield from _size_problems(deployment)
+    if deployment.config.monitoring.enabled:
+        yield from _monitoring_problems(deployment.config.monitoring)
     yield from _signature_problems(bundle)
 
 
-def _invalid_settings(cfg: DeployConfig, target: Deployment) -> Iterator[UserError]:
-    """Values that the platform does not take, alone or with one another."""
-    key = rf"projects/[^/]+/locations/{cfg.region}/keyRings/[^/]+/cryptoKeys/[^/]+"
-    if cfg.kms_key and not re.fullmatch(key, cfg.kms_key):
-        listing = f"gcloud kms keys list --location={cfg.region} --keyring=RING --project={target.project}"
-        yield UserError(
-            "the key must be in the region of the endpoint, and named in full", "deploy.kms_key", listing
-        )
-    account = cfg.service_account
+def _missing_names(deployment: Deployment) -> Iterator[UserError]:
+    for key, command in (("project", "gcloud projects list"), ("bucket", "gcloud storage buckets list")):
+        if not getattr(deployment.config, key):
+            yield UserError(f"no {key} is named", f"deploy.{key}", f"deploy.{key}=NAME ({command})")
+
+
+def _name_problems(deployment: Deployment) -> Iterator[UserError]:
+    if not re.fullmatch("[a-z][a-z0-9-]{1,48}[a-z0-9]", deployment.name):
+        what = f"{deployment.name!r} can't be the name of an endpoint"
+        yield UserError(what, "deploy.name", "3 to 50 small letters, digits and dashes, a letter first")
+
+
+def _image_problems(deployment: Deployment, today: date) -> Iterator[UserError]:
+    """An expired image, or one in another region."""
+    image, until = deployment.image, deployment.serving.available_until
+    build = build_command(deployment)
+    if until and today >= date.fromisoformat(until):
+        what = f"the container can no longer be used since {until}"
+        yield UserError(what, image, f"serving=tf_serving, once it is built: {build}")
+    if "/vertex-ai/" not in image and not image.startswith(f"{deployment.region}-docker.pkg.dev/"):
+        what = "the image must lie in a repository of the endpoint's region"
+        yield UserError(what, image, f"{build}, then serving=tf_serving")
+
+
+def _identity_problems(deployment: Deployment) -> Iterator[UserError]:
+    """An encryption key or a service account that is not named as Google names it."""
+    config, project = deployment.config, deployment.project
+    key = rf"projects/[^/]+/locations/{config.region}/keyRings/[^/]+/cryptoKeys/[^/]+"
+    if config.kms_key and not re.fullmatch(key, config.kms_key):
+        what = "the key must be in the region of the endpoint, and named in full"
+        listing = f"gcloud kms keys list --location={config.region} --keyring=RING --project={project}"
+        yield UserError(what, "deploy.kms_key", listing)
+    account = config.service_account
     if account and not re.fullmatch(r"[^@\s]+@[^@\s]+\.gserviceaccount\.com", account):
-        listing = f"gcloud iam service-accounts list --project={target.project}"
+        listing = f"gcloud iam service-accounts list --project={project}"
         yield UserError(f"{account!r} is no service account", "deploy.service_account", listing)
-    if not 1 <= target.size.min_replicas <= target.size.max_replicas:
-        yield UserError(
-            "1 <= min_replicas <= max_replicas must hold", "deploy.min_replicas", "at least 1 node runs"
-        )
-    for name in ("probe", "canary"):
-        if not 1 <= getattr(cfg, name) <= 100:
-            yield UserError(f"{name} is a share in per cent", f"deploy.{name}", "1 to 100")
-    if cfg.answers < 1:
-        yield UserError("at least one answer must be checked", "deploy.answers", "deploy.answers=5")
 
 
-def _monitoring_problems(watch: MonitoringConfig) -> Iterator[UserError]:
-    """Values of the monitoring job that the service does not take."""
-    limits = {"sampling": (0 < watch.sampling <= 1, "a share above 0, at most 1")}
-    given = watch.threshold is not None
-    limits["threshold"] = (not given or 0 < (watch.threshold or 0) <= 1, "a distance above 0, at most 1")
-    limits["rows"] = (watch.rows >= 1, "requests between two looks")
-    limits["hours"] = (watch.hours >= 1, "1 hour or more")
-    place = watch.training_data or "gs://"
-    limits["training_data"] = (
-        place.startswith(("gs://", "bq://")),
-        "gs://FILE.csv or bq://PROJECT.SET.TABLE",
-    )
-    channel = "projects/P/notificationChannels/N (gcloud beta monitoring channels list)"
-    full = [c.startswith("projects/") and "/notificationChannels/" in c for c in watch.channels]
-    limits["channels"] = (all(full), channel)
-    for key, (is_good, do) in limits.items() if watch.enabled else ():
-        if not is_good:
-            yield UserError(f"this can't be monitored: {getattr(watch, key)}", f"deploy.monitoring.{key}", do)
+def _size_problems(deployment: Deployment) -> Iterator[UserError]:
+    least, most = deployment.size.nodes
+    if least > most:
+        what = f"min_replicas={least} is more than max_replicas={most}"
+        yield UserError(what, "deploy.min_replicas", f"deploy.max_replicas={least}, or more")
+
+
+def _monitoring_problems(monitoring: MonitoringConfig) -> Iterator[UserError]:
+    """Training data or channels that the monitoring job does not take."""
+    data, channels = monitoring.training_data, monitoring.channels
+    if data and not data.startswith(("gs://", "bq://")):
+        what, key = f"this can't be monitored: {data}", "deploy.monitoring.training_data"
+        yield UserError(what, key, "gs://FILE.csv or bq://PROJECT.SET.TABLE")
+    if not all(name.startswith("projects/") and "/notificationChannels/" in name for name in channels):
+        what, key = f"this can't be monitored: {channels}", "deploy.monitoring.channels"
+        do = "projects/P/notificationChannels/N (gcloud beta monitoring channels list)"
+        yield UserError(what, key, do)
 
 
 def _signature_problems(bundle: Bundle) -> Iterator[UserError]:
-    """Whether the graph takes exactly what the bundle says, one value per row and field."""
-    called = bundle.saved_model.signatures["serving_default"]
-    found = {name: spec.dtype.name for name, spec in called.structured_input_signature[1].items()}
-    kinds = {"number": "float32", "category": "string"}
-    expected = {field["input"]: kinds[field["kind"]] for field in bundle.facts["inputs"]} | {
-        CUSTOMER_KEY: "string"
-    }
-    ranks = {spec.shape.rank for spec in called.structured_input_signature[1].values()}
-    if found != expected or ranks != {1}:
-        yield UserError(
-            "the bundle's signature is not what its facts say", str(bundle.path), "train it again"
-        )
+    """A graph that does not take exactly what the bundle says, one value per row and field."""
+    _, inputs = bundle.saved_model.signatures["serving_default"].structured_input_signature
+    types = {"number": "float32", "category": "string"}
+    expected = {field["input"]: types[field["kind"]] for field in bundle.facts["inputs"]}
+    expected[CUSTOMER_KEY] = "string"
+    actual = {name: spec.dtype.name for name, spec in inputs.items()}
+    if actual != expected or {spec.shape.rank for spec in inputs.values()} != {1}:
+        what = "the bundle's signature is not what its facts say"
+        yield UserError(what, str(bundle.path), "train it again")
 
 
-def build_command(target: Deployment, which: str = "tf_serving", source: str = "deploy/tf_serving") -> str:
+def build_command(
+    deployment: Deployment, container: str = "tf_serving", source: str = "deploy/tf_serving"
+) -> str:
     """The commands that build a container of `deploy/`, without a local Docker."""
+    region, project = deployment.region, deployment.project
     return (
-        f"gcloud artifacts repositories create churn --repository-format=docker --location={target.region}"
-        f" --project={target.project}; gcloud builds submit {source} --config=deploy/{which}/cloudbuild.yaml"
-        f" --substitutions=_REGION={target.region} --project={target.project}"
+        f"gcloud artifacts repositories create churn --repository-format=docker --location={region}"
+        f" --project={project}; gcloud builds submit {source} --config=deploy/{container}/cloudbuild.yaml"
+        f" --substitutions=_REGION={region} --project={project}"
     )
 
 
-def unchangeable_problems(
-    cfg: DeployConfig, target: Deployment, bundle: Bundle, state: State
-) -> Iterator[UserError]:
-    """What is configured otherwise than it exists, and can't be changed there."""
-    pairs: list[tuple[str, object, object]] = []
+def unchangeable_problems(deployment: Deployment, bundle: Bundle, state: State) -> Iterator[UserError]:
+    """Settings that differ from what exists and cannot be changed there."""
+    for key, actual, wanted in _fixed_settings(deployment, bundle, state):
+        if actual != wanted:
+            what = f"deploy.{key} is {actual!r} where it runs, and can't be changed to {wanted!r} there"
+            yield UserError(what, deployment.endpoint, "churn destroy first, or another deploy.name=NAME")
+
+
+def _fixed_settings(
+    deployment: Deployment, bundle: Bundle, state: State
+) -> Iterator[tuple[str, object, object]]:
+    """Key, value where it exists and configured value of each setting that cannot be changed."""
+    config = deployment.config
     if endpoint := state.endpoint:
-        pairs += [("kms_key", endpoint.encryption_spec.kms_key_name, cfg.kms_key or "")]
-        pairs += [("dedicated", endpoint.dedicated_endpoint_enabled, cfg.dedicated)]
+        yield "kms_key", endpoint.encryption_spec.kms_key_name, config.kms_key or ""
+        yield "dedicated", endpoint.dedicated_endpoint_enabled, config.dedicated
     for model in state.deployed:
         if model.id == deployed_id(bundle):
-            machine = model.dedicated_resources.machine_spec.machine_type
-            pairs += [("machine_type", machine, target.size.machine_type)]
-            pairs += [("service_account", model.service_account, cfg.service_account or "")]
-            pairs += [("access_logging", model.enable_access_logging, cfg.access_logging)]
-    for key, found, wanted in pairs:
-        if found != wanted:
-            what = f"deploy.{key} is {found!r} where it runs, and can't be changed to {wanted!r} there"
-            yield UserError(what, target.endpoint, "churn destroy first, or another deploy.name=NAME")
+            machine_type = model.dedicated_resources.machine_spec.machine_type
+            yield "machine_type", machine_type, deployment.size.machine_type
+            yield "service_account", model.service_account, config.service_account or ""
+            yield "access_logging", model.enable_access_logging, config.access_logging
 
 
-def end_of_support(target: Deployment, today: date) -> str | None:
-    """How many days the container has left, or none where it has no end."""
-    if until := target.serving.available_until:
-        left = (date.fromisoformat(until) - today).days
-        return (
-            f"{target.image} can be used for {left} more days, until {until}; after that: serving=tf_serving"
-        )
+def end_of_support(deployment: Deployment, today: date) -> str | None:
+    """A sentence on how many days the container has left; None where it has no last day."""
+    if until := deployment.serving.available_until:
+        days = (date.fromisoformat(until) - today).days
+        image = deployment.image
+        return f"{image} can be used for {days} more days, until {until}; after that: serving=tf_serving"
     return None

@@ -1,26 +1,33 @@
-"""What a deployment is called, where it lies and on what it runs."""
+"""Names, location and size of a deployment."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
 
 from churn.bundle.bundle import Bundle
 from churn.config.root import Config
-from churn.config.serving import Environment, ServingConfig
+from churn.config.serving import DeployConfig, Environment, ServingConfig
 
-LABEL = "churn-deployment"  # its value is the target's name; nothing without it is ever touched
+LABEL = "churn-deployment"  # its value is the deployment's name; what lacks it is never touched
 DIGEST = "digest"
 
 
 @dataclass(frozen=True)
 class Size:
-    """What the environments differ in, beside their names."""
+    """What differs between the environments, beside their names."""
 
     machine_type: str
     min_replicas: int
     max_replicas: int
-    type_the_name: bool  # to confirm, instead of a mere y
+    type_the_name: bool  # the user confirms with the deployment's name instead of a mere y
+
+    @property
+    def nodes(self) -> tuple[int, int]:
+        """Least and greatest number of nodes."""
+        return self.min_replicas, self.max_replicas
 
 
 SIZES = {
@@ -31,7 +38,11 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Deployment:
-    """One deployment; names follow from the configuration, so that no call can make a second one."""
+    """One deployment. All names follow from the configuration, so no call can create a second one.
+
+    >>> Deployment.from_config(compose_config("deploy.project=p")).endpoint
+    'projects/p/locations/us-central1/endpoints/churn-dev'
+    """
 
     name: str
     project: str
@@ -39,17 +50,23 @@ class Deployment:
     bucket: str
     size: Size
     serving: ServingConfig
+    config: DeployConfig
 
     @classmethod
-    def of(cls, cfg: Config) -> Deployment:
-        """The deployment that the configuration describes; what is not named yet stands in capitals."""
+    def from_config(cls, cfg: Config) -> Deployment:
+        """The deployment that the configuration describes; PROJECT and BUCKET stand for missing names."""
         deploy, size = cfg.deploy, SIZES[cfg.deploy.env]
-        lowest = size.min_replicas if deploy.min_replicas is None else deploy.min_replicas
-        highest = size.max_replicas if deploy.max_replicas is None else deploy.max_replicas
-        wanted = Size(deploy.machine_type or size.machine_type, lowest, highest, size.type_the_name)
+        chosen = Size(
+            deploy.machine_type or size.machine_type,
+            size.min_replicas if deploy.min_replicas is None else deploy.min_replicas,
+            size.max_replicas if deploy.max_replicas is None else deploy.max_replicas,
+            size.type_the_name,
+        )
         name = deploy.name or f"churn-{deploy.env.value}"
         project, bucket = deploy.project or "PROJECT", deploy.bucket or "BUCKET"
-        return cls(name, project, deploy.region, bucket.removeprefix("gs://"), wanted, cfg.serving)
+        return cls(
+            name, project, deploy.region, bucket.removeprefix("gs://"), chosen, cfg.serving, cfg.deploy
+        )
 
     @property
     def parent(self) -> str:
@@ -58,12 +75,12 @@ class Deployment:
 
     @property
     def model(self) -> str:
-        """The registered model, whose versions are the bundles."""
+        """Resource name of the registered model, whose versions are the bundles."""
         return f"{self.parent}/models/{self.name}"
 
     @property
     def endpoint(self) -> str:
-        """The endpoint."""
+        """Resource name of the endpoint."""
         return f"{self.parent}/endpoints/{self.name}"
 
     @property
@@ -73,44 +90,69 @@ class Deployment:
 
     @property
     def image(self) -> str:
-        """The container that serves."""
-        return self.filled(self.serving.image)
+        """Address of the container that serves."""
+        return self.fill_in(self.serving.image)
 
-    def filled(self, image: str) -> str:
-        """An image's address with region and project in it."""
+    def fill_in(self, image: str) -> str:
+        """An image's address with continent, region and project filled in."""
         first = self.region.partition("-")[0]
         continent = {"europe": "europe", "asia": "asia", "australia": "asia"}.get(first, "us")
         return image.format(continent=continent, region=self.region, project=self.project)
 
     @property
     def labels(self) -> dict[str, str]:
-        """What marks everything that belongs to this deployment."""
+        """The label of everything that belongs to this deployment."""
         return {LABEL: self.name}
 
-    def staged(self, bundle: Bundle) -> str:
-        """Where the bundle lies in the bucket, by its content."""
+    @property
+    def by_label(self) -> dict[str, str]:
+        """The request that lists what has the label."""
+        return {"parent": self.parent, "filter": f"labels.{LABEL}={self.name}"}
+
+    def owns(self, labels: Any) -> bool:
+        """Whether labels (None: there are none) are those of this deployment."""
+        return bool(labels) and labels.get(LABEL) == self.name
+
+    @property
+    def encryption(self) -> dict[str, Any]:
+        """The field that names the customer's key, if there is one."""
+        key = self.config.kms_key
+        return {"encryption_spec": {"kms_key_name": key}} if key else {}
+
+    @property
+    def probe_share(self) -> int:
+        """Per cent of the traffic until the answers are checked: never more than afterwards."""
+        return min(self.config.probe, self.config.canary)
+
+    def staged_path(self, bundle: Bundle) -> str:
+        """Path of the bundle in the bucket, by its content."""
         return f"{self.name}/{bundle.digest}"
 
-    def artifacts(self, bundle: Bundle) -> str:
-        """What the container is given: TensorFlow Serving finds `1/` by itself, the prebuilt image not."""
-        return f"gs://{self.bucket}/{self.staged(bundle)}/{self.serving.directory}".rstrip("/")
+    def artifact_uri(self, bundle: Bundle) -> str:
+        """The folder for the container: TensorFlow Serving finds `1/` in it, the prebuilt image does not."""
+        return f"gs://{self.bucket}/{self.staged_path(bundle)}/{self.serving.directory}".rstrip("/")
 
 
 def deployed_id(bundle: Bundle) -> str:
-    """The id under which an endpoint knows the bundle: 10 digits of its hash."""
+    """The id of the bundle on an endpoint: 10 digits of its hash."""
     return str(10**9 + int(bundle.digest[:12], 16) % (9 * 10**9))
 
 
-def version_labels(target: Deployment, bundle: Bundle) -> dict[str, str]:
-    """Where a version is from, as far as labels can say it (63 small letters, digits, - and _)."""
+def version_labels(deployment: Deployment, bundle: Bundle) -> dict[str, str]:
+    """Origin of a version, as far as labels allow (63 small letters, digits, - and _)."""
     facts = bundle.facts
     auc = facts["metrics"]["roc_auc"]["value"]
-    told = {
+    origin = {
         DIGEST: bundle.digest[:40],
         "git_commit": facts["git_commit"],
         "data": facts["data"]["fingerprint"],
         "run": facts["created"],
         "test_auc": None if auc is None else f"{auc:.4f}",
     }
-    clean = {key: re.sub("[^a-z0-9_-]", "-", str(value or "").lower())[:63] for key, value in told.items()}
-    return target.labels | clean
+    clean = {key: re.sub("[^a-z0-9_-]", "-", str(value or "").lower())[:63] for key, value in origin.items()}
+    return deployment.labels | clean
+
+
+def today() -> date:
+    """The date in UTC, by which Google counts."""
+    return datetime.now(UTC).date()

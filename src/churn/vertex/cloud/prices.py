@@ -1,8 +1,9 @@
-"""What a deployment costs, from the dated table `configs/prices.yaml`."""
+"""Prices of Vertex AI, from the dated table `configs/prices.yaml`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
@@ -13,22 +14,31 @@ HOURS_A_MONTH = 730
 
 @dataclass(frozen=True)
 class Prices:
-    """US dollars per node-hour by machine type, with date and source of the table."""
+    """US dollars per node-hour by machine type, with date and source of the table.
+
+    >>> load_prices().describe_cost("n1-standard-2", 1)
+    '1 x n1-standard-2: $0.11 an hour, $2.63 a day, $80 a month'
+    """
 
     date: str
     source: str
     hour: dict[str, float]
     monitoring_per_gigabyte: float
 
-    def running(self, machine_type: str, nodes: int) -> str:
-        """Cost of so many nodes per hour, day and month, or that it is not known."""
+    def describe_cost(self, machine_type: str, nodes: int) -> str:
+        """Cost of the nodes per hour, day and month; says so where the machine type is not in the table."""
         if machine_type not in self.hour:
             return f"{nodes} x {machine_type}: not in configs/prices.yaml"
         dollars = self.hour[machine_type] * nodes
-        per = f"${dollars:.2f} an hour, ${dollars * 24:.2f} a day, ${dollars * HOURS_A_MONTH:.0f} a month"
-        return f"{nodes} x {machine_type}: {per}"
+        costs = f"${dollars:.2f} an hour, ${dollars * 24:.2f} a day, ${dollars * HOURS_A_MONTH:.0f} a month"
+        return f"{nodes} x {machine_type}: {costs}"
+
+    def describe_deployed(self, model: Any) -> str:
+        """Cost of the fewest nodes that a deployed model runs on."""
+        resources = model.dedicated_resources
+        return self.describe_cost(resources.machine_spec.machine_type, resources.min_replica_count)
 
 
 def load_prices() -> Prices:
-    """The table."""
+    """The table in `configs/prices.yaml`."""
     return Prices(**yaml.safe_load((config_directory() / "prices.yaml").read_text()))

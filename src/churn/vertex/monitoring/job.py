@@ -1,4 +1,4 @@
-"""Vertex AI's own monitoring job, thresholds taken from the training profile."""
+"""Vertex AI's own monitoring job, with thresholds from the training profile."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from churn.bundle.bundle import Bundle
-from churn.config.serving import DeployConfig, MonitoringConfig
-from churn.data.dataset import CUSTOMER_KEY
-from churn.vertex.cloud.client import Clients, wait_for
+from churn.config.serving import MonitoringConfig
+from churn.data.contract import CUSTOMER_KEY
 from churn.vertex.cloud.deployment import Deployment
-from churn.vertex.cloud.staging import encryption, upload_object
+from churn.vertex.cloud.operations import wait_for
+from churn.vertex.cloud.session import Session
+from churn.vertex.cloud.staging import upload_object
 from churn.vertex.cloud.state import State
 from churn.vertex.monitoring.thresholds import drift_thresholds
 
@@ -25,125 +26,131 @@ CHANGEABLE = (
 )
 
 
-def ensure_monitor(
-    cfg: DeployConfig, clients: Clients, target: Deployment, bundle: Bundle, state: State
-) -> None:
-    """One job for the endpoint that looks at each of its deployed models, set as configured; or none."""
-    if not cfg.monitoring.enabled:
-        return remove_monitor(clients, target, state)
-    wanted = monitor_job(cfg, target, bundle, [model.id for model in state.deployed])
-    if state.monitor and has_other_schema(state.monitor, wanted):
-        remove_monitor(clients, target, state)
-    elif state.monitor:
-        return _update_monitor(clients, target, state.monitor, wanted)
+def ensure_monitor(session: Session, bundle: Bundle, state: State) -> None:
+    """Make one job watch every deployed model, as configured; remove it if monitoring is off."""
+    deployment = session.deployment
+    if not deployment.config.monitoring.enabled:
+        return remove_monitor(session, state)
+    desired = monitor_job(deployment, bundle, [model.id for model in state.deployed])
+    if state.monitor and not has_other_schema(state.monitor, desired):
+        return _update_monitor(session, state.monitor, desired)
+    remove_monitor(session, state)
     for name, schema in instance_schemas(bundle).items():
-        upload_object(clients, target, _schema_path(target, schema, name), yaml.safe_dump(schema))
-    request = {"parent": target.parent, "model_deployment_monitoring_job": wanted}
-    clients.jobs.create_model_deployment_monitoring_job(request)
+        upload_object(session, _schema_path(deployment, schema, name), yaml.safe_dump(schema))
+    request = {"parent": deployment.parent, "model_deployment_monitoring_job": desired}
+    session.clients.jobs.create_model_deployment_monitoring_job(request)
     return None
 
 
-def has_other_schema(found: Any, wanted: dict[str, Any]) -> bool:
-    """Whether a job is for instances of another form, which can't be changed."""
-    return bool(found.analysis_instance_schema_uri != wanted["analysis_instance_schema_uri"])
+def has_other_schema(existing: Any, desired: dict[str, Any]) -> bool:
+    """Whether a job expects instances of another form; that cannot be changed."""
+    return bool(existing.analysis_instance_schema_uri != desired["analysis_instance_schema_uri"])
 
 
-def _update_monitor(clients: Clients, target: Deployment, found: Any, wanted: dict[str, Any]) -> None:
-    """Change what is not as it should be."""
-    if changed := changed_fields(found, wanted):
+def _update_monitor(session: Session, existing: Any, desired: dict[str, Any]) -> None:
+    if fields := changed_fields(existing, desired):
         request = {
-            "model_deployment_monitoring_job": wanted | {"name": found.name},
-            "update_mask": {"paths": changed},
+            "model_deployment_monitoring_job": desired | {"name": existing.name},
+            "update_mask": {"paths": fields},
         }
-        operation = clients.jobs.update_model_deployment_monitoring_job(request).operation
-        wait_for(clients, target, operation.name)
+        wait_for(session, session.clients.jobs.update_model_deployment_monitoring_job(request))
 
 
-def changed_fields(found: Any, wanted: dict[str, Any]) -> list[str]:
-    """What of a monitoring job is not as it should be and can be changed."""
-    made = type(found)(wanted)
-    return [name for name in CHANGEABLE if getattr(found, name) != getattr(made, name)]
+def changed_fields(existing: Any, desired: dict[str, Any]) -> list[str]:
+    """The changeable fields of a job that differ from the desired ones."""
+    message = type(existing)(desired)
+    return [name for name in CHANGEABLE if getattr(existing, name) != getattr(message, name)]
 
 
-def remove_monitor(clients: Clients, target: Deployment, state: State) -> None:
-    """Pause and delete the job, if there is one."""
+def remove_monitor(session: Session, state: State) -> None:
+    """Delete the job, if there is one; it must be paused first."""
     from google.cloud.aiplatform_v1 import JobState
 
     if state.monitor:
         request = {"name": state.monitor.name}
         if state.monitor.state != JobState.JOB_STATE_PAUSED:
-            clients.jobs.pause_model_deployment_monitoring_job(request)
-        operation = clients.jobs.delete_model_deployment_monitoring_job(request).operation
-        wait_for(clients, target, operation.name)
+            session.clients.jobs.pause_model_deployment_monitoring_job(request)
+        wait_for(session, session.clients.jobs.delete_model_deployment_monitoring_job(request))
 
 
-def monitor_job(cfg: DeployConfig, target: Deployment, bundle: Bundle, deployed: list[str]) -> dict[str, Any]:
-    """The job as it should be, for deployed models by their ids."""
-    watch = cfg.monitoring
-    alerts: dict[str, Any] = {"enable_logging": True, "notification_channels": list(watch.channels)}
-    if watch.emails:
-        alerts["email_alert_config"] = {"user_emails": list(watch.emails)}
-    uris = schema_uris(target, bundle)
+def monitor_job(deployment: Deployment, bundle: Bundle, model_ids: list[str]) -> dict[str, Any]:
+    """The job as configured, for deployed models by their ids."""
+    monitoring, uris = deployment.config.monitoring, schema_uris(deployment, bundle)
+    interval = {"monitor_interval": {"seconds": monitoring.hours * 3600}}
     return {
-        "display_name": target.name,
-        "endpoint": target.endpoint,
-        "labels": target.labels,
-        "logging_sampling_strategy": {"random_sample_config": {"sample_rate": watch.sampling}},
-        "model_deployment_monitoring_schedule_config": {"monitor_interval": {"seconds": watch.hours * 3600}},
-        "model_monitoring_alert_config": alerts,
+        "display_name": deployment.name,
+        "endpoint": deployment.endpoint,
+        "labels": deployment.labels,
+        "logging_sampling_strategy": {"random_sample_config": {"sample_rate": monitoring.sampling}},
+        "model_deployment_monitoring_schedule_config": interval,
+        "model_monitoring_alert_config": _alert_config(monitoring),
         "analysis_instance_schema_uri": uris["analysis"],
         "predict_instance_schema_uri": uris["predict"],
         OBJECTIVES: [
-            {"deployed_model_id": identity, "objective_config": _objective_config(watch, bundle)}
-            for identity in deployed
+            {"deployed_model_id": model_id, "objective_config": _objective_config(monitoring, bundle)}
+            for model_id in model_ids
         ],
-        **encryption(cfg),
+        **deployment.encryption,
     }
 
 
+def _alert_config(monitoring: MonitoringConfig) -> dict[str, Any]:
+    alerts = {"enable_logging": True, "notification_channels": list(monitoring.channels)}
+    emails = {"email_alert_config": {"user_emails": list(monitoring.emails)}} if monitoring.emails else {}
+    return alerts | emails
+
+
 def instance_schemas(bundle: Bundle) -> dict[str, dict[str, Any]]:
-    """OpenAPI schemas of an instance, as it is analysed and as it is sent: the job then needs no requests."""
+    """OpenAPI schemas of an instance, as it is analysed and as it is sent.
+
+    With them the job needs no requests to start.
+    """
     types = {"number": "number", "category": "string"}
     fields = {field["input"]: {"type": types[field["kind"]]} for field in bundle.facts["inputs"]}
     properties = {"analysis": fields, "predict": fields | {CUSTOMER_KEY: {"type": "string"}}}
     return {
-        name: {"type": "object", "properties": found, "required": list(found)}
-        for name, found in properties.items()
+        name: {"type": "object", "properties": columns, "required": list(columns)}
+        for name, columns in properties.items()
     }
 
 
-def _schema_path(target: Deployment, schema: dict[str, Any], name: str) -> str:
-    """Where a schema lies in the bucket, by its content."""
+def _schema_path(deployment: Deployment, schema: dict[str, Any], name: str) -> str:
+    """Path of a schema in the bucket, by its content."""
     digest = hashlib.sha256(yaml.safe_dump(schema).encode()).hexdigest()[:12]
-    return f"{target.name}/monitoring/{digest}/{name}.yaml"
+    return f"{deployment.name}/monitoring/{digest}/{name}.yaml"
 
 
-def schema_uris(target: Deployment, bundle: Bundle) -> dict[str, str]:
-    """Addresses of the schemas."""
+def schema_uris(deployment: Deployment, bundle: Bundle) -> dict[str, str]:
+    """gs:// addresses of the schemas, by their names."""
     return {
-        name: f"gs://{target.bucket}/{_schema_path(target, schema, name)}"
+        name: f"gs://{deployment.bucket}/{_schema_path(deployment, schema, name)}"
         for name, schema in instance_schemas(bundle).items()
     }
 
 
-def _objective_config(watch: MonitoringConfig, bundle: Bundle) -> dict[str, Any]:
-    """Drift of every feature, and skew where training data are named."""
-    values = {name: {"value": value} for name, value in monitor_thresholds(bundle, watch).items()}
+def _objective_config(monitoring: MonitoringConfig, bundle: Bundle) -> dict[str, Any]:
+    """Drift of every feature; skew too where training data are named."""
+    thresholds = monitor_thresholds(bundle, monitoring)
+    values = {name: {"value": threshold} for name, threshold in thresholds.items()}
     drift = {"prediction_drift_detection_config": {"drift_thresholds": values}}
-    if not watch.training_data:
+    if not monitoring.training_data:
         return drift
-    if watch.training_data.startswith("bq://"):
-        data: dict[str, Any] = {"bigquery_source": {"input_uri": watch.training_data}}
-    else:
-        data = {"gcs_source": {"uris": [watch.training_data]}, "data_format": "csv"}
     skew = {"training_prediction_skew_detection_config": {"skew_thresholds": values}}
+    dataset = _training_dataset(monitoring.training_data, bundle.schema.target)
+    return drift | skew | {"training_dataset": dataset}
+
+
+def _training_dataset(uri: str, target: str) -> dict[str, Any]:
+    """All training rows of a bq:// table or a gs:// CSV file."""
     all_rows = {"random_sample_config": {"sample_rate": 1.0}}
-    data |= {"target_field": bundle.schema.target, "logging_sampling_strategy": all_rows}
-    return drift | skew | {"training_dataset": data}
+    source: dict[str, Any] = {"bigquery_source": {"input_uri": uri}}
+    if not uri.startswith("bq://"):
+        source = {"gcs_source": {"uris": [uri]}, "data_format": "csv"}
+    return {**source, "target_field": target, "logging_sampling_strategy": all_rows}
 
 
-def monitor_thresholds(bundle: Bundle, watch: MonitoringConfig) -> dict[str, float]:
-    """By input: the threshold, the one that is configured or that of the training profile."""
-    if watch.threshold is None:
-        return drift_thresholds(bundle, watch.rows)
-    return {field["input"]: watch.threshold for field in bundle.facts["inputs"]}
+def monitor_thresholds(bundle: Bundle, monitoring: MonitoringConfig) -> dict[str, float]:
+    """Threshold of each input: the configured one, else that of the training profile."""
+    if monitoring.threshold is None:
+        return drift_thresholds(bundle, monitoring.rows)
+    return {field["input"]: monitoring.threshold for field in bundle.facts["inputs"]}

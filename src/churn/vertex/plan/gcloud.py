@@ -1,4 +1,4 @@
-"""What the commands do, as lines for a shell: gcloud, and bq for the data set of the log."""
+"""The same steps as commands for a shell: gcloud, and bq for the data set of the log."""
 
 from __future__ import annotations
 
@@ -8,159 +8,183 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from churn.bundle.bundle import Bundle
-from churn.config.serving import DeployConfig
-from churn.vertex.apply import probe_share, traffic_split
+from churn.config.serving import MonitoringConfig, ServingConfig
+from churn.vertex.apply import traffic_split
 from churn.vertex.cloud.deployment import Deployment, deployed_id, version_labels
 from churn.vertex.cloud.state import State
 from churn.vertex.monitoring import job
 
 
-def _ai_command(target: Deployment, *words: str) -> str:
+def _ai_command(deployment: Deployment, *words: str) -> str:
     """A `gcloud ai` command."""
-    return shlex.join(["gcloud", "ai", *words, f"--project={target.project}", f"--region={target.region}"])
+    options = (f"--project={deployment.project}", f"--region={deployment.region}")
+    return shlex.join(["gcloud", "ai", *words, *options])
 
 
-def _key_values(labels: Mapping[str, object]) -> str:
-    """Labels as gcloud takes them."""
-    return ",".join(f"{key}={value}" for key, value in labels.items())
+def _key_values(values: Mapping[str, object]) -> str:
+    """Labels and the like as gcloud takes them: a=1,b=2."""
+    return ",".join(f"{key}={value}" for key, value in values.items())
 
 
-def _copy_command(target: Deployment, *words: str) -> str:
-    """Files into the bucket, with the label by which `churn destroy` knows them."""
-    command = ["gcloud", "storage", "cp", *words, f"--custom-metadata={_key_values(target.labels)}"]
-    return shlex.join([*command, f"--project={target.project}"])
+def _copy_command(deployment: Deployment, *words: str) -> str:
+    """Copy files into the bucket, with the label by which `churn destroy` finds them."""
+    options = (f"--custom-metadata={_key_values(deployment.labels)}", f"--project={deployment.project}")
+    return shlex.join(["gcloud", "storage", "cp", *words, *options])
 
 
-def copy_bundle(target: Deployment, bundle: Bundle) -> str:
-    """The bundle into the bucket."""
-    return _copy_command(
-        target, "--recursive", f"{bundle.path}/*", f"gs://{target.bucket}/{target.staged(bundle)}/1"
-    )
+def copy_bundle(deployment: Deployment, bundle: Bundle) -> str:
+    """Copy the bundle into the bucket."""
+    folder = f"gs://{deployment.bucket}/{deployment.staged_path(bundle)}/1"
+    return _copy_command(deployment, "--recursive", f"{bundle.path}/*", folder)
 
 
-def upload_model(target: Deployment, bundle: Bundle, state: State) -> str:
-    """A new version of the model."""
-    which = f"--parent-model={target.model}" if state.versions else f"--model-id={target.name}"
-    serving, options = target.serving, []
-    for flag, value in (
-        ("command", ",".join(serving.command)),
-        ("args", "^;^" + ";".join(serving.args) if serving.args else ""),
-        ("predict-route", serving.predict_route),
-        ("health-route", serving.health_route),
-        ("ports", "8080" if serving.predict_route else ""),
-    ):
-        options += [f"--container-{flag}={value}"] if value else []
+def upload_model(deployment: Deployment, bundle: Bundle, state: State) -> str:
+    """Register a new version of the model."""
+    parent = f"--parent-model={deployment.model}" if state.versions else f"--model-id={deployment.name}"
     return _ai_command(
-        target, "models", "upload", which, f"--display-name={target.name}",
-        f"--artifact-uri={target.artifacts(bundle)}", f"--container-image-uri={target.image}", *options,
-        f"--labels={_key_values(version_labels(target, bundle))}",
+        deployment, "models", "upload", parent, f"--display-name={deployment.name}",
+        f"--artifact-uri={deployment.artifact_uri(bundle)}", f"--container-image-uri={deployment.image}",
+        *_container_flags(deployment.serving), f"--labels={_key_values(version_labels(deployment, bundle))}",
     )  # fmt: skip
 
 
-def create_data_set(target: Deployment) -> str:
-    """The data set that requests are logged to."""
-    label = _key_values(target.labels).replace("=", ":")
-    place = f"{target.project}:{target.dataset}"
-    return shlex.join(["bq", f"--location={target.region}", "mk", "--dataset", f"--label={label}", place])
+def _container_flags(serving: ServingConfig) -> list[str]:
+    values = {
+        "command": ",".join(serving.command),
+        "args": "^;^" + ";".join(serving.args) if serving.args else "",
+        "predict-route": serving.predict_route,
+        "health-route": serving.health_route,
+        "ports": "8080" if serving.predict_route else "",
+    }
+    return [f"--container-{flag}={value}" for flag, value in values.items() if value]
 
 
-def create_endpoint(cfg: DeployConfig, target: Deployment) -> str:
-    """The endpoint, with its requests logged."""
-    key = [f"--encryption-kms-key-name={cfg.kms_key}"] if cfg.kms_key else []
+def create_dataset(deployment: Deployment) -> str:
+    """Create the data set that requests are logged to."""
+    label = _key_values(deployment.labels).replace("=", ":")
+    dataset = f"{deployment.project}:{deployment.dataset}"
+    words = [f"--location={deployment.region}", "mk", "--dataset", f"--label={label}", dataset]
+    return shlex.join(["bq", *words])
+
+
+def create_endpoint(deployment: Deployment) -> str:
+    """Create the endpoint, with its requests logged."""
+    table = f"bq://{deployment.project}.{deployment.dataset}.requests"
+    key = deployment.config.kms_key
     return _ai_command(
-        target, "endpoints", "create", f"--endpoint-id={target.name}", f"--display-name={target.name}",
-        f"--labels={_key_values(target.labels)}", f"--request-response-logging-rate={cfg.monitoring.sampling}",
-        f"--request-response-logging-table=bq://{target.project}.{target.dataset}.requests", *key,
+        deployment, "endpoints", "create", f"--endpoint-id={deployment.name}",
+        f"--display-name={deployment.name}", f"--labels={_key_values(deployment.labels)}",
+        f"--request-response-logging-rate={deployment.config.monitoring.sampling}",
+        f"--request-response-logging-table={table}", *([f"--encryption-kms-key-name={key}"] if key else []),
     )  # fmt: skip
 
 
-def deploy_model(
-    cfg: DeployConfig, target: Deployment, bundle: Bundle, number: str, serving: str | None
-) -> str:
-    """The version onto the endpoint, with its first share of the traffic."""
-    account = [f"--service-account={cfg.service_account}"] if cfg.service_account else []
+def deploy_model(deployment: Deployment, bundle: Bundle, number: str, serving_id: str | None) -> str:
+    """Deploy a version to the endpoint, with its first share of the traffic."""
+    config, size = deployment.config, deployment.size
+    split = traffic_split("0", deployment.probe_share, serving_id)
+    options = [f"--service-account={config.service_account}"] if config.service_account else []
+    options += ["--enable-access-logging"] if config.access_logging else []
     return _ai_command(
-        target, "endpoints", "deploy-model", target.name, f"--model={target.name}@{number}",
-        f"--display-name={target.name}-{number}", f"--deployed-model-id={deployed_id(bundle)}",
-        f"--machine-type={target.size.machine_type}", f"--min-replica-count={target.size.min_replicas}",
-        f"--max-replica-count={target.size.max_replicas}",
-        f"--traffic-split={_key_values(traffic_split('0', probe_share(cfg), serving))}", *account,
-        *(["--enable-access-logging"] if cfg.access_logging else []),
+        deployment, "endpoints", "deploy-model", deployment.name, f"--model={deployment.name}@{number}",
+        f"--display-name={deployment.name}-{number}", f"--deployed-model-id={deployed_id(bundle)}",
+        f"--machine-type={size.machine_type}", f"--min-replica-count={size.min_replicas}",
+        f"--max-replica-count={size.max_replicas}", f"--traffic-split={_key_values(split)}", *options,
     )  # fmt: skip
 
 
-def set_traffic(target: Deployment, shares: Mapping[str, int]) -> str:
-    """Traffic by deployed model."""
-    return _ai_command(target, "endpoints", "update", target.name, f"--traffic-split={_key_values(shares)}")
+def set_traffic(deployment: Deployment, shares: Mapping[str, int]) -> str:
+    """Set the traffic of each deployed model."""
+    split = f"--traffic-split={_key_values(shares)}"
+    return _ai_command(deployment, "endpoints", "update", deployment.name, split)
 
 
-def undeploy_model(target: Deployment, identity: str) -> str:
-    """A deployed model off the endpoint."""
-    return _ai_command(target, "endpoints", "undeploy-model", target.name, f"--deployed-model-id={identity}")
+def undeploy_model(deployment: Deployment, model_id: str) -> str:
+    """Take a deployed model off the endpoint."""
+    option = f"--deployed-model-id={model_id}"
+    return _ai_command(deployment, "endpoints", "undeploy-model", deployment.name, option)
 
 
-def create_monitor(
-    cfg: DeployConfig, target: Deployment, bundle: Bundle, with_schemas: bool
-) -> tuple[str, ...]:
-    """The monitoring job of all that is deployed, and its schemas unless they are there."""
-    chosen, flags = cfg.monitoring, []
-    places = job.schema_uris(target, bundle)
-    flags += [f"--notification-channels={','.join(chosen.channels)}"] if chosen.channels else []
-    flags += [f"--kms-key={cfg.kms_key}"] if cfg.kms_key else []
-    if (data := chosen.training_data or "").startswith("bq://"):
-        flags += [f"--target-field={bundle.schema.target}", f"--bigquery-uri={data}"]
-    elif data:
-        flags += [f"--target-field={bundle.schema.target}", "--data-format=csv", f"--gcs-uris={data}"]
+def create_monitor(deployment: Deployment, bundle: Bundle, with_schemas: bool) -> list[str]:
+    """Create the monitoring job for all deployed models; first its schemas, unless they exist."""
+    monitoring, uris = deployment.config.monitoring, job.schema_uris(deployment, bundle)
+    thresholds = job.monitor_thresholds(bundle, monitoring)
     create = _ai_command(
-        target, "model-monitoring-jobs", "create", f"--display-name={target.name}",
-        f"--endpoint={target.name}", f"--emails={','.join(chosen.emails)}",
-        f"--labels={_key_values(target.labels)}",
-        f"--prediction-sampling-rate={chosen.sampling}", f"--monitoring-frequency={chosen.hours}",
-        f"--feature-thresholds={_key_values(job.monitor_thresholds(bundle, chosen))}", "--anomaly-cloud-logging", *flags,
-        *(f"--{name}-instance-schema={place}" for name, place in places.items()),
+        deployment, "model-monitoring-jobs", "create", f"--display-name={deployment.name}",
+        f"--endpoint={deployment.name}", f"--emails={','.join(monitoring.emails)}",
+        f"--labels={_key_values(deployment.labels)}", f"--prediction-sampling-rate={monitoring.sampling}",
+        f"--monitoring-frequency={monitoring.hours}", f"--feature-thresholds={_key_values(thresholds)}",
+        "--anomaly-cloud-logging", *_monitor_flags(deployment, bundle),
+        *(f"--{name}-instance-schema={uri}" for name, uri in uris.items()),
     )  # fmt: skip
-    schemas = [
+    return [*(_schema_commands(deployment, bundle) if with_schemas else []), create]
+
+
+def _monitor_flags(deployment: Deployment, bundle: Bundle) -> list[str]:
+    monitoring, key = deployment.config.monitoring, deployment.config.kms_key
+    flags = [f"--notification-channels={','.join(monitoring.channels)}"] if monitoring.channels else []
+    flags += [f"--kms-key={key}"] if key else []
+    return flags + _training_data_flags(monitoring, bundle.schema.target)
+
+
+def _training_data_flags(monitoring: MonitoringConfig, target: str) -> list[str]:
+    data = monitoring.training_data
+    if not data:
+        return []
+    source = [f"--bigquery-uri={data}"]
+    if not data.startswith("bq://"):
+        source = ["--data-format=csv", f"--gcs-uris={data}"]
+    return [f"--target-field={target}", *source]
+
+
+def _schema_commands(deployment: Deployment, bundle: Bundle) -> list[str]:
+    """Write each schema to a file, and copy it into the bucket."""
+    uris = job.schema_uris(deployment, bundle)
+    return [
         f"echo {shlex.quote(json.dumps(schema, separators=(',', ':')))} > {name}.yaml && "
-        + _copy_command(target, f"{name}.yaml", places[name])
+        + _copy_command(deployment, f"{name}.yaml", uris[name])
         for name, schema in job.instance_schemas(bundle).items()
-        if with_schemas
     ]
-    return (*schemas, create)
 
 
-def delete_monitor(target: Deployment, monitor: Any) -> tuple[str, ...]:
-    """No monitoring job any more."""
+def delete_monitor(deployment: Deployment, monitor: Any) -> list[str]:
+    """Remove the monitoring job."""
     number = monitor.name.rpartition("/")[2]
-    return tuple(_ai_command(target, "model-monitoring-jobs", verb, number) for verb in ("pause", "delete"))
+    return [_ai_command(deployment, "model-monitoring-jobs", verb, number) for verb in ("pause", "delete")]
 
 
-def destroy_all(target: Deployment, state: State, has_log: bool, files: Iterable[str]) -> list[str]:
-    """Everything away, in the order that is allowed; files: names of the objects in the bucket."""
-    lines = [*delete_monitor(target, state.monitor)] if state.monitor else []
-    if state.endpoint:
-        last = state.serving()
-        lines += [set_traffic(target, {last: 100})] if last and state.share(last) < 100 else []
-        models = sorted(state.deployed, key=lambda model: model.id == last)
-        lines += [undeploy_model(target, model.id) for model in models]
-        lines += [_ai_command(target, "endpoints", "delete", target.name)]
-    lines += [_ai_command(target, "models", "delete", target.name)] if state.versions else []
+def destroy_all(deployment: Deployment, state: State, has_log: bool, files: Iterable[str]) -> list[str]:
+    """Remove everything, in the order that is allowed; files: names of the objects in the bucket."""
+    lines = delete_monitor(deployment, state.monitor) if state.monitor else []
+    lines += _delete_endpoint(deployment, state) if state.endpoint else []
+    lines += [_ai_command(deployment, "models", "delete", deployment.name)] if state.versions else []
     if has_log:
-        place = f"{target.project}:{target.dataset}"
-        lines += [shlex.join(["bq", "rm", "--recursive", "--force", "--dataset", place])]
+        dataset = f"{deployment.project}:{deployment.dataset}"
+        lines.append(shlex.join(["bq", "rm", "--recursive", "--force", "--dataset", dataset]))
     for folder in dict.fromkeys("/".join(name.split("/")[:2]) for name in sorted(files)):
-        words = ["gcloud", "storage", "rm", "--recursive", f"gs://{target.bucket}/{folder}"]
-        lines += [shlex.join([*words, f"--project={target.project}"])]
+        words = ["gcloud", "storage", "rm", "--recursive", f"gs://{deployment.bucket}/{folder}"]
+        lines.append(shlex.join([*words, f"--project={deployment.project}"]))
     return lines
 
 
-def unsupported(cfg: DeployConfig, target: Deployment, state: State, bundle: Bundle) -> list[str]:
-    """What of the plan gcloud (of 2026) has no flag for: the API does it alone."""
-    nodes, wanted = state.nodes(bundle), (target.size.min_replicas, target.size.max_replicas)
-    told = {
+def _delete_endpoint(deployment: Deployment, state: State) -> list[str]:
+    """Undeploy all versions, the one that serves last, then delete the endpoint."""
+    last_id = state.serving_id()
+    is_shared = last_id and state.share(last_id) < 100
+    lines = [set_traffic(deployment, {last_id: 100})] if last_id and is_shared else []
+    models = sorted(state.deployed, key=lambda model: model.id == last_id)
+    lines += [undeploy_model(deployment, model.id) for model in models]
+    return [*lines, _ai_command(deployment, "endpoints", "delete", deployment.name)]
+
+
+def unsupported(deployment: Deployment, bundle: Bundle, state: State) -> list[str]:
+    """Parts of the plan for which gcloud (of 2026) has no flag: only the API does them."""
+    config, nodes = deployment.config, state.nodes(bundle)
+    applies = {
         "comparing answers": True,
-        "a dedicated endpoint": cfg.dedicated and not state.endpoint,
-        "the key of the model": cfg.kms_key and not state.version(bundle),
-        "the nodes of a version that runs": nodes and nodes != wanted,
-        "drift beside skew": cfg.monitoring.enabled and cfg.monitoring.training_data,
+        "a dedicated endpoint": config.dedicated and not state.endpoint,
+        "the key of the model": config.kms_key and not state.version(bundle),
+        "the nodes of a version that runs": nodes and nodes != deployment.size.nodes,
+        "drift beside skew": config.monitoring.enabled and config.monitoring.training_data,
     }
-    return [what for what, applies in told.items() if applies]
+    return [part for part, is_needed in applies.items() if is_needed]

@@ -4,18 +4,18 @@ import pytest
 from churn.config.training import DecisionConfig
 from churn.evaluate.bootstrap import Estimate
 from churn.evaluate.evaluation import Evaluation
+from churn.evaluate.metrics import METRICS
 from churn.evaluate.profit import Sensitivity
 from churn.evaluate.report.wording import (
-    METRICS,
-    assumption,
     compare_estimate,
-    interval,
-    limit,
-    money,
-    shown,
+    describe_assumption,
+    describe_customer_value,
+    describe_threshold,
+    format_interval,
+    format_money,
+    format_value,
     statements,
     verdict,
-    worth,
 )
 
 NONE = Estimate(0.0, -0.01, 0.01)
@@ -70,7 +70,7 @@ def test_without_rivals_there_is_no_verdict():
         ("roc_auc", Estimate(0.1, np.nan, np.nan), ""),
     ],
 )
-def test_better_means_more_or_less_as_the_metric_has_it(metric, difference, result):
+def test_better_means_more_or_less_depending_on_the_metric(metric, difference, result):
     assert compare_estimate(METRICS[metric], difference) == result
 
 
@@ -81,7 +81,7 @@ def scored(slope, intercept) -> Evaluation:
 
 
 @pytest.mark.parametrize(
-    ("slope", "intercept", "said"),
+    ("slope", "intercept", "text"),
     [
         (Estimate(1.0, 0.9, 1.1), Estimate(0.0, -0.1, 0.1), "as far as 500 customers can tell"),
         (Estimate(0.8, 0.7, 0.9), Estimate(0.0, -0.1, 0.1), "are too extreme."),
@@ -90,11 +90,11 @@ def scored(slope, intercept) -> Evaluation:
         (Estimate(1.0, np.nan, np.nan), Estimate(0.0, -0.1, 0.1), "too few to tell"),
     ],
 )
-def test_calibration_is_put_into_words(slope, intercept, said):
-    assert said in statements(scored(slope, intercept), 500)[2].text
+def test_calibration_is_put_into_words(slope, intercept, text):
+    assert text in statements(scored(slope, intercept), 500)[2].text
 
 
-def test_the_first_sentence_tells_what_a_call_to_the_top_tenth_brings():
+def test_the_first_sentence_is_about_the_churners_in_the_top_tenth():
     first = statements(scored(NONE, NONE), 500)[0]
     assert (first.number, first.detail) == ("28 %", "95 % interval 25.0 % … 31.0 %")
     assert "2.8 times as many" in first.text
@@ -102,23 +102,23 @@ def test_the_first_sentence_tells_what_a_call_to_the_top_tenth_brings():
 
 def test_numbers_have_a_true_minus_no_negative_zero_and_a_dash_for_nothing():
     auc = METRICS["roc_auc"]
-    assert shown(auc, -0.00001, sign=True) == "+0.0000"
-    assert shown(auc, -0.25) == "−0.2500"
-    assert shown(auc, np.nan) == "–"
-    assert interval(auc, Estimate(0.5, np.nan, np.nan)) == ""
+    assert format_value(auc, -0.00001, sign=True) == "+0.0000"
+    assert format_value(auc, -0.25) == "−0.2500"
+    assert format_value(auc, np.nan) == "–"
+    assert format_interval(auc, Estimate(0.5, np.nan, np.nan)) == ""
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(9.9787, "9,979"), (-0.0167, "−16.7"), (0.0, "0"), (0.001234, "1.23"), (np.nan, "–")]
 )
-def test_profits_are_told_for_a_thousand_customers(value, text):
-    assert money(value) == text
+def test_profits_are_shown_for_a_thousand_customers(value, text):
+    assert format_money(value) == text
 
 
 def test_assumptions_are_put_into_words():
     cfg = DecisionConfig(value_column="Charge", value_factor=24)
-    assert worth(cfg) == "their own Charge × 24"
-    assert worth(DecisionConfig()) == "200"
-    assert assumption(Sensitivity("customer_value", 48, 0.1, 1, 1), cfg) == "Charge × 48, not 24"
-    assert assumption(Sensitivity("offer_cost", 5, 0.1, 1, 1), cfg) == "the offer costs 5, not 10"
-    assert (limit(0.25), limit(2.0)) == ("from 0.250", "nobody")
+    assert describe_customer_value(cfg) == "their own Charge × 24"
+    assert describe_customer_value(DecisionConfig()) == "200"
+    assert describe_assumption(Sensitivity("customer_value", 48, 0.1, 1, 1), cfg) == "Charge × 48, not 24"
+    assert describe_assumption(Sensitivity("offer_cost", 5, 0.1, 1, 1), cfg) == "the offer costs 5, not 10"
+    assert (describe_threshold(0.25), describe_threshold(2.0)) == ("from 0.250", "nobody")

@@ -1,0 +1,60 @@
+"""The monitor's results in words, for the terminal and for the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from churn.monitor.drift.alarm import TOO_FEW_ROWS
+
+SCORE = "churn probability"
+
+
+def summarize_report(report: dict[str, Any], folder: Path) -> str:
+    """The lines that `churn monitor` prints: what changed, and how good the predictions are."""
+    lines = [
+        f"{report['status'].upper()}: {report['rows']:,} predictions, "
+        f"{report['from'][:16]} to {report['until'][:16]}"
+    ]
+    if report["other_bundles"]:
+        lines.append(f"  {report['other_bundles']:,} answers of other bundles are left out")
+    if report["status"] == TOO_FEW_ROWS:
+        lines.append("  too few for a verdict (monitor.min_rows)")
+    for name, drift in {**report["features"], SCORE: report["score"]}.items():
+        if drift and drift["status"] != "ok":
+            lines.append(f"  {drift['status']:8}{name}: {describe_change(drift)}")
+    joint = report["together"]
+    if joint and joint["status"] != "ok":
+        text = f"a classifier distinguishes them from training with AUC {joint['auc']:.2f}"
+        lines.append(f"  {joint['status']:8}all features together: {text}")
+    if report["performance"]:
+        lines.append(f"  {_describe_performance(report['performance'])}")
+    return "\n".join([*lines, f"Page: {folder / 'report.html'}"])
+
+
+def _describe_performance(measured: dict[str, Any]) -> str:
+    auc, worse = measured["roc_auc"], measured["worse_in"]
+    change = f"worse in {', '.join(worse)}" if worse else "no worse than in the test"
+    interval = f"({auc['low']:.3f} to {auc['high']:.3f})"
+    return f"{measured['rows']:,} settled: ROC AUC {auc['value']:.3f} {interval}, {change}"
+
+
+def describe_change(drift: dict[str, Any]) -> str:
+    """How a feature, or the score, changed."""
+    parts = []
+    before, after = drift["missing"]
+    if abs(after - before) > 0.005:
+        parts.append(f"missing {_percent(before)} → {_percent(after)}")
+    if drift["unseen"]:
+        parts.append(f"unseen levels {_percent(drift['unseen'])}")
+    if drift["outside"] > 0.001:
+        parts.append(f"out of range {_percent(drift['outside'])}")
+    if drift["shift"]:
+        parts.append(f"moved by {drift['shift']:.2f} sd")
+    parts.append(f"PSI {max(drift['psi'], 0):.3f}, Jensen–Shannon {drift['jensen_shannon']:.2f}")
+    parts.append(f"mean probability {100 * drift['probability']:+.1f} points".replace("-", "−"))
+    return ", ".join(parts)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

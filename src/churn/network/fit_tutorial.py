@@ -1,0 +1,71 @@
+"""Train the tutorial's network as the article does: Keras's own `fit` on the train part."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from churn.backend import make_deterministic, tensorflow
+from churn.config.training import TrainConfig
+from churn.data.experiment import Experiment, Part
+from churn.network import encoding, layers
+from churn.network.checkpoint import Checkpoint
+from churn.network.progress import ShowLosses, epochs_bar, silence
+from churn.network.trained import Trained, frame_tensors, predict_members
+from churn.network.trainer import default_batch_size, make_optimizer
+
+
+def fit_tutorial(experiment: Experiment, checkpoint: Path | None = None, quiet: bool = False) -> Trained:
+    """The network, trained on the train part; early stopping, if any, uses the validation part."""
+    data, splits, cfg = experiment.data, experiment.splits, experiment.cfg
+    make_deterministic(cfg.seed)
+    encoder = encoding.Encoder(encoding.fit_encoding(experiment.train.frame, data.schema, cfg.model))
+
+    def encode(part: Part) -> tuple[Any, Any]:
+        return encoder(*frame_tensors(part.frame, data.schema)), part.churned.astype(np.float32)
+
+    network = layers.build_network(cfg.model, len(encoder.encoding.shift))
+    # Several batches in one call: the same weights with less of Keras's overhead.
+    network.compile(make_optimizer(cfg.train), loss="binary_crossentropy", steps_per_execution=32)
+    network.optimizer.build(network.trainable_variables)
+    state = Checkpoint(checkpoint, [*network.variables, *network.optimizer.variables])
+    state.load()
+    train, validation = encode(experiment.train), encode(experiment.validation)
+    with nullcontext(silence) if quiet else epochs_bar(cfg.train.epochs, state.epochs) as show:
+        _fit_epochs(network, (train, validation), cfg.train, state, show)
+    state.restore_best()
+    held_out = splits.calibration if len(splits.calibration) else splits.validation
+    members = predict_members(network, encode(experiment.part(held_out))[0])
+    return Trained(
+        data.schema, encoder, network, state.history,
+        held_out_rows=held_out,
+        held_out_probability=members[:, 0],
+        held_out_members=members,
+        fold_of_row=np.zeros(len(held_out), int),
+        fold_of_member=np.zeros(1, int),
+    )  # fmt: skip
+
+
+def _fit_epochs(
+    network: Any, parts: tuple[Any, Any], cfg: TrainConfig, state: Checkpoint, show: ShowLosses
+) -> None:
+    """Train from the epoch after `state`'s; save `state` and show the losses after each epoch."""
+    train, validation = parts
+
+    def after_epoch(_: int, losses: dict[str, float]) -> None:
+        show(state.record(losses["loss"], losses["val_loss"], cfg.patience))
+        state.save()
+        network.stop_training = state.stopped
+
+    network.fit(
+        *train,
+        validation_data=validation,
+        batch_size=cfg.batch_size or default_batch_size(len(train[1])),
+        initial_epoch=cfg.epochs if state.stopped else state.epochs,
+        epochs=cfg.epochs,
+        callbacks=[tensorflow().keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)],
+        verbose=0,
+    )
