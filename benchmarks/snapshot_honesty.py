@@ -30,7 +30,7 @@ from churn.data.load import load_dataset
 from churn.data.table import RawTable
 from churn.data.validate import to_features
 from churn.events import stage
-from churn.events.synthetic import write_tables
+from churn.events.synthetic.tables import write_tables
 from churn.network.fit import Trained, fit_network
 
 LATER = "2024-08-05"  # first cut-off of what a model with a random split is tried on

@@ -40,8 +40,8 @@ from churn.data.declared import with_declared_roles
 from churn.data.experiment import Experiment
 from churn.data.load import load_dataset
 from churn.evaluate.report.drawing import for_notebooks
-from churn.events import local, stage
-from churn.events.duck import open_workspace
+from churn.events import report, stage
+from churn.events.workspace import open_workspace
 from churn.score.stage import score
 
 for_notebooks()
@@ -86,7 +86,7 @@ axes.legend(loc="upper left", ncols=3, bbox_to_anchor=(0, -0.2), frameon=False);
 # %%
 events = compose_config(*example).events
 with open_workspace(events) as work:
-    made = local.make_snapshot(work, Path("snapshots.parquet"), seed=42)
+    made = report.make_snapshot(work, Path("snapshots.parquet"), seed=42)
 silence = next(one for one in made.silences if one.table == "usage")
 figure, axes = plt.subplots(figsize=(6.4, 2.8))
 shown = slice(0, 200)
@@ -183,7 +183,7 @@ pd.read_csv("monday.csv").iloc[:5, [0, 1, 2, 3, -3]]
 # ```python
 # silent = ChurnConfig(kind=ChurnKind.inactive, table="usage", lookback=30)
 # with open_workspace(replace(events, churn=silent, horizon=112)) as work:
-#     other = local.make_snapshot(work, Path("silent.parquet"), seed=42)
+#     other = report.make_snapshot(work, Path("silent.parquet"), seed=42)
 # counts = np.array(list(other.contents.by_cutoff.values())).sum(axis=0)
 # counts[1] / counts[0]
 # ```

@@ -20,7 +20,8 @@ from churn.config.events import (
     PropertyTable,
 )
 from churn.events.calendar import EPOCH
-from churn.events.duck import open_workspace, snapshot_parts
+from churn.events.duck import snapshot_parts
+from churn.events.workspace import open_workspace
 
 CUTOFFS = ("2024-06-01", "2024-07-01", "2024-08-01")
 

@@ -16,7 +16,7 @@ from doubles.bigquery import BigQuery, Table
 from churn.config.events import Engine
 from churn.data.declared import declared_facts
 from churn.errors import UserError
-from churn.events import bigquery, duck
+from churn.events import bigquery, workspace
 from churn.events.stage import snapshot
 from events.conftest import CUTOFFS, day, definition, rows_at, shop
 
@@ -44,7 +44,7 @@ def service(tmp_path, monkeypatch):
 @pytest.fixture
 def whole(shop_folder):
     """The configuration of the shop in BigQuery, with everything named that has to be."""
-    with duck.open_workspace(definition(shop_folder)) as work:
+    with workspace.open_workspace(definition(shop_folder)) as work:
         cfg = work.cfg
     for group in (cfg.tables, cfg.contracts, cfg.properties):
         for name, spec in group.items():

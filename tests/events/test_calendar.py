@@ -9,7 +9,7 @@ import pytest
 from churn.config.events import CutoffConfig, Step
 from churn.errors import UserError
 from churn.events.calendar import EPOCH, cutoff_days, decided_days, to_date, to_day
-from churn.events.looks import seasonal
+from churn.events.findings.labels import _seasons
 from churn.events.silence import _estimate
 from churn.events.writing import Contents
 
@@ -53,7 +53,7 @@ def season(rate):
     contents = Contents()
     for cutoff in pd.date_range("2023-01-01", periods=24, freq="MS"):
         contents.by_cutoff[str(cutoff.date())] = [1000, int(1000 * rate(cutoff.month))]
-    return [finding.title for finding in seasonal(contents)]
+    return [finding.title for finding in _seasons(contents)]
 
 
 def test_seasons_are_named_and_chance_is_not():

@@ -14,7 +14,7 @@ import sqlglot
 from sqlglot import exp
 
 from churn.config.events import ChurnKind, Engine
-from churn.events import bigquery, duck
+from churn.events import bigquery, duck, workspace
 from churn.events.snapshot import snapshot
 from events.conftest import CUTOFFS, day, definition, rows_at, shop, write_shop
 
@@ -36,7 +36,7 @@ def tidy(frame):
 
 
 def normal_tables(work):
-    """The normal tables with the customers' names, as frames."""
+    """The staged tables with the customers' names, as frames."""
     people = work.con.sql("SELECT * FROM all_people").df().set_index("customer")["id"]
     found = {}
     for name in work.tables:
@@ -48,7 +48,7 @@ def normal_tables(work):
 @pytest.mark.parametrize("kind", KINDS)
 def test_sqlite_agrees_with_duckdb(shop_folder, tmp_path, kind):
     cfg = definition(shop_folder, kind)
-    with duck.open_workspace(cfg) as work:
+    with workspace.open_workspace(cfg) as work:
         duck.fill_ages(work, [day(text) for text in CUTOFFS])
         frames, resolved = normal_tables(work), work.cfg
     file = tmp_path / "shop.sqlite"
@@ -69,7 +69,7 @@ def test_sqlite_agrees_with_duckdb(shop_folder, tmp_path, kind):
 
 def bigquery_sql(cfg, labelled=True):
     """The query for BigQuery on the shop's tables, whose levels are those that DuckDB finds."""
-    with duck.open_workspace(cfg) as work:
+    with workspace.open_workspace(cfg) as work:
         resolved = work.cfg
         raw = {
             name: ibis.table(table.schema(), name, catalog="p", database="d")
@@ -86,7 +86,7 @@ def test_the_sql_for_bigquery_gives_the_same_rows_when_duckdb_runs_its_translati
         if table.args.get("catalog"):
             table.replace(exp.alias_(exp.to_table(f"raw_{table.name}"), table.alias, table=True))
     sql = translated.sql("duckdb").replace("IEEE_DIVIDE", "divide").replace("ieee_divide", "divide")
-    with duck.open_workspace(cfg) as work:
+    with workspace.open_workspace(cfg) as work:
         work.con.execute("CREATE MACRO divide(a, b) AS a / b")
         found = work.con.sql(sql).df()
     pd.testing.assert_frame_equal(tidy(found), tidy(rows_at(cfg)), rtol=1e-5)
@@ -158,9 +158,9 @@ def test_the_order_of_rows_of_one_moment_has_nothing_missing_whose_place_engines
 def test_times_of_each_type_become_seconds_of_the_local_clock(kind, told):
     from ibis.backends.sql.compilers.bigquery import BigQueryCompiler
 
-    from churn.events.normal import Normal
+    from churn.events.staging import Staging
 
     raw = ibis.table({"at": kind}, name="t")
-    made = raw.select(x=Normal("Europe/Berlin", Engine.bigquery).seconds(raw["at"]))
+    made = raw.select(x=Staging("Europe/Berlin", Engine.bigquery).seconds(raw["at"]))
     sql = BigQueryCompiler().to_sqlglot(made).sql("bigquery")
     assert told in sql.replace("DATETIME(`t0`.`at`", "DATETIME(CAST(`t0`.`at` AS TIMESTAMP)")

@@ -5,10 +5,10 @@ import pytest
 
 from churn.config.events import ChurnKind
 from churn.errors import UserError
-from churn.events import duck
-from churn.events.findings import find_oddities
-from churn.events.local import make_snapshot
-from churn.events.reading import parse_times
+from churn.events import workspace
+from churn.events.findings.tables import table_findings
+from churn.events.report import make_snapshot
+from churn.events.times import parse_times
 from events.conftest import CUTOFFS, definition, rows_at, shop, write_shop
 
 
@@ -24,8 +24,8 @@ def as_text(folder, frame, name="orders", **options):
 
 def findings(cfg):
     """The titles of what was found."""
-    with duck.open_workspace(cfg) as work:
-        return [finding.title for finding in find_oddities(work)]
+    with workspace.open_workspace(cfg) as work:
+        return [finding.title for finding in table_findings(work)]
 
 
 def test_text_gives_the_same_rows_as_parquet(shop_folder):
@@ -130,7 +130,7 @@ def test_copies_stay_where_times_are_days(shop_folder):
     write_shop(shop_folder, {"orders": pd.concat([orders, orders.iloc[::3]])})
     cfg = definition(shop_folder, ChurnKind.cancelled)
     cfg.tables["orders"].drop_copies = None
-    with duck.open_workspace(cfg) as work:
+    with workspace.open_workspace(cfg) as work:
         assert work.cfg.tables["orders"].drop_copies is False
 
 
@@ -175,7 +175,7 @@ def test_numbers_in_parquet_may_be_dates_or_seconds(shop_folder, write):
 )
 def test_a_table_that_is_none_ends_in_one_message(shop_folder, tmp_path, spoil, says):
     spoil(shop_folder / "orders.parquet")
-    with pytest.raises(UserError, match=says), duck.open_workspace(definition(shop_folder)) as work:
+    with pytest.raises(UserError, match=says), workspace.open_workspace(definition(shop_folder)) as work:
         make_snapshot(work, tmp_path / "s.parquet", 0)
     assert not (tmp_path / "s.parquet").exists()
 

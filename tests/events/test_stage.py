@@ -16,11 +16,12 @@ from churn.data.declared import declared_facts, with_declared_roles
 from churn.data.experiment import Experiment
 from churn.data.load import load_dataset
 from churn.errors import UserError
-from churn.events import local
+from churn.events import report
 from churn.events.definition import from_json, to_json
-from churn.events.duck import open_workspace
 from churn.events.stage import snapshot
-from churn.events.synthetic import HORIZON, make_tables
+from churn.events.synthetic.tables import make_tables
+from churn.events.synthetic.world import HORIZON
+from churn.events.workspace import open_workspace
 from churn.monitor.labels import labels_from_table, read_labels
 from events.conftest import definition, rows_at, shop
 
@@ -183,7 +184,7 @@ def test_a_bundle_s_own_definition_makes_the_labels(root, bundle, tmp_path):
 def test_the_page_says_what_one_chooses_a_definition_by(root):
     page = (root / "snapshots.html").read_text()
     for told in (
-        "churned is whose last contract ends in the 28 days from the cut-off on",
+        "If the last one ends in the 28 days from the cut-off on, they have churned.",
         "How many churn, by cut-off",
         "From when on silence is an end",
         "Rows by customer",
@@ -216,7 +217,7 @@ def test_a_column_that_decides_the_label_is_named(root, tmp_path):
         str(tmp_path / "contracts.parquet"), "begin", [], [], ["end"],
     )  # fmt: skip
     with open_workspace(cfg.events) as work:
-        made = local.make_snapshot(work, tmp_path / "s.parquet", 0)
+        made = report.make_snapshot(work, tmp_path / "s.parquet", 0)
     assert any("'plans_end' alone nearly gives the target away" in one.title for one in made.findings)
 
 

@@ -27,8 +27,8 @@ from churn.events import reading
 from churn.events.calendar import cutoff_days, decided_days, to_day
 from churn.events.definition import BIGQUERY, columns_of, label_days, reach, tables_of
 from churn.events.names import CUSTOMER, CUTOFF
-from churn.events.normal import Normal
 from churn.events.snapshot import snapshot
+from churn.events.staging import Staging
 from churn.events.writing import write_snapshot
 
 PART_ROWS = 100_000  # of the result that are written together, about
@@ -37,6 +37,7 @@ TYPES = {  # of BigQuery, in Ibis' words
     "BOOL": "boolean", "BOOLEAN": "boolean", "INT64": "int64", "INTEGER": "int64",
     "FLOAT64": "float64", "FLOAT": "float64", "NUMERIC": "decimal(38, 9)", "BIGNUMERIC": "decimal(76, 38)",
 }  # fmt: skip
+TIME_TYPES = ("TIMESTAMP", "DATETIME", "DATE", "INT64", "INTEGER")
 ASSUMED = {  # where there is no account to ask, by the key that names the column
     **dict.fromkeys(reading.TIMES, "date"), **dict.fromkeys(("time", "arrival"), "timestamp('UTC')"),
     **dict.fromkeys(reading.NUMBERS, "float64"),
@@ -45,8 +46,7 @@ ASSUMED = {  # where there is no account to ask, by the key that names the colum
 
 def print_plan(cfg: EventsConfig, whole: Config) -> None:
     """Print the query, and what it would read; without credentials, the query alone."""
-    cutoffs = known_cutoffs(cfg)
-    chosen = whole.data.bigquery
+    cutoffs, chosen = known_cutoffs(cfg), whole.data.bigquery
     try:
         client = bigquery.open_client(chosen)
     except UserError as error:
@@ -59,21 +59,17 @@ def print_plan(cfg: EventsConfig, whole: Config) -> None:
     with closing(client), bigquery.explain_refusals(chosen, client.project):
         sql = to_sql(cfg, cutoffs, _tables_there(cfg, client))
         print(sql)
-        size = bigquery.dry_run(client, sql).total_bytes_processed
-    print(
-        f"\n-- It would read {size / bigquery.GIGABYTE:,.3f} GB; "
-        f"data.bigquery.max_gigabytes={chosen.max_gigabytes:g}."
-    )
+        size = bigquery.dry_run(client, sql).total_bytes_processed / bigquery.GIGABYTE
+    print(f"\n-- It would read {size:,.3f} GB; data.bigquery.max_gigabytes={chosen.max_gigabytes:g}.")
 
 
 def write_by_bigquery(cfg: EventsConfig, whole: Config, output: Path) -> None:
     """Write the snapshot; what only DuckDB counts (copies, unknown customers, silence) is not looked at."""
     cutoffs = known_cutoffs(cfg)
     contents = write_snapshot(snapshot_parts(cfg, whole, cutoffs), cfg, output, 1, whole.seed)
-    churned = sum(lost for _, lost in contents.by_cutoff.values())
     print(
         f"{contents.rows:,} rows at {len(contents.by_cutoff)} cut-offs, "
-        f"{churned / contents.rows:.1%} churned: {output}"
+        f"{contents.churned / contents.rows:.1%} churned: {output}"
     )
 
 
@@ -98,23 +94,25 @@ def known_cutoffs(cfg: EventsConfig) -> list[int]:
 
 def to_sql(cfg: EventsConfig, cutoffs: list[int], raw: dict[str, ir.Table], labelled: bool = True) -> str:
     """The query in GoogleSQL; days and cut-offs are made by the query itself."""
-    normal = Normal(cfg.timezone, Engine.bigquery)
-    tables = {name: normal.events(raw[name], spec) for name, spec in cfg.tables.items()}
-    tables |= {name: normal.contracts(raw[name], spec) for name, spec in cfg.contracts.items()}
-    tables |= {name: normal.properties(raw[name], spec) for name, spec in cfg.properties.items()}
+    staging = Staging(cfg.timezone, Engine.bigquery)
+    tables = {name: staging.events(raw[name], spec) for name, spec in cfg.tables.items()}
+    tables |= {name: staging.contracts(raw[name], spec) for name, spec in cfg.contracts.items()}
+    tables |= {name: staging.properties(raw[name], spec) for name, spec in cfg.properties.items()}
     ages = ibis.table({"day": "int64", "cutoff": "int64", "age": "int64"}, name="ages")
-    made = snapshot(tables, cfg, ages, labelled)
-    query = BigQueryCompiler().to_sqlglot(made)
+    query = BigQueryCompiler().to_sqlglot(snapshot(tables, cfg, ages, labelled))
+    whole = query.with_("ages", as_=_ages_sql(cfg, cutoffs), dialect="bigquery", copy=True)
+    ctes = whole.args["with"].expressions  # a query sees only the common tables before it
+    whole.args["with"].set("expressions", [ctes[-1], *ctes[:-1]])
+    return whole.sql("bigquery", pretty=True)
+
+
+def _ages_sql(cfg: EventsConfig, cutoffs: list[int]) -> str:
+    """The table of days, cut-offs and the days between them."""
     first, last = 1 - label_days(cfg.churn, cfg.horizon), max(reach(cfg.windows), cfg.churn.lookback)
-    days = (
+    return (
         f"SELECT cutoff - age AS day, cutoff, age FROM UNNEST([{', '.join(map(str, cutoffs))}]) AS cutoff, "
         f"UNNEST(GENERATE_ARRAY({first}, {last})) AS age"
     )
-    whole = query.with_("ages", as_=days, dialect="bigquery", copy=True)
-    # A query sees only the common tables before it.
-    told = whole.args["with"].expressions
-    whole.args["with"].set("expressions", [told[-1], *told[:-1]])
-    return whole.sql("bigquery", pretty=True)
 
 
 def snapshot_parts(
@@ -172,25 +170,13 @@ def _tables_there(cfg: EventsConfig, client: Any) -> dict[str, ir.Table]:
     """The tables with the types that they have; raises `UserError` for columns that cannot be used."""
     found = {}
     for name, spec in tables_of(cfg).items():
-        place = str(spec.path).removeprefix(BIGQUERY)
-        _place(spec)
-        there = {
-            field.name: field.field_type
-            for field in client.get_table(place, retry=bigquery.short_retry()).schema
-        }
-        reading.check_columns(list(there), spec, place)
+        place, path = _place(spec), str(spec.path).removeprefix(BIGQUERY)
+        fields = client.get_table(path, retry=bigquery.short_retry()).schema
+        kinds = {field.name: field.field_type for field in fields}
+        reading.check_columns(list(kinds), spec, path)
         for column, key in columns_of(spec).items():
-            kind = there[column]
-            wrong = kind not in TYPES or (
-                key in reading.TIMES and kind not in ("TIMESTAMP", "DATETIME", "DATE", "INT64", "INTEGER")
-            )
-            if wrong:
-                raise UserError(
-                    f"column '{column}' is {kind}",
-                    place,
-                    f"the key '{key}' names it; make a view with another type",
-                )
-        found[name] = ibis.table(
-            {column: TYPES[there[column]] for column in columns_of(spec)}, **_place(spec)
-        )
+            if kinds[column] not in (TIME_TYPES if key in reading.TIMES else TYPES):
+                do = f"the key '{key}' names it; make a view with another type"
+                raise UserError(f"column '{column}' is {kinds[column]}", path, do)
+        found[name] = ibis.table({column: TYPES[kinds[column]] for column in columns_of(spec)}, **place)
     return found

@@ -24,23 +24,24 @@ def draw_base_rate(by_cutoff: Mapping[str, Sequence[int]], censored: Mapping[str
     with mpl.rc_context(STYLE):
         figure, axes = new_figure("Cut-off", "Churned within the horizon (%)")
         dates = np.array(list(by_cutoff), "datetime64[D]")
-        rows, churned = np.array(list(by_cutoff.values())).T
-        low, high = 100 * beta.ppf([[0.025], [0.975]], churned + 0.5, rows - churned + 0.5)
-        rate = 100 * churned / rows
-        errors = np.maximum([rate - low, high - rate], 0)
+        rate, errors = _rates(np.array(list(by_cutoff.values())))
         axes.errorbar(dates, rate, errors, color=NETWORK, fmt="o", markersize=4, label="with 95 % interval")
         for number, cutoff in enumerate(censored):
             label = "outcome not known yet" if number == 0 else None
             axes.axvline(date2num(np.datetime64(cutoff)), color=CHURNERS, linestyle=":", label=label)
-        axes.set_ylim(0, None)
+        axes.set_ylim(0, 1.25 * (rate + errors[1]).max())  # room for the legend
         _few_dates(axes)
-        return to_chart(
-            figure,
-            axes,
-            "How many churn, by cut-off",
-            "A level line means that one definition holds all the time. Steps are changes of the business "
-            "or of the export; waves are seasons.",
-        )
+        how = "A level line means that one definition holds all the time. Steps are changes of the business "
+        how += "or of the export; waves are seasons."
+        return to_chart(figure, axes, "How many churn, by cut-off", how)
+
+
+def _rates(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Percentages [n] of rows and churned [n, 2], and how far their intervals reach down and up [2, n]."""
+    rows, churned = counts.T
+    low, high = 100 * beta.ppf([[0.025], [0.975]], churned + 0.5, rows - churned + 0.5)
+    rate = 100 * churned / rows
+    return rate, np.maximum([rate - low, high - rate], 0)
 
 
 def draw_silence(found: Sequence[Silence]) -> Chart:
@@ -49,25 +50,15 @@ def draw_silence(found: Sequence[Silence]) -> Chart:
         figure, axes = new_figure("Days without an event", "Of those silent so long, come back (%)")
         for silence, dashes in zip(found, DASHES * len(found), strict=False):
             shown = (silence.at_risk >= 30) & (silence.come_back > 0.005)
-            axes.plot(
-                silence.days[shown],
-                100 * silence.come_back[shown],
-                linestyle=dashes,
-                color=NETWORK,
-                label=silence.table,
-            )
+            days, percent = silence.days[shown], 100 * silence.come_back[shown]
+            axes.plot(days, percent, linestyle=dashes, color=NETWORK, label=silence.table)
             if silence.stable_from is not None:
                 axes.axvline(silence.stable_from, color=CHURNERS, linestyle=dashes, linewidth=1)
         axes.axhline(100 * STABLE, color=INK, linewidth=0.8, linestyle=":", label=f"{100 * STABLE:.0f} %")
         axes.set(ylim=(0, 103), xlim=(0, None))
-        return to_chart(
-            figure,
-            axes,
-            "From when on silence is an end",
-            f"Where the line falls below {100 * STABLE:.0f} % (vertical lines), a silence is rarely a pause: "
-            "a definition of inactivity with a horizon that long is stable. Gaps at the end of the data are "
-            "censored (Kaplan and Meier).",
-        )
+        how = f"Where the line falls below {100 * STABLE:.0f} % (vertical lines), silence is rarely a pause: "
+        how += "a definition of inactivity with a horizon that long is stable. Gaps at the data's end are "
+        return to_chart(figure, axes, "From when on silence is an end", how + "censored (Kaplan and Meier).")
 
 
 def draw_rows(rows_of_customer: Mapping[int, int]) -> Chart:
@@ -95,22 +86,12 @@ def draw_weeks(weeks: Mapping[str, Sequence[tuple[int, int]]]) -> Chart:
         figure, axes = new_figure("Week", "Events of the week (largest week = 100)")
         for (name, counted), dashes in zip(weeks.items(), DASHES * len(weeks), strict=False):
             days, events = np.array(counted).T
-            axes.plot(
-                (days * DAY).astype("datetime64[s]"),
-                100 * events / events.max(),
-                linestyle=dashes,
-                color=NETWORK,
-                label=name,
-            )
+            mondays, percent = (days * DAY).astype("datetime64[s]"), 100 * events / events.max()
+            axes.plot(mondays, percent, linestyle=dashes, color=NETWORK, label=name)
         axes.set_ylim(0, 103)
         _few_dates(axes)
-        return to_chart(
-            figure,
-            axes,
-            "Events by week",
-            "A hole or a step is more often a fault of the export than of the customers; waves are seasons. "
-            "The first and the last week are seldom whole.",
-        )
+        how = "A hole or a step is more often a fault of the export than of customers; waves are seasons. "
+        return to_chart(figure, axes, "Events by week", how + "The first and the last week are seldom whole.")
 
 
 def _few_dates(axes: Axes) -> None:

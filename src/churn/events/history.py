@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from churn.errors import UserError
 from churn.events.calendar import to_day
-from churn.events.duck import Workspace
+from churn.events.workspace import Workspace
 
 
 def data_until(work: Workspace) -> int:

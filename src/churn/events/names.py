@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from churn.config.events import EventsConfig, EventTable
+from churn.config.events import EventsConfig, EventTable, PropertyTable
 
 CUSTOMER, CUTOFF, CHURNED = "customer", "cutoff", "churned"  # columns of a snapshot beside its features
 TENURE = "days_as_customer"
@@ -42,6 +42,11 @@ def named_features(table: str, spec: EventTable, windows: list[int]) -> Iterator
 def feature_names(table: str, spec: EventTable, windows: list[int]) -> list[str]:
     """The columns that `window_features` makes, in order; levels as far as they are known."""
     return [name for name, _ in named_features(table, spec, windows)]
+
+
+def property_names(table: str, spec: PropertyTable) -> list[str]:
+    """The columns that a table of properties makes: numbers, texts, days since dates."""
+    return [f"{table}_{slug(column)}" for column in (*spec.numeric, *spec.categorical, *spec.dates)]
 
 
 def feature_roles(cfg: EventsConfig) -> dict[str, list[str]]:

@@ -19,7 +19,7 @@ CONTINUES = 1  # days after the end of a contract on which the next may begin fo
 def population(tables: Mapping[str, ir.Table], cfg: EventsConfig, ages: ir.Table) -> ir.Table:
     """customer, cutoff, days_as_customer: who is a customer at the beginning of each cut-off.
 
-    `tables` by name as `churn.events.normal` makes them; `ages`: day, cutoff, and age.
+    `tables` by name as `churn.events.staging` makes them; `ages`: day, cutoff, and age.
     """
     if cfg.churn.kind is ChurnKind.inactive:
         return _active(tables[str(cfg.churn.table)], cfg.churn, ages)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,19 +14,17 @@ from pandas.api import types
 
 from churn.config.data import BigQueryConfig, DataConfig
 from churn.config.events import EventsConfig, TableConfig
-from churn.data.infer.cells import MISSING_WORDS, OTHER_DATE, to_numbers, to_text, to_times
+from churn.data.infer.cells import MISSING_WORDS, to_numbers, to_text
 from churn.data.sources import files, parquet, warehouse
 from churn.data.sources.chunk import Chunk
 from churn.errors import UserError, did_you_mean
 from churn.events.definition import BIGQUERY, columns_of
+from churn.events.times import parse_times
 
 ROWS = 200_000  # read at a time
 SHOWN = 10  # cells named in a message
 TIMES = {"time", "arrival", "begin", "end", "since", "dates"}  # keys of columns of times
 NUMBERS = {"values", "numeric"}
-ZONE = r"(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2})$"
-CLOCK = r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
-UNIX = r"[0-9]{9,16}"  # seconds, milli- or microseconds since 1970
 
 
 @dataclass
@@ -92,15 +89,19 @@ def write_typed(chunks: Iterable[Chunk], spec: TableConfig, file: Path, place: s
         if writer:
             writer.close()
     _refuse_mixed_zones(found, place)
-    if found.bad_rows > allowed:
-        listed = "\n    ".join(found.bad_cells)
-        raise UserError(
-            f"{found.bad_rows:,} rows cannot be read:\n    {listed}",
-            place,
-            "correct them; times are written like 2026-11-24 or 2026-11-24T12:00:00Z; or leave the rows "
-            f"out: events.max_bad_rows={found.bad_rows}",
-        )
+    _refuse_bad_rows(found, place, allowed)
     return found
+
+
+def _refuse_bad_rows(found: Reading, place: str, allowed: int) -> None:
+    """Refuse a table with more unreadable rows than may be left out."""
+    if found.bad_rows > allowed:
+        cells = "\n    ".join(found.bad_cells)
+        do = (
+            "correct them; times are written like 2026-11-24 or 2026-11-24T12:00:00Z; or leave the rows out: "
+            f"events.max_bad_rows={found.bad_rows}"
+        )
+        raise UserError(f"{found.bad_rows:,} rows cannot be read:\n    {cells}", place, do)
 
 
 def _typed(chunk: Chunk, spec: TableConfig, found: Reading) -> pa.Table:
@@ -108,23 +109,32 @@ def _typed(chunk: Chunk, spec: TableConfig, found: Reading) -> pa.Table:
     frame = parquet.to_pandas(chunk.table)
     columns, bad = {}, np.zeros(len(frame), bool)
     for name, key in columns_of(spec).items():
-        if key in TIMES:
-            columns[name], wrong = _times(frame[name], name, chunk, found)
-        elif key in NUMBERS:
-            columns[name], wrong = _numbers(frame[name], spec)
-        else:
-            columns[name], wrong = pa.array(to_text(frame[name]), pa.string()), np.zeros(len(frame), bool)
-        for row in np.flatnonzero(wrong)[: SHOWN - len(found.bad_cells)]:
-            what = "not a time" if key in TIMES else "not a number"
-            cell = to_text(frame[name].iloc[[row]]).iloc[0][:60]
-            found.bad_cells.append(
-                f"{chunk.file}, line {chunk.lines[row]}, column '{name}': '{cell}' is {what}"
-            )
+        columns[name], wrong = _typed_column(frame[name], key, spec, chunk, found)
+        _note_cells(frame[name], np.flatnonzero(wrong), key, chunk, found)
         bad |= wrong
     for broken in chunk.broken[: SHOWN - len(found.bad_cells)]:
         found.bad_cells.append(f"{chunk.file}, line {broken.line}: {broken.reason}")
     found.bad_rows += int(bad.sum()) + len(chunk.broken)
     return pa.table(columns).filter(pa.array(~bad))
+
+
+def _typed_column(
+    column: pd.Series, key: str, spec: TableConfig, chunk: Chunk, found: Reading
+) -> tuple[pa.Array, np.ndarray]:
+    """A column in the type that its key needs, and which cells cannot be read."""
+    if key in TIMES:
+        return _times(column, chunk, found)
+    if key in NUMBERS:
+        return _numbers(column, spec)
+    return pa.array(to_text(column), pa.string()), np.zeros(len(column), bool)
+
+
+def _note_cells(column: pd.Series, rows: np.ndarray, key: str, chunk: Chunk, found: Reading) -> None:
+    """Keep the first cells that cannot be read, for a message."""
+    what = "not a time" if key in TIMES else "not a number"
+    for row in rows[: SHOWN - len(found.bad_cells)]:
+        place = f"{chunk.file}, line {chunk.lines[row]}, column '{column.name}'"
+        found.bad_cells.append(f"{place}: '{to_text(column.iloc[[row]]).iloc[0][:60]}' is {what}")
 
 
 def _numbers(column: pd.Series, spec: TableConfig) -> tuple[pa.Array, np.ndarray]:
@@ -138,7 +148,7 @@ def _numbers(column: pd.Series, spec: TableConfig) -> tuple[pa.Array, np.ndarray
     return pa.array(value, pa.float64(), from_pandas=True), no_number | too_large
 
 
-def _times(column: pd.Series, name: str, chunk: Chunk, found: Reading) -> tuple[pa.Array, np.ndarray]:
+def _times(column: pd.Series, chunk: Chunk, found: Reading) -> tuple[pa.Array, np.ndarray]:
     """Times without a zone (UTC of those that have one), and which cells are none; blank ones are missing."""
     if types.is_datetime64_any_dtype(column.dtype):
         zoned = np.full(len(column), getattr(column.dt, "tz", None) is not None)
@@ -148,52 +158,22 @@ def _times(column: pd.Series, name: str, chunk: Chunk, found: Reading) -> tuple[
         text = to_text(column)
         time, zoned, blank = *parse_times(text), (text == "").to_numpy()
     missing = time.isna().to_numpy()
-    known = ~missing
+    _note_zones(column, zoned, ~missing, chunk, found)
+    at_midnight = bool((time[~missing] == time[~missing].dt.normalize()).all())
+    found.whole_days[str(column.name)] = found.whole_days.get(str(column.name), True) and at_midnight
+    return pa.array(time, pa.timestamp("us"), from_pandas=True), missing & ~blank
+
+
+def _note_zones(
+    column: pd.Series, zoned: np.ndarray, known: np.ndarray, chunk: Chunk, found: Reading
+) -> None:
+    """Count the times [n] with a zone and those without, and keep the first of each."""
+    name = str(column.name)
     for has_zone, counts in ((True, found.zoned), (False, found.unzoned)):
         rows = np.flatnonzero(known & (zoned == has_zone))
         counts[name] = counts.get(name, 0) + len(rows)
         if len(rows) and (name, has_zone) not in found.example:
             found.example[name, has_zone] = f"line {chunk.lines[rows[0]]}: '{column.iloc[rows[0]]}'"
-    at_midnight = bool((time[known] == time[known].dt.normalize()).all())
-    found.whole_days[name] = found.whole_days.get(name, True) and at_midnight
-    return pa.array(time, pa.timestamp("us"), from_pandas=True), missing & ~blank
-
-
-def parse_times(text: pd.Series) -> tuple[pd.Series, np.ndarray]:
-    """Times of texts (UTC of those with a zone; NaT where they are none), and [n] which have a zone.
-
-    ISO 8601; days or months first, such as 24.11.2026 12:30; seconds, milli- or microseconds since 1970.
-    """
-    unix = text.str.fullmatch(UNIX).to_numpy(bool)
-    zoned = (text.str.contains(rf"[T ].*{ZONE}") | unix).to_numpy(bool)
-    plain = text.mask(unix, "")
-    other = plain.str.match(OTHER_DATE).to_numpy(bool)
-    time = pd.to_datetime(plain.mask(other, ""), format="ISO8601", utc=True, errors="coerce").dt.tz_localize(
-        None
-    )
-    time = time.astype("datetime64[us]")
-    if other.any():
-        time[other] = _day_and_clock(plain[other])
-    if unix.any():
-        number = text[unix].astype("int64")
-        digits = 10 ** (3 * ((number >= 10**11).astype(int) + (number >= 10**14).astype(int)))
-        time[unix] = pd.to_datetime(number / digits, unit="s").astype("datetime64[us]")
-    return time, zoned
-
-
-def _day_and_clock(text: pd.Series) -> pd.Series:
-    """Times of texts with a day in another order than ISO's, and a time of day or none."""
-    parts = text.str.extract(rf"^({re.sub(r'[(]([?]:)?', '(?:', OTHER_DATE)})(?:[T ]+(.*))?$")
-    dates = parts[0].fillna("")
-    dates.name = text.name
-    day, no_day = to_times(dates)
-    clock = parts[1].fillna("0:00")
-    wrong = ~clock.str.fullmatch(CLOCK).to_numpy(bool) | no_day
-    seconds = pd.to_timedelta(
-        clock.where(~wrong, "0:00").str.replace(r"^([^:]*:[^:]*)$", r"\1:00", regex=True)
-    )
-    time = pd.Series(day, text.index).astype("datetime64[us]") + seconds
-    return time.mask(wrong)
 
 
 def _refuse_mixed_zones(found: Reading, place: str) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from churn.events.duck import Workspace
 from churn.events.names import CUSTOMER
+from churn.events.workspace import Workspace
 
 CUSTOMERS = 50_000  # looked at, at most
 STABLE = 0.1  # share of the silent who come back, below which a silence counts as an end

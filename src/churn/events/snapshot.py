@@ -7,11 +7,11 @@ from collections.abc import Collection, Mapping
 import ibis
 import ibis.expr.types as ir
 
-from churn.config.events import EventsConfig, PropertyTable
+from churn.config.events import EventsConfig, EventTable, PropertyTable
 from churn.events.calendar import DAY
-from churn.events.names import CHURNED, CUSTOMER, CUTOFF, TENURE, slug
+from churn.events.names import CHURNED, CUSTOMER, CUTOFF, TENURE, named_features, slug
 from churn.events.outcome import population, with_outcome
-from churn.events.windows import fill_missing, window_features
+from churn.events.windows import window_features
 
 KEYS = [CUSTOMER, CUTOFF]
 
@@ -25,7 +25,7 @@ def snapshot(
 ) -> ir.Table:
     """customer, cutoff (day), the features, and if `labelled` what became of the customer.
 
-    `tables` by name as `churn.events.normal` makes them; `ages`: day, cutoff and age, for every day from the
+    `tables` by name as `churn.events.staging` makes them; `ages`: day, cutoff and age, for every day from the
     longest reach before each cut-off to the end of the horizon; `whole`: by table, the columns of which
     `churn.events.windows` may know that nothing is missing. The same expression makes training rows and the
     rows of today; only the label needs to know what comes after.
@@ -36,7 +36,7 @@ def snapshot(
     for name, spec in cfg.tables.items():
         found = window_features(name, tables[name], ages, spec, cfg.windows, (whole or {}).get(name, ()))
         joined = made.left_join(found, KEYS)
-        filled = fill_missing(joined, name, spec, cfg.windows)
+        filled = _fill_missing(joined, name, spec, cfg.windows)
         made = joined.select(*made.columns, **filled)
         features += filled
     for name, properties in cfg.properties.items():
@@ -45,6 +45,14 @@ def snapshot(
         features += [column for column in found.columns if column not in KEYS]
         made = joined.select(*made.columns, *found.columns[len(KEYS) :])
     return made.select(*KEYS, *features, *([CHURNED] if labelled else []))
+
+
+def _fill_missing(joined: ir.Table, table: str, spec: EventTable, windows: list[int]) -> dict[str, ir.Value]:
+    """The same columns of a table in which some customers have no event: their counts and sums are 0."""
+    return {
+        name: ibis.coalesce(joined[name], 0.0) if is_zero else joined[name]
+        for name, is_zero in named_features(table, spec, windows)
+    }
 
 
 def _properties_as_of(table: str, held: ir.Table, rows: ir.Table, spec: PropertyTable) -> ir.Table:

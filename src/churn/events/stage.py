@@ -17,7 +17,7 @@ def synthesize(cfg: Config) -> None:
         from churn.data.stage import synthesize as one_table
 
         return one_table(cfg)
-    from churn.events.synthetic import write_tables
+    from churn.events.synthetic.tables import write_tables
 
     if cfg.events.folder is None:
         raise UserError(
@@ -35,36 +35,49 @@ def snapshot(cfg: Config) -> None:
     With `bundle=DIR` the definition is the one that the bundle's model learnt by. Raises `UserError` for a
     definition that contradicts itself and for tables that cannot be read.
     """
-    from churn.data.writers import check_output
-    from churn.events.definition import check_definition, require_engine
+    from churn.events.checks import check_definition, require_engine
 
-    events = cfg.events
-    if cfg.bundle:
-        from churn.bundle.bundle import Bundle
-        from churn.events.today import definition_of
-
-        events = definition_of(Bundle.load(Path(cfg.bundle)), cfg)
+    events = _definition(cfg)
     check_definition(events)
-    if events.engine is Engine.bigquery and events.plan_only:
+    by_bigquery = events.engine is Engine.bigquery
+    output = None if by_bigquery and events.plan_only else _output(cfg)
+    require_engine()
+    if output is None:
         from churn.events.bigquery import print_plan
 
         return print_plan(events, cfg)
-    output = check_output(cfg.output, EXAMPLE)
-    if output.suffix != ".parquet":
-        raise UserError("a snapshot is a Parquet file", f"output={output}", EXAMPLE)
-    require_engine()
-    if events.engine is Engine.bigquery:
+    if by_bigquery:
         from churn.events.bigquery import write_by_bigquery
 
         return write_by_bigquery(events, cfg, output)
     return _write_by_duckdb(events, cfg, output)
 
 
+def _definition(cfg: Config) -> EventsConfig:
+    """The definition of the configuration, or of the bundle that it names."""
+    if cfg.bundle is None:
+        return cfg.events
+    from churn.bundle.bundle import Bundle
+    from churn.events.scoring import definition_of
+
+    return definition_of(Bundle.load(Path(cfg.bundle)), cfg)
+
+
+def _output(cfg: Config) -> Path:
+    """The file to write; raises `UserError` if it is none."""
+    from churn.data.writers import check_output
+
+    output = check_output(cfg.output, EXAMPLE)
+    if output.suffix != ".parquet":
+        raise UserError("a snapshot is a Parquet file", f"output={output}", EXAMPLE)
+    return output
+
+
 def _write_by_duckdb(events: EventsConfig, cfg: Config, output: Path) -> None:
     """Write the snapshot and the page beside it, and say what was found."""
-    from churn.events.duck import open_workspace
-    from churn.events.local import make_snapshot, summarize
     from churn.events.page import write_page
+    from churn.events.report import make_snapshot, summarize
+    from churn.events.workspace import open_workspace
 
     print("Reading the tables ...", flush=True)
     with open_workspace(events, cfg.data.bigquery) as work:

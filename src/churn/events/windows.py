@@ -14,19 +14,11 @@ import ibis.expr.types as ir
 
 from churn.config.events import EventTable
 from churn.events.calendar import DAY
-from churn.events.names import CUSTOMER, CUTOFF, feature_names, level_names, named_features, slug
+from churn.events.names import CUSTOMER, CUTOFF, feature_names, level_names, slug
 
 KEYS = [CUSTOMER, CUTOFF]
 OTHER = -1  # the level of a text that is none of those that are named
 NO_SPREAD = 1e-12  # of the sum of squares: less is the rounding of equal values
-
-
-def fill_missing(joined: ir.Table, table: str, spec: EventTable, windows: list[int]) -> dict[str, ir.Value]:
-    """The same columns of a table in which some customers have no event: their counts and sums are 0."""
-    return {
-        name: ibis.coalesce(joined[name], 0.0) if is_zero else joined[name]
-        for name, is_zero in named_features(table, spec, windows)
-    }
 
 
 def window_features(
@@ -39,7 +31,7 @@ def window_features(
 ) -> ir.Table:
     """Customer, cut-off and the features of one table of events, for customers with an event in reach.
 
-    `events` as `churn.events.normal` makes them; `ages`: day, cutoff, and age, the days from one to the
+    `events` as `churn.events.staging` makes them; `ages`: day, cutoff, and age, the days from one to the
     other; `whole`: values of which none is missing, and categories without another level than those of
     `spec`, for which less has to be counted. An event counts if it happened, and was known, before the
     cut-off.
@@ -47,15 +39,11 @@ def window_features(
     bounds = sorted({edge * days for days in windows for edge in (1, 2)})
     seen = _seen(events, ages.filter((ages.age >= 1) & (ages.age <= max(windows))), spec)
     rings = _rings(seen, spec, bounds, whole).union(_outer_ring(events, ages, spec, bounds, whole))
-    sums = rings.group_by(KEYS).agg(
-        last=rings["last"].max(),
-        **{name: value for days in windows for name, value in _window_sums(rings, spec, days, bounds, whole)},
-    )
-    made = sums.select(
-        *KEYS,
-        **{f"{table}_recency": (sums[CUTOFF] * DAY - sums["last"]) / float(DAY)},
-        **{name: value for days in windows for name, value in _features(sums, table, spec, days, whole)},
-    )
+    added = dict(pair for days in windows for pair in _window_sums(rings, spec, days, bounds, whole))
+    sums = rings.group_by(KEYS).agg(last=rings["last"].max(), **added)
+    recency = {f"{table}_recency": (sums[CUTOFF] * DAY - sums["last"]) / float(DAY)}
+    features = dict(pair for days in windows for pair in _features(sums, table, spec, days, whole))
+    made = sums.select(*KEYS, **recency, **features)
     for column in map(slug, spec.distinct):
         counted = _distinct(seen, f"text_{column}", f"{table}_{column}_distinct", windows)
         made = made.left_join(counted, KEYS).drop(*(f"{key}_right" for key in KEYS))
@@ -154,22 +142,34 @@ def _features(
     span = sums[f"last_{days}"] - sums[f"first_{days}"]
     yield f"{table}_gap_{days}d", span.cast("float64") / (n - 1).nullif(0.0) / DAY
     for name in spec.values:
-        column = slug(name)
-        count = n if name in whole else sums[f"n_{column}_{days}"]
-        total, squares = (ibis.coalesce(sums[f"{what}_{column}_{days}"], 0.0) for what in ("sum", "squares"))
-        yield f"{table}_{column}_sum_{days}d", total
-        yield (
-            f"{table}_{column}_sum_change_{days}d",
-            total - ibis.coalesce(sums[f"sum_{column}_before_{days}"], 0.0),
-        )
-        yield f"{table}_{column}_mean_{days}d", total / count.nullif(0.0)
-        yield f"{table}_{column}_std_{days}d", _spread(count, total, squares)
-    for column in spec.categories:
-        counts = {i: sums[f"{_level_sum(column, i)}_{days}"] for i in _level_numbers(spec, column, whole)}
-        for i, name in enumerate(level_names(spec.levels[column])):
-            yield f"{table}_{slug(column)}_share_{name}_{days}d", counts[i] / n.nullif(0.0)
-        different = [(count > 0).ifelse(1.0, 0.0) for count in counts.values()]
-        yield f"{table}_{slug(column)}_levels_{days}d", sum(different, ibis.literal(0.0))
+        count = n if name in whole else sums[f"n_{slug(name)}_{days}"]
+        features = _value_features(sums, slug(name), days, count)
+        yield from ((f"{table}_{slug(name)}_{what}_{days}d", value) for what, value in features)
+    for name in spec.categories:
+        features = _category_features(sums, spec, name, days, whole)
+        yield from ((f"{table}_{slug(name)}_{what}_{days}d", value) for what, value in features)
+
+
+def _value_features(
+    sums: ir.Table, column: str, days: int, count: ir.Value
+) -> Iterator[tuple[str, ir.Value]]:
+    """Sum, its trend, mean and spread of a column of which so many values are there."""
+    total, squares = (ibis.coalesce(sums[f"{what}_{column}_{days}"], 0.0) for what in ("sum", "squares"))
+    yield "sum", total
+    yield "sum_change", total - ibis.coalesce(sums[f"sum_{column}_before_{days}"], 0.0)
+    yield "mean", total / count.nullif(0.0)
+    yield "std", _spread(count, total, squares)
+
+
+def _category_features(
+    sums: ir.Table, spec: EventTable, column: str, days: int, whole: Collection[str]
+) -> Iterator[tuple[str, ir.Value]]:
+    """Share of each level of a category, and how many levels there are."""
+    counts = {i: sums[f"{_level_sum(column, i)}_{days}"] for i in _level_numbers(spec, column, whole)}
+    for i, name in enumerate(level_names(spec.levels[column])):
+        yield f"share_{name}", counts[i] / sums[f"n_{days}"].nullif(0.0)
+    different = [(count > 0).ifelse(1.0, 0.0) for count in counts.values()]
+    yield "levels", sum(different, ibis.literal(0.0))
 
 
 def _spread(count: ir.Value, total: ir.Value, squares: ir.Value) -> ir.Value:

@@ -33,6 +33,16 @@ class Contents:
     known: Counter[str] = field(default_factory=Counter)  # cells that are not missing, by column
     sample: list[pa.Table] = field(default_factory=list)
 
+    @property
+    def churned(self) -> int:
+        """Rows of customers who churned."""
+        return sum(churned for _, churned in self.by_cutoff.values())
+
+    @property
+    def customers(self) -> int:
+        """Customers with a row."""
+        return sum(self.rows_of_customer.values())
+
     def add(self, part: pa.Table, share: float, rng: np.random.Generator) -> None:
         """Count a part, all rows of its customers, and keep a share of its rows."""
         self.rows += len(part)
@@ -57,29 +67,24 @@ def write_snapshot(
 ) -> Contents:
     """Write the parts of a snapshot to a file that appears whole; raises `UserError` if there is no row."""
     contents, rng = Contents(), np.random.default_rng(seed)
-    share = min(1.0, SAMPLE / max(expected_rows, 1))
+    share, writer = min(1.0, SAMPLE / max(expected_rows, 1)), None
     with atomic_write(file) as aside:
-        writer = None
         for part in parts:
-            writer = writer or pq.ParquetWriter(
-                aside, part.schema, use_dictionary=_dictionary_columns(part.schema)
-            )
+            writer = writer or _open_writer(aside, part.schema)
             writer.write_table(part)
             contents.add(part, share, rng)
         if not contents.rows or writer is None:
-            raise UserError(
-                "no customer is asked about at any cut-off",
-                "events.churn, events.cutoffs",
-                "see churn.table and the dates",
-            )
+            what, do = "no customer is asked about at any cut-off", "see churn.table and the dates"
+            raise UserError(what, "events.churn, events.cutoffs", do)
         writer.add_key_value_metadata({KEY.decode(): json.dumps(_facts(cfg, contents))})
         writer.close()
     return contents
 
 
-def _dictionary_columns(schema: pa.Schema) -> list[str]:
-    """Columns whose values repeat."""
-    return [one.name for one in schema if not pa.types.is_floating(one.type)]
+def _open_writer(file: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A Parquet file to write; only columns whose values repeat get a dictionary."""
+    repeating = [one.name for one in schema if not pa.types.is_floating(one.type)]
+    return pq.ParquetWriter(file, schema, use_dictionary=repeating)
 
 
 def _facts(cfg: EventsConfig, contents: Contents) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from churn.data.sources import files, warehouse
 from churn.data.sources.chunk import Chunk
 from churn.data.writers import WRITERS, write_tables
 from churn.errors import UserError, missing_extra
-from churn.events.today import INPUT, features_of_today
+from churn.events.scoring import INPUT, scoring_features
 from churn.parallel import prefetch
 from churn.score.answer import score_chunk
 from churn.score.call_list import call_list
@@ -35,7 +35,7 @@ def score(cfg: Config) -> None:
     but not all inputs, are then in memory. With `top=N` write only the call list (`churn.score.call_list`).
     Input and output may be bq://PROJECT.DATASET.TABLE: rows then have no order, and the new table appears
     whole. With `input=events` the rows are made of event tables by the definition in the bundle
-    (`churn.events.today`). Raises `UserError` for rows that the bundle cannot read.
+    (`churn.events.scoring`). Raises `UserError` for rows that the bundle cannot read.
 
     >>> score(compose_config("input=customers.csv", "output=scores.csv"))
     """
@@ -47,7 +47,7 @@ def score(cfg: Config) -> None:
             f"input={cfg.input}",
             "train with data.id=COLUMN",
         )
-    with features_of_today(bundle, cfg) as ready, _output_file(ready) as output:
+    with scoring_features(bundle, cfg) as ready, _output_file(ready) as output:
         rows = _write_scores(bundle, output, ready)
     print(f"{rows:,} customers scored with {bundle.path}: {cfg.output}")
 

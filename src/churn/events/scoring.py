@@ -17,7 +17,8 @@ from churn.config.events import Engine, EventsConfig
 from churn.config.root import Config
 from churn.errors import UserError
 from churn.events.calendar import EPOCH, to_date, to_day
-from churn.events.definition import check_definition, from_json, reach, require_engine
+from churn.events.checks import check_definition, require_engine
+from churn.events.definition import from_json, reach
 from churn.events.writing import write_snapshot
 
 INPUT = "events"  # what `input` is called where the features are made of event tables
@@ -37,7 +38,7 @@ def definition_of(bundle: Bundle, cfg: Config) -> EventsConfig:
 
 
 @contextmanager
-def features_of_today(bundle: Bundle, cfg: Config) -> Iterator[Config]:
+def scoring_features(bundle: Bundle, cfg: Config) -> Iterator[Config]:
     """The configuration with a file of today's features in place of `input=events`, for a while."""
     if cfg.input != INPUT:
         yield cfg
@@ -70,7 +71,8 @@ def _rows_at(events: EventsConfig, cfg: Config, cutoff: int) -> Iterator[pa.Tabl
 
         yield from by_bigquery(events, cfg, [cutoff], labelled=False)
         return
-    from churn.events.duck import open_workspace, snapshot_parts
+    from churn.events.duck import snapshot_parts
+    from churn.events.workspace import open_workspace
 
     with open_workspace(events, cfg.data.bigquery) as work:
         newest = [work.one(f"SELECT max(day) FROM all_{name}") for name in work.cfg.tables]

@@ -1,4 +1,4 @@
-"""A snapshot made on this machine: the file, what was found, and the page beside it."""
+"""A snapshot made on this machine: the file, and what there is to know about it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from churn.config.events import ChurnKind, EventsConfig
 from churn.data.dataset import Finding
 from churn.events.calendar import cutoff_days, decided_days, to_date
 from churn.events.definition import label_days
-from churn.events.duck import Workspace, fill_ages, snapshot_parts, to_sql
-from churn.events.findings import find_oddities, history_findings
+from churn.events.duck import fill_ages, snapshot_parts
+from churn.events.findings.labels import label_findings
+from churn.events.findings.tables import history_findings, table_findings
 from churn.events.history import data_until, first_day
-from churn.events.looks import decided_by_a_column, seasonal
 from churn.events.outcome import population
 from churn.events.silence import Silence, returns_after_silence
+from churn.events.workspace import Workspace, to_sql
 from churn.events.writing import Contents, write_snapshot
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a page of a snapshot shows."""
+class SnapshotReport:
+    """What the page of a snapshot shows."""
 
     cfg: EventsConfig  # with everything resolved
     output: Path
@@ -32,31 +33,31 @@ class Made:
     findings: tuple[Finding, ...]
 
 
-def make_snapshot(work: Workspace, output: Path, seed: int) -> Made:
+def make_snapshot(work: Workspace, output: Path, seed: int) -> SnapshotReport:
     """Write the file, and gather what there is to know about it; raises `UserError` if it would be empty."""
-    cfg = work.cfg
-    until = data_until(work)
-    decided = until - label_days(cfg.churn, cfg.horizon)
-    asked = cutoff_days(cfg.cutoffs, first_day(work) + max(cfg.windows), until - 1)
-    cutoffs = decided_days(asked, decided)
+    cfg, until = work.cfg, data_until(work)
+    cutoffs, undecided = _cutoffs(work, until)
     span = f"{to_date(cutoffs[0])} to {to_date(cutoffs[-1])}"
     print(f"Asking at {len(cutoffs)} cut-offs, {span} ...", flush=True)
     contents = write_snapshot(snapshot_parts(work, cutoffs), cfg, output, work.customers * len(cutoffs), seed)
-    censored = _count_censored(work, [day for day in asked if day > decided])
-    findings = [*find_oddities(work), *history_findings(work, cutoffs)]
-    findings += [*seasonal(contents), *decided_by_a_column(contents, cfg)]
-    return Made(
+    silences = [returns_after_silence(work, name, until) for name in _signs_of_life(cfg)]
+    return SnapshotReport(
         cfg=cfg,
         output=output,
         until=until,
         contents=contents,
-        censored=censored,
+        censored=_count_censored(work, undecided),
         weeks={name: _events_by_week(work, name) for name in cfg.tables},
-        silences=[
-            silence for name in _signs_of_life(cfg) if (silence := returns_after_silence(work, name, until))
-        ],
-        findings=tuple(findings),
+        silences=[silence for silence in silences if silence],
+        findings=(*table_findings(work), *history_findings(work, cutoffs), *label_findings(contents, cfg)),
     )
+
+
+def _cutoffs(work: Workspace, until: int) -> tuple[list[int], list[int]]:
+    """The cut-offs whose outcome is known, and those of which it is not known yet."""
+    asked = cutoff_days(work.cfg.cutoffs, first_day(work) + max(work.cfg.windows), until - 1)
+    decided = decided_days(asked, until - label_days(work.cfg.churn, work.cfg.horizon))
+    return decided, asked[len(decided) :]
 
 
 def _signs_of_life(cfg: EventsConfig) -> list[str]:
@@ -82,26 +83,19 @@ def _events_by_week(work: Workspace, name: str) -> list[tuple[int, int]]:
     )
 
 
-def summarize(made: Made, page: Path) -> str:
+def summarize(made: SnapshotReport, page: Path) -> str:
     """What the terminal says."""
-    rows = made.contents.rows
-    churned = sum(lost for _, lost in made.contents.by_cutoff.values())
-    customers = sum(made.contents.rows_of_customer.values())
+    rows, censored = made.contents.rows, sum(made.censored.values())
     kind = made.cfg.churn.kind.value.replace("_", " ")
     lines = [
-        f"{rows:,} rows of {customers:,} customers at {len(made.contents.by_cutoff)} cut-offs; "
-        f"{churned / rows:.1%} {kind} within {made.cfg.horizon} days"
+        f"{rows:,} rows of {made.contents.customers:,} customers at {len(made.contents.by_cutoff)} cut-offs; "
+        f"{made.contents.churned / rows:.1%} {kind} within {made.cfg.horizon} days"
     ]
     if made.censored:
         lines.append(
-            f"  {sum(made.censored.values()):,} more, at {len(made.censored)} cut-offs, have no row: "
+            f"  {censored:,} more, at {len(made.censored)} cut-offs, have no row: "
             f"their outcome was not known by {to_date(made.until)}"
         )
     lines += [f"! {finding.title}\n    {finding.evidence}\n    {finding.advice}" for finding in made.findings]
-    return "\n".join(
-        [
-            *lines,
-            f"Page:  {page}",
-            f"Table: {made.output}  (churn train data=parquet data.path={made.output})",
-        ]
-    )
+    lines += [f"Page:  {page}", f"Table: {made.output}  (churn train data=parquet data.path={made.output})"]
+    return "\n".join(lines)

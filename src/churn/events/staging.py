@@ -37,8 +37,8 @@ def _local_bigquery(moment: dt.Timestamp("UTC"), zone: str) -> dt.timestamp:  # 
     """BigQuery's local time of a moment."""
 
 
-class Normal:
-    """Makes normal tables of raw ones in one engine; `zone`: where the local clock hangs."""
+class Staging:
+    """Makes staged tables of raw ones in one engine; `zone`: where the local clock hangs."""
 
     def __init__(self, zone: str, engine: Engine = Engine.duckdb) -> None:
         self.zone, self.engine = zone, engine

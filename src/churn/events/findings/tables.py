@@ -1,4 +1,4 @@
-"""What a reader must know about event tables: every oddity counted, none of them an error."""
+"""What a reader must know about event tables: everything odd counted, none of it an error."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from churn.config.events import EventTable
 from churn.data.dataset import Finding
 from churn.events.calendar import to_date
-from churn.events.duck import Workspace, to_sql
 from churn.events.names import CUSTOMER, slug
 from churn.events.outcome import overlaps
+from churn.events.workspace import Workspace, to_sql
 
 LATE_DAYS = 1  # a lateness of the slowest hundredth from which labels of the newest cut-offs may be wrong
 PERIOD = "between 1970 and 2200"
 
 
-def find_oddities(work: Workspace) -> tuple[Finding, ...]:
-    """All of it, table by table."""
+def table_findings(work: Workspace) -> tuple[Finding, ...]:
+    """What is odd, table by table."""
     found: list[Finding] = []
     for name, spec in work.cfg.tables.items():
         found += [*_unreadable(work, name), *_unusable(work, name, "time"), *_unknown_customers(work, name)]
@@ -113,17 +113,13 @@ def _arrivals(work: Workspace, name: str, spec: EventTable) -> Iterator[Finding]
         f"SELECT count_if(known < day), quantile_disc(known - day, 0.99) FROM all_{name}"
     )[0]
     if early:
-        yield Finding(
-            f"'{name}': {early:,} events arrived before they happened",
-            f"'{spec.arrival}' is before '{spec.time}'; they count from the time at which they happened",
-            "look whether the two columns are in the same zone",
-        )
-    if late > LATE_DAYS:
-        yield Finding(
-            f"'{name}': one event in a hundred arrives {late} days late, or later",
-            "the newest cut-offs may have labels from events that are still on their way",
-            f"set events.until to {late} days before the newest event",
-        )
+        title = f"'{name}': {early:,} events arrived before they happened"
+        evidence = f"'{spec.arrival}' is before '{spec.time}'; they count from when they happened"
+        yield Finding(title, evidence, "look whether the two columns are in the same zone")
+    if late is not None and late > LATE_DAYS:
+        title = f"'{name}': one event in a hundred arrives {late} days late, or later"
+        evidence = "the newest cut-offs may have labels from events that are still on their way"
+        yield Finding(title, evidence, f"set events.until to {late} days before the newest event")
 
 
 def _contracts(work: Workspace, name: str) -> Iterator[Finding]:
@@ -147,18 +143,14 @@ def _contracts(work: Workspace, name: str) -> Iterator[Finding]:
 def _properties(work: Workspace, name: str) -> Iterator[Finding]:
     """Properties without a date, or with two rows from one moment."""
     if work.cfg.properties[name].since is None:
-        yield Finding(
-            f"the columns of '{name}' have no date from which they hold",
-            "every cut-off sees what the table says today; what changed later was not known then",
-            f"name the column with the date: events.properties.{name}.since; or keep only what never changes",
-        )
+        title = f"the columns of '{name}' have no date from which they hold"
+        evidence = "every cut-off sees what the table says today; what changed later was not known then"
+        do = f"name the column with the date: events.properties.{name}.since; or keep only what never changes"
+        yield Finding(title, evidence, do)
     twice = work.one(
         "SELECT coalesce(sum(n - 1), 0)::BIGINT FROM "
         f"(SELECT count(*) AS n FROM all_{name} GROUP BY {CUSTOMER}, since)"
     )
     if twice:
-        yield Finding(
-            f"'{name}': {twice:,} rows are of the same customer and moment as another",
-            "the one with the least values counts",
-            "leave one of them in the export",
-        )
+        title = f"'{name}': {twice:,} rows are of the same customer and moment as another"
+        yield Finding(title, "the one with the least values counts", "leave one of them in the export")
