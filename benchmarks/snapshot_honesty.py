@@ -1,9 +1,10 @@
 """Whether models that learn from snapshots hold what they promise, on customers whose hazard is known.
 
-snapshot_honesty.py [--customers 15000] [--seeds 3] [--epochs 12]. Network and split are those
-of `churn train`; AUC on rows that took no part in training.
+snapshot_honesty.py [--customers 15000] [--seeds 3] [--model trees] [--epochs 12]. The model is the network of
+`churn train`, or with --model trees the boosted trees that teach it; the split is that of `churn train`. AUC
+on rows that took no part in training.
 
-- snapshot_auc_beyond_best: of the network less that of the true probabilities, on the latest cut-offs;
+- snapshot_auc_beyond_best: of the model less that of the true probabilities, on the latest cut-offs;
 - snapshot_promise_leak: AUC on a test part whose windows reach one day too far, less what the same model has
   on the honest rows of the same customers and cut-offs;
 - snapshot_promise_random: AUC on a test part dealt out at random over rows of weekly cut-offs, less what the
@@ -12,7 +13,8 @@ of `churn train`; AUC on rows that took no part in training.
 """
 
 import tempfile
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from compare import arguments, finish
 from sklearn.metrics import roc_auc_score
 
 from churn.config.data import SplitMethod
+from churn.config.events import Step
 from churn.config.root import Config, compose_config
 from churn.data.dataset import Dataset
 from churn.data.declared import with_declared_roles
@@ -31,8 +34,9 @@ from churn.data.table import RawTable
 from churn.data.validate import to_features
 from churn.events import stage
 from churn.events.synthetic.tables import write_tables
-from churn.network.fit import Trained, fit_network
+from churn.network.trees import Predictor, fit_small_trees
 
+Fit = Callable[[Experiment], Predictor]
 LATER = "2024-08-05"  # first cut-off of what a model with a random split is tried on
 
 
@@ -40,15 +44,17 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--customers", type=int, default=15_000)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=12, help="of the network")
+    parser.add_argument("--model", choices=FITTED, default="network")
     options = parser.parse_args()
     found: dict[str, list[float]] = {}
     for seed in range(options.seeds):
         with tempfile.TemporaryDirectory() as folder:
-            for name, value in of_seed(Path(folder), seed, options.customers, options.epochs).items():
+            world = made_world(Path(folder), seed, options.customers, options.epochs)
+            for name, value in of_world(world, FITTED[options.model]).items():
                 print(f"seed {seed}: {name:28} {value:+.4f}", flush=True)
                 found.setdefault(name, []).append(value)
-    finish([entry(name, values) for name, values in found.items()], options.json)
+    finish([entry(name, values) | {"model": options.model} for name, values in found.items()], options.json)
 
 
 def entry(name: str, values: list[float]) -> dict[str, Any]:
@@ -64,8 +70,8 @@ def entry(name: str, values: list[float]) -> dict[str, Any]:
     }
 
 
-def of_seed(folder: Path, seed: int, customers: int, epochs: int) -> dict[str, float]:
-    """All numbers in one made-up world."""
+def made_world(folder: Path, seed: int, customers: int, epochs: int) -> Config:
+    """The configuration of a made-up world whose tables are written."""
     cfg = compose_config(
         "events=synthetic",
         f"run.root={folder}",
@@ -73,41 +79,42 @@ def of_seed(folder: Path, seed: int, customers: int, epochs: int) -> dict[str, f
         f"events.synthetic.customers={customers}",
         f"train.epochs={epochs}",
     )
-    events = Path(str(cfg.events.folder))
-    write_tables(cfg.events.synthetic, events, seed)
-    honest = snapshots(cfg, "honest")
-    truth = pd.read_parquet(events / "truth.parquet").astype({"cutoff": "datetime64[s]"})
-    data, experiment, trained = learnt(cfg, honest)
-    beyond = auc(data, trained, experiment.splits.test) - auc_of_truth(data, truth, experiment.splits.test)
+    write_tables(cfg.events.synthetic, Path(str(cfg.events.folder)), seed)
+    return cfg
 
-    weekly = replace(
-        cfg,
-        events=replace(
-            cfg.events, cutoffs=replace(cfg.events.cutoffs, step=type(cfg.events.cutoffs.step).week)
-        ),
-    )
+
+def of_world(cfg: Config, fit: Fit) -> dict[str, float]:
+    """All numbers in one made-up world."""
+    truth = pd.read_parquet(Path(str(cfg.events.folder)) / "truth.parquet")
+    honest = learnt(cfg, snapshots(cfg, "honest"), fit)
+    data, test = honest.data, honest.experiment.splits.test
+    best = auc_of_truth(data, truth.astype({"cutoff": "datetime64[s]"}), test)
+    numbers = {"snapshot_auc_beyond_best": auc(data, honest, test) - best}
+    numbers |= promises_of_splits(cfg, fit)
+    return numbers | {"snapshot_promise_leak": promise_of_leak(cfg, data, fit)}
+
+
+def promises_of_splits(cfg: Config, fit: Fit) -> dict[str, float]:
+    """How much more the test parts of both splits promise than later cut-offs hold."""
+    weekly = replace(cfg, events=replace(cfg.events, cutoffs=replace(cfg.events.cutoffs, step=Step.week)))
     before = snapshots(weekly, "before", last="2024-07-01")
     after, _ = load(weekly, snapshots(weekly, "after", first=LATER))
     promises = {}
     for name, method in {"random": SplitMethod.article, "time": SplitMethod.time}.items():
-        rows, parts, model = learnt(replace(weekly, split=replace(cfg.split, method=method)), before)
-        held = auc(after, model, np.arange(len(after)), rows)
-        promises[name] = auc(rows, model, parts.splits.test) - held
+        model = learnt(replace(weekly, split=replace(cfg.split, method=method)), before, fit)
+        promised = auc(model.data, model, model.experiment.splits.test)
+        promises[f"snapshot_promise_{name}"] = promised - auc(after, model, np.arange(len(after)))
+    return promises
 
-    shift_a_day(events)
-    leaky = snapshots(cfg, "leaky")
-    spoilt, parts, model = learnt(cfg, leaky)
-    test = parts.splits.test
-    same = pd.MultiIndex.from_arrays([data.ids, data.times]).get_indexer(
-        [*zip(spoilt.ids[test], spoilt.times[test], strict=True)]
-    )
-    leak = auc(spoilt, model, test) - auc(data, model, same, spoilt)
-    return {
-        "snapshot_auc_beyond_best": beyond,
-        "snapshot_promise_leak": leak,
-        "snapshot_promise_random": promises["random"],
-        "snapshot_promise_time": promises["time"],
-    }
+
+def promise_of_leak(cfg: Config, data: Dataset, fit: Fit) -> float:
+    """How much more a table promises that looks a day into the future than its model holds on honest rows."""
+    shift_a_day(Path(str(cfg.events.folder)))
+    model = learnt(cfg, snapshots(cfg, "leaky"), fit)
+    test, leaky = model.experiment.splits.test, model.data
+    asked = [*zip(leaky.ids[test], leaky.times[test], strict=True)]
+    same = pd.MultiIndex.from_arrays([data.ids, data.times]).get_indexer(asked)
+    return auc(leaky, model, test) - auc(data, model, same)
 
 
 def snapshots(cfg: Config, name: str, first: str | None = None, last: str | None = None) -> Path:
@@ -125,16 +132,38 @@ def load(cfg: Config, file: Path) -> tuple[Dataset, Config]:
     return load_dataset(cfg.data, cfg.seed), cfg
 
 
-def learnt(cfg: Config, file: Path) -> tuple[Dataset, Experiment, Trained]:
-    """A network that learnt from a snapshot."""
+@dataclass(frozen=True)
+class Model:
+    """What learnt from a snapshot."""
+
+    data: Dataset
+    experiment: Experiment
+    predict: Predictor
+
+
+def learnt(cfg: Config, file: Path, fit: Fit) -> Model:
+    """A model that learnt from a snapshot."""
     data, cfg = load(cfg, file)
     experiment = Experiment.split(data, cfg)
-    return data, experiment, fit_network(experiment, quiet=True)
+    return Model(data, experiment, fit(experiment))
 
 
-def auc(data: Dataset, model: Trained, rows: np.ndarray, as_in: Dataset | None = None) -> float:
-    """ROC AUC of a network on some rows; `as_in`: the data that it learnt from, whose columns it wants."""
-    schema = (as_in or data).schema
+def fitted_network(experiment: Experiment) -> Predictor:
+    """The network."""
+    from churn.network.fit import fit_network
+
+    return fit_network(experiment, quiet=True).predict
+
+
+def fitted_trees(experiment: Experiment) -> Predictor:
+    """The boosted trees."""
+    train = experiment.train
+    return fit_small_trees(train.frame, train.churned, experiment.data.schema)
+
+
+def auc(data: Dataset, model: Model, rows: np.ndarray) -> float:
+    """ROC AUC on some rows, in the columns that the model knows."""
+    schema = model.data.schema
     frame = data.frame.iloc[rows].reset_index(drop=True)
     frame = to_features(RawTable(frame.reindex(columns=schema.features), "rows"), schema)
     return float(roc_auc_score(data.churned[rows], model.predict(frame)))
@@ -156,6 +185,8 @@ def shift_a_day(folder: Path) -> None:
         payments[name] -= pd.Timedelta(days=1)
     payments.to_csv(folder / "payments.csv", index=False)
 
+
+FITTED: dict[str, Fit] = {"network": fitted_network, "trees": fitted_trees}
 
 if __name__ == "__main__":
     main()

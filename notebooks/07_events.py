@@ -181,6 +181,8 @@ pd.read_csv("monday.csv").iloc[:5, [0, 1, 2, 3, -3]]
 # <details markdown="1"><summary>Solution</summary>
 #
 # ```python
+# from churn.config.events import ChurnConfig, ChurnKind
+#
 # silent = ChurnConfig(kind=ChurnKind.inactive, table="usage", lookback=30)
 # with open_workspace(replace(events, churn=silent, horizon=112)) as work:
 #     other = report.make_snapshot(work, Path("silent.parquet"), seed=42)

@@ -253,6 +253,8 @@ def test_a_window_longer_than_the_history_is_named(root, tmp_path, capsys):
             "column 'at' has several roles",
         ),
         (["events=synthetic", "output=s.parquet", "events.cutoffs.first=soon"], "there is no such file"),
+        (["events=synthetic", "output=s.parquet", "events.windows=[]"], "there is no window"),
+        (["events=synthetic", "output=s.parquet", "events.windows=[30,30]"], "a window stands there twice"),
         (
             ["events=synthetic", "events.engine=bigquery", "events.plan_only=true"],
             "BigQuery reads its own tables only",

@@ -30,6 +30,9 @@ def check_definition(cfg: EventsConfig) -> None:
         )
     check_bounds(cfg)
     check_zone(cfg.timezone)
+    if len(set(cfg.windows)) < max(len(cfg.windows), 1):
+        what = "a window stands there twice" if cfg.windows else "there is no window"
+        raise UserError(what, f"events.windows={cfg.windows}", "name days, for example [30,90]")
     problems = [*_table_problems(cfg), *_churn_problems(cfg), *_name_problems(cfg)]
     if problems:
         raise problems[0] if len(problems) == 1 else user_error_of_many("the definition of events:", problems)
