@@ -1,6 +1,6 @@
 """Snapshots of event tables: speed and memory beside pandas and featuretools, and growth.
 
-snapshot.py [--rows 10000000] [--large 100000000] [--folder FOLDER] [--runs 3]. Made-up events, 50 of each
+snapshot.py [--rows 10000000] [--large 100000000] [--folder FOLDER] [--runs 3]. Synthetic events, 50 of each
 customer over two years; 12 monthly cut-offs, windows of 30, 90 and 180 days over three columns of numbers and
 one category. `churn snapshot` is the whole command: tables staged, rows, findings and page. Every measurement
 is a process of its own; in FOLDER tables and findings are kept: the command goes on there.

@@ -50,7 +50,7 @@ def main() -> None:
     found: dict[str, list[float]] = {}
     for seed in range(options.seeds):
         with tempfile.TemporaryDirectory() as folder:
-            world = made_world(Path(folder), seed, options.customers, options.epochs)
+            world = synthetic_world(Path(folder), seed, options.customers, options.epochs)
             for name, value in of_world(world, FITTED[options.model]).items():
                 print(f"seed {seed}: {name:28} {value:+.4f}", flush=True)
                 found.setdefault(name, []).append(value)
@@ -70,8 +70,8 @@ def entry(name: str, values: list[float]) -> dict[str, Any]:
     }
 
 
-def made_world(folder: Path, seed: int, customers: int, epochs: int) -> Config:
-    """The configuration of a made-up world whose tables are written."""
+def synthetic_world(folder: Path, seed: int, customers: int, epochs: int) -> Config:
+    """The configuration of a synthetic world whose tables are written."""
     cfg = compose_config(
         "events=synthetic",
         f"run.root={folder}",
@@ -84,7 +84,7 @@ def made_world(folder: Path, seed: int, customers: int, epochs: int) -> Config:
 
 
 def of_world(cfg: Config, fit: Fit) -> dict[str, float]:
-    """All numbers in one made-up world."""
+    """All numbers in one synthetic world."""
     truth = pd.read_parquet(Path(str(cfg.events.folder)) / "truth.parquet")
     honest = learnt(cfg, snapshots(cfg, "honest"), fit)
     data, test = honest.data, honest.experiment.splits.test

@@ -18,7 +18,7 @@
 # it. They have payments, visits and contracts with dates, and nobody wrote down who "churned". Whoever makes the table
 # by hand nearly always looks into the future without noticing.
 #
-# This chapter goes the whole way on made-up events: raw tables, a definition, a table, a model, Monday's list.
+# This chapter goes the whole way on synthetic events: raw tables, a definition, a table, a model, Monday's list.
 
 # %%
 # %config InlineBackend.figure_formats = ["svg"]

@@ -27,6 +27,8 @@ def test_cutoffs_are_firsts_of_months_mondays_or_all_days():
 def test_no_cutoff_in_a_range_and_none_that_is_decided_are_refused():
     with pytest.raises(UserError, match="there is no first of a month between 2024-01-02 and 2024-01-31"):
         days(Step.month, "2024-01-02", "2024-01-31")
+    with pytest.raises(UserError, match="the first cut-off, 2024-02-01, would be after the last, 2024-01-01"):
+        days(Step.month, "2024-02-01", "2024-01-01")
     with pytest.raises(UserError, match="the outcome of no cut-off is known yet"):
         decided_days([to_day("2024-12-01", "")], to_day("2024-11-12", ""))
 

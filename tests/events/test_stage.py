@@ -252,7 +252,7 @@ def test_a_window_longer_than_the_history_is_named(root, tmp_path, capsys):
             ["events=synthetic", "output=s.parquet", "events.tables.usage.values=[at]"],
             "column 'at' has several roles",
         ),
-        (["events=synthetic", "output=s.parquet", "events.cutoffs.first=soon"], "there is no such file"),
+        (["events=synthetic", "output=s.parquet", "events.cutoffs.first=soon"], "'soon' is no date"),
         (["events=synthetic", "output=s.parquet", "events.windows=[]"], "there is no window"),
         (["events=synthetic", "output=s.parquet", "events.windows=[30,30]"], "a window stands there twice"),
         (

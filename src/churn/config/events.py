@@ -35,12 +35,10 @@ class TableConfig:
     """Where a table is, whose rows they are, and how its text is written."""
 
     path: Optional[str] = (
-        None  # file, glob or folder below `events.folder`, gs://, or bq://PROJECT.DATASET.TABLE
+        None  # file, glob or folder below `events.folder`; gs://; bq://PROJECT.DATASET.TABLE
     )
     customer: Optional[str] = None  # column that names the customer
-    arrival: Optional[str] = (
-        None  # column with the time from which a row was known; null: as soon as it happened
-    )
+    arrival: Optional[str] = None  # column with the time from which a row was known; null: when it happened
     only: dict[str, list[str]] = field(default_factory=dict)  # column -> values: other rows are left out
     delimiter: Optional[str] = None  # null: recognised
     encoding: Optional[str] = None  # null: recognised
@@ -56,9 +54,7 @@ class EventTable(TableConfig):
     values: list[str] = field(default_factory=list)  # columns of numbers: sum, mean, spread, trend
     categories: list[str] = field(default_factory=list)  # columns of few texts: share of each level
     levels: dict[str, list[str]] = field(default_factory=dict)  # of a category; left out: the most frequent
-    distinct: list[str] = field(
-        default_factory=list
-    )  # columns of many texts, e.g. products: how many different
+    distinct: list[str] = field(default_factory=list)  # columns of many texts: how many different ones
     drop_copies: Optional[bool] = None  # copies of an event count once; null: where times have a time of day
 
 
@@ -74,9 +70,7 @@ class ContractTable(TableConfig):
 class PropertyTable(TableConfig):
     """What a customer is from a date on, until the next row."""
 
-    since: Optional[str] = (
-        None  # column with that date; null: always, which is only right for what never changes
-    )
+    since: Optional[str] = None  # column with that date; null: always, only right for what never changes
     numeric: list[str] = field(default_factory=list)
     categorical: list[str] = field(default_factory=list)
     dates: list[str] = field(default_factory=list)  # columns of dates: days since then
@@ -88,9 +82,7 @@ class ChurnConfig:
 
     kind: ChurnKind = ChurnKind.cancelled
     table: Optional[str] = None  # name of a table of contracts, or of events: cancellations, or signs of life
-    begin: Optional[str] = (
-        None  # where `table` holds cancellations: name of the events with which somebody begins
-    )
+    begin: Optional[str] = None  # where `table` holds cancellations: the events with which somebody begins
     grace: int = key(30, ZERO_OR_MORE)  # days; not_renewed: in which the next contract may begin
     lookback: int = key(90, ONE_OR_MORE)  # days; inactive: customers are those with an event in them
 
@@ -106,7 +98,7 @@ class CutoffConfig:
 
 @dataclass
 class SyntheticEventsConfig:
-    """Made-up event tables whose hazard is known (`churn.events.synthetic`)."""
+    """Synthetic event tables whose hazard is known (`churn.events.synthetic`)."""
 
     customers: int = key(3_000, ONE_OR_MORE)  # on the first day; others come later
     months: int = key(24, ONE_OR_MORE)
@@ -130,14 +122,10 @@ class EventsConfig:
     windows: list[int] = key([30, 90, 180], ONE_OR_MORE)  # days before the cut-off that are summed up
     until: Optional[str] = None  # ISO, first day that the data do not hold whole; null: the newest event's
     max_levels: int = key(8, ONE_OR_MORE)  # levels of a category whose shares are features, at most
-    max_bad_rows: int = key(
-        0, ZERO_OR_MORE
-    )  # rows of text tables that may be left out because a cell cannot be read
+    max_bad_rows: int = key(0, ZERO_OR_MORE)  # rows that may be left out because a cell cannot be read
     engine: Engine = Engine.duckdb
     memory_gb: float = key(0.6, POSITIVE)  # 10^9 bytes that DuckDB may hold; more goes to `scratch`
     threads: Optional[int] = key(None, ONE_OR_MORE)  # null: one for each core
-    scratch: Optional[str] = (
-        None  # folder for what does not fit in memory; null: the system's temporary folder
-    )
+    scratch: Optional[str] = None  # folder for what does not fit in memory; null: the system's temporary one
     plan_only: bool = False  # bigquery: print the SQL and what it would read, and stop
     synthetic: SyntheticEventsConfig = field(default_factory=SyntheticEventsConfig)

@@ -47,6 +47,9 @@ def cutoff_days(cfg: CutoffConfig, earliest: int, latest: int) -> list[int]:
     """
     first = earliest if cfg.first is None else to_day(cfg.first, "events.cutoffs.first")
     last = latest if cfg.last is None else to_day(cfg.last, "events.cutoffs.last")
+    if first > last:
+        what = f"the first cut-off, {to_date(first)}, would be after the last, {to_date(last)}"
+        raise UserError(what, "events.cutoffs", "name other dates, shorter windows or a shorter horizon")
     days = [day for day in range(first, last + 1) if _is_cutoff(to_date(day), cfg.step)]
     if not days:
         raise UserError(

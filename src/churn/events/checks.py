@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from churn.config.events import ChurnKind, Engine, EventsConfig, EventTable, TableConfig
 from churn.config.limits import check_bounds
 from churn.errors import UserError, did_you_mean, missing_extra, user_error_of_many
-from churn.events.calendar import check_zone
+from churn.events.calendar import check_zone, to_day
 from churn.events.definition import BIGQUERY, named_columns, tables_of
 from churn.events.names import feature_names, property_names
 
@@ -26,16 +26,25 @@ def check_definition(cfg: EventsConfig) -> None:
         raise UserError(
             "no event tables are named",
             "events",
-            "write configs/events/NAME.yaml (see docs/events.md), or try the made-up ones: events=synthetic",
+            "write configs/events/NAME.yaml (see docs/events.md), or try the example: events=synthetic",
         )
     check_bounds(cfg)
-    check_zone(cfg.timezone)
-    if len(set(cfg.windows)) < max(len(cfg.windows), 1):
-        what = "a window stands there twice" if cfg.windows else "there is no window"
-        raise UserError(what, f"events.windows={cfg.windows}", "name days, for example [30,90]")
+    _check_times(cfg)
     problems = [*_table_problems(cfg), *_churn_problems(cfg), *_name_problems(cfg)]
     if problems:
         raise problems[0] if len(problems) == 1 else user_error_of_many("the definition of events:", problems)
+
+
+def _check_times(cfg: EventsConfig) -> None:
+    """Refuse a zone, dates or windows that are none."""
+    check_zone(cfg.timezone)
+    dates = {"cutoffs.first": cfg.cutoffs.first, "cutoffs.last": cfg.cutoffs.last, "until": cfg.until}
+    for key, date in dates.items():
+        if date is not None:
+            to_day(date, f"events.{key}")
+    if len(set(cfg.windows)) < max(len(cfg.windows), 1):
+        what = "a window stands there twice" if cfg.windows else "there is no window"
+        raise UserError(what, f"events.windows={cfg.windows}", "name days, for example [30,90]")
 
 
 def _table_problems(cfg: EventsConfig) -> Iterator[UserError]:

@@ -14,16 +14,9 @@ from churn.errors import UserError
 FORMAT = 1  # of the definition in files
 BIGQUERY = "bq://"
 GROUPS = ("tables", "contracts", "properties")
-NOT_STORED = (
-    "cutoffs",
-    "engine",
-    "memory_gb",
-    "threads",
-    "scratch",
-    "plan_only",
-    "synthetic",
-    "max_bad_rows",
-)
+NOT_STORED = (  # keys that say where and how it is computed
+    "cutoffs", "engine", "memory_gb", "threads", "scratch", "plan_only", "synthetic", "max_bad_rows",
+)  # fmt: skip
 
 
 def label_days(churn: ChurnConfig, horizon: int) -> int:

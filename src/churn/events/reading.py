@@ -35,9 +35,7 @@ class Reading:
     bad_cells: list[str] = field(default_factory=list)  # the first of them, for a message
     zoned: dict[str, int] = field(default_factory=dict)  # times with a zone, by column
     unzoned: dict[str, int] = field(default_factory=dict)  # and without
-    example: dict[tuple[str, bool], str] = field(
-        default_factory=dict
-    )  # the first of each kind, with its place
+    example: dict[tuple[str, bool], str] = field(default_factory=dict)  # the first of each, with its place
     whole_days: dict[str, bool] = field(default_factory=dict)  # whether no time of a column has a time of day
 
 

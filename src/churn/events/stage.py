@@ -1,4 +1,4 @@
-"""`churn snapshot`: event tables to a labelled table; `churn synthesize`: made-up customers and events."""
+"""`churn snapshot`: event tables to a labelled table; `churn synthesize`: synthetic customers and events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXAMPLE = "churn snapshot events=NAME output=FILE.parquet"
 
 
 def synthesize(cfg: Config) -> None:
-    """Write made-up customers to a file, or with `events=synthetic` made-up event tables to their folder."""
+    """Write synthetic customers to a file, or with `events=synthetic` event tables to their folder."""
     if cfg.events.name is None:
         from churn.data.stage import synthesize as one_table
 

@@ -20,11 +20,7 @@ from churn.events.calendar import DAY, FIRST_DAY, LAST_DAY
 from churn.events.names import slug
 from churn.events.windows import OTHER
 
-UNIX_UNITS = {
-    10**8: 1,
-    10**11: 10**3,
-    10**14: 10**6,
-}  # numbers from here on count seconds, milli-, microseconds
+UNIX_UNITS = {10**8: 1, 10**11: 10**3, 10**14: 10**6}  # from here on numbers count s, ms, microseconds
 
 
 @ibis.udf.scalar.builtin(name="timezone")
