@@ -71,13 +71,10 @@ def draw_rows(rows_of_customer: Mapping[int, int]) -> Chart:
         last = int(np.flatnonzero(counts)[-1])
         axes.bar(np.arange(1, last + 1), counts[1 : last + 1], color=NETWORK)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        return to_chart(
-            figure,
-            axes,
-            "Rows by customer",
-            "A customer has a row for each cut-off at which she is one. Rows of one customer are alike: the "
-            "split by time keeps those apart whose outcomes overlap.",
-        )
+        axes.set_axisbelow(True)
+        how = "A row stands for each cut-off at which somebody is a customer. Rows of a customer are alike: "
+        how += "the split by time keeps those apart whose outcomes overlap."
+        return to_chart(figure, axes, "Rows by customer", how)
 
 
 def draw_weeks(weeks: Mapping[str, Sequence[tuple[int, int]]]) -> Chart:
