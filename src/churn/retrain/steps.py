@@ -23,6 +23,7 @@ from churn.config.serving import Platform
 from churn.data.load import dataset_name, load_dataset
 from churn.errors import UserError
 from churn.files import atomic_write
+from churn.monitor.collect import label_horizon
 from churn.monitor.period import parse_time
 from churn.retrain import gate, page, traffic
 from churn.retrain.gate import FreshRows, Verdict
@@ -74,8 +75,7 @@ def validate(cfg: Config, champion: Bundle, rows: Path, fresh: Path) -> dict[str
 
 def train(cfg: Config, champion: Bundle, rows: Path) -> Path:
     """Train the challenger as `churn train` does, on the champion's columns; gives its run directory."""
-    facts = champion.facts
-    data = replace(cfg.data, name=facts["name"], horizon=facts.get("horizon", cfg.data.horizon))
+    data = replace(cfg.data, name=champion.facts["name"], horizon=label_horizon(champion, cfg))
     cfg = replace(
         cfg,
         data=data_config(data, champion.schema, rows),
