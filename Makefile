@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CONTAINER := $(if $(shell command -v python3.11),$(VENV)-container/installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-setup train promote score serve monitor retrain loop deploy rollback status destroy ui notebooks docs test lint lock clean
+.PHONY: help bench-setup train snapshot promote score serve monitor retrain loop deploy rollback status destroy ui notebooks docs test lint lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ help:  ## list these targets
 
 train: $(VENV)/core  ## train on synthetic customers, or ARGS='data=telco'; see runs/latest/report.html
 	@$(BIN)/churn train $(ARGS)
+
+snapshot: $(VENV)/events  ## event tables to a table to learn from: ARGS='events=NAME output=FILE.parquet'
+	@$(BIN)/churn snapshot $(ARGS)
 
 promote: $(VENV)/core  ## make the newest run's bundle the champion
 	@$(BIN)/churn promote run=runs/latest $(ARGS)
@@ -73,7 +76,7 @@ lint: $(VENV)/test  ## ruff and mypy
 	$(BIN)/mypy
 
 clean:  ## remove virtual environments and unfinished runs
-	rm -rf $(VENV) $(VENV)-container $(VENV)-bench $(VENV)-drift-peers runs/.unfinished-* runs/notebooks site
+	rm -rf $(VENV) $(VENV)-container $(VENV)-bench $(VENV)-drift-peers $(VENV)-featuretools runs/.unfinished-* runs/notebooks site
 
 $(VENV)/uv: requirements/uv.txt
 	@echo "Creating the virtual environment ($(PYTHON)) ..."
@@ -87,7 +90,7 @@ $(VENV)/%: requirements/%.txt requirements/build.txt pyproject.toml | $(VENV)/uv
 	@echo "Installing $< ..."
 	@$(UV) install --quiet --require-hashes --compile-bytecode --build-constraints requirements/build.txt -r $<
 	@$(UV) install --quiet --no-deps --build-constraints requirements/build.txt --editable .
-	@touch $@ $(if $(filter test,$*),$(VENV)/core $(VENV)/ui $(VENV)/serve $(VENV)/deploy $(VENV)/notebooks)  # the tests' lock holds the others
+	@touch $@ $(if $(filter test,$*),$(VENV)/core $(VENV)/events $(VENV)/ui $(VENV)/serve $(VENV)/deploy $(VENV)/notebooks)  # the tests' lock holds the others
 
 $(VENV)-container/installed: requirements/container.txt | $(VENV)/uv
 	@echo "Installing $< (the TensorFlow of Vertex AI's containers) ..."
@@ -95,7 +98,7 @@ $(VENV)-container/installed: requirements/container.txt | $(VENV)/uv
 	@VIRTUAL_ENV=$(VENV)-container $(BIN)/uv pip install --quiet --require-hashes --compile-bytecode -r $<
 	@touch $@
 
-bench-setup: $(VENV)-bench/installed $(VENV)-drift-peers/installed  ## install what the benchmarks compare with, apart from our own
+bench-setup: $(VENV)-bench/installed $(VENV)-drift-peers/installed $(VENV)-featuretools/installed  ## install what the benchmarks compare with, apart from our own
 
 $(VENV)-%/installed: requirements/%.txt | $(VENV)/uv
 	@$(PYTHON) -m venv $(VENV)-$*
@@ -107,6 +110,6 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 lock: $(VENV)/uv  ## renew the hash-pinned locks after a change of pyproject.toml or requirements/*.in
 	$(COMPILE) pyproject.toml --all-extras -o requirements/test.txt
 	$(COMPILE) pyproject.toml -c requirements/test.txt -o requirements/core.txt
-	for extra in ui serve deploy; do $(COMPILE) pyproject.toml --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
-	$(COMPILE) pyproject.toml --extra notebooks --extra docs --extra serve --extra deploy --extra test -c requirements/test.txt -o requirements/notebooks.txt
-	for name in uv build container bench dataflow drift-peers; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt; done
+	for extra in events ui serve deploy; do $(COMPILE) pyproject.toml --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
+	$(COMPILE) pyproject.toml --extra notebooks --extra docs --extra events --extra serve --extra deploy --extra test -c requirements/test.txt -o requirements/notebooks.txt
+	for name in uv build container bench dataflow drift-peers featuretools; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt; done

@@ -15,7 +15,7 @@
 # # 1. The question and the data
 #
 # A telephone company loses a quarter of its customers in a year. On Monday morning the call centre can call some
-# of the others and make them an offer. **Whom should it call?** All six chapters serve this question.
+# of the others and make them an offer. **Whom should it call?** All chapters serve this question.
 #
 # This chapter trains no network. It counts what a wrong call costs, looks at the table, and finds the columns that
 # would mislead a model.

@@ -286,4 +286,4 @@ axes.set(title="To pass, a line must end to the right of its mark",
 # *Exam guide, Professional Machine Learning Engineer: section 6, monitoring AI solutions (skew, drift, retraining
 # triggers); section 5, automating retraining.*
 #
-# This was the last chapter. Back to [the first](01_question.ipynb), or on to the guides.
+# Next: [from events to a table](07_events.ipynb).

@@ -16,7 +16,9 @@ FLOORS = (  # from the ground up; wings on one floor do not import each other
     ("runs", "data"),
     ("network",),
     ("bundle",),
-    ("evaluate", "score", "serve", "vertex"),
+    ("evaluate",),
+    ("events",),  # draws its page with the charts of reports; scoring makes the rows of today with it
+    ("score", "serve", "vertex"),
     ("monitor",),
     ("pipeline",),
     ("retrain", "stage"),

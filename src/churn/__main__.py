@@ -27,7 +27,8 @@ STAGES = {  # the function of each stage; its module is imported only when the s
     "train": "churn.stage:train",
     "promote": "churn.retrain.promote:promote",
     "score": "churn.score.stage:score",
-    "synthesize": "churn.data.stage:synthesize",
+    "synthesize": "churn.events.stage:synthesize",
+    "snapshot": "churn.events.stage:snapshot",
     "serve": "churn.serve.stage:serve",
     "monitor": "churn.monitor.stage:monitor",
     "retrain": "churn.retrain.stage:retrain",
@@ -51,6 +52,7 @@ churn: from a raw customer table to a model that is served, watched and retraine
   churn promote     make the bundle of a run the champion: churn promote run=runs/latest
   churn score       write the churn probabilities of a file: churn score input=FILE output=FILE
   churn synthesize  write a file of synthetic customers: churn synthesize data.synthetic.rows=N output=FILE
+  churn snapshot    turn event tables into a labelled table: churn snapshot events=NAME output=FILE
   churn serve       serve the bundle on this machine by Vertex AI's protocol, with metrics and a log
   churn monitor     compare the logged requests with the training data, and predictions with labels
   churn retrain     if the policy asks for it, train a challenger; promote it if it is better
@@ -205,10 +207,12 @@ def _valid_keys() -> list[str]:
 
 
 def _keys_below(node: DictConfig, prefix: str = "") -> list[str]:
+    """Full keys below a node; a node whose keys the user chooses counts as one key."""
     keys = []
     for name in node:
         keys.append(f"{prefix}{name!s}")
-        if isinstance(child := node._get_node(name), DictConfig) and not child._is_none():
+        child = node._get_node(name)
+        if isinstance(child, DictConfig) and not child._is_none() and child._metadata.object_type is not dict:
             keys += _keys_below(child, f"{prefix}{name!s}.")
     return keys
 

@@ -22,6 +22,7 @@ from churn.bundle.parametric_bootstrap import can_refit
 from churn.bundle.registry import import_mlflow, register_run
 from churn.config.root import Config
 from churn.config.training import ModelName
+from churn.data.declared import with_declared_roles
 from churn.data.experiment import Experiment
 from churn.data.load import dataset_name, load_dataset
 from churn.data.stream.rows import Stream, open_stream
@@ -85,6 +86,7 @@ class _StepTimer:
 
 def _load(cfg: Config, step: _StepTimer) -> tuple[Experiment, Stream | None]:
     """The data set, split; and the stream of all its rows, if the table is larger than memory."""
+    cfg.data = with_declared_roles(cfg.data)
     cfg.data.name = dataset_name(cfg.data)
     if distributed.machine_count() > 1:
         distributed.strategy()  # must be the first call to TensorFlow

@@ -1,12 +1,15 @@
 """Labels: which ones settle a prediction, and which ones do not yet."""
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from churn.config.root import compose_config
 from churn.errors import UserError
+from churn.monitor.collect import label_horizon
 from churn.monitor.labels import UNKNOWN, Labels, labels_from_table
 
 from .conftest import SCHEMA
@@ -77,3 +80,10 @@ def test_labels_may_be_typed_or_text_and_have_the_id_column_of_the_training_tabl
 def test_columns_and_cells_that_are_not_labels_are_refused(columns, message):
     with pytest.raises(UserError, match=message):
         labels_from_table(pa.table(columns), "labels.csv", SCHEMA, LATE)
+
+
+def test_the_horizon_is_that_of_the_definition_of_churn_where_the_bundle_has_one():
+    cfg = compose_config("data.horizon=7")
+    assert label_horizon(SimpleNamespace(facts={"horizon": 28, "events": {"format": 1}}), cfg) == 28
+    assert label_horizon(SimpleNamespace(facts={"horizon": 30, "events": None}), cfg) == 7
+    assert label_horizon(SimpleNamespace(facts={}), cfg) == 7

@@ -9,6 +9,7 @@ import pytest
 from churn.config.data import DataConfig
 from churn.config.loop import RetrainConfig, Treated
 from churn.data.dataset import Schema
+from churn.data.declared import declared_facts, with_declared_roles
 from churn.data.load import load_dataset
 from churn.monitor.labels import UNKNOWN
 from churn.retrain.labelled_rows import LabelledRows
@@ -86,6 +87,14 @@ def test_written_rows_are_read_with_the_champions_columns(tmp_path):
     assert data.frame["plan"].tolist() == rows.frame["plan"].tolist()
     assert (data.times == rows.times).all()
     assert STAYED not in data.schema.churned
+
+
+def test_written_rows_keep_the_definition_by_which_columns_are_made_of_event_tables(tmp_path):
+    schema = Schema("Left", ("gone",), ("tenure",), ("plan",))
+    write_rows(make_rows(50, 50), schema, tmp_path / "rows.parquet", {"format": 1, "name": "shop"})
+    cfg = data_config(DataConfig(name="x"), schema, tmp_path / "rows.parquet")
+    assert declared_facts(cfg) == {"events": {"format": 1, "name": "shop"}}
+    assert with_declared_roles(cfg) == cfg
 
 
 def test_copies_of_the_control_group_are_read_as_separate_rows(tmp_path):

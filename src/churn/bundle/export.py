@@ -16,6 +16,7 @@ from churn.bundle import calibration, conformal, decision, intervals, parametric
 from churn.bundle.bundle import CHECKSUMS, CODED, EXTRA, FORMAT, REASONS, Bundle, checksums
 from churn.bundle.graph import ServingGraph, input_names
 from churn.bundle.intervals import Interval
+from churn.data.declared import declared_facts
 from churn.data.experiment import Experiment
 from churn.errors import UserError
 from churn.network.trained import Trained, frame_tensors
@@ -72,6 +73,7 @@ def _bundle_facts(experiment: Experiment, graph: ServingGraph) -> dict[str, Any]
         "outputs": graph.outputs() | (reasons.reason_outputs(data.schema) if cfg.export.reasons else {}),
         "threshold": graph.threshold,
         "decision": asdict(cfg.decision),
+        "horizon": cfg.data.horizon,
         "temperature": graph.temperature,
         "data": {
             "origin": data.origin,
@@ -79,6 +81,7 @@ def _bundle_facts(experiment: Experiment, graph: ServingGraph) -> dict[str, Any]
             "rows": experiment.splits.sizes(),
             "until": None if data.times is None else str(data.times.max().astype("datetime64[s]")),
         },
+        "events": declared_facts(cfg.data).get("events"),  # what makes these columns of event tables, or none
         "versions": library_versions(),
         "git_commit": _git_commit(),
     }

@@ -10,6 +10,7 @@ from typing import Any, Optional, cast
 from omegaconf import DictConfig, OmegaConf
 
 from churn.config.data import DataConfig, SplitConfig
+from churn.config.events import EventsConfig
 from churn.config.limits import ONE_OR_MORE, ZERO_OR_MORE, check_bounds, key
 from churn.config.loop import LoopConfig, MonitorConfig, RetrainConfig
 from churn.config.serving import (
@@ -47,6 +48,7 @@ RENAMED = {  # key of an earlier version: key now
 class Config:
     """All keys; `churn STAGE --cfg job` prints them with their values."""
 
+    events: EventsConfig = field(default_factory=EventsConfig)
     data: DataConfig = field(default_factory=DataConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -66,7 +68,7 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
     seed: int = key(42, ZERO_OR_MORE)
     bundle: Optional[str] = None  # directory; null: the champion, else runs/latest/bundle
-    input: Optional[str] = None  # file of customers to score, or bq://PROJECT.DATASET.TABLE
+    input: Optional[str] = None  # file of customers to score, bq://PROJECT.DATASET.TABLE, or `events`
     output: Optional[str] = None  # file to write; for `churn score` also a folder, or a bq:// table
     top: Optional[int] = key(None, ONE_OR_MORE)  # customers on the call list of `churn score`; null: no list
 

@@ -16,6 +16,7 @@ class ScoreConfig:
     sort: bool = False  # write the likeliest churners first, instead of the input order
     reasons: bool = False  # write each customer's reasons, in words; the call list (`top`) always has them
     do_not_contact: Optional[str] = None  # file of customer ids to leave out of the call list
+    cutoff: Optional[str] = None  # with input=events: ISO day at whose beginning it is asked; null: today
     chunk_rows: int = key(50_000, ONE_OR_MORE)  # rows scored at a time; a few such chunks are in memory
     # Chunks per file if `output` is a folder; after a kill, scoring goes on at the first missing file.
     chunks_per_file: int = key(20, ONE_OR_MORE)

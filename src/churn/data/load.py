@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from churn.config.data import DataConfig, Source
 from churn.data.dataset import Dataset
+from churn.data.declared import with_declared_roles
 from churn.data.table import RawTable
 
 
@@ -18,6 +19,7 @@ def load_dataset(cfg: DataConfig, seed: int) -> Dataset:
 
     >>> data = load_dataset(compose_config("data=telco").data, seed=42)
     """
+    cfg = with_declared_roles(cfg)
     return build_dataset(read_source(cfg, seed), cfg)
 
 

@@ -40,7 +40,7 @@ def collect_window(cfg: Config, bundle: Bundle, period: Period) -> tuple[Window,
         rows = filter_period(answered, period.since, None)
         others += filter_period(chunk, period.since, None).num_rows - rows.num_rows
         if known:
-            _add_outcomes(window, answered, known, cfg.data.horizon)
+            _add_outcomes(window, answered, known, label_horizon(bundle, cfg))
         if rows.num_rows:
             columns = {column: rows[name] for column, name in names.items()}
             window.summary.add(columns, rows[PROBABILITY].to_numpy())
@@ -55,6 +55,11 @@ def configured_labels(cfg: Config, bundle: Bundle, until: datetime) -> Labels | 
     in_bigquery = path.startswith(source.BIGQUERY)
     table = source.read_bigquery_table(path, cfg) if in_bigquery else labels.read_labels(path)
     return labels.labels_from_table(table, path, bundle.schema, until)
+
+
+def label_horizon(bundle: Bundle, cfg: Config) -> int:
+    """Days until an outcome is known: by the definition of churn in the bundle, else `data.horizon`."""
+    return int(bundle.facts["horizon"]) if bundle.facts.get("events") else cfg.data.horizon
 
 
 def _answered_by(chunk: pa.Table, digest: str) -> pa.Table:

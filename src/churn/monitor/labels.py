@@ -7,6 +7,8 @@ They are a file (CSV or Parquet) or a table of BigQuery with the columns
 - `churned`: 1 or 0, true or false, yes or no, or the words of the training table,
 - `treated` (optional): 1 for a called customer, 0 for the control group, empty for all others.
 
+Or a Parquet file that `churn snapshot` wrote: its rows are labels at the end of the horizon.
+
 A prediction made at t for a horizon h is settled as "left" if its customer left in (t, t + h], and as
 "stayed" by any label at or after t + h. A prediction that is not settled yet waits for later labels.
 """
@@ -16,14 +18,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Schema
+from churn.data.declared import facts_of
 from churn.errors import UserError
 
 TIME, CHURNED, TREATED = "time", "churned", "treated"
@@ -88,7 +93,17 @@ def read_labels(path: str) -> pa.Table:
     file = Path(path)
     if not file.is_file():
         raise UserError("there is no such file", f"monitor.labels={path}")
-    return pq.read_table(file) if file.suffix == ".parquet" else _read_csv_text(file)
+    if file.suffix != ".parquet":
+        return _read_csv_text(file)
+    table, roles = pq.read_table(file), facts_of(file).get("roles")
+    return table if roles is None else _labels_of_snapshot(table, roles)
+
+
+def _labels_of_snapshot(table: pa.Table, roles: dict[str, Any]) -> pa.Table:
+    """Labels for predictions that were made on the day of a cut-off, known at the end of the horizon."""
+    days = pa.scalar(roles["horizon"] * 86_400, pa.duration("s"))
+    decided = pc.add(table[roles["time"]].cast(pa.timestamp("s")), days)
+    return pa.table({CUSTOMER_KEY: table[roles["id"]], TIME: decided, CHURNED: table[roles["target"]]})
 
 
 def _read_csv_text(file: Path) -> pa.Table:

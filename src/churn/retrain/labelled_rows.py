@@ -5,7 +5,7 @@ All have the columns of the champion's training table, so that challenger and ch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from operator import add
@@ -18,10 +18,11 @@ from churn.bundle.bundle import Bundle
 from churn.config.root import Config
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Dataset
+from churn.data.declared import with_declared_roles
 from churn.data.load import load_dataset
 from churn.errors import UserError
 from churn.monitor import source
-from churn.monitor.collect import configured_labels
+from churn.monitor.collect import configured_labels, label_horizon
 from churn.monitor.labels import UNKNOWN, Labels
 from churn.monitor.period import parse_time
 
@@ -64,6 +65,7 @@ def settled_rows(cfg: Config, champion: Bundle) -> LabelledRows:
 
     Raises `UserError` if the table does not have the champion's features, or the log has no rows.
     """
+    cfg = replace(cfg, data=with_declared_roles(cfg.data))
     data = load_dataset(cfg.data, cfg.seed)
     if data.schema.features != champion.schema.features:
         raise UserError(
@@ -73,7 +75,8 @@ def settled_rows(cfg: Config, champion: Bundle) -> LabelledRows:
     now = parse_time(cfg.retrain.now, "retrain.now")
     if known := configured_labels(cfg, champion, now):
         rows += _rows_of_log(cfg, champion, known, now)
-    return rows.take(np.asarray(rows.times + np.timedelta64(cfg.data.horizon, "D") <= to_datetime64(now)))
+    horizon = np.timedelta64(label_horizon(champion, cfg), "D")
+    return rows.take(np.asarray(rows.times + horizon <= to_datetime64(now)))
 
 
 def last_seen(bundle: Bundle) -> np.datetime64:
@@ -96,7 +99,7 @@ def _rows_of_log(cfg: Config, champion: Bundle, known: Labels, until: datetime) 
     rows = []
     for chunk in source.read_predictions(cfg, until - timedelta(days=cfg.monitor.label_days), until):
         keys, times = chunk[CUSTOMER_KEY].to_numpy().astype(str), chunk["time"].to_numpy()
-        rows.append(_rows_of_chunk(chunk, *known.settle(keys, times, cfg.data.horizon), champion))
+        rows.append(_rows_of_chunk(chunk, *known.settle(keys, times, label_horizon(champion, cfg)), champion))
     if not rows:
         raise UserError("the log has no rows", source.log_location(cfg), "see docs/monitoring.md")
     return reduce(add, rows)

@@ -23,6 +23,7 @@ from churn.config.serving import Platform
 from churn.data.load import dataset_name, load_dataset
 from churn.errors import UserError
 from churn.files import atomic_write
+from churn.monitor.collect import label_horizon
 from churn.monitor.period import parse_time
 from churn.retrain import gate, page, traffic
 from churn.retrain.gate import FreshRows, Verdict
@@ -52,7 +53,7 @@ def ingest(cfg: Config, champion: Bundle, rows: Path, fresh: Path) -> None:
     parts = split_fresh(settled_rows(cfg, champion), last_seen(champion), now, cfg.retrain, cfg.seed)
     for part, path in zip(parts, (rows, fresh), strict=True):
         with atomic_write(path) as aside:
-            write_rows(part, champion.schema, aside)
+            write_rows(part, champion.schema, aside, champion.facts.get("events"))
 
 
 def validate(cfg: Config, champion: Bundle, rows: Path, fresh: Path) -> dict[str, int]:
@@ -74,9 +75,10 @@ def validate(cfg: Config, champion: Bundle, rows: Path, fresh: Path) -> dict[str
 
 def train(cfg: Config, champion: Bundle, rows: Path) -> Path:
     """Train the challenger as `churn train` does, on the champion's columns; gives its run directory."""
+    data = replace(cfg.data, name=champion.facts["name"], horizon=label_horizon(champion, cfg))
     cfg = replace(
         cfg,
-        data=data_config(replace(cfg.data, name=champion.facts["name"]), champion.schema, rows),
+        data=data_config(data, champion.schema, rows),
         split=replace(cfg.split, method=SplitMethod.customer),
     )
     run = choose_run_dir(cfg)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from churn.config.data import DataConfig, Source
 from churn.config.loop import RetrainConfig, Treated
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Schema
+from churn.data.declared import KEY
 from churn.retrain.labelled_rows import LabelledRows
 
 TIME = "predicted_at"  # name of the time column where the training table has none
@@ -60,14 +65,19 @@ def _without_treatment(rows: LabelledRows, treated: Treated) -> LabelledRows:
     return untreated
 
 
-def write_rows(rows: LabelledRows, schema: Schema, path: Path) -> None:
-    """Write a Parquet file that `data_config` describes."""
+def write_rows(rows: LabelledRows, schema: Schema, path: Path, events: dict[str, Any] | None = None) -> None:
+    """Write a Parquet file that `data_config` describes.
+
+    events: the definition by which the champion's columns are made of event tables; the challenger keeps it.
+    """
     columns = {
         schema.id or CUSTOMER_KEY: rows.customers,
         schema.time or TIME: rows.times,
         schema.target: np.where(rows.churned == 1, schema.churned[0], STAYED),
     }
-    rows.frame.assign(**columns).to_parquet(path, index=False)
+    table = pa.Table.from_pandas(rows.frame.assign(**columns), preserve_index=False)
+    declared = {} if events is None else {KEY: json.dumps({"events": events})}
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, **declared}), path)
 
 
 def data_config(cfg: DataConfig, schema: Schema, path: Path) -> DataConfig:

@@ -20,6 +20,7 @@ from churn.data.sources import files, warehouse
 from churn.data.sources.chunk import Chunk
 from churn.data.writers import WRITERS, write_tables
 from churn.errors import UserError, missing_extra
+from churn.events.scoring import INPUT, scoring_features
 from churn.parallel import prefetch
 from churn.score.answer import score_chunk
 from churn.score.call_list import call_list
@@ -33,7 +34,8 @@ def score(cfg: Config) -> None:
     after the last file. With `score.sort=true` the customers most likely to leave come first; all answers,
     but not all inputs, are then in memory. With `top=N` write only the call list (`churn.score.call_list`).
     Input and output may be bq://PROJECT.DATASET.TABLE: rows then have no order, and the new table appears
-    whole. Raises `UserError` for rows that the bundle cannot read.
+    whole. With `input=events` the rows are made of event tables by the definition in the bundle
+    (`churn.events.scoring`). Raises `UserError` for rows that the bundle cannot read.
 
     >>> score(compose_config("input=customers.csv", "output=scores.csv"))
     """
@@ -45,8 +47,8 @@ def score(cfg: Config) -> None:
             f"input={cfg.input}",
             "train with data.id=COLUMN",
         )
-    with _output_file(cfg) as output:
-        rows = _write_scores(bundle, output, cfg)
+    with scoring_features(bundle, cfg) as ready, _output_file(ready) as output:
+        rows = _write_scores(bundle, output, ready)
     print(f"{rows:,} customers scored with {bundle.path}: {cfg.output}")
 
 
@@ -115,6 +117,9 @@ def _check_input_and_output(cfg: Config) -> None:
         fault = "rows of BigQuery have no order: a killed scoring could not go on in a folder"
         do = "name a .csv or .parquet file, or a table: output=bq://PROJECT.DATASET.TABLE"
         raise UserError(fault, "output", do)
+    if not suffix and cfg.input == INPUT:
+        do = "name a .csv or .parquet file"
+        raise UserError("features of today are made anew each time", f"output={cfg.output}", do)
     if not suffix and (cfg.top is not None or cfg.score.sort):
         raise UserError("a sorted list is one file", f"output={cfg.output}", "name a .csv or .parquet file")
 

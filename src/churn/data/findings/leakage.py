@@ -25,14 +25,14 @@ def find_leakage(data: Dataset) -> tuple[Finding, ...]:
     rows = sample_rows(len(data))
     frame = data.frame.iloc[rows].reset_index(drop=True)
     return (
-        *_columns_that_reveal_target(frame, data.churned[rows]),
+        *columns_that_reveal_target(frame, data.churned[rows]),
         *_columns_like_ids(frame),
         *_customers_with_several_rows(data),
         *_rows_with_equal_inputs(data),
     )
 
 
-def _columns_that_reveal_target(frame: pd.DataFrame, churned: np.ndarray) -> Iterator[Finding]:
+def columns_that_reveal_target(frame: pd.DataFrame, churned: np.ndarray) -> Iterator[Finding]:
     """Columns that alone nearly give the target away, or do so in one value that many churners have."""
     if churned.min() == churned.max():  # a sample of one class shows nothing
         return

@@ -103,16 +103,23 @@ def query_rows(client: Any, sql: str, chosen: BigQueryConfig) -> Any:
     """An iterator over the result of a SELECT; a free dry run first shows how much it reads."""
     from google.cloud.bigquery import QueryJobConfig
 
-    dry_run = client.query(sql, QueryJobConfig(dry_run=True), retry=short_retry(), job_retry=None)
-    if dry_run.statement_type != "SELECT":
+    planned = dry_run(client, sql)
+    if planned.statement_type != "SELECT":
         raise UserError(
-            f"the query is no SELECT but {dry_run.statement_type}: it could change data",
+            f"the query is no SELECT but {planned.statement_type}: it could change data",
             "data.bigquery.query",
             "write one SELECT (WITH ... SELECT is one)",
         )
-    _check_size(dry_run.total_bytes_processed, chosen.table or "data.bigquery.query", chosen)
+    _check_size(planned.total_bytes_processed, chosen.table or "data.bigquery.query", chosen)
     limit = QueryJobConfig(maximum_bytes_billed=int(chosen.max_gigabytes * GIGABYTE))
     return client.query(sql, limit).result()
+
+
+def dry_run(client: Any, sql: str) -> Any:
+    """The query's job as the service would run it: free, and nothing runs."""
+    from google.cloud.bigquery import QueryJobConfig
+
+    return client.query(sql, QueryJobConfig(dry_run=True), retry=short_retry(), job_retry=None)
 
 
 def short_retry() -> Any:

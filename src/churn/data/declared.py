@@ -1,0 +1,59 @@
+"""What a Parquet file says about itself in its metadata, under the key `churn`: `churn snapshot` does."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from churn.config.data import DataConfig, Source
+from churn.data.sources.formats import is_parquet
+from churn.data.sources.paths import SourceFile, list_cloud_objects, list_files
+from churn.errors import UserError
+
+KEY = b"churn"
+ROLES = ("target", "id", "time")  # taken over where the configuration names none
+
+
+def declared_facts(cfg: DataConfig) -> dict[str, Any]:
+    """What the first file of the table says about itself; empty where it says nothing, or is text."""
+    if cfg.source is not Source.file or cfg.path is None:
+        return {}
+    if cfg.path.startswith("gs://"):
+        storage, keys = list_cloud_objects(cfg.path)
+        parquet = keys[0].endswith((".parquet", ".pq"))
+        return facts_of(storage.open_input_file(keys[0])) if parquet else {}
+    first = list_files(str(Path(cfg.path).expanduser()))[0]
+    return facts_of(first) if is_parquet(SourceFile(Path(first), first)) else {}
+
+
+def facts_of(file: Any) -> dict[str, Any]:
+    """What a Parquet file says about itself; its rows are not read. Raises `UserError` for a damaged file."""
+    try:
+        told = (pq.read_metadata(file).metadata or {}).get(KEY)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"the file is damaged: {error}", str(file), "copy or export it again") from None
+    return {} if told is None else json.loads(told)
+
+
+def with_declared_roles(cfg: DataConfig) -> DataConfig:
+    """The configuration with the name and the roles that the file declares, where it names none itself.
+
+    The horizon is the file's: it says when a label was decided.
+    """
+    told = declared_facts(cfg)
+    roles = told.get("roles")
+    if roles is None or cfg.target not in (None, roles["target"]):
+        return cfg
+    taken = {*cfg.numeric, *cfg.categorical, *cfg.drop, cfg.id, cfg.time}
+    own: dict[str, Any] = {key: getattr(cfg, key) or roles[key] for key in ROLES}
+    listed: dict[str, Any] = {
+        key: [*getattr(cfg, key), *(name for name in roles[key] if name not in taken)]
+        for key in ("numeric", "categorical", "drop")
+    }
+    own["name"] = cfg.name or told.get("name")
+    return replace(cfg, **own, **listed, churned=cfg.churned or roles["churned"], horizon=roles["horizon"])

@@ -1,0 +1,77 @@
+"""Cut-off dates, as days since 1970-01-01: all of this wing counts days and seconds of the local clock.
+
+A day begins at midnight in the zone of the definition. Counting on the local clock makes every comparison one
+of whole numbers, the same in every engine, and a window of 30 days 30 calendar days, daylight saving or not.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+from churn.config.events import CutoffConfig, Step
+from churn.errors import UserError
+
+EPOCH = date(1970, 1, 1)
+DAY = 86_400  # seconds
+FIRST_DAY, LAST_DAY = 0, 84_006  # 1970-01-01 and 2200-01-01: dates outside stand for "unknown" or "never"
+
+
+def to_date(day: int) -> date:
+    """The date of a day number."""
+    return EPOCH + timedelta(days=day)
+
+
+def to_day(text: str, where: str) -> int:
+    """The day number of an ISO date; raises `UserError` for another text."""
+    try:
+        return (date.fromisoformat(text) - EPOCH).days
+    except ValueError:
+        raise UserError(f"'{text}' is no date", where, "write it like 2026-11-24") from None
+
+
+def check_zone(name: str) -> None:
+    """Refuse a time zone that nobody knows."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise UserError(
+            f"there is no time zone '{name}'", "events.timezone", "write UTC, or like Europe/Berlin"
+        ) from None
+
+
+def cutoff_days(cfg: CutoffConfig, earliest: int, latest: int) -> list[int]:
+    """The days of the cut-offs, ascending; `earliest` and `latest` where the configuration leaves them open.
+
+    Raises `UserError` if there is none between the first and the last.
+    """
+    first = earliest if cfg.first is None else to_day(cfg.first, "events.cutoffs.first")
+    last = latest if cfg.last is None else to_day(cfg.last, "events.cutoffs.last")
+    if first > last:
+        what = f"the first cut-off, {to_date(first)}, would be after the last, {to_date(last)}"
+        raise UserError(what, "events.cutoffs", "name other dates, shorter windows or a shorter horizon")
+    days = [day for day in range(first, last + 1) if _is_cutoff(to_date(day), cfg.step)]
+    if not days:
+        raise UserError(
+            f"there is no first of a {cfg.step.value} between {to_date(first)} and {to_date(last)} to ask at",
+            "events.cutoffs",
+            "name events.cutoffs.first and .last, or take shorter windows, a shorter horizon or more history",
+        )
+    return days
+
+
+def decided_days(days: list[int], last: int) -> list[int]:
+    """The cut-offs whose outcome is known, up to the day `last`; raises `UserError` if none is."""
+    decided = [day for day in days if day <= last]
+    if not decided:
+        raise UserError(
+            f"the outcome of no cut-off is known yet: it would be of those up to {to_date(last)}",
+            "events.cutoffs, events.horizon, events.until",
+            "ask earlier, or take a shorter horizon",
+        )
+    return decided
+
+
+def _is_cutoff(day: date, step: Step) -> bool:
+    """Whether a day is the first of its month, or of its week."""
+    return step is Step.day or (day.day == 1 if step is Step.month else day.weekday() == 0)

@@ -1,0 +1,117 @@
+"""What a snapshot is made by: the configuration with all resolved, as it travels in files and bundles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from typing import Any, cast
+
+from omegaconf import OmegaConf
+
+from churn.config.events import ChurnConfig, ChurnKind, EventsConfig, EventTable, TableConfig
+from churn.errors import UserError
+
+FORMAT = 1  # of the definition in files
+BIGQUERY = "bq://"
+GROUPS = ("tables", "contracts", "properties")
+NOT_STORED = (  # keys that say where and how it is computed
+    "cutoffs", "engine", "memory_gb", "threads", "scratch", "plan_only", "synthetic", "max_bad_rows",
+)  # fmt: skip
+
+
+def label_days(churn: ChurnConfig, horizon: int) -> int:
+    """Days after the cut-off until it is known who churned."""
+    return horizon + (churn.grace if churn.kind is ChurnKind.not_renewed else 0)
+
+
+def reach(windows: list[int]) -> int:
+    """Days before the cut-off that features look at: the longest window, and the one before it."""
+    return 2 * max(windows)
+
+
+def tables_of(cfg: EventsConfig) -> dict[str, TableConfig]:
+    """All tables by name."""
+    return {**cfg.tables, **cfg.contracts, **cfg.properties}
+
+
+def columns_of(spec: TableConfig) -> dict[str, str]:
+    """The columns of a table that are read, with the key that names each."""
+    told = {name: key for key, name in named_columns(spec)}
+    return told | {name: "only" for name in spec.only if name not in told}
+
+
+def named_columns(spec: TableConfig) -> Iterator[tuple[str, str]]:
+    """Key and column, for each column that a key names."""
+    for key in ("customer", "arrival", "time", "begin", "end", "since"):
+        if name := getattr(spec, key, None):
+            yield key, name
+    for key in ("values", "categories", "distinct", "numeric", "categorical", "dates"):
+        for name in getattr(spec, key, []):
+            yield key, name
+
+
+def to_json(cfg: EventsConfig) -> dict[str, Any]:
+    """What decides the features and the label, for JSON; where and how it is computed is left out."""
+    told = cast("dict[str, Any]", OmegaConf.to_container(OmegaConf.structured(cfg), enum_to_str=True))
+    return {"format": FORMAT, **{key: value for key, value in told.items() if key not in NOT_STORED}}
+
+
+def from_json(told: dict[str, Any], cfg: EventsConfig) -> EventsConfig:
+    """The definition that was stored, with the engine of `cfg`; and its places, if both have the same name.
+
+    Raises `UserError` for a definition of another version.
+    """
+    told = dict(told)
+    if (version := told.pop("format", None)) != FORMAT:
+        raise UserError(
+            f"the definition has format {version}, this program reads {FORMAT}", do="churn snapshot again"
+        )
+    made = OmegaConf.merge(OmegaConf.structured(EventsConfig), told)
+    stored = cast("EventsConfig", OmegaConf.to_object(made))
+    stored = replace(stored, **{key: getattr(cfg, key) for key in NOT_STORED})
+    return _with_places(stored, cfg) if cfg.name == stored.name and tables_of(cfg) else stored
+
+
+def _with_places(stored: EventsConfig, cfg: EventsConfig) -> EventsConfig:
+    """The stored definition with the configuration's paths; raises `UserError` if they differ otherwise."""
+    ours, theirs = _plain(stored), _plain(cfg)
+    if differing := sorted(key for key in ours if ours[key] != theirs[key]):
+        raise UserError(
+            f"the definition '{cfg.name}' is not the one that the model learnt from; other: "
+            f"{', '.join(differing)}",
+            f"configs/events/{cfg.name}.yaml",
+            "undo the change, or make the snapshots and the model anew",
+        )
+    changed: dict[str, Any] = {}
+    for group in GROUPS:
+        places = {name: spec.path for name, spec in getattr(cfg, group).items()}
+        specs = getattr(stored, group).items()
+        changed[group] = {name: replace(spec, path=places[name]) for name, spec in specs}
+    return replace(stored, folder=cfg.folder, **changed)
+
+
+def _plain(cfg: EventsConfig) -> dict[str, Any]:
+    """A definition without places, and without what is found in the data where it is left open."""
+    told = asdict(cfg)
+    for key in (*NOT_STORED, "folder", "until", "max_levels"):
+        del told[key]
+    for group in GROUPS:
+        for spec in told[group].values():
+            for key in ("path", "levels", "drop_copies"):
+                spec.pop(key, None)
+    return told
+
+
+def with_levels(cfg: EventsConfig, levels: dict[str, dict[str, list[str]]]) -> EventsConfig:
+    """The definition with the levels of categories that were found, by table and column."""
+    tables = {name: replace(spec, levels=levels[name] | spec.levels) for name, spec in cfg.tables.items()}
+    return replace(cfg, tables=tables)
+
+
+def with_copies_dropped(cfg: EventsConfig, dropped: dict[str, bool]) -> EventsConfig:
+    """The definition with what is done about copies of events, by table."""
+    tables: dict[str, EventTable] = {
+        name: replace(spec, drop_copies=dropped[name] if spec.drop_copies is None else spec.drop_copies)
+        for name, spec in cfg.tables.items()
+    }
+    return replace(cfg, tables=tables)

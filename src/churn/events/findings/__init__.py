@@ -1,0 +1,1 @@
+"""What a reader must know about event tables, and about the snapshots made of them."""

@@ -1,0 +1,156 @@
+"""What a reader must know about event tables: everything odd counted, none of it an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from churn.config.events import EventTable
+from churn.data.dataset import Finding
+from churn.events.calendar import to_date
+from churn.events.names import CUSTOMER, slug
+from churn.events.outcome import overlaps
+from churn.events.workspace import Workspace, to_sql
+
+LATE_DAYS = 1  # a lateness of the slowest hundredth from which labels of the newest cut-offs may be wrong
+PERIOD = "between 1970 and 2200"
+
+
+def table_findings(work: Workspace) -> tuple[Finding, ...]:
+    """What is odd, table by table."""
+    found: list[Finding] = []
+    for name, spec in work.cfg.tables.items():
+        found += [*_unreadable(work, name), *_unusable(work, name, "time"), *_unknown_customers(work, name)]
+        found += [*_copies(work, name), *_refunds(work, name, spec), *_arrivals(work, name, spec)]
+    for name in work.cfg.contracts:
+        found += [*_unreadable(work, name), *_unusable(work, name, "beginning"), *_contracts(work, name)]
+    for name in work.cfg.properties:
+        found += [*_unreadable(work, name), *_unusable(work, name, "date"), *_properties(work, name)]
+    return tuple(found)
+
+
+def history_findings(work: Workspace, cutoffs: list[int]) -> Iterator[Finding]:
+    """Windows that reach back beyond a table's first event."""
+    for name in work.cfg.tables:
+        first = work.one(f"SELECT min(day) FROM all_{name}") or 0
+        short = {days: [day for day in cutoffs if day - days < first] for days in work.cfg.windows}
+        told = [
+            f"{days} days at {len(at)} cut-offs, up to {to_date(at[-1])}" for days, at in short.items() if at
+        ]
+        if told:
+            longest = max(days for days, at in short.items() if at)
+            yield Finding(
+                f"the window of {longest} days is longer than the history of '{name}' at some cut-offs",
+                f"its first event is of {to_date(first)}; beyond it look back {'; '.join(told)}: the same "
+                "column means less there",
+                "begin later (events.cutoffs.first), or leave out the window (events.windows)",
+            )
+
+
+def _unreadable(work: Workspace, name: str) -> Iterator[Finding]:
+    """Rows that were left out because a cell could not be read."""
+    if name in work.readings and (rows := work.readings[name].bad_rows):
+        yield Finding(
+            f"'{name}': {rows:,} rows were left out",
+            "; ".join(work.readings[name].bad_cells[:3]),
+            "correct them",
+        )
+
+
+def _unusable(work: Workspace, name: str, moment: str) -> Iterator[Finding]:
+    """Rows without a customer, or without a time that can be one."""
+    lost = work.lost[name]
+    if lost:
+        yield Finding(
+            f"'{name}': {lost:,} rows have no customer, or no {moment} {PERIOD}, and are left out",
+            f"{lost:,} of {work.one(f'SELECT count(*) FROM all_{name}') + lost:,} rows",
+            "dates such as 1900-01-01 often stand for 'unknown': leave such cells blank in the export",
+        )
+
+
+def _unknown_customers(work: Workspace, name: str) -> Iterator[Finding]:
+    """Events of those who never were customers by the definition of churn."""
+    rows, strangers = work.rows(f"SELECT count(*), count(*) - count({CUSTOMER}) FROM all_{name}")[0]
+    if strangers:
+        yield Finding(
+            f"'{name}': {strangers:,} events are of unknown customers and are left out",
+            f"{strangers:,} of {rows:,} events; these customers are not in '{work.population}'",
+            "if there are many, look whether both tables write the customer alike (007 and 7, capitals)",
+        )
+
+
+def _copies(work: Workspace, name: str) -> Iterator[Finding]:
+    """Events that agree with another in everything that is read of them."""
+    copies, dropped = work.copies[name], work.cfg.tables[name].drop_copies
+    if copies:
+        yield Finding(
+            f"'{name}': {copies:,} events are exact copies of others and "
+            + ("count once" if dropped else "are kept"),
+            "the same customer, time and values"
+            + ("" if dropped else "; the times are days, on which several events may be alike"),
+            f"to decide otherwise: events.tables.{name}.drop_copies={str(not dropped).lower()}",
+        )
+
+
+def _refunds(work: Workspace, name: str, spec: EventTable) -> Iterator[Finding]:
+    """Negative values, as those of refunds."""
+    for column in spec.values:
+        rows, total = work.rows(
+            f'SELECT count(*), sum("value_{slug(column)}") FROM all_{name} WHERE "value_{slug(column)}" < 0'
+        )[0]
+        if rows:
+            yield Finding(
+                f"'{name}': {rows:,} events have a negative '{column}', as refunds have",
+                f"together {total:,.2f}; they lower the sum, and count as events",
+                "to look at them alone, name the file twice, with events.tables.X.only",
+            )
+
+
+def _arrivals(work: Workspace, name: str, spec: EventTable) -> Iterator[Finding]:
+    """Events that arrive late, before they happen, or at an unknown time."""
+    if spec.arrival is None:
+        return
+    early, late = work.rows(
+        f"SELECT count_if(known < day), quantile_disc(known - day, 0.99) FROM all_{name}"
+    )[0]
+    if early:
+        title = f"'{name}': {early:,} events arrived before they happened"
+        evidence = f"'{spec.arrival}' is before '{spec.time}'; they count from when they happened"
+        yield Finding(title, evidence, "look whether the two columns are in the same zone")
+    if late is not None and late > LATE_DAYS:
+        title = f"'{name}': one event in a hundred arrives {late} days late, or later"
+        evidence = "the newest cut-offs may have labels from events that are still on their way"
+        yield Finding(title, evidence, f"set events.until to {late} days before the newest event")
+
+
+def _contracts(work: Workspace, name: str) -> Iterator[Finding]:
+    """Contracts that overlap, or end before they begin."""
+    rows = work.one(f"SELECT count(*) FROM ({to_sql(overlaps(work.tables[name]))})")
+    if rows:
+        yield Finding(
+            f"'{name}': {rows:,} contracts overlap with a later one of the same customer",
+            "the customer has left when the last of them has ended",
+            "nothing has to be done",
+        )
+    wrong = work.one(f'SELECT count(*) FROM all_{name} WHERE "end" < begin')
+    if wrong:
+        yield Finding(
+            f"'{name}': {wrong:,} contracts end before they begin",
+            "nobody is a customer by such a contract",
+            "correct them in the export",
+        )
+
+
+def _properties(work: Workspace, name: str) -> Iterator[Finding]:
+    """Properties without a date, or with two rows from one moment."""
+    if work.cfg.properties[name].since is None:
+        title = f"the columns of '{name}' have no date from which they hold"
+        evidence = "every cut-off sees what the table says today; what changed later was not known then"
+        do = f"name the column with the date: events.properties.{name}.since; or keep only what never changes"
+        yield Finding(title, evidence, do)
+    twice = work.one(
+        "SELECT coalesce(sum(n - 1), 0)::BIGINT FROM "
+        f"(SELECT count(*) AS n FROM all_{name} GROUP BY {CUSTOMER}, since)"
+    )
+    if twice:
+        title = f"'{name}': {twice:,} rows are of the same customer and moment as another"
+        yield Finding(title, "the one with the least values counts", "leave one of them in the export")

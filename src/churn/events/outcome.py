@@ -1,0 +1,116 @@
+"""Who is a customer at a cut-off, and who has churned by the end of the horizon.
+
+Whether somebody is asked about at a cut-off is decided by what happened before it; the outcome by what
+happened from its first moment on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import ibis.expr.types as ir
+
+from churn.config.events import ChurnConfig, ChurnKind, EventsConfig
+from churn.events.names import CHURNED, CUSTOMER, CUTOFF, TENURE
+
+CONTINUES = 1  # days after the end of a contract on which the next may begin for the two to be one
+
+
+def population(tables: Mapping[str, ir.Table], cfg: EventsConfig, ages: ir.Table) -> ir.Table:
+    """customer, cutoff, days_as_customer: who is a customer at the beginning of each cut-off.
+
+    `tables` by name as `churn.events.staging` makes them; `ages`: day, cutoff, and age.
+    """
+    if cfg.churn.kind is ChurnKind.inactive:
+        return _active(tables[str(cfg.churn.table)], cfg.churn, ages)
+    return _under_contract(_contracts(tables, cfg.churn), ages.select(CUTOFF).distinct())
+
+
+def with_outcome(
+    rows: ir.Table, tables: Mapping[str, ir.Table], cfg: EventsConfig, ages: ir.Table
+) -> ir.Table:
+    """The same rows with `churned`: 1 who churns within the horizon, else 0."""
+    if cfg.churn.kind is ChurnKind.inactive:
+        alive = _seen_again(tables[str(cfg.churn.table)], cfg.horizon, ages)
+        joined = rows.left_join(alive, [CUSTOMER, CUTOFF])
+        return joined.select(*rows.columns, **{CHURNED: joined["alive"].isnull().cast("int8")})
+    grace = cfg.churn.grace if cfg.churn.kind is ChurnKind.not_renewed else CONTINUES
+    gone = _leavings(_contracts(tables, cfg.churn), grace)
+    lost = rows.select(CUSTOMER, CUTOFF).join(gone, CUSTOMER)
+    lost = lost.filter((lost.left_on >= lost[CUTOFF]) & (lost.left_on < lost[CUTOFF] + cfg.horizon))
+    lost = lost.group_by([CUSTOMER, CUTOFF]).agg(left_on=lost.left_on.min())
+    joined = rows.left_join(lost, [CUSTOMER, CUTOFF])
+    return joined.select(*rows.columns, **{CHURNED: joined.left_on.notnull().cast("int8")})
+
+
+def _active(events: ir.Table, churn: ChurnConfig, ages: ir.Table) -> ir.Table:
+    """Customers with an event in the lookback before a cut-off."""
+    before = ages.filter((ages.age >= 1) & (ages.age <= churn.lookback))
+    seen = events.join(before, "day")
+    seen = seen.filter(seen.known < seen[CUTOFF]).select(CUSTOMER, CUTOFF).distinct()
+    first = events.group_by(CUSTOMER).agg(first=events.day.min())
+    joined = seen.join(first, CUSTOMER)
+    return joined.select(CUSTOMER, CUTOFF, **{TENURE: (joined[CUTOFF] - joined["first"]).cast("float64")})
+
+
+def _seen_again(events: ir.Table, horizon: int, ages: ir.Table) -> ir.Table:
+    """Customers with an event in the horizon from a cut-off on."""
+    after = ages.filter((ages.age <= 0) & (ages.age > -horizon))
+    seen = events.join(after, "day")
+    return seen.group_by([CUSTOMER, CUTOFF]).agg(alive=seen.day.min())
+
+
+def _contracts(tables: Mapping[str, ir.Table], churn: ChurnConfig) -> ir.Table:
+    """customer, begin, end, known: the contracts, or what beginnings and cancellations make of them."""
+    table = tables[str(churn.table)]
+    if "begin" in table.columns:
+        return table
+    begun = tables[str(churn.begin)]
+    begun = begun.select(CUSTOMER, begin=begun.day, known=begun.known)
+    cancelled = table.select(CUSTOMER, end=table.day)
+    pairs = begun.left_join(cancelled, [CUSTOMER, begun.begin <= cancelled.end])
+    return pairs.group_by([CUSTOMER, "begin"]).agg(end=pairs.end.min(), known=pairs.known.min())
+
+
+def _under_contract(contracts: ir.Table, cutoffs: ir.Table) -> ir.Table:
+    """Customers with a contract that has begun before a cut-off and not ended before it."""
+    pairs = contracts.cross_join(cutoffs)
+    running = pairs.filter(
+        (pairs.begin < pairs[CUTOFF])
+        & (pairs.known < pairs[CUTOFF])
+        & (pairs.end.isnull() | (pairs.end >= pairs[CUTOFF]))
+    )
+    running = running.select(CUSTOMER, CUTOFF).distinct()
+    first = contracts.group_by(CUSTOMER).agg(first=contracts.begin.min())
+    joined = running.join(first, CUSTOMER)
+    return joined.select(CUSTOMER, CUTOFF, **{TENURE: (joined[CUTOFF] - joined["first"]).cast("float64")})
+
+
+def _leavings(contracts: ir.Table, grace: int) -> ir.Table:
+    """customer, left_on: each end of a contract that no other contract of the customer goes beyond.
+
+    One that begins up to `grace` days after the end goes on where the first stopped.
+    """
+    ended = contracts.filter(contracts.end.notnull()).select(CUSTOMER, left_on=contracts.end).distinct()
+    others = contracts.select(CUSTOMER, other_begin=contracts.begin, other_end=contracts.end)
+    pairs = ended.join(others, CUSTOMER)
+    continued = pairs.filter(
+        (pairs.other_begin <= pairs.left_on + grace)
+        & (pairs.other_end.isnull() | (pairs.other_end > pairs.left_on))
+    )
+    continued = continued.select(CUSTOMER, "left_on").distinct().mutate(goes_on=1)
+    joined = ended.left_join(continued, [CUSTOMER, "left_on"])
+    return joined.filter(joined.goes_on.isnull()).select(CUSTOMER, "left_on")
+
+
+def overlaps(contracts: ir.Table) -> ir.Table:
+    """One row for each contract during which another of the same customer begins."""
+    others = contracts.select(CUSTOMER, other_begin=contracts.begin)
+    pairs = contracts.join(others, CUSTOMER)
+    return (
+        pairs.filter(
+            (pairs.other_begin > pairs.begin) & (pairs.end.isnull() | (pairs.other_begin < pairs.end))
+        )
+        .select(CUSTOMER, "begin")
+        .distinct()
+    )

@@ -1,0 +1,99 @@
+"""The features of customers as they are today, by the definition and the code that a model learnt by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from churn.bundle.bundle import Bundle
+from churn.config.events import Engine, EventsConfig
+from churn.config.root import Config
+from churn.errors import UserError
+from churn.events.calendar import EPOCH, to_date, to_day
+from churn.events.checks import check_definition, require_engine
+from churn.events.definition import from_json, reach
+from churn.events.writing import write_snapshot
+
+INPUT = "events"  # what `input` is called where the features are made of event tables
+STALE = 7  # days between the newest event and the cut-off from which that is worth a word
+
+
+def definition_of(bundle: Bundle, cfg: Config) -> EventsConfig:
+    """The definition inside a bundle, run by the configuration's engine; raises `UserError` if none is."""
+    told = bundle.facts.get("events")
+    if told is None:
+        raise UserError(
+            "the bundle's model did not learn from a snapshot of event tables",
+            str(bundle.path),
+            "make one with `churn snapshot` and train on it: churn train data=parquet data.path=FILE",
+        )
+    return from_json(told, cfg.events)
+
+
+@contextmanager
+def scoring_features(bundle: Bundle, cfg: Config) -> Iterator[Config]:
+    """The configuration with a file of today's features in place of `input=events`, for a while."""
+    if cfg.input != INPUT:
+        yield cfg
+        return
+    events = definition_of(bundle, cfg)
+    check_definition(events)
+    require_engine()
+    cutoff = _cutoff(cfg.score.cutoff, events)
+    with TemporaryDirectory(prefix="churn-", dir=events.scratch) as folder:
+        file = Path(folder) / "today.parquet"
+        contents = write_snapshot(_rows_at(events, cfg, cutoff), events, file, 1, cfg.seed)
+        print(
+            f"{contents.rows:,} customers as they were known at the beginning of {to_date(cutoff)}",
+            flush=True,
+        )
+        yield replace(cfg, input=str(file))
+
+
+def _cutoff(text: str | None, events: EventsConfig) -> int:
+    """The day of the question: the one named, else today on the clock of the definition."""
+    if text is not None:
+        return to_day(text, "score.cutoff")
+    return (datetime.now(ZoneInfo(events.timezone)).date() - EPOCH).days
+
+
+def _rows_at(events: EventsConfig, cfg: Config, cutoff: int) -> Iterator[pa.Table]:
+    """The rows of one cut-off, without labels."""
+    if events.engine is Engine.bigquery:
+        from churn.events.bigquery import snapshot_parts as by_bigquery
+
+        yield from by_bigquery(events, cfg, [cutoff], labelled=False)
+        return
+    from churn.events.duck import snapshot_parts
+    from churn.events.workspace import open_workspace
+
+    with open_workspace(events, cfg.data.bigquery) as work:
+        newest = [work.one(f"SELECT max(day) FROM all_{name}") for name in work.cfg.tables]
+        _check_freshness(newest, cutoff, events)
+        yield from snapshot_parts(work, [cutoff], labelled=False)
+
+
+def _check_freshness(newest: list[int | None], cutoff: int, events: EventsConfig) -> None:
+    """Refuse a cut-off that no window reaches back from; warn of one some days after the newest event."""
+    days = [day for day in newest if day is not None]
+    if not days:
+        return
+    age = cutoff - max(days)
+    if age > reach(events.windows):
+        raise UserError(
+            f"the newest event is of {to_date(max(days))}, {age:,} days before the cut-off {to_date(cutoff)}",
+            "score.cutoff",
+            f"name newer tables, or ask at another date: score.cutoff={to_date(max(days) + 1)}",
+        )
+    if age > STALE:
+        print(
+            f"! the newest event is of {to_date(max(days))}, {age} days before the cut-off {to_date(cutoff)}",
+            flush=True,
+        )

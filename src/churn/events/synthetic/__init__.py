@@ -1,0 +1,1 @@
+"""Synthetic subscriptions, payments and usage, of customers whose hazard is known."""

@@ -1,0 +1,51 @@
+"""Texts to times: ISO 8601, days or months first, and numbers since 1970."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from churn.data.infer.cells import OTHER_DATE, to_times
+
+ZONE = r"(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2})$"
+CLOCK = r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
+UNIX = r"[0-9]{9,16}"  # seconds, milli- or microseconds since 1970
+
+
+def parse_times(text: pd.Series) -> tuple[pd.Series, np.ndarray]:
+    """Times of texts (UTC of those with a zone; NaT where they are none), and [n] which have a zone.
+
+    ISO 8601; days or months first, such as 24.11.2026 12:30; seconds, milli- or microseconds since 1970.
+    """
+    unix = text.str.fullmatch(UNIX).to_numpy(bool)
+    zoned = (text.str.contains(rf"[T ].*{ZONE}") | unix).to_numpy(bool)
+    plain = text.mask(unix, "")
+    other = plain.str.match(OTHER_DATE).to_numpy(bool)
+    time = pd.to_datetime(plain.mask(other, ""), format="ISO8601", utc=True, errors="coerce").dt.tz_localize(
+        None
+    )
+    time = time.astype("datetime64[us]")
+    if other.any():
+        time[other] = _day_and_clock(plain[other])
+    if unix.any():
+        number = text[unix].astype("int64")
+        digits = 10 ** (3 * ((number >= 10**11).astype(int) + (number >= 10**14).astype(int)))
+        time[unix] = pd.to_datetime(number / digits, unit="s").astype("datetime64[us]")
+    return time, zoned
+
+
+def _day_and_clock(text: pd.Series) -> pd.Series:
+    """Times of texts with a day in another order than ISO's, and a time of day or none."""
+    parts = text.str.extract(rf"^({re.sub(r'[(]([?]:)?', '(?:', OTHER_DATE)})(?:[T ]+(.*))?$")
+    dates = parts[0].fillna("")
+    dates.name = text.name
+    day, no_day = to_times(dates)
+    clock = parts[1].fillna("0:00")
+    wrong = ~clock.str.fullmatch(CLOCK).to_numpy(bool) | no_day
+    seconds = pd.to_timedelta(
+        clock.where(~wrong, "0:00").str.replace(r"^([^:]*:[^:]*)$", r"\1:00", regex=True)
+    )
+    time = pd.Series(day, text.index).astype("datetime64[us]") + seconds
+    return time.mask(wrong)

@@ -1,0 +1,113 @@
+"""The tables of a definition as views of DuckDB; what is no typed Parquet is written as such first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from churn.config.data import BigQueryConfig
+from churn.config.events import EventsConfig, TableConfig
+from churn.data.sources.formats import is_parquet
+from churn.data.sources.paths import SourceFile, local_files
+from churn.errors import UserError
+from churn.events import reading
+from churn.events.definition import columns_of, tables_of
+from churn.events.reading import Reading, table_place
+
+NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
+
+
+@dataclass(frozen=True)
+class View:
+    """A raw table as the database sees it."""
+
+    table: ir.Table
+    reading: Reading | None  # what was found while it was read; None for typed Parquet
+
+
+def read_view(
+    con: duckdb.DuckDBPyConnection, folder: Path, name: str, cfg: EventsConfig, billed: BigQueryConfig
+) -> View:
+    """The raw table of a name as a view of the database; `folder`: for what has to be written first.
+
+    Raises `UserError` for a table that cannot be read, or lacks columns that the definition names.
+    """
+    spec = tables_of(cfg)[name]
+    place, view, found = table_place(cfg, spec), f"raw_{name}", None
+    files = [] if "://" in place else _typed_files(place, spec)
+    if not files:
+        file = folder / f"{view}.parquet"
+        chunks = reading.read_chunks(place, spec, billed)
+        found = reading.write_typed(chunks, spec, file, place, cfg.max_bad_rows)
+        files = [str(file)]
+    zoned = {column for column, count in found.zoned.items() if count} if found else set()
+    columns = {column: column in zoned for column in columns_of(spec)}
+    return View(_create_view(con, view, files, columns), found)
+
+
+def _create_view(
+    con: duckdb.DuckDBPyConnection, view: str, files: list[str], columns: dict[str, bool]
+) -> ir.Table:
+    """A view of some columns of Parquet files; `columns`: whether times of it are UTC, unsaid."""
+    chosen = [
+        f"timezone('UTC', {quoted(name)}) AS {quoted(name)}" if is_utc else quoted(name)
+        for name, is_utc in columns.items()
+    ]
+    paths = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
+    con.execute(f"CREATE VIEW {view} AS SELECT {', '.join(chosen)} FROM read_parquet([{paths}])")
+    kinds = {row[0]: row[1] for row in con.execute(f"DESCRIBE {view}").fetchall()}
+    return ibis.table({column: _ibis_type(kind) for column, kind in kinds.items()}, name=view)
+
+
+def _ibis_type(kind: str) -> str:
+    """Ibis' name of one of DuckDB's types."""
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        return "timestamp('UTC')"
+    if kind.startswith("TIMESTAMP"):
+        return "timestamp"
+    if kind.endswith("INT") or kind in ("INTEGER", "UINTEGER", "HUGEINT"):
+        return "int64"
+    return {"DATE": "date", "VARCHAR": "string", "BOOLEAN": "boolean"}.get(kind, "float64")
+
+
+def _typed_files(place: str, spec: TableConfig) -> list[str]:
+    """The Parquet files of a table whose times are times and whose numbers are numbers; else none."""
+    with local_files(place) as files:
+        if not all(map(is_parquet, files)):
+            return []
+        schemas = [_read_schema(file) for file in files]
+    for file, schema in zip(files, schemas, strict=True):
+        reading.check_columns(schema.names, spec, file.name)
+        if not all(_is_typed(schema.field(column).type, key) for column, key in columns_of(spec).items()):
+            return []
+        for column in columns_of(spec):
+            kind, first = schema.field(column).type, schemas[0].field(column).type
+            if kind != first:
+                raise UserError(f"column '{column}' is {kind}, in {files[0].name} {first}", file.name)
+    return [str(file.path) for file in files]
+
+
+def _is_typed(kind: pa.DataType, key: str) -> bool:
+    """Whether a column has the type that its key needs: 20240531 and 1717113600 are left to the reader."""
+    if key in reading.TIMES:
+        return pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+    return key not in reading.NUMBERS or any(of(kind) for of in NUMERIC)
+
+
+def _read_schema(place: SourceFile) -> pa.Schema:
+    """The columns of a Parquet file; raises `UserError` for a damaged one."""
+    try:
+        return pq.read_schema(place.path)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"the file is damaged: {error}", place.name, "copy or export it again") from None
+
+
+def quoted(name: str) -> str:
+    """A column's name in SQL."""
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,183 @@
+"""A DuckDB database with the tables of a definition: read, numbered by customer, sorted.
+
+Customers get numbers and events are sorted by them on disk, so that a query can answer for one range of
+customers after the other (`churn.events.duck`).
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+from ibis.backends.sql.compilers.duckdb import DuckDBCompiler
+
+from churn.config.data import BigQueryConfig
+from churn.config.events import ChurnKind, EventsConfig
+from churn.errors import UserError
+from churn.events.definition import tables_of, with_copies_dropped, with_levels
+from churn.events.names import CUSTOMER
+from churn.events.reading import Reading
+from churn.events.staging import Staging
+from churn.events.views import quoted, read_view
+
+
+@dataclass
+class Workspace:
+    """A DuckDB database with the tables of a definition, and what was found while they were read."""
+
+    con: duckdb.DuckDBPyConnection
+    cfg: EventsConfig
+    raw: dict[str, ir.Table] = field(default_factory=dict)  # as they came
+    tables: dict[str, ir.Table] = field(default_factory=dict)  # staged, customers as numbers
+    readings: dict[str, Reading] = field(default_factory=dict)  # of those that were text
+    population: str = ""  # the table that says who is a customer
+    customers: int = 0
+    lost: dict[str, int] = field(default_factory=dict)  # rows without a customer or a time, by table
+    copies: dict[str, int] = field(default_factory=dict)  # events that are there already, by table
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """The result of a query."""
+        return self.con.execute(sql).fetchall()
+
+    def one(self, sql: str) -> Any:
+        """The only cell of a result."""
+        return self.rows(sql)[0][0]
+
+
+@contextmanager
+def open_workspace(cfg: EventsConfig, billed: BigQueryConfig | None = None) -> Iterator[Workspace]:
+    """The staged tables of a definition, with its levels found; gone when the block ends.
+
+    `billed`: how tables of BigQuery are read. Raises `UserError` for tables that cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="churn-", dir=cfg.scratch) as name, _explained():
+        folder = Path(name)
+        settings = {
+            "memory_limit": f"{cfg.memory_gb}GB",
+            "threads": cfg.threads or os.cpu_count() or 1,
+            "temp_directory": str(folder / "spill"),
+        }
+        with duckdb.connect(str(folder / "work.duckdb"), config=settings) as con:
+            con.execute("SET TimeZone = 'UTC'")
+            work = Workspace(con, cfg)
+            for table in tables_of(cfg):
+                view = read_view(con, folder, table, cfg, billed or BigQueryConfig())
+                work.raw[table] = view.table
+                if view.reading:
+                    work.readings[table] = view.reading
+            work.cfg = with_copies_dropped(with_levels(cfg, _find_levels(work)), _copies_to_drop(work))
+            _stage(work)
+            yield work
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn what DuckDB says of files, disk and memory into `UserError`."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        what = f"DuckDB needs more memory, or more room in its folder: {str(error).splitlines()[0]}"
+        do = "allow more: events.memory_gb=4"
+        raise UserError(what, "events.memory_gb, events.scratch", do) from error
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        if isinstance(error, duckdb.InvalidInputException) and "read file" not in str(error):
+            raise
+        what = f"a file cannot be read or written: {str(error).splitlines()[0]}"
+        do = "copy or export the table again; events.scratch names a folder with more room"
+        raise UserError(what, "events", do) from error
+
+
+def to_sql(expression: ir.Table) -> str:
+    """An expression as DuckDB's SQL."""
+    return DuckDBCompiler().to_sqlglot(expression).sql("duckdb")
+
+
+def _find_levels(work: Workspace) -> dict[str, dict[str, list[str]]]:
+    """The most frequent texts of each category whose levels are left open, by table and column."""
+    return {
+        name: {column: _levels(work, name, column) for column in spec.categories if column not in spec.levels}
+        for name, spec in work.cfg.tables.items()
+    }
+
+
+def _levels(work: Workspace, name: str, column: str) -> list[str]:
+    """The most frequent texts of a column in order; of two only the second: it says all."""
+    staging = Staging(work.cfg.timezone)
+    rows = staging.chosen(work.raw[name], work.cfg.tables[name])
+    counts = rows.select(text=staging.text(rows[column])).group_by("text").agg(n=ibis._.count())
+    found = work.rows(
+        f"SELECT text FROM ({to_sql(counts)}) WHERE text IS NOT NULL ORDER BY n DESC, text "
+        f"LIMIT {work.cfg.max_levels}"
+    )
+    levels = [text for (text,) in found]
+    return levels[1:] if len(levels) == 2 else sorted(levels)
+
+
+def _copies_to_drop(work: Workspace) -> dict[str, bool]:
+    """Whether copies of an event are one event: not where times are days only, of which many may be alike."""
+    return {name: not _whole_days(work, name, str(spec.time)) for name, spec in work.cfg.tables.items()}
+
+
+def _whole_days(work: Workspace, name: str, column: str) -> bool:
+    """Whether the times of a column are days."""
+    if name in work.readings:
+        return work.readings[name].whole_days.get(column, True)
+    return work.raw[name][column].type().is_date()
+
+
+def _stage(work: Workspace) -> None:
+    """Number the customers and write the staged tables, sorted by customer and time."""
+    staged = _staged_tables(work)
+    by_events = work.cfg.churn.kind is ChurnKind.cancelled and work.cfg.churn.table in work.cfg.tables
+    work.population = str(work.cfg.churn.begin if by_events else work.cfg.churn.table)
+    ids = to_sql(staged[work.population].select(CUSTOMER).distinct())
+    work.con.execute(
+        f"CREATE TABLE all_people AS SELECT (row_number() OVER (ORDER BY id) - 1)::INTEGER AS {CUSTOMER}, id "
+        f"FROM (SELECT {CUSTOMER} AS id FROM ({ids}))"
+    )
+    work.customers = work.one("SELECT count(*) FROM all_people")
+    for name, table in staged.items():
+        _write_staged(work, name, table)
+    work.copies = {name: _count_copies(work, name) for name in work.cfg.tables}
+
+
+def _staged_tables(work: Workspace) -> dict[str, ir.Table]:
+    """The staged form of every table; copies of events are still there, to be counted."""
+    cfg, raw, staging = work.cfg, work.raw, Staging(work.cfg.timezone)
+    events = {name: replace(spec, drop_copies=False) for name, spec in cfg.tables.items()}
+    staged = {name: staging.events(raw[name], spec) for name, spec in events.items()}
+    staged |= {name: staging.contracts(raw[name], spec) for name, spec in cfg.contracts.items()}
+    return staged | {name: staging.properties(raw[name], spec) for name, spec in cfg.properties.items()}
+
+
+def _write_staged(work: Workspace, name: str, table: ir.Table) -> None:
+    """Write a staged table, and count the rows that cannot be used."""
+    times = [f"n.{key}" for key in ("time", "begin", "since") if key in table.columns]
+    columns = ", ".join(f"n.{quoted(column)}" for column in table.columns if column != CUSTOMER)
+    work.con.execute(
+        f"CREATE TABLE all_{name} AS SELECT p.{CUSTOMER}, {columns} FROM ({to_sql(table)}) n "
+        f"LEFT JOIN all_people p ON p.id = n.{CUSTOMER} ORDER BY {', '.join([f'p.{CUSTOMER}', *times])}"
+    )
+    work.con.execute(f"CREATE VIEW {name} AS SELECT * FROM all_{name}")
+    chosen = to_sql(Staging(work.cfg.timezone).chosen(work.raw[name], tables_of(work.cfg)[name]))
+    rows, kept = (work.one(f"SELECT count(*) FROM {place}") for place in (f"({chosen})", f"all_{name}"))
+    work.lost[name] = rows - kept
+    work.tables[name] = ibis.table({**table.schema(), CUSTOMER: "int32"}, name=name)
+
+
+def _count_copies(work: Workspace, name: str) -> int:
+    """Events that are there already, alike in all that is read of them."""
+    alike = f"{CUSTOMER} = lag({CUSTOMER}) OVER () AND time = lag(time) OVER ()"  # they are sorted by both
+    if not work.one(f"SELECT count(*) FROM (SELECT {alike} AS same FROM all_{name}) WHERE same"):
+        return 0
+    return work.one(
+        f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM (SELECT *, count(*) AS n FROM all_{name} GROUP BY ALL)"
+    )

@@ -1,0 +1,194 @@
+"""Tables as companies have them: every oddity ends in one message or in one counted finding."""
+
+import pandas as pd
+import pytest
+
+from churn.config.events import ChurnKind
+from churn.errors import UserError
+from churn.events import workspace
+from churn.events.findings.tables import table_findings
+from churn.events.report import make_snapshot
+from churn.events.times import parse_times
+from events.conftest import CUTOFFS, definition, rows_at, shop, write_shop
+
+
+def as_text(folder, frame, name="orders", **options):
+    """The table as a text file, and a definition that reads it."""
+    frame.to_csv(folder / f"{name}.csv", index=False, **options)
+    cfg = definition(folder, ChurnKind.cancelled)
+    spec = cfg.tables[name]
+    spec.path = f"{name}.csv"
+    spec.delimiter = options.get("sep")
+    return cfg
+
+
+def findings(cfg):
+    """The titles of what was found."""
+    with workspace.open_workspace(cfg) as work:
+        return [finding.title for finding in table_findings(work)]
+
+
+def test_text_gives_the_same_rows_as_parquet(shop_folder):
+    expected = rows_at(definition(shop_folder, ChurnKind.cancelled))
+    pd.testing.assert_frame_equal(rows_at(as_text(shop_folder, shop()["orders"])), expected)
+    german = as_text(shop_folder, shop()["orders"], sep=";", decimal=",")
+    german.tables["orders"].decimal = ","
+    pd.testing.assert_frame_equal(rows_at(german), expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "time", "zoned"),
+    [
+        ("2024-05-31", "2024-05-31", False),
+        ("2024-05-31 22:30", "2024-05-31 22:30", False),
+        ("2024-05-31T22:30:15.25", "2024-05-31 22:30:15.25", False),
+        ("2024-05-31T22:30:15+02:00", "2024-05-31 20:30:15", True),
+        ("2024-05-31 22:30:15Z", "2024-05-31 22:30:15", True),
+        ("2024-05-31T22:30:15.000-0500", "2024-06-01 03:30:15", True),
+        ("31.05.2024", "2024-05-31", False),
+        ("31.05.2024 7:05", "2024-05-31 07:05", False),
+        ("05/31/2024 17:05:09", "2024-05-31 17:05:09", False),
+        ("1717194600", "2024-05-31 22:30", True),
+        ("1717194600000", "2024-05-31 22:30", True),
+        ("1717194600000000", "2024-05-31 22:30", True),
+        ("yesterday", None, False),
+        ("31.05.2024 noon", None, False),
+        ("2024-13-01", None, False),
+        ("20240531", "2024-05-31", False),
+    ],
+)
+def test_times_are_read_as_people_and_programs_write_them(text, time, zoned):
+    found, has_zone = parse_times(pd.Series([text], dtype="str"))
+    assert found[0] is pd.NaT if time is None else found[0] == pd.Timestamp(time)
+    assert has_zone[0] == zoned
+
+
+def test_unknown_times_and_numbers_are_one_message_with_their_lines(shop_folder):
+    orders = shop()["orders"].astype({"at": str, "amount": object})
+    orders.loc[3, "at"], orders.loc[5, "amount"] = "last Tuesday", "a lot"
+    cfg = as_text(shop_folder, orders)
+    with pytest.raises(UserError, match="2 rows cannot be read") as refused:
+        rows_at(cfg)
+    assert "line 5, column 'at': 'last Tuesday' is not a time" in str(refused.value)
+    assert "line 7, column 'amount': 'a lot' is not a number" in str(refused.value)
+    assert "events.max_bad_rows=2" in str(refused.value)
+    cfg.max_bad_rows = 2
+    assert "'orders': 2 rows were left out" in findings(cfg)
+
+
+def test_times_without_a_zone_beside_times_with_one_are_refused(shop_folder):
+    orders = shop()["orders"].astype({"at": str})
+    orders.loc[10:12, "at"] = "2024-05-31T22:30:00Z"
+    with pytest.raises(UserError, match=r"mixes 3 times with a zone \(line 12: .*\) and 1,497 without"):
+        rows_at(as_text(shop_folder, orders))
+
+
+def test_a_column_that_is_not_there_is_named_with_the_nearest(shop_folder):
+    cfg = definition(shop_folder)
+    cfg.tables["orders"].values = ["amout"]
+    with pytest.raises(UserError, match="there is no column 'amout'; did you mean 'amount'"):
+        rows_at(cfg)
+
+
+def test_oddities_are_counted(shop_folder):
+    tables = shop()
+    orders = tables["orders"]
+    orders.loc[:4, "who"] = "stranger"
+    orders.loc[5:6, "at"] = pd.Timestamp("1900-01-01")
+    orders.loc[7, "who"] = None
+    orders.loc[8, "known"] = orders.loc[8, "at"] - pd.Timedelta(days=3)
+    orders = pd.concat([orders, orders.iloc[20:24]])
+    tables["contracts"].loc[0, "to"] = tables["contracts"].loc[0, "from"] - pd.Timedelta(days=5)
+    write_shop(shop_folder, {**tables, "orders": orders})
+    found = "\n".join(findings(definition(shop_folder, ChurnKind.cancelled)))
+    for told in (
+        "'orders': 5 events are of unknown customers and are left out",
+        "'orders': 3 rows have no customer, or no time between 1970 and 2200",
+        "'orders': 4 events are exact copies of others and are kept",
+        "'orders': 1 events arrived before they happened",
+        "'orders': one event in a hundred arrives 20 days late",
+        "events have a negative 'amount', as refunds have",
+        "'contracts': 1 contracts end before they begin",
+        "contracts overlap with a later one of the same customer",
+    ):
+        assert told in found, found
+
+
+def test_copies_of_an_event_count_once_where_times_have_a_time_of_day(shop_folder):
+    orders = shop()["orders"]
+    once = rows_at(definition(shop_folder, ChurnKind.cancelled))
+    write_shop(shop_folder, {"orders": pd.concat([orders, orders.iloc[::3]])})
+    cfg = definition(shop_folder, ChurnKind.cancelled)
+    cfg.tables["orders"].drop_copies = None
+    pd.testing.assert_frame_equal(rows_at(cfg), once)
+    assert "'orders': 500 events are exact copies of others and count once" in findings(cfg)
+
+
+def test_copies_stay_where_times_are_days(shop_folder):
+    orders = shop()["orders"]
+    orders["at"] = orders["at"].dt.date
+    write_shop(shop_folder, {"orders": pd.concat([orders, orders.iloc[::3]])})
+    cfg = definition(shop_folder, ChurnKind.cancelled)
+    cfg.tables["orders"].drop_copies = None
+    with workspace.open_workspace(cfg) as work:
+        assert work.cfg.tables["orders"].drop_copies is False
+
+
+def test_properties_without_a_date_are_said_to_look_into_the_future(shop_folder):
+    cfg = definition(shop_folder)
+    cfg.properties["plans"].since = None
+    assert "the columns of 'plans' have no date from which they hold" in findings(cfg)
+    assert rows_at(cfg, CUTOFFS[:1])["plans_plan"].notna().any()
+
+
+def test_many_files_of_one_table_are_one_table(shop_folder):
+    orders = shop()["orders"]
+    expected = rows_at(definition(shop_folder))
+    (shop_folder / "parts").mkdir()
+    for number in range(3):
+        orders.iloc[number::3].to_parquet(shop_folder / "parts" / f"{number}.parquet", index=False)
+    cfg = definition(shop_folder)
+    cfg.tables["orders"].path = "parts"
+    pd.testing.assert_frame_equal(rows_at(cfg), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [lambda at: at.dt.strftime("%Y%m%d").astype(int), lambda at: at.dt.normalize().astype("int64") // 10**6],
+)
+def test_numbers_in_parquet_may_be_dates_or_seconds(shop_folder, write):
+    orders = shop()["orders"].astype({"at": "datetime64[us]"})
+    write_shop(shop_folder, {"orders": orders.assign(at=orders["at"].dt.normalize())})
+    expected = rows_at(definition(shop_folder))
+    write_shop(shop_folder, {"orders": orders.assign(at=write(orders["at"]))})
+    pd.testing.assert_frame_equal(rows_at(definition(shop_folder)), expected)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda file: file.write_bytes(b""), "the file is empty"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-200]), "the file is damaged"),
+        (lambda file: shop()["orders"].iloc[:0].to_parquet(file), "no row of orders has a customer"),
+        (lambda file: file.unlink(), "there is no such file"),
+    ],
+)
+def test_a_table_that_is_none_ends_in_one_message(shop_folder, tmp_path, spoil, says):
+    spoil(shop_folder / "orders.parquet")
+    with pytest.raises(UserError, match=says), workspace.open_workspace(definition(shop_folder)) as work:
+        make_snapshot(work, tmp_path / "s.parquet", 0)
+    assert not (tmp_path / "s.parquet").exists()
+
+
+def test_a_file_that_is_damaged_inside_is_said_to_be(shop_folder):
+    file = shop_folder / "orders.parquet"
+    content = bytearray(file.read_bytes())
+    content[200:5000] = bytes(4800)
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="a file cannot be read or written"):
+        rows_at(definition(shop_folder))
+
+
+def test_too_little_memory_is_said(shop_folder):
+    with pytest.raises(UserError, match="DuckDB needs more memory"):
+        rows_at(definition(shop_folder, memory_gb=0.004))

@@ -1,0 +1,301 @@
+"""`churn snapshot` from the command line to the model and back: files, page, messages, no skew, labels."""
+
+import json
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from conftest import ROOT, SMALL, churn
+
+from churn.config.events import ChurnKind
+from churn.config.root import compose_config
+from churn.data.declared import declared_facts, with_declared_roles
+from churn.data.experiment import Experiment
+from churn.data.load import load_dataset
+from churn.errors import UserError
+from churn.events import report
+from churn.events.definition import from_json, to_json
+from churn.events.stage import snapshot
+from churn.events.synthetic.tables import make_tables
+from churn.events.synthetic.world import HORIZON
+from churn.events.workspace import open_workspace
+from churn.monitor.labels import labels_from_table, read_labels
+from events.conftest import definition, rows_at, shop
+
+CUSTOMERS = ("events=synthetic", "events.synthetic.customers=700", "events.synthetic.churn_rate=0.15")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A folder with the example's tables, a snapshot of them and its page, made as a user makes them."""
+    folder = tmp_path_factory.mktemp("events")
+    where = f"run.root={folder}"
+    churn("synthesize", *CUSTOMERS, where)
+    said = churn("snapshot", *CUSTOMERS, where, f"output={folder}/snapshots.parquet").stdout
+    (folder / "said.txt").write_text(said)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(root):
+    """A bundle that learnt from the snapshot."""
+    churn(
+        "train",
+        "data=parquet",
+        f"data.path={root}/snapshots.parquet",
+        f"run.root={root}",
+        f"run.dir={root}/run",
+        *SMALL[1:],
+    )
+    return root / "run" / "bundle"
+
+
+def test_training_takes_the_file_as_it_is_and_splits_it_by_time_with_a_gap(root):
+    cfg = compose_config("data=parquet", f"data.path={root}/snapshots.parquet")
+    data = load_dataset(cfg.data, cfg.seed)
+    assert (data.schema.id, data.schema.time, data.schema.target) == ("customer", "cutoff", "churned")
+    assert data.name == "synthetic"
+    cfg.data = with_declared_roles(cfg.data)
+    assert cfg.data.horizon == HORIZON
+    experiment = Experiment.split(data, cfg)
+    parts = [
+        data.times[rows]
+        for rows in (experiment.splits.train, experiment.splits.validation, experiment.splits.test)
+    ]
+    for earlier, later in pairwise(parts):
+        assert earlier.max() + np.timedelta64(HORIZON, "D") <= later.min()
+
+
+def test_what_the_user_says_about_columns_wins_over_the_file(root):
+    cfg = compose_config(
+        "data=parquet", f"data.path={root}/snapshots.parquet", "data.drop=[usage_recency]",
+        "data.categorical=[payments_count_30d]", "data.name=mine",
+    )  # fmt: skip
+    schema = load_dataset(cfg.data, cfg.seed).schema
+    assert "usage_recency" in schema.dropped
+    assert "payments_count_30d" in schema.categorical
+    assert "payments_count_30d" not in schema.numeric
+    assert with_declared_roles(cfg.data).name == "mine"
+    other = compose_config("data=parquet", f"data.path={root}/snapshots.parquet", "data.target=plans_plan")
+    assert with_declared_roles(other.data) == other.data
+
+
+def test_scoring_makes_the_features_of_today_with_the_code_of_training(root, bundle, tmp_path):
+    """The rows that scoring makes at a cut-off are those of the snapshot, which knew what came after."""
+    scores = {}
+    for name, arguments in {
+        "today": ["input=events", "score.cutoff=2024-10-01", f"run.root={root}"],
+        "snapshot": [f"input={tmp_path}/october.parquet"],
+    }.items():
+        if name == "snapshot":
+            table = pq.read_table(root / "snapshots.parquet").to_pandas()
+            october = table[pd.to_datetime(table["cutoff"]) == "2024-10-01"]
+            october.to_parquet(tmp_path / "october.parquet", index=False)
+        churn("score", f"bundle={bundle}", f"output={tmp_path}/{name}.csv", *arguments)
+        scores[name] = pd.read_csv(tmp_path / f"{name}.csv").set_index("customer")
+    assert len(scores["today"]) > 150
+    pd.testing.assert_frame_equal(scores["today"], scores["snapshot"])
+
+
+def test_features_at_a_cutoff_are_the_same_once_the_future_is_there(shop_folder):
+    """No skew: what is computed on the day itself is what the training table has of that day."""
+    later = rows_at(definition(shop_folder), ["2024-07-01"]).drop(columns="churned")
+    tables = shop()
+    cutoff = pd.Timestamp("2024-07-01")
+    orders = tables["orders"]
+    orders[(orders["at"] < cutoff) & (orders["known"] < cutoff)].to_parquet(shop_folder / "orders.parquet")
+    with open_workspace(definition(shop_folder)) as work:
+        frozen = to_json(work.cfg)
+    same_day = from_json(json.loads(json.dumps(frozen)), definition(shop_folder))
+    today = rows_at(same_day, ["2024-07-01"], labelled=False)
+    pd.testing.assert_frame_equal(today, later[list(today.columns)])
+
+
+def test_the_file_and_the_bundle_hold_the_definition(root, bundle):
+    told = declared_facts(compose_config("data=parquet", f"data.path={root}/snapshots.parquet").data)
+    facts = json.loads((bundle / "assets.extra" / "bundle.json").read_text())
+    assert facts["events"] == told["events"]
+    assert facts["horizon"] == HORIZON
+    restored = from_json(told["events"], compose_config().events)
+    assert restored.tables["payments"].levels == {
+        "method": ["bank transfer", "card", "wallet"],
+        "status": ["failed"],
+    }
+    assert to_json(restored) == told["events"]
+
+
+def test_a_definition_that_changed_since_training_is_refused(root, bundle, tmp_path):
+    done = churn(
+        "score", f"bundle={bundle}", "input=events", f"output={tmp_path}/s.csv", *CUSTOMERS,
+        f"run.root={root}", "events.windows=[30,90]", code=2,
+    )  # fmt: skip
+    assert "is not the one that the model learnt from; other: windows" in done.stderr
+
+
+def test_tables_may_lie_elsewhere_when_scoring(root, bundle, tmp_path):
+    """The same definition, with the places of the configuration."""
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for file in (root / "events").iterdir():
+        (moved / file.name).symlink_to(file)
+    churn(
+        "score", f"bundle={bundle}", "input=events", f"output={tmp_path}/s.csv", *CUSTOMERS,
+        f"events.folder={moved}", "score.cutoff=2024-12-31", f"run.root={root}",
+    )  # fmt: skip
+    assert len(pd.read_csv(tmp_path / "s.csv")) > 150
+
+
+def test_a_model_of_another_table_has_no_features_to_make(run_directory, tmp_path):
+    done = churn(
+        "score", f"bundle={run_directory}/bundle", "input=events", f"output={tmp_path}/s.csv", code=2
+    )
+    assert "did not learn from a snapshot of event tables" in done.stderr
+
+
+def test_the_monitor_takes_a_later_snapshot_for_labels(root):
+    table = read_labels(str(root / "snapshots.parquet"))
+    rows = pq.read_table(root / "snapshots.parquet").to_pandas()
+    schema = load_dataset(
+        compose_config("data=parquet", f"data.path={root}/snapshots.parquet").data, 0
+    ).schema
+    known = labels_from_table(table, "snapshots", schema, datetime(2025, 1, 1, tzinfo=UTC))
+    cutoff = pd.Timestamp("2024-09-01")
+    asked = rows[pd.to_datetime(rows["cutoff"]) == cutoff]
+    made = np.full(len(asked), cutoff + pd.Timedelta(hours=9)).astype("datetime64[s]")
+    outcome, _ = known.settle(asked["customer"].to_numpy(str), made, HORIZON)
+    np.testing.assert_array_equal(outcome, asked["churned"])
+
+
+def test_a_bundle_s_own_definition_makes_the_labels(root, bundle, tmp_path):
+    snapshot(
+        compose_config(
+            f"bundle={bundle}", f"output={tmp_path}/labels.parquet", "events.cutoffs.first=2024-09-01"
+        )
+    )
+    found = pq.read_table(tmp_path / "labels.parquet").to_pandas()
+    rows = pq.read_table(root / "snapshots.parquet").to_pandas()
+    expected = rows[pd.to_datetime(rows["cutoff"]) >= "2024-09-01"]
+    pd.testing.assert_frame_equal(found, expected.reset_index(drop=True), rtol=1e-5)
+
+
+def test_the_page_says_what_one_chooses_a_definition_by(root):
+    page = (root / "snapshots.html").read_text()
+    for told in (
+        "If the last one ends in the 28 days from the cut-off on, they have churned.",
+        "How many churn, by cut-off",
+        "From when on silence is an end",
+        "Rows by customer",
+        "Events by week",
+    ):
+        assert told in page
+    assert "<script" not in page
+    assert (root / "said.txt").read_text().count("! ") == page.count('class="finding"')
+
+
+def test_customers_whose_outcome_is_not_known_yet_have_no_row_and_are_counted(root, tmp_path, capsys):
+    snapshot(compose_config(
+        *CUSTOMERS, f"run.root={root}", f"output={tmp_path}/s.parquet", "events.until=2024-12-10",
+        "events.cutoffs.first=2024-10-01", "events.cutoffs.last=2024-12-01",
+    ))  # fmt: skip
+    done = capsys.readouterr().out
+    cutoffs = set(pq.read_table(tmp_path / "s.parquet")["cutoff"].to_pylist())
+    assert {str(day) for day in cutoffs} == {"2024-10-01", "2024-11-01"}
+    assert "more, at 1 cut-offs, have no row: their outcome was not known by 2024-12-10" in done
+    assert "not known yet" in (tmp_path / "s.html").read_text()
+
+
+def test_a_column_that_decides_the_label_is_named(root, tmp_path):
+    """The end of the contract as a property: known only because it has happened."""
+    contracts = pd.read_csv(root / "events" / "subscriptions.csv")
+    contracts.to_parquet(tmp_path / "contracts.parquet", index=False)
+    cfg = compose_config(*CUSTOMERS, f"run.root={root}")
+    plans = cfg.events.properties["plans"]
+    plans.path, plans.since, plans.numeric, plans.categorical, plans.dates = (
+        str(tmp_path / "contracts.parquet"), "begin", [], [], ["end"],
+    )  # fmt: skip
+    with open_workspace(cfg.events) as work:
+        made = report.make_snapshot(work, tmp_path / "s.parquet", 0)
+    assert any("'plans_end' alone nearly gives the target away" in one.title for one in made.findings)
+
+
+def test_a_window_longer_than_the_history_is_named(root, tmp_path, capsys):
+    snapshot(compose_config(
+        *CUSTOMERS, f"run.root={root}", f"output={tmp_path}/s.parquet", "events.windows=[30,365]",
+        "events.cutoffs.first=2023-06-01",
+    ))  # fmt: skip
+    assert "the window of 365 days is longer than the history of 'usage'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "no event tables are named"),
+        (["events=synthetic"], "the file to write is not named"),
+        (["events=synthetic", "output=s.csv"], "a snapshot is a Parquet file"),
+        (["events=synthetic", "output=s.parquet"], "there is no such file"),
+        (
+            ["events=synthetic", "output=s.parquet", "events.timezone=Berlin"],
+            "there is no time zone 'Berlin'",
+        ),
+        (
+            ["events=synthetic", "output=s.parquet", "events.churn.table=subscription"],
+            "did you mean 'subscriptions'",
+        ),
+        (
+            ["events=synthetic", "output=s.parquet", "events.churn.kind=inactive"],
+            "there is no 'subscriptions' for it",
+        ),
+        (
+            ["events=synthetic", "output=s.parquet", "events.tables.usage.values=[at]"],
+            "column 'at' has several roles",
+        ),
+        (["events=synthetic", "output=s.parquet", "events.cutoffs.first=soon"], "'soon' is no date"),
+        (["events=synthetic", "output=s.parquet", "events.windows=[]"], "there is no window"),
+        (["events=synthetic", "output=s.parquet", "events.windows=[30,30]"], "a window stands there twice"),
+        (
+            ["events=synthetic", "events.engine=bigquery", "events.plan_only=true"],
+            "BigQuery reads its own tables only",
+        ),
+    ],
+)
+def test_a_wrong_definition_ends_with_one_message(arguments, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as refused:
+        snapshot(compose_config(*arguments, f"run.root={tmp_path}"))
+    assert says in str(refused.value)
+    assert not list(tmp_path.glob("*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ("events.tables.usage.tme=at", "unknown configuration key 'events.tables.usage.tme'"),
+        ("events.horizon=0", "events.horizon=0 makes no sense"),
+    ],
+)
+def test_the_command_line_refuses_wrong_keys_and_numbers(argument, says, tmp_path):
+    done = churn("snapshot", "events=synthetic", argument, "output=s.parquet", code=2, cwd=tmp_path)
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_truth_of_the_example_is_the_share_that_leaves():
+    cfg = compose_config("events.synthetic.customers=4000", "events.synthetic.months=8").events.synthetic
+    tables = make_tables(cfg, seed=1)
+    truth, contracts = tables["truth.parquet"], tables["subscriptions.csv"]
+    end = pd.to_datetime(truth["customer"].map(contracts.set_index("customer")["end"]).replace("", None))
+    cutoff = pd.to_datetime(truth["cutoff"])
+    left = (end >= cutoff) & (end < cutoff + pd.Timedelta(days=HORIZON))
+    expected, variance = truth["probability"].sum(), (truth["probability"] * (1 - truth["probability"])).sum()
+    assert abs(left.sum() - expected) < 4 * np.sqrt(variance)
+    assert truth["probability"].std() > 0.02
+
+
+def test_every_key_of_the_example_is_read_from_its_file():
+    assert (ROOT / "configs" / "events" / "synthetic.yaml").exists()
+    cfg = compose_config("events=synthetic").events
+    assert cfg.churn.kind is ChurnKind.cancelled
+    assert cfg.tables["payments"].arrival == "booked_at"

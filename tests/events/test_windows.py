@@ -1,0 +1,135 @@
+"""The features say what was known of the time before a cut-off: compared with loops over plain lists."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from churn.config.events import ChurnKind
+from events.conftest import CUTOFFS, definition, rows_at, shop, write_shop
+
+
+def expected_features(orders, cutoff, windows):
+    """The features of one customer, the slow way."""
+    seen = orders[(orders["at"] < cutoff) & (orders["known"].dt.normalize() < cutoff)]
+    age = (cutoff - seen["at"].dt.normalize()).dt.days
+    found = {}
+    if (near := seen[age <= 2 * max(windows)]).empty:
+        found["recency"] = math.nan
+    else:
+        found["recency"] = (cutoff - near["at"].dt.floor("s").max()).total_seconds() / 86400
+    for days in windows:
+        part, before = seen[age <= days], seen[(age > days) & (age <= 2 * days)]
+        found[f"count_{days}d"] = len(part)
+        found[f"count_change_{days}d"] = len(part) - len(before)
+        times = part["at"].sort_values()
+        found[f"gap_{days}d"] = times.diff().dt.total_seconds().mean() / 86400 if len(part) > 1 else math.nan
+        for column in ("amount", "items"):
+            found[f"{column}_sum_{days}d"] = part[column].sum()
+            found[f"{column}_sum_change_{days}d"] = part[column].sum() - before[column].sum()
+            found[f"{column}_mean_{days}d"] = part[column].mean()
+            found[f"{column}_std_{days}d"] = part[column].std()
+        for level in ("app", "shop", "web"):
+            found[f"channel_share_{level}_{days}d"] = (
+                (part["channel"] == level).mean() if len(part) else math.nan
+            )
+        levels = part["channel"].dropna().where(part["channel"].dropna() != "phone", "other")
+        found[f"channel_levels_{days}d"] = levels.nunique()
+        found[f"product_distinct_{days}d"] = part["product"].nunique()
+    return found
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_features_are_what_loops_over_the_events_find(tmp_path, seed):
+    tables = shop(seed)
+    write_shop(tmp_path, tables)
+    cfg = definition(tmp_path, ChurnKind.cancelled)
+    found = rows_at(cfg)
+    assert len(found) > 60
+    for row in found.to_dict("records"):
+        own = tables["orders"][tables["orders"]["who"] == row["customer"]]
+        for name, value in expected_features(own, row["cutoff"], cfg.windows).items():
+            np.testing.assert_allclose(
+                row[f"orders_{name}"], value, rtol=1e-5, atol=1e-5, err_msg=f"{name}: {row}"
+            )
+
+
+def test_equal_values_have_no_spread_however_large_they_are(tmp_path):
+    tables = shop()
+    tables["orders"]["amount"] = 1234567.89
+    write_shop(tmp_path, tables)
+    found = rows_at(definition(tmp_path))
+    spread = found["orders_amount_std_30d"].dropna()
+    assert len(spread) > 50
+    assert (spread == 0).all()
+
+
+def test_nothing_that_happens_or_arrives_from_the_cutoff_on_changes_a_feature(tmp_path):
+    tables = shop()
+    write_shop(tmp_path, tables)
+    before = rows_at(definition(tmp_path), CUTOFFS[:1], labelled=False)
+    cutoff = pd.Timestamp(CUTOFFS[0])
+    orders, plans = tables["orders"], tables["plans"]
+    later = orders["at"] >= cutoff
+    orders.loc[later, "at"] += pd.to_timedelta(np.arange(later.sum()) % 40, unit="D")
+    orders.loc[later, "amount"] = 1e6
+    orders.loc[later, "known"] = orders.loc[later, "at"]
+    late = ~later & (orders["known"] >= cutoff)
+    assert late.sum() > 5
+    orders.loc[late, ["amount", "channel"]] = [1e6, "web"]
+    orders = pd.concat([orders, orders[later].assign(product="new")])
+    plans.loc[plans["since"] >= cutoff, "fee"] = 99.0
+    write_shop(tmp_path, {**tables, "orders": orders, "plans": plans})
+    pd.testing.assert_frame_equal(rows_at(definition(tmp_path), CUTOFFS[:1], labelled=False), before)
+
+
+def test_an_event_in_the_last_second_before_the_cutoff_counts_and_one_at_it_does_not(tmp_path):
+    tables = shop()
+    columns = tables["orders"].iloc[0].to_dict()
+    for at, counted in (("2024-05-31 23:59:59", 1), ("2024-06-01 00:00:00", 0)):
+        moment = pd.Timestamp(at)
+        tables["orders"] = pd.DataFrame([columns | {"who": "c000", "at": moment, "known": moment}])
+        tables["contracts"] = pd.DataFrame(
+            {"who": ["c000"], "from": [pd.Timestamp("2024-01-01")], "to": [pd.NaT]}
+        )
+        write_shop(tmp_path, tables)
+        row = rows_at(definition(tmp_path, ChurnKind.cancelled), CUTOFFS[:1], labelled=False).iloc[0]
+        assert row["orders_count_7d"] == counted
+
+
+def test_the_day_begins_where_the_clock_hangs(tmp_path):
+    tables = shop()
+    columns = tables["orders"].iloc[0].to_dict()
+    moment = pd.Timestamp("2024-05-31 22:30", tz="UTC")  # June has begun in Berlin
+    tables["orders"] = pd.DataFrame([columns | {"who": "c000", "at": moment, "known": moment}])
+    tables["contracts"] = pd.DataFrame(
+        {"who": ["c000"], "from": [pd.Timestamp("2024-01-01")], "to": [pd.NaT]}
+    )
+    write_shop(tmp_path, tables)
+    counts = {
+        zone: rows_at(definition(tmp_path, ChurnKind.cancelled, timezone=zone), CUTOFFS[:1])[
+            "orders_count_7d"
+        ].iloc[0]
+        for zone in ("UTC", "Europe/Berlin", "America/New_York")
+    }
+    assert counts == {"UTC": 1, "Europe/Berlin": 0, "America/New_York": 1}
+
+
+def test_properties_are_those_that_held_before_the_cutoff(shop_folder):
+    plans = shop()["plans"]
+    found = rows_at(definition(shop_folder, ChurnKind.cancelled))
+    for row in found.to_dict("records"):
+        own = plans[(plans["who"] == row["customer"]) & (plans["since"] < row["cutoff"])]
+        if own.empty or own["since"].duplicated().any():
+            continue
+        newest = own.sort_values("since").iloc[-1]
+        np.testing.assert_equal(row["plans_fee"], np.float32(newest["fee"]))
+        assert row["plans_plan"] == newest["plan"] or (pd.isna(row["plans_plan"]) and pd.isna(newest["plan"]))
+        assert row["plans_birth"] == (row["cutoff"] - newest["birth"]).days
+
+
+def test_the_rows_do_not_depend_on_how_many_customers_are_worked_on_at_a_time(shop_folder, monkeypatch):
+    whole = rows_at(definition(shop_folder))
+    monkeypatch.setattr("churn.events.duck.PART_ROWS", 21)
+    pd.testing.assert_frame_equal(rows_at(definition(shop_folder, threads=2)), whole)
