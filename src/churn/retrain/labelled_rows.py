@@ -112,9 +112,8 @@ def _rows_of_dataset(data: Dataset, champion: Bundle) -> LabelledRows:
 def _rows_of_log(cfg: Config, champion: Bundle, known: Labels, until: datetime) -> LabelledRows:
     """Rows of the log that count, whichever version with the champion's inputs answered them."""
     closed, parts, others = ClosedWindows(known, cfg.data.horizon), list[LabelledRows](), 0
-    needed = {f"inputs.{field['input']}" for field in champion.facts["inputs"]}
     for chunk in source.read_predictions(cfg, until - timedelta(days=cfg.monitor.label_days), until):
-        if not needed <= set(chunk.column_names):
+        if not has_inputs(chunk, champion):
             others += chunk.num_rows
             continue
         parts.append(_settled_of_chunk(chunk, closed, champion))
@@ -136,15 +135,25 @@ def _settled_of_chunk(table: pa.Table, closed: ClosedWindows, bundle: Bundle) ->
     known = closed.add(keys, times, np.zeros(len(keys)))
     added = closed.settled.take(np.arange(before, before + len(known)))
     table = table.take(known)
+    churned, treated = (values.astype(np.int8) for values in (added.churned, added.treated))
+    customers = table[CUSTOMER_KEY].to_pandas().to_numpy(object)
+    moments = times[known].astype("datetime64[s]")
+    return LabelledRows(frame_of_log(table, bundle), churned, customers, moments, treated)
+
+
+def has_inputs(table: pa.Table, bundle: Bundle) -> bool:
+    """Whether rows of the log have all inputs of a bundle."""
+    return {f"inputs.{field['input']}" for field in bundle.facts["inputs"]} <= set(table.column_names)
+
+
+def frame_of_log(table: pa.Table, bundle: Bundle) -> pd.DataFrame:
+    """The features of a bundle, as in `Dataset.frame`, from a chunk of `churn.serve.log.read`."""
     columns = {}
     for field in bundle.facts["inputs"]:
         cells = table[f"inputs.{field['input']}"]
         is_number = field["kind"] == "number"
         columns[field["column"]] = (cells if is_number else cells.cast("string").fill_null("")).to_pandas()
-    frame = pd.DataFrame(columns)[list(bundle.schema.features)]
-    churned, treated = (values.astype(np.int8) for values in (added.churned, added.treated))
-    customers = table[CUSTOMER_KEY].to_pandas().to_numpy(object)
-    return LabelledRows(frame, churned, customers, times[known].astype("datetime64[s]"), treated)
+    return pd.DataFrame(columns)[list(bundle.schema.features)]
 
 
 def to_datetime64(moment: datetime) -> np.datetime64:

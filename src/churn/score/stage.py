@@ -24,6 +24,7 @@ from churn.parallel import prefetch
 from churn.score.answer import score_chunk
 from churn.score.call_list import call_list
 from churn.score.folder import ScoreFolder
+from churn.score.output import check_output
 
 
 def score(cfg: Config) -> None:
@@ -117,6 +118,11 @@ def _check_input_and_output(cfg: Config) -> None:
         raise UserError(fault, "output", do)
     if not suffix and (cfg.top is not None or cfg.score.sort):
         raise UserError("a sorted list is one file", f"output={cfg.output}", "name a .csv or .parquet file")
+    check_output(cfg)
+    ignored = [key for key in cfg.overridden if key.startswith("decision.") and cfg.top is None]
+    if ignored:
+        fault = "these keys change the call list only; the column `churn` follows the bundle's own threshold"
+        raise UserError(fault, ", ".join(ignored), "add top=N, or leave them out")
 
 
 def _score_chunks(bundle: Bundle, cfg: Config, skip: int = 0) -> Iterator[pa.Table]:
