@@ -143,10 +143,10 @@ def _divide(keys: Iterable[str], assumed: DecisionConfig, seed: int) -> np.ndarr
     """Whether each customer on the list may be called; shorter than the list where the capacity ends it.
 
     A hash of the key decides who is held out, so that the group is nearly the same in every list: those below
-    `control_share` and, where nobody is, the lowest.
+    `control_share` and, where nobody is, the lowest. Somebody is always called.
     """
     lot = np.array([_lot(key, seed) for key in keys], float)
-    held_out = lot < assumed.control_share
+    held_out = (lot < assumed.control_share) & (lot < lot.max(initial=0))
     length = _length(held_out, assumed.capacity)
     if assumed.control_share and length > 1 and not held_out[:length].any():
         held_out[np.argmin(lot[:length])] = True
