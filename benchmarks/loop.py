@@ -3,8 +3,8 @@
 loop.py [--seeds 20] [--simulations 1000] [--page FILE] [--json FILE]: for each seed the profit of retraining
 by policy, every month, never, and of an oracle. Then, in a world without drift, the trigger alone: each
 simulation is one decision on five windows and the settled predictions of a champion. Then the recalibration
-alone: one decision on the open windows of four weeks. Then the probation after a promotion: weekly comparisons
-of a champion with a previous model that is exactly as good.
+alone: one decision on the open windows of four weeks. Then the probation after a promotion: weekly
+comparisons of a champion with a previous model that is exactly as good.
 """
 
 import os

@@ -70,8 +70,8 @@ class Config:
     input: Optional[str] = None  # file of customers to score, or bq://PROJECT.DATASET.TABLE
     output: Optional[str] = None  # file to write; for `churn score` also a folder, or a bq:// table
     top: Optional[int] = key(None, ONE_OR_MORE)  # customers on the call list of `churn score`; null: no list
-    # Keys that were set on the command line, filled in by the program: `churn score` tells a key that was set
-    # to its default from one that was left to the bundle.
+    # Keys of the decision that the command line sets, filled in by the program: so `churn score` tells a key
+    # that was set to its default from one that is left to the bundle.
     overridden: list[str] = field(default_factory=list)
 
 
@@ -108,7 +108,8 @@ def to_config(composed: DictConfig, overrides: Sequence[str] = ()) -> Config:
     Raises `UserError` for numbers outside their bounds.
     """
     cfg = cast("Config", OmegaConf.to_object(composed))
-    cfg.overridden = sorted({override.lstrip("+~").partition("=")[0] for override in overrides})
+    keys = {override.lstrip("+~").partition("=")[0] for override in overrides}
+    cfg.overridden = sorted(key for key in keys if key.startswith("decision."))
     check_bounds(cfg)
     return cfg
 

@@ -119,10 +119,9 @@ def _check_input_and_output(cfg: Config) -> None:
     if not suffix and (cfg.top is not None or cfg.score.sort):
         raise UserError("a sorted list is one file", f"output={cfg.output}", "name a .csv or .parquet file")
     check_output(cfg)
-    ignored = [key for key in cfg.overridden if key.startswith("decision.") and cfg.top is None]
-    if ignored:
+    if cfg.overridden and cfg.top is None:
         fault = "these keys change the call list only; the column `churn` follows the bundle's own threshold"
-        raise UserError(fault, ", ".join(ignored), "add top=N, or leave them out")
+        raise UserError(fault, ", ".join(cfg.overridden), "add top=N, or leave them out")
 
 
 def _score_chunks(bundle: Bundle, cfg: Config, skip: int = 0) -> Iterator[pa.Table]:
