@@ -73,6 +73,8 @@ def test_a_rise_makes_a_version_with_higher_log_odds_the_champion_and_once_is_en
     cfg = compose_config(f"run.root={root}")
     first = Bundle.load(bundle_with_alias(CHAMPION, cfg))
     report = {
+        "status": "ok",
+        "time": "2027-02-08T00:00:00+00:00",
         "bundle": first.digest,
         "from": "2027-02-01T00:00:00+00:00",
         "until": "2027-02-08T00:00:00+00:00",
