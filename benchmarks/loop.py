@@ -2,8 +2,9 @@
 
 loop.py [--seeds 20] [--simulations 1000] [--page FILE] [--json FILE]: for each seed the profit of retraining
 by policy, every month, never, and of an oracle. Then, in a world without drift, the trigger alone: each
-simulation is one decision on five windows and the settled predictions of a champion. Then the probation after
-a promotion: weekly comparisons of a champion with a previous model that is exactly as good.
+simulation is one decision on five windows and the settled predictions of a champion. Then the recalibration
+alone: one decision on the open windows of four weeks. Then the probation after a promotion: weekly
+comparisons of a champion with a previous model that is exactly as good.
 """
 
 import os
@@ -52,6 +53,7 @@ def main() -> None:
             name: [workers.submit(count, seed, each) for seed in seeds]
             for name, count in (
                 ("decisions to retrain", count_retrainings),
+                ("decisions to recalibrate", count_recalibrations),
                 ("promotions taken back", count_rollbacks),
             )
         }
@@ -140,6 +142,25 @@ def count_retrainings(seed: int, simulations: int) -> int:
             report = assess_window(window, champion.metrics, policy)
             history.append({"time": day_time(7 * number).isoformat(), **report})
         count += decide_trigger(history, [], day_time(7 * windows), cfg.retrain.trigger).kind is not None
+    return count
+
+
+def count_recalibrations(seed: int, simulations: int) -> int:
+    """How many of the simulated decisions about one champion are to recalibrate, in a world without drift.
+
+    Each sees the newest customers, of whom those who left by now are known.
+    """
+    from churn.retrain.recalibration import OpenWindows, fit_shift, share_gone
+
+    cfg, world, (champion,) = world_without_drift(seed, 1)
+    rng, pool = np.random.default_rng(seed), world.between(0, 360)
+    days = int(cfg.retrain.recalibration_days)
+    age, count = np.repeat(np.arange(1, days + 1), cfg.loop.rows_per_day).astype(float), 0
+    for _ in range(simulations):
+        rows, past = rng.choice(pool, len(age), replace=False), rng.choice(world.age, 1_000)
+        left = (world.rows.churned[rows] == 1) & (world.age[rows] <= age)
+        seen = OpenWindows(champion.probability[rows], left, share_gone(age, past))
+        count += fit_shift(seen).needed(cfg.retrain)
     return count
 
 

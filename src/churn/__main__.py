@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import hydra
 from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -139,7 +140,7 @@ def _run_hydra(stage: str) -> None:
             _fail(UserError("no stage is named", do=f"churn STAGE ..., one of: {', '.join(STAGES)}"))
         _refuse_added_keys(composed)
         try:
-            cfg = to_config(composed)
+            cfg = to_config(composed, HydraConfig.get().overrides.task)
             _take_sweep_directory(cfg)
             module, function = _function_of(stage, cfg).split(":")
             implementation: Callable[[Config], Any] = getattr(import_module(module), function)
@@ -173,7 +174,6 @@ def _unknown_key(key: str) -> UserError:
 
 def _take_sweep_directory(cfg: Config) -> None:
     """Write each job of a `--multirun` to the directory that Hydra chose, unless the user set one."""
-    from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
     hydra_cfg = HydraConfig.get()

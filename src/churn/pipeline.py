@@ -19,7 +19,7 @@ from churn.bundle.bundle import Bundle
 from churn.bundle.decision import check_decision
 from churn.bundle.export import complete_bundle, export_bundle, fit_interval
 from churn.bundle.parametric_bootstrap import can_refit
-from churn.bundle.registry import import_mlflow, register_run
+from churn.bundle.registry import check_name, import_mlflow, register_run
 from churn.config.root import Config
 from churn.config.training import ModelName
 from churn.data.declared import with_declared_roles
@@ -88,6 +88,7 @@ def _load(cfg: Config, step: _StepTimer) -> tuple[Experiment, Stream | None]:
     """The data set, split; and the stream of all its rows, if the table is larger than memory."""
     cfg.data = with_declared_roles(cfg.data)
     cfg.data.name = dataset_name(cfg.data)
+    check_name(cfg.data.name)
     if distributed.machine_count() > 1:
         distributed.strategy()  # must be the first call to TensorFlow
     with step("load", "Loading the data"):
@@ -215,6 +216,10 @@ def _report(
 
 
 def _register(experiment: Experiment, run_dir: Path, worker: Executor, step: _StepTimer) -> str:
-    """Register the finished run; gives its version."""
-    with step("register", "Registering the run"):
-        return worker.submit(register_run, run_dir, experiment.cfg.run.root).result()
+    """Register the finished run; gives its version. Where that fails, the run is whole all the same."""
+    try:
+        with step("register", "Registering the run"):
+            return worker.submit(register_run, run_dir, experiment.cfg.run.root).result()
+    except BaseException:
+        print(f"The run is whole, but not registered. To do that later: churn promote run={run_dir}")
+        raise

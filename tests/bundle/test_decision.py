@@ -115,3 +115,11 @@ def test_scoring_keeps_the_assumptions_of_training_unless_they_are_changed():
     assumptions = decision.effective_assumptions(replace(CFG, contact_cost=2.0), facts)
     assert (assumptions.customer_value, assumptions.contact_cost) == (1_000.0, 2.0)
     assert decision.effective_assumptions(CFG, {}) == CFG
+
+
+def test_a_key_that_is_set_to_its_default_holds_and_a_threshold_replaces_a_share():
+    facts = {"decision": vars(replace(CFG, contact_cost=5.0, top_share=0.1))}
+    back = decision.effective_assumptions(CFG, facts, ["decision.contact_cost", "top"])
+    assert (back.contact_cost, back.top_share) == (1.0, 0.1)
+    fixed = decision.effective_assumptions(replace(CFG, threshold=0.6), facts)
+    assert (fixed.threshold, fixed.top_share) == (0.6, None)

@@ -8,7 +8,14 @@ import pytest
 from conftest import churn, compose_config
 
 from churn.bundle import bundle, export
-from churn.bundle.registry import beats_base_rate, champion_path, find_bundle, register_run
+from churn.bundle.registry import (
+    beats_base_rate,
+    champion_path,
+    check_name,
+    find_bundle,
+    mlflow_client,
+    register_run,
+)
 from churn.errors import UserError
 
 
@@ -86,7 +93,8 @@ def test_nothing_is_written_outside_the_root(make_run, cfg, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("auc_low", "loss_high", "good"), [(0.6, -0.01, True), (0.49, -0.01, False), (0.6, 0.01, False)]
+    ("auc_low", "loss_high", "good"),
+    [(0.6, -0.01, True), (0.49, -0.01, False), (0.6, 0.01, False), (None, None, False)],
 )
 def test_a_good_run_ranks_and_predicts_better_than_the_base_rate_beyond_doubt(auc_low, loss_high, good):
     metrics = {
@@ -94,3 +102,53 @@ def test_a_good_run_ranks_and_predicts_better_than_the_base_rate_beyond_doubt(au
         "baselines": {"base_rate": {"log_loss": {"difference": {"high": loss_high}}}},
     }
     assert beats_base_rate(metrics) is good
+
+
+def test_a_moved_folder_of_runs_keeps_its_champion_and_takes_new_runs(make_run, cfg, tmp_path):
+    first, second = make_run("first"), make_run("second")
+    register_run(first, cfg.run.root)
+    expected = digest(first / "bundle")
+    shutil.rmtree(first)
+    moved = tmp_path / "archive" / "my 100%_runs"
+    moved.parent.mkdir()
+    Path(cfg.run.root).rename(moved)
+    cfg.run.root = str(moved)
+    assert digest(champion_path(cfg)) == expected
+    assert champion_path(cfg).is_relative_to(moved)
+    assert register_run(moved / second.name, cfg.run.root) == "2"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_experiment_that_was_deleted_is_restored(make_run, cfg):
+    register_run(make_run("first"), cfg.run.root)
+    client = mlflow_client(cfg.run.root)
+    client.delete_experiment(client.get_experiment_by_name("customers").experiment_id)
+    assert register_run(make_run("second"), cfg.run.root) == "2"
+    assert client.get_experiment_by_name("customers").lifecycle_stage == "active"
+
+
+@pytest.mark.parametrize("name", ["it's", "team/churn", "a:b", "..", " x", "", 'say "hi"', "a\nb"])
+def test_names_that_cannot_be_registered_are_refused_before_the_training(name):
+    with pytest.raises(UserError, match="cannot be called so"):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", ["telco", "my-churn", "v1.2", "Kunden 2026", "客户", "a_b"])
+def test_other_names_are_fine(name):
+    check_name(name)
+
+
+def test_an_interrupted_registration_leaves_no_running_run_and_can_be_repeated(make_run, cfg, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    run = make_run("first")
+    with monkeypatch.context() as patch:
+        patch.setattr("mlflow.MlflowClient.log_artifacts", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            register_run(run, cfg.run.root)
+    client = mlflow_client(cfg.run.root)
+    experiment = client.get_experiment_by_name("customers").experiment_id
+    assert [tracked.info.status for tracked in client.search_runs([experiment])] == ["KILLED"]
+    assert register_run(run, cfg.run.root) == "1"
+    assert {tracked.info.status for tracked in client.search_runs([experiment])} == {"KILLED", "FINISHED"}

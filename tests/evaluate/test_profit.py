@@ -116,3 +116,15 @@ def test_a_useless_score_can_still_call_everyone_or_nobody():
     assert profit == pytest.approx(np.mean(everyone), rel=1e-3)
     assert 0 < share < 1
     assert expected_maximum_profit(churned, np.full(3_000, 0.3), CFG, 5.0) == (0, 0)
+
+
+def test_calls_that_cost_nothing_pay_for_everyone():
+    free = replace(CFG, contact_cost=0.0, offer_cost=0.0)
+    churned = np.array([0, 0, 0, 1, 0, 1])
+    profit, share = expected_maximum_profit(churned, np.linspace(0, 1, 6), free, value=200.0)
+    assert (profit, share) == (pytest.approx(0.3 * 200 / 3), 1.0)
+    _, result = measured(cfg=free)
+    assert np.isfinite([result.threshold, result.expected_maximum, result.expected_share]).all()
+    assert all(
+        np.isfinite([case.threshold, case.profit, case.attainable]).all() for case in result.sensitivity
+    )

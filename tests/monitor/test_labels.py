@@ -1,5 +1,6 @@
 """Labels: which ones settle a prediction, and which ones do not yet."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -18,7 +19,9 @@ LATE = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def settled(labels, when="2026-03-01", horizon=30):
-    """The outcome of one prediction about the customer "a"."""
+    """The outcome of one prediction about the customer "a"; by default the labels reach to the year's end."""
+    if all(churned for _, _, churned in labels):
+        labels = [*labels, ("somebody", "2026-12-31", 0)]
     key, time, churned = (np.array(column) for column in zip(*labels, strict=True))
     known = Labels.of(key, time.astype("datetime64[s]"), churned, np.full(len(key), UNKNOWN))
     return int(known.settle(np.array(["a"]), np.array([when], "datetime64[us]"), horizon)[0][0])
@@ -33,24 +36,15 @@ def settled(labels, when="2026-03-01", horizon=30):
         ([("a", "2026-03-31", 0)], 0),
         ([("a", "2026-03-30", 0)], UNKNOWN),  # still there, but the horizon is not over
         ([("a", "2026-02-20", 1)], UNKNOWN),  # left before the prediction
-        ([("a", "2026-03-30", 0), ("a", "2026-03-20", 1)], 1),
+        ([("a", "2026-03-31", 0), ("a", "2026-03-20", 1)], 1),
+        ([("a", "2026-03-10", 1), ("b", "2026-03-11", 0)], UNKNOWN),  # left, but the horizon is not over
+        ([("a", "2026-03-10", 1), ("b", "2026-03-31", 0)], 1),
         ([("b", "2026-03-11", 1)], UNKNOWN),
         ([("A", "2026-03-11", 1), ("b", "2026-03-11", 1)], UNKNOWN),
     ],
 )
 def test_a_prediction_is_settled_by_what_is_known_at_the_end_of_its_horizon(labels, outcome):
     assert settled(labels) == outcome
-
-
-def test_of_several_predictions_for_a_customer_only_the_first_counts():
-    known = Labels.of(
-        np.array(["a"]), np.array(["2026-03-20"], "datetime64[s]"), np.array([1]), np.array([1])
-    )
-    times = np.array(["2026-03-01", "2026-03-02"], "datetime64[us]")
-    outcome, treated = known.settle(np.array(["a", "a"]), times, 30)
-    assert outcome.tolist() == [1, UNKNOWN]
-    assert treated.tolist() == [1, UNKNOWN]
-    assert known.settle(np.array(["a"]), times[1:], 30)[0].tolist() == [UNKNOWN]
 
 
 @pytest.mark.parametrize("yes", ["1", "true", "Yes", "1.0"])
@@ -63,6 +57,45 @@ def test_labels_may_be_typed_or_text_and_have_the_id_column_of_the_training_tabl
     assert known.keys.tolist() == ["7", "8"]
     assert known.treated.tolist() == [UNKNOWN, 1]
     assert len(known.left) == 1
+
+
+def coded(words, churned):
+    """The outcomes that labels with these words give, for a table whose leavers are `churned`."""
+    schema = replace(SCHEMA, churned=(churned,))
+    table = pa.table({"who": words, "time": ["2026-03-20"] * len(words), "churned": words})
+    known = labels_from_table(table, "labels.csv", schema, LATE)
+    return len(known.left)
+
+
+@pytest.mark.parametrize(
+    ("words", "churned", "left"),
+    [
+        (["1", "0"], "gone", 1),
+        (["gone", "0"], "gone", 1),
+        (["yes", "no"], "0", 1),  # where leavers are 0, words are clear
+        (["1", "0"], "no", 1),
+        (["1", "0"], "2", 1),  # the guide's words
+        (["2", "0"], "2", 1),  # the table's
+    ],
+)
+def test_a_word_is_looked_up_in_one_vocabulary(words, churned, left):
+    assert coded(words, churned) == left
+
+
+@pytest.mark.parametrize(
+    ("words", "churned", "ambiguous", "do"),
+    [
+        (["1", "0"], "0", "0, 1", "write yes and no"),
+        (["0"], "0", "0", "write yes and no"),
+        (["true", "false"], "0", "false, true", "write yes and no"),
+        (["yes", "no"], "no", "no, yes", "write 1 and 0"),
+        (["1", "2"], "2", "1", "write yes and no"),
+    ],
+)
+def test_a_word_that_two_vocabularies_read_differently_is_asked_about(words, churned, ambiguous, do):
+    with pytest.raises(UserError, match=f"whether {ambiguous} means 'left'.*that is {churned}") as caught:
+        coded(words, churned)
+    assert caught.value.do == do
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,20 @@ from datetime import datetime, timedelta
 from html.parser import HTMLParser
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import churn, compose_config
 from doubles.bigquery import BigQuery, Table
 
 from churn.errors import UserError
 from churn.monitor.history import read_history
+from churn.monitor.period import Period
 from churn.monitor.source import VERTEX_COLUMNS
 from churn.monitor.stage import monitor
+from churn.monitor.weekdays import leave_out_weekdays, weekday_columns
 
-from .conftest import START, customers, probability, read_report
+from .conftest import START, customers, log_table, probability, read_report
 
 
 @pytest.fixture
@@ -242,3 +246,80 @@ def test_labels_may_lie_in_bigquery(service, write_log, run_monitor, tmp_path):
     service.queries["SELECT * FROM `p.d.labels`"] = Table(schema, rows)
     run_monitor(60, "monitor.labels=bq://p.d.labels")
     assert read_report(tmp_path)["performance"]["rows"] == 1_000
+
+
+def write_rows(tmp_path, watched, frame, day, keys):
+    """The log of a day, with these customers."""
+    (tmp_path / "log").mkdir(exist_ok=True)
+    table = log_table(frame, watched.digest, day=day)
+    table = table.set_column(table.column_names.index("customer_key"), "customer_key", pa.array(keys))
+    pq.write_table(table, tmp_path / "log" / f"{day:02}.parquet")
+
+
+def test_a_customer_who_is_asked_every_day_counts_once_in_a_window(watched, run_monitor, tmp_path):
+    frame = customers(250, 7)
+    for day in range(7):
+        write_rows(tmp_path, watched, frame, day, [f"c{i}" for i in range(250)])
+    run_monitor(6, "monitor.days=7")
+    report = read_report(tmp_path)
+    assert (report["rows"], report["repeated"], report["status"]) == (250, 6 * 250, "ok")
+
+
+def test_requests_without_a_key_all_count(watched, run_monitor, tmp_path):
+    write_rows(tmp_path, watched, customers(400, 7), 0, [""] * 400)
+    run_monitor(0)
+    assert (read_report(tmp_path)["rows"], read_report(tmp_path)["repeated"]) == (400, 0)
+
+
+def test_predictions_with_open_windows_are_counted_and_said(write_log, run_monitor, tmp_path, capsys):
+    outcomes = write_log(day=0, rows=2_000)
+    write_log(day=20, rows=300)
+    write_log(day=35)
+    path = labels(tmp_path / "labels.csv", outcomes)
+    early = [
+        f"c20-{i},{START + timedelta(days=25):%Y-%m-%dT%H:%M:%SZ},1" for i in range(300)
+    ]  # all of them left
+    file = tmp_path / "labels.csv"
+    file.write_text(file.read_text() + "\n".join(early) + "\n")
+    run_monitor(35, path)
+    report = read_report(tmp_path)
+    assert report["labels"] == {"closed_until": "2026-04-01T00:00:00+00:00", "open": 1_300, "unlabelled": 0}
+    assert report["performance"]["rows"] == 2_000
+    assert report["performance"]["churn_rate"] == pytest.approx(outcomes.mean())
+    assert report["status"] == "ok"
+    said = "1,300 predictions wait: the labels reach to 2026-04-01T00:00, their windows further"
+    assert said in capsys.readouterr().out
+    assert said in (tmp_path / "monitor" / "synthetic" / "report.html").read_text()
+
+
+def test_labels_of_leavers_only_close_no_window_and_the_monitor_says_so(
+    write_log, run_monitor, tmp_path, capsys
+):
+    outcomes = write_log(day=0, rows=500)
+    write_log(day=60)
+    path = tmp_path / "labels.csv"
+    labels(path, outcomes)
+    leavers = [line for line in path.read_text().splitlines() if not line.endswith(",0")]
+    path.write_text("\n".join(leavers) + "\n")
+    run_monitor(60, f"monitor.labels={path}")
+    assert read_report(tmp_path)["performance"] is None
+    assert "the labels name nobody who stayed" in capsys.readouterr().out
+
+
+def test_columns_of_weekdays_are_compared_over_whole_weeks_only():
+    levels = dict.fromkeys(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], 100)
+    number = {"edges": [2.0], "counts": [1, 1], "missing": 0, "lowest": 0.0, "highest": 6.0}
+    profile = {
+        "numeric": {"dow": number, "dayOfWeek": number, "month": number, "dowry": number},
+        "categorical": {"day": levels, "plan": {"Mon": 1, "basic": 2}, "weekday": {"1": 5, "7": 5}},
+    }
+    assert weekday_columns(profile) == ["dow", "dayOfWeek", "day", "weekday"]
+    for days, left_out in ((7, 0), (1, 4), (10, 4), (14, 0)):
+        kept, notes = leave_out_weekdays(profile, Period(START, START + timedelta(days=days)))
+        assert len(kept["numeric"]) + len(kept["categorical"]) == 7 - left_out
+        assert len(notes) == left_out
+    assert notes == []
+    assert (
+        "dow holds weekdays and is not compared: 10 days are not whole weeks"
+        in leave_out_weekdays(profile, Period(START, START + timedelta(days=10)))[1][0]
+    )

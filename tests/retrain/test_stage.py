@@ -136,7 +136,9 @@ def test_two_alarms_train_a_challenger_on_the_log_with_its_labels_and_it_serves(
         run(root, later, labels)
         printed = capsys.readouterr().out
         assert "Retraining: an alarm in 2 of the last 2 windows and in the newest." in printed
-        assert "Version 2 of 'synthetic' is the champion. 1 local servers reload." in printed
+        assert (
+            "Version 2 of 'synthetic' is the champion. 1 server on this machine answers with it." in printed
+        )
         second = Bundle.load(bundle_with_alias(CHAMPION, compose_config(f"run.root={root}")))
         wait_until(lambda: httpx.get(f"{server.root}/model", timeout=30).json()["digest"] == second.digest)
         since = datetime.now(UTC)

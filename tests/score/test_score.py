@@ -1,5 +1,6 @@
 """Scoring a file: every customer in order, or the list of customers to call."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -101,8 +102,89 @@ def test_a_value_that_is_not_a_number_is_refused(scored):
         scored("top=5", "decision.value_column=profit")
 
 
-def test_the_capacity_shortens_the_list(scored):
-    assert len(scored("top=50", "decision.capacity=10")) == 10
+def test_the_list_is_as_long_as_the_capacity_needs(scored, capsys):
+    calls = scored("top=300", "decision.capacity=50", "decision.control_share=0.5")
+    assert calls.treated.sum() == 50
+    assert 75 < len(calls) < 135
+    assert calls.customer.tolist() == scored("top=300").customer[: len(calls)].tolist()
+    assert f"50 to call, {len(calls) - 50} held out as control" in capsys.readouterr().out
+    assert len(scored("top=50", "decision.capacity=10", "decision.control_share=0")) == 10
+    assert len(scored("top=5", "decision.capacity=10")) == 5
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_short_list_has_a_control_group_of_at_least_one(scored, seed):
+    calls = scored("top=10", f"seed={seed}", "decision.control_share=0.01")
+    assert (calls.treated == 0).sum() == 1
+    assert (
+        scored("top=10", f"seed={seed}", "decision.capacity=8", "decision.control_share=0.01").treated.sum()
+        == 8
+    )
+    assert scored("top=1", f"seed={seed}").treated.tolist() == [1]
+
+
+def test_under_other_assumptions_nobody_is_listed_at_an_expected_loss(scored):
+    usual, dear = scored("top=800"), scored("top=800", "decision.contact_cost=20")
+    assert 0 < len(dear) < len(usual)
+    assert (dear.expected_profit >= 0).all()  # rounded
+
+
+def test_a_threshold_set_at_scoring_is_obeyed_and_so_is_a_key_set_to_its_default(
+    scored, exported_bundle, tmp_path
+):
+    least = scored().churn_probability.quantile(0.9)
+    calls = scored("top=800", f"decision.threshold={least}")
+    assert len(calls) == (scored().churn_probability >= least).sum()
+    bundle = tmp_path / "b"
+    shutil.copytree(exported_bundle, bundle)
+    facts = {name: fact for name, fact in Bundle.load(bundle).facts.items() if name != "format"}
+    export.seal(bundle, facts | {"decision": {"contact_cost": 40.0, "top_share": 0.1}}, {})
+    trained, back = (
+        scored(f"bundle={bundle}", "top=5", *more)
+        for more in ((), ("decision.contact_cost=1", "decision.top_share=null"))
+    )
+    assert (back.expected_profit - trained.expected_profit).to_numpy() == pytest.approx([39] * 5, abs=0.02)
+
+
+def test_keys_of_the_decision_are_refused_where_they_change_nothing(scored):
+    with pytest.raises(UserError, match="change the call list only"):
+        scored("decision.threshold=0.6")
+    with pytest.raises(UserError, match="fixed when a bundle is trained"):
+        scored("top=5", "decision.top_share=0.2")
+
+
+def test_a_customer_with_several_rows_is_listed_once(scored, table, tmp_path, capsys):
+    pd.concat([table[1], table[1]]).to_csv(tmp_path / "twice.csv", index=False)
+    for rows in (7, 1_000, 2_000):
+        calls = scored(f"input={tmp_path / 'twice.csv'}", "top=50", f"score.chunk_rows={rows}")
+        assert calls.customer.tolist() == scored("top=50").customer.tolist()
+    assert "further rows of customers on the list are left out" in capsys.readouterr().out
+
+
+def test_the_output_never_replaces_what_is_read(scored, table, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(table[0], folder / "customers.csv")
+    (tmp_path / "link.csv").symlink_to(folder / "customers.csv")
+    (tmp_path / "hard.csv").hardlink_to(folder / "customers.csv")
+    before = (folder / "customers.csv").read_bytes()
+    for source, output in (
+        ("in/customers.csv", "in/customers.csv"),
+        ("in/customers.csv", "in/../in/customers.csv"),
+        ("in/customers.csv", "link.csv"),
+        ("link.csv", "in/customers.csv"),
+        ("in/customers.csv", "hard.csv"),
+        ("in", "in/customers.csv"),
+        ("in", "in/scores.csv"),
+        ("in", "in"),
+        ("in/*.csv", "in/customers.csv"),
+    ):
+        with pytest.raises(UserError, match="the scores would"):
+            scored(f"input={tmp_path / source}", f"output={tmp_path / output}")
+    with pytest.raises(UserError, match=r"score\.do_not_contact"):
+        scored("top=5", f"score.do_not_contact={tmp_path / 'link.csv'}", f"output={tmp_path / 'hard.csv'}")
+    assert (folder / "customers.csv").read_bytes() == before
+    assert len(scored(f"input={folder}", f"output={tmp_path / 'out.csv'}")) == 800
 
 
 @pytest.mark.parametrize("content", ["customer;why\n{}\n", "{}\n", "id\n{}\n"])

@@ -1,6 +1,7 @@
 """The server process: ready when warm, reload, drain, and a kill that loses no answered request."""
 
 import collections
+import json
 import os
 import random
 import shutil
@@ -13,6 +14,8 @@ import pytest
 
 from churn.bundle import export
 from churn.bundle.bundle import Bundle
+from churn.bundle.registry import CHAMPION, mlflow_client, register_run
+from churn.retrain.promote import make_champion
 from churn.serve.log import read
 from churn.serve.processes import reload_servers
 from serve.conftest import ROW, running, wait_until
@@ -106,7 +109,7 @@ def test_a_reload_drops_no_request_and_a_bad_bundle_changes_nothing(graph, expor
         wait_until(lambda: server.metric('churn_reloads_total{result="failed"}') == 1)
         shutil.copytree(exported_bundle, path)
         export.seal(path, {key: value for key, value in before.facts.items() if key != "format"}, {"rows": 4})
-        assert reload_servers(str(tmp_path)) == 1
+        assert len(reload_servers(str(tmp_path))) == 1
         wait_until(lambda: server.metric('churn_reloads_total{result="done"}') == 1)
         count = len(clients.answers)
         wait_until(lambda: len(clients.answers) > count + 20)
@@ -163,3 +166,26 @@ def test_a_server_is_healthy_only_when_its_model_has_answered_a_row(exported_bun
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def test_a_promotion_while_another_one_is_loaded_is_not_forgotten(exported_bundle, tmp_path):
+    """Two promotions within a second: the server ends with the second, and the promotion waits for that."""
+    facts, digests = Bundle.load(exported_bundle).facts, []
+    for number in range(3):
+        run = tmp_path / f"run-{number}"
+        shutil.copytree(exported_bundle, run / "bundle")
+        own = {key: value for key, value in facts.items() if key != "format"}
+        export.seal(run / "bundle", own, {"rows": number})
+        estimate = {"value": 0.8, "low": 0.7, "high": 0.9}
+        base_rate = {"log_loss": {"difference": {"value": -0.1, "low": -0.2, "high": -0.05}}}
+        metrics = {"test": {"roc_auc": estimate}, "baselines": {"base_rate": base_rate}}
+        (run / "metrics.json").write_text(json.dumps(metrics))
+        (run / "config.yaml").write_text("seed: 42\n")
+        (run / "report.html").write_text("report")
+        assert register_run(run, str(tmp_path)) == str(number + 1)
+        digests.append(Bundle.load(run / "bundle").digest)
+    with running("null", tmp_path, "data.name=customers") as server:
+        mlflow_client(str(tmp_path)).set_registered_model_alias("customers", CHAMPION, "2")
+        server.process.send_signal(signal.SIGHUP)
+        assert make_champion(str(tmp_path), "customers", "3") == " 1 server on this machine answers with it."
+        assert httpx.get(f"{server.root}/model", timeout=30).json()["digest"] == digests[2]

@@ -5,10 +5,10 @@ Who decides what:
 - `choose_threshold` (here) chooses the threshold of a bundle, once, when the bundle is exported;
 - `churn.bundle.graph` applies it: the output `churn` is 1 where the probability reaches the threshold. This
   is the decision of every endpoint and of every scored file;
-- `churn.score.call_list` (`churn score top=N`) ranks customers by `expected_profit`. It lists those with
-  `churn` = 1 or, if each customer has a value of their own (`decision.value_column`), those whose expected
-  profit is above zero; it leaves out the do-not-contact list, keeps to the capacity, and marks the control
-  group;
+- `churn.score.call_list` (`churn score top=N`) ranks customers by `expected_profit`. It lists those that are
+  `worth_a_call`: those with `churn` = 1 or, under other assumptions than the bundle's and if each customer
+  has a value of their own (`decision.value_column`), those whose expected profit is above zero; it leaves out
+  the do-not-contact list, keeps to the capacity, and marks the control group;
 - `churn.evaluate.profit` measures what these decisions earn on the test part, `churn.retrain.gate` what those
   of champion and challenger earn on fresh rows. Neither changes them.
 
@@ -19,6 +19,7 @@ Profit Maximizing Metric, IEEE TKDE 25(5)).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import fields, replace
 from typing import Any
 
@@ -131,15 +132,46 @@ def _separable(churned: np.ndarray, x: np.ndarray) -> bool:
     return bool(left.min() >= stayed.max() or stayed.min() >= left.max())
 
 
-def effective_assumptions(cfg: DecisionConfig, facts: dict[str, Any]) -> DecisionConfig:
-    """The assumptions of a bundle's training, with the keys of `cfg` that differ from their defaults.
+def effective_assumptions(
+    cfg: DecisionConfig, facts: dict[str, Any], given: Collection[str] = ()
+) -> DecisionConfig:
+    """The assumptions of a bundle's training, with the keys of `cfg` that the user set.
 
-    `facts` is the bundle's `bundle.json`.
+    These are the keys in `given` (full keys, `Config.overridden`) and those that differ from their defaults.
+    A threshold takes the place of a share and the other way round. `facts` is the bundle's `bundle.json`.
     """
-    default = DecisionConfig()
+    default, own = DecisionConfig(), dict(facts.get("decision", {}))
     changed = {
         field.name: getattr(cfg, field.name)
         for field in fields(cfg)
-        if getattr(cfg, field.name) != getattr(default, field.name)
+        if f"decision.{field.name}" in given or getattr(cfg, field.name) != getattr(default, field.name)
     }
-    return replace(default, **(facts.get("decision", {}) | changed))
+    if {"threshold", "top_share"} & changed.keys():
+        own |= {"threshold": None, "top_share": None}
+    return replace(default, **(own | changed))
+
+
+def worth_a_call(
+    probability: np.ndarray,
+    called: np.ndarray,
+    profit: np.ndarray,
+    in_force: DecisionConfig,
+    own: DecisionConfig,
+) -> np.ndarray:
+    """[n] whether each customer is worth a call under the assumptions in force.
+
+    called: the bundle's own decision, which holds under its own assumptions `own`; profit: the expected one.
+    """
+    if in_force.threshold is not None:
+        return probability >= in_force.threshold
+    if in_force.value_column is None and _who_pays(in_force) == _who_pays(own):
+        return called
+    if in_force.top_share is not None:
+        do = "leave it out, and name the length of the list: top=N"
+        raise UserError("the share of customers is fixed when a bundle is trained", "decision.top_share", do)
+    return profit > 0
+
+
+def _who_pays(cfg: DecisionConfig) -> DecisionConfig:
+    """The assumptions without those that only shape the list."""
+    return replace(cfg, capacity=None, control_share=0.0, success_evidence=1.0)

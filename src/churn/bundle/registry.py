@@ -10,6 +10,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +26,20 @@ from churn.errors import UserError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import RegisteredModel
 
 # Aliases of versions.
 CHAMPION = "champion"  # the version that serves
 PREVIOUS = "previous"  # the version that served before, to which a rollback returns
 REFERENCE = "reference"  # the first champion, than which no later one may be worse (`churn.retrain.gate`)
 CHALLENGER = "challenger"  # the newest version that a retraining made
+
+STORED_PATHS = (  # tables and columns of MLflow's database with paths of artifacts
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 
 
 def register_run(run: Path, root: str) -> str:
@@ -39,17 +51,29 @@ def register_run(run: Path, root: str) -> str:
     name, metrics = bundle.facts["name"], json.loads((run / "metrics.json").read_text())
     if version := _registered_version(client, bundle):
         return version
-    tracked = client.create_run(_experiment_id(client, name, root), run_name=run.name)
-    _log_run(client, tracked.info.run_id, run, metrics)
-    if not client.search_registered_models(f"name = '{name}'"):
-        client.create_registered_model(name)
-    source = f"{tracked.info.artifact_uri}/bundle"
-    tags = {"digest": bundle.digest}
-    version = client.create_model_version(name, source, tracked.info.run_id, tags).version
+    tracked = client.create_run(_experiment_id(client, name, root), run_name=run.name).info
+    try:
+        _log_run(client, tracked.run_id, run, metrics)
+        if not _registered_models(client, name):
+            client.create_registered_model(name)
+        source = f"{tracked.artifact_uri}/bundle"
+        tags = {"digest": bundle.digest}
+        version = client.create_model_version(name, source, tracked.run_id, tags).version
+    except BaseException:  # also Ctrl-C: the run must not look as if it went on
+        client.set_terminated(tracked.run_id, "KILLED")
+        raise
+    client.set_terminated(tracked.run_id)
     if version_with_alias(client, name, CHAMPION) is None and beats_base_rate(metrics):
         for alias in (CHAMPION, REFERENCE):
             client.set_registered_model_alias(name, alias, version)
     return str(version)
+
+
+def check_name(name: str) -> None:
+    """Raise `UserError` if MLflow, or a folder, could not be called so; to be called before the training."""
+    if not re.fullmatch(r"\w[\w .+-]*", name):
+        do = "use letters, digits, blanks and . + - _ only: data.name=my-churn"
+        raise UserError("a data set cannot be called so", f"data.name={name}", do)
 
 
 def _log_run(client: MlflowClient, run_id: str, run: Path, metrics: dict[str, Any]) -> None:
@@ -63,7 +87,6 @@ def _log_run(client: MlflowClient, run_id: str, run: Path, metrics: dict[str, An
             client.log_metric(run_id, f"test.{metric}", estimate["value"])
     client.log_artifact(run_id, str(run / "report.html"))
     client.log_artifacts(run_id, str(run / "bundle"), "bundle")
-    client.set_terminated(run_id)
 
 
 def find_bundle(cfg: Config) -> Bundle:
@@ -89,7 +112,9 @@ def bundle_with_alias(alias: str, cfg: Config) -> Path | None:
     server = "MLFLOW_TRACKING_URI" in os.environ
     if not server and not _database_file(cfg.run.root).exists():
         return None
-    client, name = mlflow_client(cfg.run.root), dataset_name(cfg.data)
+    name = dataset_name(cfg.data)
+    check_name(name)
+    client = mlflow_client(cfg.run.root)
     version = version_with_alias(client, name, alias)
     if version is None:
         return None
@@ -117,6 +142,8 @@ def mlflow_client(root: str) -> MlflowClient:
     for chatty in ("mlflow", "alembic"):  # after the import, which sets the levels
         logging.getLogger(chatty).setLevel(logging.WARNING)
     Path(root).mkdir(parents=True, exist_ok=True)
+    if "MLFLOW_TRACKING_URI" not in os.environ:
+        _follow_moved_folder(_database_file(root))
     return MlflowClient(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{_database_file(root)}"))
 
 
@@ -124,9 +151,33 @@ def _database_file(root: str) -> Path:
     return Path(root).resolve() / "mlflow.db"
 
 
+def _follow_moved_folder(database: Path) -> None:
+    """Correct the paths that MLflow stores if the folder of the database was moved or copied.
+
+    MLflow stores absolute paths; the artifacts lie in `mlflow/` beside the database.
+    """
+    if not database.exists():
+        return
+    here = str(database.with_name("mlflow"))
+    with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        if "experiments" not in tables:
+            return  # another process is creating it
+        stored = connection.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
+        for (before,) in stored:
+            if before and before != here and before.endswith("/mlflow"):
+                for table, column in STORED_PATHS:
+                    moved = f"UPDATE {table} SET {column} = ? || substr({column}, ?)"
+                    length = len(before)
+                    where = (here, length + 1, length, before)
+                    connection.execute(f"{moved} WHERE substr({column}, 1, ?) = ?", where)
+
+
 def _experiment_id(client: MlflowClient, name: str, root: str) -> str:
     """The id of MLflow's experiment for a data set, created if it does not exist."""
     if experiment := client.get_experiment_by_name(name):
+        if experiment.lifecycle_stage == "deleted":
+            client.restore_experiment(experiment.experiment_id)
         return experiment.experiment_id
     local = None if "MLFLOW_TRACKING_URI" in os.environ else str(_database_file(root).with_name("mlflow"))
     return client.create_experiment(name, artifact_location=local)
@@ -140,17 +191,23 @@ def _registered_version(client: MlflowClient, bundle: Bundle) -> str | None:
     return str(versions[0].version) if versions else None
 
 
+def _registered_models(client: MlflowClient, name: str) -> Sequence[RegisteredModel]:
+    """The registered model of that name, in a list; empty if there is none."""
+    return [model for model in client.search_registered_models(f"name = '{name}'") if model.name == name]
+
+
 def version_with_alias(client: MlflowClient, name: str, alias: str) -> str | None:
     """The version of the registered model `name` that has an alias, or None."""
-    models = client.search_registered_models(f"name = '{name}'")
+    models = _registered_models(client, name)
     version = models[0].aliases.get(alias) if models else None
     return None if version is None else str(version)
 
 
 def beats_base_rate(metrics: dict[str, Any]) -> bool:
     """Whether the intervals of ROC AUC, and of the log loss minus the base rate's, exclude chance."""
-    base_rate = metrics["baselines"]["base_rate"]["log_loss"]["difference"]
-    return metrics["test"]["roc_auc"]["low"] > 0.5 and base_rate["high"] < 0
+    auc = metrics["test"]["roc_auc"]["low"]
+    loss = metrics["baselines"]["base_rate"]["log_loss"]["difference"]["high"]
+    return auc is not None and loss is not None and auc > 0.5 and loss < 0  # None: too few churners to tell
 
 
 def record_decision(root: str, name: str, version: str, tags: dict[str, str], files: list[Path]) -> None:

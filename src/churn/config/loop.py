@@ -67,6 +67,9 @@ class RetrainConfig:
     segments: list[str] = field(default_factory=list)  # categories; the challenger must not harm any level
     probation_days: float = key(90.0, ZERO_OR_MORE)  # days in which a promotion may be undone ...
     rollback_confidence: float = key(0.995, BETWEEN_ZERO_AND_ONE)  # ... if it is worse with this confidence
+    # Before anything is trained: if more customers with open windows left than predicted, the log-odds rise.
+    recalibration_days: float = key(28.0, ZERO_OR_MORE)  # age of the oldest predictions that count; 0: never
+    recalibration_significance: float = key(0.0005, BETWEEN_ZERO_AND_ONE)  # share of false ones, one decision
     canary: int = key(20, PER_CENT)  # per cent of Vertex AI's traffic for a challenger during its probation
     trigger: TriggerConfig = field(default_factory=TriggerConfig)
     gate: GateConfig = field(default_factory=GateConfig)
@@ -99,7 +102,7 @@ class LoopConfig:
     seeds: int = key(1, ONE_OR_MORE)  # years to simulate, with the seeds `seed`, `seed` + 1, ...
     rows_per_day: int = key(40, ONE_OR_MORE)  # customers
     window_days: int = key(7, ONE_OR_MORE)  # days between two reports of the monitor, and two decisions
-    label_days: int = key(60, ONE_OR_MORE)  # days until it is known who left
+    label_days: int = key(60, ONE_OR_MORE)  # days until it is known who stayed; who left is known at once
     memory_days: int = key(180, ONE_OR_MORE)  # days of labelled rows that a model learns from
     settled_days: int = key(90, ONE_OR_MORE)  # days of labelled rows that measure the champion
     history_days: int = key(240, ONE_OR_MORE)  # days before the year, for the first champion

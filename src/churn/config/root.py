@@ -3,6 +3,7 @@
 The YAML files in `configs/` set these keys; Hydra refuses a key or a type that is not declared.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional, cast
@@ -71,6 +72,9 @@ class Config:
     input: Optional[str] = None  # file of customers to score, bq://PROJECT.DATASET.TABLE, or `events`
     output: Optional[str] = None  # file to write; for `churn score` also a folder, or a bq:// table
     top: Optional[int] = key(None, ONE_OR_MORE)  # customers on the call list of `churn score`; null: no list
+    # Keys of the decision that the command line sets, filled in by the program: so `churn score` tells a key
+    # that was set to its default from one that is left to the bundle.
+    overridden: list[str] = field(default_factory=list)
 
 
 def flatten(cfg: Any, prefix: str = "") -> dict[str, str]:
@@ -97,12 +101,17 @@ def compose_config(*overrides: str) -> Config:
 
     ConfigStore.instance().store("schema", Config)
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        return to_config(compose("config", list(overrides)))
+        return to_config(compose("config", list(overrides)), overrides)
 
 
-def to_config(composed: DictConfig) -> Config:
-    """What Hydra composed as a `Config`; raises `UserError` for numbers outside their bounds."""
+def to_config(composed: DictConfig, overrides: Sequence[str] = ()) -> Config:
+    """What Hydra composed from the overrides as a `Config`.
+
+    Raises `UserError` for numbers outside their bounds.
+    """
     cfg = cast("Config", OmegaConf.to_object(composed))
+    keys = {override.lstrip("+~").partition("=")[0] for override in overrides}
+    cfg.overridden = sorted(key for key in keys if key.startswith("decision."))
     check_bounds(cfg)
     return cfg
 

@@ -75,8 +75,10 @@ class DecisionConfig:
     success_evidence: float = key(20.0, POSITIVE)  # trials behind `success`: alpha + beta of its distribution
     threshold: Optional[float] = key(None, SHARE)  # lowest probability to call; null: the most profitable
     top_share: Optional[float] = key(None, SHARE)  # instead: the share of customers to call
-    capacity: Optional[int] = key(None, ONE_OR_MORE)  # longest call list of `churn score`, customers
-    control_share: float = key(0.1, SHARE_BELOW_ONE)  # share of it not called, to measure the effect
+    capacity: Optional[int] = key(None, ONE_OR_MORE)  # customers that can be called from one list
+    control_share: float = key(
+        0.1, SHARE_BELOW_ONE
+    )  # share of a list not called (at least 1): the control group
 
 
 @dataclass

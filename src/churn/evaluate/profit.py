@@ -200,7 +200,7 @@ def expected_maximum_profit(
         return 0.0, 0.0
     # the success rate from which it pays to call one segment more
     with np.errstate(divide="ignore"):
-        pays = ((1 - rate) / rate * wasted + cfg.contact_cost) / worth
+        pays = ((1 - rate) / rate * wasted + cfg.contact_cost) / worth if wasted else np.zeros(len(rate))
     edges = np.clip(np.concatenate([[0], pays, [1]]), 0, 1)
     chance = np.diff(beta.cdf(edges, a, b))
     mean_part = np.diff(beta.cdf(edges, a + 1, b)) * a / (a + b)  # integral of the rate over its density

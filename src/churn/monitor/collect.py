@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,8 +14,10 @@ from churn.config.root import Config
 from churn.data.contract import CUSTOMER_KEY
 from churn.errors import UserError
 from churn.monitor import labels, source
+from churn.monitor.closed_windows import ClosedWindows
 from churn.monitor.labels import Labels
 from churn.monitor.period import Period
+from churn.monitor.weekdays import leave_out_weekdays
 from churn.monitor.window import Window
 from churn.serve.log.read import filter_period
 
@@ -21,30 +25,53 @@ DIGEST = 64  # characters; Vertex AI's table has ids of deployed models instead
 PROBABILITY = "outputs.churn_probability"
 
 
-def collect_window(cfg: Config, bundle: Bundle, period: Period) -> tuple[Window, int]:
-    """The window of a period, and how many of its rows other bundles answered; these are left out.
+@dataclass
+class Collected:
+    """A window, and what the report says about the rows that are not in it."""
 
-    Outcomes are those of all predictions that labels settle, from `monitor.label_days` before the end of the
-    period on. Raises `UserError` for a bundle without a profile, and for a log or labels that cannot be read.
+    window: Window
+    closed: ClosedWindows | None  # None without labels
+    other_bundles: int = 0  # answers of other bundles
+    repeated: int = 0  # further requests about the same customers
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for the report."""
+        found = {"other_bundles": self.other_bundles, "repeated": self.repeated, "notes": self.notes}
+        return found | {"labels": self.closed and self.closed.to_json()}
+
+
+def collect_window(cfg: Config, bundle: Bundle, period: Period) -> Collected:
+    """The window of a period: each customer's first request, and the newest outcomes that are known.
+
+    Outcomes are those of predictions with closed windows (`churn.monitor.closed_windows`), from
+    `monitor.label_days` before the end of the period on. Raises `UserError` for a bundle without a profile,
+    and for a log or labels that cannot be read.
     """
     if "score" not in bundle.profile:
         raise UserError("the bundle has no profile to compare with", str(bundle.path), "train it again")
-    window, others = Window.of(bundle.profile, cfg.seed), 0
     known, begin = configured_labels(cfg, bundle, period.until), period.since
-    if known:
+    closed = None if known is None else ClosedWindows(known, label_horizon(bundle, cfg))
+    if closed:
         begin = min(begin, period.until - timedelta(days=cfg.monitor.label_days))
+    profile, notes = leave_out_weekdays(bundle.profile, period)
+    found, seen = Collected(Window.of(profile, cfg.seed), closed, notes=notes), set[str]()
     names = {field["column"]: f"inputs.{field['input']}" for field in bundle.facts["inputs"]}
     for chunk in source.read_predictions(cfg, begin, period.until):
         answered = _answered_by(chunk, bundle.digest)
         _check_columns(answered, names, source.log_location(cfg))
         rows = filter_period(answered, period.since, None)
-        others += filter_period(chunk, period.since, None).num_rows - rows.num_rows
-        if known:
-            _add_outcomes(window, answered, known, label_horizon(bundle, cfg))
-        if rows.num_rows:
-            columns = {column: rows[name] for column, name in names.items()}
-            window.summary.add(columns, rows[PROBABILITY].to_numpy())
-    return window, others
+        found.other_bundles += filter_period(chunk, period.since, None).num_rows - rows.num_rows
+        if closed and answered.num_rows:
+            _add_outcomes(closed, answered)
+        first = rows.filter(_first_requests(rows, seen))
+        found.repeated += rows.num_rows - first.num_rows
+        if first.num_rows:
+            columns = {column: first[name] for column, name in names.items()}
+            found.window.summary.add(columns, first[PROBABILITY].to_numpy())
+    if closed:
+        found.window.add_settled(closed)
+    return found
 
 
 def configured_labels(cfg: Config, bundle: Bundle, until: datetime) -> Labels | None:
@@ -79,9 +106,17 @@ def _check_columns(rows: pa.Table, names: dict[str, str], path: str) -> None:
         raise UserError(f"the log lacks columns that the bundle reads: {columns}", path, do)
 
 
-def _add_outcomes(window: Window, rows: pa.Table, known: Labels, horizon: int) -> None:
-    """Add the predictions that are settled."""
-    if rows.num_rows:
-        keys = rows[CUSTOMER_KEY].cast(pa.string()).to_numpy().astype(str)
-        outcome, treated = known.settle(keys, rows["time"].to_numpy(), horizon)
-        window.outcomes.add(rows[PROBABILITY].to_numpy(), outcome, treated)
+def _add_outcomes(closed: ClosedWindows, rows: pa.Table) -> None:
+    """Add the outcomes that are known."""
+    keys = rows[CUSTOMER_KEY].cast(pa.string()).to_numpy().astype(str)
+    closed.add(keys, rows["time"].to_numpy(), rows[PROBABILITY].to_numpy())
+    closed.compact()
+
+
+def _first_requests(rows: pa.Table, seen: set[str]) -> pa.Array:
+    """[n] whether each row is the first about its customer; requests without a key are all the first."""
+    first = []
+    for key in rows[CUSTOMER_KEY].to_pylist():
+        first.append(not key or key not in seen)
+        seen.add(key)
+    return pa.array(first, pa.bool_())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,38 @@ def monitor_dir(cfg: Config) -> Path:
 
 
 def record_report(folder: Path, report: dict[str, Any]) -> None:
-    """Write the report, and append it to the history as one line."""
+    """Write the report, and put it into the history in place of an earlier one on the same window."""
     with atomic_write(folder / "report.json") as aside:
         aside.write_text(json.dumps(report, indent=1, default=_to_plain_number))
-    append_line(folder / HISTORY, json.dumps(report, default=_to_plain_number))
+    line = json.dumps(report, default=_to_plain_number)
+    lines = read_lines(folder / HISTORY)
+    others = [old for old in lines if _window(json.loads(old)) != _window(report)]
+    if len(others) == len(lines):
+        append_line(folder / HISTORY, line)
+        return
+    with atomic_write(folder / HISTORY) as aside:
+        aside.write_text("".join(f"{one}\n" for one in [*others, line]))
+
+
+def _window(report: dict[str, Any]) -> tuple[str, str, str]:
+    """What a window is: its interval and the bundle."""
+    return report["from"], report["until"], report["bundle"]
+
+
+def separate_windows(reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The reports on windows that do not overlap, newest first chosen, oldest first listed.
+
+    A report is left out if its window overlaps that of a newer one, so that no prediction counts twice.
+    """
+    kept: list[dict[str, Any]] = []
+    for report in sorted(reports, key=_end, reverse=True):
+        if not kept or _end(report) <= datetime.fromisoformat(kept[-1]["from"]):
+            kept.append(report)
+    return kept[::-1]
+
+
+def _end(report: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(report["until"])
 
 
 def _to_plain_number(value: Any) -> float | int:

@@ -4,18 +4,19 @@ They are a file (CSV or Parquet) or a table of BigQuery with the columns
 
 - `customer_key`: as it was sent with the request; the name of the training table's id column works, too,
 - `time`: when a customer left; for one who had not left, the last moment for which this is known,
-- `churned`: 1 or 0, true or false, yes or no, or the words of the training table,
+- `churned`: 1 or 0, true or false, yes or no, or the word of the training table for "left",
 - `treated` (optional): 1 for a called customer, 0 for the control group, empty for all others.
 
 Or a Parquet file that `churn snapshot` wrote: its rows are labels at the end of the horizon.
 
-A prediction made at t for a horizon h is settled as "left" if its customer left in (t, t + h], and as
-"stayed" by any label at or after t + h. A prediction that is not settled yet waits for later labels.
+A prediction made at t for a horizon h is settled once its window (t, t + h] is closed, that is, once labels
+of customers who stayed reach its end: as "left" if its customer left in the window, and as "stayed" by any
+label of the customer at or after t + h. `churn.monitor.closed_windows` says which settled predictions count.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,9 @@ from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Schema
 from churn.data.declared import facts_of
 from churn.errors import UserError
+from churn.monitor.vocabulary import NO, YES, check_one_meaning
 
 TIME, CHURNED, TREATED = "time", "churned", "treated"
-YES, NO = {"1", "1.0", "true", "yes", "y"}, {"0", "0.0", "false", "no", "n"}
 UNKNOWN = -1  # no label settles the prediction; the customer is neither called nor in the control group
 SECONDS = 1 << 34  # more than any time since 1970, so that customer * SECONDS + time sorts by customer
 
@@ -45,45 +46,45 @@ class Labels:
     left: np.ndarray  # [n] customer * SECONDS + time of each churn, sorted
     known: np.ndarray  # [K] the last time that a label of each customer covers
     treated: np.ndarray  # [K] 1, 0 or UNKNOWN
-    counted: np.ndarray = field(init=False)  # [K] whether a prediction is settled already
-
-    def __post_init__(self) -> None:
-        self.counted = np.zeros(len(self.keys), bool)
+    closed: int  # the last time for which it is known who had stayed: later windows are open; or UNKNOWN
 
     @classmethod
     def of(cls, key: np.ndarray, time: np.ndarray, churned: np.ndarray, treated: np.ndarray) -> Labels:
         """From columns [n]: str, datetime64 (UTC), 0 or 1, and 1, 0 or UNKNOWN."""
         keys, code = np.unique(np.asarray(key, str), return_inverse=True)
-        moment = _seconds(time)
+        moment = to_seconds(time)
         known, was_treated = np.full(len(keys), -1), np.full(len(keys), UNKNOWN)
         np.maximum.at(known, code, moment)
         np.maximum.at(was_treated, code, treated)
         left = churned == 1
-        return cls(keys, np.sort(code[left] * SECONDS + moment[left]), known, was_treated)
+        closed = int(moment[~left].max(initial=UNKNOWN))
+        return cls(keys, np.sort(code[left] * SECONDS + moment[left]), known, was_treated, closed)
+
+    def is_closed(self, time: np.ndarray, horizon: int) -> np.ndarray:
+        """[n] whether the outcome windows of predictions made at times [n] are closed."""
+        return to_seconds(time) + horizon * 86_400 <= self.closed
 
     def settle(self, key: np.ndarray, time: np.ndarray, horizon: int) -> tuple[np.ndarray, np.ndarray]:
         """[n] outcome and [n] treatment for predictions about customers [n] at times [n], `horizon` in days.
 
-        Both are 1, 0 or UNKNOWN. Of several predictions for one customer only the first one that is settled
-        counts, because the others have the same outcome.
+        Both are 1, 0 or UNKNOWN, which is also the outcome of every prediction whose window is not closed.
         """
         outcome, treated = np.full(len(key), UNKNOWN), np.full(len(key), UNKNOWN)
         if not len(self.keys) or not len(key):
             return outcome, treated
         code = np.searchsorted(self.keys, key).clip(max=len(self.keys) - 1)
-        rows = np.flatnonzero(self.keys[code] == key)
-        code, begin = code[rows], _seconds(time[rows])
+        rows = np.flatnonzero((self.keys[code] == key) & self.is_closed(time, horizon))
+        code, begin = code[rows], to_seconds(time[rows])
         end = begin + horizon * 86_400
         before = np.searchsorted(self.left, code * SECONDS + begin, "right")
         left = np.searchsorted(self.left, code * SECONDS + end, "right") > before
-        settled = np.flatnonzero((left | (self.known[code] >= end)) & ~self.counted[code])
-        chosen = settled[np.unique(code[settled], return_index=True)[1]]
-        self.counted[code[chosen]] = True
-        outcome[rows[chosen]], treated[rows[chosen]] = left[chosen], self.treated[code[chosen]]
+        settled = left | (self.known[code] >= end)
+        rows, code, left = rows[settled], code[settled], left[settled]
+        outcome[rows], treated[rows] = left, self.treated[code]
         return outcome, treated
 
 
-def _seconds(time: np.ndarray) -> np.ndarray:
+def to_seconds(time: np.ndarray) -> np.ndarray:
     """Seconds since 1970, at least 0."""
     return np.maximum(np.asarray(time).astype("datetime64[s]").astype(np.int64), 0)
 
@@ -145,12 +146,13 @@ def _with_columns(table: pa.Table, path: str, schema: Schema) -> pa.Table:
 def _yes_no_column(column: pa.ChunkedArray, also_yes: set[str], name: str, path: str) -> np.ndarray:
     """[n] 1 for yes, 0 for no, UNKNOWN for empty cells."""
     coded = column.cast(pa.string()).combine_chunks().dictionary_encode()
+    words = [word.strip().lower() for word in coded.dictionary.to_pylist()]
+    check_one_meaning(set(words), also_yes, f"{path}, column '{name}'")
     meaning = [UNKNOWN]
-    for word in coded.dictionary.to_pylist():
-        plain = word.strip().lower()
+    for word, plain in zip(coded.dictionary.to_pylist(), words, strict=True):
         if plain and plain not in YES | NO | also_yes:
             raise UserError(f"'{word}' is neither yes nor no", f"{path}, column '{name}'", "write 1 or 0")
-        meaning.append(UNKNOWN if not plain else int(plain in also_yes or (plain in YES and plain not in NO)))
+        meaning.append(UNKNOWN if not plain else int(plain in also_yes | YES))
     return np.array(meaning)[coded.indices.fill_null(-1).to_numpy() + 1]
 
 

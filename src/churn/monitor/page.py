@@ -11,7 +11,7 @@ from churn.evaluate.metrics import METRICS
 from churn.evaluate.report.templates import capitalize_first, template_environment
 from churn.files import atomic_write
 from churn.monitor.drift.alarm import STATUSES, TOO_FEW_ROWS, DriftPolicy
-from churn.monitor.wording import SCORE, describe_change
+from churn.monitor.wording import SCORE, describe_change, describe_labels
 
 WINDOWS = 40  # the newest ones are shown
 SHOWN = 12  # features before the reader asks for all
@@ -40,6 +40,7 @@ def _render_page(facts: dict[str, Any], history: Sequence[dict[str, Any]], polic
     return template.render(
         name=facts["name"],
         now=now,
+        notes=[*now["notes"], *describe_labels(now["labels"])],
         windows=windows,
         span=_span(windows),
         verdict=VERDICTS[now["status"]],

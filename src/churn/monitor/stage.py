@@ -29,14 +29,14 @@ def monitor(cfg: Config) -> None:
     >>> monitor(compose_config("monitor.days=7", "monitor.labels=labels.csv"))
     """
     bundle, policy, period = find_bundle(cfg), DriftPolicy.of(cfg), Period.of(cfg.monitor)
-    window, other_bundles = collect_window(cfg, bundle, period)
+    found = collect_window(cfg, bundle, period)
     report = {
         "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "from": period.since.isoformat(),
         "until": period.until.isoformat(),
         "bundle": bundle.digest,
-        "other_bundles": other_bundles,
-        **assess_window(window, bundle.facts.get("metrics", {}), policy),
+        **found.to_json(),
+        **assess_window(found.window, bundle.facts.get("metrics", {}), policy),
     }
     folder = monitor_dir(cfg)
     record_report(folder, report)

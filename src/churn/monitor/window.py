@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from churn.monitor.closed_windows import ClosedWindows
 from churn.monitor.drift.alarm import DriftPolicy
 from churn.monitor.drift.compare import compare_with_training
 from churn.monitor.drift.reference import Reference
@@ -26,6 +27,7 @@ class Window:
 
     summary: Summary
     outcomes: Outcomes = field(default_factory=Outcomes)
+    campaign: Outcomes = field(default_factory=Outcomes)  # of called and control customers
 
     @classmethod
     def of(cls, profile: Mapping[str, Any], seed: int = 0) -> Window:
@@ -46,9 +48,17 @@ class Window:
         self.summary.add(columns, probability)
         if churned is not None:
             self.outcomes.add(probability, churned, treated)
+            self.campaign.add(probability, churned, treated)
+
+    def add_settled(self, closed: ClosedWindows) -> None:
+        """Count the outcomes of the newest predictions with closed windows."""
+        for outcomes, rows in ((self.outcomes, closed.newest()), (self.campaign, closed.campaign())):
+            outcomes.add(rows.value, rows.churned, rows.treated)
 
     def __add__(self, other: Window) -> Window:
-        return Window(self.summary + other.summary, self.outcomes + other.outcomes)
+        return Window(
+            self.summary + other.summary, self.outcomes + other.outcomes, self.campaign + other.campaign
+        )
 
 
 def assess_window(
@@ -68,5 +78,5 @@ def assess_window(
         "unseen_levels": {name: dict(seen.most_common(5)) for name, seen in window.summary.unseen.items()},
         "performance": measured,
         "expected": expected_performance(window.summary.score),
-        "treatment": measure_treatment(window.outcomes),
+        "treatment": measure_treatment(window.campaign),
     }

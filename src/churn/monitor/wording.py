@@ -18,6 +18,9 @@ def summarize_report(report: dict[str, Any], folder: Path) -> str:
     ]
     if report["other_bundles"]:
         lines.append(f"  {report['other_bundles']:,} answers of other bundles are left out")
+    if report["repeated"]:
+        lines.append(f"  {report['repeated']:,} further requests about the same customers are left out")
+    lines += [f"  {note}" for note in report["notes"]]
     if report["status"] == TOO_FEW_ROWS:
         lines.append("  too few for a verdict (monitor.min_rows)")
     for name, drift in {**report["features"], SCORE: report["score"]}.items():
@@ -29,6 +32,7 @@ def summarize_report(report: dict[str, Any], folder: Path) -> str:
         lines.append(f"  {joint['status']:8}all features together: {text}")
     if report["performance"]:
         lines.append(f"  {_describe_performance(report['performance'])}")
+    lines += [f"  {text}" for text in describe_labels(report["labels"])]
     return "\n".join([*lines, f"Page: {folder / 'report.html'}"])
 
 
@@ -37,6 +41,23 @@ def _describe_performance(measured: dict[str, Any]) -> str:
     change = f"worse in {', '.join(worse)}" if worse else "no worse than in the test"
     interval = f"({auc['low']:.3f} to {auc['high']:.3f})"
     return f"{measured['rows']:,} settled: ROC AUC {auc['value']:.3f} {interval}, {change}"
+
+
+def describe_labels(labels: dict[str, Any] | None) -> list[str]:
+    """Which predictions the labels say nothing about yet; empty without labels."""
+    if labels is None:
+        return []
+    if labels["closed_until"] is None:
+        return ["the labels name nobody who stayed, so that no outcome window is closed"]
+    lines = []
+    if labels["open"]:
+        until = labels["closed_until"][:16]
+        lines.append(
+            f"{labels['open']:,} predictions wait: the labels reach to {until}, their windows further"
+        )
+    if labels["unlabelled"]:
+        lines.append(f"{labels['unlabelled']:,} predictions with closed windows have no label")
+    return lines
 
 
 def describe_change(drift: dict[str, Any]) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from churn.bundle.bundle import Bundle
 from churn.config.root import Config
 from churn.data.load import dataset_name
 from churn.files import append_line, read_lines
-from churn.monitor.history import monitor_dir, read_history
+from churn.monitor.history import monitor_dir, read_history, separate_windows
 
 FILE, ROLLBACK = "history.jsonl", "rollback"
+RECALIBRATION: Final = "recalibration"
 
 
 def record(cfg: Config, now: datetime, kind: str, promoted: bool, **more: Any) -> None:
@@ -34,15 +35,29 @@ def _history_file(cfg: Config) -> Path:
 
 def retraining_times(cfg: Config) -> list[datetime]:
     """Times of the retrainings so far, oldest first."""
-    return [entry["time"] for entry in _entries(cfg) if entry["kind"] != ROLLBACK]
+    return [entry["time"] for entry in _entries(cfg) if entry["kind"] not in (ROLLBACK, RECALIBRATION)]
 
 
 def champion_windows(champion: Bundle, cfg: Config) -> list[dict[str, Any]]:
-    """The monitor's reports on the champion since it last began to serve, oldest first."""
-    begun = max((entry["time"] for entry in _entries(cfg) if entry["promoted"]), default=None)
-    return [
+    """The monitor's reports on the champion since it last began to serve, oldest first.
+
+    Windows do not overlap: of overlapping ones the newest counts.
+    """
+    digests, begun = _one_model(champion, cfg)
+    own = [
         report
         for report in read_history(monitor_dir(cfg))
-        if report["bundle"] == champion.digest
-        and (begun is None or datetime.fromisoformat(report["until"]) > begun)
+        if report["bundle"] in digests and (begun is None or datetime.fromisoformat(report["until"]) > begun)
     ]
+    return separate_windows(own)
+
+
+def _one_model(champion: Bundle, cfg: Config) -> tuple[set[str], datetime | None]:
+    """The digests of the champion before and after its recalibrations, and when the first began to serve."""
+    digests = {champion.digest}
+    for entry in reversed(_entries(cfg)):
+        if entry["promoted"] and not (entry["kind"] == RECALIBRATION and entry["digest"] in digests):
+            return digests, entry["time"]
+        if entry["promoted"]:
+            digests.add(entry["previous"])
+    return digests, None

@@ -22,9 +22,11 @@ from churn.data.declared import with_declared_roles
 from churn.data.load import load_dataset
 from churn.errors import UserError
 from churn.monitor import source
+from churn.monitor.closed_windows import ClosedWindows
 from churn.monitor.collect import configured_labels, label_horizon
 from churn.monitor.labels import UNKNOWN, Labels
 from churn.monitor.period import parse_time
+from churn.monitor.wording import describe_labels
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,22 +63,37 @@ class LabelledRows:
 
 
 def settled_rows(cfg: Config, champion: Bundle) -> LabelledRows:
-    """Rows whose horizon is over: of the table and, with `monitor.labels`, of the prediction log.
+    """Rows whose outcome window is closed: of the table and, with `monitor.labels`, of the prediction log.
 
     Raises `UserError` if the table does not have the champion's features, or the log has no rows.
     """
     cfg = replace(cfg, data=with_declared_roles(cfg.data))
     data = load_dataset(cfg.data, cfg.seed)
-    if data.schema.features != champion.schema.features:
-        raise UserError(
-            "the table does not have the features of the champion", data.origin, "churn train, churn promote"
-        )
-    rows = _rows_of_dataset(data, last_seen(champion))
+    _check_features(data, champion)
+    rows = _rows_of_dataset(data, champion)
     now = parse_time(cfg.retrain.now, "retrain.now")
     if known := configured_labels(cfg, champion, now):
         rows += _rows_of_log(cfg, champion, known, now)
     horizon = np.timedelta64(label_horizon(champion, cfg), "D")
     return rows.take(np.asarray(rows.times + horizon <= to_datetime64(now)))
+
+
+def _check_features(data: Dataset, champion: Bundle) -> None:
+    """Raise `UserError` if the table lacks features of the champion, or has others, or of another kind."""
+    own, table = (
+        {"number": set(s.numeric), "category": set(s.categorical)} for s in (champion.schema, data.schema)
+    )
+    problems = [
+        f"{kind} {name!r} is {'in the champion only' if name in own[kind] else 'in the table only'}"
+        for kind in own
+        for name in sorted(own[kind] ^ table[kind])
+    ]
+    if problems:
+        raise UserError(
+            f"the table does not have the features of the champion: {'; '.join(problems)}",
+            data.origin,
+            "data.drop, data.numeric and data.categorical choose features; or churn train, churn promote",
+        )
 
 
 def last_seen(bundle: Bundle) -> np.datetime64:
@@ -85,41 +102,61 @@ def last_seen(bundle: Bundle) -> np.datetime64:
     return np.datetime64(time, "s")
 
 
-def _rows_of_dataset(data: Dataset, seen: np.datetime64) -> LabelledRows:
+def _rows_of_dataset(data: Dataset, champion: Bundle) -> LabelledRows:
     """Rows of a table; without times, they count as old as the champion's newest."""
     n = len(data)
     customers = np.array([f"row {i}" for i in range(n)], object) if data.ids is None else data.ids
-    times = np.full(n, seen) if data.times is None else data.times
+    times = np.full(n, last_seen(champion)) if data.times is None else data.times
     treated = np.full(n, UNKNOWN, np.int8)
-    return LabelledRows(data.frame, data.churned, customers, times.astype("datetime64[s]"), treated)
+    frame = data.frame[list(champion.schema.features)]
+    return LabelledRows(frame, data.churned, customers, times.astype("datetime64[s]"), treated)
 
 
 def _rows_of_log(cfg: Config, champion: Bundle, known: Labels, until: datetime) -> LabelledRows:
-    """Rows of the log that labels settle, whichever version answered them."""
-    rows = []
+    """Rows of the log that count, whichever version with the champion's inputs answered them."""
+    closed, parts, others = ClosedWindows(known, label_horizon(champion, cfg)), list[LabelledRows](), 0
     for chunk in source.read_predictions(cfg, until - timedelta(days=cfg.monitor.label_days), until):
-        keys, times = chunk[CUSTOMER_KEY].to_numpy().astype(str), chunk["time"].to_numpy()
-        rows.append(_rows_of_chunk(chunk, *known.settle(keys, times, label_horizon(champion, cfg)), champion))
-    if not rows:
+        if not has_inputs(chunk, champion):
+            others += chunk.num_rows
+            continue
+        parts.append(_settled_of_chunk(chunk, closed, champion))
+        if (kept := closed.compact()) is not None:
+            parts = [reduce(add, parts).take(kept)]
+    if others:
+        print(f"{others:,} answers of versions with other inputs are left out")
+    for line in describe_labels(closed.to_json()):
+        print(line)
+    if not parts:
         raise UserError("the log has no rows", source.log_location(cfg), "see docs/monitoring.md")
-    return reduce(add, rows)
+    return reduce(add, parts).take(closed.once_a_period())
 
 
-def _rows_of_chunk(table: pa.Table, outcome: np.ndarray, treated: np.ndarray, bundle: Bundle) -> LabelledRows:
-    """The rows whose outcome [n] is 1 or 0, from a chunk of `churn.serve.log.read`."""
-    known = np.flatnonzero(outcome != UNKNOWN)
+def _settled_of_chunk(table: pa.Table, closed: ClosedWindows, bundle: Bundle) -> LabelledRows:
+    """The rows whose outcome is known, from a chunk of `churn.serve.log.read`."""
+    keys, times = table[CUSTOMER_KEY].to_numpy().astype(str), table["time"].to_numpy()
+    before = len(closed.settled)
+    known = closed.add(keys, times, np.zeros(len(keys)))
+    added = closed.settled.take(np.arange(before, before + len(known)))
     table = table.take(known)
+    churned, treated = (values.astype(np.int8) for values in (added.churned, added.treated))
+    customers = table[CUSTOMER_KEY].to_pandas().to_numpy(object)
+    moments = times[known].astype("datetime64[s]")
+    return LabelledRows(frame_of_log(table, bundle), churned, customers, moments, treated)
+
+
+def has_inputs(table: pa.Table, bundle: Bundle) -> bool:
+    """Whether rows of the log have all inputs of a bundle."""
+    return {f"inputs.{field['input']}" for field in bundle.facts["inputs"]} <= set(table.column_names)
+
+
+def frame_of_log(table: pa.Table, bundle: Bundle) -> pd.DataFrame:
+    """The features of a bundle, as in `Dataset.frame`, from a chunk of `churn.serve.log.read`."""
     columns = {}
     for field in bundle.facts["inputs"]:
         cells = table[f"inputs.{field['input']}"]
         is_number = field["kind"] == "number"
         columns[field["column"]] = (cells if is_number else cells.cast("string").fill_null("")).to_pandas()
-    frame = pd.DataFrame(columns)[list(bundle.schema.features)]
-    times = table["time"].to_numpy().astype("datetime64[s]")
-    customers = table[CUSTOMER_KEY].to_pandas().to_numpy(object)
-    return LabelledRows(
-        frame, outcome[known].astype(np.int8), customers, times, treated[known].astype(np.int8)
-    )
+    return pd.DataFrame(columns)[list(bundle.schema.features)]
 
 
 def to_datetime64(moment: datetime) -> np.datetime64:

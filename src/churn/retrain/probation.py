@@ -29,6 +29,9 @@ def review(cfg: Config, champion: Bundle, now: datetime) -> str | None:
     on_probation = tags.get("decision") == steps.PROMOTED and previous.get("decision") != steps.ROLLED_BACK
     if cfg.bundle or path is None or not on_probation:
         return None
+    if not steps.can_answer(Bundle.load(path), champion):
+        print("The version before reads columns that the champion does not: they cannot be compared.")
+        return None
     promoted = datetime.fromisoformat(tags["decided"])
     over = now - promoted > timedelta(days=cfg.retrain.probation_days)
     verdict = None if over else _compare_with_previous(Bundle.load(path), champion, promoted, cfg)

@@ -5,9 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from churn.bundle.bundle import Bundle
-from churn.bundle.registry import CHAMPION, PREVIOUS, mlflow_client, register_run, version_with_alias
+from churn.bundle.registry import (
+    CHAMPION,
+    PREVIOUS,
+    mlflow_client,
+    register_run,
+    version_tags,
+    version_with_alias,
+)
 from churn.config.root import Config
 from churn.errors import UserError
+
+RELOAD_SECONDS = 60.0  # that a promotion waits for each server of this machine
 
 
 def promote(cfg: Config) -> None:
@@ -24,14 +33,28 @@ def promote(cfg: Config) -> None:
 def make_champion(root: str, name: str, version: str) -> str:
     """Make a registered version the champion, remember the one before, and reload the local servers.
 
-    Gives a sentence about the servers, with a space before it; empty where none runs.
+    Waits for the servers. Gives a sentence about each, with a space before it; empty where none runs.
     """
-    from churn.serve.processes import reload_servers
-
     client = mlflow_client(root)
     current = version_with_alias(client, name, CHAMPION)
     if current not in (None, version):
         client.set_registered_model_alias(name, PREVIOUS, current)
     client.set_registered_model_alias(name, CHAMPION, version)
-    servers = reload_servers(root)
-    return f" {servers} local servers reload." if servers else ""
+    return _reload_servers(root, version_tags(root, name, CHAMPION)["digest"])
+
+
+def _reload_servers(root: str, digest: str) -> str:
+    """Let the local servers answer with a bundle; gives a sentence about those that do or do not."""
+    from churn.serve.processes import reload_servers, wait_for_reload
+
+    answers = {
+        process: wait_for_reload(root, process, before, digest, RELOAD_SECONDS)
+        for process, before in reload_servers(root).items()
+    }
+    refused = {process: why for process, why in answers.items() if why}
+    done = len(answers) - len(refused)
+    servers = "server on this machine answers" if done == 1 else "servers on this machine answer"
+    return "".join(
+        [f" {done} {servers} with it." * bool(done)]
+        + [f" The server with process id {process} does not: {why}." for process, why in refused.items()]
+    )

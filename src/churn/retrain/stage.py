@@ -1,4 +1,4 @@
-"""`churn retrain`: review the last promotion, ask the trigger, train a challenger, let the gate decide."""
+"""`churn retrain`: review the last promotion, recalibrate, or train a challenger and let the gate decide."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from churn.evaluate.report.templates import capitalize_first
 from churn.monitor.period import parse_time
 from churn.retrain import steps
 from churn.retrain.gate import Verdict
-from churn.retrain.history import champion_windows, record, retraining_times
+from churn.retrain.history import RECALIBRATION, champion_windows, record, retraining_times
 from churn.retrain.probation import review
+from churn.retrain.recalibrate import needed_shift, write_recalibrated
+from churn.retrain.recalibration import Shift
 from churn.retrain.trigger import Trigger, decide_trigger
 
 
@@ -32,6 +34,9 @@ def retrain(cfg: Config) -> None:
     if rollback := review(cfg, models[CHAMPION], now):
         print(rollback)
         return
+    if shift := needed_shift(cfg, models[CHAMPION], now):
+        _recalibrate(cfg, models[CHAMPION], shift, now)
+        return
     windows = champion_windows(models[CHAMPION], cfg)
     trigger = decide_trigger(windows, retraining_times(cfg), now, cfg.retrain.trigger, cfg.retrain.force)
     if trigger.kind is None:
@@ -44,6 +49,17 @@ def retrain(cfg: Config) -> None:
         return
     run, verdict = challenger
     _carry_out(cfg, run, verdict, trigger, now)
+
+
+def _recalibrate(cfg: Config, champion: Bundle, shift: Shift, now: datetime) -> None:
+    """Let the champion with shifted log-odds serve in its place."""
+    run = write_recalibrated(cfg, champion, shift)
+    verdict = Verdict(True, str(shift), shift.rows, {}, [])
+    page, facts = run / "decision.html", run / "decision.json"
+    steps.document(cfg, verdict, Trigger(RECALIBRATION, str(shift)), page, facts)
+    version, digest = steps.register(cfg, run, page, facts), Bundle.load(run / "bundle").digest
+    record(cfg, now, RECALIBRATION, True, run=str(run), digest=digest, previous=champion.digest)
+    print(f"Recalibrated: {shift}. {steps.promote(cfg, run, version)}")
 
 
 def _train_challenger(

@@ -44,7 +44,20 @@ def load_models(cfg: Config) -> dict[str, Bundle]:
     path = None if cfg.bundle else bundle_with_alias(REFERENCE, cfg)
     reference = Bundle.load(path) if path else champion
     models = {CHAMPION: champion}
-    return models if reference.digest == champion.digest else models | {REFERENCE: reference}
+    if reference.digest == champion.digest:
+        return models
+    if not can_answer(reference, champion):
+        print("The reference reads columns that the champion does not: it is not compared.")
+        return models
+    return models | {REFERENCE: reference}
+
+
+def can_answer(other: Bundle, champion: Bundle) -> bool:
+    """Whether the rows of the champion have all columns that another version reads."""
+    own = champion.schema
+    return set(other.schema.numeric) <= set(own.numeric) and set(other.schema.categorical) <= set(
+        own.categorical
+    )
 
 
 def ingest(cfg: Config, champion: Bundle, rows: Path, fresh: Path) -> None:
@@ -91,7 +104,7 @@ def evaluate(cfg: Config, models: Mapping[str, Bundle], fresh: Path, predictions
     schema, rows = models[CHAMPION].schema, pd.read_parquet(fresh)
     _check_segments(cfg.retrain.segments, schema.categorical)
     churned = (rows[schema.target] == schema.churned[0]).to_numpy(np.int8)
-    assumptions = decision.effective_assumptions(cfg.decision, models[CHAMPION].facts)
+    assumptions = decision.effective_assumptions(cfg.decision, models[CHAMPION].facts, cfg.overridden)
     value = decision.customer_values(rows, assumptions)
     table = pd.DataFrame(
         {

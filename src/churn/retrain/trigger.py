@@ -10,7 +10,7 @@ from typing import Any, Literal
 from churn.config.loop import TriggerConfig
 from churn.errors import UserError
 
-Kind = Literal["alarm", "performance", "schedule", "hand"]
+Kind = Literal["alarm", "performance", "schedule", "hand", "recalibration"]
 
 
 @dataclass(frozen=True)

@@ -30,36 +30,49 @@ ROW = "row"  # takes the place of the id if the table has none: 1 for the first 
 def call_list(bundle: Bundle, tables: Iterable[RawTable], cfg: Config) -> pd.DataFrame:
     """At most `cfg.top` customers that are worth a call, greatest expected profit first.
 
-    A customer is worth a call if the bundle's decision is to call, or, with `decision.value_column`, if the
-    expected profit is above zero. `treated` is 0 for the control group: do not call these. Memory is bounded
-    by the list and one table. Raises `UserError` for impossible assumptions and rows that cannot be read.
+    `churn.bundle.decision.worth_a_call` says who is. Each customer is listed once. `treated` is 0 for the
+    control group: do not call these; `decision.capacity` limits the others. Memory is bounded by the list and
+    one table. Raises `UserError` for impossible assumptions and rows that cannot be read.
 
     >>> call_list(bundle, [RawTable(frame)], compose_config("top=50"))
     """
-    assumed = decision.effective_assumptions(cfg.decision, bundle.facts)
+    assumed = decision.effective_assumptions(cfg.decision, bundle.facts, cfg.overridden)
+    own = decision.effective_assumptions(DecisionConfig(), bundle.facts)
     excluded = _read_excluded_ids(cfg.score.do_not_contact, bundle.schema.id)
-    length = min(cfg.top or 0, assumed.capacity or cfg.top or 0)
-    best, rows, worth, left_out = pd.DataFrame(), 0, 0, 0
+    best, rows, worth, left_out, again = pd.DataFrame(), 0, 0, 0, 0
     for table in tables:
         scored = _score_candidates(bundle, table, assumed, rows)
-        barred, pays = scored["key", "key"].isin(excluded), _pays(scored, assumed)
+        barred, pays = scored["key", "key"].isin(excluded), _pays(scored, assumed, own)
         rows, worth, left_out = rows + len(scored), worth + (pays & ~barred).sum(), left_out + barred.sum()
-        best = _most_profitable(pd.concat([best, scored[pays & ~barred]]), length)
+        best, repeated = _most_profitable(pd.concat([best, scored[pays & ~barred]]), cfg.top or 0)
+        again += repeated
     print(f"{rows:,} customers, {worth:,} worth a call, {left_out:,} not to be contacted")
+    if again:
+        print(f"{again:,} further rows of customers on the list are left out")
+    treated = _divide([] if best.empty else best["key", "key"], assumed, cfg.seed)
+    print(f"{treated.sum():,} to call, {len(treated) - treated.sum():,} held out as control")
+    best = best[: len(treated)]
     answers = pd.DataFrame(best["answer"]).drop(columns="churn").round({"expected_profit": 2})
-    treated = [_may_be_called(key, cfg.seed, assumed.control_share) for key in best["key", "key"]]
-    answers.insert(1, "treated", np.array(treated, int))
+    answers.insert(1, "treated", treated.astype(int))
     return pd.concat([answers, _explain_customers(bundle, pd.DataFrame(best["features"]))], axis=1)
 
 
-def _pays(scored: pd.DataFrame, assumed: DecisionConfig) -> pd.Series:
+def _pays(scored: pd.DataFrame, assumed: DecisionConfig, own: DecisionConfig) -> np.ndarray:
     """[n] whether each customer is worth a call."""
-    return scored["answer", "expected_profit"] > 0 if assumed.value_column else scored["answer", "churn"] == 1
+    answer = pd.DataFrame(scored["answer"])
+    probability, called, profit = (
+        answer[name].to_numpy(float) for name in ("churn_probability", "churn", "expected_profit")
+    )
+    return decision.worth_a_call(probability, called == 1, profit, assumed, own)
 
 
-def _most_profitable(scored: pd.DataFrame, length: int) -> pd.DataFrame:
+def _most_profitable(scored: pd.DataFrame, length: int) -> tuple[pd.DataFrame, int]:
+    """The most profitable customers, each once, and how many further rows they had."""
     by = ("answer", "expected_profit")
-    return scored.sort_values(by, ascending=False, kind="stable", ignore_index=True)[:length]
+    ordered = scored.sort_values(by, ascending=False, kind="stable", ignore_index=True)
+    key = ordered["key", "key"]
+    again = key.duplicated() & (key != "")
+    return ordered[~again].reset_index(drop=True)[:length], int(again.sum())
 
 
 def _score_candidates(bundle: Bundle, raw: RawTable, assumed: DecisionConfig, before: int) -> pd.DataFrame:
@@ -126,10 +139,30 @@ def _text_columns(path: str) -> tuple[list[str], list[list[str]]]:
     return header, [[row[i].strip() for row in rows if len(row) > i] for i in range(len(header))]
 
 
-def _may_be_called(key: str, seed: int, control_share: float) -> bool:
-    """False for the control group. A hash of the key decides, so that the group is the same in every list."""
-    digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64 >= control_share
+def _divide(keys: Iterable[str], assumed: DecisionConfig, seed: int) -> np.ndarray:
+    """Whether each customer on the list may be called; shorter than the list where the capacity ends it.
+
+    A hash of the key decides who is held out, so that the group is nearly the same in every list: those below
+    `control_share` and, where nobody is, the lowest. Somebody is always called.
+    """
+    lot = np.array([_lot(key, seed) for key in keys], float)
+    held_out = (lot < assumed.control_share) & (lot < lot.max(initial=0))
+    length = _length(held_out, assumed.capacity)
+    if assumed.control_share and length > 1 and not held_out[:length].any():
+        held_out[np.argmin(lot[:length])] = True
+        length = _length(held_out, assumed.capacity)
+    return ~held_out[:length]
+
+
+def _length(held_out: np.ndarray, capacity: int | None) -> int:
+    """The length of the list with at most `capacity` customers to call."""
+    called = np.cumsum(~held_out)
+    return len(called) if capacity is None else int(np.searchsorted(called, capacity, side="right"))
+
+
+def _lot(key: str, seed: int) -> float:
+    """A number from 0 to 1 for each customer, always the same."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:8], "big") / 2**64
 
 
 def _explain_customers(bundle: Bundle, frame: pd.DataFrame) -> pd.DataFrame:

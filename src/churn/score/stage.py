@@ -25,6 +25,7 @@ from churn.parallel import prefetch
 from churn.score.answer import score_chunk
 from churn.score.call_list import call_list
 from churn.score.folder import ScoreFolder
+from churn.score.output import check_output
 
 
 def score(cfg: Config) -> None:
@@ -122,6 +123,10 @@ def _check_input_and_output(cfg: Config) -> None:
         raise UserError("features of today are made anew each time", f"output={cfg.output}", do)
     if not suffix and (cfg.top is not None or cfg.score.sort):
         raise UserError("a sorted list is one file", f"output={cfg.output}", "name a .csv or .parquet file")
+    check_output(cfg)
+    if cfg.overridden and cfg.top is None:
+        fault = "these keys change the call list only; the column `churn` follows the bundle's own threshold"
+        raise UserError(fault, ", ".join(cfg.overridden), "add top=N, or leave them out")
 
 
 def _score_chunks(bundle: Bundle, cfg: Config, skip: int = 0) -> Iterator[pa.Table]:

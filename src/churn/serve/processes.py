@@ -1,20 +1,38 @@
-"""Finds the servers of this machine: each holds a lock on a file that is named after its process id."""
+"""Finds the servers of this machine: each holds a lock on a file that is named after its process id.
+
+The file says what the server serves, so that whoever asks for a reload can wait until it is done.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 FOLDER = "serving"
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a server serves, and how its last loading went."""
+
+    digest: str = ""  # of the bundle that answers; empty until the first one is loaded
+    loading: bool = True
+    loads: int = 0  # finished loadings, also those that failed
+    failure: str = ""  # why the last one failed
+    named: str | None = None  # the bundle that the server was started with: bundle=DIR
 
 
 @contextmanager
-def announce(root: str) -> Iterator[None]:
-    """Let `reload_servers` find this process, which must already handle SIGHUP.
+def announce(root: str) -> Iterator[Callable[[Status], None]]:
+    """Let `reload_servers` find this process, which must already handle SIGHUP; gives a way to say more.
 
     The lock ends with the process, however that ends.
     """
@@ -22,24 +40,65 @@ def announce(root: str) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     file, aside = folder / str(os.getpid()), folder / f".{os.getpid()}"
     with aside.open("w") as lock:
+
+        def say(status: Status) -> None:
+            lock.seek(0)
+            lock.truncate()
+            lock.write(json.dumps(asdict(status)))
+            lock.flush()
+
         fcntl.flock(lock, fcntl.LOCK_EX)
+        say(Status())
         aside.replace(file)  # it is locked before it has its name
         try:
-            yield
+            yield say
         finally:
             file.unlink(missing_ok=True)
 
 
-def reload_servers(root: str) -> int:
-    """Make the servers below `root` look for the champion again; gives the number of servers."""
-    signalled = 0
+def reload_servers(root: str) -> dict[int, Status]:
+    """Make the servers below `root` look for the champion again; gives their state before, by process id."""
+    signalled = {}
     for file in (Path(root) / FOLDER).glob("[0-9]*"):
         with file.open() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                signalled[int(file.name)] = _read_status(root, int(file.name)) or Status()
                 os.kill(int(file.name), signal.SIGHUP)
-                signalled += 1
             else:
                 file.unlink(missing_ok=True)  # that process has ended, and another may have its id
     return signalled
+
+
+def wait_for_reload(root: str, process: int, before: Status, digest: str, seconds: float) -> str:
+    """Wait until a server answers with the bundle of that digest; gives "", or why it does not.
+
+    `before` is the state that `reload_servers` gave.
+    """
+    if before.named and before.digest != digest:
+        return f"it serves the bundle that it was started with: bundle={before.named}"
+    loads, end = before.loads + (2 if before.loading else 1), time.monotonic() + seconds
+    while time.monotonic() < end:
+        status = _read_status(root, process)
+        if status is None:
+            return "it has ended"
+        if status.digest == digest:
+            return ""
+        if status.loads >= loads and status.failure:
+            return status.failure
+        time.sleep(POLL_SECONDS)
+    return f"it has not loaded it within {seconds:g} seconds"
+
+
+def _read_status(root: str, process: int) -> Status | None:
+    """What a server says; None if there is no such server."""
+    file = Path(root) / FOLDER / str(process)
+    for _ in range(50):  # it may be writing right now
+        try:
+            return Status(**json.loads(file.read_text()))
+        except FileNotFoundError:
+            return None
+        except json.JSONDecodeError:
+            time.sleep(0.001)
+    return Status()

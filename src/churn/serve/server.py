@@ -10,6 +10,7 @@ import socket
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from churn.serve.log.lines import log_header
 from churn.serve.log.write import Spool
 from churn.serve.metrics import Metrics
 from churn.serve.model import Model
-from churn.serve.processes import announce
+from churn.serve.processes import Status, announce
 
 TICK_SECONDS = 1.0
 SHUTDOWN_SECONDS = 30  # at most, for the requests that are being answered
@@ -44,6 +45,9 @@ class Server(uvicorn.Server):
         self.endpoint = Endpoint(cfg.serve, self.metrics)
         self.compactor = Compactor(log_folder) if log_folder else None
         self.loading: asyncio.Task[None] | None = None
+        self.asked_again = False  # for a reload, while a model is being loaded
+        self.status = Status(named=cfg.bundle)
+        self.say: Callable[[Status], None] = lambda status: None
         self.failure: Exception | None = None
         self.announcement = ExitStack()
         self.find: Callable[[], Bundle] = lambda: bundle  # once this one serves: the current champion
@@ -74,14 +78,24 @@ class Server(uvicorn.Server):
         self.loop = asyncio.get_running_loop()
         self.loop.add_signal_handler(signal.SIGHUP, self._reload)
         if "AIP_STORAGE_URI" not in os.environ:  # a container on Vertex AI has one bundle for life
-            self.announcement.enter_context(announce(self.cfg.run.root))
+            self.say = self.announcement.enter_context(announce(self.cfg.run.root))
+            self.say(self.status)
         if self.compactor:
             self.compactor.start()
         self.ticking = self.loop.create_task(self._tick())
         self.loading = self.loop.create_task(self._load())
 
     async def _load(self) -> None:
-        """Load a model in a thread, then serve with it; a reload that fails changes nothing."""
+        """Load the current model, and once more if that was asked for meanwhile."""
+        self.asked_again = True
+        while self.asked_again and not self.failure:
+            self.asked_again = False
+            self._note(loading=True)
+            failure = await self._load_once()
+            self._note(loading=self.asked_again, loads=self.status.loads + 1, failure=failure)
+
+    async def _load_once(self) -> str:
+        """Load a model in a thread, then serve with it; a reload that fails changes nothing but gives why."""
         first = self.endpoint.batcher is None
         try:
             self._serve_with(await asyncio.to_thread(_load_model, self.find, self.cfg.serve))
@@ -93,10 +107,16 @@ class Server(uvicorn.Server):
                 print(f"churn: not reloaded: {error}", flush=True)
             else:
                 traceback.print_exception(error)
-            return
+            return str(error) or type(error).__name__
         self.metrics.reloads["done"] += not first
         self.find = partial(find_bundle, self.cfg)  # this also releases the bundle before
         _freeze_garbage()
+        return ""
+
+    def _note(self, **changed: Any) -> None:
+        """Tell who waits for a reload how it goes."""
+        self.status = replace(self.status, **changed)
+        self.say(self.status)
 
     def _serve_with(self, model: Model) -> None:
         """Answer new requests with a model that is warm."""
@@ -106,11 +126,13 @@ class Server(uvicorn.Server):
         if previous:
             previous.close()
         host, port = self.servers[0].sockets[0].getsockname()[:2]
+        self.status = replace(self.status, digest=model.bundle.digest)
         name, digest = model.bundle.facts["name"], model.bundle.digest[:12]
         print(f"Serving {name} ({digest}) on http://{host}:{port}{self.cfg.serve.predict_route}", flush=True)
 
     def _reload(self) -> None:
-        """Look for the champion again and serve with it."""
+        """Look for the champion again and serve with it, at once or after the loading that is in progress."""
+        self.asked_again = True
         if self.loading and self.loading.done():
             self.loading = self.loop.create_task(self._load())
 

@@ -7,18 +7,19 @@ numbers, common levels only and no ids, and a tenth of its cells is drawn at ran
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, logit
 
 from churn.bundle.bundle import Bundle
 from churn.bundle.decision import customer_values, policy_profit
 from churn.data.dataset import Schema
 from churn.data.experiment import Experiment
-from churn.monitor.drift.reference import GRID, GRID_PROBABILITY, Reference, grid_cell
+from churn.monitor.drift.reference import GRID, GRID_LOG_ODDS, GRID_PROBABILITY, Reference, grid_cell
 from churn.monitor.drift.summary import SAMPLE_ROWS, Summary
 from churn.monitor.drift.two_sample import randomise_cells
 
@@ -71,6 +72,20 @@ def build_profile(
         "profit": {name: _cell_means(cells[name], profit, sizes[name]) for name in cells},
         "sample": _sample_cells(reference, frame, seed),
     }
+
+
+def shift_profile(profile: Mapping[str, Any], log_odds: float) -> dict[str, Any]:
+    """The profile of the same rows for probabilities with shifted log-odds.
+
+    The expected profit per cell of a feature keeps its old values.
+    """
+    score, cells = np.array(profile["score"]), round(log_odds * GRID / (2 * GRID_LOG_ODDS))
+    moved = np.bincount(np.clip(np.arange(GRID) + cells, 0, GRID - 1), score, GRID).astype(int)
+    means = {
+        name: np.round(expit(logit(np.clip(values, 1e-6, 1 - 1e-6)) + log_odds), 6).tolist()
+        for name, values in profile["probability"].items()
+    }
+    return {**profile, "score": moved.tolist(), "probability": means}
 
 
 def number_profile(values: np.ndarray) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from churn.data.dataset import Dataset
 from churn.data.experiment import Experiment
 from churn.data.split import split_dataset
 from churn.evaluate.evaluation import MODEL, evaluate
-from churn.monitor.drift.profile import build_profile
+from churn.monitor.drift.profile import build_profile, shift_profile
 from churn.network.fit import fit_network
 from churn.retrain.labelled_rows import LabelledRows
+from churn.retrain.recalibration import shifted
 from churn.retrain.simulation.world import SCHEMA, World
 
 
@@ -36,6 +37,14 @@ class SimulatedModel:
     def calls(self, rows: np.ndarray) -> np.ndarray:
         """[k] whether the model calls the customers at the positions `rows` [k]."""
         return self.probability[rows] >= self.threshold
+
+    def recalibrated(self, log_odds: float) -> SimulatedModel:
+        """The same model with shifted log-odds."""
+        return replace(
+            self,
+            probability=shifted(self.probability, log_odds),
+            profile=shift_profile(self.profile, log_odds),
+        )
 
 
 def quick_config(cfg: Config) -> Config:

@@ -80,9 +80,16 @@ def summarize_years(years: Sequence[Year], cfg: Config) -> dict[str, tuple[float
     for name, day in scheduled_changes(cfg).items():
         rows[f"days until it retrains after {name}"] = [year.days_until(day, False) for year in years]
         rows[f"days until a challenger serves after {name}"] = [year.days_until(day, True) for year in years]
-    rows["retrainings"] = [sum(d.trigger is not None for d in year.decisions) for year in years]
+    for name, day in scheduled_changes(cfg).items():
+        rows[f"days until it recalibrates after {name}"] = [
+            year.days_until_recalibration(day) for year in years
+        ]
+    rows["retrainings"] = [sum(d.is_retraining for d in year.decisions) for year in years]
     rows["promotions"] = [
-        sum(d.trigger is not None and d.verdict.promote for d in year.decisions) for year in years
+        sum(d.is_retraining and d.verdict.promote for d in year.decisions) for year in years
+    ]
+    rows["recalibrations"] = [
+        sum(d.trigger is not None and not d.is_retraining for d in year.decisions) for year in years
     ]
     rows["rollbacks"] = [sum(d.trigger is None for d in year.decisions) for year in years]
     return {name: _median_and_range([v for v in values if v is not None]) for name, values in rows.items()}

@@ -24,9 +24,11 @@ def loop(cfg: Config) -> None:
 def describe_year(year: Year) -> str:
     """One line about a year: the share of the oracle's profit by strategy, retrainings and promotions."""
     shares = ", ".join(f"{name} {year.captured(name):.1%}" for name in year.profit if name != ORACLE)
-    retrainings = [decision for decision in year.decisions if decision.trigger]
+    retrainings = [decision for decision in year.decisions if decision.is_retraining]
+    recalibrations = sum(decision.trigger is not None for decision in year.decisions) - len(retrainings)
     promotions = sum(decision.verdict.promote for decision in retrainings)
     return (
         f"seed {year.seed}: of the oracle's profit {shares}; "
-        f"{len(retrainings)} retrainings, {promotions} promotions"
+        f"{len(retrainings)} retrainings, {promotions} promotions, "
+        f"{recalibrations} recalibrations"
     )

@@ -15,6 +15,7 @@ from churn.config.root import Config
 from churn.monitor.drift.alarm import DriftPolicy
 from churn.monitor.window import Window, assess_window
 from churn.retrain.gate import FreshRows, Verdict, is_regression, judge_challenger, rollback_config
+from churn.retrain.recalibration import OpenWindows, Shift, fit_shift, share_gone
 from churn.retrain.simulation.model import SimulatedModel, fit_model
 from churn.retrain.simulation.world import (
     BEGIN,
@@ -53,11 +54,16 @@ def _fit_known_rows(world: World, day: int, cfg: Config, seed: int) -> Simulated
 
 @dataclass(frozen=True)
 class Decision:
-    """A retraining with the gate's verdict, or a rollback."""
+    """A retraining with the gate's verdict, a recalibration, or a rollback."""
 
     day: int
     trigger: Trigger | None  # None: a rollback
     verdict: Verdict
+
+    @property
+    def is_retraining(self) -> bool:
+        """Whether a challenger was trained."""
+        return self.trigger is not None and self.trigger.kind != "recalibration"
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ def with_churn_retrain(
             continue
         reports.append(_monitor_window(simulation, champion, day))
         champion.reports.append(reports[-1])
-        retrained = [day_time(past.day) for past in decisions if past.trigger]
+        retrained = [day_time(past.day) for past in decisions if past.is_retraining]
         decided, champion = _decide(simulation, champion, retrained, day)
         decisions += [decided] if decided else []
     return models, reports, decisions
@@ -121,6 +127,12 @@ def _decide(
         verdict = _rollback_verdict(simulation, champion, champion.previous, day)
         if is_regression(verdict):
             return Decision(day, None, verdict), _Champion(champion.previous, day)
+    if (shift := _open_windows_shift(simulation, champion.model, day)).needed(simulation.cfg.retrain):
+        model, trigger = champion.model.recalibrated(shift.log_odds), Trigger("recalibration", str(shift))
+        verdict = Verdict(True, str(shift), shift.rows, {}, [])
+        return Decision(day, trigger, verdict), replace(
+            champion, model=model, since=day, previous=champion.model
+        )
     trigger = decide_trigger(champion.reports, retrained, day_time(day), simulation.cfg.retrain.trigger)
     challenger = train_challenger(simulation, champion.model, trigger, day) if trigger.kind else None
     if challenger is None:
@@ -128,6 +140,17 @@ def _decide(
     model, verdict = challenger
     promoted = _Champion(model, day, champion.model) if verdict.promote else champion
     return Decision(day, trigger, verdict), promoted
+
+
+def _open_windows_shift(simulation: Simulation, model: SimulatedModel, day: int) -> Shift:
+    """The shift of a model's log-odds that the leavers of the newest predictions call for."""
+    world = simulation.world
+    rows = world.between(day - simulation.cfg.retrain.recalibration_days, day)
+    age = (day - world.day[rows]).astype(float)
+    left = (world.rows.churned[rows] == 1) & (world.age[rows] <= age)
+    closed = known_rows(world, day, simulation.cfg.loop)
+    leavers = world.age[closed[world.rows.churned[closed] == 1]]
+    return fit_shift(OpenWindows(model.probability[rows], left, share_gone(age, leavers)))
 
 
 def train_challenger(

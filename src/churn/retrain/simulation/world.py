@@ -32,6 +32,7 @@ class World:
     rows: LabelledRows
     day: np.ndarray  # [n] of the snapshot; 0 is the first day of the year
     probability: np.ndarray  # [n] true probability of leaving
+    age: np.ndarray  # [n] days from the snapshot until a customer who leaves has left
 
     def between(self, first: float, last: float) -> np.ndarray:
         """Positions of the rows with first <= day < last."""
@@ -65,7 +66,8 @@ def make_world(cfg: LoopConfig, seed: int) -> World:
     customers = np.array([f"{seed}-{i}" for i in range(total)], object)
     treated = np.full(total, UNKNOWN, np.int8)
     rows = LabelledRows(frame, churned.astype(np.int8), customers, BEGIN + day * DAY, treated)
-    return World(rows, day, probability)
+    age = np.random.default_rng([seed, 2]).uniform(0, MONTH, total)
+    return World(rows, day, probability, age)
 
 
 def _row_days(cfg: LoopConfig, first: int, last: int) -> np.ndarray:

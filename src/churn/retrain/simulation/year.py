@@ -44,7 +44,16 @@ class Year:
         days = [
             decision.day
             for decision in self.decisions
-            if decision.day > change and decision.trigger and (decision.verdict.promote or not promoted)
+            if decision.day > change and decision.is_retraining and (decision.verdict.promote or not promoted)
+        ]
+        return min(days) - change if days else None
+
+    def days_until_recalibration(self, change: int) -> int | None:
+        """Days from the day `change` to the next recalibration."""
+        days = [
+            decision.day
+            for decision in self.decisions
+            if decision.day > change and decision.trigger and not decision.is_retraining
         ]
         return min(days) - change if days else None
 

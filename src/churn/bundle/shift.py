@@ -1,0 +1,64 @@
+"""A bundle like another one, with shifted log-odds: its graph around the other one's."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from churn.backend import silent_stderr, tensorflow
+from churn.bundle.bundle import EXTRA, Bundle
+from churn.bundle.export import seal
+
+SHIFTED = ("churn_probability", "churn_probability_low", "churn_probability_high", "average_probability")
+EPSILON = 1e-7  # least probability whose log-odds are shifted
+
+
+def shift_bundle(
+    bundle: Bundle, log_odds: float, path: Path, profile: dict[str, Any], **facts: Any
+) -> Bundle:
+    """Write a bundle that answers as `bundle` does, with `log_odds` added to those of each probability.
+
+    The threshold stays. The largest contributions to a probability stay, too; `other_contributions` takes up
+    the difference. `facts` are added to bundle.json, `profile` replaces the bundle's.
+    """
+    tf, own = tensorflow(), bundle.facts["threshold"]
+    module = tf.Module()
+    module.inner = bundle.saved_model
+    signatures = {
+        name: _shifted_signature(signature, log_odds, own)
+        for name, signature in module.inner.signatures.items()
+    }
+    module.functions = list(signatures.values())
+    with silent_stderr():
+        tf.saved_model.save(module, str(path), signatures=signatures)
+    (path / EXTRA).mkdir(exist_ok=True)
+    shutil.copy(bundle.path / EXTRA / "words.json", path / EXTRA / "words.json")
+    kept = {name: fact for name, fact in bundle.facts.items() if name != "format"}
+    seal(path, kept | facts, profile)
+    return Bundle.load(path)
+
+
+def _shifted_signature(signature: Any, log_odds: float, threshold: float) -> Any:
+    """The signature with the same inputs and outputs, whose probabilities are shifted."""
+    tf, inputs = tensorflow(), signature.structured_input_signature[1]
+    # TensorFlow lowers the case of the names in the specifications that it loads.
+    specs = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in inputs.items()}
+
+    def answers(tensors: dict[str, Any]) -> dict[str, Any]:
+        return _shift_outputs(signature(**tensors), log_odds, threshold)
+
+    return tf.function(answers).get_concrete_function(specs)
+
+
+def _shift_outputs(outputs: dict[str, Any], log_odds: float, threshold: float) -> dict[str, Any]:
+    tf, new = tensorflow(), dict(outputs)
+    for name in SHIFTED:
+        if name in outputs:
+            p = tf.clip_by_value(outputs[name], EPSILON, 1 - EPSILON)
+            new[name] = tf.sigmoid(tf.math.log(p) - tf.math.log1p(-p) + log_odds)
+    new["churn"] = tf.cast(new["churn_probability"] >= threshold, tf.int32)
+    if "other_contributions" in outputs:
+        largest = [value for name, value in outputs.items() if name.startswith("contribution_")]
+        new["other_contributions"] = new["churn_probability"] - new["average_probability"] - tf.add_n(largest)
+    return new

@@ -1,0 +1,119 @@
+"""The recalibrated champion: a version of its own, when more customers leave than it predicts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from omegaconf import OmegaConf
+
+from churn.bundle.bundle import Bundle
+from churn.bundle.shift import shift_bundle
+from churn.config.root import Config
+from churn.data.contract import CUSTOMER_KEY
+from churn.files import atomic_write
+from churn.monitor import source
+from churn.monitor.closed_windows import DAY, ClosedWindows
+from churn.monitor.collect import configured_labels, label_horizon
+from churn.monitor.drift.profile import shift_profile
+from churn.monitor.labels import SECONDS, Labels, to_seconds
+from churn.retrain.labelled_rows import frame_of_log, has_inputs
+from churn.retrain.recalibration import OpenWindows, Shift, fit_shift, share_gone
+from churn.runs import choose_run_dir
+
+LEAST_AGES = 50  # leavers of closed windows, who show how soon customers leave; with fewer there is no shift
+
+
+def needed_shift(cfg: Config, champion: Bundle, now: datetime) -> Shift | None:
+    """The shift of the champion's log-odds that the log and the labels call for; None if they do not."""
+    days = cfg.retrain.recalibration_days
+    if (
+        cfg.bundle
+        or not days
+        or (known := configured_labels(cfg, champion, now)) is None
+        or not len(known.keys)
+    ):
+        return None
+    closed, newest = ClosedWindows(known, label_horizon(champion, cfg)), list[_Predictions]()
+    for chunk in source.read_predictions(cfg, now - timedelta(days=cfg.monitor.label_days), now):
+        if has_inputs(chunk, champion):
+            keys = chunk[CUSTOMER_KEY].to_numpy().astype(str)
+            closed.add(keys, chunk["time"].to_numpy(), np.zeros(len(keys)))
+            closed.compact()
+            newest.append(_Predictions.of(chunk, champion, int(known.known.max()) - days * DAY))
+    leavers = _ages_of_leavers(closed)
+    if len(leavers) < LEAST_AGES:
+        return None
+    rows = _Predictions(
+        np.concatenate([part.key for part in newest]),
+        np.concatenate([part.time for part in newest]),
+        pd.concat([part.frame for part in newest], ignore_index=True),
+    )
+    shift = fit_shift(_open_windows(rows, closed, champion, leavers))
+    return shift if shift.needed(cfg.retrain) else None
+
+
+@dataclass(frozen=True)
+class _Predictions:
+    """Predictions [n] of the log."""
+
+    key: np.ndarray  # [n] str
+    time: np.ndarray  # [n] seconds
+    frame: pd.DataFrame  # features as in `Dataset.frame`
+
+    @classmethod
+    def of(cls, chunk: pa.Table, champion: Bundle, since: float) -> _Predictions:
+        """Those of a chunk since a time."""
+        rows = chunk.filter(pa.array(to_seconds(chunk["time"].to_numpy()) >= since))
+        times = to_seconds(rows["time"].to_numpy())
+        return cls(rows[CUSTOMER_KEY].to_numpy().astype(str), times, frame_of_log(rows, champion))
+
+
+def _ages_of_leavers(closed: ClosedWindows) -> np.ndarray:
+    """Seconds from the prediction until each customer left, in closed windows."""
+    rows = closed.settled.take(closed.once_a_period())
+    rows = rows.take(np.flatnonzero(rows.churned == 1))
+    return _next_leave(closed.labels, rows.customer, rows.time) - rows.time
+
+
+def _next_leave(known: Labels, customer: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """[n] when each customer left after a time; far in the future for those who did not."""
+    position = np.searchsorted(known.left, customer * SECONDS + time, "right")
+    left = np.append(known.left, (len(known.keys) + 1) * SECONDS)[position]
+    return np.where(left // SECONDS == customer, left % SECONDS, SECONDS)
+
+
+def _open_windows(
+    rows: _Predictions, closed: ClosedWindows, champion: Bundle, leavers: np.ndarray
+) -> OpenWindows:
+    """The first of these predictions about each customer who was not called, by the champion."""
+    known, reach = closed.labels, int(closed.labels.known.max())
+    first = np.unique(rows.key, return_index=True)[1]
+    code = np.searchsorted(known.keys, rows.key[first]).clip(max=len(known.keys) - 1)
+    labelled = known.keys[code] == rows.key[first]
+    kept = (rows.key[first] != "") & (rows.time[first] <= reach) & ~(labelled & (known.treated[code] == 1))
+    first, code, labelled = first[kept], code[kept], labelled[kept]
+    time = rows.time[first]
+    end = np.minimum(reach, time + closed.horizon * DAY)
+    left = labelled & (_next_leave(known, code, time) <= end)
+    probability = champion.predict(rows.frame.iloc[first])["churn_probability"]
+    return OpenWindows(probability.astype(float), left, share_gone(reach - time, leavers))
+
+
+def write_recalibrated(cfg: Config, champion: Bundle, shift: Shift) -> Path:
+    """The directory of a run whose bundle is the champion with shifted log-odds."""
+    run = choose_run_dir(cfg)
+    with atomic_write(run) as directory:
+        profile = shift_profile(champion.profile, shift.log_odds)
+        total = champion.facts.get("recalibrated", 0.0) + shift.log_odds
+        shift_bundle(champion, shift.log_odds, directory / "bundle", profile, recalibrated=total)
+        metrics = {"test": champion.facts["metrics"], "recalibrated": total}
+        (directory / "metrics.json").write_text(json.dumps(metrics, indent=1))
+        (directory / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(cfg)))
+        (directory / "report.html").write_text(f"<!doctype html><title>Recalibrated</title><p>{shift}.")
+    return run

@@ -1,0 +1,54 @@
+"""A bundle with shifted log-odds answers like the other one, with shifted probabilities."""
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from churn.bundle.bundle import CODED, REASONS, Bundle
+from churn.bundle.export import describe_inputs, seal, write_saved_model
+from churn.bundle.shift import shift_bundle
+from churn.serve.model import Model
+
+
+@pytest.fixture(scope="module")
+def both(graph, tmp_path_factory):
+    """A bundle, and the same with log-odds that are 0.7 higher."""
+    folder = tmp_path_factory.mktemp("shift")
+    write_saved_model(graph, folder / "own")
+    facts = {"name": "x", "schema": vars(graph.schema), "inputs": describe_inputs(graph), "threshold": 0.3}
+    seal(folder / "own", facts, {"rows": 3})
+    own = Bundle.load(folder / "own")
+    return own, shift_bundle(own, 0.7, folder / "new", {"rows": 4}, recalibrated=0.7)
+
+
+def test_every_probability_is_shifted_and_the_decision_follows(both, customers):
+    own, new = (
+        bundle.predict(customers.frame, customers.frame.index.astype(str).to_numpy(object)) for bundle in both
+    )
+    assert own.keys() == new.keys()
+    for name in own:
+        if name.startswith("churn_probability"):
+            assert new[name] == pytest.approx(expit(logit(own[name].astype(float)) + 0.7), abs=1e-5)
+        elif name != "churn":
+            assert (new[name] == own[name]).all()
+    assert (new["churn"] == (new["churn_probability"] >= np.float32(0.3))).all()
+    assert new["churn"].sum() > own["churn"].sum()
+
+
+def test_the_reasons_still_sum_to_the_probability(both, customers):
+    answers = both[1].predict(customers.frame[:20], signature=REASONS)
+    total = sum(answers[name] for name in answers if "contribution" in name or name == "average_probability")
+    assert total == pytest.approx(answers["churn_probability"], abs=1e-5)
+
+
+def test_the_server_takes_it_and_the_facts_say_so(both):
+    own, new = both
+    assert new.facts["recalibrated"] == 0.7
+    assert new.profile == {"rows": 4}
+    assert new.digest != own.digest
+    assert new.saved_model.signatures.keys() == own.saved_model.signatures.keys() >= {CODED}
+    model = Model(new)
+    rows = model.read.rows([model.example])
+    answered = model([rows])[0][0][0].churn_probability
+    before = Model(own)([rows])[0][0][0].churn_probability
+    assert logit(answered) == pytest.approx(logit(before) + 0.7, abs=1e-4)

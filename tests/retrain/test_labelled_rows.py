@@ -1,0 +1,111 @@
+"""Rows to learn from: of the table, and of the log with its labels."""
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from conftest import compose_config
+from monitor.conftest import START, customers, log_table, watched  # noqa: F401
+
+from churn.errors import UserError
+from churn.retrain.labelled_rows import settled_rows
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A function: the configuration with a table of 300 customers, in the given order of columns."""
+
+    def write(*columns, now=60, **changed):
+        frame = customers(300, 11).assign(who=[f"t{i}" for i in range(300)], left=["yes", "no"] * 150)
+        frame = frame.rename(columns=changed)[list(columns) or list(frame.rename(columns=changed))]
+        frame.to_parquet(tmp_path / "table.parquet")
+        return compose_config(
+            "data=parquet", f"data.path={tmp_path / 'table.parquet'}", "data.target=left",
+            "data.churned=[yes]", "data.id=who",
+            f"run.root={tmp_path}", f"retrain.now={START + timedelta(days=now):%Y-%m-%d}",
+        )  # fmt: skip
+
+    return write
+
+
+@pytest.fixture
+def champion(watched, monkeypatch):  # noqa: F811
+    """The bundle of the monitor's tests, made before the log begins."""
+    facts = {**watched.facts, "data": {"until": "2026-01-01T00:00:00"}}
+    monkeypatch.setitem(watched.__dict__, "facts", facts)
+    return watched
+
+
+def write_day(folder, frame, digest, day, drop=()):
+    (folder / "log").mkdir(exist_ok=True)
+    pq.write_table(
+        log_table(frame, digest, day=day).drop_columns(list(drop)), folder / "log" / f"{day:02}.parquet"
+    )
+
+
+def write_labels(path, leavers=(), stayers=()):
+    lines = [f"{key},{START + timedelta(days=day):%Y-%m-%d},1" for key, day in leavers]
+    lines += [f"{key},{START + timedelta(days=day):%Y-%m-%d},0" for key, day in stayers]
+    path.write_text("\n".join(["customer_key,time,churned", *lines]) + "\n")
+    return str(path)
+
+
+def test_the_order_of_the_columns_does_not_matter(table, champion):
+    rows = settled_rows(table("left", "plan", "spend", "who", "age"), champion)
+    assert list(rows.frame) == ["age", "spend", "plan"]
+    assert len(rows) == 300
+
+
+def test_columns_that_differ_are_named(table, champion):
+    with pytest.raises(UserError) as caught:
+        settled_rows(table(spend="Spend"), champion)
+    assert "number 'Spend' is in the table only" in caught.value.what
+    assert "number 'spend' is in the champion only" in caught.value.what
+    assert "age" not in caught.value.what
+
+
+def test_only_closed_windows_are_learnt_from_and_the_others_are_said(table, champion, tmp_path, capsys):
+    write_day(tmp_path, customers(200, 1), champion.digest, 0)
+    write_day(tmp_path, customers(100, 2), champion.digest, 40)
+    cfg = table()
+    cfg.monitor.labels = write_labels(
+        tmp_path / "labels.csv",
+        leavers=[*((f"c0-{i}", 9) for i in range(30)), *((f"c40-{i}", 45) for i in range(100))],
+        stayers=[(f"c0-{i}", 31) for i in range(30, 150)],
+    )
+    rows = settled_rows(cfg, champion)
+    of_log = np.char.startswith(rows.customers.astype(str), "c")
+    assert (of_log.sum(), rows.churned[of_log].sum()) == (150, 30)
+    printed = capsys.readouterr().out
+    assert "100 predictions wait" in printed
+    assert "50 predictions with closed windows have no label" in printed
+
+
+def test_a_customer_who_is_asked_every_day_is_one_row_a_period(table, champion, tmp_path):
+    for day in range(40):
+        frame = customers(50, 1)
+        rows = (
+            log_table(frame, champion.digest, day=day)
+            .to_pandas()
+            .assign(customer_key=[f"c{i}" for i in range(50)])
+        )
+        (tmp_path / "log").mkdir(exist_ok=True)
+        rows.to_parquet(tmp_path / "log" / f"{day:02}.parquet")
+    cfg = table(now=80)
+    cfg.monitor.labels = write_labels(tmp_path / "labels.csv", stayers=[(f"c{i}", 75) for i in range(50)])
+    rows = settled_rows(cfg, champion)
+    assert len(rows) == 300 + 2 * 50
+    assert pd.Series(rows.customers).value_counts().loc["c0"] == 2
+
+
+def test_rows_of_versions_with_other_inputs_are_left_out_and_counted(table, champion, tmp_path, capsys):
+    write_day(tmp_path, customers(200, 1), champion.digest, 0)
+    write_day(tmp_path, customers(70, 2), "f" * 64, 1, drop=["inputs.spend"])
+    write_day(tmp_path, customers(60, 2), "e" * 64, 2)
+    cfg = table()
+    stayers = [(f"c{day}-{i}", 50) for day, n in ((0, 200), (1, 70), (2, 60)) for i in range(n)]
+    cfg.monitor.labels = write_labels(tmp_path / "labels.csv", stayers=stayers)
+    assert len(settled_rows(cfg, champion)) == 300 + 200 + 60
+    assert "70 answers of versions with other inputs are left out" in capsys.readouterr().out

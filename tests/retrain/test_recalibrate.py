@@ -1,0 +1,104 @@
+"""`churn retrain` shifts the champion's log-odds before anybody is known to have stayed."""
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from conftest import SMALL, compose_config
+from scipy.special import expit, logit
+
+from churn.bundle.bundle import Bundle
+from churn.bundle.registry import CHAMPION, PREVIOUS, bundle_with_alias, register_run, version_tags
+from churn.data.sources import synthetic
+from churn.retrain.history import champion_windows, retraining_times
+from churn.retrain.stage import retrain
+
+NOW = datetime(2027, 3, 1, tzinfo=UTC)
+RISE = 1.0
+
+
+@pytest.fixture(scope="module")
+def root(run_directory, tmp_path_factory):
+    root = tmp_path_factory.mktemp("recalibrate")
+    shutil.copytree(run_directory, root / "first")
+    register_run(root / "first", str(root))
+    return root
+
+
+@pytest.fixture(scope="module")
+def world(root):
+    """A log of 70 days with its labels; in the last 28 days the log-odds have risen."""
+    bundle = Bundle.load(root / "first" / "bundle")
+    frame = synthetic.make_table(compose_config("data.synthetic.rows=4200").data.synthetic, seed=5).frame
+    frame = frame.assign(customerID="new " + frame["customerID"])
+    kinds = {field["column"]: field["kind"] for field in bundle.facts["inputs"]}
+    for column, kind in kinds.items():
+        numbers = pd.to_numeric(frame[column], errors="coerce") if kind == "number" else None
+        frame[column] = frame[column].astype(str) if numbers is None else numbers.astype(float)
+    probability = bundle.predict(frame)["churn_probability"].astype(float)
+    age, random = np.repeat(np.arange(70, 0, -1), 60) - 0.5, np.random.default_rng(0)
+    left = random.random(4200) < expit(logit(probability) + RISE * (age <= 28))
+    time, gone = [NOW - timedelta(days=a) for a in age], random.uniform(0, 30, 4200)
+    inputs = {f"inputs.{field['input']}": frame[field["column"]] for field in bundle.facts["inputs"]}
+    log = {
+        "request_id": list(map(str, range(4200))), "row": np.zeros(4200, np.int32),
+        "time": pa.array(time, pa.timestamp("us", "UTC")), "bundle": [bundle.digest] * 4200,
+        "customer_key": frame["customerID"], **inputs, "outputs.churn_probability": probability,
+    }  # fmt: skip
+    (root / "log").mkdir()
+    pq.write_table(pa.table(log), root / "log" / "0.parquet")
+    moments = [
+        start + timedelta(days=float(after))
+        for start, after in zip(time, np.where(left, gone, 30), strict=True)
+    ]
+    labels = pd.DataFrame(
+        {"customer_key": frame["customerID"], "time": [f"{m:%Y-%m-%dT%H:%M:%SZ}" for m in moments],
+         "churned": left.astype(int)}
+    )  # fmt: skip
+    labels[[moment <= NOW for moment in moments]].to_csv(root / "labels.csv", index=False)
+    return probability
+
+
+def run(root, *overrides):
+    settings = (f"run.root={root}", f"monitor.labels={root / 'labels.csv'}", f"retrain.now={NOW.isoformat()}")
+    retrain(compose_config(*SMALL, *settings, *overrides))
+
+
+def test_a_rise_makes_a_version_with_higher_log_odds_the_champion_and_once_is_enough(root, world, capsys):
+    cfg = compose_config(f"run.root={root}")
+    first = Bundle.load(bundle_with_alias(CHAMPION, cfg))
+    report = {
+        "status": "ok",
+        "time": "2027-02-08T00:00:00+00:00",
+        "bundle": first.digest,
+        "from": "2027-02-01T00:00:00+00:00",
+        "until": "2027-02-08T00:00:00+00:00",
+    }
+    (root / "monitor" / "synthetic").mkdir(parents=True)
+    (root / "monitor" / "synthetic" / "history.jsonl").write_text(json.dumps(report) + "\n")
+    run(root)
+    printed = capsys.readouterr().out
+    assert "Recalibrated: of 1,680 customers with open windows" in printed
+    assert "Version 2 of 'synthetic' is the champion." in printed
+    second = Bundle.load(bundle_with_alias(CHAMPION, cfg))
+    assert second.facts["recalibrated"] == pytest.approx(RISE, abs=0.25)
+    assert Bundle.load(bundle_with_alias(PREVIOUS, cfg)).digest == first.digest
+    tags = version_tags(str(root), "synthetic", CHAMPION)
+    assert tags["decision"] == "promoted"
+    assert tags["trigger"].startswith("recalibration: of 1,680")
+    assert retraining_times(cfg) == []  # a recalibration begins no cool-down
+    assert champion_windows(second, cfg) == [report]  # it is the same model
+    row = Bundle.load(root / "first" / "bundle").profile
+    assert sum(second.profile["score"]) == sum(row["score"])
+    run(root)
+    assert "No retraining" in capsys.readouterr().out
+
+
+def test_without_recalibration_days_the_champion_stays(root, world, capsys):
+    run(root, "retrain.recalibration_days=0")
+    assert "No retraining" in capsys.readouterr().out

@@ -1,0 +1,47 @@
+"""The shift of the log-odds by open windows: found when it is there, seldom when it is not."""
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from churn.config.loop import RetrainConfig
+from churn.retrain.recalibration import OpenWindows, fit_shift, share_gone, shifted
+
+CFG = RetrainConfig()
+
+
+def open_windows(rise, seed, rows=1_120, days=28, horizon=30):
+    """Predictions of the last 28 days, 40 a day, in a world whose log-odds have risen."""
+    random = np.random.default_rng(seed)
+    probability, age = random.beta(2, 6, rows), random.uniform(0, days, rows)
+    leaves = random.random(rows) < expit(logit(probability) + rise)
+    left_at = horizon * random.beta(1, 2, rows)  # most leave early
+    past = horizon * random.beta(1, 2, 500)
+    return OpenWindows(probability, leaves & (left_at <= age), share_gone(age, past))
+
+
+def test_a_rise_is_found_before_any_window_is_closed():
+    shifts = [fit_shift(open_windows(0.8, seed)) for seed in range(20)]
+    assert all(shift.needed(CFG) for shift in shifts)
+    assert np.mean([shift.log_odds for shift in shifts]) == pytest.approx(0.8, abs=0.1)
+
+
+def test_without_a_change_there_is_hardly_ever_a_shift():
+    found = [fit_shift(open_windows(0.0, seed)) for seed in range(400)]
+    assert sum(shift.needed(CFG) for shift in found) <= 2
+    assert 0.02 < np.mean([shift.p < 0.05 for shift in found]) < 0.09
+
+
+def test_a_fall_may_be_late_labels_and_gives_no_shift():
+    assert not any(fit_shift(open_windows(-1.0, seed)).needed(CFG) for seed in range(20))
+
+
+def test_few_leavers_give_no_shift():
+    few = OpenWindows(np.full(15, 0.01), np.ones(15, bool), np.ones(15))
+    assert not fit_shift(few).needed(CFG)
+    nobody = OpenWindows(np.zeros(0), np.zeros(0, bool), np.zeros(0))
+    assert not fit_shift(nobody).needed(CFG)
+
+
+def test_shifted_probabilities_have_shifted_log_odds():
+    assert logit(shifted(np.array([0.2, 0.9]), 0.7)) == pytest.approx(logit([0.2, 0.9]) + 0.7)
