@@ -3,8 +3,8 @@
 coverage.py [--telco FILE] [--seeds N] [overrides]: customers with known probabilities come from the synthetic
 generator, from the four worlds of worlds.py, on which nothing was tuned, and from boosted trees fitted on the
 Telco table (scikit-learn's): their predictions are the truth, and labels are drawn from them anew. For each
-seed the default model is trained, its intervals are calibrated, and the bundle predicts customers that were not
-in training. `rare`: customers with a level, or a missing number, that few rows have.
+seed the default model is trained, its intervals are calibrated, and the bundle predicts customers that were
+not in training. `rare`: customers with a level, or a missing number, that few rows have.
 """
 
 import tempfile

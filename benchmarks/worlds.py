@@ -88,7 +88,7 @@ def rare_level(random: np.random.Generator, rows: int) -> Table:
             "region": random.choice([f"region {i}" for i in range(8)], rows).astype(object),
         }
     )
-    truth = expit(-1.6 - 0.03 * frame["months"] + 0.008 * (frame["charge"] - 65)).to_numpy()
+    truth = expit(-1.6 - 0.03 * frame["months"] + 0.008 * (frame["charge"] - 65)).to_numpy(copy=True)
     truth[frame["pay"] == "invoice"] = 0.4
     return frame, logit(truth)
 

@@ -99,18 +99,17 @@ def linked_groups(data: Dataset) -> np.ndarray:
 
 
 def _split_by_time(times: np.ndarray, cfg: SplitConfig, horizon: int) -> Splits:
-    """Parts that follow one another in time, `horizon` days apart.
+    """Parts that follow one another in time, with a gap of `horizon` days before the test part.
 
-    A row whose label is known only after the next part begins belongs to no part.
+    A row whose label is known only after the test part begins belongs to no part: nobody could have learned
+    from it. Before the other parts no gap is needed, since the model is cross-fitted on all of them together.
     """
     ordered = np.sort(times)
     starts = ordered[np.ceil(part_boundaries(cfg) * len(times)).astype(int).clip(max=len(times) - 1)]
     label_known = times + np.timedelta64(horizon, "D")
-    begin = [ordered[0], *starts]
-    end = [*starts, label_known.max()]
-    return Splits(
-        *(np.flatnonzero((times >= a) & (label_known <= b)) for a, b in zip(begin, end, strict=True))
-    )
+    part = np.searchsorted(starts, times, side="right")
+    known = label_known <= starts[-1]
+    return Splits.of(np.where(known | (part == len(starts)), part, -1))
 
 
 def _split_like_the_article(rows: int, test: float, seed: int) -> Splits:
