@@ -9,7 +9,7 @@ from sklearn.model_selection import train_test_split
 
 from churn.config.data import SplitConfig, SplitMethod
 from churn.data.dataset import Dataset, Schema
-from churn.data.split import split_dataset
+from churn.data.split import linked_groups, split_dataset
 from churn.errors import UserError
 
 SCHEMA = Schema("left", ("1",), ("x",), ())
@@ -76,6 +76,16 @@ def test_with_times_parts_follow_one_another_with_a_gap_of_the_horizon_before_th
     begins = times[parts[3]].min()
     assert times[known].max() + np.timedelta64(30, "D") <= begins
     assert len(known) == (times + np.timedelta64(30, "D") <= begins).sum()  # no other row is lost
+
+
+def test_rows_that_differ_in_the_seventh_digit_of_a_number_stay_together(rows):
+    x, _ = rows
+    frame = pd.DataFrame({"a": np.append(x, x * (1 + 1e-7)), "b": np.append(x, x) * 0})
+    groups = linked_groups(
+        Dataset("t", Schema("left", ("yes",), ("a", "b"), ()), frame, np.zeros(2 * len(x)))
+    )
+    assert (groups[: len(x)] == groups[len(x) :]).mean() > 0.98  # the others lie at a border
+    assert len(set(groups)) > 0.98 * len(x)
 
 
 def test_a_horizon_that_leaves_a_part_empty_is_refused(rows):

@@ -19,6 +19,8 @@ from churn.config.data import SplitConfig, SplitMethod
 from churn.data.dataset import Dataset
 from churn.errors import UserError
 
+DIGITS = 5  # in which the numbers of copies of a row agree
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -87,8 +89,11 @@ def _split_by_customer(data: Dataset, cfg: SplitConfig, seed: int) -> Splits:
 
 
 def linked_groups(data: Dataset) -> np.ndarray:
-    """[n] the group of each row; rows of one customer, and rows with equal features, share a group."""
-    copy = pd.factorize(pd.util.hash_pandas_object(data.frame, index=False))[0]
+    """[n] the group of each row; rows of one customer, and rows with equal features, share a group.
+
+    Numbers that agree in `DIGITS` digits count as equal: nobody tells such customers apart.
+    """
+    copy = pd.factorize(pd.util.hash_pandas_object(_rounded(data), index=False))[0]
     if data.ids is None:
         return copy
     customer = pd.factorize(data.ids)[0]
@@ -96,6 +101,15 @@ def linked_groups(data: Dataset) -> np.ndarray:
     links = coo_matrix((np.ones(len(copy)), (customer, customer.max() + 1 + copy)), shape=(nodes, nodes))
     component = connected_components(links, directed=False)[1][customer]
     return pd.factorize(component)[0]
+
+
+def _rounded(data: Dataset) -> pd.DataFrame:
+    """The features, with numbers rounded to `DIGITS` significant digits."""
+    numbers = data.frame[list(data.schema.numeric)].to_numpy(float)
+    size = np.where(np.isfinite(numbers) & (numbers != 0), abs(numbers), 1.0)
+    unit = 10.0 ** (np.floor(np.log10(size)) - DIGITS + 1)
+    rounded = np.round(numbers / unit) * unit + 0.0  # one zero
+    return data.frame.assign(**dict(zip(data.schema.numeric, rounded.T, strict=True)))
 
 
 def _split_by_time(times: np.ndarray, cfg: SplitConfig, horizon: int) -> Splits:
