@@ -1,7 +1,7 @@
 """CPU seconds of fitting the default network on the Telco table, beside the article's `fit`.
 
 fit.py --telco FILE: each fit has a process of its own, in turn; TensorFlow is imported and the table loaded
-before the clock starts. Ours includes encoding, distillation trees, tracing and early stopping. The
+before the clock starts. Ours includes encoding, boosted trees, the network and tracing. The
 calibration of the intervals (`export.refits=0` switches it off) has figures of its own.
 """
 

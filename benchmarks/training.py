@@ -5,9 +5,9 @@ training.py [--data Telco-Customer-Churn.csv]. Ratios of rows a second (or of se
 - train_small, train_large: 64-32-1 on 45 numbers, batches of 32, 5,000 and 1,000,000 rows; the compilation of
   ours and the first batches of `fit` do not count. For the large case also its share of the speed of the
   machine's matrix product, measured here, too;
-- train_default: an epoch of the default ensemble, augmented rows included, beside an epoch of the article's;
+- train_default: an epoch of the default network's members, beside an epoch of the article's;
 - train_cost (with --data): CPU seconds of `churn.network.fit.fit_network` with the default configuration,
-  from the table to the fitted network, distillation included, beside the article's ten epochs of `fit` on the
+  from the table to the fitted model, trees included, beside the article's ten epochs of `fit` on the
   same rows.
 """
 
@@ -27,7 +27,6 @@ from churn.data.experiment import Experiment
 from churn.data.load import load_dataset
 from churn.data.split import Splits
 from churn.network import encoding, layers, trainer
-from churn.network.distill import augmented_row_count
 from churn.network.fit import fit_network
 from churn.network.trained import frame_tensors
 from churn.network.trainer import default_batch_size, make_optimizer
@@ -126,14 +125,11 @@ def share_of_limit(rows_per_second: float) -> dict[str, Any]:
 
 
 def default_epoch(runs: int) -> dict[str, Any]:
-    """An epoch of the default ensemble on 5,000 customers with augmented rows, beside the article's."""
+    """An epoch of the default network's members on 5,000 customers, beside the article's."""
     tf, cfg = tensorflow(), compose_config("data.synthetic.rows=5000")
     data = load_dataset(cfg.data, 0)
     encoder = encoding.Encoder(encoding.fit_encoding(data.frame, data.schema, cfg.model))
     inputs = encoder(*frame_tensors(data.frame, data.schema))
-    inputs = tf.concat(
-        [inputs, tf.repeat(inputs, 10, axis=0)[: augmented_row_count(cfg.train, len(data))]], axis=0
-    )
     rows, members = len(inputs), cfg.model.members
     network = layers.build_network(cfg.model, inputs.shape[1])
     epoch = trainer.compile_epoch(network, make_optimizer(cfg.train, 1_000), xla=False)

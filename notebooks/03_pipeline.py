@@ -5,6 +5,8 @@
 #     text_representation:
 #       extension: .py
 #       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -58,10 +60,9 @@ parts = experiment.splits
 print(parts.sizes(), customers.fingerprint[:12])
 
 # %% [markdown]
-# The test part is used once, at the end. On all other rows the default network is **cross-fitted**: it is an ensemble,
-# and each member is trained without one fold. So one fit gives each row a prediction by members that have not seen it,
-# and calibration and threshold need no extra rows. Half of another fold is held out for the early stopping of each
-# member.
+# The test part is used once, at the end. On all other rows the default model is **cross-fitted**: its network is an
+# ensemble, and each member is trained without one fold; so are the boosted trees beside it. So one fit gives each row a
+# prediction by models that have not seen it, and calibration and threshold need no extra rows.
 
 # %%
 rows = np.sort(np.concatenate([parts.train, parts.validation, parts.calibration]))
@@ -74,9 +75,11 @@ axes.set(title="White: the fold that a member only predicts", xlabel="Fold of th
          ylabel="Member of the ensemble");
 
 # %% [markdown]
-# A member learns the labels of its rows. It also learns the probabilities that boosted trees, fitted on the same rows,
-# give to augmented customers. Trees find rules with fewer rows than a network needs; the network learns these rules
-# from the trees. This is called distillation (`churn.network.distill`); the bundle contains the network only.
+# Trees find rules with fewer rows than a network needs; a network is smoother where the truth is smooth. So the model
+# **reads boosted trees**: CatBoost grows symmetric trees on the same rows (`churn.network.boosting`), the folds tell how
+# many, and weights at least 0, fitted on the out-of-fold log-odds of trees and network, stack both
+# (`churn.network.stack`). Splits and leaves become constants of the TensorFlow graph (`churn.network.trees`), so that the
+# bundle needs no CatBoost. `model=network` leaves the trees out.
 #
 # ## What the network reads
 #
@@ -170,14 +173,14 @@ for name, numbers in others.items():
         axes.errorbar(gap["value"], wording.display_name(name), xerr=[[low], [high]], fmt="o", capsize=3, color="C0")
 axes.axvline(0, color="0.3", linewidth=0.8)
 axes.grid(axis="y", visible=False)
-axes.set(title="Our network beside the others, on the same customers",
-         xlabel="ROC AUC of our network minus theirs, with 95 % interval");
+axes.set(title="Our model beside the others, on the same customers",
+         xlabel="ROC AUC of our model minus theirs, with 95 % interval");
 
 # %% [markdown]
 # ## When a dense network is the right tool, and when it is not
 #
-# A practitioner would use tuned boosted trees instead. `benchmarks/quality.py` compares both on the same folds of two
-# public tables. This is its committed result; [the guide on quality](../docs/quality.md) says what was tried, and where
+# A practitioner would tune boosted trees. `benchmarks/quality.py` compares our model, which reads some, with three
+# libraries' on the same folds of two public tables. This is its committed result; [the guide on quality](../docs/quality.md) says what was tried, and where
 # the trees are still better:
 
 # %%
@@ -192,20 +195,20 @@ for entry in auc:
 axes.axvline(0, color="0.3", linewidth=0.8)
 axes.grid(axis="y", visible=False)
 axes.set(title="Left of the line tuned boosted trees rank better",
-         xlabel="ROC AUC of our network minus theirs, ± one corrected standard error");
+         xlabel="ROC AUC of our model minus theirs, ± one corrected standard error");
 
 # %% [markdown]
-# Choose the network when
+# Choose our model when
 #
 # - the model has to be *one graph of plain operations*, with calibration, intervals, decision and reasons inside, that
 #   a standard TensorFlow container serves, with the same answers everywhere;
-# - there are very many rows, or the model has to continue learning from new ones;
+# - probabilities matter as much as the ranking, with an honest prediction of every row behind them;
 # - texts, images or sequences may join the table later.
 #
-# Choose boosted trees when
+# Choose boosted trees alone when
 #
-# - the table is small or follows rules ("left after the second complaint"), and 0.01 of ROC AUC is worth money;
-# - a ranking is enough, it is needed by Friday, and Python will serve it.
+# - a ranking is enough, it is needed by Friday, and Python will serve it;
+# - the table follows rules so closely ("left after the second complaint") that the network's weight is near 0 anyway.
 #
 # Choose the logistic regression when the report shows ≈ beside it. It often does, and this model is the easiest to
 # explain.

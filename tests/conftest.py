@@ -48,24 +48,22 @@ def graph(customers, tmp_path_factory):
     from churn.data.experiment import Experiment
     from churn.data.split import split_dataset
     from churn.network.fit import fit_network
-    from churn.network.trained import frame_tensors
+    from churn.network.log_odds import logit
 
-    cfg = compose_config("train.epochs=2", "train.augmented=0")
+    cfg = compose_config("train.epochs=2")
     splits = split_dataset(customers, cfg.split, 0, cfg.seed)
     trained = fit_network(Experiment(customers, splits, cfg), tmp_path_factory.mktemp("train") / "checkpoint")
     probability = trained.predict(customers.frame)
     background = choose_background(customers.frame, probability, customers.schema, size=16, seed=0)
-    inputs = trained.encoder(*frame_tensors(customers.frame, customers.schema)).numpy()
-    refit = intervals.Refit(np.random.default_rng(0).beta(1, 3, len(customers)), probability)
+    _, uncertainty = trained.log_odds(customers.frame)
+    refit = intervals.Refit(logit(np.random.default_rng(0).beta(1, 3, len(customers))), logit(probability))
     return ServingGraph(
         customers.schema,
-        trained.encoder,
-        trained.network,
-        trained.ensemble,
+        trained.model,
         1.3,
         0.3,
         background.coded(trained.encoder),
-        intervals.fit_intervals(inputs, probability, [refit]),
+        intervals.fit_intervals(uncertainty, [refit]),
         PredictionSets(0.9, 0.2, 0.35),
     )
 
@@ -84,7 +82,6 @@ def exported_bundle(graph, tmp_path_factory) -> Path:
 SMALL = (
     "data.synthetic.rows=1200",
     "train.epochs=3",
-    "train.augmented=0",
     "evaluate.bootstrap=50",
     "evaluate.importance_repeats=1",
 )

@@ -18,7 +18,7 @@ from churn.config.root import config_directory
         (["train", "+train.foo=3"], "unknown configuration key 'train.foo'"),
         (["train", "train.epochs=many"], "wrong value for configuration key 'train.epochs'"),
         (["train", "model=tutorail"], "unknown choice 'model=tutorail'; did you mean 'tutorial'?"),
-        (["train", "model.name=deep"], "expected one of [tutorial, dense]"),
+        (["train", "model.name=deep"], "expected one of [tutorial, network, dense]"),
         (["train", "data=["], "no viable alternative"),
         (["--multirun", "model=dense"], "no stage is named"),
         (["score"], "churn score input=FILE output=FILE"),
@@ -51,7 +51,7 @@ def test_shell_completion_knows_stages_groups_and_keys(monkeypatch):
         return churn("-sc", "query=bash").stdout.split()
 
     assert completed("churn tr") == ["train"]
-    assert completed("churn train model=") == ["model=dense", "model=tutorial"]
+    assert completed("churn train model=") == ["model=dense", "model=network", "model=tutorial"]
     assert completed("churn train train.epo") == ["train.epochs="]
 
 

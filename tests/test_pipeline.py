@@ -102,8 +102,6 @@ def weights(bundle):
 LONG = (
     "data.synthetic.rows=1200",
     "train.epochs=60",
-    "train.augmented=0",
-    "train.patience=0",
     "evaluate.bootstrap=20",
 )
 

@@ -18,7 +18,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from churn.config.root import RENAMED, Config, config_directory, to_config
+from churn.config.root import REMOVED, RENAMED, Config, config_directory, to_config
 from churn.config.serving import Platform
 from churn.errors import UserError, did_you_mean
 
@@ -196,6 +196,8 @@ def _explain(error: Exception) -> str:
     key, problem = str(keyed.full_key), str(keyed).splitlines()[0]
     if key in RENAMED:
         return f"the configuration key '{key}' is now called {RENAMED[key]}"
+    if key in REMOVED:
+        return f"there is no configuration key '{key}' any more: {REMOVED[key]}"
     if key not in _valid_keys() and "not in" in problem:
         return str(_unknown_key(key))
     return f"wrong value for configuration key '{key}'\n  {problem}"

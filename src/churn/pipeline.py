@@ -34,11 +34,10 @@ from churn.evaluate.report.page import write_report
 from churn.evaluate.results import Results, evaluate_bundle
 from churn.monitor.drift.profile import profile_of_experiment
 from churn.network import distributed
-from churn.network.distill import SoftLabels
-from churn.network.fit import fit_network, fit_soft_labels
+from churn.network.boosting import THREADS_FROM, FittedTrees
+from churn.network.fit import fit_experiment_trees, fit_network
 from churn.network.fit_stream import fit_stream
 from churn.network.trained import Trained
-from churn.network.trees import THREADS_FROM
 from churn.parallel import LAZY
 from churn.runs import CHECKPOINTS, choose_run_dir, new_run, unfinished_run
 
@@ -46,7 +45,7 @@ from churn.runs import CHECKPOINTS, choose_run_dir, new_run, unfinished_run
 def run(cfg: Config, worker: Executor = LAZY) -> float:
     """Run all steps of `churn train`; gives the log loss of the held-out rows, which a sweep minimises.
 
-    `worker` fits baselines and distillation trees in parallel with the network.
+    `worker` grows trees and fits baselines in parallel with the network.
 
     >>> run(compose_config("data=synthetic", "run.dir=runs/mine"))
     """
@@ -59,8 +58,8 @@ def run(cfg: Config, worker: Executor = LAZY) -> float:
         new_run(experiment.cfg, run_dir, experiment.data.fingerprint) as directory,
         _shared_cores(experiment, worker) as worker,
     ):
-        soft_labels, baselines = _start_parallel_work(experiment, worker)
-        trained = _train(experiment, stream, soft_labels, directory, step)  # -> trained network
+        trees, baselines = _start_parallel_work(experiment, worker)
+        trained = _train(experiment, stream, trees, directory, step)  # -> trained network
         bundle = _export(experiment, trained, directory, step)  # -> bundle
         results = _evaluate(experiment, trained, bundle, baselines, step)  # -> Evaluation
         _report(experiment, trained, bundle, results, directory, step)
@@ -119,18 +118,18 @@ def _shared_cores(experiment: Experiment, worker: Executor) -> Iterator[Executor
 
 def _start_parallel_work(
     experiment: Experiment, worker: Executor
-) -> tuple[Future[SoftLabels | None], Future[dict[str, np.ndarray]]]:
-    """The soft labels and the predictions of the baselines, computed while the network is trained."""
-    soft_labels = worker.submit(fit_soft_labels, experiment)
+) -> tuple[Future[list[FittedTrees]], Future[dict[str, np.ndarray]]]:
+    """The trees and the predictions of the baselines, computed while the network is trained."""
+    trees = worker.submit(fit_experiment_trees, experiment)
     baselines = worker.submit(predict_baselines, experiment)
     worker.submit(import_mlflow)  # takes a second; an error comes up again in `register_run`
-    return soft_labels, baselines
+    return trees, baselines
 
 
 def _train(
     experiment: Experiment,
     stream: Stream | None,
-    soft_labels: Future[SoftLabels | None],
+    trees: Future[list[FittedTrees]],
     directory: Path,
     step: _StepTimer,
 ) -> Trained:
@@ -138,7 +137,7 @@ def _train(
     cfg = experiment.cfg
     profile = directory / "profile" if cfg.train.profile else None
     with step("train", f"Training {cfg.model.name.value}"), profiler(profile):
-        return _fit(experiment, stream, _checkpoint(directory), soft_labels)
+        return _fit(experiment, stream, _checkpoint(directory), trees)
 
 
 def _checkpoint(directory: Path) -> Path:
@@ -149,7 +148,7 @@ def _fit(
     experiment: Experiment,
     stream: Stream | None,
     checkpoint: Path,
-    soft_labels: Future[SoftLabels | None] | None = None,
+    trees: Future[list[FittedTrees]] | None = None,
 ) -> Trained:
     """The network, trained on all machines and GPUs together, as a copy for this machine."""
     cfg = experiment.cfg
@@ -159,7 +158,7 @@ def _fit(
         if stream:
             trained = fit_stream(stream, cfg, checkpoint)
         else:
-            trained = fit_network(experiment, checkpoint, soft_labels=soft_labels)
+            trained = fit_network(experiment, checkpoint, trees=trees)
     return replace(trained, network=distributed.local_copy(trained.network))
 
 

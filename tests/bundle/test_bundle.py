@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from conftest import ROOT, compose_config
+from scipy.special import expit
 
 from churn.backend import tensorflow
 from churn.bundle import bundle, export
@@ -101,8 +102,10 @@ def test_the_key_is_echoed_and_the_decision_follows_the_threshold(exported_bundl
 
 
 def test_a_temperature_above_one_pulls_towards_a_half(graph, customers):
-    members = graph.network(graph.encoder(*frame_tensors(customers.frame, graph.schema))).numpy()
-    probability = graph.ensemble(members)
+    transpose, encoder = tensorflow().transpose, graph.model.encoder
+    numbers, categories = frame_tensors(customers.frame, graph.schema)
+    log_odds, _ = graph.model(transpose(numbers), encoder.codes(transpose(categories)))
+    probability = expit(log_odds.numpy())
     answer = graph(bundle.to_tensors(customers.frame, export.describe_inputs(graph), None))[
         "churn_probability"
     ].numpy()
@@ -178,7 +181,7 @@ def test_any_column_names_survive_the_export(customers, tmp_path):
     trained = fit_network(
         Experiment(table, split_dataset(table, cfg.split, 0, 1), cfg), tmp_path / "checkpoint"
     )
-    graph = ServingGraph(table.schema, trained.encoder, trained.network, trained.ensemble, 1.0, 0.5)
+    graph = ServingGraph(table.schema, trained.model, 1.0, 0.5)
     export.write_saved_model(graph, tmp_path / "b")
     export.seal(tmp_path / "b", {"schema": vars(table.schema), "inputs": export.describe_inputs(graph)}, {})
     answer = Bundle.load(tmp_path / "b").predict(frame)["churn_probability"]

@@ -128,6 +128,13 @@ def test_the_background_s_average_is_that_of_all_train_rows():
     assert interacting(*tensors(chosen)).numpy().mean() == pytest.approx(probability.mean(), abs=0.002)
 
 
+def test_no_customer_s_row_stands_in_the_background():
+    frame = table(500)
+    chosen = choose_background(frame, interacting(*tensors(frame)).numpy(), SCHEMA, 64, 0)
+    assert not np.isin(chosen.numbers, frame[["a", "b", "c"]].to_numpy(np.float32)).any()
+    assert set(chosen.categories[:, 0]) == {"x", "y"}
+
+
 def test_the_greatest_contributions_are_named_first():
     reasons, rows = explained(additive, pd.DataFrame({"a": [0.0, 30], "b": [9.0, 0], "c": 5.0, "d": "x"}))
     answer = reasons(*tensors(rows))

@@ -6,13 +6,13 @@ import pytest
 from conftest import churn, compose_config
 
 from churn.config.limits import Bound, check_bounds
-from churn.config.root import RENAMED, Config
+from churn.config.root import REMOVED, RENAMED, Config
 from churn.errors import UserError
 
 WRONG = {
     "finite": float("inf"), "1 or more": 0, "0 or more": -1, "above 0": 0, "from 0 to 1": 1.5,
     "above 0 and at most 1": 1.5, "0 or more and below 1": 1, "above 0 and below 1": 1, "from 1 to 100": 101,
-    "from 0 to 65535": 99_999,
+    "from 0 to 65535": 99_999, "from 1 to 10": 11,
 }  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def test_a_number_outside_its_bound_is_refused_with_its_key(name):
     cfg = compose_config()
     owner, field = next((owner, field) for key, owner, field in numbers(cfg) if key == name)
     wrong = WRONG[field.metadata["bound"].text]
-    setattr(owner, field.name, [8, wrong] if name == "model.hidden" else wrong)
+    setattr(owner, field.name, [8, wrong] if isinstance(getattr(owner, field.name), list) else wrong)
     with pytest.raises(UserError, match=f"{name}={wrong} makes no sense"):
         check_bounds(cfg)
 
@@ -62,5 +62,12 @@ def test_all_wrong_numbers_are_listed_at_once_before_any_work(tmp_path):
 
 def test_an_old_key_is_refused_with_its_new_name(tmp_path):
     assert set(RENAMED.values()) - set(KEYS) <= {"monitor.prometheus", "retrain.force"}
-    done = churn("train", "train.made_up=1", code=2, cwd=tmp_path)
-    assert "'train.made_up' is now called train.augmented" in done.stderr
+    done = churn("train", "export.worlds=1", code=2, cwd=tmp_path)
+    assert "'export.worlds' is now called export.refits" in done.stderr
+
+
+def test_a_key_that_is_gone_is_refused_with_the_reason(tmp_path):
+    assert not set(REMOVED) & set(KEYS)
+    done = churn("train", "train.augmented=1", code=2, cwd=tmp_path)
+    assert "there is no configuration key 'train.augmented' any more" in done.stderr
+    assert "model.trees" in done.stderr

@@ -9,7 +9,7 @@ from sklearn.model_selection import train_test_split
 
 from churn.config.data import SplitConfig, SplitMethod
 from churn.data.dataset import Dataset, Schema
-from churn.data.split import split_dataset
+from churn.data.split import linked_groups, split_dataset
 from churn.errors import UserError
 
 SCHEMA = Schema("left", ("1",), ("x",), ())
@@ -64,14 +64,28 @@ def test_copies_of_a_row_stay_together_with_all_rows_of_their_customers(rows):
         assert pd.Series(part).groupby(same).nunique().max() == 1
 
 
-def test_with_times_parts_follow_one_another_with_a_gap_of_the_horizon(rows):
+def test_with_times_parts_follow_one_another_with_a_gap_of_the_horizon_before_the_test_part(rows):
     x, churned = rows
     times = np.datetime64("2025-01-01", "s") + np.random.default_rng(3).integers(
         0, 365, 1000
     ) * np.timedelta64(1, "D")
     parts = parts_of(split_dataset(table(x, churned, times=times), SplitConfig(), 30, seed=1))
     for earlier, later in pairwise(parts):
-        assert times[earlier].max() + np.timedelta64(30, "D") <= times[later].min()
+        assert times[earlier].max() <= times[later].min()
+    known = np.concatenate(parts[:3])
+    begins = times[parts[3]].min()
+    assert times[known].max() + np.timedelta64(30, "D") <= begins
+    assert len(known) == (times + np.timedelta64(30, "D") <= begins).sum()  # no other row is lost
+
+
+def test_rows_that_differ_in_the_seventh_digit_of_a_number_stay_together(rows):
+    x, _ = rows
+    frame = pd.DataFrame({"a": np.append(x, x * (1 + 1e-7)), "b": np.append(x, x) * 0})
+    groups = linked_groups(
+        Dataset("t", Schema("left", ("yes",), ("a", "b"), ()), frame, np.zeros(2 * len(x)))
+    )
+    assert (groups[: len(x)] == groups[len(x) :]).mean() > 0.98  # the others lie at a border
+    assert len(set(groups)) > 0.98 * len(x)
 
 
 def test_a_horizon_that_leaves_a_part_empty_is_refused(rows):

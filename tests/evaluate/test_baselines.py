@@ -28,9 +28,20 @@ def fitted():
     return baselines.fit_baselines(customers(2_000, 0), customers(500, 1), SCHEMA, seed=0)
 
 
-def test_the_base_rate_is_the_churn_rate_of_the_train_rows(fitted):
+def test_the_base_rate_is_the_churn_rate_of_the_rows_of_both_parts(fitted):
     frame = customers(5, 2).frame
-    assert fitted["base_rate"](frame) == pytest.approx(np.full(5, customers(2_000, 0).churned.mean()))
+    rate = np.append(customers(2_000, 0).churned, customers(500, 1).churned).mean()
+    assert fitted["base_rate"](frame) == pytest.approx(np.full(5, rate))
+
+
+def test_boosting_learns_from_the_validation_part_too():
+    train, validation = customers(2_000, 0), customers(500, 1)
+    new = validation.frame["plan"].eq("a")  # in the train part nobody has plan "c"
+    validation.frame.loc[new, "plan"] = "c"
+    validation.churned[new] = 1
+    predict = baselines.fit_baselines(train, validation, SCHEMA, seed=0)["boosting"]
+    of_a, of_c = (predict(customers(200, 2).frame.assign(plan=plan)).mean() for plan in "ac")
+    assert of_c > of_a + 0.2
 
 
 @pytest.mark.parametrize("name", ["logistic_regression", "boosting"])

@@ -13,14 +13,10 @@ import pytest
 
 from churn.bundle.bundle import Bundle
 
-# No dropout: each process would silence other units.
 SMALL = (
     "data.synthetic.rows=1200",
     "train.epochs=10",
     "train.batch_size=16",
-    "train.augmented=0",
-    "train.patience=0",
-    "model.dropout_labels_only=0",
     "export.refits=0",
     "export.background=0",
     "evaluate.bootstrap=20",

@@ -7,7 +7,7 @@ import pytest
 from churn.backend import tensorflow
 from churn.config.training import ModelConfig
 from churn.data.dataset import Schema
-from churn.network.encoding import Encoder, fit_encoding, make_transformer
+from churn.network.encoding import Encoder, fit_encoding, make_transformer, tree_inputs
 from churn.network.trained import frame_tensors
 
 CFG = ModelConfig(least_deviation=0, clip=0)
@@ -27,7 +27,7 @@ def encode(encoder, customers, **changes):
 def unseen(encoder, customers, **changes):
     row = customers.frame.iloc[[1]].assign(**changes)
     numbers, categories = map(tensorflow().transpose, frame_tensors(row, customers.schema))
-    return int(encoder.encode_and_check(numbers, encoder.codes(categories))[1].numpy()[0])
+    return int(encoder.count_unseen(numbers, encoder.codes(categories)).numpy()[0])
 
 
 def test_a_text_that_keras_reserves_is_a_level_like_any_other(customers):
@@ -40,7 +40,7 @@ def test_a_text_that_keras_reserves_is_a_level_like_any_other(customers):
 
 
 def test_the_graph_encodes_as_the_fitted_transformer_does(encoder, customers):
-    fitted = make_transformer(customers.schema, CFG).fit(customers.frame)
+    fitted = make_transformer(customers.frame, customers.schema, CFG).fit(customers.frame)
     encoded = encoder(*frame_tensors(customers.frame, customers.schema)).numpy()
     assert encoded == pytest.approx(fitted.transform(customers.frame), abs=2e-5)
     assert encoded.mean(axis=0) == pytest.approx(0, abs=1e-5)
@@ -111,7 +111,9 @@ def test_tables_of_one_kind_of_column_are_encoded_too(customers, kept):
     )
     encoder = Encoder(fit_encoding(customers.frame, schema, CFG))
     encoded = encoder(*frame_tensors(customers.frame, schema)).numpy()
-    assert encoded == pytest.approx(make_transformer(schema, CFG).fit_transform(customers.frame), abs=2e-5)
+    assert encoded == pytest.approx(
+        make_transformer(customers.frame, schema, CFG).fit_transform(customers.frame), abs=2e-5
+    )
 
 
 def test_a_column_without_any_value_does_no_harm(customers):
@@ -120,3 +122,26 @@ def test_a_column_without_any_value_does_no_harm(customers):
         *frame_tensors(frame, customers.schema)
     ).numpy()
     assert np.isfinite(encoded).all()
+
+
+def test_trees_read_the_same_in_the_graph_as_in_memory(encoder, customers):
+    frame = customers.frame.assign(
+        payment=np.where(np.arange(len(customers)) % 50 == 0, "shells", customers.frame.payment)
+    )
+    frame.loc[:9, "tenure"], frame.loc[10:19, "Monthly  charge"] = np.nan, -2e30
+    numbers, categories = map(tensorflow().transpose, frame_tensors(frame, customers.schema))
+    in_graph = encoder.tree_inputs(numbers, encoder.codes(categories)).numpy()
+    in_memory = tree_inputs(frame, customers.schema, encoder.encoding)
+    assert np.array_equal(in_graph.T, in_memory)
+    assert (in_memory[:10, 0] == encoder.encoding.median[0]).all()  # never missing in training
+    assert (in_memory[10:20, 1] <= -1e30).all()  # as missing as others were
+
+
+def test_the_inputs_do_not_depend_on_the_names_of_levels(customers):
+    names = {text: f"{9 - i}{text}" for i, text in enumerate(sorted(set(customers.frame.contract)))}
+    renamed = customers.frame.assign(contract=customers.frame.contract.map(names))
+    inputs = [
+        Encoder(fit_encoding(frame, customers.schema, CFG))(*frame_tensors(frame, customers.schema)).numpy()
+        for frame in (customers.frame, renamed)
+    ]
+    assert np.array_equal(*inputs)

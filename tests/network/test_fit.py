@@ -1,20 +1,25 @@
 """Training is repeatable, survives a kill, and `tutorial` trains as the article does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import compose_config
+from scipy.special import expit
 
 from churn.backend import tensorflow
 from churn.data.experiment import Experiment
 from churn.data.split import Splits, split_dataset
 from churn.network.checkpoint import Checkpoint
-from churn.network.fit import fit_network
-from churn.network.trained import frame_tensors
+from churn.network.encoding import tree_inputs
+from churn.network.fit import fit_network, training_rows
+from churn.network.log_odds import logit
+from churn.network.trained import frame_tensors, predict_members
 from churn.network.trainer import default_batch_size, make_optimizer
 
 
 def trained(customers, checkpoint, *overrides):
-    cfg = compose_config("train.epochs=4", "train.augmented=0", *overrides)
+    cfg = compose_config("train.epochs=4", *overrides)
     splits = split_dataset(customers, cfg.split, 0, cfg.seed)
     return fit_network(Experiment(customers, splits, cfg), checkpoint)
 
@@ -23,7 +28,7 @@ def weights(result):
     return np.concatenate([value.ravel() for value in result.network.get_weights()])
 
 
-@pytest.mark.parametrize("model", ["dense", "tutorial"])
+@pytest.mark.parametrize("model", ["dense", "network", "tutorial"])
 def test_the_same_seed_gives_the_same_weights(customers, tmp_path, model):
     first = trained(customers, tmp_path / "a", f"model={model}")
     second = trained(customers, tmp_path / "b", f"model={model}")
@@ -32,7 +37,7 @@ def test_the_same_seed_gives_the_same_weights(customers, tmp_path, model):
     assert not np.array_equal(weights(first), weights(other))
 
 
-@pytest.mark.parametrize("model", ["dense", "tutorial"])
+@pytest.mark.parametrize("model", ["dense", "network", "tutorial"])
 def test_a_killed_training_ends_with_the_weights_of_an_uninterrupted_one(
     customers, tmp_path, model, monkeypatch
 ):
@@ -89,19 +94,41 @@ def test_the_tutorial_s_weights_depend_on_the_train_part_only(customers, tmp_pat
     assert np.array_equal(honest.held_out_rows, splits.calibration)
 
 
-def test_an_out_of_fold_prediction_does_not_depend_on_its_own_fold_s_labels(customers, tmp_path):
-    cfg = compose_config("train.epochs=3", "train.augmented=1", "model.folds=4", "model.members=8")
+def test_an_out_of_fold_prediction_does_not_depend_on_the_labels_of_its_half_of_the_fold(customers, tmp_path):
+    """Neither through trees and network, nor through the number of trees, nor through the weights."""
+    cfg = compose_config("train.epochs=3", "model.folds=4", "model.members=8", "model.trees=60")
     splits = split_dataset(customers, cfg.split, 0, 42)
-    honest = fit_network(Experiment(customers, splits, cfg), tmp_path / "a")
-    of_fold = honest.fold_of_row == 3
-    changed = flipped(customers, honest.held_out_rows[of_fold])
+    experiment = Experiment(customers, splits, cfg)
+    honest, plan = fit_network(experiment, tmp_path / "a"), training_rows(experiment).plan
+    in_fold = honest.fold_of_row == 3
+    of_half = in_fold & (plan.half_of_row == 1)
+    changed = flipped(customers, honest.held_out_rows[of_half])
     other = fit_network(Experiment(changed, splits, cfg), tmp_path / "b")
-    assert np.array_equal(other.held_out_probability[of_fold], honest.held_out_probability[of_fold])
-    assert not np.isclose(other.held_out_probability, honest.held_out_probability)[~of_fold].any()
+    assert np.array_equal(other.held_out_probability[of_half], honest.held_out_probability[of_half])
+    assert not np.isclose(other.held_out_probability, honest.held_out_probability)[~in_fold].any()
+
+
+def test_answers_do_not_depend_on_the_names_of_levels(customers):
+    """The tolerance is the rounding of float32 in trees and network of the same numbers."""
+    cfg = compose_config("train.epochs=3", "model.trees=60")
+    names = {text: f"{chr(122 - i)} {text}" for i, text in enumerate(sorted(levels(customers)))}
+    assert sorted(names.values()) == [names[text] for text in sorted(names, reverse=True)]
+    renamed = customers.frame.assign(
+        contract=customers.frame.contract.map(names), payment=customers.frame.payment.map(names)
+    )
+    splits = split_dataset(customers, cfg.split, 0, 42)
+    tables = [customers, replace(customers, frame=renamed)]
+    answers = [fit_network(Experiment(table, splits, cfg)).predict(table.frame) for table in tables]
+    assert np.ptp(answers[0]) > 0.2
+    assert answers[1] == pytest.approx(answers[0], abs=1e-6)
+
+
+def levels(customers):
+    return set(customers.frame.contract) | set(customers.frame.payment)
 
 
 def test_the_network_does_not_depend_on_the_test_part(customers, tmp_path):
-    cfg = compose_config("train.epochs=2", "train.augmented=0")
+    cfg = compose_config("train.epochs=2")
     splits = split_dataset(customers, cfg.split, 0, 42)
     honest = fit_network(Experiment(customers, splits, cfg), tmp_path / "a")
     assert np.intersect1d(honest.held_out_rows, splits.test).size == 0
@@ -110,13 +137,23 @@ def test_the_network_does_not_depend_on_the_test_part(customers, tmp_path):
     assert np.array_equal(weights(honest), weights(other))
 
 
-def test_a_prediction_combines_all_members(customers, tmp_path):
+def test_a_prediction_stacks_trees_and_network(customers, tmp_path):
     result = trained(customers, tmp_path / "a")
-    frame = customers.frame.iloc[result.held_out_rows]
-    assert result.held_out_members.shape == (len(frame), 5)
-    assert result.predict(frame) == pytest.approx(result.ensemble(result.held_out_members), abs=1e-6)
-    held_out = result.fold_of_row[:, None] == result.fold_of_member
-    assert result.held_out_probability == pytest.approx(result.held_out_members[held_out], abs=1e-12)
+    members = predict_members(result.network, result.encoder(*frame_tensors(customers.frame, result.schema)))
+    assert members.shape == (len(customers), 5)
+    inputs = tree_inputs(customers.frame, result.schema, result.encoder.encoding)
+    trees = [forest(inputs.T)[0].numpy() for forest in result.forests]
+    assert len(trees) == 2
+    expected = result.stack(trees, logit(members).mean(axis=1))
+    assert result.log_odds(customers.frame)[0] == pytest.approx(expected, abs=1e-5)
+    assert min(*result.stack.trees, result.stack.network) >= 0
+
+
+def test_a_network_without_trees_predicts_the_mean_of_its_members(customers, tmp_path):
+    result = trained(customers, tmp_path / "a", "model=network")
+    members = predict_members(result.network, result.encoder(*frame_tensors(customers.frame, result.schema)))
+    assert not result.forests
+    assert result.predict(customers.frame) == pytest.approx(expit(logit(members).mean(axis=1)), abs=1e-6)
 
 
 def test_the_tutorial_trains_as_the_article_s_script(customers, tmp_path):

@@ -25,7 +25,7 @@ def test_an_epoch_gives_the_weights_and_the_loss_of_keras_s_own(xla):
     loop, keras_fit = network(), network()
     ordered = np.append(np.arange(70), [-1] * 26).reshape(3, 32).astype("i4")
     train = trainer.compile_epoch(loop, keras.optimizers.Adam(0.01), xla)
-    losses = [train(trainer.Block(inputs, labels, np.ones_like(labels)), ordered)[0] for _ in range(3)]
+    losses = [train(trainer.Block(inputs, labels, np.ones_like(labels)), ordered) for _ in range(3)]
     keras_fit.compile(keras.optimizers.Adam(0.01), loss="binary_crossentropy")
     history = keras_fit.fit(inputs, labels, batch_size=32, epochs=3, shuffle=False, verbose=0).history
     for actual, expected in zip(loop.get_weights(), keras_fit.get_weights(), strict=True):
@@ -45,18 +45,6 @@ def test_rows_of_weight_zero_do_not_change_the_weights():
         train(trainer.Block(inputs, block_labels, weights), trainer.shuffled_batches(70, 32, seed=1, epoch=0))
         kernels.append(net.get_weights()[0])
     assert np.array_equal(*kernels)
-
-
-def test_the_stopping_loss_of_a_member_is_that_of_its_early_stopping_rows():
-    keras, (inputs, labels) = tensorflow().keras, table()
-    stops = np.zeros_like(labels)
-    stops[:10] = 1
-    net = network()
-    train = trainer.compile_epoch(net, keras.optimizers.SGD(0.0), xla=False)
-    block = trainer.Block(inputs, labels, 1 - stops, stops)
-    _, stopping_loss = train(block, trainer.shuffled_batches(70, 32, seed=1, epoch=0))
-    expected = trainer.cross_entropy(labels, net(inputs)).numpy()[:10].mean()
-    assert stopping_loss == pytest.approx([expected], abs=1e-6)
 
 
 def test_batches_hold_every_row_once_in_an_order_that_depends_on_the_epoch():

@@ -33,9 +33,9 @@ def test_one_kind_of_columns_is_enough(customers, tmp_path, numeric, categorical
     schema = Schema("left", ("yes",), numeric=numeric, categorical=categorical)
     frame = customers.frame[[*numeric, *categorical]]
     table = type(customers)("t", schema, frame, customers.churned)
-    cfg = compose_config("train.epochs=1", "train.augmented=0")
+    cfg = compose_config("train.epochs=1")
     trained = fit_network(Experiment(table, split_dataset(customers, cfg.split, 0, cfg.seed), cfg))
-    graph = ServingGraph(schema, trained.encoder, trained.network, trained.ensemble, 1.0, 0.5)
+    graph = ServingGraph(schema, trained.model, 1.0, 0.5)
     export.write_saved_model(graph, tmp_path / "b")
     facts = {"name": "t", "schema": vars(schema), "inputs": export.describe_inputs(graph)}
     export.seal(tmp_path / "b", facts, {})

@@ -19,15 +19,13 @@ from churn.bundle.intervals import Interval
 from churn.data.declared import declared_facts
 from churn.data.experiment import Experiment
 from churn.errors import UserError
-from churn.network.trained import Trained, frame_tensors
+from churn.network.trained import Trained
 
 
 def fit_interval(experiment: Experiment, trained: Trained) -> Interval:
-    """The intervals of the network, calibrated on refits (see `churn.bundle.parametric_bootstrap`)."""
-    data = experiment.data
-    inputs = trained.encoder(*frame_tensors(data.frame.iloc[trained.held_out_rows], data.schema)).numpy()
-    refits = parametric_bootstrap.refit(experiment, trained)
-    return intervals.fit_intervals(inputs, trained.ensemble(trained.held_out_members), refits)
+    """The intervals of the model, calibrated on refits (see `churn.bundle.parametric_bootstrap`)."""
+    _, uncertainty = trained.log_odds(experiment.part(trained.held_out_rows).frame)
+    return intervals.fit_intervals(uncertainty, parametric_bootstrap.refit(experiment, trained))
 
 
 def export_bundle(experiment: Experiment, trained: Trained, interval: Interval | None, path: Path) -> Bundle:
@@ -50,9 +48,7 @@ def _serving_graph(experiment: Experiment, trained: Trained, interval: Interval 
     probability = calibration.apply_temperature(trained.held_out_probability, temperature)
     return ServingGraph(
         experiment.data.schema,
-        trained.encoder,
-        trained.network,
-        trained.ensemble,
+        trained.model,
         temperature,
         threshold=decision.choose_threshold(cfg.decision, churned, probability, values),
         background=_reason_background(experiment, trained),
@@ -105,7 +101,7 @@ def _reason_background(experiment: Experiment, trained: Trained) -> reasons.Back
 
 def library_versions() -> dict[str, str]:
     """The versions of Python, churn and the libraries."""
-    libraries = ("churn", "tensorflow", "keras", "scikit-learn", "pandas", "numpy")
+    libraries = ("churn", "tensorflow", "keras", "catboost", "scikit-learn", "pandas", "numpy")
     return {"python": platform.python_version(), **{name: version(name) for name in libraries}}
 
 
@@ -129,8 +125,8 @@ def write_saved_model(graph: ServingGraph, path: Path, reasons: bool = False) ->
         raise UserError("reasons need customers to compare with", "export.background", "export.background=64")
     keras = tensorflow().keras
     archive = keras.export.ExportArchive()
-    archive.track(graph.network)
-    archive.track(graph.encoder.lookup)
+    archive.track(graph.model.network)
+    archive.track(graph.model.encoder.lookup)
     signatures = {"serving_default": graph.with_reasons if reasons else graph}
     if graph.background:
         signatures[REASONS] = graph.with_reasons
@@ -140,7 +136,7 @@ def write_saved_model(graph: ServingGraph, path: Path, reasons: bool = False) ->
     archive.add_endpoint(CODED, coded, input_signature=graph.coded_signature())
     archive.write_out(str(path), verbose=False)
     (path / EXTRA).mkdir()
-    (path / EXTRA / "words.json").write_text(json.dumps(graph.encoder.vocabulary))
+    (path / EXTRA / "words.json").write_text(json.dumps(graph.model.encoder.vocabulary))
 
 
 def describe_inputs(graph: ServingGraph) -> list[dict[str, str]]:

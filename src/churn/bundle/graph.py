@@ -13,9 +13,7 @@ from churn.bundle.reasons import Background, Reasons
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Schema
 from churn.errors import UserError
-from churn.network import layers
-from churn.network.encoding import Encoder
-from churn.network.ensemble import LogitMean
+from churn.network.model import Model
 
 OUTPUTS = {
     "churn_probability": "probability that the customer leaves",
@@ -54,12 +52,10 @@ def input_names(schema: Schema) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class ServingGraph:
-    """Encoder, network, ensemble, temperature and threshold as one function of named raw tensors."""
+    """Model, temperature and threshold as one function of named raw tensors."""
 
     schema: Schema
-    encoder: Encoder
-    network: Any
-    ensemble: LogitMean
+    model: Model
     temperature: float
     threshold: float
     background: Background | None = None  # its categories as codes; None: no reasons
@@ -80,8 +76,8 @@ class ServingGraph:
         Certainty is a position in `churn.bundle.conformal.CERTAINTIES`.
         """
         tf = tensorflow()
-        inputs, unseen = self.encoder.encode_and_check(numbers, codes)
-        log_odds = self._log_odds(inputs)
+        log_odds, uncertainty = self._log_odds(numbers, codes)
+        unseen = self.model.encoder.count_unseen(numbers, codes)
         probability = tf.sigmoid(log_odds)
         outputs: dict[str, Any] = {
             "churn_probability": probability,
@@ -89,7 +85,7 @@ class ServingGraph:
             "unseen_inputs": unseen,
         }
         if self.interval:
-            outputs |= zip(INTERVAL, self.interval(inputs, log_odds, unseen), strict=True)
+            outputs |= zip(INTERVAL, self.interval(log_odds, uncertainty, unseen), strict=True)
         if self.prediction_sets:
             outputs["certainty"] = self.prediction_sets(probability)
         return outputs
@@ -108,11 +104,12 @@ class ServingGraph:
     def _probability(self, numbers: Any, codes: Any) -> Any:
         """[n] probabilities, from numbers [n, F] float32 and codes [n, C] int32."""
         tf = tensorflow()
-        return tf.sigmoid(self._log_odds(self.encoder.encode(tf.transpose(numbers), tf.transpose(codes))))
+        return tf.sigmoid(self._log_odds(tf.transpose(numbers), tf.transpose(codes))[0])
 
-    def _log_odds(self, inputs: Any) -> Any:
-        """[n] calibrated log-odds, from encoded inputs [n, D]."""
-        return self.ensemble.combine_logits(layers.network_logits(self.network, inputs)) / self.temperature
+    def _log_odds(self, numbers: Any, codes: Any) -> tuple[Any, Any]:
+        """[n] calibrated log-odds and [n] the trees' uncertainty, from numbers [F, n] and codes [C, n]."""
+        log_odds, uncertainty = self.model(numbers, codes)
+        return log_odds / self.temperature, uncertainty
 
     def _matrices(self, fields: dict[str, Any]) -> tuple[Any, Any]:
         """Numbers [F, n] float32 and codes [C, n] int32, from named inputs, each [n]."""
@@ -125,7 +122,7 @@ class ServingGraph:
             return tf.stack([fields[names[column]] for column in columns])
 
         categories = stack(self.schema.categorical, tf.string)
-        return stack(self.schema.numeric, tf.float32), self.encoder.codes(categories)
+        return stack(self.schema.numeric, tf.float32), self.model.encoder.codes(categories)
 
     def signature(self) -> dict[str, Any]:
         """The named inputs: numbers float32, categories and the key string, all [n]."""

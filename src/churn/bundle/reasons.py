@@ -1,6 +1,6 @@
 """The reasons for a probability: signed contributions of the raw columns, computed inside the graph.
 
-The method is Shapley sampling against real customers (Castro, Gómez and Tejada 2009; Štrumbelj and
+The method is Shapley sampling against a background (Castro, Gómez and Tejada 2009; Štrumbelj and
 Kononenko 2014; antithetic pairs as in Mitchell et al. 2022). The columns of a background customer are
 replaced, one after the other in random order, by those of the customer to explain; a column's contribution
 is the mean change of the probability at its replacement. Each order is used forwards and backwards.
@@ -10,6 +10,9 @@ Properties:
 - a column that the model ignores gets 0;
 - additive models and interactions of two columns are exact for the background, since each order is reversed;
 - background and orders are constants of the graph: the same customer always gets the same reasons.
+
+A background customer is the average of `ALIKE` train rows, so that no customer's row stands in the graph. On
+Telco such customers give contributions as near to those against 900 real ones as real customers do.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from churn.network.encoding import Encoder
 
 TOP = 3  # reasons that a prediction carries, at most
+ALIKE = 5  # train rows that are averaged to one background customer
 Probability = Callable[[Any, Any], Any]  # numbers [n, F] float32, categories [n, C] -> [n]
 
 
@@ -48,20 +52,40 @@ class Background:
 def choose_background(
     frame: pd.DataFrame, probability: np.ndarray, schema: Schema, size: int, seed: int
 ) -> Background:
-    """`size` train rows whose probabilities are distributed as those of all, `probability` [n].
+    """`size` average customers whose probabilities are distributed about as those of all, `probability` [n].
 
-    They are the middle ones of `size` equally large groups by probability.
+    Each is the mean of the numbers, and the most frequent levels, of the middle one of `size` equally large
+    groups by probability and of the rows most like it.
     """
     size = min(size, len(frame))
     middles = ((np.arange(size) + 0.5) * len(frame) / size).astype(int)
-    chosen = frame.iloc[np.argsort(probability, kind="stable")[middles]]
+    middles = np.argsort(probability, kind="stable")[middles]
+    numbers, categories = _average_customers(frame, probability, schema, middles)
     random = np.random.default_rng(seed)
     columns = len(schema.features)
     forwards = np.array([random.permutation(columns) for _ in range(size)], np.int32)
-    return Background(
-        chosen[list(schema.numeric)].to_numpy(np.float32),
-        chosen[list(schema.categorical)].to_numpy(object),
-        np.concatenate([forwards, columns - 1 - forwards]),
+    return Background(numbers, categories, np.concatenate([forwards, columns - 1 - forwards]))
+
+
+def _average_customers(
+    frame: pd.DataFrame, probability: np.ndarray, schema: Schema, middles: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers and categories of the rows at `middles`, each averaged with the rows most like it."""
+    numbers = frame[list(schema.numeric)]
+    scaled = ((numbers - numbers.mean()) / numbers.std()).fillna(0.0).to_numpy()
+    codes = [pd.factorize(frame[name].to_numpy(object))[0] for name in schema.categorical]
+    levels = np.column_stack(codes) if codes else np.empty((len(frame), 0), int)
+    ranked = probability / (probability.std() or 1.0)
+    means, texts = [], []
+    for row in middles:
+        distance = ((scaled - scaled[row]) ** 2).sum(axis=1) + 2 * (levels != levels[row]).sum(axis=1)
+        distance += len(schema.features) * (ranked - ranked[row]) ** 2
+        alike = np.argsort(distance, kind="stable")[:ALIKE]
+        means.append(numbers.iloc[alike].mean().to_numpy(np.float32))
+        most = [alike[np.argmax(np.bincount(of_column)[of_column])] for of_column in levels[alike].T]
+        texts.append([frame[name].iat[i] for name, i in zip(schema.categorical, most, strict=True)])
+    return np.array(means, np.float32).reshape(len(middles), -1), np.array(texts, object).reshape(
+        len(middles), -1
     )
 
 

@@ -81,7 +81,7 @@ class DataConfig:
     churned: list[str] = field(default_factory=list)  # its values that mean "left"; empty: usual spellings
     id: Optional[str] = None  # column that names the customer; never a feature
     time: Optional[str] = None  # column with the date of the row; rows are then split by time
-    horizon: int = key(30, ZERO_OR_MORE)  # days from `time` until the label is known; gap between the parts
+    horizon: int = key(30, ZERO_OR_MORE)  # days from `time` until the label is known: gap before the test
     numeric: list[str] = field(default_factory=list)  # columns of numbers
     categorical: list[str] = field(default_factory=list)  # columns of categories
     drop: list[str] = field(default_factory=list)  # columns to leave out; say why in a comment

@@ -32,16 +32,26 @@ from churn.config.training import (
 )
 
 RENAMED = {  # key of an earlier version: key now
-    "model.dropout_untaught": "model.dropout_labels_only",
-    "train.label_weight": "train.hard_label_weight",
-    "train.made_up": "train.augmented",
-    "train.most_made_up": "train.max_augmented",
-    "train.taught_up_to": "train.distill_up_to",
     "train.stretch_rows": "train.shuffle_rows",
     "export.worlds": "export.refits",
     "monitor.gauges": "monitor.prometheus",
     "retrain.by_hand": "retrain.force",
     "loop.passes": "loop.epochs",
+}
+
+
+_NO_DISTILLATION = "the default network reads boosted trees instead of learning from them (model.trees)"
+REMOVED = {  # key of an earlier version: why it is gone
+    "model.dropout_untaught": _NO_DISTILLATION,
+    "model.dropout_labels_only": "set model.dropout",
+    "train.label_weight": _NO_DISTILLATION,
+    "train.hard_label_weight": _NO_DISTILLATION,
+    "train.made_up": _NO_DISTILLATION,
+    "train.augmented": _NO_DISTILLATION,
+    "train.most_made_up": _NO_DISTILLATION,
+    "train.max_augmented": _NO_DISTILLATION,
+    "train.taught_up_to": _NO_DISTILLATION,
+    "train.distill_up_to": _NO_DISTILLATION,
 }
 
 

@@ -12,6 +12,7 @@ from churn.config.limits import (
     POSITIVE,
     SHARE,
     SHARE_BELOW_ONE,
+    TREE_DEPTH,
     ZERO_OR_MORE,
     key,
 )
@@ -21,19 +22,22 @@ class ModelName(Enum):
     """The networks of `churn.network.layers`."""
 
     tutorial = "tutorial"
+    network = "network"
     dense = "dense"
 
 
 @dataclass
 class ModelConfig:
-    """Shape and settings of the network."""
+    """Shape and settings of the network, and of the boosted trees that it reads."""
 
     name: ModelName = MISSING
     members: int = key(5, ONE_OR_MORE)  # networks in the ensemble
-    folds: int = key(5, ONE_OR_MORE)  # parts of the rows; each member is trained without one of them
-    hidden: list[int] = key([64, 64], ONE_OR_MORE)  # units of each hidden layer
+    folds: int = key(5, ONE_OR_MORE)  # parts of the rows; members and trees are fitted without one of them
+    hidden: list[int] = key([32], ONE_OR_MORE)  # units of each hidden layer
     dropout: float = key(0.0, SHARE_BELOW_ONE)  # share of units dropped in training
-    dropout_labels_only: float = key(0.1, SHARE_BELOW_ONE)  # the same if `dense` learns from labels only
+    trees: int = key(500, ZERO_OR_MORE)  # boosted trees of each depth, at most; folds tell how many; 0: none
+    tree_depths: list[int] = key([6, 4], TREE_DEPTH)  # levels of the trees; so many of each depth
+    tree_rows: int = key(200_000, ONE_OR_MORE)  # rows that trees are grown on, at most: a random sample
     bins: int = key(16, ZERO_OR_MORE)  # quantile bins of each number, as inputs beside it; 0: none
     # Flags, bins and levels are divided by at least this standard deviation, however rare; 0: by their own.
     least_deviation: float = key(0.3, ZERO_OR_MORE)
@@ -50,12 +54,7 @@ class TrainConfig:
     batch_size: int = key(0, ZERO_OR_MORE)  # rows; 0: chosen by the number of rows
     learning_rate: float = key(3e-3, POSITIVE)  # the highest: it rises from 0 and falls as a cosine
     weight_decay: float = key(1e-2, ZERO_OR_MORE)  # of kernels only
-    patience: int = key(8, ZERO_OR_MORE)  # epochs without a lower validation loss; 0: no early stopping
-    hard_label_weight: float = key(0.5, ZERO_OR_MORE)  # weight of a real row; that of an augmented row is 1
-    # Augmented rows per real row, labelled by boosted trees; 0: learn from real rows only.
-    augmented: float = key(10.0, ZERO_OR_MORE)
-    max_augmented: int = key(25_000, ZERO_OR_MORE)  # augmented rows, at most
-    distill_up_to: int = key(60_000, ZERO_OR_MORE)  # with more real rows, no rows are augmented
+    patience: int = key(0, ZERO_OR_MORE)  # of `tutorial`: epochs without a lower validation loss; 0: off
     profile: bool = False  # write a profile of TensorFlow to <run>/profile, for TensorBoard
     stream_rows: int = key(2_000_000, ZERO_OR_MORE)  # a Parquet table with more rows is never read as a whole
     shuffle_rows: int = key(262_144, ONE_OR_MORE)  # its rows that are in memory, and shuffled, at a time
@@ -87,7 +86,7 @@ class ExportConfig:
 
     reasons: bool = False  # put the reasons into the first signature, the only one Vertex AI calls
     background: int = key(64, ZERO_OR_MORE)  # train rows that reasons compare with; 0: no reasons
-    refits: int = key(2, ZERO_OR_MORE)  # refits that calibrate the intervals, a third of a fit each; 0: none
+    refits: int = key(2, ZERO_OR_MORE)  # refits that calibrate the intervals; 0: no intervals
     certainty: float = key(0.9, SHARE_BELOW_ONE)  # share of each class that prediction sets cover; 0: no sets
 
 

@@ -19,6 +19,8 @@ from churn.config.data import SplitConfig, SplitMethod
 from churn.data.dataset import Dataset
 from churn.errors import UserError
 
+DIGITS = 5  # in which the numbers of copies of a row agree
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -87,8 +89,11 @@ def _split_by_customer(data: Dataset, cfg: SplitConfig, seed: int) -> Splits:
 
 
 def linked_groups(data: Dataset) -> np.ndarray:
-    """[n] the group of each row; rows of one customer, and rows with equal features, share a group."""
-    copy = pd.factorize(pd.util.hash_pandas_object(data.frame, index=False))[0]
+    """[n] the group of each row; rows of one customer, and rows with equal features, share a group.
+
+    Numbers that agree in `DIGITS` digits count as equal: nobody tells such customers apart.
+    """
+    copy = pd.factorize(pd.util.hash_pandas_object(_rounded(data), index=False))[0]
     if data.ids is None:
         return copy
     customer = pd.factorize(data.ids)[0]
@@ -98,19 +103,27 @@ def linked_groups(data: Dataset) -> np.ndarray:
     return pd.factorize(component)[0]
 
 
-def _split_by_time(times: np.ndarray, cfg: SplitConfig, horizon: int) -> Splits:
-    """Parts that follow one another in time, `horizon` days apart.
+def _rounded(data: Dataset) -> pd.DataFrame:
+    """The features, with numbers rounded to `DIGITS` significant digits."""
+    numbers = data.frame[list(data.schema.numeric)].to_numpy(float)
+    size = np.where(np.isfinite(numbers) & (numbers != 0), abs(numbers), 1.0)
+    unit = 10.0 ** (np.floor(np.log10(size)) - DIGITS + 1)
+    rounded = np.round(numbers / unit) * unit + 0.0  # one zero
+    return data.frame.assign(**dict(zip(data.schema.numeric, rounded.T, strict=True)))
 
-    A row whose label is known only after the next part begins belongs to no part.
+
+def _split_by_time(times: np.ndarray, cfg: SplitConfig, horizon: int) -> Splits:
+    """Parts that follow one another in time, with a gap of `horizon` days before the test part.
+
+    A row whose label is known only after the test part begins belongs to no part: nobody could have learned
+    from it. Before the other parts no gap is needed, since the model is cross-fitted on all of them together.
     """
     ordered = np.sort(times)
     starts = ordered[np.ceil(part_boundaries(cfg) * len(times)).astype(int).clip(max=len(times) - 1)]
     label_known = times + np.timedelta64(horizon, "D")
-    begin = [ordered[0], *starts]
-    end = [*starts, label_known.max()]
-    return Splits(
-        *(np.flatnonzero((times >= a) & (label_known <= b)) for a, b in zip(begin, end, strict=True))
-    )
+    part = np.searchsorted(starts, times, side="right")
+    known = label_known <= starts[-1]
+    return Splits.of(np.where(known | (part == len(starts)), part, -1))
 
 
 def _split_like_the_article(rows: int, test: float, seed: int) -> Splits:

@@ -18,7 +18,7 @@ from churn.network import distributed
 
 @dataclass
 class Checkpoint:
-    """Everything that the rest of a training depends on; its M members stop early one by one.
+    """Everything that the rest of a training depends on.
 
     >>> state = Checkpoint(path, [*network.variables, *network.optimizer.variables])
     >>> state.load()
@@ -26,12 +26,9 @@ class Checkpoint:
 
     path: Path | None  # None: write nothing
     variables: list[Any]  # weights, random states and optimiser slots, in a fixed order
-    members: int = 1  # M; where above 1, the first axis of every weight
     epochs: int = 0  # finished
-    stopped: bool = False  # every member has stopped
-    best_loss: list[float] = field(default_factory=list)  # [M] least validation loss so far
-    best_epoch: list[int] = field(default_factory=list)  # [M] the epoch (1, 2, ...) that had it
-    best: list[np.ndarray] = field(default_factory=list)  # the variables after those epochs
+    best_epoch: int = 0  # the epoch (1, 2, ...) with the least validation loss; 0: none yet
+    best: list[np.ndarray] = field(default_factory=list)  # the variables after that epoch
     history: dict[str, list[float]] = field(default_factory=dict)  # per epoch: "loss", "val_loss"
 
     def load(self) -> None:
@@ -49,43 +46,31 @@ class Checkpoint:
         """Write the state; a reader sees the old file or the new one, whole. Only the chief writes."""
         if self.path is None or not distributed.is_chief():
             return
-        names = ("epochs", "stopped", "best_loss", "best_epoch", "history")
+        names = ("epochs", "best_epoch", "history")
         arrays = {f"variable_{i}": v.numpy() for i, v in enumerate(self.variables)}
         arrays |= {f"best_{i}": value for i, value in enumerate(self.best)}
         with atomic_write(self.path) as aside, aside.open("wb") as file:
             np.savez(file, facts=json.dumps({name: getattr(self, name) for name in names}), **arrays)
 
-    def record(self, loss: float, validation: Any, patience: int) -> dict[str, float]:
-        """Add an epoch's losses to the history; gives them by name.
+    def record(self, loss: float, validation: float | None = None) -> dict[str, float]:
+        """Add an epoch's losses to the history, and keep the variables of the best epoch; gives the losses.
 
-        `validation` is one number, [M], or None where no row serves early stopping. A member stops for good
-        after `patience` epochs (0: never) without a lower validation loss.
+        `validation` is None where no rows serve early stopping.
         """
         self.epochs += 1
-        losses = {"loss": float(loss)}
-        if validation is not None:
-            losses["val_loss"] = float(np.mean(validation))
+        losses = {"loss": float(loss)} | ({} if validation is None else {"val_loss": float(validation)})
         for name, value in losses.items():
             self.history.setdefault(name, []).append(value)
-        if patience:
-            self._keep_best(np.atleast_1d(validation), patience)
+        if validation is not None and np.argmin(self.history["val_loss"]) == self.epochs - 1:
+            self.best_epoch = self.epochs
+            self.best = [variable.numpy() for variable in self.variables]
         return losses
 
-    def _keep_best(self, validation: np.ndarray, patience: int) -> None:
-        if not self.best:
-            self.best = [variable.numpy() for variable in self.variables]
-            self.best_loss, self.best_epoch = [np.inf] * self.members, [0] * self.members
-        learning = self.epochs - 1 - np.array(self.best_epoch) < patience
-        better = learning & (validation < self.best_loss)
-        for i, variable in enumerate(self.variables):
-            per_member = self.members > 1 and variable.shape[:1] == (self.members,)
-            improved = better.reshape(-1, *[1] * (len(variable.shape) - 1)) if per_member else better.any()
-            self.best[i] = np.where(improved, variable.numpy(), self.best[i])
-        self.best_loss = np.where(better, validation, self.best_loss).tolist()
-        self.best_epoch = np.where(better, self.epochs, self.best_epoch).tolist()
-        self.stopped = bool((self.epochs - np.array(self.best_epoch) >= patience).all())
+    def has_stopped(self, patience: int) -> bool:
+        """Whether `patience` epochs (0: never) have brought no lower validation loss."""
+        return patience > 0 and self.epochs - self.best_epoch >= patience
 
     def restore_best(self) -> None:
-        """Put back the variables of the best epochs, if early stopping was on."""
+        """Put back the variables of the best epoch."""
         for variable, value in zip(self.variables, self.best, strict=False):
             variable.assign(value)

@@ -12,7 +12,8 @@ What the graph does with the values:
   training, a flag beside it says that the number was missing;
 - categories with too few train rows share one input; a text that training has not seen sets that input too,
   or no input of its column if training had no such rare levels;
-- a missing category (the empty string) is a level like any other;
+- a missing category (the empty string) is a level like any other; levels are ordered by their rows, so that
+  nothing depends on their names;
 - inputs are standardised; flags, bins and levels are divided by at least `least_deviation`, so that what few
   rows have does not become a huge number; no input is further than `clip` from 0.
 """
@@ -58,11 +59,12 @@ class Encoding:
     clip: float  # largest input; infinite: any
 
 
-def make_transformer(schema: Schema, cfg: ModelConfig) -> Pipeline:
-    """The transformer, not yet fitted: the inputs of the network before the limits of `cfg`."""
+def make_transformer(frame: pd.DataFrame, schema: Schema, cfg: ModelConfig) -> Pipeline:
+    """The transformer of the rows, not yet fitted: the inputs of the network before the limits of `cfg`."""
     numbers = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
     bins = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), Bins(cfg.bins))
     levels = OneHotEncoder(
+        categories=[_levels_by_rows(frame[name]) for name in schema.categorical],
         min_frequency=cfg.min_level_rows,
         max_categories=cfg.max_levels,
         handle_unknown="infrequent_if_exist",
@@ -71,6 +73,12 @@ def make_transformer(schema: Schema, cfg: ModelConfig) -> Pipeline:
     numeric, categorical = list(schema.numeric), list(schema.categorical)
     columns = [("numbers", numbers, numeric), ("bins", bins, numeric), ("levels", levels, categorical)]
     return make_pipeline(ColumnTransformer([c for c in columns if c[2]]), StandardScaler())
+
+
+def _levels_by_rows(column: pd.Series) -> np.ndarray:
+    """The distinct texts, the most frequent first; of two equally frequent ones, the one that comes first."""
+    codes, levels = pd.factorize(column.to_numpy(object))
+    return levels[np.argsort(-np.bincount(codes), kind="stable")]
 
 
 class Bins(TransformerMixin, BaseEstimator):
@@ -101,7 +109,7 @@ def fit_encoding(frame: pd.DataFrame, schema: Schema, cfg: ModelConfig) -> Encod
 
     >>> encoder = Encoder(fit_encoding(train.frame, data.schema, cfg.model))
     """
-    fitted = make_transformer(schema, cfg).fit(frame)
+    fitted = make_transformer(frame, schema, cfg).fit(frame)
     columns, scaler = fitted[0].named_transformers_, fitted[1]
     numbers = frame[list(schema.numeric)].to_numpy(float)
     levels = _level_inputs(columns["levels"]) if schema.categorical else []
@@ -134,6 +142,30 @@ def _level_inputs(encoder: OneHotEncoder) -> list[tuple[dict[str, int], int | No
         position = {level: i for i, level in enumerate(frequent)} | dict.fromkeys(rare, len(frequent))
         inputs.append((position, len(frequent) if rare else None, len(frequent) + bool(rare)))
     return inputs
+
+
+def tree_inputs(frame: pd.DataFrame, schema: Schema, encoding: Encoding) -> np.ndarray:
+    """[n, K] float32: what boosted trees read, as `Encoder.tree_inputs` gives it; does not need TensorFlow.
+
+    Numbers, a missing one below all others if the column had missing values in training, else the median;
+    and 0 or 1 for each level of each category.
+    """
+    numbers = frame[list(schema.numeric)].to_numpy(np.float32)
+    missing = np.isnan(numbers) | (numbers <= MISSING_BELOW)
+    columns = [np.where(missing, _filled(encoding), numbers)]
+    categories = zip(schema.categorical, encoding.positions, encoding.rare, encoding.widths, strict=True)
+    for name, position, rare, width in categories:
+        codes, texts = pd.factorize(frame[name].to_numpy(object))
+        unknown = -1 if rare is None else rare
+        place = np.array([position.get(text, unknown) for text in texts])[codes]
+        columns.append(place[:, None] == np.arange(width))
+    return np.concatenate(columns, axis=1, dtype=np.float32)
+
+
+def _filled(encoding: Encoding) -> np.ndarray:
+    """[F] float32 what trees read for a missing number."""
+    flagged = np.isin(np.arange(len(encoding.median)), encoding.flagged)
+    return np.where(flagged, np.float32(MISSING_BELOW), encoding.median)
 
 
 class Encoder:
@@ -188,31 +220,37 @@ class Encoder:
 
     def encode(self, numbers: Any, codes: Any) -> Any:
         """[n, D] inputs of the network, from numbers [F, n] and codes [C, n]."""
-        return self._inputs(numbers, _is_missing(numbers), codes + self._first[:, None])
-
-    def encode_and_check(self, numbers: Any, codes: Any) -> tuple[Any, Any]:
-        """The inputs of `encode`, and [n] int32 how many fields of each row are unlike any in training."""
-        missing, rows = _is_missing(numbers), codes + self._first[:, None]
-        return self._inputs(numbers, missing, rows), self._unseen(numbers, missing, rows)
-
-    def _inputs(self, numbers: Any, missing: Any, rows: Any) -> Any:
-        """[n, D] scaled numbers, flags, bins and levels; `rows` [C, n] of the tables."""
         tf, constant = tensorflow(), self.encoding
+        missing = _is_missing(numbers)
         flags = tf.cast(tf.gather(missing, constant.flagged), tf.float32)
         filled = tf.where(missing, constant.median[:, None], numbers)
         above = tf.gather(filled, constant.binned) - constant.lower[:, None]
         bins = tf.clip_by_value(above / (constant.upper - constant.lower)[:, None], 0, 1)
-        level = tf.gather(tf.gather(self._level, rows), self._column)
-        levels = tf.cast(level == np.arange(len(self._column))[:, None], tf.float32)
-        inputs = tf.concat([filled, flags, bins, levels], axis=0)
+        inputs = tf.concat([filled, flags, bins, self._levels(codes)], axis=0)
         scaled = (inputs - constant.shift[:, None]) / constant.scale[:, None]
         if np.isfinite(constant.clip):
             scaled = tf.clip_by_value(scaled, -constant.clip, constant.clip)
         return tf.transpose(scaled)
 
-    def _unseen(self, numbers: Any, missing: Any, rows: Any) -> Any:
-        """[n] counts of numbers out of range, numbers missing as never in training, and unknown texts."""
+    def tree_inputs(self, numbers: Any, codes: Any) -> Any:
+        """[K, n] what boosted trees read (see the function `tree_inputs`)."""
+        tf = tensorflow()
+        filled = tf.where(_is_missing(numbers), _filled(self.encoding)[:, None], numbers)
+        return tf.concat([filled, self._levels(codes)], axis=0)
+
+    def _levels(self, codes: Any) -> Any:
+        """[L, n] float32: 1 where a row has the level, else 0."""
+        tf = tensorflow()
+        level = tf.gather(tf.gather(self._level, codes + self._first[:, None]), self._column)
+        return tf.cast(level == np.arange(len(self._column))[:, None], tf.float32)
+
+    def count_unseen(self, numbers: Any, codes: Any) -> Any:
+        """[n] int32 how many fields of each row are unlike any in training.
+
+        Counts numbers out of range, numbers missing as never in training, and unknown texts.
+        """
         tf, constant = tensorflow(), self.encoding
+        missing, rows = _is_missing(numbers), codes + self._first[:, None]
         never_missing = ~np.isin(np.arange(len(constant.median)), constant.flagged)
         lowest, highest = constant.lowest[:, None], constant.highest[:, None]
         out_of_range = ~missing & ((numbers < lowest) | (numbers > highest))

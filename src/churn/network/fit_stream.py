@@ -12,44 +12,45 @@ import numpy as np
 from churn.backend import make_deterministic
 from churn.config.root import Config
 from churn.config.serving import BeamRunner
-from churn.config.training import ModelConfig
 from churn.data.dataset import Schema
 from churn.data.features import to_matrices
 from churn.data.stream.counts import Counts
 from churn.data.stream.hash_split import TEST_PART
 from churn.data.stream.rows import Stream, StreamRows
 from churn.network import encoding, layers, trainer
-from churn.network.trained import Trained, frame_tensors, predict_members
+from churn.network.boosting import fit_trees
+from churn.network.crossfit import CrossfitPlan, TrainingRows, folds_of_members
+from churn.network.fit import stack_fitted
+from churn.network.trained import Trained, frame_tensors
 from churn.parallel import prefetch
 
 
 def fit_stream(stream: Stream, cfg: Config, checkpoint: Path) -> Trained:
-    """The network of `cfg.model`, cross-fitted on all rows but the test part; memory has a bound.
+    """The model of `cfg.model`, cross-fitted on rows outside the test part; memory has a bound.
 
-    Rows are shuffled within each chunk of row groups (`train.shuffle_rows`). The encoding is fitted on the
-    sample; the ranges of its numbers are those of all rows. Continues from `checkpoint`, which is written
-    after every chunk. Held out are the rows of the sample that are not in its test part.
+    The network learns from all rows, shuffled within each chunk of row groups (`train.shuffle_rows`). The
+    encoding, the boosted trees and their weights come from the sample; the ranges of numbers are those of all
+    rows. Continues from `checkpoint`, which is written after every chunk. Held out are the rows of the sample
+    that are not in its test part.
     """
     make_deterministic(cfg.seed)
-    data, counts = stream.sample, _count_table(stream, cfg)
-    keys = stream.split.dataset_keys(data)
-    rows = np.flatnonzero(stream.split.parts(keys) != TEST_PART)
-    frame = data.frame.iloc[rows]
-    fitted = encoding.fit_encoding(frame, data.schema, cfg.model)
+    training, counts = _sampled_rows(stream, cfg), _count_table(stream, cfg)
+    schema, frame = training.data.schema, training.frame
+    fitted = encoding.fit_encoding(frame, schema, cfg.model)
     encoder = encoding.Encoder(replace(fitted, lowest=counts.lowest, highest=counts.highest))
     network = layers.build_network(cfg.model, len(fitted.shift))
     history = _fit_chunks(network, stream, encoder, counts.rows, cfg, checkpoint)
-    members = predict_members(network, encoder(*frame_tensors(frame, data.schema)))
-    fold_of_row, fold_of_member = stream.split.fold_of(keys[rows]), _fold_of_member(cfg.model)
-    held_out = fold_of_row[:, None] == fold_of_member
-    return Trained(
-        data.schema, encoder, network, history,
-        held_out_rows=rows,
-        held_out_probability=np.average(members, axis=1, weights=held_out),
-        held_out_members=members,
-        fold_of_row=fold_of_row,
-        fold_of_member=fold_of_member,
-    )  # fmt: skip
+    trained = Trained(schema, encoder, network, history)
+    inputs = encoder(*frame_tensors(frame, schema))
+    return stack_fitted(training, trained, fit_trees(training, cfg), inputs)
+
+
+def _sampled_rows(stream: Stream, cfg: Config) -> TrainingRows:
+    """The rows of the sample outside its test part, in the folds of the stream."""
+    keys = stream.split.dataset_keys(stream.sample)
+    rows = np.flatnonzero(stream.split.parts(keys) != TEST_PART)
+    fold, half = stream.split.fold_and_half(keys[rows])
+    return TrainingRows(stream.sample, rows, CrossfitPlan(fold, half, folds_of_members(cfg.model)))
 
 
 def _count_table(stream: Stream, cfg: Config) -> Counts:
@@ -61,16 +62,11 @@ def _count_table(stream: Stream, cfg: Config) -> Counts:
     return count_with_beam(stream, cfg)
 
 
-def _fold_of_member(cfg: ModelConfig) -> np.ndarray:
-    """[M] the fold that each member is not trained on."""
-    return np.arange(cfg.members) % cfg.folds
-
-
 def _fit_chunks(
     network: Any, stream: Stream, encoder: encoding.Encoder, rows: int, cfg: Config, checkpoint: Path
 ) -> dict[str, list[float]]:
     """Train on every chunk of every epoch; gives the losses after each chunk."""
-    train, folds = cfg.train, _fold_of_member(cfg.model)
+    train, folds = cfg.train, folds_of_members(cfg.model)
     size = train.batch_size or trainer.default_batch_size(rows)
     optimizer = trainer.make_optimizer(train, train.epochs * -(-rows // size))
     chunks = [

@@ -36,16 +36,15 @@ def fit_tutorial(experiment: Experiment, checkpoint: Path | None = None, quiet: 
     train, validation = encode(experiment.train), encode(experiment.validation)
     with nullcontext(silence) if quiet else epochs_bar(cfg.train.epochs, state.epochs) as show:
         _fit_epochs(network, (train, validation), cfg.train, state, show)
-    state.restore_best()
+    if cfg.train.patience:
+        state.restore_best()
     held_out = splits.calibration if len(splits.calibration) else splits.validation
     members = predict_members(network, encode(experiment.part(held_out))[0])
     return Trained(
         data.schema, encoder, network, state.history,
         held_out_rows=held_out,
         held_out_probability=members[:, 0],
-        held_out_members=members,
         fold_of_row=np.zeros(len(held_out), int),
-        fold_of_member=np.zeros(1, int),
     )  # fmt: skip
 
 
@@ -56,15 +55,15 @@ def _fit_epochs(
     train, validation = parts
 
     def after_epoch(_: int, losses: dict[str, float]) -> None:
-        show(state.record(losses["loss"], losses["val_loss"], cfg.patience))
+        show(state.record(losses["loss"], losses["val_loss"]))
         state.save()
-        network.stop_training = state.stopped
+        network.stop_training = state.has_stopped(cfg.patience)
 
     network.fit(
         *train,
         validation_data=validation,
         batch_size=cfg.batch_size or default_batch_size(len(train[1])),
-        initial_epoch=cfg.epochs if state.stopped else state.epochs,
+        initial_epoch=cfg.epochs if state.has_stopped(cfg.patience) else state.epochs,
         epochs=cfg.epochs,
         callbacks=[tensorflow().keras.callbacks.LambdaCallback(on_epoch_end=after_epoch)],
         verbose=0,

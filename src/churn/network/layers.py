@@ -17,7 +17,7 @@ def build_network(cfg: ModelConfig, inputs: int) -> Any:
     """A `keras.Model` from [n, inputs] float32 to [n, cfg.members] probabilities, not yet trained.
 
     A single member (`tutorial`) is a stack of ReLU layers. Several members have a linear term beside the
-    stack, share no weights, and are combined by `churn.network.ensemble`. See configs/model/.
+    stack and share no weights; their mean log-odds count. See configs/model/.
 
     >>> build_network(cfg.model, inputs=40).summary()
     """

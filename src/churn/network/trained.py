@@ -1,26 +1,33 @@
-"""A trained network with the encoding of its inputs."""
+"""A trained network and trees, with the encoding of their inputs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 from sklearn.metrics import log_loss
 
 from churn.backend import tensorflow
 from churn.data.dataset import Dataset, Schema
 from churn.network.encoding import Encoder
-from churn.network.ensemble import LogitMean
+from churn.network.model import Model
+from churn.network.stack import NETWORK_ALONE, Stack
+from churn.network.trees import Trees
+
+NO_ROWS = np.empty(0, int)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network of M members, its encoding, and its predictions of held-out rows.
+    """A trained network of M members and the trees beside it, their encoding, and held-out predictions.
 
-    Held out are, for `dense`, all rows but the test part, each predicted by the members that are not trained
-    on its fold; for `tutorial`, the calibration part, or the validation part if there is none.
+    Held out are, for a cross-fitted model, all rows but the test part, each predicted by trees and members
+    that are not fitted on its fold; for `tutorial`, the calibration part, or the validation part if there is
+    none.
 
     >>> trained.predict(frame)  # [n] probabilities
     """
@@ -28,18 +35,31 @@ class Trained:
     schema: Schema
     encoder: Encoder
     network: Any  # keras.Model: [n, D] -> [n, M]
-    history: dict[str, list[float]]  # per epoch: "loss", and with early stopping "val_loss"
-    held_out_rows: np.ndarray  # [h] positions in the Dataset
-    held_out_probability: np.ndarray  # [h] by members that have not seen the label of the row
-    held_out_members: np.ndarray  # [h, M] of every member, also of those that have seen the row
-    fold_of_row: np.ndarray  # [h] the fold of each held-out row
-    fold_of_member: np.ndarray  # [M] the fold that each member is not trained on
-    ensemble: LogitMean = field(default_factory=LogitMean)  # members to one probability
+    history: dict[str, list[float]]  # per epoch: "loss", and with a validation part "val_loss"
+    forests: Sequence[Trees] = ()  # trees of each depth
+    stack: Stack = NETWORK_ALONE  # the weights of trees and network
+    held_out_rows: np.ndarray = field(default_factory=NO_ROWS.copy)  # [h] positions in the Dataset
+    held_out_probability: np.ndarray = field(default_factory=NO_ROWS.copy)  # [h] not from the row's label
+    fold_of_row: np.ndarray = field(default_factory=NO_ROWS.copy)  # [h] the fold of each held-out row
+
+    @property
+    def model(self) -> Model:
+        """Encoder, network, trees and stack as a graph."""
+        return Model(self.encoder, self.network, self.forests, self.stack)
 
     def predict(self, frame: pd.DataFrame) -> np.ndarray:
         """[n] churn probabilities of rows as in `Dataset.frame`."""
-        inputs = self.encoder(*frame_tensors(frame, self.schema))
-        return self.ensemble(predict_members(self.network, inputs))
+        return expit(self.log_odds(frame)[0])
+
+    def log_odds(self, frame: pd.DataFrame, size: int = 8_192) -> tuple[np.ndarray, np.ndarray]:
+        """[n] log-odds of rows as in `Dataset.frame`, and [n] the trees' uncertainty."""
+        tf, chunks = tensorflow(), []
+        for i in range(0, len(frame), size):
+            numbers, categories = frame_tensors(frame.iloc[i : i + size], self.schema)
+            codes = self.encoder.codes(tf.transpose(categories))
+            chunks.append([part.numpy() for part in self.model(tf.transpose(numbers), codes)])
+        log_odds, uncertainty = (np.concatenate(parts).astype(float) for parts in zip(*chunks, strict=True))
+        return log_odds, uncertainty
 
     def held_out_log_loss(self, data: Dataset) -> float:
         """Log loss of the held-out rows of `data`, in nats."""

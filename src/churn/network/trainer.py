@@ -26,44 +26,38 @@ class Block:
     """Rows to train on, for M members; where the second axis is 1, all members share the values."""
 
     inputs: Any  # [n, D] float32
-    labels: Any  # [n, 1 or M] float32: hard labels 0 and 1, or soft labels between them
+    labels: Any  # [n, 1 or M] float32: 0 or 1
     weights: Any  # [n, 1 or M] float32: 0 where a member is not trained on a row
-    stopping_mask: Any = None  # [n, M] float32: 1 where a row serves the member's early stopping; None: none
 
 
-Epoch = Callable[[Block, np.ndarray], tuple[float, np.ndarray]]
+Epoch = Callable[[Block, np.ndarray], float]
 
 
 def compile_epoch(network: Any, optimizer: Any, xla: bool = True) -> Epoch:
     """A function that trains `network` for one epoch on a block.
 
     Its second argument is the batches: [steps, size] positions of rows, -1 for none. It gives the mean
-    cross-entropy of the rows trained on, and [M] that of each member on its early-stopping rows; both are
-    measured during the epoch, with the weights of the step and with dropout. `xla` compiles for these shapes,
-    which takes seconds and pays for a small network with very many steps.
+    cross-entropy of the rows, measured during the epoch, with the weights of the step and with dropout. `xla`
+    compiles for these shapes, which takes seconds and pays for a small network with very many steps.
     """
     tf = tensorflow()
     replicas = _replicas()
     optimizer.build(network.trainable_variables)
 
     @tf.function(jit_compile=xla, reduce_retracing=True, autograph=False)
-    def epoch(inputs: Any, labels: Any, weights: Any, stops: Any, batches: Any) -> Any:
-        block = Block(inputs, labels, weights, stops)
+    def epoch(inputs: Any, labels: Any, weights: Any, batches: Any) -> Any:
+        block = Block(inputs, labels, weights)
 
-        def add_step(i: Any, training: Any, stopping: Any) -> Any:
-            more_training, more_stopping = _distributed_step(network, optimizer, block, batches[i])
-            return i + 1, training + more_training, stopping + more_stopping
+        def add_step(i: Any, sums: Any) -> Any:
+            return i + 1, sums + _distributed_step(network, optimizer, block, batches[i])
 
-        start = (0, tf.zeros([2]), tf.zeros([2, network.output_shape[1]]))
-        _, training, stopping = tf.while_loop(lambda i, *_: i < tf.shape(batches)[0], add_step, start)
-        return training[0] / training[1], stopping[0] / stopping[1]
+        _, sums = tf.while_loop(lambda i, _: i < tf.shape(batches)[0], add_step, (0, tf.zeros([2])))
+        return sums[0] / sums[1]
 
-    def run(block: Block, batches: np.ndarray) -> tuple[float, np.ndarray]:
-        stops = tf.zeros_like(block.weights) if block.stopping_mask is None else block.stopping_mask
+    def run(block: Block, batches: np.ndarray) -> float:
         lacking = -batches.shape[1] % replicas
         batches = np.pad(batches, [(0, 0), (0, lacking)], constant_values=-1)
-        loss, stopping = epoch(block.inputs, block.labels, block.weights, stops, batches)
-        return float(loss), stopping.numpy()
+        return float(epoch(block.inputs, block.labels, block.weights, batches))
 
     return run
 
@@ -73,16 +67,16 @@ def _replicas() -> int:
 
 
 def _distributed_step(network: Any, optimizer: Any, block: Block, rows: Any) -> Any:
-    """The sums of `_step` over all replicas."""
+    """The sum of `_step` over all replicas."""
     if _replicas() == 1:
         return _step(network, optimizer, block, rows)
     strategy = tensorflow().distribute.get_strategy()
     sums = strategy.run(lambda rows: _step(network, optimizer, block, rows), args=(rows,))
-    return [strategy.reduce("SUM", replica_sum, axis=None) for replica_sum in sums]
+    return strategy.reduce("SUM", sums, axis=None)
 
 
-def _step(network: Any, optimizer: Any, block: Block, rows: Any) -> tuple[Any, Any]:
-    """Train on one batch; gives the sums of losses and weights: [2], and [2, M] of early-stopping rows."""
+def _step(network: Any, optimizer: Any, block: Block, rows: Any) -> Any:
+    """Train on one batch; gives [2] the sums of losses and of weights."""
     tf, replicas = tensorflow(), _replicas()
     if replicas > 1:  # a share of the batch; Keras adds up the gradients of all shares
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -92,15 +86,11 @@ def _step(network: Any, optimizer: Any, block: Block, rows: Any) -> tuple[Any, A
     weights = tf.gather(block.weights, rows) * present
     with tf.GradientTape() as tape:
         probability = network(tf.gather(block.inputs, rows), training=True)
-        loss = cross_entropy(tf.gather(block.labels, rows), probability)
+        loss = _cross_entropy(tf.gather(block.labels, rows), probability)
         member_loss, weight = tf.reduce_sum(loss * weights, 0), tf.reduce_sum(weights, 0)
         mean = tf.reduce_sum(member_loss / tf.maximum(_sum_over_replicas(weight), 1e-7))
     optimizer.apply(tape.gradient(mean, network.trainable_variables), network.trainable_variables)
-    stops = tf.gather(block.stopping_mask, rows) * present
-    return (
-        tf.stack([tf.reduce_sum(member_loss), tf.reduce_sum(weight)]),
-        tf.stack([tf.reduce_sum(loss * stops, 0), tf.reduce_sum(stops + tf.zeros_like(loss), 0)]),
-    )
+    return tf.stack([tf.reduce_sum(member_loss), tf.reduce_sum(weight)])
 
 
 def _sum_over_replicas(x: Any) -> Any:
@@ -118,8 +108,6 @@ class Training:
     checkpoint: Path | None  # written after each block (see `churn.runs`); None: not written
     batch_size: int
     seed: int
-    members: int = 1  # that stop early independently of each other
-    patience: int = 0  # epochs without a lower stopping loss before a member stops; 0: no early stopping
 
     def fit(
         self, blocks: Callable[[int], Iterable[Block]], total: int, quiet: bool = False
@@ -130,22 +118,17 @@ class Training:
         """
         train_epoch = compile_epoch(self.network, self.optimizer, xla=False)  # builds the optimizer, too
         variables = [*self.network.variables, *self.optimizer.variables]
-        state = Checkpoint(self.checkpoint, variables, self.members)
+        state = Checkpoint(self.checkpoint, variables)
         state.load()
         with nullcontext(silence) if quiet else epochs_bar(total, state.epochs) as show:
             for block in blocks(state.epochs):
-                if state.stopped:
-                    break
                 batches = shuffled_batches(len(block.labels), self.batch_size, self.seed, state.epochs)
-                loss, stopping_loss = train_epoch(block, batches)
-                validation = None if block.stopping_mask is None else stopping_loss
-                show(state.record(loss, validation, self.patience))
+                show(state.record(train_epoch(block, batches)))
                 state.save()
-        state.restore_best()
         return state.history
 
 
-def cross_entropy(label: Any, probability: Any) -> Any:
+def _cross_entropy(label: Any, probability: Any) -> Any:
     """Elementwise cross-entropy in float32; probabilities are kept 1e-7 away from 0 and 1, as Keras does."""
     tf = tensorflow()
     p = tf.clip_by_value(probability, 1e-7, 1 - 1e-7)

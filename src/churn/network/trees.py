@@ -1,86 +1,82 @@
-"""Boosted trees: a baseline, and the source of soft labels for the network."""
+"""Boosted symmetric trees as constants of a graph.
+
+All nodes of one level of a symmetric tree ask the same question, so that a tree of depth d is d questions,
+and their answers are the bits of the leaf's number (Prokhorenkova et al. 2018, CatBoost). Trees share
+questions: a few hundred distinct ones are one comparison; one product of matrices gives the leaf of every
+tree, and one gather its value.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OrdinalEncoder
 
-from churn.data.dataset import Schema
+from churn.backend import tensorflow
 
-THREADS_FROM = 50_000  # rows; on smaller tables threads wait for each other longer than they work
-MOST_LEVELS = 255  # of a category, that trees can tell apart
-
-Predictor = Callable[[pd.DataFrame], np.ndarray]  # features of n rows -> [n] churn probabilities
+NEVER = np.float32(3e38)  # a border that no number exceeds: a question that is not asked
+PRIOR_ROWS = 3.0  # added to the rows of a leaf: the uncertainty of a leaf without rows is finite
 
 
-def predictor(classifier: Any) -> Predictor:
-    """The probability of class 1 by a fitted scikit-learn classifier."""
-    return lambda frame: classifier.predict_proba(frame)[:, 1]
+@dataclass(frozen=True)
+class Trees:
+    """T trees of depth d over columns [K, n]; the answer to question k of a tree is bit k of the leaf."""
 
+    column: np.ndarray  # [T, d] int32 the column that each question is about
+    border: np.ndarray  # [T, d] float32: is the value above it?
+    value: np.ndarray  # [T, 2^d] float32 log-odds of each leaf
+    rows: np.ndarray  # [T, 2^d] float32 weight of the rows that each leaf was fitted on
+    bias: float  # log-odds
 
-def fit_boosting(
-    train: tuple,
-    validation: tuple,
-    categories: list[bool] | None,
-    seed: int,
-    learning_rate: float = 0.05,
-    patience: int = 20,
-) -> Any:
-    """Boosted trees of the size that validates better; stopped `patience` trees after the best loss.
+    def __call__(self, inputs: Any) -> tuple[Any, Any]:
+        """[n] log-odds, and [n] their uncertainty, from inputs [K, n] in a graph.
 
-    `train` and `validation` are encoded rows and their labels; `categories` marks the categorical columns.
-    """
+        The uncertainty is the sum of 1 / rows of the leaves that a customer is in: it is large for customers
+        unlike the rows that the trees were grown on. Its root is a standard error up to a factor, since the
+        error of a leaf's value falls with the root of its rows.
+        """
+        tf, (column, border, weights) = tensorflow(), self._questions
+        answers = tf.cast(tf.gather(inputs, column) > border, tf.float32)
+        first = np.arange(len(self.value), dtype=np.int32)[:, None] * self.value.shape[1]
+        leaf = tf.cast(tf.matmul(weights, answers), tf.int32) + first
+        log_odds = tf.reduce_sum(tf.gather(self.value.ravel(), leaf), axis=0) + np.float32(self.bias)
+        return log_odds, tf.reduce_sum(tf.gather(1 / (self.rows.ravel() + PRIOR_ROWS), leaf), axis=0)
 
-    def fit(leaves: int) -> Any:
-        classifier = HistGradientBoostingClassifier(
-            learning_rate=learning_rate,
-            max_leaf_nodes=leaves,
-            max_iter=1_000,  # at most; early stopping decides
-            early_stopping=True,
-            n_iter_no_change=patience,
-            categorical_features=categories,
-            random_state=seed,
+    @classmethod
+    def combine(cls, forests: Sequence[Trees], weights: Sequence[float]) -> Trees:
+        """One forest of several, whose log-odds are multiplied by `weights`."""
+        depth = max(forest.column.shape[1] for forest in forests)
+        deep = [forest._with_depth(depth) for forest in forests]
+        pairs = list(zip(deep, weights, strict=True))
+        return cls(
+            np.concatenate([forest.column for forest in deep]),
+            np.concatenate([forest.border for forest in deep]),
+            np.concatenate([np.float32(weight) * forest.value for forest, weight in pairs]),
+            np.concatenate([forest.rows for forest in deep]),
+            sum(weight * forest.bias for forest, weight in pairs),
         )
-        return classifier.fit(*train, X_val=validation[0], y_val=validation[1])
 
-    return max(map(fit, (8, 31)), key=lambda classifier: classifier.validation_score_.max())
+    def _with_depth(self, depth: int) -> Trees:
+        """The same trees with more questions, which are not asked."""
+        more = [(0, 0), (0, depth - self.column.shape[1])]
+        leaves = [(0, 0), (0, 2**depth - self.value.shape[1])]
+        return Trees(
+            np.pad(self.column, more),
+            np.pad(self.border, more, constant_values=NEVER),
+            np.pad(self.value, leaves),
+            np.pad(self.rows, leaves),
+            self.bias,
+        )
 
-
-def fit_small_trees(frame: pd.DataFrame, churned: np.ndarray, schema: Schema) -> Predictor:
-    """Boosted trees of one size, stopped early on a tenth of the rows: quick, and slightly less accurate."""
-    encoder, categories = tree_encoder(frame, schema)
-    classifier = HistGradientBoostingClassifier(
-        learning_rate=0.08,
-        max_leaf_nodes=12,
-        max_iter=300,
-        early_stopping=True,
-        categorical_features=categories,
-        random_state=0,
-    )
-    return predictor(make_pipeline(encoder, classifier).fit(frame, churned))
-
-
-def tree_encoder(frame: pd.DataFrame, schema: Schema) -> tuple[ColumnTransformer, list[bool]]:
-    """A transformer for trees, not yet fitted (numbers unchanged, levels as codes), and `categories`."""
-    names = list(schema.categorical)
-    many = bool(names) and frame[names].nunique().max() > MOST_LEVELS
-    levels = OrdinalEncoder(
-        max_categories=MOST_LEVELS if many else None,  # counting the levels takes longer than all the rest
-        handle_unknown="use_encoded_value",
-        unknown_value=np.nan,
-    )
-    numbers = columns_with_values(frame, schema)
-    columns = [("numbers", "passthrough", numbers), ("levels", levels, names)]
-    return ColumnTransformer(columns), [False] * len(numbers) + [True] * len(schema.categorical)
-
-
-def columns_with_values(frame: pd.DataFrame, schema: Schema) -> list[str]:
-    """The numeric columns that have at least one value: trees cannot bin an empty column."""
-    return [name for name in schema.numeric if frame[name].notna().any()]
+    @cached_property
+    def _questions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Columns [S], borders [S, 1] of the distinct questions, and their bits [T, S] as powers of 2."""
+        asked = np.stack([self.column.ravel(), self.border.ravel()], axis=1).astype(float)
+        distinct, place = np.unique(asked, axis=0, return_inverse=True)
+        tree, bit = np.divmod(np.arange(self.column.size), self.column.shape[1])
+        weights = np.zeros((len(self.column), len(distinct)), np.float32)
+        np.add.at(weights, (tree, place.ravel()), 2.0**bit)
+        return distinct[:, 0].astype(np.int32), distinct[:, 1:].astype(np.float32), weights

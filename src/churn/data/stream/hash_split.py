@@ -60,7 +60,12 @@ class HashSplit:
 
     def fold_of(self, keys: np.ndarray) -> np.ndarray:
         """[n] the fold of each key, independent of its part."""
-        return (_to_uniform(mix_bits(keys)) * self.folds).astype(int)
+        return self.fold_and_half(keys)[0]
+
+    def fold_and_half(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """[n] the fold of each key and [n] the half of the fold, 0 or 1."""
+        fold, half = np.divmod((_to_uniform(mix_bits(keys)) * 2 * self.folds).astype(int), 2)
+        return fold, half
 
     def splits_of(self, data: Dataset) -> Splits:
         """The parts of a data set in memory; raises `UserError` as `split_dataset` does."""

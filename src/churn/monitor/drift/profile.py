@@ -30,7 +30,7 @@ PRIOR = 5.0  # rows with the overall mean, added to each cell, because the mean 
 def profile_of_experiment(experiment: Experiment, bundle: Bundle, probability: np.ndarray) -> dict[str, Any]:
     """The profile for the bundle, with its probabilities [n] for the test rows.
 
-    Out-of-fold probabilities are more spread than the ensemble's and would make every large window look
+    Out-of-fold probabilities are more spread than the final ones and would make every large window look
     drifted.
     """
     cfg, schema = experiment.cfg, experiment.data.schema

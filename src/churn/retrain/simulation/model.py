@@ -49,11 +49,11 @@ class SimulatedModel:
 
 def quick_config(cfg: Config) -> Config:
     """The configuration with a small network, which trains in about a second."""
-    small = replace(cfg.model, name=ModelName.dense, members=3, folds=3, hidden=[32], bins=8)
+    small = replace(cfg.model, name=ModelName.network, members=3, folds=3, trees=0, bins=8)
     return replace(
         cfg,
         model=small,
-        train=replace(cfg.train, epochs=cfg.loop.epochs, batch_size=256, augmented=0.0),
+        train=replace(cfg.train, epochs=cfg.loop.epochs, batch_size=256),
         evaluate=replace(cfg.evaluate, bootstrap=200),
         retrain=replace(cfg.retrain, gate=replace(cfg.retrain.gate, bootstrap=400)),
     )

@@ -1,0 +1,55 @@
+"""Trees are cross-fitted: nothing in a row's out-of-fold log-odds comes from the labels of its half."""
+
+import numpy as np
+import pytest
+from conftest import compose_config
+
+from churn.network.boosting import PATIENCE, LabelledRows, cross_fit, first_minimum
+from churn.network.crossfit import CrossfitPlan
+
+CFG = compose_config("model.folds=3", "model.members=3", "model.trees=60").model
+
+
+def rows(churned=None, count=600):
+    random = np.random.default_rng(0)
+    inputs = random.normal(size=(count, 3)).astype(np.float32)
+    labels = (random.random(count) < np.where(inputs[:, 0] > 0.5, 0.7, 0.1)).astype(int)
+    plan = CrossfitPlan(np.arange(count) % 3, np.arange(count) % 6 // 3, np.arange(3))
+    return LabelledRows(inputs, labels if churned is None else churned, plan, np.ones(count, bool))
+
+
+def test_a_half_s_number_of_trees_does_not_come_from_its_own_labels():
+    honest = rows()
+    plan = honest.plan
+    of_half = (plan.fold_of_row == 1) & (plan.half_of_row == 0)
+    other = rows(np.where(of_half, 1 - honest.churned, honest.churned))
+    before, after = (cross_fit(table, 3, CFG, seed=1) for table in (honest, other))
+    assert np.array_equal(before.by_half[1, of_half], after.by_half[1, of_half])
+    assert not np.allclose(before.by_half[1, ~of_half], after.by_half[1, ~of_half])
+
+
+def test_trees_are_grown_on_the_sampled_rows_only():
+    table = rows()
+    table.sampled[::2] = False
+    flipped = rows(np.where(table.sampled, table.churned, 1 - table.churned))
+    flipped.sampled[::2] = False
+    before, after = (cross_fit(each, 3, CFG, seed=1) for each in (table, flipped))
+    some = min(len(before.trees.value), len(after.trees.value))
+    assert np.array_equal(before.trees.border[:some], after.trees.border[:some])
+    assert np.array_equal(before.trees.value[:some], after.trees.value[:some])
+
+
+def test_the_first_minimum_looks_no_further_than_the_patience():
+    losses = np.concatenate([[0.5, 0.4], np.full(PATIENCE - 1, 0.45), [0.3]])
+    assert first_minimum(losses) == len(losses)
+    assert first_minimum(np.insert(losses, 2, 0.45)) == 2
+    assert first_minimum(np.array([0.3, 0.4])) == 1
+
+
+@pytest.mark.parametrize("leavers", [[0], [0, 3, 6, 9]])
+def test_a_few_churners_all_in_one_fold_are_no_error(leavers):
+    churned = np.zeros(60, int)
+    churned[leavers] = 1
+    fitted = cross_fit(rows(churned, count=60), 3, CFG, seed=1)
+    assert np.isfinite(fitted.by_half).all()
+    assert np.isfinite(fitted.out_of_fold).all()

@@ -1,0 +1,64 @@
+"""Trees in a graph answer as CatBoost does, and nothing else is needed."""
+
+import numpy as np
+import pytest
+
+from churn.backend import tensorflow
+from churn.network.boosting import Settings, grow
+from churn.network.trees import NEVER, PRIOR_ROWS, Trees
+
+
+def table(rows=600):
+    """Inputs of numbers, a flag and a column that is often missing; labels by a rule."""
+    random = np.random.default_rng(0)
+    numbers = random.normal(size=(rows, 2))
+    numbers[::5, 1] = -1e30
+    flag = random.random(rows) < 0.3
+    churned = (random.random(rows) < np.where(flag & (numbers[:, 0] > 0), 0.8, 0.2)).astype(int)
+    return np.column_stack([numbers, flag]).astype(np.float32), churned
+
+
+def in_graph(trees, inputs):
+    return [part.numpy() for part in trees(tensorflow().constant(inputs.T))]
+
+
+@pytest.mark.parametrize("depth", [1, 4, 6])
+def test_the_graph_gives_the_log_odds_of_catboost(depth):
+    inputs, churned = table()
+    grown = grow(inputs, churned, Settings(30, depth, 1))
+    log_odds, _ = in_graph(grown.constants(), inputs)
+    assert log_odds == pytest.approx(grown.log_odds(inputs, 30), abs=2e-6)
+    assert np.ptp(log_odds) > 0.5
+
+
+def test_forests_of_two_depths_are_one_forest_with_their_weights():
+    inputs, churned = table()
+    forests = [grow(inputs, churned, Settings(20, depth, 1)).constants() for depth in (5, 2)]
+    both = in_graph(Trees.combine(forests, (0.7, 0.2)), inputs)
+    deep, flat = (in_graph(forest, inputs) for forest in forests)
+    assert both[0] == pytest.approx(0.7 * deep[0] + 0.2 * flat[0], abs=2e-6)
+    assert both[1] == pytest.approx(deep[1] + flat[1], abs=1e-5)
+
+
+def test_the_uncertainty_is_larger_where_leaves_have_few_rows():
+    trees = Trees(
+        np.zeros((1, 1), np.int32),
+        np.array([[0.5]], np.float32),
+        np.zeros((1, 2), np.float32),
+        np.array([[97, 1]], np.float32),
+        bias=-1.5,
+    )
+    log_odds, uncertainty = in_graph(trees, np.array([[0.0], [1.0]], np.float32))
+    assert log_odds.tolist() == [-1.5, -1.5]
+    assert uncertainty == pytest.approx([1 / (97 + PRIOR_ROWS), 1 / (1 + PRIOR_ROWS)])
+
+
+@pytest.mark.parametrize(("inputs", "churned"), [(np.ones((20, 2)), np.arange(20) % 4), (None, np.zeros(20))])
+def test_trees_of_nothing_to_learn_give_the_churn_rate(inputs, churned):
+    inputs = np.random.default_rng(0).normal(size=(20, 2)) if inputs is None else inputs
+    churned = (churned == 1).astype(int)
+    grown = grow(inputs.astype(np.float32), churned, Settings(10, 3, 1))
+    rate = (churned.sum() + 0.5) / 21
+    log_odds, _ = in_graph(grown.constants(), inputs.astype(np.float32))
+    assert log_odds == pytest.approx(np.log(rate / (1 - rate)), abs=1e-6)
+    assert (grown.constants().border == NEVER).all()
