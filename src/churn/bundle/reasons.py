@@ -84,9 +84,8 @@ def _average_customers(
         means.append(numbers.iloc[alike].mean().to_numpy(np.float32))
         most = [alike[np.argmax(np.bincount(of_column)[of_column])] for of_column in levels[alike].T]
         texts.append([frame[name].iat[i] for name, i in zip(schema.categorical, most, strict=True)])
-    return np.array(means, np.float32).reshape(len(middles), -1), np.array(texts, object).reshape(
-        len(middles), -1
-    )
+    size = len(middles)
+    return np.array(means, np.float32).reshape(size, -1), np.array(texts, object).reshape(size, -1)
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,7 @@ class Grown:
 
     def log_odds(self, inputs: np.ndarray, trees: int) -> np.ndarray:
         """[n] log-odds of inputs [n, K] by the first `trees` trees."""
-        if self.model is None:
+        if self.model is None or not len(inputs):
             return np.full(len(inputs), self.rate)
         end, threads = min(trees, self.model.tree_count_), _threads(inputs)
         return self.model.predict(inputs, "RawFormulaVal", ntree_end=end, thread_count=threads)

@@ -2,8 +2,8 @@
 
 TF_CONFIG lists the machines, as Vertex AI's custom jobs set it; each runs the same command and sees the same
 files. Each reads all rows and trains on its share of every batch, so that the weights are those of one
-machine; boosted trees are grown on each machine alike. The first machine, the chief, writes the files. If one machine dies, all end; the same command on all
-of them continues from the chief's last checkpoint.
+machine; boosted trees are grown on each machine alike. The first machine, the chief, writes the files. If one
+machine dies, all end; the same command on all of them continues from the chief's last checkpoint.
 """
 
 from __future__ import annotations
