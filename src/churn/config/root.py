@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from churn.config.data import DataConfig, SplitConfig
 from churn.config.limits import ONE_OR_MORE, ZERO_OR_MORE, key
 from churn.config.loop import LoopConfig, MonitorConfig, RetrainConfig
+from churn.config.secrets import hide_passwords_of
 from churn.config.serving import (
     BeamConfig,
     DeployConfig,
@@ -94,7 +95,9 @@ def compose_config(*overrides: str) -> Config:
 
     ConfigStore.instance().store("schema", Config)
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        return cast("Config", OmegaConf.to_object(compose("config", list(overrides))))
+        cfg = cast("Config", OmegaConf.to_object(compose("config", list(overrides))))
+    hide_passwords_of(cfg)
+    return cfg
 
 
 def config_directory() -> Path:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn.bundle.bundle import Bundle
 from churn.config.root import Config
 from churn.data.dataset import CUSTOMER_KEY
+from churn.data.features import DictionaryColumn, id_column, logged_column
 from churn.errors import UserError
 from churn.monitor import labels, source
 from churn.monitor.labels import Labels
@@ -40,11 +43,20 @@ def collect_window(cfg: Config, bundle: Bundle, period: Period) -> tuple[Window,
         rows = filter_period(answered, period.since, None)
         others += filter_period(chunk, period.since, None).num_rows - rows.num_rows
         if known:
+            known.meet(_customers(chunk))
             _add_outcomes(window, answered, known, cfg.data.horizon)
         if rows.num_rows:
-            columns = {column: rows[name] for column, name in names.items()}
-            window.summary.add(columns, rows[PROBABILITY].to_numpy())
+            window.summary.add(_inputs(rows, names, bundle), rows[PROBABILITY].to_numpy())
+    if known:
+        known.check_met(str(cfg.monitor.labels))
     return window, others
+
+
+def _inputs(rows: pa.Table, names: dict[str, str], bundle: Bundle) -> dict[str, Any]:
+    """The logged inputs by the names of the training table, in the meaning of the bundle."""
+    numbers = set(bundle.schema.numeric)
+    read = {column: logged_column(rows[name], column in numbers, bundle.schema) for column, name in names.items()}
+    return {name: column.arrow if isinstance(column, DictionaryColumn) else column for name, column in read.items()}
 
 
 def _read_labels(cfg: Config, bundle: Bundle, period: Period) -> Labels | None:
@@ -74,9 +86,13 @@ def _check_columns(rows: pa.Table, names: dict[str, str], path: str) -> None:
         raise UserError(f"the log lacks columns that the bundle reads: {columns}", path, do)
 
 
+def _customers(rows: pa.Table) -> np.ndarray:
+    """[n] str: the customer of each prediction."""
+    return id_column(rows[CUSTOMER_KEY]).texts.astype(str)
+
+
 def _add_outcomes(window: Window, rows: pa.Table, known: Labels, horizon: int) -> None:
     """Add the predictions that are settled."""
     if rows.num_rows:
-        keys = rows[CUSTOMER_KEY].cast(pa.string()).to_numpy().astype(str)
-        outcome, treated = known.settle(keys, rows["time"].to_numpy(), horizon)
+        outcome, treated = known.settle(_customers(rows), rows["time"].to_numpy(), horizon)
         window.outcomes.add(rows[PROBABILITY].to_numpy(), outcome, treated)

@@ -21,6 +21,7 @@ from churn.config.data import SplitMethod
 from churn.config.root import Config
 from churn.config.serving import Platform
 from churn.data.dataset import CUSTOMER_KEY
+from churn.data.features import id_column
 from churn.data.load import dataset_name, load_dataset
 from churn.errors import UserError
 from churn.files import atomic_write
@@ -90,10 +91,12 @@ def _rows_of_prediction_log(cfg: Config, champion: Bundle) -> LabelledRows:
     known = labels.labels_from_table(table, place, champion.schema, until)
     found = []
     for chunk in source.read_predictions(cfg, until - timedelta(days=cfg.monitor.label_days), until):
-        keys, times = chunk[CUSTOMER_KEY].to_numpy().astype(str), chunk["time"].to_numpy()
+        keys, times = id_column(chunk[CUSTOMER_KEY]).texts.astype(str), chunk["time"].to_numpy()
+        known.meet(keys)
         found.append(rows_of_log(chunk, *known.settle(keys, times, cfg.data.horizon), champion))
     if not found:
         raise UserError("the log has no rows", source.log_location(cfg), "see docs/monitoring.md")
+    known.check_met(place)
     return reduce(add, found)
 
 

@@ -17,12 +17,14 @@ from churn.bundle.bundle import Bundle
 from churn.config.data import DataConfig, Source
 from churn.config.loop import RetrainConfig, Treated
 from churn.data.dataset import CUSTOMER_KEY, Dataset, Schema
+from churn.data.features import DictionaryColumn, id_column, logged_column
+from churn.data.infer.target import ANY
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 TIME = "predicted_at"  # names of id and time where the training table has none
-STAYED = "stayed"  # the word for who did not leave
+LEFT, STAYED = "left", "stayed"  # the words for who left, where the table has none, and who did not
 UNKNOWN = -1  # neither treated nor held out
 DAY = 86_400  # seconds
 
@@ -70,12 +72,11 @@ def rows_of_log(table: pa.Table, outcome: np.ndarray, treated: np.ndarray, bundl
     table = table.take(known)
     columns = {}
     for field in bundle.facts["inputs"]:
-        cells = table[f"inputs.{field['input']}"]
-        number = field["kind"] == "number"
-        columns[field["column"]] = (cells if number else cells.cast("string").fill_null("")).to_pandas()
+        cells = logged_column(table[f"inputs.{field['input']}"], field["kind"] == "number", bundle.schema)
+        columns[field["column"]] = cells.texts if isinstance(cells, DictionaryColumn) else cells.astype(float)
     frame = pd.DataFrame(columns)[list(bundle.schema.features)]
     times = table["time"].to_numpy().astype("datetime64[s]")
-    customers = table["customer_key"].to_pandas().to_numpy(object)
+    customers = id_column(table["customer_key"]).texts
     return LabelledRows(
         frame, outcome[known].astype(np.int8), customers, times, treated[known].astype(np.int8)
     )
@@ -129,9 +130,14 @@ def write_rows(rows: LabelledRows, schema: Schema, path: Path) -> None:
     columns = {
         schema.id or CUSTOMER_KEY: rows.customers,
         schema.time or TIME: rows.times,
-        schema.target: np.where(rows.churned == 1, schema.churned[0], STAYED),
+        schema.target: np.where(rows.churned == 1, _left_word(schema), STAYED),
     }
     rows.frame.assign(**columns).to_parquet(path, index=False)
+
+
+def _left_word(schema: Schema) -> str:
+    """A word for "left" that a file can hold: that of the champion's table, unless it is blank or any."""
+    return next((word for word in schema.churned if word not in ("", ANY)), LEFT)
 
 
 def data_config(cfg: DataConfig, schema: Schema, path: Path) -> DataConfig:
@@ -142,7 +148,7 @@ def data_config(cfg: DataConfig, schema: Schema, path: Path) -> DataConfig:
         path=str(path),
         cache=cfg.cache,
         target=schema.target,
-        churned=[schema.churned[0]],
+        churned=[_left_word(schema)],
         id=schema.id or CUSTOMER_KEY,
         time=schema.time or TIME,
         horizon=cfg.horizon,

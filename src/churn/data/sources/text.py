@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from itertools import chain, islice
 
@@ -17,7 +17,7 @@ import pyarrow.csv
 from churn.config.data import DataConfig
 from churn.data.sources.chunk import BrokenRow, Chunk
 from churn.data.sources.dialect import Dialect, parse_records, recognise_dialect
-from churn.data.sources.formats import open_text
+from churn.data.sources.encodings import open_text
 from churn.data.sources.paths import SourceFile
 from churn.errors import UserError
 
@@ -103,11 +103,12 @@ def _parse_records_one_by_one(
     return table, np.array(lines, dtype=int), broken, line + end
 
 
-def _fit_to_header(cells: list[str], columns: tuple[str, ...]) -> list[str] | None:
+def _fit_to_header(record: Sequence[str], columns: tuple[str, ...]) -> list[str] | None:
     """The cells of a row, one for each column; None if there are too many or too few.
 
     Blank cells beyond the header do not count; cells of the last columns without a name may be absent.
     """
+    cells = list(record)
     named = max((i for i, name in enumerate(columns, 1) if name), default=0)
     if not any(cells):
         cells = [""] * len(columns)
