@@ -143,7 +143,7 @@ def test_columns_that_give_the_target_away_are_reported_with_what_to_type(loaded
     assert "'Naive_Bayes_1' alone nearly gives the target away" in found
     assert "'Churn Score' alone nearly gives the target away" in found
     assert "'Churn Reason' alone nearly gives the target away" in found
-    assert "one value of column 'remaining_contract'" in found
+    assert "some values of column 'remaining_contract'" in found
     assert "'data.drop=[\"Churn Score\"]'" in advice(data)
     assert "Score" not in titles(loaded(table, drop=["Churn Score", "Naive_Bayes_1"]))
 

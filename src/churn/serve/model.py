@@ -61,6 +61,7 @@ class Model:
         self.any_rows = _fast_caller(graph(), DEFAULT_EXECUTOR if reasons else SINGLE_THREADED)
         self.few_rows = None if reasons else _fast_caller(graph(COMPILED_ROWS), SINGLE_THREADED)
         self._warm_up()
+        self.read.example = self.example
         self.unseen = UnseenCells(bundle)  # without the rows of the warm-up
 
     def __call__(self, requests: list[RequestRows]) -> tuple[list[list[Any]], int]:

@@ -75,7 +75,7 @@ def split_words(name: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+", name)]
 
 
-def count_texts(column: pd.Series, cfg: DataConfig) -> pd.Series:
+def _count_texts(column: pd.Series, cfg: DataConfig) -> pd.Series:
     """The number of rows of each text in a column, by the text; blank cells are not counted."""
     return to_text(column, cfg).value_counts().drop("", errors="ignore")
 
@@ -89,7 +89,7 @@ def value_table(column: pd.Series, cfg: DataConfig) -> pd.DataFrame:
         rows = column.value_counts()
         rows = rows[~is_missing_code(rows.index.to_numpy(np.float64), cfg)]
         return pd.DataFrame({"rows": rows, "number": rows.index.astype(np.float64)})
-    rows = count_texts(column, cfg)
+    rows = _count_texts(column, cfg)
     return pd.DataFrame(
         {"rows": rows, "number": parse_numbers(rows.index.to_series(), cfg.decimal, cfg.thousands)}
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -210,8 +210,3 @@ def constant_text(text: str | None, rows: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(
         pa.repeat(pa.scalar(0, pa.int32()), rows), pa.array([text], pa.string())
     )
-
-
-def text_columns(columns: Iterable[Iterable[str]], names: list[str]) -> pa.Table:
-    """A table of texts."""
-    return pa.table([pa.array(column, pa.string()) for column in columns], names)

@@ -6,7 +6,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from churn.config.data import DataConfig
@@ -37,6 +37,7 @@ class Dialect:
     columns: tuple[str, ...]  # names in the header, "" for a column without a name
     preamble: int  # lines before the header
     first_row: int  # lines before the first row, including the header
+    plain_lines: bool = False  # the text is UTF-8, and its lines end in "\n"
     remark: str = ""  # what else was recognised
 
     def note(self) -> str:
@@ -63,7 +64,13 @@ def recognise_dialect(source: SourceFile, cfg: DataConfig) -> Dialect:
     best, delimiter = max(found, key=lambda pair: pair[0].rank())
     _check_layout(best, cfg, f"{source.name}, line {skipped + best.header + 1}")
     dialect = Dialect(
-        encoding.name, delimiter, best.columns, skipped + best.header, skipped + best.end, encoding.doubt
+        encoding.name,
+        delimiter,
+        best.columns,
+        skipped + best.header,
+        skipped + best.end,
+        encoding.plain_lines,
+        encoding.doubt,
     )
     return _without_orange_rows(dialect, lines[best.end : best.end + 2])
 
@@ -133,6 +140,4 @@ def _without_orange_rows(dialect: Dialect, below: list[str]) -> Dialect:
 def _as_orange(dialect: Dialect, names: tuple[str, ...], roles: list[str], rows: int) -> Dialect:
     target = next((name for name, role in zip(names, roles, strict=False) if role[:1] == "c"), None)
     remark = "header rows of Orange" + f"; its class is '{target}'" * (target is not None)
-    return Dialect(
-        dialect.encoding, dialect.delimiter, names, dialect.preamble, dialect.first_row + rows, remark
-    )
+    return replace(dialect, columns=names, first_row=dialect.first_row + rows, remark=remark)

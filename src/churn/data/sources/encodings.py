@@ -30,6 +30,7 @@ class Encoding(NamedTuple):
 
     name: str
     doubt: str = ""  # if it was assumed: what else it may be
+    plain_lines: bool = False  # UTF-8 whose lines end in "\n" or "\r\n"
 
 
 def recognise_encoding(source: SourceFile) -> Encoding:
@@ -37,10 +38,11 @@ def recognise_encoding(source: SourceFile) -> Encoding:
 
     Raises `UserError` for a binary file.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    decoder, plain = codecs.getincrementaldecoder("utf-8")(), True
     with open_bytes(source) as stream:
         piece = stream.read(PIECE)
-        if marked := next((name for mark, name in BYTE_ORDER_MARKS.items() if piece.startswith(mark)), None):
+        marked = next((name for mark, name in BYTE_ORDER_MARKS.items() if piece.startswith(mark)), "")
+        if marked not in ("", "utf-8-sig"):
             return Encoding(marked)
         if wide := _wide_encoding(piece):
             return Encoding(wide)
@@ -52,8 +54,11 @@ def recognise_encoding(source: SourceFile) -> Encoding:
                 decoder.decode(piece)
             except UnicodeDecodeError:
                 return Encoding(ASSUMED, _doubt(piece))
+            plain = plain and piece.count(b"\r") == piece.count(b"\r\n")
             piece = stream.read(PIECE)
-    return Encoding(ASSUMED, "it is cut off within a letter") if decoder.getstate()[0] else Encoding("utf-8")
+    if decoder.getstate()[0]:
+        return Encoding(ASSUMED, "assumed, because the last letter is cut off in UTF-8")
+    return Encoding(marked or "utf-8", plain_lines=plain)
 
 
 def _wide_encoding(piece: bytes) -> str | None:

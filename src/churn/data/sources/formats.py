@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -34,21 +35,21 @@ class Format(NamedTuple):
     def read(self, source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
         """The chunks of a file of this kind, of at most `rows` rows; the first has the columns and no rows."""
         module, function = self.reader.split(":")
-        return getattr(import_module(f"churn.data.sources.{module}"), function)(source, cfg, rows)
+        return getattr(import_module(module), function)(source, cfg, rows)
 
 
-TEXT = Format("text", "text:text_chunks", is_stream=True)
-JSON = Format("JSON", "json_files:json_chunks", is_stream=True)
-ARFF = Format("ARFF", "arff_files:arff_chunks", is_stream=True)
-R = Format("R", "r_files:r_chunks", is_stream=True)
-PARQUET = Format("Parquet", "parquet:parquet_chunks")
-ARROW = Format("Arrow", "arrow_files:arrow_chunks")
-ORC = Format("ORC", "arrow_files:orc_chunks")
-AVRO = Format("Avro", "arrow_files:avro_chunks")
-WORKBOOK = Format("a workbook", "workbooks:workbook_chunks")
-SQLITE = Format("SQLite", "databases:sqlite_chunks")
-DUCKDB = Format("DuckDB", "databases:duckdb_chunks")
-STATISTICS = Format("SPSS, Stata or SAS", "statistics_files:statistics_chunks")
+TEXT = Format("text", "churn.data.sources.text:text_chunks", is_stream=True)
+JSON = Format("JSON", "churn.data.sources.json_files:json_chunks", is_stream=True)
+ARFF = Format("ARFF", "churn.data.sources.arff_files:arff_chunks", is_stream=True)
+R = Format("R", "churn.data.sources.r_files:r_chunks", is_stream=True)
+PARQUET = Format("Parquet", "churn.data.sources.parquet:parquet_chunks")
+ARROW = Format("Arrow", "churn.data.sources.arrow_files:arrow_chunks")
+ORC = Format("ORC", "churn.data.sources.arrow_files:orc_chunks")
+AVRO = Format("Avro", "churn.data.sources.arrow_files:avro_chunks")
+WORKBOOK = Format("a workbook", "churn.data.sources.workbooks:workbook_chunks")
+SQLITE = Format("SQLite", "churn.data.sources.databases:sqlite_chunks")
+DUCKDB = Format("DuckDB", "churn.data.sources.databases:duckdb_chunks")
+STATISTICS = Format("SPSS, Stata or SAS", "churn.data.sources.statistics_files:statistics_chunks")
 BINARY = {  # patterns of the first bytes
     rb"PAR1": PARQUET,
     rb"ARROW1|\xff\xff\xff\xff": ARROW,
@@ -87,7 +88,7 @@ REFUSED = {  # patterns of the first characters: what it is, what to do
 def _open_zstd(path: Path) -> Any:
     import pyarrow as pa
 
-    return pa.input_stream(str(path), compression="zstd")
+    return BufferedReader(pa.input_stream(str(path), compression="zstd"))  # a NativeFile has no lines
 
 
 UNPACK: dict[bytes, Callable[..., Any]] = {

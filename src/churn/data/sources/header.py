@@ -80,7 +80,7 @@ def _join_two_rows(records: Sequence[Record], chosen: int) -> tuple[tuple[str, .
         if len(set(joined)) == len(joined):
             return joined, chosen
     below = records[chosen + 1].cells if chosen + 1 < len(records) else []
-    if len(below) == len(names) and not any(map(is_number, below)):
+    if len(below) == len(names) and not any(map(_is_number, below)):
         joined = tuple(f"{name} {lower}".strip() for name, lower in zip(names, below, strict=True))
         if len(set(joined)) == len(joined):
             return joined, chosen + 1
@@ -97,11 +97,11 @@ def _fill_forward(cells: Sequence[str]) -> list[str]:
 
 def _has_names(header: Sequence[str], below: Sequence[str]) -> bool:
     """Whether a header has a text above a number of the next record, or that record has no numbers."""
-    heads = [head for head, cell in zip(header, below, strict=False) if is_number(cell)]
-    return not heads or not all(map(is_number, heads))
+    heads = [head for head, cell in zip(header, below, strict=False) if _is_number(cell)]
+    return not heads or not all(map(_is_number, heads))
 
 
-def is_number(cell: str) -> bool:
+def _is_number(cell: str) -> bool:
     """Whether a cell is a number, whatever its decimal mark."""
     try:
         float(cell.replace(",", "."))

@@ -76,7 +76,7 @@ def _members(source: SourceFile, folder: Path) -> Iterator[SourceFile]:
     if not archives.is_archive(source.path, source.name):
         yield source
         return
-    members = archives.extract(source.path, source.name, is_table, Path(tempfile.mkdtemp(dir=folder)))
+    members = archives.extract(source.path, source.name, _is_table, Path(tempfile.mkdtemp(dir=folder)))
     for name, path in members.items():
         yield from _members(SourceFile(path, f"{source.name}/{name}"), folder)
 
@@ -143,7 +143,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 def _tables_of_folder(files: list[str], path: str) -> list[str]:
     """The files of a folder whose names are those of tables, sorted."""
-    tables = sorted(file for file in files if is_table(PurePosixPath(file).name))
+    tables = sorted(file for file in files if _is_table(PurePosixPath(file).name))
     if not tables:
         others = ", ".join(sorted(PurePosixPath(file).name for file in files)[:10]) or "no files"
         raise UserError(
@@ -163,7 +163,7 @@ def _sorted_matches(files: list[str], path: str) -> list[str]:
     return sorted(files)
 
 
-def is_table(name: str) -> bool:
+def _is_table(name: str) -> bool:
     """Whether this is the name of a table; hidden files and files such as _SUCCESS are none."""
     stem = name.lower()
     for suffix in PACKED:
