@@ -1,7 +1,7 @@
-"""`churn train` beside the article's script on the Telco table: whole commands, wall-clock seconds.
+"""`churn train` beside the article's script on the Telco table: wall-clock seconds of the whole commands.
 
-Ours does more: four parts instead of two, three baselines, bootstrap intervals, importance, a report with
-pictures, a bundle with its checks, the registry. The aim is to take no longer than twice the script's time.
+`churn train` does more: four parts instead of two, three baselines, bootstrap intervals, importance, a report
+with pictures, a bundle with its checks, the registry. The aim is at most twice the script's time.
 """
 
 import json
@@ -32,7 +32,7 @@ def main() -> None:
         )
     entry = ratio("article", *seconds.values(), peer="the article's script, repaired")
     print(f"{'ratio':22} {entry['value']:6.2f}     ({entry['low']:.2f} to {entry['high']:.2f})")
-    print("\nwhere the time of the last churn train went:")
+    print("\nseconds of each step of the last churn train:")
     for stage, took in stages.items():
         print(f"  {stage:12} {took:6.2f} s")
     finish([entry], options.json)

@@ -1,4 +1,4 @@
-"""Run commands in turn, and say how they compare: what the benchmarks of whole commands share."""
+"""Shared by the benchmarks: their flags, commands run in turn, ratios, and the file of results."""
 
 import argparse
 import json
@@ -37,27 +37,27 @@ def in_turn(commands: dict[str, list[str]], runs: int) -> dict[str, list[float]]
 
 
 def ratio(name: str, ours: list[float], theirs: list[float], peer: str) -> dict[str, Any]:
-    """One entry of the result: median, least and greatest ratio of the paired runs."""
+    """One entry of the results: median, least and greatest ratio of the paired runs."""
     ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
     spread = {"value": median(ratios), "low": ratios[0], "high": ratios[-1]}
     return {"name": name, **spread, "unit": "ratio", "peer": peer, "better": "lower"}
 
 
 def finish(entries: list[dict[str, Any]], file: Path | None, merge: bool = False) -> None:
-    """Print the machine and, if asked, write the entries with what made them.
+    """Print command, machine and versions, and write the entries with them to a file.
 
-    merge: entries of other names that the file has already stay.
+    merge: keep entries with other names that the file has already.
     """
-    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
-    made_by = {
-        "command": " ".join([Path(sys.argv[0]).name, *words]),
+    arguments = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    provenance = {
+        "command": " ".join([Path(sys.argv[0]).name, *arguments]),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "versions": {"python": platform.python_version()}
         | {name: version(name) for name in ("churn", "tensorflow", "scikit-learn", "hydra-core")},
     }
-    print("\n" + json.dumps(made_by))
+    print("\n" + json.dumps(provenance))
     if file:
         old = json.loads(file.read_text()) if merge and file.exists() else []
         new = {entry["name"] for entry in entries}
         kept = [entry for entry in old if entry["name"] not in new]
-        file.write_text(json.dumps([*kept, *(entry | made_by for entry in entries)], indent=1) + "\n")
+        file.write_text(json.dumps([*kept, *(entry | provenance for entry in entries)], indent=1) + "\n")

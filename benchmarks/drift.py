@@ -1,8 +1,8 @@
-"""Drift: speed and memory beside evidently, false alarms, and power beside others' defaults.
+"""Drift: speed and memory beside evidently, false alarms, and power beside the defaults of other tools.
 
-Speed and memory: 1,000,000 rows of 20 features in Parquet, each check in a process of its own, CPU seconds
-without imports, and the greatest memory of the process. `--simulations 0` leaves out the simulations,
-`--runs 0` the comparison with evidently, which needs `make bench-setup`.
+Speed and memory: 1,000,000 rows of 20 features in Parquet; each check has its own process; CPU seconds do not
+include imports, and memory is the peak of the process. `--simulations 0` leaves out the simulations, `--runs
+0` the comparison with evidently, which needs `make bench-setup`.
 """
 
 import json
@@ -16,7 +16,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from compare import arguments, finish, ratio
-from drift_simulation import DRIFTS, FEATURES, LEVELS, World, evidently, no_drift, ours, rows, theirs
+from drift_simulation import (
+    DRIFTS,
+    FEATURES,
+    LEVELS,
+    World,
+    draw_values,
+    evidently,
+    no_drift,
+    simulate_defaults,
+    simulate_ours,
+)
 
 from churn.data.dataset import Schema
 from churn.monitor.drift.alarm import DriftPolicy
@@ -47,26 +57,26 @@ def main() -> None:
     if options.runs:
         entries += cost(options.rows, options.runs)
     if options.simulations:
-        tables = simulated(options.simulations)
-        entries += told(tables)
+        tables = simulate(options.simulations)
+        entries += to_entries(tables)
         if options.tables:
             options.tables.write_text(json.dumps(tables, indent=1) + "\n")
     finish(entries, options.json, merge=True)
 
 
 def cost(size: int, runs: int) -> list[dict[str, Any]]:
-    """Paired ratios of CPU seconds and of megabytes, evidently's and ours in turn."""
+    """Paired ratios of CPU seconds and of megabytes; both tools run in turn."""
     seconds: dict[str, list[float]] = {"ours": [], "evidently": []}
     megabytes: dict[str, list[float]] = {"ours": [], "evidently": []}
     with tempfile.TemporaryDirectory() as folder:
-        files = written(Path(folder), size)
+        files = write_inputs(Path(folder), size)
         for _ in range(runs):
             for name in seconds:
-                done = checked(name, files)
+                done = run_check(name, files)
                 seconds[name].append(done["seconds"])
                 megabytes[name].append(done["megabytes"])
                 print(f"{name:10} {done['seconds']:7.2f} CPU s {done['megabytes']:7.0f} MB", flush=True)
-        agree(Path(folder))
+        check_formulas(Path(folder))
     peer = "evidently 0.7.23, DataDriftPreset"
     return [
         ratio("drift_speed", seconds["ours"], seconds["evidently"], peer),
@@ -75,25 +85,25 @@ def cost(size: int, runs: int) -> list[dict[str, Any]]:
 
 
 def table(size: int, seed: Any) -> pd.DataFrame:
-    """Rows of the simulation's world without drift."""
+    """Rows of the simulation without drift."""
     random = np.random.default_rng(seed)
     words = {
         f"c{i}": np.array([f"level {level}" for level in range(n + 1)], object) for i, n in enumerate(LEVELS)
     }
-    values = {name: rows(World(), name, size, random) for name in FEATURES}
-    return pd.DataFrame({name: words[name][of] if name in words else of for name, of in values.items()})
+    values = {name: draw_values(World(), name, size, random) for name in FEATURES}
+    return pd.DataFrame({name: words[name][v] if name in words else v for name, v in values.items()})
 
 
 def reference(size: int, seed: Any) -> tuple[pd.DataFrame, Schema, pd.DataFrame, np.ndarray]:
-    """What a profile is made of: rows, schema, rows that were not learnt from, and their probabilities."""
+    """The arguments of `build_profile`: rows, schema, held-out rows and their probabilities."""
     schema = Schema("left", ("yes",), tuple(FEATURES[:10]), tuple(FEATURES[10:]))
     rows = table(size, seed)
-    some = rows[:5_000]
-    return rows, schema, some, np.random.default_rng(seed).beta(1, 3, len(some))
+    held_out = rows[:5_000]
+    return rows, schema, held_out, np.random.default_rng(seed).beta(1, 3, len(held_out))
 
 
-def written(folder: Path, size: int) -> dict[str, list[Path]]:
-    """What each check is given: the reference, or its profile, and the window."""
+def write_inputs(folder: Path, size: int) -> dict[str, list[Path]]:
+    """The files of each check: the reference, or its profile, and the window."""
     rows, *others = reference(size, 0)
     (folder / "profile.json").write_text(json.dumps(build_profile(rows, *others)))
     rows.to_parquet(folder / "reference.parquet", index=False)
@@ -102,8 +112,8 @@ def written(folder: Path, size: int) -> dict[str, list[Path]]:
     return {"ours": [folder / "profile.json", window], "evidently": [folder / "reference.parquet", window]}
 
 
-def checked(name: str, files: dict[str, list[Path]]) -> dict[str, Any]:
-    """What a check cost and found, in a process of its own on one thread."""
+def run_check(name: str, files: dict[str, list[Path]]) -> dict[str, Any]:
+    """Cost and result of a check in a child process with one thread."""
     if not PEERS.exists():
         raise SystemExit(f"there is no {PEERS}: make bench-setup")
     python = str(PEERS) if name == "evidently" else sys.executable
@@ -116,62 +126,62 @@ def checked(name: str, files: dict[str, list[Path]]) -> dict[str, Any]:
     return result
 
 
-def agree(folder: Path) -> None:
-    """Make sure that the simulation's formulas are evidently's: the same distances of the same rows."""
+def check_formulas(folder: Path) -> None:
+    """Stop unless the simulation's formulas give evidently's own distances on the same rows."""
     small = {name: folder / f"small-{name}.parquet" for name in ("reference", "window")}
     frames = {name: table(3_000, seed) for seed, name in enumerate(small, 5)}
     for name, frame in frames.items():
         frame.to_parquet(small[name], index=False)
-    told = checked("evidently", {"evidently": [*small.values()]})["columns"]
+    distances = run_check("evidently", {"evidently": [*small.values()]})["columns"]
     for name in FEATURES:
         pair = [frame[name] for frame in frames.values()]
         values = [
             x.to_numpy() if name[0] == "n" else x.str.split().str[1].astype(int).to_numpy() for x in pair
         ]
         by_formula = evidently(*values, name)[0]
-        if abs(by_formula - told[name]) > 1e-6:
-            raise SystemExit(f"evidently says {told[name]} of {name}, our formula {by_formula}")
+        if abs(by_formula - distances[name]) > 1e-6:
+            raise SystemExit(f"evidently says {distances[name]} of {name}, our formula {by_formula}")
     print("our formulas give evidently's own distances of all 20 features")
 
 
-def simulated(runs: int) -> dict[str, Any]:
-    """The tables: false alarms of ours, power of ours, and both of the others' defaults."""
+def simulate(runs: int) -> dict[str, Any]:
+    """The tables: our false alarms and power, and those of the defaults of others."""
     return {
-        "false_alarms": ours(runs, dict.fromkeys(REFERENCES, WINDOWS), no_drift(), seed=1),
-        "power": ours(max(50, runs // 5), {REFERENCE: POWER_WINDOWS}, DRIFTS, seed=2),
-        "defaults": theirs(max(20, runs // 20), REFERENCE, POWER_WINDOWS, seed=3),
+        "false_alarms": simulate_ours(runs, dict.fromkeys(REFERENCES, WINDOWS), no_drift(), seed=1),
+        "power": simulate_ours(max(50, runs // 5), {REFERENCE: POWER_WINDOWS}, DRIFTS, seed=2),
+        "defaults": simulate_defaults(max(20, runs // 20), REFERENCE, POWER_WINDOWS, seed=3),
         "together": [
-            jointly(max(20, runs // 6), m, n) for m, n in ((1_000, 200), (1_000, 2_000), (20_000, 10_000))
+            joint_test(max(20, runs // 6), m, n) for m, n in ((1_000, 200), (1_000, 2_000), (20_000, 10_000))
         ],
     }
 
 
-def jointly(runs: int, m: int, n: int) -> dict[str, Any]:
-    """The share of runs without drift in which all features together have a p-value below `NOMINAL`.
+def joint_test(runs: int, m: int, n: int) -> dict[str, Any]:
+    """Share of runs without drift in which the test of all features has a p-value below `NOMINAL`.
 
-    Each reference of m rows meets five windows of n rows.
+    Each reference of m rows is compared with five windows of n rows.
     """
-    random, small = np.random.default_rng(4), 0
+    random, rejected = np.random.default_rng(4), 0
     for number in range(max(1, runs // 5)):
-        known = Reference(build_profile(*reference(m, seed=[4, m, number])))
+        profile = Reference(build_profile(*reference(m, seed=[4, m, number])))
         for _ in range(5):
             window, (seed, sample) = (
-                Summary(known, int(random.integers(1 << 31))),
+                Summary(profile, int(random.integers(1 << 31))),
                 random.integers(1 << 31, size=2),
             )
             rows = table(n, int(seed))
             window.add({name: rows[name].to_numpy() for name in FEATURES})
             policy = DriftPolicy(permutations=200, seed=int(sample))
-            small += two_sample_test(known, window, policy).p < NOMINAL
+            rejected += two_sample_test(profile, window, policy).p < NOMINAL
     tried = 5 * max(1, runs // 5)
-    return {"reference": m, "window": n, "nominal": NOMINAL, "share": small / tried, "runs": tried}
+    return {"reference": m, "window": n, "nominal": NOMINAL, "share": rejected / tried, "runs": tried}
 
 
-def told(tables: dict[str, Any]) -> list[dict[str, Any]]:
-    """Print the tables; gives the entries."""
+def to_entries(tables: dict[str, Any]) -> list[dict[str, Any]]:
+    """Print the tables, and give the entries."""
     quiet, level = tables["false_alarms"], DriftPolicy().significance_together
     runs = quiet[0]["runs"]
-    print(f"Runs of {runs} without drift in which anything is raised, over 20 features and the score:")
+    print(f"Share of {runs} runs without drift with a warning or an alarm, over 20 features and the score:")
     for m in REFERENCES:
         cells = [f"{cell['window']:,}: {cell['alarms']:.2%}" for cell in quiet if cell["reference"] == m]
         print(f"  reference {m:6,}, windows of  " + "  ".join(cells))
@@ -183,7 +193,7 @@ def told(tables: dict[str, Any]) -> list[dict[str, Any]]:
         )
     shares = [cell["alarms"] + level for cell in quiet]
     alarms = {"value": float(np.mean(shares)), "low": min(shares), "high": max(shares)}
-    lead = {"value": behind(tables["power"], tables["defaults"]), "low": None, "high": None}
+    lead = {"value": least_lead(tables["power"], tables["defaults"]), "low": None, "high": None}
     return [
         {"name": "drift_false_alarms", **alarms, "unit": "share of runs: mean, least and worst cell"}
         | {"peer": f"the promise of {RARE:.0%}", "better": "lower"},
@@ -192,17 +202,17 @@ def told(tables: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def behind(power: list[dict[str, Any]], defaults: list[dict[str, Any]]) -> float:
-    """Print power beside the defaults'; gives our least lead over those that are as quiet without drift."""
+def least_lead(power: list[dict[str, Any]], defaults: list[dict[str, Any]]) -> float:
+    """Print our power beside the defaults'; gives our least lead over those with as few false alarms."""
     peers = sorted({cell["peer"] for cell in defaults})
-    of = {(cell["window"], cell["drift"], cell["peer"]): cell["alarms"] for cell in defaults}
+    alarms = {(cell["window"], cell["drift"], cell["peer"]): cell["alarms"] for cell in defaults}
     least = 1.0
     for n in POWER_WINDOWS:
-        quiet = [peer for peer in peers if of[n, "none", peer] < RARE]
-        false = ", ".join(f"{peer} {of[n, 'none', peer]:.0%}" for peer in peers)
+        quiet = [peer for peer in peers if alarms[n, "none", peer] < RARE]
+        false = ", ".join(f"{peer} {alarms[n, 'none', peer]:.0%}" for peer in peers)
         print(f"\nPower, reference {REFERENCE:,}, window {n:,} (false alarms: {false}):")
         for cell in (cell for cell in power if cell["window"] == n):
-            values = {peer: of[n, cell["drift"], peer] for peer in peers}
+            values = {peer: alarms[n, cell["drift"], peer] for peer in peers}
             print(f"  {cell['drift']:34} ours {cell['alarms']:5.2f}", end="")
             print(
                 "".join(
@@ -211,7 +221,7 @@ def behind(power: list[dict[str, Any]], defaults: list[dict[str, Any]]) -> float
             )
             if "not worth" not in cell["drift"]:
                 least = min([least, *(cell["alarms"] - values[peer] for peer in quiet)])
-    print("* cries in more than 1 % of the runs without drift")
+    print("* alarms in more than 1 % of the runs without drift")
     return least
 
 

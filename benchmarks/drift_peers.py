@@ -1,7 +1,7 @@
-"""Run one drift check on two Parquet files, and print what it cost and found as JSON: for `drift.py`.
+"""Run one drift check on two files, and print its cost and result as JSON: for `drift.py`.
 
 `drift_peers.py evidently REFERENCE WINDOW` runs evidently's data-drift preset in the peers' environment,
-`drift_peers.py ours PROFILE WINDOW` ours: the stored profile, and one pass over the window.
+`drift_peers.py ours PROFILE WINDOW` our check: the stored profile, and one pass over the window.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def evidently(reference: str, window: str) -> dict[str, Any]:
-    """Distances of all columns by evidently's preset; reading the files is part of the work, as in ours."""
+    """Distances of all columns by evidently's preset; reading the files is included, as in ours."""
     import pandas as pd
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
@@ -23,19 +23,19 @@ def evidently(reference: str, window: str) -> dict[str, Any]:
     texts = [name for name in frames[0] if name not in numbers]
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=texts)
     old, new = (Dataset.from_pandas(frame, data_definition=definition) for frame in frames)
-    found = json.loads(Report([DataDriftPreset()]).run(new, old).json())
+    report = json.loads(Report([DataDriftPreset()]).run(new, old).json())
     seconds = time.process_time() - began
-    drifts = [one for one in found["metrics"] if "ValueDrift" in str(one["metric_name"])]
-    return {"seconds": seconds, "columns": {column_of(one): float(one["value"]) for one in drifts}}
+    drifts = [metric for metric in report["metrics"] if "ValueDrift" in str(metric["metric_name"])]
+    return {"seconds": seconds, "columns": {column_of(metric): float(metric["value"]) for metric in drifts}}
 
 
 def column_of(metric: dict[str, Any]) -> str:
-    """The column that a metric is about."""
+    """The column of a metric."""
     return str(metric["config"]["column"])
 
 
 def ours(profile: str, window: str) -> dict[str, Any]:
-    """Our check, as `churn monitor` makes it."""
+    """The drift check of `churn monitor`."""
     import pandas as pd  # noqa: F401 - pyarrow does so at its first array, and imports do not count
 
     from churn.monitor.drift.alarm import DriftPolicy
@@ -60,7 +60,7 @@ def ours(profile: str, window: str) -> dict[str, Any]:
 
 
 def peak() -> float:
-    """Greatest memory of this program; `ru_maxrss` would be its parent's if that is greater."""
+    """Peak memory of this process in MB; `ru_maxrss` would give its parent's if that is larger."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 

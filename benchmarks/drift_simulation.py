@@ -1,9 +1,9 @@
-"""Worlds with and without drift, and what our policy and others' defaults say about them: for `drift.py`.
+"""Simulated drift, and the alarms of our policy and of the defaults of others: for `drift.py`.
 
 Twenty features: ten numbers (five normal, five lognormal, five of the ten with 1 % missing) and ten
-categories of 2 to 200 levels. Each run draws a reference, its profile, and windows. Windows are drawn as
-counts per cell of the profile, with the probabilities that the true distributions give the cells, which is
-the same as drawing rows. The defaults of others need rows, and get them.
+categories of 2 to 200 levels. Each run draws a reference, its profile, and windows. For our policy, windows
+are drawn as counts in the cells of the profile, with the probabilities of the cells under the true
+distributions: this is the same as drawing rows. For the defaults of others, rows are drawn.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,7 @@ class World:
         return np.r_[falling / falling.sum(), 0]
 
 
-DRIFTS = {  # what drifts: the world, and the feature in which it must be found
+DRIFTS = {  # by name: the world, and the feature that must raise the alarm
     "mean 0.1 sd (not worth an alarm)": (World(mean=0.1), "n0"),
     "mean 0.2 sd": (World(mean=0.2), "n0"),
     "mean 0.3 sd": (World(mean=0.3), "n0"),
@@ -67,7 +67,7 @@ def transform(i: int, values: np.ndarray) -> np.ndarray:
     return np.exp(values) if i % 2 else values
 
 
-def rows(world: World, name: str, n: int, random: np.random.Generator) -> np.ndarray:
+def draw_values(world: World, name: str, n: int, random: np.random.Generator) -> np.ndarray:
     """[n] values of a feature: numbers with NaN, or levels as integers."""
     i = int(name[1:])
     if name.startswith("c"):
@@ -78,16 +78,17 @@ def rows(world: World, name: str, n: int, random: np.random.Generator) -> np.nda
     return np.where(random.random(n) < missing, np.nan, values)
 
 
-def training(m: int, random: np.random.Generator) -> Reference:
-    """The profile of m training rows; as many others were scored."""
+def draw_reference(m: int, random: np.random.Generator) -> Reference:
+    """The profile of m training rows, with the scores of as many others."""
     world = World()
     numbers = {
-        f"n{i}": number_profile(rows(world, f"n{i}", m, random).astype(np.float32)) for i in range(NUMBERS)
+        f"n{i}": number_profile(draw_values(world, f"n{i}", m, random).astype(np.float32))
+        for i in range(NUMBERS)
     }
     counts = {f"c{i}": random.multinomial(m, world.category(i))[:-1] for i in range(len(LEVELS))}
     categories = {
-        name: {f"level {level}": int(count) for level, count in enumerate(of) if count}
-        for name, of in counts.items()
+        name: {f"level {level}": int(count) for level, count in enumerate(levels) if count}
+        for name, levels in counts.items()
     }
     score = random.multinomial(m, score_shares())
     return Reference({"rows": m, "numeric": numbers, "categorical": categories, "score": score.tolist()})
@@ -96,61 +97,63 @@ def training(m: int, random: np.random.Generator) -> Reference:
 def score_shares() -> np.ndarray:
     """[GRID] true probability of each grid cell of the score."""
     edges = np.r_[-np.inf, np.arange(1, GRID) * (2 * GRID_LOG_ODDS / GRID) - GRID_LOG_ODDS, np.inf]
-    return np.diff(below((edges - SCORE[0]) / SCORE[1]))
+    return np.diff(normal_cdf((edges - SCORE[0]) / SCORE[1]))
 
 
-def below(z: np.ndarray) -> np.ndarray:
-    """The normal distribution function."""
+def normal_cdf(z: np.ndarray) -> np.ndarray:
+    """The standard normal distribution function."""
     return (1 + erf(z / np.sqrt(2))) / 2
 
 
-def window(world: World, reference: Reference, n: int, random: np.random.Generator) -> Summary:
-    """The summary of n rows."""
+def draw_window(world: World, reference: Reference, n: int, random: np.random.Generator) -> Summary:
+    """The summary of a window of n rows."""
     summary = Summary(reference)
     summary.rows = n
     for name, number in reference.numbers.items():
         mean, spread, missing = world.number(int(name[1:]))
         inner = number.bounds[1:-1].astype(float)
         edges = np.log(inner) if int(name[1:]) % 2 else inner
-        shares = np.diff(below((np.r_[-np.inf, edges, np.inf] - mean) / spread)) * (1 - missing)
+        shares = np.diff(normal_cdf((np.r_[-np.inf, edges, np.inf] - mean) / spread)) * (1 - missing)
         summary.counts[name] = random.multinomial(n, np.r_[shares, missing])
     for name, category in reference.categories.items():
-        found = random.multinomial(n, world.category(int(name[1:])))
+        counts = random.multinomial(n, world.category(int(name[1:])))
         seen = np.array([int(level.split()[1]) for level in category.cell])
-        summary.counts[name] = np.r_[found[seen], n - found[seen].sum()]
+        summary.counts[name] = np.r_[counts[seen], n - counts[seen].sum()]
     summary.score = random.multinomial(n, score_shares())
     return summary
 
 
-def ours(runs: int, sizes: dict[int, list[int]], worlds: dict[str, Any], seed: int) -> list[dict[str, Any]]:
-    """Share of runs with a warning or an alarm: for no drift of anything, else of the feature that drifts.
+def simulate_ours(
+    runs: int, sizes: dict[int, list[int]], worlds: dict[str, Any], seed: int
+) -> list[dict[str, Any]]:
+    """Share of runs with a warning or an alarm: of the feature that drifts; without drift, of any feature.
 
-    sizes: rows of the windows by rows of the reference. Each reference meets two windows of each kind.
+    sizes: rows of the windows by rows of the reference. Each reference has two windows of each kind.
     """
     random = np.random.default_rng(seed)
-    policy, found = DriftPolicy(permutations=0), []
+    policy, cells = DriftPolicy(permutations=0), []
     for m, windows in sizes.items():
         counts = {(n, name): 0 for n in windows for name in worlds}
         for _ in range(max(1, runs // 2)):
-            reference = training(m, random)
+            reference = draw_reference(m, random)
             for n, name in list(counts) * 2:
                 world, feature = worlds[name]
-                report = compare_with_training(reference, window(world, reference, n, random), policy)
+                report = compare_with_training(reference, draw_window(world, reference, n, random), policy)
                 status = report.features[feature].status if feature else report.status
                 counts[n, name] += status != "ok"
         tried = 2 * max(1, runs // 2)
-        found += [
+        cells += [
             {"reference": m, "window": n, "drift": name, "alarms": alarms / tried, "runs": tried}
             for (n, name), alarms in counts.items()
         ]
-    return found
+    return cells
 
 
 def evidently(reference: np.ndarray, current: np.ndarray, name: str) -> tuple[float, bool]:
-    """What evidently 0.7.23 measures of a column by default, and whether it calls that drift.
+    """The statistic of evidently 0.7.23 for a column by default, and whether it counts as drift.
 
-    From its source: up to 1,000 reference rows p-values (Kolmogorov-Smirnov; chi-square or, of two levels, a
-    z-test) below 0.05; above, the Wasserstein distance over the reference's standard deviation, or the
+    From its source. Up to 1,000 reference rows: p-values (Kolmogorov-Smirnov; chi-square or, of two levels, a
+    z-test) below 0.05. Above: the Wasserstein distance over the reference's standard deviation, or the
     Jensen-Shannon distance (natural logarithm) of categories, from 0.1 on. Missing numbers are dropped.
     """
     if name.startswith("n"):
@@ -172,10 +175,10 @@ def evidently(reference: np.ndarray, current: np.ndarray, name: str) -> tuple[fl
 
 
 def vertex(reference: np.ndarray, current: np.ndarray, name: str) -> tuple[float, bool]:
-    """What Vertex AI's monitoring measures, and whether that reaches its default threshold of 0.3.
+    """The statistic of Vertex AI's monitoring, and whether it reaches the default threshold of 0.3.
 
     From its documentation: the Jensen-Shannon divergence of numbers (in bits, in ten equally wide buckets,
-    as TensorFlow Data Validation has them), the greatest change of a level's share of categories.
+    as in TensorFlow Data Validation), the greatest change of a level's share of categories.
     """
     if name.startswith("n"):
         old, new = reference[~np.isnan(reference)], current[~np.isnan(current)]
@@ -197,32 +200,34 @@ DEFAULTS: dict[str, Callable[..., tuple[float, bool]]] = {"evidently": evidently
 FEATURES = [*(f"n{i}" for i in range(NUMBERS)), *(f"c{i}" for i in range(len(LEVELS)))]
 
 
-FEW_LEVELS = FEATURES[:-2]  # evidently always cries about 50 and 200 levels; they are left out in its favour
+FEW_LEVELS = FEATURES[:-2]  # without 50 and 200 levels, which always alarm evidently: in its favour
 
 
-def theirs(runs: int, m: int, windows: list[int], seed: int) -> list[dict[str, Any]]:
-    """The same shares for the defaults of others; without drift of any with at most 20 levels."""
+def simulate_defaults(runs: int, m: int, windows: list[int], seed: int) -> list[dict[str, Any]]:
+    """The same shares for the defaults of others; without drift, of any feature with at most 20 levels."""
     random = np.random.default_rng(seed)
-    found = []
+    cells = []
     for n in windows:
         for kind, (world, feature) in {"none": (World(), ""), **DRIFTS}.items():
-            alarms, whole = dict.fromkeys(DEFAULTS, 0), 0
+            alarms, half_of_columns = dict.fromkeys(DEFAULTS, 0), 0
             for _ in range(runs):
                 names = [feature] if feature else FEW_LEVELS
                 pairs = [
-                    (name, rows(World(), name, m, random), rows(world, name, n, random)) for name in names
+                    (name, draw_values(World(), name, m, random), draw_values(world, name, n, random))
+                    for name in names
                 ]
                 for peer, test in DEFAULTS.items():
                     flags = [test(old, new, name)[1] for name, old, new in pairs]
                     alarms[peer] += any(flags)
                     if peer == "evidently":
-                        whole += sum(flags) >= len(FEATURES) / 2
+                        half_of_columns += sum(flags) >= len(FEATURES) / 2
             shared = {"reference": m, "window": n, "drift": kind, "runs": runs}
-            found += [shared | {"peer": peer, "alarms": count / runs} for peer, count in alarms.items()]
-            found.append(shared | {"peer": "evidently, half of the columns", "alarms": whole / runs})
-    return found
+            cells += [shared | {"peer": peer, "alarms": count / runs} for peer, count in alarms.items()]
+            half = {"peer": "evidently, half of the columns", "alarms": half_of_columns / runs}
+            cells.append(shared | half)
+    return cells
 
 
 def no_drift() -> dict[str, Any]:
-    """The world that stays as it is; an alarm of any feature counts."""
+    """The world without drift, in which an alarm of any feature counts."""
     return {"none": (replace(World()), "")}

@@ -1,8 +1,8 @@
-"""CPU seconds of fitting the default network on the Telco table, beside the article's `fit` on it.
+"""CPU seconds of fitting the default network on the Telco table, beside the article's `fit`.
 
-fit.py --telco FILE: each is fitted in a process of its own, in turn, with TensorFlow imported and the table
-loaded before the clock starts. Ours includes encoding, teachers, tracing and early stopping; what the
-calibration of intervals adds (`export.refits=0` switches it off) is told by itself.
+fit.py --telco FILE: each fit has a process of its own, in turn; TensorFlow is imported and the table loaded
+before the clock starts. Ours includes encoding, distillation trees, tracing and early stopping. The
+calibration of the intervals (`export.refits=0` switches it off) has figures of its own.
 """
 
 import subprocess
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--of", choices=("ours", "article"), help="fit this one, once, and print its seconds")
     options = parser.parse_args()
     if options.of:
-        print(*(of_ours if options.of == "ours" else of_article)(options.telco))
+        print(*(fit_ours if options.of == "ours" else fit_article)(options.telco))
         return
     seconds: dict[str, list[float]] = {"ours": [], "article": [], "intervals": []}
     for _ in range(options.runs):
@@ -50,14 +50,14 @@ def main() -> None:
 
 
 def child(which: str, file: str) -> list[float]:
-    """The seconds that a process of its own prints."""
+    """The seconds that a child process prints."""
     command = [sys.executable, __file__, "--telco", file, "--of", which]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return [float(word) for word in done.stdout.splitlines()[-1].split()]
 
 
-def of_ours(file: str) -> tuple[float, float]:
-    """Fit of the network; calibration of its intervals."""
+def fit_ours(file: str) -> tuple[float, float]:
+    """Seconds of the fit of the network, and of the calibration of its intervals."""
     cfg = compose_config("data=telco", f"data.path={file}")
     data = load_dataset(cfg.data, cfg.seed)
     experiment = Experiment.split(data, cfg)
@@ -70,8 +70,8 @@ def of_ours(file: str) -> tuple[float, float]:
     return fitted - began, time.process_time() - fitted
 
 
-def of_article(file: str) -> tuple[float]:
-    """The script's last line, `fit`, after the lines above it."""
+def fit_article(file: str) -> tuple[float]:
+    """Seconds of the script's last line, `model.fit`; the lines above it run first."""
     before, fit = ARTICLE.read_text().rsplit("model.fit(", 1)
     sys.argv = [str(ARTICLE), file]
     names: dict[str, object] = {}

@@ -1,9 +1,9 @@
-"""The simulated year of `churn loop` over many seeds, and how often the trigger fires where nothing changes.
+"""The simulated year of `churn loop` over many seeds, and false alarms of retraining where nothing changes.
 
-loop.py [--seeds 20] [--simulations 1000] [--page FILE] [--json FILE]: for each seed a world, and in it the
-profit of retraining by policy, every month, never, and of an oracle. Then, in a world without drift, the
-trigger alone: each simulation is a decision on five windows and the settled predictions of a champion. And a
-promotion's probation: weekly looks at a champion that is exactly as good as the model before.
+loop.py [--seeds 20] [--simulations 1000] [--page FILE] [--json FILE]: for each seed the profit of retraining
+by policy, every month, never, and of an oracle. Then, in a world without drift, the trigger alone: each
+simulation is one decision on five windows and the settled predictions of a champion. Then the probation after
+a promotion: weekly comparisons of a champion with a previous model that is exactly as good.
 """
 
 import os
@@ -24,7 +24,7 @@ for threads in (
 ):
     os.environ.setdefault(threads, "1")  # the seeds share the cores
 
-CHAMPIONS = 5  # of the trigger alone: what one of them happened to learn must not decide
+CHAMPIONS = 5  # behind the false alarms, so that the luck of one training does not decide
 NO_SUCH_MONTH = 13
 
 
@@ -33,6 +33,7 @@ def main() -> None:
 
     from churn.config.root import compose_config
     from churn.retrain.simulation import page
+    from churn.retrain.simulation.stage import describe_year
 
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
@@ -42,36 +43,39 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: the cores)")
     options = parser.parse_args()
     cfg, years, entries = compose_config(), [], []
-    made = {"seeds": f"0 to {options.seeds - 1}", "simulations": options.simulations}
+    settings = {"seeds": f"0 to {options.seeds - 1}", "simulations": options.simulations}
     with ProcessPoolExecutor(options.workers, get_context("spawn")) as workers:
-        lived = workers.map(one_year, range(options.seeds))
+        simulated = workers.map(simulate_year, range(options.seeds))
         each = options.simulations // CHAMPIONS
         seeds = range(CHAMPIONS if each else 0)
-        errors = {
+        counts = {
             name: [workers.submit(count, seed, each) for seed in seeds]
-            for name, count in (("decisions to retrain", fires), ("promotions taken back", taken_back))
+            for name, count in (
+                ("decisions to retrain", count_retrainings),
+                ("promotions taken back", count_rollbacks),
+            )
         }
-        for year in lived:
+        for year in simulated:
             years.append(year)
-            print(words(year), flush=True)
+            print(describe_year(year), flush=True)
             if options.page:
                 page.write_loop_page(options.page, years, cfg)
-        entries = summarised(years, cfg) if years else []
+        entries = year_entries(years, cfg) if years else []
         if each:
             entries += [
-                share_entry(name, sum(one.result() for one in counted), each * CHAMPIONS)
-                for name, counted in errors.items()
+                share_entry(name, sum(count.result() for count in per_seed), each * CHAMPIONS)
+                for name, per_seed in counts.items()
             ]
     for entry in entries:
         print(
             f"{entry['name']:60} {entry['value']:8.2f} {entry['unit']}   "
             f"({entry['low']:.2f} to {entry['high']:.2f})"
         )
-    finish([entry | made for entry in entries], options.json, merge=True)
+    finish([entry | settings for entry in entries], options.json, merge=True)
 
 
-def one_year(seed: int):
-    """The year of a seed, in a process of its own."""
+def simulate_year(seed: int):  # noqa: ANN201
+    """The year of a seed; runs in a worker process."""
     from churn.config.root import compose_config
     from churn.retrain.simulation.model import quick_config
     from churn.retrain.simulation.year import simulate
@@ -79,14 +83,8 @@ def one_year(seed: int):
     return simulate(quick_config(compose_config()), seed)
 
 
-def words(year) -> str:
-    from churn.retrain.simulation.stage import describe_year
-
-    return describe_year(year)
-
-
-def summarised(years, cfg) -> list[dict]:
-    """Median, least and greatest of all that the page tells, as entries."""
+def year_entries(years, cfg) -> list[dict]:  # noqa: ANN001
+    """Median, least and greatest of each result of the page, as entries."""
     from churn.retrain.simulation import page
 
     entries = []
@@ -100,30 +98,28 @@ def summarised(years, cfg) -> list[dict]:
     return entries
 
 
-def calm(seed: int, models: int):
-    """Configuration, a world without drift, and models that each learnt from as many rows of their own."""
+def world_without_drift(seed: int, models: int):  # noqa: ANN201
+    """The configuration, a world without drift, and models, each trained on a part of its rows."""
     from churn.config.root import compose_config
     from churn.retrain.simulation.model import fit_model, quick_config
-    from churn.retrain.simulation.world import make_world
-    from churn.retrain.simulation.year import known_rows
+    from churn.retrain.simulation.world import known_rows, make_world
 
     cfg = quick_config(compose_config())
-    same = replace(cfg.loop, price_month=NO_SUCH_MONTH, competitor_month=NO_SUCH_MONTH)
-    cfg = replace(cfg, loop=same)
-    world = make_world(replace(same, rows_per_day=4 * same.rows_per_day), 1_000 + seed)
-    labelled = known_rows(world, 0, cfg)
+    no_change = replace(cfg.loop, price_month=NO_SUCH_MONTH, competitor_month=NO_SUCH_MONTH)
+    cfg = replace(cfg, loop=no_change)
+    world = make_world(replace(no_change, rows_per_day=4 * no_change.rows_per_day), 1_000 + seed)
+    labelled = known_rows(world, 0, cfg.loop)
     return cfg, world, [fit_model(world.rows.take(labelled[i::4]), world, cfg, seed) for i in range(models)]
 
 
-def fires(seed: int, simulations: int) -> int:
-    """How many of the simulated decisions about one champion, in a world without drift, are to retrain."""
+def count_retrainings(seed: int, simulations: int) -> int:
+    """How many of the simulated decisions about one champion are to retrain, in a world without drift."""
     from churn.monitor.drift.alarm import DriftPolicy
     from churn.monitor.window import Window, assess_window
-    from churn.retrain.simulation.world import SCHEMA
-    from churn.retrain.simulation.year import day_time
+    from churn.retrain.simulation.world import SCHEMA, day_time
     from churn.retrain.trigger import decide_trigger
 
-    cfg, world, (champion,) = calm(seed, 1)
+    cfg, world, (champion,) = world_without_drift(seed, 1)
     rng, pool = np.random.default_rng(seed), world.between(0, 360)
     week, settled = (cfg.loop.rows_per_day * days for days in (cfg.loop.window_days, cfg.loop.settled_days))
     columns = {name: world.rows.frame[name].to_numpy() for name in SCHEMA.features}
@@ -147,53 +143,66 @@ def fires(seed: int, simulations: int) -> int:
     return count
 
 
-def taken_back(seed: int, simulations: int) -> int:
-    """How many promotions are taken back, though the model before is exactly as good.
+def count_rollbacks(seed: int, simulations: int) -> int:
+    """How many promotions are rolled back although the previous model is exactly as good.
 
-    `churn retrain` looks every week of the probation at the rows that are settled by then.
+    `churn retrain` compares both every week of the probation, on the rows that are settled by then.
     """
     from churn.config.loop import GateConfig
     from churn.retrain.gate import rollback_config
 
-    cfg, world, both = calm(seed, 2)
+    cfg, world, both = world_without_drift(seed, 2)
     rng, pool = np.random.default_rng(seed), world.between(0, 360)
     gate = replace(rollback_config(cfg).retrain.gate, bootstrap=GateConfig().bootstrap)
     days = np.arange(7, cfg.retrain.probation_days + 1, 7) - cfg.data.horizon
-    looks = [int(n) for n in days * cfg.loop.rows_per_day if n >= gate.min_rows]
-    drawn = (rng.choice(pool, looks[-1], replace=False) for _ in range(simulations))
-    return sum(is_taken_back(world, both, rows, looks, gate, cfg.decision, rng) for rows in drawn)
+    sizes = [int(n) for n in days * cfg.loop.rows_per_day if n >= gate.min_rows]
+    count = 0
+    for _ in range(simulations):
+        fresh = exchanged_models(world, both, rng.choice(pool, sizes[-1], replace=False), cfg.decision, rng)
+        count += is_rolled_back(fresh, sizes, gate)
+    return count
 
 
-def is_taken_back(world, both, rows, looks, gate, costs, rng) -> bool:
-    """Whether any look at the first rows has the champion for worse than the model before.
-
-    Neither is: lots decide row by row which of two models the champion is. Where the mean difference is
-    below 1.5 standard errors, the bootstrap is not asked: its bound lies at more than 2.5.
-    """
+def exchanged_models(world, both, rows, costs, rng):  # noqa: ANN001, ANN201
+    """Fresh rows with an equally good champion and challenger: on each row a coin decides which is which."""
     from churn.bundle import decision
-    from churn.retrain.gate import (
-        CHALLENGER,
-        CHAMPION,
-        FreshRows,
-        is_regression,
-        judge_challenger,
-        row_log_loss,
+    from churn.bundle.registry import CHALLENGER, CHAMPION
+    from churn.retrain.gate import FreshRows
+
+    churned, row, coin = world.rows.churned[rows], np.arange(len(rows)), rng.integers(0, 2, len(rows))
+    model_of = {CHAMPION: coin, CHALLENGER: 1 - coin}
+    probability, called = (
+        np.stack([model.probability[rows] for model in both]),
+        np.stack([model.calls(rows) for model in both]),
+    )
+    return FreshRows(
+        churned,
+        {name: probability[model, row] for name, model in model_of.items()},
+        {name: called[model, row] for name, model in model_of.items()},
+        decision.call_gain(churned, np.array(costs.customer_value), costs),
     )
 
-    churned, row, lot = world.rows.churned[rows], np.arange(len(rows)), rng.integers(0, 2, len(rows))
-    who = {CHAMPION: lot, CHALLENGER: 1 - lot}
-    said, calls = (
-        np.stack(found) for found in zip(*((m.probability[rows], m.calls(rows)) for m in both), strict=True)
-    )
-    brings = decision.call_gain(churned, np.array(costs.customer_value), costs)
-    gain = np.subtract(*(row_log_loss(churned, said[of, row]) for of in who.values()))
-    for n in looks:
+
+def is_rolled_back(fresh, sizes, gate) -> bool:  # noqa: ANN001
+    """Whether the gate finds the champion worse on the first rows, for any of the sizes.
+
+    Below 1.5 standard errors the bootstrap is left out: its bound lies at more than 2.5.
+    """
+    from churn.bundle.registry import CHALLENGER, CHAMPION
+    from churn.retrain.gate import FreshRows, is_regression, judge_challenger, row_log_loss
+
+    losses = [row_log_loss(fresh.churned, fresh.probability[name]) for name in (CHAMPION, CHALLENGER)]
+    gain = losses[0] - losses[1]
+    for n in sizes:
         if gain[:n].mean() * np.sqrt(n) < 1.5 * gain[:n].std():
             continue
-        probability, called = ({name: of[i, row][:n] for name, i in who.items()} for of in (said, calls))
-        if is_regression(
-            judge_challenger(FreshRows(churned[:n], probability, called, brings[:n]), False, gate, seed=0)
-        ):
+        first = FreshRows(
+            fresh.churned[:n],
+            {name: values[:n] for name, values in fresh.probability.items()},
+            {name: values[:n] for name, values in fresh.called.items()},
+            fresh.brings[:n],
+        )
+        if is_regression(judge_challenger(first, False, gate, seed=0)):
             return True
     return False
 

@@ -1,15 +1,15 @@
 """Training on tables larger than memory: speed beside the same loop in memory, growth, and memory over time.
 
-out_of_core.py [--rows 1000000] [--folder FOLDER] [--svg FILE] [--copies N]. For all of the rows, a tenth and,
-from 10,000,000 on, a hundredth of them, made by `churn synthesize`: seconds of the pass that samples, of the
-pass that looks at every cell and counts, and of one epoch; resident megabytes all the while, as a curve. In
-FOLDER tables and findings are kept: the command goes on there.
+out_of_core.py [--rows 1000000] [--folder FOLDER] [--svg FILE] [--copies N]. `churn synthesize` writes all of
+the rows, a tenth of them and, from 10,000,000 on, a hundredth. For each table: seconds of the pass that
+samples, of the pass that checks every cell and counts, and of one epoch; and the resident megabytes over
+time. FOLDER keeps tables and results, so that the command can continue.
 
-- train_out_of_core: rows per second of the epoch, reading included, beside the same loop on a block of the
-  same rows that lies encoded in memory;
+- train_out_of_core: rows per second of the epoch, reading included, beside the same loop on encoded rows in
+  memory;
 - out_of_core_growth: seconds for all rows beside ten times those for a tenth: 1 is linear;
-- out_of_core_memory: gigabytes (10^9 bytes) resident at most, in these and in the whole command `churn train`
-  on 1,000,000 rows, whose report and baselines come from a sample that does not grow.
+- out_of_core_memory: the largest resident gigabytes (10^9 bytes), in these and in the whole command
+  `churn train` on 1,000,000 rows, whose report and baselines come from a sample that does not grow.
 
 With --copies N the file is read N times as one table, through everything but the network.
 """
@@ -36,7 +36,7 @@ from churn.network.fit_stream import encode_block, fit_stream
 from churn.network.trainer import default_batch_size, make_optimizer
 
 STREAMED = ("data=parquet", "data.target=Churn", "train.epochs=1", "train.stream_rows=0")
-LARGE = 10_000_000  # rows from which a hundredth of them is looked at, too
+LARGE = 10_000_000  # rows from which a hundredth of them is measured, too
 WHOLE = 1_000_000  # rows on which the whole command is run
 IN_MEMORY = 400_000  # rows of the block that the peer trains on
 
@@ -44,9 +44,11 @@ IN_MEMORY = 400_000  # rows of the block that the peer trains on
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows of the larger table")
-    parser.add_argument("--folder", type=Path, help="where the tables are made and kept")
-    parser.add_argument("--svg", type=Path, help="the curve of memory, drawn there")
-    parser.add_argument("--copies", type=int, default=0, help="read so many copies of the table, no network")
+    parser.add_argument("--folder", type=Path, help="where tables and results are kept")
+    parser.add_argument("--svg", type=Path, help="draw the memory over time there")
+    parser.add_argument(
+        "--copies", type=int, default=0, help="read so many copies of the table, without the network"
+    )
     parser.add_argument("--one", type=Path, help=SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -56,22 +58,17 @@ def main() -> None:
         folder = options.folder or Path(temporary)
         parts = (100, 10, 1) if options.rows >= LARGE else (10, 1)
         sizes = [options.rows // part for part in ((1,) if options.copies else parts)]
-        found = [child(table(folder, rows), options.copies) for rows in sizes]
+        results = [child(table(folder, rows), options.copies) for rows in sizes]
         whole = None if options.copies else whole_command(table(folder, min(WHOLE, options.rows)))
-    for rows, of in zip(sizes, found, strict=True):
-        phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in of["seconds"].items())
-        print(f"{rows * max(1, options.copies):>12,} rows: {phases}; at most {peak(of):.2f} GB resident")
+    names = [f"{rows * max(1, options.copies):,} rows" for rows in sizes]
+    for name, result in zip(names, results, strict=True):
+        phases = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in result["seconds"].items())
+        print(f"{name:>17}: {phases}; at most {peak(result):.2f} GB resident")
     if options.svg:
-        draw(
-            {
-                f"{rows * max(1, options.copies):,} rows": of["memory"]
-                for rows, of in zip(sizes, found, strict=True)
-            },
-            options.svg,
-        )
+        draw(dict(zip(names, (result["memory"] for result in results), strict=True)), options.svg)
     if whole:
-        print(f"{'churn train':>12}: at most {whole:.2f} GB resident")
-    finish(entries(found, whole), options.json)
+        print(f"{'churn train':>17}: at most {whole:.2f} GB resident")
+    finish(entries(results, whole), options.json)
 
 
 def table(folder: Path, rows: int) -> Path:
@@ -84,7 +81,7 @@ def table(folder: Path, rows: int) -> Path:
 
 
 def child(file: Path, copies: int) -> dict[str, Any]:
-    """What `measure` finds in a process of its own, or found before."""
+    """The result of `measure` in a child process, or the one that was kept."""
     kept = file.with_suffix(f".{copies}.json")
     if kept.exists():
         return json.loads(kept.read_text())
@@ -97,7 +94,7 @@ def child(file: Path, copies: int) -> dict[str, Any]:
 
 
 def whole_command(file: Path) -> float:
-    """Gigabytes resident at most while `churn train` streams a file, makes its report and enters the run."""
+    """Largest resident gigabytes of `churn train` on a streamed file, report and registry included."""
     with tempfile.TemporaryDirectory() as root:
         words = ["train", *STREAMED, f"data.path={file.resolve()}", f"run.root={root}"]
         process = subprocess.Popen([sys.executable, "-m", "churn", *words], stdout=subprocess.DEVNULL)
@@ -112,12 +109,12 @@ def measure(file: Path, copies: int) -> dict[str, Any]:
     memory: list[tuple[float, float]] = []
     began, seconds = time.perf_counter(), {}
 
-    def watch() -> None:
+    def sample_memory() -> None:
         while True:
             memory.append((time.perf_counter() - began, resident()))
             time.sleep(0.5)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=sample_memory, daemon=True).start()
 
     def timed(name: str, work: Callable[[], Any]) -> Any:
         start = time.perf_counter()
@@ -132,7 +129,7 @@ def measure(file: Path, copies: int) -> dict[str, Any]:
         table = timed("sample", lambda: open_stream(cfg))
         if copies:
             timed("count", table.count)
-            timed("encode", lambda: every_stretch(table, cfg))
+            timed("encode", lambda: encode_all(table, cfg))
             return {"seconds": seconds, "memory": memory}
         counts = timed("count", table.count)
         timed("count and epoch", lambda: fit_stream(table, cfg, Path(folder) / "checkpoint"))
@@ -143,8 +140,8 @@ def measure(file: Path, copies: int) -> dict[str, Any]:
     return {"seconds": seconds, "memory": [point for point in memory if point[1] <= most], **speeds}
 
 
-def every_stretch(table: Any, cfg: Config) -> None:
-    """Read, check, deal out and encode every row."""
+def encode_all(table: Any, cfg: Config) -> None:
+    """Read, check, split and encode every row."""
     data = table.sample
     encoder = encoding.Encoder(encoding.fit_encoding(data.frame, data.schema, cfg.model))
     for groups in table.shuffled_groups(cfg.train.shuffle_rows, cfg.seed, 0):
@@ -169,14 +166,14 @@ def in_memory(table: Any, cfg: Config) -> float:
     return rows / (time.perf_counter() - start)
 
 
-def entries(found: list[dict[str, Any]], whole_command: float | None) -> list[dict[str, Any]]:
+def entries(results: list[dict[str, Any]], whole_command: float | None) -> list[dict[str, Any]]:
     """The results."""
     most = {"name": "out_of_core_memory", "unit": "GB", "peer": None, "better": "lower"}
-    most |= dict.fromkeys(("value", "low", "high"), max([*map(peak, found), whole_command or 0]))
+    most |= dict.fromkeys(("value", "low", "high"), max([*map(peak, results), whole_command or 0]))
     if not whole_command:
         return [most | {"name": "out_of_core_memory_without_network"}]
-    whole = found[-1]
-    passes = [sum(of["seconds"].values()) for of in found[-2:]]
+    whole = results[-1]
+    passes = [sum(result["seconds"].values()) for result in results[-2:]]
     peer = "the same loop on encoded rows in memory"
     speed = ratio("train_out_of_core", [whole["ours"]], [whole["theirs"]], peer)
     growth = ratio("out_of_core_growth", [passes[1]], [10 * passes[0]], "ten times a tenth of the rows")
@@ -185,13 +182,13 @@ def entries(found: list[dict[str, Any]], whole_command: float | None) -> list[di
     return [speed | {"better": "higher", "rows_per_second": whole["ours"]}, growth, most]
 
 
-def peak(found: dict[str, Any]) -> float:
-    """Gigabytes resident at most."""
-    return max(megabytes for _, megabytes in found["memory"]) / 1_000
+def peak(result: dict[str, Any]) -> float:
+    """Largest resident gigabytes."""
+    return max(megabytes for _, megabytes in result["memory"]) / 1_000
 
 
 def resident() -> float:
-    """Megabytes (10^6 bytes) of this process."""
+    """Resident megabytes (10^6 bytes) of this process."""
     words = Path("/proc/self/statm").read_text().split()
     return int(words[1]) * 4096 / 1e6
 
@@ -205,8 +202,8 @@ def draw(curves: dict[str, list], file: Path) -> None:
     figure = Figure((7, 3.2), layout="constrained")
     axes = figure.subplots()
     for name, points in curves.items():
-        time_of, megabytes = np.array(points).T
-        axes.plot(time_of / time_of[-1], megabytes / 1_000, label=f"{name}, {time_of[-1]:,.0f} s")
+        seconds, megabytes = np.array(points).T
+        axes.plot(seconds / seconds[-1], megabytes / 1_000, label=f"{name}, {seconds[-1]:,.0f} s")
     axes.axhline(3, color="0.6", linestyle=":", label="3 GB")
     axes.set(xlabel="share of the run", ylabel="GB resident", ylim=(0, 3.4), xlim=(0, 1))
     axes.legend(frameon=False)

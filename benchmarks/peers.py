@@ -1,10 +1,10 @@
 """Tuned boosted trees on given folds; runs in the environment of `make bench-setup`.
 
 peers.py TABLE.parquet PREDICTIONS.parquet [--seeds 3]. TABLE holds the features (numbers as float, categories
-as text), `churned` (0/1); for every seed a stratified 5-fold is dealt out. In each training fold each
-library is tuned alone: 30 draws from a fixed space, judged by the log loss of an inner 3-fold with early
-stopping, then fitted on the whole fold with the rounds that the inner folds needed on average. Written:
-seed, fold, row and the probability by each library.
+as text) and `churned` (0/1); every seed has its own 5 stratified folds. Each library is tuned on each
+training fold: 30 draws from a fixed space, compared by the log loss of 3 inner folds with early stopping. The
+best is fitted on the whole training fold, with the mean number of rounds of its inner folds. The output has
+seed, fold, row and the probability of each library.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from sklearn.model_selection import StratifiedKFold
 warnings.filterwarnings("ignore", category=UserWarning)
 TRIALS, INNER, OUTER, MOST_ROUNDS, STOP_AFTER = 30, 3, 5, 1000, 30
 Rng = np.random.Generator
-# One fit: parameters, frame, labels, and either an evaluation set or a number of rounds.
+# Fits with parameters, frame, labels, and either an evaluation set or a number of rounds.
 Fit = Callable[..., tuple[Callable[[pd.DataFrame], np.ndarray], int]]
 
 
@@ -57,7 +57,7 @@ def catboost_space(rng: Rng) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def fit_xgboost(params, X, y, valid=None, rounds=MOST_ROUNDS):
+def fit_xgboost(params, X, y, valid=None, rounds=MOST_ROUNDS):  # noqa: ANN001, ANN201
     model = xgboost.XGBClassifier(
         **params, n_estimators=rounds, n_jobs=1, tree_method="hist", enable_categorical=True, random_state=0,
         early_stopping_rounds=STOP_AFTER if valid else None,
@@ -66,7 +66,7 @@ def fit_xgboost(params, X, y, valid=None, rounds=MOST_ROUNDS):
     return lambda frame: model.predict_proba(frame)[:, 1], (model.best_iteration + 1 if valid else rounds)
 
 
-def fit_lightgbm(params, X, y, valid=None, rounds=MOST_ROUNDS):
+def fit_lightgbm(params, X, y, valid=None, rounds=MOST_ROUNDS):  # noqa: ANN001, ANN201
     model = lightgbm.LGBMClassifier(**params, n_estimators=rounds, n_jobs=1, verbose=-1, random_state=0)
     stop = [lightgbm.early_stopping(STOP_AFTER, verbose=False)] if valid else None
     held_out = {"eval_X": valid[0], "eval_y": valid[1]} if valid else {}
@@ -74,7 +74,7 @@ def fit_lightgbm(params, X, y, valid=None, rounds=MOST_ROUNDS):
     return lambda frame: model.predict_proba(frame)[:, 1], (model.best_iteration_ if valid else rounds)
 
 
-def fit_catboost(params, X, y, valid=None, rounds=MOST_ROUNDS):
+def fit_catboost(params, X, y, valid=None, rounds=MOST_ROUNDS):  # noqa: ANN001, ANN201
     categories = [c for c in X if X[c].dtype == "category"]
     model = catboost.CatBoostClassifier(
         **params, iterations=rounds, thread_count=1, random_seed=0, verbose=False, allow_writing_files=False,
@@ -92,8 +92,8 @@ PEERS: dict[str, tuple[Callable[[Rng], dict[str, Any]], Fit]] = {
 }
 
 
-def tuned(name: str, X: pd.DataFrame, y: np.ndarray, seed: int) -> Callable[[pd.DataFrame], np.ndarray]:
-    """The best of the trials by inner log loss, fitted on all rows given."""
+def tune(name: str, X: pd.DataFrame, y: np.ndarray, seed: int) -> Callable[[pd.DataFrame], np.ndarray]:
+    """The predictor of the trial with the lowest inner log loss, fitted on all rows."""
     space, fit = PEERS[name]
     rng = np.random.default_rng(seed)
     inner = list(StratifiedKFold(INNER, shuffle=True, random_state=seed).split(X, y))
@@ -125,7 +125,7 @@ def main() -> None:
             part = pd.DataFrame({"seed": seed, "fold": fold, "row": test})
             for name in PEERS:
                 began = time.process_time()
-                part[name] = tuned(name, X.iloc[train], y[train], seed)(X.iloc[test]).astype("float32")
+                part[name] = tune(name, X.iloc[train], y[train], seed)(X.iloc[test]).astype("float32")
                 part[f"{name}_seconds"] = time.process_time() - began
                 print(seed, fold, name, round(part[f"{name}_seconds"][0], 1), flush=True)
             parts.append(part)

@@ -1,11 +1,11 @@
 """The default network beside tuned boosted trees, on the same folds of any table.
 
-quality.py --peers PREDICTIONS.parquet data=telco data.path=FILE [other overrides]: loads the table as
-`churn train` does. Where the peers' predictions are not there yet, peers.py makes them first (an hour and
-more) in the environment of `make bench-setup`. Ours is fitted in every fold with the default configuration,
-on the rows on which the peers are tuned and fitted. Standard errors are Nadeau and Bengio's (2003), corrected
-for overlapping folds. Brier score and calibration slope are compared with the peers' after calibration: by a
-temperature, found on the predictions of the other folds.
+quality.py --peers PREDICTIONS.parquet data=telco data.path=FILE [other overrides]: loads the table as `churn
+train` does. If the peers' predictions do not exist yet, peers.py makes them first (an hour or more) in the
+environment of `make bench-setup`. In every fold our network is trained with the default configuration, on the
+rows on which the peers are tuned and fitted. Standard errors are Nadeau and Bengio's (2003), corrected for
+overlapping folds. Brier score and calibration slope are compared with the peers' after calibration by a
+temperature, which is fitted on the predictions of the other folds.
 """
 
 import subprocess
@@ -47,12 +47,12 @@ def main() -> None:
     if not options.ours.exists():
         predict_ours(data, cfg, peers, options.ours)
     predictions = pd.read_parquet(options.ours).merge(peers, "left", on=["seed", "fold", "row"])
-    entries = compared(predictions, data)
+    entries = compare(predictions, data)
     finish(entries, options.json)
 
 
 def predict_peers(data: Dataset, file: Path) -> None:
-    """Have peers.py tune and predict on the folds of this table."""
+    """Run peers.py, which tunes and predicts on the folds of this table."""
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "table.parquet"
         data.frame.assign(churned=data.churned.astype(int)).to_parquet(table)
@@ -66,33 +66,33 @@ def predict_ours(data: Dataset, cfg: Config, peers: pd.DataFrame, file: Path) ->
         folds = StratifiedKFold(of_seed["fold"].nunique(), shuffle=True, random_state=seed)
         for fold, (fit, test) in enumerate(folds.split(data.frame, data.churned)):
             if not np.array_equal(of_seed["row"][of_seed["fold"] == fold], test):
-                raise SystemExit("the predictions of the peers are of other folds or another table")
+                raise SystemExit("the predictions of the peers belong to other folds or to another table")
             began = time.process_time()
             part = pd.DataFrame(
-                {"seed": seed, "fold": fold, "row": test, "ours": fitted(data, cfg, fit, test)}
+                {"seed": seed, "fold": fold, "row": test, "ours": predict_fold(data, cfg, fit, test)}
             )
             parts.append(part.assign(ours_seconds=time.process_time() - began))
             print(seed, fold, "ours", round(parts[-1]["ours_seconds"][0], 1), flush=True)
             pd.concat(parts).astype({"ours": "float32"}).to_parquet(file)
 
 
-def fitted(data: Dataset, cfg: Config, rows: np.ndarray, test: np.ndarray) -> np.ndarray:
-    """Our calibrated probabilities of the test rows, fitted on `rows`."""
+def predict_fold(data: Dataset, cfg: Config, rows: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Our calibrated probabilities of the test rows; the network is trained on `rows`."""
     none = np.empty(0, int)
     trained = fit_network(Experiment(data, Splits(rows, none, none, test), cfg), quiet=True)
     churned = data.churned[trained.held_out_rows]
-    divisor = fit_temperature(churned, trained.held_out_probability, cfg.seed)
-    return apply_temperature(trained.predict(data.frame.iloc[test]), divisor)
+    temperature = fit_temperature(churned, trained.held_out_probability, cfg.seed)
+    return apply_temperature(trained.predict(data.frame.iloc[test]), temperature)
 
 
-def compared(predictions: pd.DataFrame, data: Dataset) -> list[dict]:
-    """Print each metric of each model, and give the values and our paired differences to the peers."""
+def compare(predictions: pd.DataFrame, data: Dataset) -> list[dict]:
+    """Print the metrics of each model; gives them as entries, with our paired differences to the peers."""
     predictions = with_calibrated_peers(predictions, data.churned)
     folds = predictions.groupby(["seed", "fold"])
     test_share = 1 / predictions["fold"].nunique()
     correction = np.sqrt(1 / folds.ngroups + test_share / (1 - test_share))
     seconds = folds[[f"{name}_seconds" for name in ("ours", *PEERS)]].first().mean()
-    made_of = {"data": data.name, "rows": len(data), "folds": folds.ngroups}
+    provenance = {"data": data.name, "rows": len(data), "folds": folds.ngroups}
     print(
         f"{data.name}: {len(data):,} rows, {folds.ngroups} folds; CPU seconds a fold, tuning included: ",
         end="",
@@ -107,9 +107,9 @@ def compared(predictions: pd.DataFrame, data: Dataset) -> list[dict]:
             for name, column in columns.items()
         }
         print(f"{metric:18} ours {values['ours'].mean():.4f}", end="")
-        for name, found in values.items():
-            error = float(found.std(ddof=1) * correction)
-            mean = float(found.mean())
+        for name, scores in values.items():
+            error = float(scores.std(ddof=1) * correction)
+            mean = float(scores.mean())
             spread = {"value": mean, "low": mean - error, "high": mean + error}
             entries.append({"name": f"{metric}_of_{name}", **spread, "unit": metric, "better": better})
         for peer in PEERS:
@@ -121,25 +121,25 @@ def compared(predictions: pd.DataFrame, data: Dataset) -> list[dict]:
             name = f"{metric}_minus_{peer}"
             entries.append({"name": name, **spread, "unit": metric, "peer": peer, "better": better})
         print()
-    return [entry | made_of for entry in entries]
+    return [entry | provenance for entry in entries]
 
 
 def with_calibrated_peers(predictions: pd.DataFrame, churned: np.ndarray) -> pd.DataFrame:
-    """The peers as they are after calibration: a temperature from the other folds' predictions."""
+    """The predictions with those of the peers after calibration, by a temperature from the other folds."""
     parts = []
     for _, of_seed in predictions.groupby("seed"):
         for fold, part in of_seed.groupby("fold"):
             others = of_seed[of_seed["fold"] != fold]
-            found = {}
+            calibrated = {}
             for peer in PEERS:
-                divisor = fit_temperature(churned[others["row"]], others[peer].to_numpy(float), 0)
-                found[f"{peer}_calibrated"] = apply_temperature(part[peer].to_numpy(float), divisor)
-            parts.append(part.assign(**found))
+                temperature = fit_temperature(churned[others["row"]], others[peer].to_numpy(float), 0)
+                calibrated[f"{peer}_calibrated"] = apply_temperature(part[peer].to_numpy(float), temperature)
+            parts.append(part.assign(**calibrated))
     return pd.concat(parts)
 
 
 def slope_error(churned: np.ndarray, probability: pd.Series) -> float:
-    """How far the calibration slope is from 1, where it should be."""
+    """Distance of the calibration slope from 1, its ideal value."""
     return abs(rank_rows(churned, probability.to_numpy()).line[1] - 1)
 
 
@@ -150,7 +150,7 @@ METRICS = {
     "brier": (brier_score_loss, "lower"),
     "slope_error": (slope_error, "lower"),
 }
-CALIBRATED = ("brier", "slope_error")  # of which the peers' are taken after their own calibration
+CALIBRATED = ("brier", "slope_error")  # compared with the peers' after their calibration
 
 
 if __name__ == "__main__":

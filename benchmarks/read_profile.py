@@ -1,6 +1,7 @@
-"""What a profile of TensorFlow says: read_profile.py RUN/profile [--top 12]; made by `train.profile=true`.
+"""The operations in a TensorFlow profile that took longest: read_profile.py RUN/profile [--top 12].
 
-Sums, for each thread of the machine, how long each operation ran. TensorBoard and XProf draw the same file.
+`train.profile=true` writes the profile. The seconds of an operation are summed over all threads. TensorBoard
+and XProf draw the same file.
 """
 
 import argparse
@@ -23,7 +24,7 @@ def main() -> None:
     for file in options.folder.rglob("*.xplane.pb"):
         space = xplane_pb2.XSpace.FromString(file.read_bytes())
         for plane in space.planes:
-            names = {number: of.name for number, of in plane.event_metadata.items()}
+            names = {number: metadata.name for number, metadata in plane.event_metadata.items()}
             for line in plane.lines:
                 for event in line.events:
                     name = names[event.metadata_id].partition(":")[2] or names[event.metadata_id]

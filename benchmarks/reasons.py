@@ -1,7 +1,7 @@
-"""What reasons cost: seconds a row of the signature with reasons, beside the one without.
+"""The cost of reasons: seconds a row of the signature with reasons, beside the one without.
 
-reasons.py [--json FILE] [--runs N] [overrides]: trains the default network on synthetic customers for an
-epoch (the cost does not depend on the weights), exports it, and asks both signatures in turn.
+reasons.py [--json FILE] [--runs N] [overrides]: trains the default network on synthetic customers for one
+epoch (the cost does not depend on the weights), exports it, and calls both signatures in turn.
 """
 
 import tempfile

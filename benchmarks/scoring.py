@@ -1,8 +1,8 @@
 """`churn score` on a Parquet file: rows per second of the whole command, start, reading and writing included.
 
-`score`: with the article's network, beside its own `model.predict` with defaults on numbers that are encoded
-already. `score_of_graph`: with the default model, beside its exported graph alone on tensors in memory.
-`score_reasons`: what the reasons of a row cost, beside its probability alone. Needs about 2 GB of disk.
+`score`: the article's network, beside its own `model.predict` with defaults on encoded numbers.
+`score_of_graph`: the default model, beside its exported graph alone on tensors in memory. `score_reasons`:
+the cost of the reasons, beside the probability alone. Needs about 2 GB of disk.
 """
 
 import subprocess
@@ -22,7 +22,8 @@ from churn.config.data import SyntheticConfig
 from churn.data.features import ArrowFeatures, to_arrow_features, to_matrices
 from churn.data.sources import columns, synthetic
 
-ALONE = 200_000  # rows that the peers get
+ALONE = 200_000  # rows for the peers
+Work = tuple[Callable, int]  # with its number of rows
 QUICK = [
     "evaluate.bootstrap=20",
     "evaluate.importance_repeats=1",
@@ -44,68 +45,59 @@ def main() -> None:
                 writer.write_table(some)
         rows = pq.read_metadata(file).num_rows
         entries = [
-            *of_article(root, file, rows, some, options.runs),
-            *of_default(root, file, rows, some, options.runs),
+            *score_article(root, file, rows, some, options.runs),
+            *score_default(root, file, rows, some, options.runs),
         ]
     finish(entries, options.json)
 
 
-def of_article(root: str, file: Path, rows: int, some: pa.Table, runs: int) -> list[dict]:
+def score_article(root: str, file: Path, rows: int, some: pa.Table, runs: int) -> list[dict]:
     """The entry `score`."""
     bundle = trained(root, "tutorial")
-    predict = keras_predict(some)
-    command = score(bundle.path, file, f"{root}/tutorial.parquet")
-    return [
-        entry("score", command, rows, predict, ALONE, "model.predict with defaults, encoded numbers", runs)
-    ]
+    ours = score(bundle.path, file, f"{root}/tutorial.parquet"), rows
+    theirs = keras_predict(some), ALONE
+    return [entry("score", ours, theirs, "model.predict with defaults, encoded numbers", runs)]
 
 
-def of_default(root: str, file: Path, rows: int, some: pa.Table, runs: int) -> list[dict]:
+def score_default(root: str, file: Path, rows: int, some: pa.Table, runs: int) -> list[dict]:
     """The entries `score_of_graph` and `score_reasons`."""
     bundle, tf = trained(root, "dense"), tensorflow()
 
     def chunk(size: int) -> ArrowFeatures:
-        found = to_arrow_features(columns.simplify_types(some.slice(0, size)), bundle.schema)
-        assert found
-        return found
+        features = to_arrow_features(columns.simplify_types(some.slice(0, size)), bundle.schema)
+        assert features
+        return features
 
     numbers, codes = map(tf.constant, to_matrices(chunk(50_000), bundle.schema, bundle.vocabulary))
     graph = bundle.saved_model.signatures[CODED]
     alone = entry(
         "score_of_graph",
-        score(bundle.path, file, f"{root}/dense.parquet"),
-        rows,
-        lambda: [graph(numbers=numbers, codes=codes) for _ in range(4)],
-        ALONE,
+        (score(bundle.path, file, f"{root}/dense.parquet"), rows),
+        (lambda: [graph(numbers=numbers, codes=codes) for _ in range(4)], ALONE),
         "its graph alone, in memory",
         runs,
     )
     few = chunk(1_000)
     cost = entry(
         "score_reasons",
-        lambda: bundle.run(few, signature=REASONS),
-        1_000,
-        lambda: bundle.run(few),
-        1_000,
+        (lambda: bundle.run(few, signature=REASONS), 1_000),
+        (lambda: bundle.run(few), 1_000),
         "the probability alone",
         runs,
     )
     return [alone, cost]
 
 
-def entry(
-    name: str, ours: Callable, rows: int, theirs: Callable, their_rows: int, peer: str, runs: int
-) -> dict:
+def entry(name: str, ours: Work, theirs: Work, peer: str, runs: int) -> dict:
     """Rows per second of both, in turn, after one warm-up of the peer."""
-    theirs()
-    mine, others = [], []
-    for _ in range(runs):
-        mine.append(speed(ours, rows))
-        others.append(speed(theirs, their_rows))
-    found = ratio(name, mine, others, peer) | {"better": "higher", "rows_per_second": median(mine)}
-    print(f"{name:16} {median(mine):12,.0f} rows/s   {median(others):12,.0f} rows/s {peer}")
-    print(f"{'':16} {found['value']:8.2f} x  ({found['low']:.2f} to {found['high']:.2f})", flush=True)
-    return found
+    theirs[0]()
+    pairs = [(speed(*ours), speed(*theirs)) for _ in range(runs)]
+    our_speeds, their_speeds = map(list, zip(*pairs, strict=True))
+    middle = median(our_speeds)
+    result = ratio(name, our_speeds, their_speeds, peer) | {"better": "higher", "rows_per_second": middle}
+    print(f"{name:16} {middle:12,.0f} rows/s   {median(their_speeds):12,.0f} rows/s {peer}")
+    print(f"{'':16} {result['value']:8.2f} x  ({result['low']:.2f} to {result['high']:.2f})", flush=True)
+    return result
 
 
 def speed(work: Callable, rows: int) -> float:
@@ -127,14 +119,14 @@ def customers(rows: int) -> pa.Table:
 
 
 def trained(root: str, model: str) -> Bundle:
-    """A bundle of this model, trained for a moment: scoring takes as long with any weights."""
+    """A bundle of this model, trained briefly: the time of scoring does not depend on the weights."""
     run = f"{root}/{model}"
     churn("train", f"model={model}", "data.synthetic.rows=5000", f"run.root={root}", f"run.dir={run}", *QUICK)
     return Bundle.load(Path(run) / "bundle")
 
 
 def score(bundle: Path, file: Path, output: str) -> Callable:
-    """The whole command in a process of its own."""
+    """The whole command in a child process."""
     return lambda: churn("score", f"bundle={bundle}", f"input={file}", f"output={output}")
 
 
@@ -147,7 +139,7 @@ def churn(*words: str) -> None:
 
 
 def keras_predict(some: pa.Table) -> Callable:
-    """The article's network on its 45 numbers: `predict` as the tutorial calls it."""
+    """`predict` of the article's network on its 45 numbers, as the tutorial calls it."""
     keras, tf = tensorflow().keras, tensorflow()
     layers = [
         keras.layers.Dense(64, "relu"),

@@ -1,8 +1,7 @@
-"""Our endpoint beside the obvious server and beside itself with an empty model: wrk, 32 connections.
+"""Our endpoint beside the obvious server, and beside itself with an empty model: wrk, 32 connections.
 
-Each server has core 0, wrk another. Requests per second are counted per second of processor time that the
-server used (background work on the log included), which a busy machine distorts little; p50 and p99 are wall
-clock.
+Each server runs on core 0, wrk on another. Requests are counted per second of processor time of the server,
+background work on the log included: a busy machine distorts that little. p50 and p99 are wall-clock times.
 """
 
 import json
@@ -48,7 +47,7 @@ def main() -> None:
             scripts = write_requests(Path(folder))
             samples = measure(processes, scripts, options.runs)
     table(samples)
-    entries = list(compared(samples))
+    entries = list(compare(samples))
     for entry in entries:
         low, high, peer = entry["low"], entry["high"], entry["peer"]
         print(f"{entry['name']:18} {entry['value']:6.2f} x   ({low:.2f} to {high:.2f})   {peer}")
@@ -75,8 +74,8 @@ def servers(bundle: Path, folder: Path, only: Sequence[str] = tuple(PORTS)) -> I
     """The servers, each on core 0."""
     commands = {name: [PEERS, name, str(port), str(bundle)] for name, port in PORTS.items()}
     for name, program in (("ours", ["-m", "churn", "serve"]), ("empty", [PEERS, "empty"])):
-        places = [f"bundle={bundle}", f"serve.port={PORTS[name]}", f"serve.log.dir={folder}/{name}"]
-        commands[name] = [*program, *places, "serve.drain_seconds=0"]
+        overrides = [f"bundle={bundle}", f"serve.port={PORTS[name]}", f"serve.log.dir={folder}/{name}"]
+        commands[name] = [*program, *overrides, "serve.drain_seconds=0"]
     processes = {
         name: subprocess.Popen(["taskset", "-c", "0", sys.executable, *command], stdout=subprocess.DEVNULL)
         for name, command in commands.items()
@@ -94,7 +93,7 @@ def servers(bundle: Path, folder: Path, only: Sequence[str] = tuple(PORTS)) -> I
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
-    """Return when a server is healthy."""
+    """Wait until a server is healthy."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if process.poll() is not None:
@@ -108,7 +107,7 @@ def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -
 
 
 def write_requests(folder: Path) -> dict[int, Path]:
-    """For each number of instances a script that makes wrk send them."""
+    """For each number of instances, a script for wrk that sends them."""
     with urlopen(f"http://127.0.0.1:{PORTS['ours']}/openapi.json", timeout=10) as answer:
         post = json.load(answer)["paths"]["/predict"]["post"]
     row = post["requestBody"]["content"]["application/json"]["schema"]["example"]["instances"][0]
@@ -124,7 +123,7 @@ def write_requests(folder: Path) -> dict[int, Path]:
 def measure(
     processes: dict[str, Any], scripts: dict[int, Path], runs: int
 ) -> dict[tuple[str, int], list[Sample]]:
-    """Samples of each server and size, in turn; the first round warms up and is not counted."""
+    """Samples of each server and size, in turn; the first round is a warm-up and does not count."""
     samples: dict[tuple[str, int], list[Sample]] = {
         (name, count): [] for count in scripts for name in processes
     }
@@ -172,7 +171,7 @@ def milliseconds(match: re.Match[str]) -> float:
 
 
 def table(samples: dict[tuple[str, int], list[Sample]]) -> None:
-    """Medians for people."""
+    """Print the medians."""
     print("server   instances  req/s/core    req/s  us/request  p50 ms  p99 ms")
     for (name, count), taken in samples.items():
         middle = {key: median(sample[key] for sample in taken) for key in taken[0]}
@@ -182,8 +181,8 @@ def table(samples: dict[tuple[str, int], list[Sample]]) -> None:
         )
 
 
-def compared(samples: dict[tuple[str, int], list[Sample]]) -> Iterator[dict[str, Any]]:
-    """The entries: ours by the peer's, run by run."""
+def compare(samples: dict[tuple[str, int], list[Sample]]) -> Iterator[dict[str, Any]]:
+    """The entries: ratios of our figures to the peer's, run by run."""
     for name, count, key, peer, better in (
         ("serve_1", 1, "per_core", "obvious", "higher"),
         ("serve_100", 100, "per_core", "obvious", "higher"),
@@ -200,8 +199,7 @@ def compared(samples: dict[tuple[str, int], list[Sample]]) -> Iterator[dict[str,
         pairs = zip(samples["ours", count], samples[peer, count], strict=True)
         ratios = sorted(ours[key] / theirs[key] for ours, theirs in pairs)
         spread = {"value": median(ratios), "low": ratios[0], "high": ratios[-1]}
-        what = WHAT[peer]
-        yield {"name": name, **spread, "unit": "ratio", "peer": what, "better": better}
+        yield {"name": name, **spread, "unit": "ratio", "peer": WHAT[peer], "better": better}
 
 
 if __name__ == "__main__":

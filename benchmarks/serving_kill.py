@@ -1,4 +1,4 @@
-"""SIGKILL at random moments under load: requests that were answered beside requests that were logged."""
+"""SIGKILL at random moments under load: the requests that were answered beside those that were logged."""
 
 import collections
 import http.client
@@ -32,7 +32,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bundle = options.bundle or trained(Path(folder))
         for number in range(options.kills):
-            answered += killed(bundle, Path(folder) / "log", number)
+            answered += serve_until_killed(bundle, Path(folder) / "log", number)
             print(f"kill {number + 1}: {len(answered):,} requests answered so far", flush=True)
         compact_all(Path(folder) / "log")
         tables = read.read_log(Path(folder) / "log")
@@ -51,7 +51,7 @@ def main() -> None:
     finish(entries, options.json)
 
 
-def killed(bundle: Path, log: Path, number: int) -> list[str]:
+def serve_until_killed(bundle: Path, log: Path, number: int) -> list[str]:
     """Ids of the requests that a server answered until it was killed at a random moment."""
     overrides = [f"bundle={bundle}", f"serve.log.dir={log}", "serve.port=0", "serve.log.segment_bytes=500000"]
     command = [sys.executable, "-u", "-m", "churn", "serve", *overrides]
@@ -59,8 +59,8 @@ def killed(bundle: Path, log: Path, number: int) -> list[str]:
         url = urlsplit(process.stdout.readline().split()[-1])
         body = example(url.netloc)
         seen: list[str] = []
-        asked = [(url.netloc, url.path, body, f"{number}-{i}", seen) for i in range(CLIENTS)]
-        threads = [threading.Thread(target=ask, args=each) for each in asked]
+        clients = [(url.netloc, url.path, body, f"{number}-{i}", seen) for i in range(CLIENTS)]
+        threads = [threading.Thread(target=send_requests, args=client) for client in clients]
         for thread in threads:
             thread.start()
         time.sleep(random.uniform(0.05, 2))
@@ -77,8 +77,8 @@ def example(address: str) -> bytes:
     return json.dumps(post["requestBody"]["content"]["application/json"]["schema"]["example"]).encode()
 
 
-def ask(address: str, path: str, body: bytes, prefix: str, seen: list[str]) -> None:
-    """Ask again and again until the server is gone; note what was answered whole."""
+def send_requests(address: str, path: str, body: bytes, prefix: str, seen: list[str]) -> None:
+    """Send requests until the server is gone, and note the ids of complete answers."""
     connection = http.client.HTTPConnection(address, timeout=30)
     for number in range(10**9):
         identity = f"{prefix}-{number}"

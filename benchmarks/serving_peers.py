@@ -1,4 +1,4 @@
-"""The servers beside which `serving.py` measures ours: the obvious one, and ours with less and less in it."""
+"""The peers of `serving.py`: the obvious server, and ours with less and less in it."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ from churn.serve.protocol import Fields, RequestRows
 
 
 class EmptyModel(Model):
-    """Answers every row with what the model says of its example row."""
+    """Gives every row the prediction of the example row."""
 
     def __init__(self, bundle: Bundle, lenient: bool = False) -> None:
         self.constant: Any = None
@@ -30,7 +30,7 @@ class EmptyModel(Model):
         [[self.constant]], _ = super().__call__([self.read.rows([self.example])])
 
     def __call__(self, requests: list[RequestRows]) -> tuple[list[list[Any]], int]:
-        """Constants, once there is one."""
+        """The constant predictions, once the first is known."""
         if self.constant is None:
             return super().__call__(requests)
         return [[self.constant] * len(rows) for rows in requests], 0

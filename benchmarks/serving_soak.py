@@ -1,4 +1,4 @@
-"""Our endpoint under 32 connections for minutes: memory and p99 over time, as numbers and as a picture."""
+"""Memory and p99 of our endpoint over minutes of load from 32 connections, as numbers and as a picture."""
 
 import json
 import tempfile
@@ -17,7 +17,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--bundle", type=Path, help="serve this one instead of a freshly trained one")
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--picture", type=Path, help="draw it there (SVG or PNG)")
+    parser.add_argument("--picture", type=Path, help="draw both there (SVG or PNG)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         bundle = options.bundle or trained(Path(folder))
@@ -41,13 +41,13 @@ def soak(pid: int, script: Path, minutes: float) -> Any:
 
 
 def resident(pid: int) -> float:
-    """Megabytes of memory that a process holds."""
+    """Resident megabytes of a process."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 def entries(windows: list[dict[str, float]], log: int) -> Any:
-    """What the soak says, each with the least and greatest of its windows."""
+    """The results, each with the least and greatest value of the windows."""
 
     def entry(
         name: str, values: list[float], unit: str, better: str, value: float | None = None

@@ -2,12 +2,13 @@
 
 training.py [--data Telco-Customer-Churn.csv]. Ratios of rows a second (or of seconds, where lower is better):
 
-- train_small, train_large: 64-32-1 on 45 numbers, batches of 32, 5,000 and 1,000,000 rows, the compilation
-  of ours and the first batches of `fit` not counted; and what part of the machine's matrix product, measured
-  here too, the large case reaches;
-- train_default: an epoch of the default ensemble, made-up rows included, beside an epoch of the article's;
-- train_cost (with --data): CPU seconds of `churn.network.fit.fit_network` with the default configuration, from the table
-  to the fitted network, teachers included, beside the article's ten epochs of `fit` on the same rows.
+- train_small, train_large: 64-32-1 on 45 numbers, batches of 32, 5,000 and 1,000,000 rows; the compilation of
+  ours and the first batches of `fit` do not count. For the large case also its share of the speed of the
+  machine's matrix product, measured here, too;
+- train_default: an epoch of the default ensemble, augmented rows included, beside an epoch of the article's;
+- train_cost (with --data): CPU seconds of `churn.network.fit.fit_network` with the default configuration,
+  from the table to the fitted network, distillation included, beside the article's ten epochs of `fit` on the
+  same rows.
 """
 
 import tempfile
@@ -52,14 +53,14 @@ def main() -> None:
 
 
 def table(rows: int, columns: int = COLUMNS) -> tuple[np.ndarray, np.ndarray]:
-    """Standard normal numbers and a label that follows some of them."""
+    """Standard normal numbers, and a label that depends on some of them."""
     random = np.random.default_rng(0)
     inputs = random.standard_normal((rows, columns), np.float32)
     return inputs, (inputs[:, :5].sum(1) + random.normal(0, 2, rows) > 1.5).astype(np.float32)
 
 
 def article() -> Any:
-    """The article's network, compiled as there."""
+    """The article's network, compiled as in the article."""
     keras = tensorflow().keras
     dense = keras.layers.Dense
     layers = [dense(64, activation="relu"), dense(32, activation="relu"), dense(1, activation="sigmoid")]
@@ -97,20 +98,20 @@ def rows_per_second(name: str, rows: int, epochs: int, runs: int) -> dict[str, A
     block = trainer.Block(tf.constant(inputs), tf.constant(labels[:, None]), tf.ones((rows, 1)))
     epoch(block, trainer.shuffled_batches(rows, 32, 0, 0))  # compiles
 
-    def ours_now() -> None:
+    def our_epochs() -> None:
         for number in range(epochs):
             epoch(block, trainer.shuffled_batches(rows, 32, 0, number))
 
     seconds = paired(
-        ours_now, lambda: theirs.fit(inputs, labels, batch_size=32, epochs=epochs, verbose=0), runs
+        our_epochs, lambda: theirs.fit(inputs, labels, batch_size=32, epochs=epochs, verbose=0), runs
     )
-    speed = [[rows * epochs / s for s in of] for of in seconds]
+    speed = [[rows * epochs / s for s in side] for side in seconds]
     entry = ratio(name, *speed, peer="the article's model.fit(batch_size=32)")
     return shown(entry, *speed, "rows/s") | {"better": "higher", "rows_per_second": median(speed[0])}
 
 
 def share_of_limit(rows_per_second: float) -> dict[str, Any]:
-    """The arithmetic of the large case as a share of this machine's fastest matrix product."""
+    """The operations per second of the large case as a share of those of a matrix product on this machine."""
     tf, size = tensorflow(), 2_048
     a = tf.random.normal((size, size))
     product = tf.function(lambda: tf.reduce_sum(a @ a))
@@ -125,7 +126,7 @@ def share_of_limit(rows_per_second: float) -> dict[str, Any]:
 
 
 def default_epoch(runs: int) -> dict[str, Any]:
-    """An epoch of the default ensemble on 5,000 customers and the made-up ones, and one of the article's."""
+    """An epoch of the default ensemble on 5,000 customers with augmented rows, beside the article's."""
     tf, cfg = tensorflow(), compose_config("data.synthetic.rows=5000")
     data = load_dataset(cfg.data, 0)
     encoder = encoding.Encoder(encoding.fit_encoding(data.frame, data.schema, cfg.model))
@@ -164,7 +165,7 @@ def cost(path: str, runs: int) -> dict[str, Any]:
         article().fit(inputs, data.churned[fit], epochs=10, validation_split=0.2, verbose=0)
 
     pairs = [(timed(ours, time.process_time), timed(theirs, time.process_time)) for _ in range(runs)]
-    seconds = [list(of) for of in zip(*pairs, strict=True)]
+    seconds = [list(side) for side in zip(*pairs, strict=True)]
     entry = ratio("train_cost", *seconds, peer="the article's model.fit, 10 epochs, in CPU seconds")
     return shown(entry, *seconds, "s of CPU")
 

@@ -1,7 +1,7 @@
-"""Run a notebook from a clean kernel in a folder of its own: execute.py NOTEBOOK OUTPUT.
+"""Run a notebook with a new kernel in its own folder: execute.py NOTEBOOK OUTPUT.
 
-The solutions of its exercises run after it in the same kernel. Prints how long it took; a cell that fails
-ends the program with that cell and its error.
+The solutions of the exercises run after it in the same kernel. Prints the seconds; a cell that fails ends the
+program with its error.
 """
 
 import re
@@ -15,19 +15,19 @@ import nbformat
 from nbclient import NotebookClient
 from traitlets.config import Config
 
-SECONDS = 300  # that a cell may take
+SECONDS = 300  # time limit of a cell
 
 
 def main() -> None:
     notebook, output = map(Path, sys.argv[1:])
-    work = output.with_suffix("")  # what the notebook writes stays there, to be looked at
+    work = output.with_suffix("")  # keeps the files that the notebook writes
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     book = nbformat.read(notebook, as_version=4)
     cells = list(book.cells)
     book.cells = cells + solutions(cells)
     resources, began = {"metadata": {"path": str(work)}}, time.perf_counter()
-    with tempfile.TemporaryDirectory() as sockets:  # files of this user, where TCP would be open to others
+    with tempfile.TemporaryDirectory() as sockets:  # private files; TCP ports would be open to other users
         transport = Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"})
         NotebookClient(book, timeout=SECONDS, resources=resources, config=transport).execute()
     print(f"{notebook.name:28} {time.perf_counter() - began:5.1f} s", flush=True)
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def solutions(cells: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """The Python blocks of the text cells, as cells to run."""
+    """The Python blocks in the text cells, as code cells."""
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.S | re.M)
     return [nbformat.v4.new_code_cell(block) for block in blocks]

@@ -1,4 +1,4 @@
-"""What MkDocs cannot know: pages made of executed notebooks and of docstrings, and the order of all pages."""
+"""Hooks of MkDocs: pages from executed notebooks and from docstrings, and the navigation."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-EXECUTED = ROOT / "runs" / "notebooks"  # by `make docs`
+EXECUTED = ROOT / "runs" / "notebooks"  # `make docs` writes it
 PACKAGE = ROOT / "src" / "churn"
 SHOWN = {"show_root_heading": True, "show_root_full_path": True, "show_submodules": True}
 
@@ -20,13 +20,13 @@ def chapters() -> list[Path]:
 
 
 def modules() -> list[str]:
-    """The modules and rooms of the package by name."""
-    found = [p.stem for p in PACKAGE.glob("*.py")] + [p.parent.name for p in PACKAGE.glob("*/__init__.py")]
-    return sorted(name for name in found if not name.startswith("__"))
+    """Names of the package's modules and wings."""
+    names = [p.stem for p in PACKAGE.glob("*.py")] + [p.parent.name for p in PACKAGE.glob("*/__init__.py")]
+    return sorted(name for name in names if not name.startswith("__"))
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """The navigation, and a script of our own in place of the one that the offline plugin fetches."""
+    """Set the navigation, and replace the script that the offline plugin would fetch by a local one."""
     guides = sorted(path.name for path in (ROOT / "docs").glob("*.md") if path.name != "index.md")
     config.nav = [
         {"Start": "index.md"},
@@ -39,74 +39,74 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """The pages that are no files of docs/."""
-    made = {f"reference/{name}.md": reference(name) for name in modules()}
-    made["reference/index.md"] = contents()
-    for page in EXECUTED.glob("03_*/runs/latest/report.html"):
-        made[f"examples/{page.name}"] = page.read_text()
+    """Add the pages that are not files of docs/."""
+    pages = {f"reference/{name}.md": reference(name) for name in modules()}
+    pages["reference/index.md"] = contents()
+    for report in EXECUTED.glob("03_*/runs/latest/report.html"):
+        pages[f"examples/{report.name}"] = report.read_text()
     for path in chapters():
-        made |= chapter(EXECUTED / path.name)
-    for uri, content in made.items():
+        pages |= chapter(EXECUTED / path.name)
+    for uri, content in pages.items():
         files.append(File.generated(config, uri, content=content))
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Guides link to files of the repository, which are not in the site: their paths are named instead."""
+    """Replace links from the guides to files of the repository, which are not in the site, by their paths."""
     if "/" in page.file.src_uri:
         return markdown
-    return re.sub(r"\[([^\]]+)\]\(\.\./([^)]+)\)", outside, markdown)
+    return re.sub(r"\[([^\]]+)\]\(\.\./([^)]+)\)", link_as_text, markdown)
 
 
-def outside(link: re.Match[str]) -> str:
-    """The text of a link and, where it does not say it, the path."""
+def link_as_text(link: re.Match[str]) -> str:
+    """The text of a link, with the path unless the text contains it."""
     text, path = link[1], link[2].partition("#")[0]
     return text if path.endswith(text.strip("`")) else f"{text} (`{path}`)"
 
 
 def chapter(executed: Path) -> dict[str, str]:
-    """The page of an executed notebook and its pictures, by their place in the site."""
+    """The page of an executed notebook and its pictures, by their paths in the site."""
     lines, pictures = [], {}
     for number, cell in enumerate(nbformat.read(executed, as_version=4).cells):
         if cell.cell_type == "markdown":
             lines.append(cell.source.replace("](../docs/", "](../").replace(".ipynb)", ".md)"))
             continue
         lines.append(f"```python\n{cell.source}\n```")
-        for output in merged(cell.outputs):
+        for output in merge_texts(cell.outputs):
             data = output.get("data", {})
             if "image/svg+xml" in data:
-                place = f"{executed.stem}/{number}-{len(pictures)}.svg"
-                pictures[f"walkthrough/{place}"] = data["image/svg+xml"]
+                file = f"{executed.stem}/{number}-{len(pictures)}.svg"
+                pictures[f"walkthrough/{file}"] = data["image/svg+xml"]
                 title = re.search(r'title="([^"]+)"', cell.source)
-                lines.append(f"![{title[1] if title else 'figure'}]({place})")
+                lines.append(f"![{title[1] if title else 'figure'}]({file})")
             elif "text/html" in data:
                 lines.append(re.sub(r"<style.*?</style>|\n\s*", "", data["text/html"], flags=re.S))
             else:
-                said = output.get("text") or data.get("text/plain") or "\n".join(output.get("traceback", []))
-                said = re.sub(r"\x1b\[[0-9;]*m", "", said).rstrip()
-                lines.append(f"```{{ .text .output }}\n{said}\n```")
+                text = output.get("text") or data.get("text/plain") or "\n".join(output.get("traceback", []))
+                text = re.sub(r"\x1b\[[0-9;]*m", "", text).rstrip()  # without colours
+                lines.append(f"```{{ .text .output }}\n{text}\n```")
     return {f"walkthrough/{executed.stem}.md": "\n\n".join(lines)} | pictures
 
 
-def merged(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
-    """The outputs of a cell with what was printed line by line as one."""
-    found: list[nbformat.NotebookNode] = []
+def merge_texts(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """The outputs of a cell, with consecutive printed lines as one output."""
+    merged: list[nbformat.NotebookNode] = []
     for output in outputs:
-        if found and "text" in found[-1] and "text" in output:
-            found[-1].text += output.text
+        if merged and "text" in merged[-1] and "text" in output:
+            merged[-1].text += output.text
         else:
-            found.append(output)
-    return found
+            merged.append(output)
+    return merged
 
 
 def reference(name: str) -> str:
-    """The page of a module: MkDocstrings fills it with docstrings."""
+    """The page of a module, which mkdocstrings fills with its docstrings."""
     options = "".join(f"      {key}: {str(value).lower()}\n" for key, value in SHOWN.items())
     return f"---\ntitle: churn.{name}\n---\n\n::: churn.{name}\n    options:\n{options}"
 
 
 def contents() -> str:
-    """One line for each module: the first sentence of its docstring."""
+    """The index of the reference: the first sentence of each module's docstring."""
     lines = []
     for name in modules():
         file = PACKAGE / f"{name}.py"

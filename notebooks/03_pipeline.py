@@ -14,12 +14,12 @@
 # %% [markdown]
 # # 3. Our pipeline, stage by stage
 #
-# Chapter 2 ended with a list of faults. Here is the machine that has none of them, opened up.
+# Chapter 2 ended with a list of faults. This chapter goes through the pipeline that has none of them.
 #
 # ![From a source to a report, a bundle, an endpoint and its log, and back to training](../docs/dataflow.svg)
 #
-# Each arrow is one function, whose arguments and result are the things at its two ends. Training leaves one thing
-# behind, the blue one: a **bundle**, a directory that anyone can serve.
+# Each arrow is one function; its arguments and its result are the things at the two ends. Training produces the blue
+# thing: a **bundle**, a directory that anyone can serve.
 
 # %%
 # %config InlineBackend.figure_formats = ["svg"]
@@ -33,7 +33,8 @@ import pandas as pd
 from churn import pipeline
 from churn.bundle import bundle
 from churn.config.root import compose_config, config_directory
-from churn.data import load, split
+from churn.data import load
+from churn.data.experiment import Experiment
 from churn.evaluate import baselines
 from churn.evaluate.evaluation import MODEL, TRUTH
 from churn.evaluate.report import charts, drawing, wording
@@ -44,42 +45,44 @@ cfg = compose_config("data.synthetic.rows=5000", "evaluate.bootstrap=300",
                  "evaluate.importance_repeats=1")
 
 # %% [markdown]
-# ## A table, and who may see which row
+# ## A table, and which rows serve which purpose
 #
-# `load` gives a `Dataset`: the features as numbers and texts, the labels, and a fingerprint of both. `split` deals the
-# rows out. Copies of a row, and rows of one customer, stay together; with a time column the split is by time.
+# `load_dataset` gives a `Dataset`: the features as numbers and texts, the labels, and a fingerprint of both.
+# `Experiment.split` splits its rows into four parts. Copies of a row and rows of one customer stay together; with a
+# time column the split is by time.
 
 # %%
 customers = load.load_dataset(cfg.data, cfg.seed)
-parts = split.split_dataset(customers, cfg.split, cfg.data.horizon, cfg.seed)
+experiment = Experiment.split(customers, cfg)
+parts = experiment.splits
 print(parts.sizes(), customers.fingerprint[:12])
 
 # %% [markdown]
-# The test part is looked at once, at the end. On everything else the default network is **cross-fitted**: it is an
-# ensemble, and each member is trained without one fold. So one fit gives a prediction for every row by members that
-# have never seen it, and calibration and threshold need no rows of their own. A second fold tells each member when to
-# stop.
+# The test part is used once, at the end. On all other rows the default network is **cross-fitted**: it is an ensemble,
+# and each member is trained without one fold. So one fit gives each row a prediction by members that have not seen it,
+# and calibration and threshold need no extra rows. Half of another fold is held out for the early stopping of each
+# member.
 
 # %%
 rows = np.sort(np.concatenate([parts.train, parts.validation, parts.calibration]))
 plan = crossfit.plan_folds(customers, rows, cfg.model, cfg.seed)
-unseen = pd.DataFrame(plan.held_out()).groupby(plan.fold_of_row).first()
+held_out = pd.DataFrame(plan.held_out_mask()).groupby(plan.fold_of_row).first()
 figure, axes = plt.subplots(figsize=(6.4, 2.6))
-axes.imshow(~unseen.to_numpy().T, cmap="Blues", vmax=1.6, aspect="auto", origin="lower")
+axes.imshow(~held_out.to_numpy().T, cmap="Blues", vmax=1.6, aspect="auto", origin="lower")
 axes.grid(visible=False)
-axes.set(title="White: the fold that a member never sees, and is asked about", xlabel="Fold of the rows",
+axes.set(title="White: the fold that a member only predicts", xlabel="Fold of the rows",
          ylabel="Member of the ensemble");
 
 # %% [markdown]
-# A member learns the labels of its rows, and also what boosted trees, fitted on the same rows, answer about customers
-# that are made up. Trees find rules with fewer rows than a network needs; the network learns them from the trees, and
-# what ships is the network alone (`churn.network.distill`).
+# A member learns the labels of its rows. It also learns the probabilities that boosted trees, fitted on the same rows,
+# give to augmented customers. Trees find rules with fewer rows than a network needs; the network learns these rules
+# from the trees. This is called distillation (`churn.network.distill`); the bundle contains the network only.
 #
 # ## What the network reads
 #
-# scikit-learn fits the encoding; what it fitted becomes constants of the TensorFlow graph. A number is given as it
-# is, and also spread over quantile bins: each input rises from 0 to 1 within its bin. A small network can then bend
-# where the customers are, which is what trees do for free.
+# scikit-learn fits the encoding, and the result becomes constants of the TensorFlow graph. A number is one input as it
+# is, and it is also spread over quantile bins: each of these inputs rises from 0 to 1 within its bin. So a small
+# network can change its slope where the customers are, as trees do.
 
 # %%
 months = np.arange(0, 73.0)
@@ -87,22 +90,22 @@ tenure = customers.frame[["tenure"]].iloc[parts.train]
 bins = encoding.Bins(cfg.model.bins).fit(tenure.dropna().to_numpy())
 figure, axes = plt.subplots(figsize=(6.4, 2.8))
 axes.plot(months, bins.transform(months[:, None]))
-axes.set(title="One number becomes many inputs, dense where the customers are", xlabel="Months as a customer",
+axes.set(title="One number becomes many inputs", xlabel="Months as a customer",
          ylabel="Value of each input");
 
 # %% [markdown]
-# Categories become one input for each level; rare levels share one, and so does whatever is never seen before. A gap
-# has a flag.
+# A category becomes one input for each level. Rare levels share one input, and so do unseen levels. A missing value has
+# a flag.
 
 # %%
-encoding = encoding.fit_encoding(customers.frame.iloc[rows], customers.schema, cfg.model)
-rare = [name for name, place in zip(customers.schema.categorical, encoding.rare) if place is not None]
-print(f"{len(customers.schema.features)} columns become {len(encoding.shift)} inputs; with rare levels: {rare}")
+fitted = encoding.fit_encoding(customers.frame.iloc[rows], customers.schema, cfg.model)
+rare = [name for name, position in zip(customers.schema.categorical, fitted.rare) if position is not None]
+print(f"{len(customers.schema.features)} columns become {len(fitted.shift)} inputs; with rare levels: {rare}")
 
 # %% [markdown]
-# ## All of it
+# ## All stages
 #
-# One function runs the stages in order, `churn.pipeline.run`; `make train` calls it. It says what it does:
+# One function runs the stages in order, `churn.pipeline.run`; `make train` calls it. It prints what it does:
 
 # %%
 pipeline.run(cfg);
@@ -115,17 +118,19 @@ run = Path("runs/latest")
 sorted(path.name for path in run.iterdir())
 
 # %% [markdown]
-# ## The bundle answers raw fields
+# ## The bundle takes raw fields
 #
-# No scaler, no column list, no pickle: the graph takes what the company has, and gives everything that is needed.
+# There is no scaler, no column list and no pickle: the graph takes the customer fields as the company has them, and
+# gives all outputs.
 
 # %%
 served = bundle.Bundle.load(run / "bundle")
-test = customers.frame.iloc[parts.test]
+test = experiment.test.frame
 pd.DataFrame(bundle.decode_strings(served.predict(test.head(3)))).T
 
 # %% [markdown]
-# An unknown payment method is no crash and no silent zero: it is answered, and counted in `unseen_inputs`.
+# An unknown payment method is neither an error nor silently zero: the bundle answers, and counts it in
+# `unseen_inputs`.
 
 # %%
 strange = test.head(1).assign(PaymentMethod="Shells", tenure=np.nan)
@@ -134,27 +139,25 @@ bundle.decode_strings(served.predict(strange))["unseen_inputs"]
 # %% [markdown]
 # ## What it is worth
 #
-# The report of the run has it all. Two of its pictures, drawn by the same functions, beside a logistic regression and
-# beside the truth, which is known because these customers are synthetic:
+# The report of the run answers this in full. Here are two of its pictures, drawn by the same functions, beside a
+# logistic regression and beside the true probabilities, which are known for these synthetic customers:
 
 # %%
-churned = customers.churned[parts.test]
-known = [(customers.frame.iloc[p], customers.churned[p]) for p in (parts.train, parts.validation)]
-line = baselines.fit_baselines(*known[0], *known[1], customers.schema, cfg.seed)["logistic_regression"]
+fitted = baselines.fit_baselines(experiment.train, experiment.validation, customers.schema, cfg.seed)
 predictions = {
-    "logistic_regression": line(test),
+    "logistic_regression": fitted["logistic_regression"](test),
     TRUTH: customers.true_probability[parts.test],
     MODEL: served.predict(test)["churn_probability"].astype(float),
 }
-gains, calibration, *others = charts.draw_charts(churned, predictions, history={})
+gains, calibration, *_ = charts.draw_charts(experiment.test.churned, predictions, history={})
 gains
 
 # %%
 calibration
 
 # %% [markdown]
-# And the same numbers as differences, each with an interval from the same resampled customers. A bar that crosses the
-# line means: on this many customers, nobody can tell.
+# The comparison in numbers: differences, with intervals from the same resampled customers. A bar that crosses the
+# line means that the test part has too few customers to tell the two apart.
 
 # %%
 metrics = json.loads((run / "metrics.json").read_text())
@@ -167,20 +170,20 @@ for name, numbers in others.items():
         axes.errorbar(gap["value"], wording.display_name(name), xerr=[[low], [high]], fmt="o", capsize=3, color="C0")
 axes.axvline(0, color="0.3", linewidth=0.8)
 axes.grid(axis="y", visible=False)
-axes.set(title="Our network against the others, on the same test customers",
-         xlabel="ROC AUC of this network minus theirs, with 95 % interval");
+axes.set(title="Our network beside the others, on the same customers",
+         xlabel="ROC AUC of our network minus theirs, with 95 % interval");
 
 # %% [markdown]
 # ## When a dense network is the right tool, and when it is not
 #
-# What a practitioner would use instead is boosted trees, tuned. The benchmark `benchmarks/quality.py` compares them on
-# the same folds of two public tables; this is its committed result, and [the guide on quality](../docs/quality.md) says
-# what was tried and where the trees stay better:
+# A practitioner would use tuned boosted trees instead. `benchmarks/quality.py` compares both on the same folds of two
+# public tables. This is its committed result; [the guide on quality](../docs/quality.md) says what was tried, and where
+# the trees are still better:
 
 # %%
 results = config_directory().parent / "benchmarks" / "results"
-found = [json.loads(path.read_text()) for path in sorted(results.glob("quality-*.json"))]
-auc = [entry for table in found for entry in table if entry["name"].startswith("roc_auc_minus")]
+tables = [json.loads(path.read_text()) for path in sorted(results.glob("quality-*.json"))]
+auc = [entry for table in tables for entry in table if entry["name"].startswith("roc_auc_minus")]
 figure, axes = plt.subplots(figsize=(6.4, 2.8))
 for entry in auc:
     low, high = entry["value"] - entry["low"], entry["high"] - entry["value"]
@@ -192,27 +195,29 @@ axes.set(title="Left of the line tuned boosted trees rank better",
          xlabel="ROC AUC of our network minus theirs, ± one corrected standard error");
 
 # %% [markdown]
-# Take the network when
+# Choose the network when
 #
-# - the model has to be *one graph of plain operations*, with calibration, doubt, decision and reasons inside, that a
-#   stock TensorFlow container serves and that answers alike everywhere;
-# - there are very many rows, or the model has to go on learning from new ones;
+# - the model has to be *one graph of plain operations*, with calibration, intervals, decision and reasons inside, that
+#   a standard TensorFlow container serves, with the same answers everywhere;
+# - there are very many rows, or the model has to continue learning from new ones;
 # - texts, images or sequences may join the table later.
 #
-# Take boosted trees when
+# Choose boosted trees when
 #
-# - the table is small or follows rules ("left after the second complaint"), and a hundredth of ROC AUC is money;
-# - nothing but a ranking is needed, by Friday, and Python will serve it.
+# - the table is small or follows rules ("left after the second complaint"), and 0.01 of ROC AUC is worth money;
+# - a ranking is enough, it is needed by Friday, and Python will serve it.
 #
-# Take the logistic regression when the report says ≈. It often does, and it can be explained in one line.
+# Choose the logistic regression when the report shows ≈ beside it. It often does, and this model is the easiest to
+# explain.
 #
 # ## Try it
 #
-# **1.** Train with `model=tutorial` on the same customers. By how much does its ROC AUC differ, and can you tell?
+# **1.** Train with `model=tutorial` on the same customers. By how much does its ROC AUC differ, and is the difference
+# significant?
 #
 # <details markdown="1"><summary>Solution</summary>
 #
-# It is there already: the report compares with "the tutorial's network".
+# The pipeline has done it already: the report compares with "the tutorial's network".
 #
 # ```python
 # metrics["baselines"]["tutorial"]["roc_auc"]["difference"]
@@ -228,7 +233,7 @@ axes.set(title="Left of the line tuned boosted trees rank better",
 #
 # </details>
 #
-# **3.** How far is the network from the best possible in log loss?
+# **3.** How far is the log loss of the network from the best possible?
 #
 # <details markdown="1"><summary>Solution</summary>
 #
@@ -236,7 +241,7 @@ axes.set(title="Left of the line tuned boosted trees rank better",
 # metrics["best_possible"]["log_loss"]["difference"]   # nats per customer, with its interval
 # ```
 #
-# More rows bring it closer: try `data.synthetic.rows=50000`.
+# With more rows it comes closer: try `data.synthetic.rows=50000`.
 #
 # </details>
 #

@@ -14,8 +14,8 @@
 # %% [markdown]
 # # 5. Deployment
 #
-# On the laptop everything works. This chapter takes the model to where others can use it, and, as important, takes it
-# down again. Everything here runs **without an account**; the three places where a real project would differ are
+# On the laptop everything works. This chapter deploys the model so that others can use it and, just as important,
+# removes it again. Everything here runs **without an account**; the three places where a real project differs are
 # marked ☁.
 
 # %%
@@ -33,7 +33,8 @@ import numpy as np
 from churn import pipeline
 from churn.bundle.bundle import Bundle, to_tensors
 from churn.config.root import compose_config, config_directory
-from churn.data import load, split
+from churn.data import load
+from churn.data.experiment import Experiment
 from churn.evaluate.report.drawing import for_notebooks
 from churn.vertex.checks import parity
 from churn.vertex.cloud import deployment, operations, prices
@@ -51,8 +52,8 @@ pipeline.run(cfg);
 # %% [markdown]
 # ## The bundle
 #
-# A TensorFlow SavedModel with a few facts beside it. Nothing else is needed to serve it: no pickle, no scaler, no list
-# of columns, not even this package.
+# A bundle is a TensorFlow SavedModel with a few facts beside it. To serve it, nothing else is needed: no pickle, no
+# scaler, no list of columns, not even this package.
 
 # %%
 bundle = Bundle.load(Path("runs/first/bundle"))
@@ -60,7 +61,7 @@ for file in sorted(path for path in bundle.path.rglob("*") if path.is_file()):
     print(f"{file.stat().st_size / 1000:9.1f} kB  {file.relative_to(bundle.path)}")
 
 # %% [markdown]
-# `bundle.json` says what a stranger must know: what goes in, what comes out, how good it was, and from what it was made.
+# `bundle.json` says what a stranger must know: the inputs, the outputs, the metrics, and what the bundle was made from.
 
 # %%
 shown = ("name", "created", "threshold", "data", "versions", "git_commit")
@@ -69,8 +70,8 @@ print(json.dumps({key: bundle.facts[key] for key in shown}, indent=1))
 # %% [markdown]
 # ## An endpoint on this machine
 #
-# `churn serve` answers as Vertex AI does: the same routes, the same JSON, the same strictness. A client that works here
-# works there.
+# `churn serve` answers as Vertex AI does: with the same routes, the same JSON and the same checks. A client that works
+# with one works with the other.
 
 # %%
 server = subprocess.Popen(
@@ -81,12 +82,12 @@ address = server.stdout.readline().split()[-1]
 print(address)
 
 # %% [markdown]
-# Vertex AI's JSON has no word for "missing": no NaN, no null. A number at or below −10³⁰ stands for it, and
-# `parity.instances` writes rows so.
+# Vertex AI's JSON has no value for "missing": neither NaN nor null. A number at or below −10³⁰ stands for it;
+# `parity.to_instances` writes rows in this form.
 
 # %%
 customers = load.load_dataset(cfg.data, cfg.seed)
-rows = customers.frame.iloc[split.split_dataset(customers, cfg.split, 0, cfg.seed).test].head(200)
+rows = Experiment.split(customers, cfg).test.frame.head(200)
 body = json.dumps({"instances": parity.to_instances(rows, bundle)}).encode()
 with urlopen(Request(address, body, {"Content-Type": "application/json"})) as response:
     answers = json.load(response)["predictions"]
@@ -96,8 +97,9 @@ answers[0]
 # %% [markdown]
 # ## The same answer everywhere
 #
-# Vertex AI's newest own container runs TensorFlow 2.15, this notebook a much later one. `make test` sets up that
-# version in `.venv-container`; where it is there, we ask it too, by TensorFlow Serving's way of loading.
+# Vertex AI's newest container runs TensorFlow 2.15, and this notebook runs a much later version. `make test` installs
+# that version in `.venv-container`. If it is installed, we let it predict, too; it loads the bundle as TensorFlow
+# Serving does.
 
 # %%
 root = config_directory().parent
@@ -110,8 +112,8 @@ if container.exists():
     np.savez("in.npz", **{k: v.astype(str) if v.dtype == object else v for k, v in fields.items()})
     script = root / "tests" / "container" / "answer.py"
     subprocess.run([container, script, bundle.path, "in.npz", "out.npz"], check=True, capture_output=True)
-    with np.load("out.npz") as found:
-        elsewhere[f"TensorFlow {found['tensorflow']}, as in the container"] = found["churn_probability"]
+    with np.load("out.npz") as output:
+        elsewhere[f"TensorFlow {output['tensorflow']}, as in the container"] = output["churn_probability"]
 else:
     print("There is no .venv-container on this machine; `make test` builds it where there is a python3.11.")
 
@@ -120,16 +122,16 @@ for (name, probability), marker in zip(elsewhere.items(), "o+"):
     gap = max(np.abs(probability - here["churn_probability"]).max(), 1e-12)
     axes.plot(100 * here["churn_probability"], 100 * probability, marker, alpha=0.6,
               label=f"{name}: less than {1.01 * gap:.0e} apart")
-axes.set(title="Wherever it is asked, the bundle says the same", xlabel="Probability in this notebook (%)",
+axes.set(title="The bundle gives the same answers everywhere", xlabel="Probability in this notebook (%)",
          ylabel="Probability elsewhere (%)")
 axes.legend();
 
 # %% [markdown]
-# Compare with the picture of chapter 2, where the scaler had stayed behind.
+# Compare this with the picture in chapter 2, where the scaler was lost.
 #
 # ## The plan, before anything costs money
 #
-# `churn deploy` looks first, says what it would do and what that costs if left running, and gives the same steps as
+# `churn deploy` first prints its plan: what it would do, what this costs if it is left running, and the same steps as
 # `gcloud` commands. With `deploy.plan_only=true` (`make deploy PLAN=1`) it stops there and needs no account.
 
 # %%
@@ -137,9 +139,9 @@ deploy(compose_config(f"bundle={bundle.path}", "deploy.plan_only=true"))
 
 # %% [markdown]
 # ☁ *With a real project: `gcloud auth application-default login`, then the same with
-# `deploy.project=YOURS deploy.bucket=YOURS`. The plan then also knows what exists already.*
+# `deploy.project=YOURS deploy.bucket=YOURS`. The plan then also shows what exists already.*
 #
-# What people fear most is the forgotten endpoint. This is what it costs:
+# A forgotten endpoint is the most common fear. This is what it costs:
 
 # %%
 table = prices.load_prices()
@@ -152,72 +154,74 @@ figure, axes = plt.subplots(figsize=(6.4, 2.4))
 bars = axes.barh(list(left_running), left_running.values())
 axes.bar_label(bars, fmt="$%.0f", padding=4)
 axes.grid(axis="y", visible=False)
-axes.set(title="An endpoint that nobody calls costs this", xlabel=f"US dollars a month (prices of {table.date})",
+axes.set(title="Cost of an endpoint that nobody calls", xlabel=f"US dollars a month (prices of {table.date})",
          xlim=(0, 1.15 * max(left_running.values())));
 
 # %% [markdown]
 # ## The whole life of an endpoint, on this machine
 #
 # The repository has a stand-in for Vertex AI, Cloud Storage and BigQuery, in `tests/doubles/`. Google's own clients
-# talk to it, and it refuses what the service's own message definitions refuse. It was written from the documentation
-# and never compared with the running service; what that leaves open is listed in [the guide on deployment](../docs/deploy.md).
+# connect to it, and it rejects every message that Google's message definitions reject. It was written from the
+# documentation and never compared with the running service; [the guide on deployment](../docs/deploy.md) lists what
+# this leaves open.
 
 # %%
 sys.path.insert(0, str(root / "tests"))
 from doubles import vertex
 
-operations.POLL_SECONDS = 0.0  # the stand-in is done at once
-until_the_end = ExitStack()
-cloud = until_the_end.enter_context(vertex.running())
-ours = [*small, "deploy.project=p", "deploy.bucket=bucket", f"deploy.emulator={cloud.url}",
-        "deploy.yes=true", "deploy.answers=2"]
-deploy(compose_config(*ours, f"bundle={bundle.path}"))
+operations.POLL_SECONDS = 0.0  # the stand-in finishes at once
+open_servers = ExitStack()
+cloud = open_servers.enter_context(vertex.running())
+settings = [*small, "deploy.project=p", "deploy.bucket=bucket", f"deploy.emulator={cloud.url}",
+            "deploy.yes=true", "deploy.answers=2"]
+deploy(compose_config(*settings, f"bundle={bundle.path}"))
 
 # %% [markdown]
-# ☁ *With a real project leave `deploy.emulator` and `deploy.yes` out: it asks before it does anything, and
-# a deployment takes minutes.*
+# ☁ *With a real project leave out `deploy.emulator` and `deploy.yes`: then `churn deploy` asks before it does anything,
+# and a deployment takes minutes.*
 #
-# A month later there is a better model. The new version gets a tenth of the traffic first; real rows are sent until
-# enough answers came from it, and these must equal the bundle's own.
+# A month later there is a better model. The new version first gets a fifth of the traffic. `churn deploy` sends real
+# rows until enough answers have come from the new version, and these must equal the bundle's own.
 
 # %%
 pipeline.run(compose_config(*small, "seed=7", "run.dir=runs/second"));
 
 # %%
-newer = compose_config(*ours, "bundle=runs/second/bundle", "deploy.canary=20")
+newer = compose_config(*settings, "bundle=runs/second/bundle", "deploy.canary=20")
 deploy(newer)
 status(newer)
 
 # %% [markdown]
-# Something is odd with the new one? One call brings everything back to the version before; it was never taken down.
+# Is something wrong with the new version? One call gives all traffic back to the previous version, which is still
+# deployed.
 
 # %%
 rollback(newer)
 
 # %% [markdown]
-# And at the end of the day, everything that bills goes, in the order that the service allows; then it **looks again**
-# and says what is left.
+# At the end, `churn destroy` removes everything that costs money, in the order that the service allows. Then it
+# **checks again** and prints what is left.
 
 # %%
 destroy(newer)
 status(newer)
-until_the_end.close()
+open_servers.close()
 
 # %% [markdown]
-# ☁ *With a real project: `make destroy`. It touches only what carries this deployment's label.*
+# ☁ *With a real project: `make destroy`. It removes only what has the label of this deployment.*
 #
 # ## Try it
 #
-# **1.** From which day on can Vertex AI's own TensorFlow container no longer be used, and what then?
+# **1.** On which day does Vertex AI's own TensorFlow container end, and what can be used after that?
 #
 # <details markdown="1"><summary>Solution</summary>
 #
 # ```python
-# configured("serving=prebuilt").serving.available_until, configured("serving=tf_serving").serving.image
+# compose_config("serving=prebuilt").serving.available_until, compose_config("serving=tf_serving").serving.image
 # ```
 #
-# `serving=tf_serving` runs TensorFlow Serving in a container of your own, built by `deploy/tf_serving/` without a
-# local Docker. The bundle is the same.
+# `serving=tf_serving` runs TensorFlow Serving in a container of your own, which `deploy/tf_serving/` builds without a
+# local Docker. The bundle stays the same.
 #
 # </details>
 #
@@ -226,10 +230,10 @@ until_the_end.close()
 # <details markdown="1"><summary>Solution</summary>
 #
 # ```python
-# deploy(configured(f"bundle={bundle.path}", "deploy.plan_only=true", "deploy.env=prod"))
+# deploy(compose_config(f"bundle={bundle.path}", "deploy.plan_only=true", "deploy.env=prod"))
 # ```
 #
-# Two machines at least and four at most, other names, and the name has to be typed to confirm.
+# It has two to four machines and other names, and to confirm one must type the name.
 #
 # </details>
 #
@@ -237,8 +241,8 @@ until_the_end.close()
 #
 # <details markdown="1"><summary>Solution</summary>
 #
-# Status 400, with the row, the field and what was expected; all faults of all rows at once. `serve.lenient=true`
-# takes a missing field as "missing" instead.
+# Status 400, with the row, the field and what was expected; all faults of all rows are in one answer. With
+# `serve.lenient=true` a field that is not sent counts as missing.
 #
 # </details>
 #

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md's recipes work as they are written, in a copy of the project."""
+"""The recipes of CONTRIBUTING.md work as they are written, in a copy of the project."""
 
 import re
 
@@ -31,12 +31,12 @@ def test_a_recipe_followed_line_by_line_works(title, text, tmp_path):
 
 
 def insert(file, where, anchor, lines):
-    """Put lines below or above the one line that ends with the anchor."""
+    """Insert lines below or above the only line that ends with the anchor."""
     old = file.read_text().splitlines(keepends=True)
-    (found,) = [number for number, line in enumerate(old) if line.rstrip("\n").endswith(anchor)]
-    place = found + (where == "below")
-    file.write_text("".join(old[:place]) + lines + "".join(old[place:]))
+    (match,) = [number for number, line in enumerate(old) if line.rstrip("\n").endswith(anchor)]
+    position = match + (where == "below")
+    file.write_text("".join(old[:position]) + lines + "".join(old[position:]))
 
 
-def test_the_recipes_are_those_that_are_promised():
+def test_there_are_recipes_for_a_source_a_model_and_a_stage():
     assert [title for title, _ in RECIPES] == ["Add a data source", "Add a model", "Add a stage"]

@@ -1,4 +1,4 @@
-"""The guides' shell blocks run: a project of one's own needs no step that is not written down."""
+"""The shell blocks of the guide to other data run: a fork needs no step that is not written down."""
 
 import re
 
@@ -6,12 +6,12 @@ import pandas as pd
 from conftest import ROOT, SMALL, copy_of_the_project, run_block
 
 
-def test_a_project_on_another_table_is_made_by_the_documented_steps_alone(tmp_path):
+def test_the_documented_steps_are_enough_for_another_table(tmp_path):
     project = copy_of_the_project(tmp_path)
     for block in re.findall(
         r"^```bash\n(.*?)^```", (ROOT / "docs" / "your-data.md").read_text(), re.S | re.M
     ):
-        run_block(block.replace("make train", f"make train ARGS='{' '.join(SMALL)}'"), project)  # sooner done
+        run_block(block.replace("make train", f"make train ARGS='{' '.join(SMALL)}'"), project)  # faster
     members, scores = pd.read_csv(project / "members.csv", sep=";"), pd.read_csv(project / "scores.csv")
     assert scores["Member No"].tolist() == members["Member No"].tolist()
     assert scores["churn_probability"].between(0, 1).all()

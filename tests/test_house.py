@@ -1,14 +1,16 @@
-"""The house rules of CONTRIBUTING.md: wings stand on each other, and each file shows its doors."""
+"""The house rules of CONTRIBUTING.md: where commands lie, what a wing may import, what a file shows."""
 
 import ast
 import re
-from collections import defaultdict
+from graphlib import TopologicalSorter
 
 import pytest
 from conftest import ROOT
 
+from churn.__main__ import ON_VERTEX, STAGES
+
 SOURCE = ROOT / "src" / "churn"
-FLOORS = (  # from the ground up; wings of one floor do not import each other
+FLOORS = (  # from the ground up; wings on one floor do not import each other
     ("errors", "files", "backend", "parallel"),
     ("config",),
     ("runs", "data"),
@@ -21,69 +23,77 @@ FLOORS = (  # from the ground up; wings of one floor do not import each other
     ("__main__",),
 )
 FLOOR = {wing: number for number, wings in enumerate(FLOORS) for wing in wings}
-FILES = sorted(SOURCE.rglob("*.py"))
-TREES = {file: ast.parse(file.read_text()) for file in FILES}
-OTHERS = [*FILES, *(file for folder in ("tests", "benchmarks", "notebooks", "docs", "deploy")
-                   for file in (ROOT / folder).rglob("*.py"))]  # fmt: skip
+TREES = {file: ast.parse(file.read_text()) for file in sorted(SOURCE.rglob("*.py"))}
+USERS = [file for folder in ("src", "tests", "benchmarks", "notebooks", "docs", "deploy")
+         for file in (ROOT / folder).rglob("*.py")]  # fmt: skip
+
+
+def dotted(file):
+    """The name of a module."""
+    return ".".join(file.relative_to(SOURCE.parent).with_suffix("").parts)
+
+
+MODULES = {dotted(file): tree for file, tree in TREES.items()}
 
 
 def imports(tree):
-    """The modules of churn that a file imports."""
+    """What a file imports from the package: "module" or "module.name"."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("churn"):
-            yield from (f"{node.module}.{name.name}" for name in node.names)
-
-
-def module(file):
-    """The dotted name of a file of the package."""
-    return ".".join(("churn", *file.relative_to(SOURCE).with_suffix("").parts))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("churn"):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def uses(file):
-    """What a file imports from churn, names as `module.name` in code, and "module:name" in texts."""
+    """What a file uses of other files: "module.name", also from texts such as "module:name"."""
     tree = ast.parse(file.read_text())
-    found = {name for name in imports(tree) if name.rpartition(".")[0] != (file in TREES and module(file))}
+    own = dotted(file) if file in TREES else None
+    yield from (name for name in imports(tree) if name.rpartition(".")[0] != own)
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            found.add(f"{node.value.id}.{node.attr}")
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "churn." in node.value:
-            found |= {text.replace(":", ".") for text in re.findall(r"churn[\w.:]+", node.value)}
-    return found
+            yield f"{node.value.id}.{node.attr}"
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from (text.replace(":", ".") for text in re.findall(r"churn\.[\w.:]+", node.value))
+
+
+@pytest.mark.parametrize(("command", "target"), [*STAGES.items(), *ON_VERTEX.items()])
+def test_a_command_lies_in_the_stage_of_its_wing_or_in_a_file_of_its_name(command, target):
+    assert target.partition(":")[0].rpartition(".")[2] in ("stage", command)
 
 
 def test_a_wing_imports_only_wings_below_it():
     wrong = []
-    for file, tree in TREES.items():
-        wing = file.relative_to(SOURCE).parts[0].removesuffix(".py")
-        others = {name.split(".")[1] for name in imports(tree)} & FLOOR.keys() - {wing}
-        wrong += [f"{file.relative_to(SOURCE)} -> {other}" for other in others if FLOOR[other] >= FLOOR[wing]]
+    for name, tree in MODULES.items():
+        wing = name.split(".")[1]
+        others = {target.split(".")[1] for target in imports(tree)} & FLOOR.keys() - {wing}
+        wrong += [f"{name} -> {other}" for other in others if FLOOR[other] >= FLOOR[wing]]
     assert wrong == []
 
 
 def test_files_do_not_import_each_other_in_a_circle():
-    names, arrows = set(map(module, FILES)), defaultdict(set)
-    for file, tree in TREES.items():
-        for target in imports(tree):
-            arrows[module(file)] |= {target, target.rpartition(".")[0]} & names - {module(file)}
-    while ends := names - {name for name in names if arrows[name] & names}:
-        names -= ends  # what imports nothing that is left is in no circle
-    assert names == set()
+    graph = {
+        name: {module for target in imports(tree) for module in (target, target.rpartition(".")[0])}
+        & MODULES.keys() - {name}
+        for name, tree in MODULES.items()
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if file.name == "__init__.py"], ids=str)
-def test_a_wing_s_init_is_one_sentence(file):
+@pytest.mark.parametrize("file", [file for file in TREES if file.name == "__init__.py"], ids=dotted)
+def test_an_init_is_one_sentence_without_imports(file):
     assert [type(node) for node in TREES[file].body] == [ast.Expr]
 
 
-def test_what_only_its_own_file_uses_has_an_underscore():
-    used = set().union(*(uses(file) for file in OTHERS))
-    templates = " ".join(file.read_text() for file in SOURCE.rglob("*.j2"))
-    shown = [
-        f"{module(file)}.{node.name}"
-        for file, tree in TREES.items()
+def test_a_function_that_only_its_own_file_uses_begins_with_an_underscore():
+    used = {name for file in USERS for name in uses(file)}
+    in_templates = {
+        name for file in SOURCE.rglob("*.j2") for name in re.findall(r"\.(\w+)", file.read_text())
+    }
+    unused = [
+        f"{name}.{node.name}"
+        for name, tree in MODULES.items()
         for node in tree.body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_")
-        if not {f"{module(file)}.{node.name}", f"{file.stem}.{node.name}"} & used
-        if not re.search(rf"\bwords\.{node.name}\b", templates)
+        if node.name not in in_templates
+        if used.isdisjoint({f"{name}.{node.name}", f"{name.rpartition('.')[2]}.{node.name}"})
     ]
-    assert shown == [], shown
+    assert unused == []

@@ -1,4 +1,4 @@
-"""Notebooks are committed without outputs, in step with their scripts; `make notebooks` runs them."""
+"""Notebooks equal their scripts and have no outputs; `make notebooks` runs them."""
 
 import ast
 from pathlib import Path
@@ -11,9 +11,9 @@ SCRIPTS = sorted(FOLDER.glob("*.py"))
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_a_notebook_is_what_its_script_says_and_has_no_outputs(script):
-    cells, wanted = jupytext.read(script.with_suffix(".ipynb")).cells, jupytext.read(script).cells
-    assert [(c.cell_type, c.source) for c in cells] == [(c.cell_type, c.source) for c in wanted]
+def test_a_notebook_equals_its_script_and_has_no_outputs(script):
+    cells, expected = jupytext.read(script.with_suffix(".ipynb")).cells, jupytext.read(script).cells
+    assert [(c.cell_type, c.source) for c in cells] == [(c.cell_type, c.source) for c in expected]
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 
@@ -22,7 +22,7 @@ def test_every_notebook_has_a_script():
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_a_notebook_defines_nothing_of_its_own(script):
+def test_a_notebook_defines_no_functions_and_uses_the_package(script):
     lines = [line for line in script.read_text().splitlines() if not line.startswith("#")]
     tree = ast.parse("\n".join(lines))
     assert not [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)]
@@ -31,7 +31,7 @@ def test_a_notebook_defines_nothing_of_its_own(script):
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_a_chapter_has_exercises_with_folded_solutions_and_names_its_topics_of_the_exam(script):
+def test_a_chapter_has_exercises_with_folded_solutions_and_names_its_exam_topics(script):
     text = script.read_text()
     assert text.count('<details markdown="1"><summary>Solution</summary>') >= 2
     assert text.count("<details") == text.count("</details>")

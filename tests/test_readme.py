@@ -1,4 +1,4 @@
-"""What the README says works, in a folder that holds nothing but the project."""
+"""The README is true: its shell blocks run in a copy of the project, and its names exist."""
 
 import re
 
@@ -13,7 +13,7 @@ def checkout(tmp_path_factory):
     return copy_of_the_project(tmp_path_factory.mktemp("readme"))
 
 
-def test_every_shell_block_of_the_readme_runs_but_make_test_itself(checkout):
+def test_every_shell_block_of_the_readme_runs_except_make_test(checkout):
     blocks = re.findall(r"^```bash\n(.*?)^```", README, re.S | re.M)
     assert len(blocks) >= 4
     for block in blocks:
@@ -25,18 +25,18 @@ def test_every_shell_block_of_the_readme_runs_but_make_test_itself(checkout):
     assert len((checkout / "mine-scores.csv").read_text().splitlines()) == 601
 
 
-def test_the_readme_is_short():
+def test_the_readme_has_at_most_1200_words():
     assert len(README.split()) <= 1200
 
 
-def test_files_that_the_readme_names_are_there():
+def test_files_that_the_readme_names_exist():
     named = re.findall(r"\]\((?!http)([^)#]+)\)", README) + re.findall(
         r"`((?:src|configs|docs|notebooks)/[\w./-]+)`", README
     )
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
-def test_the_map_of_the_code_names_what_is_there():
+def test_the_map_of_the_code_names_existing_files():
     table = README.split("## The map of the code")[1].split("\n## ")[0]
     named = [name for row in re.findall(r"^\|.*\|$", table, re.M) for name in re.findall(r"`([\w./]+)`", row)]
     files = [ROOT / "src" / "churn" / name for name in named if name != "src/churn/"]

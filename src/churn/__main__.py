@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -17,9 +17,8 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from churn.config import limits
-from churn.config.root import RENAMED, Config, config_directory
-from churn.config.secrets import hide_passwords, hide_passwords_of
+from churn.config.root import RENAMED, Config, config_directory, to_config
+from churn.config.secrets import hide_passwords
 from churn.config.serving import Platform
 from churn.errors import UserError, did_you_mean, shell_override, shell_setting
 
@@ -138,12 +137,10 @@ def _run_hydra(stage: str) -> None:
         if not stage:
             _fail(UserError("no stage is named", do=f"churn STAGE ..., one of: {', '.join(STAGES)}"))
         _refuse_added_keys(composed)
-        cfg = cast("Config", OmegaConf.to_object(composed))
-        hide_passwords_of(cfg)
-        _take_sweep_directory(cfg)
-        module, function = _function_of(stage, cfg).split(":")
         try:
-            limits.check_bounds(cfg)
+            cfg = to_config(composed)
+            _take_sweep_directory(cfg)
+            module, function = _function_of(stage, cfg).split(":")
             implementation: Callable[[Config], Any] = getattr(import_module(module), function)
             return implementation(cfg)
         except UserError as error:  # not in `main`: Hydra would add a line to the message
@@ -208,7 +205,9 @@ def _explain(error: Exception) -> str:
 def _quoted_override(error: Exception) -> tuple[str, str] | None:
     """An argument whose value Hydra reads as grammar, such as data.path=churn (1).csv, and what to type."""
     ambiguous = re.search("Ambiguous value for argument '(.*)'", str(error))
-    argument: str | None = error.override if isinstance(error, OverrideParseException) else ambiguous and ambiguous[1]
+    argument: str | None = (
+        error.override if isinstance(error, OverrideParseException) else ambiguous and ambiguous[1]
+    )
     if not argument:
         return None
     key, equals, value = argument.partition("=")

@@ -174,7 +174,10 @@ def test_column_names_that_tensorflow_refuses_are_replaced():
 def test_every_column_has_a_name_of_its_own_that_tensorflow_and_bigquery_take(columns):
     names = input_names(schema("tenure", *columns))
     assert names["tenure"] == "tenure"
-    assert len({name.lower() for name in names.values()} | {"customer_key", "row_key", "self"}) == len(columns) + 4
+    assert (
+        len({name.lower() for name in names.values()} | {"customer_key", "row_key", "self"})
+        == len(columns) + 4
+    )
     tf = tensorflow()
     for name in names.values():
         assert re.fullmatch("[A-Za-z][A-Za-z0-9_]{0,127}", name)

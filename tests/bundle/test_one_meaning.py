@@ -15,7 +15,8 @@ from churn.backend import tensorflow
 from churn.bundle import export
 from churn.bundle.bundle import Bundle
 from churn.bundle.graph import ServingGraph
-from churn.data.dataset import MISSING_BELOW, Dataset, Schema
+from churn.data.contract import MISSING_BELOW
+from churn.data.dataset import Dataset, Schema
 from churn.data.experiment import Experiment
 from churn.data.split import split_dataset
 from churn.data.table import RawTable
@@ -57,7 +58,9 @@ def bundle(tmp_path_factory):
     odds = 2.0 * (frame["flag"] == "1") + 1.5 * (frame["seats"] == "12") - 1.5 * (frame["seats"] == "007")
     odds += 2.0 * (frame["plan"] == "basic") + 1.5 * (frame["plan"] == "") - 0.06 * frame["months"].fillna(70)
     churned = rng.random(n) < expit(odds - 1).to_numpy()
-    schema = Schema("left", ("1",), ("months", "fee"), ("flag", "seats", "plan"), id="id", missing=("-99", "k.A."))
+    schema = Schema(
+        "left", ("1",), ("months", "fee"), ("flag", "seats", "plan"), id="id", missing=("-99", "k.A.")
+    )
     data = Dataset("alike", schema, frame, churned.astype(np.int8), fingerprint="fixed")
     cfg = compose_config("train.epochs=6", "train.augmented=0")
     experiment = Experiment(data, split_dataset(data, cfg.split, 0, cfg.seed), cfg)
@@ -140,12 +143,16 @@ def through_tensorflow_serving(bundle, rows, folder):
 def through_the_server(bundle, rows, folder):
     model = Model(bundle)
     ((predictions,), _) = model([model.read(json.dumps({"instances": as_instances(rows)}).encode())])
-    return np.array([p.churn_probability for p in predictions]), np.array([p.unseen_inputs for p in predictions])
+    return np.array([p.churn_probability for p in predictions]), np.array(
+        [p.unseen_inputs for p in predictions]
+    )
 
 
 def through_batch_prediction_of_files(bundle, rows, folder):
     instances = to_instances(to_features(RawTable(with_ids(rows), "rows"), bundle.schema), bundle)
-    return through_tensorflow_serving(bundle, [{k: str(v) for k, v in row.items() if k != "customer_key"} for row in instances], folder)
+    return through_tensorflow_serving(
+        bundle, [{k: str(v) for k, v in row.items() if k != "customer_key"} for row in instances], folder
+    )
 
 
 def through_batch_prediction_of_bigquery(bundle, rows, folder):
@@ -153,7 +160,9 @@ def through_batch_prediction_of_bigquery(bundle, rows, folder):
     table = with_ids(rows)
     columns = [vertex_score._input_sql(f, bundle) + f" AS `{f['input']}`" for f in bundle.facts["inputs"]]
     sql = f"SELECT {', '.join(columns)} FROM table_ ORDER BY CAST(substr(id, 2) AS INT)".replace("`", '"')
-    sql = sql.replace("AS STRING", "AS VARCHAR").replace("AS FLOAT64", "AS DOUBLE").replace("'\\\\N'", "'\\N'")
+    sql = (
+        sql.replace("AS STRING", "AS VARCHAR").replace("AS FLOAT64", "AS DOUBLE").replace("'\\\\N'", "'\\N'")
+    )
     with duckdb.connect() as base:
         base.register("table_", table.astype(object))
         made = base.execute(sql).fetchdf().astype(str).to_dict("records")
@@ -225,9 +234,11 @@ def test_typed_columns_mean_what_their_texts_mean(bundle, tmp_path, column, valu
     np.testing.assert_array_equal(found[1], written[1])
 
 
-@pytest.mark.parametrize(("value", "shown"), [(True, '"true"'), (1, '"1"'), (1.0, '"1.0"'), (None, "a string")])
+@pytest.mark.parametrize(
+    ("value", "shown"), [(True, '"true"'), (1, '"1"'), (1.0, '"1.0"'), (None, "a string")]
+)
 def test_a_category_that_is_no_string_is_refused_with_a_row_that_works(bundle, value, shown):
-    """TensorFlow Serving, and so Vertex AI, takes only strings for string inputs; this server does likewise."""
+    """TensorFlow Serving, and so Vertex AI, takes only strings for string inputs; so does this server."""
     from churn.serve.protocol import RefusedError
 
     model = Model(bundle)

@@ -9,8 +9,10 @@ from churn.config.data import DataConfig
 from churn.data.spelling import one_spelling, spell_alike, spelling_steps
 
 GERMAN = DataConfig(decimal=",", thousands=".", missing=["k.A.", "-99"])
-pieces = st.sampled_from(["true", "FALSE", "1", "0", "-2", ".0", ",00", ".000", "a", "é", " ", "\xa0", "\u3000", "\t",
-                          "\x1c", "\\N", "#N/A", "k.A.", "-99", "?", "\n", "(", "."])  # fmt: skip
+pieces = st.sampled_from(
+    ["true", "FALSE", "1", "0", "-2", ".0", ",00", ".000", "a", "é", " ", "\xa0", "\u3000", "\t", "\x1c",
+     "\\N", "#N/A", "k.A.", "-99", "?", "\n", "(", "."]
+)  # fmt: skip
 any_text = st.lists(pieces, max_size=4).map("".join) | st.text(max_size=5)
 
 

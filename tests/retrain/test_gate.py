@@ -1,4 +1,4 @@
-"""Equals pass, the worse do not, the better do, and nobody harms the reference or a segment."""
+"""The gate promotes better challengers only, and never one that harms a segment or loses to the reference."""
 
 from dataclasses import replace
 
@@ -7,11 +7,9 @@ import pytest
 from scipy.special import expit, logit
 from sklearn.metrics import log_loss, roc_auc_score
 
+from churn.bundle.registry import CHALLENGER, CHAMPION, REFERENCE
 from churn.config.loop import GateConfig
 from churn.retrain.gate import (
-    CHALLENGER,
-    CHAMPION,
-    REFERENCE,
     FreshRows,
     bootstrap_metrics,
     is_regression,
@@ -20,11 +18,14 @@ from churn.retrain.gate import (
 )
 
 CFG = GateConfig(bootstrap=100)
-FEW = 25  # simulated comparisons; benchmarks/loop.py makes a thousand
+COMPARISONS = 25  # simulated; benchmarks/loop.py makes a thousand
 
 
-def made(rng, n=1_400, champion=0.25, challenger=0.25, shift=0.0, extreme=1.0):
-    """Rows whose log-odds both models see through noise; the champion's are shifted and scaled, too."""
+def make_fresh_rows(rng, n=1_400, champion=0.25, challenger=0.25, shift=0.0, extreme=1.0):
+    """Rows on which both models give the true log-odds plus noise, of which a part is common to both.
+
+    `champion`, `challenger`: standard deviations of the rest. `shift`, `extreme`: of the champion alone.
+    """
     truth = rng.normal(-1.2, 1.5, n)
     churned = (rng.random(n) < expit(truth)).astype(int)
     common = rng.normal(0, 0.3, n)
@@ -37,40 +38,45 @@ def made(rng, n=1_400, champion=0.25, challenger=0.25, shift=0.0, extreme=1.0):
     return FreshRows(churned, probability, called, np.where(churned == 1, 56.0, -11.0))
 
 
-def share(alarmed, **how):
+def share_promoted(alarmed, **how):
     """Share of simulated comparisons that end with a promotion."""
     rng = np.random.default_rng(7)
-    return np.mean([judge_challenger(made(rng, **how), alarmed, CFG, seed).promote for seed in range(FEW)])
+    return np.mean(
+        [
+            judge_challenger(make_fresh_rows(rng, **how), alarmed, CFG, seed).promote
+            for seed in range(COMPARISONS)
+        ]
+    )
 
 
-def no_worse(**how):
-    """Share of simulated comparisons in which the challenger is found no worse."""
+def share_no_worse(**how):
+    """Share of simulated comparisons in which the challenger passes as no worse."""
     rng = np.random.default_rng(8)
-    verdicts = [judge_challenger(made(rng, **how), True, CFG, seed) for seed in range(FEW)]
+    verdicts = [judge_challenger(make_fresh_rows(rng, **how), True, CFG, seed) for seed in range(COMPARISONS)]
     return np.mean([all(check.passed for check in verdict.checks[:2]) for verdict in verdicts])
 
 
-def test_an_equal_is_no_worse_and_a_much_worse_one_is():
-    assert no_worse() >= 0.95
-    assert no_worse(challenger=0.8) < 0.1  # .03 of AUC
+def test_an_equal_challenger_passes_as_no_worse_and_a_much_worse_one_does_not():
+    assert share_no_worse() >= 0.95
+    assert share_no_worse(challenger=0.8) < 0.1  # .03 of AUC
 
 
-def test_an_equal_replaces_nobody():
-    assert share(alarmed=True) < 0.2
-    assert share(alarmed=False) < 0.15
+def test_an_equal_challenger_is_not_promoted():
+    assert share_promoted(alarmed=True) < 0.2
+    assert share_promoted(alarmed=False) < 0.15
 
 
-def test_after_an_alarm_a_better_calibrated_one_is_promoted():
-    assert share(alarmed=True, shift=0.6) > 0.9
-    assert share(alarmed=True, extreme=1.6) > 0.9
+def test_after_an_alarm_a_better_calibrated_challenger_is_promoted():
+    assert share_promoted(alarmed=True, shift=0.6) > 0.9
+    assert share_promoted(alarmed=True, extreme=1.6) > 0.9
 
 
-def test_without_an_alarm_a_better_one_is_promoted():
-    assert share(alarmed=False, n=5_000, champion=0.8) > 0.9
+def test_without_an_alarm_a_better_challenger_is_promoted():
+    assert share_promoted(alarmed=False, n=5_000, champion=0.8) > 0.9
 
 
-def test_values_are_those_of_scikit_learn_and_of_the_decision():
-    fresh = made(np.random.default_rng(0))
+def test_metrics_are_those_of_scikit_learn_and_of_the_decision():
+    fresh = make_fresh_rows(np.random.default_rng(0))
     values, drawn = bootstrap_metrics(fresh, 50, seed=0)
     for name, p in fresh.probability.items():
         assert values[name]["roc_auc"] == pytest.approx(roc_auc_score(fresh.churned, p))
@@ -80,15 +86,15 @@ def test_values_are_those_of_scikit_learn_and_of_the_decision():
         assert drawn[name]["log_loss"].shape == (50,)
 
 
-def test_never_worse_than_the_reference_however_much_better_than_the_champion():
+def test_a_challenger_that_is_worse_than_the_reference_is_kept_out_however_bad_the_champion_is():
     rng = np.random.default_rng(1)
-    fresh = made(rng, n=3_000, champion=2.0, challenger=1.0)
-    good = expit(logit(fresh.probability[CHALLENGER]) * 0.3 + 0.7 * np.where(fresh.churned == 1, 1.5, -2.5))
+    fresh = make_fresh_rows(rng, n=3_000, champion=2.0, challenger=1.0)
+    better = expit(logit(fresh.probability[CHALLENGER]) * 0.3 + 0.7 * np.where(fresh.churned == 1, 1.5, -2.5))
     assert judge_challenger(fresh, True, CFG, 0).promote
     guarded = replace(
         fresh,
-        probability={**fresh.probability, REFERENCE: good},
-        called={**fresh.called, REFERENCE: good >= 0.16},
+        probability={**fresh.probability, REFERENCE: better},
+        called={**fresh.called, REFERENCE: better >= 0.16},
     )
     verdict = judge_challenger(guarded, True, CFG, 0)
     assert not verdict.promote
@@ -97,35 +103,36 @@ def test_never_worse_than_the_reference_however_much_better_than_the_champion():
 
 def test_a_segment_that_is_harmed_stops_the_promotion():
     rng = np.random.default_rng(2)
-    fresh = made(rng, n=4_000, champion=0.8, shift=0.8)
-    few = rng.random(4_000) < 0.08
-    hurt = np.where(few, expit(logit(fresh.probability[CHALLENGER]) + 2.5), fresh.probability[CHALLENGER])
-    both = {**fresh.probability, CHALLENGER: hurt}
-    called = {**fresh.called, CHALLENGER: hurt >= 0.16}
-    unnamed, named = (
-        replace(fresh, probability=both, called=called, segments=segments) for segments in ({}, {"few": few})
+    fresh = make_fresh_rows(rng, n=4_000, champion=0.8, shift=0.8)
+    segment = rng.random(4_000) < 0.08
+    harmed = np.where(
+        segment, expit(logit(fresh.probability[CHALLENGER]) + 2.5), fresh.probability[CHALLENGER]
     )
-    assert judge_challenger(unnamed, True, CFG, 0).promote
-    verdict = judge_challenger(named, True, CFG, 0)
+    probability = {**fresh.probability, CHALLENGER: harmed}
+    called = {**fresh.called, CHALLENGER: harmed >= 0.16}
+    without = replace(fresh, probability=probability, called=called)
+    with_segment = replace(without, segments={"few": segment})
+    assert judge_challenger(without, True, CFG, 0).promote
+    verdict = judge_challenger(with_segment, True, CFG, 0)
     assert (verdict.promote, verdict.reason) == (False, "not shown: no harm to few")
-    unharmed = replace(fresh, segments={"few": few, "others": ~few})
+    unharmed = replace(fresh, segments={"few": segment, "others": ~segment})
     assert judge_challenger(unharmed, True, CFG, 0).promote
 
 
-def test_a_promotion_was_a_mistake_if_the_model_before_foretells_better_even_if_it_ranks_worse():
-    mistaken = made(np.random.default_rng(5), challenger=0.8, shift=2.0)
+def test_a_promotion_is_a_regression_if_the_previous_log_loss_was_lower_even_with_a_lower_auc():
+    mistaken = make_fresh_rows(np.random.default_rng(5), challenger=0.8, shift=2.0)
     assert not judge_challenger(mistaken, False, CFG, 0).promote
     assert is_regression(judge_challenger(mistaken, False, CFG, 0))
 
 
-def test_few_rows_are_no_evidence():
-    verdict = judge_challenger(made(np.random.default_rng(3), n=499, shift=2), True, CFG, 0)
+def test_too_few_rows_give_no_promotion():
+    verdict = judge_challenger(make_fresh_rows(np.random.default_rng(3), n=499, shift=2), True, CFG, 0)
     assert (verdict.promote, verdict.checks) == (False, [])
     assert "too few" in verdict.reason
 
 
-def test_rows_of_one_customer_count_as_one():
-    fresh = made(np.random.default_rng(4), n=600)
+def test_rows_of_one_customer_count_as_one_in_the_bootstrap():
+    fresh = make_fresh_rows(np.random.default_rng(4), n=600)
     eight = FreshRows(
         np.repeat(fresh.churned, 8),
         {name: np.repeat(p, 8) for name, p in fresh.probability.items()},
@@ -139,6 +146,6 @@ def test_rows_of_one_customer_count_as_one():
     assert wide.gain - wide.bound > 2 * (narrow.gain - narrow.bound)
 
 
-def test_margins_shrink_with_the_root_of_the_rows_to_half():
+def test_margins_shrink_with_the_root_of_the_number_of_rows_down_to_half():
     margins = [margin("roc_auc", n, GateConfig()) for n in (350, 1_400, 5_600, 100_000)]
     assert margins == pytest.approx([0.04, 0.02, 0.01, 0.01])

@@ -76,7 +76,7 @@ def test_dataflow_gets_all_options_and_the_user_an_error_for_missing_ones():
         beam.pipeline_options(compose_config(*settings, "input=here.parquet"))
 
 
-@pytest.mark.parametrize("wrong", ["deploy.project=12345", "deploy.bucket=BAD_", "beam.workers=0"])
+@pytest.mark.parametrize("wrong", ["deploy.project=12345", "deploy.bucket=BAD_"])
 def test_options_that_beam_s_validator_refuses_never_reach_dataflow(wrong):
     settings = ["beam.runner=dataflow", "input=gs://b/in", "output=gs://b/out", "beam.image=i"]
     with pytest.raises(UserError, match="Beam refuses the options: Invalid"):

@@ -159,7 +159,7 @@ def test_a_taken_port_and_a_missing_bundle_are_the_user_s_errors(endpoint, expor
 
 
 def test_the_number_for_missing_is_the_graph_s():
-    from churn.data.dataset import MISSING_BELOW
+    from churn.data.contract import MISSING_BELOW
     from churn.serve.protocol import MISSING
 
     assert MISSING["number"] == MISSING_BELOW

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from churn.bundle.bundle import Bundle
-from churn.data.dataset import MISSING_BELOW
+from churn.data.contract import MISSING_BELOW
 from churn.monitor.drift.profile import number_profile
 from churn.vertex.monitoring.thresholds import (
     divergence,

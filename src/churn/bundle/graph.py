@@ -15,7 +15,8 @@ from churn.backend import tensorflow
 from churn.bundle.conformal import PredictionSets, as_text
 from churn.bundle.intervals import Interval
 from churn.bundle.reasons import Background, Reasons
-from churn.data.dataset import CUSTOMER_KEY, Schema
+from churn.data.contract import CUSTOMER_KEY
+from churn.data.dataset import Schema
 from churn.data.infer.cells import missing_codes
 from churn.data.spelling import spelling_steps
 from churn.network import layers
@@ -40,12 +41,12 @@ CERTAINTY = {"certainty": "stays, leaves, ambiguous (both are possible) or unusu
 def input_names(schema: Schema) -> dict[str, str]:
     """For each feature the name of its tensor in the signature, which no other has.
 
-    TensorFlow wants letters, digits and underscores; rows on Vertex AI have these names as keys; BigQuery, where
-    its log lies, ignores case and takes 300 characters. A name that would not be clear ends in a hash of the
-    column's name, so that it does not depend on the other columns.
+    TensorFlow wants letters, digits and underscores; rows on Vertex AI have these names as keys; BigQuery,
+    where its log lies, ignores case and takes 300 characters. A name that would not be clear ends in a hash
+    of the column's name, so that it does not depend on the other columns.
 
-    >>> input_names(Schema("left", ("yes",), numeric=("Call  Failure", "spend $", "spend %"), categorical=("等级",)))
-    {'Call  Failure': 'Call__Failure', 'spend $': 'spend_a5ceaa0f', 'spend %': 'spend_49c946d6', '等级': 'f_33771717'}
+    >>> input_names(Schema("left", ("yes",), numeric=("Call  Failure", "spend $"), categorical=("等级",)))
+    {'Call  Failure': 'Call__Failure', 'spend $': 'spend_a5ceaa0f', '等级': 'f_33771717'}
     """
     plain = {column: _plain_name(column) for column in schema.features}
     times = Counter([*RESERVED, *(name.lower() for name in plain.values())])
@@ -58,7 +59,7 @@ def input_names(schema: Schema) -> dict[str, str]:
 
 
 def _plain_name(column: str) -> str:
-    """The letters and digits of a name, accents left out, underscores in place of all else; "f_" if none are left."""
+    """The letters and digits of a name, without accents; "_" for all else, and "f_" if none are left."""
     ascii_only = unicodedata.normalize("NFKD", column).encode("ascii", "ignore").decode()
     name = re.sub(r"\W", "_", ascii_only)[:LONGEST_NAME]
     if not name.strip("_"):

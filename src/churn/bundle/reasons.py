@@ -144,3 +144,13 @@ def reason_in_words(column: str, value: Any, contribution: float) -> str:
     else:
         text = value or "missing"
     return f"{column} is {text} ({contribution:+.2f})"
+
+
+def reason_columns(outputs: dict[str, np.ndarray], frame: pd.DataFrame) -> pd.DataFrame:
+    """Columns `reason_1`, ... with sentences, from the outputs with the reasons for the rows of `frame`."""
+    columns = {}
+    for i in range(1, sum(name.startswith("reason_") for name in outputs) + 1):
+        names, contributions = outputs[f"reason_{i}"], outputs[f"contribution_{i}"]
+        cells = [frame[name].iat[row] for row, name in enumerate(names)]
+        columns[f"reason_{i}"] = list(map(reason_in_words, names, cells, contributions))
+    return pd.DataFrame(columns, index=frame.index)

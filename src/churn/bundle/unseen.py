@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from churn.bundle.bundle import Bundle
-from churn.data.dataset import MISSING_BELOW
+from churn.data.contract import MISSING_BELOW
 from churn.data.features import ArrowFeatures, DictionaryColumn
 from churn.data.infer.cells import missing_codes
 from churn.data.spelling import apply_steps, spelling_steps
@@ -29,7 +29,8 @@ class UnseenColumn(NamedTuple):
 
     def __str__(self) -> str:
         most = f"{quoted(self.commonest) if self.commonest else 'blank'} ({self.cells:,})"
-        return f"column '{self.name}': {self.share:.0%} of the cells are unlike any in training, most often {most}"
+        unlike = f"{self.share:.0%} of the cells are unlike any in training"
+        return f"column '{self.name}': {unlike}, most often {most}"
 
 
 class UnseenCells:

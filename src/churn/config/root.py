@@ -10,7 +10,7 @@ from typing import Any, Optional, cast
 from omegaconf import DictConfig, OmegaConf
 
 from churn.config.data import DataConfig, SplitConfig
-from churn.config.limits import ONE_OR_MORE, ZERO_OR_MORE, key
+from churn.config.limits import ONE_OR_MORE, ZERO_OR_MORE, check_bounds, key
 from churn.config.loop import LoopConfig, MonitorConfig, RetrainConfig
 from churn.config.secrets import hide_passwords_of
 from churn.config.serving import (
@@ -86,7 +86,8 @@ def flatten(cfg: Any, prefix: str = "") -> dict[str, str]:
 def compose_config(*overrides: str) -> Config:
     """The configuration of `churn STAGE *overrides`, for notebooks and programs.
 
-    Raises Hydra's and OmegaConf's errors for unknown keys and wrong values.
+    Raises Hydra's and OmegaConf's errors for unknown keys and wrong types, and `UserError` for numbers
+    outside their bounds.
 
     >>> cfg = compose_config("data=telco", "train.epochs=20")
     """
@@ -95,7 +96,13 @@ def compose_config(*overrides: str) -> Config:
 
     ConfigStore.instance().store("schema", Config)
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        cfg = cast("Config", OmegaConf.to_object(compose("config", list(overrides))))
+        return to_config(compose("config", list(overrides)))
+
+
+def to_config(composed: DictConfig) -> Config:
+    """What Hydra composed as a `Config`; raises `UserError` for numbers outside their bounds."""
+    cfg = cast("Config", OmegaConf.to_object(composed))
+    check_bounds(cfg)
     hide_passwords_of(cfg)
     return cfg
 

@@ -10,10 +10,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-CUSTOMER_KEY = "customer_key"  # field with the customer's id in requests, answers, log and labels
-MISSING_BELOW = -1e30  # Vertex AI's JSON has neither NaN nor null: a number this low means "missing"
-
-
 @dataclass(frozen=True)
 class Schema:
     """The role of each column, by its name in the user's table.

@@ -73,9 +73,7 @@ def to_matrices(
     return np.array(numbers, np.float32).reshape(-1, count), np.array(codes, np.int32).reshape(-1, count)
 
 
-def logged_column(
-    column: pa.ChunkedArray, is_number: bool, schema: Schema
-) -> np.ndarray | DictionaryColumn:
+def logged_column(column: pa.ChunkedArray, is_number: bool, schema: Schema) -> np.ndarray | DictionaryColumn:
     """An input as the log has it, in the meaning of the bundle: [n] float32 with NaN, or texts."""
     if not is_number:
         return dictionary_column(column, schema)

@@ -1,4 +1,9 @@
-"""Split the rows into train, validation, calibration and test."""
+"""Split the rows into train, validation, calibration and test.
+
+The rows of one customer, and copies of a row, stay in one part; where the table has a time, the parts follow
+one another in time instead, so that a customer may be in several. The default network is cross-fitted on all
+rows but the test part (`churn.network.crossfit`); baselines and the tutorial's network use the parts.
+"""
 
 from __future__ import annotations
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,7 @@ class _WorkbookWriter:
             self.rows += 1
 
     def _write_cell(self, column: int, cell: Any) -> None:
-        if cell is None:
+        if cell is None or cell != cell:  # a missing number
             return
         if isinstance(cell, bool):
             self.sheet.write_boolean(self.rows, column, cell)
@@ -80,7 +82,9 @@ class _JsonLinesWriter:
 
     def write_table(self, table: pa.Table) -> None:
         """Write the rows of a table below those written before."""
-        self.file.writelines(json.dumps(row, default=str, ensure_ascii=False) + "\n" for row in table.to_pylist())
+        self.file.writelines(
+            json.dumps(row, default=str, ensure_ascii=False) + "\n" for row in table.to_pylist()
+        )
 
     def close(self) -> None:
         """Complete the file."""
@@ -118,15 +122,19 @@ def write_tables(tables: Iterator[pa.Table], output: Path) -> int:
 
     Raises `UserError` if there is no table.
     """
+    first = next(tables, None)
+    if first is None:
+        raise UserError("there are no customers to score", "input")
     rows = 0
     with atomic_write(output) as temporary:
-        writer = None
-        for table in tables:
-            table = pa.table([decode_dictionary(column) for column in table.itercolumns()], table.column_names)
-            writer = writer or WRITERS[output.suffix](temporary, table.schema)
-            writer.write_table(table)
-            rows += len(table)
-        if writer is None:
-            raise UserError("there are no customers to score", "input")
-        writer.close()
+        writer = WRITERS[output.suffix](temporary, _plain(first).schema)
+        with closing(writer):
+            for table in chain([first], tables):
+                writer.write_table(_plain(table))
+                rows += len(table)
     return rows
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """The table without dictionaries, which some kinds of files cannot hold."""
+    return pa.table([decode_dictionary(column) for column in table.itercolumns()], table.column_names)

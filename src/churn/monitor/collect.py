@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from churn.bundle.bundle import Bundle
 from churn.config.root import Config
-from churn.data.dataset import CUSTOMER_KEY
+from churn.data.contract import CUSTOMER_KEY
 from churn.data.features import DictionaryColumn, id_column, logged_column
 from churn.errors import UserError
 from churn.monitor import labels, source
@@ -33,7 +33,7 @@ def collect_window(cfg: Config, bundle: Bundle, period: Period) -> tuple[Window,
     if "score" not in bundle.profile:
         raise UserError("the bundle has no profile to compare with", str(bundle.path), "train it again")
     window, others = Window.of(bundle.profile, cfg.seed), 0
-    known, begin = _read_labels(cfg, bundle, period), period.since
+    known, begin = configured_labels(cfg, bundle, period.until), period.since
     if known:
         begin = min(begin, period.until - timedelta(days=cfg.monitor.label_days))
     names = {field["column"]: f"inputs.{field['input']}" for field in bundle.facts["inputs"]}
@@ -55,18 +55,23 @@ def collect_window(cfg: Config, bundle: Bundle, period: Period) -> tuple[Window,
 def _inputs(rows: pa.Table, names: dict[str, str], bundle: Bundle) -> dict[str, Any]:
     """The logged inputs by the names of the training table, in the meaning of the bundle."""
     numbers = set(bundle.schema.numeric)
-    read = {column: logged_column(rows[name], column in numbers, bundle.schema) for column, name in names.items()}
-    return {name: column.arrow if isinstance(column, DictionaryColumn) else column for name, column in read.items()}
+    read = {
+        column: logged_column(rows[name], column in numbers, bundle.schema) for column, name in names.items()
+    }
+    return {
+        name: column.arrow if isinstance(column, DictionaryColumn) else column
+        for name, column in read.items()
+    }
 
 
-def _read_labels(cfg: Config, bundle: Bundle, period: Period) -> Labels | None:
-    """The labels that are known at the end of the period; None if none are configured."""
+def configured_labels(cfg: Config, bundle: Bundle, until: datetime) -> Labels | None:
+    """The labels of `monitor.labels` as they were known at `until`; None if none are configured."""
     path = cfg.monitor.labels
     if not path:
         return None
     in_bigquery = path.startswith(source.BIGQUERY)
     table = source.read_bigquery_table(path, cfg) if in_bigquery else labels.read_labels(path)
-    return labels.labels_from_table(table, path, bundle.schema, period.until)
+    return labels.labels_from_table(table, path, bundle.schema, until)
 
 
 def _answered_by(chunk: pa.Table, digest: str) -> pa.Table:

@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from churn.data.dataset import CUSTOMER_KEY, Schema
+from churn.data.contract import CUSTOMER_KEY
+from churn.data.dataset import Schema
 from churn.data.infer.cells import as_written, to_ids, to_times
 from churn.data.sources.columns import simplify_types, to_pandas
 from churn.data.sources.side_files import no_match_error, read_side_table
@@ -82,7 +83,6 @@ class Labels:
         outcome[rows[chosen]], treated[rows[chosen]] = left[chosen], self.treated[code[chosen]]
         return outcome, treated
 
-
     def meet(self, key: np.ndarray) -> None:
         """Take note of the customers [n] that some predictions were about, whichever model made them."""
         self.others = self.others or list(map(str, key[:10]))
@@ -113,7 +113,9 @@ def labels_from_table(table: RawTable | pa.Table, path: str, schema: Schema, unt
     raw = table if isinstance(table, RawTable) else RawTable(to_pandas(simplify_types(table)), path)
     frame = _with_columns(raw.frame, path, schema)
     churned = _yes_no_column(frame[CHURNED], {word.lower() for word in schema.churned}, raw)
-    _refuse_cells(churned == UNKNOWN, "a label is empty", frame[CHURNED], raw, "leave out whom nothing is known of")
+    _refuse_cells(
+        churned == UNKNOWN, "a label is empty", frame[CHURNED], raw, "leave out whom nothing is known of"
+    )
     treated = np.full(len(frame), UNKNOWN)
     if TREATED in frame:
         treated = _yes_no_column(frame[TREATED], set(), raw)

@@ -1,4 +1,7 @@
-"""The state of a training, written after every epoch, so that a killed run can continue."""
+"""The state of a training, written after every epoch, so that a killed run can continue.
+
+`churn.runs` gives the same command on the same data the same directory again, and so the same checkpoint.
+"""
 
 from __future__ import annotations
 

@@ -32,7 +32,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from churn.backend import tensorflow
 from churn.config.training import ModelConfig
-from churn.data.dataset import MISSING_BELOW, Schema
+from churn.data.contract import MISSING_BELOW
+from churn.data.dataset import Schema
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ from churn.parallel import prefetch
 def fit_stream(stream: Stream, cfg: Config, checkpoint: Path) -> Trained:
     """The network of `cfg.model`, cross-fitted on all rows but the test part; memory has a bound.
 
-    Rows are shuffled within each stretch of row groups. The encoding is fitted on the sample; the ranges of
-    its numbers are those of all rows. Continues from `checkpoint`, which is written after every stretch. Held
-    out are the rows of the sample that are not in its test part.
+    Rows are shuffled within each chunk of row groups (`train.shuffle_rows`). The encoding is fitted on the
+    sample; the ranges of its numbers are those of all rows. Continues from `checkpoint`, which is written
+    after every chunk. Held out are the rows of the sample that are not in its test part.
     """
     make_deterministic(cfg.seed)
     data, counts = stream.sample, _count_table(stream, cfg)
@@ -38,7 +38,7 @@ def fit_stream(stream: Stream, cfg: Config, checkpoint: Path) -> Trained:
     fitted = encoding.fit_encoding(frame, data.schema, cfg.model)
     encoder = encoding.Encoder(replace(fitted, lowest=counts.lowest, highest=counts.highest))
     network = layers.build_network(cfg.model, len(fitted.shift))
-    history = _fit_stretches(network, stream, encoder, counts.rows, cfg, checkpoint)
+    history = _fit_chunks(network, stream, encoder, counts.rows, cfg, checkpoint)
     members = predict_members(network, encoder(*frame_tensors(frame, data.schema)))
     fold_of_row, fold_of_member = stream.split.fold_of(keys[rows]), _fold_of_member(cfg.model)
     held_out = fold_of_row[:, None] == fold_of_member
@@ -66,14 +66,14 @@ def _fold_of_member(cfg: ModelConfig) -> np.ndarray:
     return np.arange(cfg.members) % cfg.folds
 
 
-def _fit_stretches(
+def _fit_chunks(
     network: Any, stream: Stream, encoder: encoding.Encoder, rows: int, cfg: Config, checkpoint: Path
 ) -> dict[str, list[float]]:
-    """Train on every stretch of every epoch; gives the losses after each stretch."""
+    """Train on every chunk of every epoch; gives the losses after each chunk."""
     train, folds = cfg.train, _fold_of_member(cfg.model)
     size = train.batch_size or trainer.default_batch_size(rows)
     optimizer = trainer.make_optimizer(train, train.epochs * -(-rows // size))
-    stretches = [
+    chunks = [
         groups
         for epoch in range(train.epochs)
         for groups in stream.shuffled_groups(train.shuffle_rows, cfg.seed, epoch)
@@ -82,11 +82,11 @@ def _fit_stretches(
     def blocks(done: int) -> Iterator[trainer.Block]:
         encoded = (
             encode_block(stream.rows(groups), encoder, stream.sample.schema, folds)
-            for groups in stretches[done:]
+            for groups in chunks[done:]
         )
         return prefetch(encoded, depth=1)
 
-    return trainer.Training(network, optimizer, checkpoint, size, cfg.seed).fit(blocks, len(stretches))
+    return trainer.Training(network, optimizer, checkpoint, size, cfg.seed).fit(blocks, len(chunks))
 
 
 def encode_block(

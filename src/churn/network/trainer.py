@@ -115,7 +115,7 @@ class Training:
 
     network: Any
     optimizer: Any
-    checkpoint: Path | None  # written after each block; None: not written
+    checkpoint: Path | None  # written after each block (see `churn.runs`); None: not written
     batch_size: int
     seed: int
     members: int = 1  # that stop early independently of each other

@@ -1,1 +1,1 @@
-"""When a challenger is trained, how it proves itself, and how it comes to serve."""
+"""Train a challenger when the policy asks for one, and promote it when the gate lets it pass."""

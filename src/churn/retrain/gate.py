@@ -1,7 +1,7 @@
-"""Whether the challenger may serve: paired evidence on fresh rows that neither model has seen.
+"""The gate decides whether the challenger may serve: it compares both models on rows that neither has seen.
 
-Every bound is one-sided and comes from one bootstrap over customers, whose resamples all comparisons share.
-Differences are gains: above 0 the challenger is the better one.
+Every bound is one-sided. All come from one bootstrap over customers, so that comparisons share its resamples.
+Differences are gains: above 0 the challenger is better.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from churn.bundle.registry import CHALLENGER, CHAMPION, REFERENCE
 from churn.config.loop import GateConfig
 from churn.config.root import Config
 from churn.evaluate.bootstrap import Measure, bootstrap, resample_weights
@@ -27,8 +28,7 @@ from churn.evaluate.metrics import (
     ranking_metrics,
 )
 
-CHAMPION, CHALLENGER, REFERENCE = "champion", "challenger", "reference"
-ROWS = 1_400  # at which the margins of the configuration hold
+ROWS = 1_400  # fresh rows for which the margins in the configuration are
 GATE_METRICS = {
     "log_loss": METRICS["log_loss"],
     "roc_auc": METRICS["roc_auc"],
@@ -39,26 +39,26 @@ GATE_METRICS = {
 
 @dataclass(frozen=True)
 class FreshRows:
-    """Labelled rows and what each model says about them."""
+    """Labelled rows, with each model's probabilities and decisions."""
 
     churned: np.ndarray  # [n] 1 = left
     probability: Mapping[str, np.ndarray]  # [n] by CHAMPION, CHALLENGER and, where there is one, REFERENCE
-    called: Mapping[str, np.ndarray]  # [n] bool, by the same names: the decision
-    brings: np.ndarray  # [n] money that calling each customer brings
-    customers: np.ndarray | None = None  # [n] who each row belongs to; None: each row is one
+    called: Mapping[str, np.ndarray]  # [n] bool, by the same names: whether the model calls the customer
+    brings: np.ndarray  # [n] profit of calling each customer
+    customers: np.ndarray | None = None  # [n] the customer of each row; None: each row is one
     segments: Mapping[str, np.ndarray] = field(default_factory=dict)  # [n] bool by name
 
 
 @dataclass(frozen=True)
 class GateCheck:
-    """One question to the challenger."""
+    """One requirement of the challenger."""
 
     question: str
     gain: float
-    bound: float  # of the gain: one-sided, lower; of harm to a segment the upper one
-    least: float  # what the bound, or the gain of a segment, must not be below
+    bound: float  # one-sided bound of the gain: the lower one; the upper one for a segment
+    least: float  # what the bound must exceed; for a segment, the least allowed gain
     passed: bool
-    needed: bool = True  # for the promotion; of those that are not, one is
+    needed: bool = True  # for a promotion; of the checks that are not needed, one must pass
 
 
 @dataclass(frozen=True)
@@ -68,59 +68,63 @@ class Verdict:
     promote: bool
     reason: str
     rows: int
-    scores: dict[str, dict[str, float]]  # by model and metric
+    scores: dict[str, dict[str, float]]  # metrics on the fresh rows, by model
     checks: list[GateCheck]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, null for NaN."""
+        """Plain values for JSON."""
         return asdict(self)
 
 
 def judge_challenger(fresh: FreshRows, alarmed: bool, cfg: GateConfig, seed: int) -> Verdict:
-    """Whether the challenger replaces the champion.
+    """Decide whether the challenger replaces the champion.
 
-    After an alarm it must be no worse (log loss and AUC, by less than the margin) and better calibrated or
-    more profitable; without one it must have the lower log loss, and no worse AUC. Never may it be worse than
-    the reference by the margin, since margins add up, nor harm a segment. Too few rows are no evidence.
+    After an alarm it must be no worse (in log loss and AUC, by the margin) and better calibrated or more
+    profitable. Without an alarm its log loss must be lower and its AUC no worse. It must never be worse than
+    the reference by the margin, because small losses of many promotions would add up, nor harm a segment.
+    Too few rows give no promotion.
+
+    >>> verdict = judge_challenger(fresh, alarmed=True, cfg=GateConfig(), seed=0)
+    >>> verdict.promote, verdict.reason
     """
     n, churners = len(fresh.churned), int(fresh.churned.sum())
     if n < cfg.min_rows or min(churners, n - churners) < cfg.min_churners:
-        few = f"{n:,} fresh rows with {churners:,} churners are too few to tell"
-        return Verdict(False, few, n, {}, [])
+        too_few = f"{n:,} fresh rows with {churners:,} churners are too few to tell"
+        return Verdict(False, too_few, n, {}, [])
     values, drawn = bootstrap_metrics(fresh, cfg.bootstrap, seed)
-    against = _Comparison(values, drawn, 1 - cfg.confidence)
-    checks = [
-        against.no_worse(CHAMPION, metric, margin(metric, n, cfg)) for metric in ("log_loss", "roc_auc")
-    ]
+    compare = _Comparison(values, drawn, 1 - cfg.confidence)
+    margins = {metric: margin(metric, n, cfg) for metric in ("log_loss", "roc_auc")}
+    checks = [compare.no_worse(CHAMPION, metric, allowed) for metric, allowed in margins.items()]
     if alarmed:
-        checks += [against.better(metric, needed=False) for metric in ("calibration", "profit")]
+        checks += [compare.better(metric, needed=False) for metric in ("calibration", "profit")]
     else:
-        checks[0] = against.better("log_loss")
+        checks[0] = compare.better("log_loss")
     if REFERENCE in fresh.probability:
-        checks += [against.no_worse(REFERENCE, m, margin(m, n, cfg)) for m in ("log_loss", "roc_auc")]
-    share = (1 - cfg.confidence) / max(1, len(fresh.segments))
+        checks += [compare.no_worse(REFERENCE, metric, allowed) for metric, allowed in margins.items()]
+    outside = (1 - cfg.confidence) / max(1, len(fresh.segments))  # Bonferroni: each of them can stop it
+    by_segment = _Comparison(values, drawn, outside)
     for name, inside in fresh.segments.items():
-        allowed = margin("log_loss", int(inside.sum()), cfg)
-        checks.append(_Comparison(values, drawn, share).no_harm(name, allowed))
+        checks.append(by_segment.no_harm(name, margin("log_loss", int(inside.sum()), cfg)))
     return Verdict(*_conclude(checks), n, values, checks)
 
 
 def rollback_config(cfg: Config) -> Config:
-    """The configuration whose gate asks as much of the model before as a rollback needs."""
+    """The configuration with the confidence that a rollback needs in its gate."""
     gate = replace(cfg.retrain.gate, confidence=cfg.retrain.rollback_confidence)
     return replace(cfg, retrain=replace(cfg.retrain, gate=gate))
 
 
 def is_regression(before: Verdict) -> bool:
-    """Whether a promotion was a mistake, by the model before judged as if it were the challenger.
+    """Whether a promotion was a mistake.
 
-    Its lower log loss, beyond doubt, is enough: to rank well and foretell wrongly is a mistake, too.
+    `before`: the verdict without an alarm on the previous model as the challenger. Its significantly lower
+    log loss is enough, whatever its AUC: a model that ranks well with wrong probabilities is a mistake, too.
     """
     return bool(before.checks) and before.checks[0].passed
 
 
 def _conclude(checks: list[GateCheck]) -> tuple[bool, str]:
-    """The decision, and the first thing that speaks against it or else what speaks for it."""
+    """Whether to promote, and the reason: the first check that failed, or those that speak for it."""
     if failed := next((check for check in checks if check.needed and not check.passed), None):
         return False, f"not shown: {failed.question}"
     merits = [check for check in checks if not check.needed]
@@ -130,21 +134,25 @@ def _conclude(checks: list[GateCheck]) -> tuple[bool, str]:
 
 
 def margin(metric: str, rows: int, cfg: GateConfig) -> float:
-    """What counts as no worse: wider on few rows, where less would keep out most equals."""
+    """The largest loss that counts as no worse.
+
+    It is wider on few rows, where most equal models would fail otherwise: it shrinks with the root of the
+    number of rows, down to half of the configured margin.
+    """
     at_1400 = {"log_loss": cfg.margin_log_loss, "roc_auc": cfg.margin_auc}[metric]
     return at_1400 * max(0.5, float(np.sqrt(ROWS / max(rows, 1))))
 
 
 @dataclass(frozen=True)
 class _Comparison:
-    """Values, and values of the resamples, of which a share `outside` lies beyond a bound."""
+    """Metrics on the rows and on the resamples; a share `outside` of the resamples lies beyond a bound."""
 
     values: dict[str, dict[str, float]]
     drawn: dict[str, dict[str, np.ndarray]]
     outside: float
 
     def gain(self, other: str, metric: str, upper: bool = False) -> tuple[float, float]:
-        """The challenger's gain over another, and its one-sided bound; the bound is NaN if it is unknown."""
+        """The challenger's gain over another model, and its one-sided bound."""
         sign = GATE_METRICS.get(metric, METRICS["log_loss"]).better  # segments have their log loss
         gain = sign * (self.values[CHALLENGER][metric] - self.values[other][metric])
         gains = sign * (self.drawn[CHALLENGER][metric] - self.drawn[other][metric])
@@ -163,7 +171,7 @@ class _Comparison:
         return GateCheck(question, gain, bound, 0.0, bound > 0, needed)
 
     def no_harm(self, segment: str, margin: float) -> GateCheck:
-        """Harm is a loss that is beyond doubt, or larger than the margin of a segment of its size."""
+        """No significant loss, and no loss larger than the margin for a segment of this size."""
         gain, bound = self.gain(CHAMPION, segment, upper=True)
         harmless = bound >= 0 and gain >= -margin
         return GateCheck(f"no harm to {segment}", gain, bound, -margin, harmless)
@@ -195,30 +203,30 @@ def _metrics_of(fresh: FreshRows, name: str) -> Measure:
 def _weighted_metrics(
     ranked: Ranked, fresh: FreshRows, name: str, weights: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """[B] values of each metric of a model for weights [B, n] of the rows as they stand in `fresh`.
+    """[B] values of each metric of a model, for weights [B, n] of the rows in the order of `fresh`.
 
-    `calibration` is the part of the log loss that a logistic recalibration would save; segments have their
-    log loss under their own name.
+    `calibration` is the part of the log loss that a logistic recalibration would save. The log loss of a
+    segment has the segment's name.
     """
     ordered = weights[:, ranked.order]
     log_loss = probability_metrics(ranked, ordered)["log_loss"]
     line = calibration_line(ranked, ordered, ranked.line)
     chance = np.clip(expit(line[:, :1] + line[:, 1:] * ranked.log_odds), EPSILON, 1 - EPSILON)
-    possible = -np.log(np.where(ranked.churned == 1, chance, 1 - chance))
+    recalibrated = -np.log(np.where(ranked.churned == 1, chance, 1 - chance))
     total = weights.sum(axis=1)
-    found = {
+    metrics = {
         "log_loss": log_loss,
         "roc_auc": ranking_metrics(ranked, ordered)["roc_auc"],
-        "calibration": log_loss - (ordered * possible).sum(axis=1) / total,
+        "calibration": log_loss - (ordered * recalibrated).sum(axis=1) / total,
         "profit": weights @ (fresh.brings * fresh.called[name]) / total,
     }
     loss = row_log_loss(fresh.churned, fresh.probability[name])
     for segment, inside in fresh.segments.items():
-        found[segment] = weights @ (loss * inside) / np.maximum(weights @ inside.astype(float), 1)
-    return found
+        metrics[segment] = weights @ (loss * inside) / np.maximum(weights @ inside.astype(float), 1)
+    return metrics
 
 
 def row_log_loss(churned: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """[n] log loss of each row, in nats."""
+    """[n] log loss (nats) of each row."""
     chance = np.clip(probability, EPSILON, 1 - EPSILON)
     return -np.log(np.where(churned == 1, chance, 1 - chance))

@@ -1,4 +1,4 @@
-"""What `churn retrain` did so far, and what the monitor saw since."""
+"""The history of `churn retrain`: its retrainings and rollbacks, and the monitor's windows since the last."""
 
 from __future__ import annotations
 
@@ -17,34 +17,32 @@ FILE, ROLLBACK = "history.jsonl", "rollback"
 
 
 def record(cfg: Config, now: datetime, kind: str, promoted: bool, **more: Any) -> None:
-    """Remember a retraining or a rollback, and whether another model serves since."""
-    append_line(
-        _history_file(cfg), json.dumps({"time": now.isoformat(), "kind": kind, "promoted": promoted, **more})
-    )
+    """Append a retraining or a rollback; `promoted`: whether another model serves since then."""
+    entry = {"time": now.isoformat(), "kind": kind, "promoted": promoted, **more}
+    append_line(_history_file(cfg), json.dumps(entry))
 
 
 def _entries(cfg: Config) -> list[dict[str, Any]]:
-    """All of them, oldest first; `time` is a datetime."""
-    found = [json.loads(line) for line in read_lines(_history_file(cfg))]
-    return [line | {"time": datetime.fromisoformat(line["time"])} for line in found]
+    """All entries, oldest first; `time` is a datetime."""
+    entries = [json.loads(line) for line in read_lines(_history_file(cfg))]
+    return [entry | {"time": datetime.fromisoformat(entry["time"])} for entry in entries]
 
 
 def _history_file(cfg: Config) -> Path:
-    """Where the list lies."""
     return Path(cfg.run.root) / "retrain" / dataset_name(cfg.data) / FILE
 
 
 def retraining_times(cfg: Config) -> list[datetime]:
-    """Times of the retrainings so far."""
-    return [line["time"] for line in _entries(cfg) if line["kind"] != ROLLBACK]
+    """Times of the retrainings so far, oldest first."""
+    return [entry["time"] for entry in _entries(cfg) if entry["kind"] != ROLLBACK]
 
 
 def champion_windows(champion: Bundle, cfg: Config) -> list[dict[str, Any]]:
-    """The monitor's windows of the champion that ended since it last began to serve, oldest first."""
-    begun = max((line["time"] for line in _entries(cfg) if line["promoted"]), default=None)
+    """The monitor's reports on the champion since it last began to serve, oldest first."""
+    begun = max((entry["time"] for entry in _entries(cfg) if entry["promoted"]), default=None)
     return [
-        line
-        for line in read_history(monitor_dir(cfg))
-        if line["bundle"] == champion.digest
-        and (begun is None or datetime.fromisoformat(line["until"]) > begun)
+        report
+        for report in read_history(monitor_dir(cfg))
+        if report["bundle"] == champion.digest
+        and (begun is None or datetime.fromisoformat(report["until"]) > begun)
     ]

@@ -1,4 +1,4 @@
-"""After a promotion: whether it was a mistake, and the way back."""
+"""The probation of a promoted model: compare it with the version before, and roll back if it is worse."""
 
 from __future__ import annotations
 
@@ -8,61 +8,64 @@ from pathlib import Path
 
 from churn.bundle import registry
 from churn.bundle.bundle import Bundle
-from churn.bundle.registry import CHAMPION, PREVIOUS, bundle_with_alias, version_tags
+from churn.bundle.registry import CHALLENGER, CHAMPION, PREVIOUS, bundle_with_alias, version_tags
 from churn.config.root import Config
 from churn.config.serving import Platform
 from churn.retrain import promote, steps, traffic
-from churn.retrain.gate import CHALLENGER, Verdict, is_regression, rollback_config
+from churn.retrain.gate import Verdict, is_regression, rollback_config
 from churn.retrain.history import ROLLBACK, record
-from churn.retrain.training_set import to_datetime64, write_rows
+from churn.retrain.labelled_rows import settled_rows, to_datetime64
+from churn.retrain.training_set import write_rows
 
 
 def review(cfg: Config, champion: Bundle, now: datetime) -> str | None:
-    """Within its probation, compare the champion with the one before on what came since; undo it if worse.
+    """Compare a champion on probation with the version before, and roll back if the champion is worse.
 
-    Gives what was done, or none.
+    Gives the sentence that reports a rollback, or None. With `target=vertex` a champion that has shown enough
+    rows without a regression, or whose probation is over, gets all of the traffic.
     """
-    name, before = champion.facts["name"], bundle_with_alias(PREVIOUS, cfg)
-    tags, others = (version_tags(cfg.run.root, name, alias) for alias in (CHAMPION, PREVIOUS))
-    given_up = others.get("decision") == steps.ROLLED_BACK
-    if cfg.bundle or before is None or given_up or tags.get("decision") != steps.PROMOTED:
+    name, path = champion.facts["name"], bundle_with_alias(PREVIOUS, cfg)
+    tags, previous = (version_tags(cfg.run.root, name, alias) for alias in (CHAMPION, PREVIOUS))
+    on_probation = tags.get("decision") == steps.PROMOTED and previous.get("decision") != steps.ROLLED_BACK
+    if cfg.bundle or path is None or not on_probation:
         return None
     promoted = datetime.fromisoformat(tags["decided"])
     over = now - promoted > timedelta(days=cfg.retrain.probation_days)
-    verdict = _compare_with_previous(Bundle.load(before), champion, promoted, cfg) if not over else None
+    verdict = None if over else _compare_with_previous(Bundle.load(path), champion, promoted, cfg)
     if verdict and is_regression(verdict):
-        told = _roll_back(cfg, champion, verdict)
+        message = _roll_back(cfg, champion, verdict)
         record(cfg, now, ROLLBACK, promoted=True)
-        return told
+        return message
     if cfg.target.name is Platform.vertex:
         proven = over or bool(verdict and verdict.checks)  # enough rows, and no worse on them
         traffic.raise_share(cfg, champion, 100 if proven else cfg.retrain.canary)
     if over:
-        registry.mlflow_client(cfg.run.root).set_model_version_tag(
-            name, tags["version"], "decision", steps.KEPT
-        )
+        _tag_decision(cfg, name, tags["version"], steps.KEPT)
     return None
 
 
-def _compare_with_previous(before: Bundle, champion: Bundle, promoted: datetime, cfg: Config) -> Verdict:
-    """Whether the model before, as if it were the challenger, is the better one since the promotion."""
-    known = steps.settled_rows(cfg, champion)
-    since = known.take(known.times >= to_datetime64(promoted))
+def _compare_with_previous(previous: Bundle, champion: Bundle, promoted: datetime, cfg: Config) -> Verdict:
+    """The gate's verdict on the version before, as if it were the challenger, on rows since the promotion."""
+    rows = settled_rows(cfg, champion)
+    since = rows.take(rows.times >= to_datetime64(promoted))
     with tempfile.TemporaryDirectory() as folder:
         fresh, predictions = (Path(folder) / f"{name}.parquet" for name in ("fresh", "predictions"))
         write_rows(since, champion.schema, fresh)
-        steps.evaluate(cfg, {CHAMPION: champion, CHALLENGER: before}, fresh, predictions)
+        steps.evaluate(cfg, {CHAMPION: champion, CHALLENGER: previous}, fresh, predictions)
         return steps.decide(rollback_config(cfg), predictions, alarmed=False)
 
 
 def _roll_back(cfg: Config, champion: Bundle, verdict: Verdict) -> str:
-    """The version before serves again; the one that gives way is not tried a second time."""
+    """Restore the previous version, and mark the current one so that it is not promoted again."""
     name = champion.facts["name"]
     if cfg.target.name is Platform.vertex:
         traffic.withdraw(cfg, champion)
-    given_up = version_tags(cfg.run.root, name, CHAMPION)["version"]
-    before = version_tags(cfg.run.root, name, PREVIOUS)["version"]
-    registry.mlflow_client(cfg.run.root).set_model_version_tag(name, given_up, "decision", steps.ROLLED_BACK)
-    told = promote.make_champion(cfg.run.root, name, before)
-    why = f"on {verdict.rows:,} rows since its promotion version {given_up} has the higher log loss"
-    return f"Rolled back to version {before}: {why}.{told}"
+    current, previous = (version_tags(cfg.run.root, name, alias)["version"] for alias in (CHAMPION, PREVIOUS))
+    _tag_decision(cfg, name, current, steps.ROLLED_BACK)
+    reload = promote.make_champion(cfg.run.root, name, previous)
+    reason = f"on {verdict.rows:,} rows since its promotion version {current} has the higher log loss"
+    return f"Rolled back to version {previous}: {reason}.{reload}"
+
+
+def _tag_decision(cfg: Config, name: str, version: str, decision: str) -> None:
+    registry.mlflow_client(cfg.run.root).set_model_version_tag(name, version, "decision", decision)

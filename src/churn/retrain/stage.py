@@ -1,63 +1,59 @@
-"""`churn retrain`: look after the last promotion, ask the trigger, train, compare, decide."""
+"""`churn retrain`: review the last promotion, ask the trigger, train a challenger, let the gate decide."""
 
 from __future__ import annotations
 
 import tempfile
+from datetime import datetime
 from pathlib import Path
 
 from churn.bundle.bundle import Bundle
-from churn.bundle.registry import CHAMPION
+from churn.bundle.registry import CHALLENGER, CHAMPION
 from churn.config.root import Config
 from churn.data.load import dataset_name
 from churn.evaluate.report.templates import capitalize_first
 from churn.monitor.period import parse_time
 from churn.retrain import steps
-from churn.retrain.gate import CHALLENGER, Verdict
+from churn.retrain.gate import Verdict
 from churn.retrain.history import champion_windows, record, retraining_times
 from churn.retrain.probation import review
 from churn.retrain.trigger import Trigger, decide_trigger
 
 
 def retrain(cfg: Config) -> None:
-    """Retrain if the policy says so, and promote the challenger if it proves itself; says what was done.
+    """Train a challenger if the policy asks for one, and promote it if the gate lets it pass.
 
-    Meant to be called every day. First a promotion that turns out to be a mistake is taken back. Raises
-    `UserError` where there is no champion, or no labelled row to learn from.
+    Meant to run every day. It first reviews the last promotion and takes it back if it was a mistake. Prints
+    what it does. Raises `UserError` where there is no champion, or there are too few labelled rows.
+
+    >>> retrain(compose_config("data=parquet", "data.path=labelled.parquet", "data.time=snapshot"))
     """
     cfg.data.name, now = dataset_name(cfg.data), parse_time(cfg.retrain.now, "retrain.now")
-    bundles = steps.load_models(cfg)
-    if told := review(cfg, bundles[CHAMPION], now):
-        print(told)
+    models = steps.load_models(cfg)
+    if rollback := review(cfg, models[CHAMPION], now):
+        print(rollback)
         return
-    seen = champion_windows(bundles[CHAMPION], cfg)
-    trigger = decide_trigger(seen, retraining_times(cfg), now, cfg.retrain.trigger, cfg.retrain.force)
+    windows = champion_windows(models[CHAMPION], cfg)
+    trigger = decide_trigger(windows, retraining_times(cfg), now, cfg.retrain.trigger, cfg.retrain.force)
     if trigger.kind is None:
         print(f"No retraining: {trigger.reason}.")
         return
     print(f"Retraining: {trigger.reason}.")
-    if (made := _train_challenger(cfg, bundles, trigger)) is None:
+    challenger = _train_challenger(cfg, models, trigger)
+    if challenger is None:
         print("Not yet: these are too few to compare on (retrain.gate.min_rows), so nothing is trained.")
         return
-    run, verdict = made
-    page, facts = run / "decision.html", run / "decision.json"
-    steps.document(cfg, verdict, trigger, page, facts)
-    version = steps.register(cfg, run, page, facts)
-    record(cfg, now, trigger.kind, verdict.promote, run=str(run))
-    if verdict.promote:
-        print(f"{capitalize_first(verdict.reason)}. {steps.promote(cfg, run, version)}")
-    else:
-        print(f"Version {version} stays a challenger: {verdict.reason}.")
-    print(f"Decision: {page}")
+    run, verdict = challenger
+    _carry_out(cfg, run, verdict, trigger, now)
 
 
 def _train_challenger(
-    cfg: Config, bundles: dict[str, Bundle], trigger: Trigger
+    cfg: Config, models: dict[str, Bundle], trigger: Trigger
 ) -> tuple[Path, Verdict] | None:
-    """The run of a new challenger, and what the gate says of it.
+    """The run of a new challenger, and the gate's verdict on it.
 
-    None where it could not be judged yet, unless it is asked for by hand: it is trained when it can be.
+    None while there are too few fresh rows for a verdict, unless the retraining was started by hand.
     """
-    champion = bundles[CHAMPION]
+    champion = models[CHAMPION]
     with tempfile.TemporaryDirectory() as folder:
         rows, fresh, predictions = (
             Path(folder) / f"{name}.parquet" for name in ("rows", "fresh", "predictions")
@@ -68,5 +64,18 @@ def _train_challenger(
         if trigger.kind != "hand" and sizes["fresh"] < cfg.retrain.gate.min_rows:
             return None
         run = steps.train(cfg, champion, rows)
-        steps.evaluate(cfg, bundles | {CHALLENGER: Bundle.load(run / "bundle")}, fresh, predictions)
+        steps.evaluate(cfg, models | {CHALLENGER: Bundle.load(run / "bundle")}, fresh, predictions)
         return run, steps.decide(cfg, predictions, trigger.alarmed)
+
+
+def _carry_out(cfg: Config, run: Path, verdict: Verdict, trigger: Trigger, now: datetime) -> None:
+    """Document and register the decision; promote the challenger if the gate says so."""
+    page, facts = run / "decision.html", run / "decision.json"
+    steps.document(cfg, verdict, trigger, page, facts)
+    version = steps.register(cfg, run, page, facts)
+    record(cfg, now, str(trigger.kind), verdict.promote, run=str(run))
+    if verdict.promote:
+        print(f"{capitalize_first(verdict.reason)}. {steps.promote(cfg, run, version)}")
+    else:
+        print(f"Version {version} stays a challenger: {verdict.reason}.")
+    print(f"Decision: {page}")

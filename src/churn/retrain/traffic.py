@@ -1,4 +1,7 @@
-"""Traffic on Vertex AI after a promotion: canary, full, or withdrawn."""
+"""Traffic on Vertex AI after a promotion: canary, full, or withdrawn.
+
+The calls to the service are those of `churn deploy` and `churn rollback` (`churn.vertex.apply.set_traffic`).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When to retrain: a policy over the monitor's history and the retrainings before."""
+"""When to retrain: a policy over the monitor's reports and the times of earlier retrainings."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Kind = Literal["alarm", "performance", "schedule", "hand"]
 class Trigger:
     """Whether to retrain now, and why or why not."""
 
-    kind: Kind | None  # None: not now
-    reason: str  # a sentence for people
+    kind: Kind | None  # None: do not retrain
+    reason: str  # for people
 
     @property
     def alarmed(self) -> bool:
@@ -27,60 +27,63 @@ class Trigger:
 
 
 def decide_trigger(
-    history: Sequence[Mapping[str, Any]],
+    reports: Sequence[Mapping[str, Any]],
     retrained: Sequence[datetime],
     now: datetime,
     cfg: TriggerConfig,
     forced: bool = False,
 ) -> Trigger:
-    """The decision at `now` by the champion's lines of `churn.monitor.history.read_history`, oldest first.
+    """Whether to retrain at `now`.
 
-    `retrained`: times of earlier retrainings, whatever came of them. By hand, nothing is asked. Otherwise the
-    cool-down and the limit a week hold first; then count, in this order, a drop of the performance in the
-    newest window (its interval excludes zero), alarms in `alarms` of the last `windows` windows and in the
-    newest (as in databricks/mlops-stacks), and the schedule. Raises `UserError` for a policy without sense.
+    `reports`: the monitor's on the champion, oldest first (`churn.retrain.history.champion_windows`).
+    `retrained`: times of earlier retrainings, whether or not they led to a promotion.
+
+    A forced retraining needs no reason. Any other must respect the cool-down and the limit a week. Then these
+    reasons count, in this order: in the newest window the performance dropped (the interval of the drop
+    excludes zero); `alarms` of the last `windows` windows have an alarm, the newest among them (as in
+    databricks/mlops-stacks); the schedule. Raises `UserError` for a policy that no history can fulfil.
+
+    >>> decide_trigger(reports, [], datetime.now(UTC), TriggerConfig(alarms=2, windows=5)).reason
     """
     _check_policy(cfg)
     if forced:
         return Trigger("hand", "asked for by hand")
     if waiting := _why_too_early(retrained, now, cfg):
         return Trigger(None, waiting)
-    newest = history[-1] if history else {}
+    newest = reports[-1] if reports else {}
     if cfg.performance and (newest.get("performance") or {}).get("worse"):
         return Trigger("performance", "in the newest window the champion is worse than when it was trained")
-    recent = [line["status"] == "alarm" for line in history[-cfg.windows :]]
-    alarms = f"an alarm in {sum(recent)} of the last {len(recent)} windows"
-    if cfg.alarms and sum(recent) >= cfg.alarms and recent[-1]:
-        return Trigger("alarm", f"{alarms} and in the newest")
-    if cfg.every_days is not None and _is_due(history, retrained, now, cfg.every_days):
+    alarms = [report["status"] == "alarm" for report in reports[-cfg.windows :]]
+    count = f"an alarm in {sum(alarms)} of the last {len(alarms)} windows"
+    if cfg.alarms and sum(alarms) >= cfg.alarms and alarms[-1]:
+        return Trigger("alarm", f"{count} and in the newest")
+    if cfg.every_days is not None and _is_due(reports, retrained, now, cfg.every_days):
         return Trigger("schedule", f"it is due every {cfg.every_days:g} days")
-    return Trigger(None, f"{alarms}; nothing calls for it")
+    return Trigger(None, f"{count}; nothing calls for it")
 
 
 def _check_policy(cfg: TriggerConfig) -> None:
-    """Refuse a policy that cannot mean what it says."""
     if not 0 <= cfg.alarms <= cfg.windows:
         raise UserError(
-            f"{cfg.alarms} alarms in {cfg.windows} windows cannot be",
+            f"{cfg.alarms} alarms in {cfg.windows} windows are impossible",
             "retrain.trigger",
             "0 (alarms never count) to retrain.trigger.windows",
         )
 
 
 def _why_too_early(retrained: Sequence[datetime], now: datetime, cfg: TriggerConfig) -> str | None:
-    """Why it is too early for another retraining, if it is."""
     if retrained and now - max(retrained) < timedelta(days=cfg.cooldown_days):
         return f"the last retraining is less than {cfg.cooldown_days:g} days ago"
-    week = [time for time in retrained if now - time < timedelta(days=7)]
-    if len(week) >= cfg.per_week:
-        return f"{len(week)} retrainings within a week are the limit"
+    this_week = [time for time in retrained if now - time < timedelta(days=7)]
+    if len(this_week) >= cfg.per_week:
+        return f"{len(this_week)} retrainings within a week are the limit"
     return None
 
 
 def _is_due(
-    history: Sequence[Mapping[str, Any]], retrained: Sequence[datetime], now: datetime, days: float
+    reports: Sequence[Mapping[str, Any]], retrained: Sequence[datetime], now: datetime, days: float
 ) -> bool:
-    """Whether the last retraining, or where there is none the first window, is `days` ago."""
-    first = [datetime.fromisoformat(history[0]["time"])] if history else []
-    begun = max(retrained) if retrained else next(iter(first), None)
-    return begun is None or now - begun >= timedelta(days=days)
+    """Whether the last retraining is `days` ago, or the first window where there was no retraining."""
+    if retrained:
+        return now - max(retrained) >= timedelta(days=days)
+    return not reports or now - datetime.fromisoformat(reports[0]["time"]) >= timedelta(days=days)

@@ -6,12 +6,13 @@ import pyarrow as pa
 import pyarrow.compute
 
 from churn.bundle.bundle import REASONS, Bundle
-from churn.data.dataset import CUSTOMER_KEY
+from churn.bundle.reasons import reason_columns
+from churn.data.contract import CUSTOMER_KEY
 from churn.data.features import ArrowFeatures, id_column
 from churn.data.sources import files
 from churn.data.sources.chunk import Chunk
 from churn.data.validate import to_features
-from churn.score.call_list import reasons_in_words, sort_outputs
+from churn.score.call_list import sort_outputs
 
 
 def score_chunk(
@@ -31,7 +32,7 @@ def score_chunk(
     if "reason_1" in table:
         frame = to_features(files.to_raw_table(chunk.file, [chunk]), bundle.schema)
         columns = {name: column.to_numpy(zero_copy_only=False) for name, column in table.items()}
-        table |= reasons_in_words(columns, frame)
+        table |= reason_columns(columns, frame)
     if (name := bundle.schema.id) and name in chunk.table.column_names:
         table = {name: _ids(chunk, name)} | table
     return pa.table(table)

@@ -10,10 +10,12 @@ import pandas as pd
 
 from churn.bundle import decision, reasons
 from churn.bundle.bundle import REASONS, Bundle, decode_strings
+from churn.bundle.reasons import reason_columns
 from churn.config.root import Config
 from churn.config.training import DecisionConfig
-from churn.data.dataset import CUSTOMER_KEY, Schema
-from churn.data.infer.cells import to_ids, to_numbers, to_text
+from churn.data.contract import CUSTOMER_KEY
+from churn.data.dataset import Schema
+from churn.data.infer.cells import to_ids, to_numbers
 from churn.data.sources.side_files import no_match_error, read_ids
 from churn.data.table import RawTable
 from churn.data.validate import to_features
@@ -111,14 +113,4 @@ def _explain_customers(bundle: Bundle, frame: pd.DataFrame) -> pd.DataFrame:
     """The main reasons of each customer in words; no columns if the bundle gives no reasons."""
     if REASONS not in bundle.saved_model.signatures or frame.empty:
         return pd.DataFrame(index=frame.index)
-    return reasons_in_words(decode_strings(bundle.predict(frame, signature=REASONS)), frame)
-
-
-def reasons_in_words(outputs: dict[str, np.ndarray], frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns `reason_1`, ... with sentences, from the outputs with the reasons for the rows of `frame`."""
-    columns = {}
-    for i in range(1, sum(name.startswith("reason_") for name in outputs) + 1):
-        names, contributions = outputs[f"reason_{i}"], outputs[f"contribution_{i}"]
-        cells = [frame[name].iat[row] for row, name in enumerate(names)]
-        columns[f"reason_{i}"] = list(map(reasons.reason_in_words, names, cells, contributions))
-    return pd.DataFrame(columns, index=frame.index)
+    return reason_columns(decode_strings(bundle.predict(frame, signature=REASONS)), frame)

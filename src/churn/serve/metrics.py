@@ -78,7 +78,7 @@ class Metrics(Collector):
         self.errors[reason] += 1
 
     def _unseen_columns(self) -> Metric:
-        """The columns of which more than a few per cent of the fields are unseen, with the commonest of them."""
+        """The columns of which more than a few per cent of the fields are unseen, with the commonest one."""
         text = "Share of a column's fields unlike any in training, and the commonest of them"
         family = GaugeMetricFamily("churn_unseen_column_ratio", text, labels=["column", "commonest"])
         for column in self.unseen_cells.columns() if self.unseen_cells else []:

@@ -16,7 +16,7 @@ from churn.backend import tensorflow
 from churn.bundle.bundle import CODED, Bundle
 from churn.bundle.conformal import CERTAINTIES
 from churn.bundle.unseen import UnseenCells
-from churn.data.dataset import CUSTOMER_KEY, MISSING_BELOW
+from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
 from churn.data.infer.cells import missing_codes
 from churn.data.spelling import apply_steps, spelling_steps
 from churn.serve.protocol import Fields, JsonRow, Reader, RequestRows

@@ -1,9 +1,9 @@
 """What a request may contain, and what an error looks like: TensorFlow Serving's rules in Vertex AI's format.
 
 A row is an object with exactly the bundle's inputs: numbers as JSON numbers, categories and `customer_key` as
-strings. A category may be spelled in any way of `churn.data.spelling`: "true", "TRUE", "1" and "1.0" are one level.
-But true, 1 and 1.0 without quotes are refused, because TensorFlow Serving takes nothing but strings for a string
-input. A request that is accepted here is accepted by the same bundle on Vertex AI.
+strings. A category may be spelled in any way of `churn.data.spelling`: "true", "TRUE", "1" and "1.0" are one
+level. But true, 1 and 1.0 without quotes are refused, because TensorFlow Serving takes nothing but strings
+for a string input. A request that is accepted here is accepted by the same bundle on Vertex AI.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from churn.bundle.bundle import Bundle
-from churn.data.dataset import CUSTOMER_KEY, MISSING_BELOW
+from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
 from churn.errors import did_you_mean
 
 MISSING: dict[str, Any] = {"number": MISSING_BELOW, "category": ""}  # the values that mean it to the graph
@@ -129,7 +129,7 @@ def _instances_of(body: bytes) -> list[Any]:
 
 
 def _rows_refused(instances: list[Any], kinds: dict[str, str], example: JsonRow | None) -> RefusedError:
-    """The error that names row, field, value and the expected type, for all rows, and shows a row that works."""
+    """The error that names row, field, value and type of all wrong fields, and shows a row that works."""
     problems = [problem for i, row in enumerate(instances) for problem in _row_problems(i, row, kinds)]
     rows = len({row for row, *_ in problems})
     lines = [f"row {row}, field {field!r}: {got}, expected {type_}" for row, field, got, type_ in problems]
@@ -162,7 +162,11 @@ def _row_problems(number: int, row: Any, kinds: dict[str, str]) -> Iterable[tupl
 
 def _as_string(kind: str, value: Any) -> str:
     """How a value that has to be a string is written, if it is a truth value or a number."""
-    return f", {_short_json(_short_json(value))}" if kind == "category" and isinstance(value, int | float) else ""
+    return (
+        f", {_short_json(_short_json(value))}"
+        if kind == "category" and isinstance(value, int | float)
+        else ""
+    )
 
 
 def _is_valid(kind: str, value: Any) -> bool:

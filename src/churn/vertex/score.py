@@ -9,7 +9,7 @@ from typing import Any
 from churn.bundle.bundle import Bundle
 from churn.bundle.registry import find_bundle
 from churn.config.root import Config
-from churn.data.dataset import CUSTOMER_KEY, MISSING_BELOW
+from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
 from churn.data.infer.cells import to_ids
 from churn.data.sources import files
 from churn.data.spelling import NULL_MARKS
@@ -166,7 +166,7 @@ def _instances_query(deployment: Deployment, bundle: Bundle, source: str, table:
 
 
 def _input_sql(field: dict[str, str], bundle: Bundle) -> str:
-    """One input in SQL. JSON has no null, so a missing value is replaced; the graph knows all other spellings."""
+    """One input in SQL, a missing value replaced: JSON has no null. The graph knows all other spellings."""
     is_number, schema = field["kind"] == "number", bundle.schema
     words = ["", *NULL_MARKS, *schema.missing, *(schema.missing_numbers if is_number else ())]
     listed = ", ".join("'" + word.replace("\\", "\\\\").replace("'", "\\'") + "'" for word in words)

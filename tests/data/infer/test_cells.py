@@ -3,7 +3,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from churn.config.data import DataConfig as rules
+from churn.config.data import DataConfig
 from churn.data.infer.cells import (
     are_dates,
     has_lost_digits,
@@ -40,11 +40,11 @@ def test_a_cell_has_one_text_whatever_type_its_source_gave_it(cells, dtype, expe
 
 
 def test_texts_that_mean_missing_become_empty():
-    assert to_text(pd.Series(["NA", "N", " - "]), rules(missing=["NA", "-"])).tolist() == ["", "N", ""]
+    assert to_text(pd.Series(["NA", "N", " - "]), DataConfig(missing=["NA", "-"])).tolist() == ["", "N", ""]
     for cells in (["-99", "-99.0", "1"], [-99, -99.0, 1]):
         for code in ("-99", "-99.0"):
-            assert to_text(pd.Series(cells), rules(missing=[code])).tolist() == ["", "", "1"]
-            numbers, not_a_number, _ = to_numbers(pd.Series(cells), rules(missing=[code]))
+            assert to_text(pd.Series(cells), DataConfig(missing=[code])).tolist() == ["", "", "1"]
+            numbers, not_a_number, _ = to_numbers(pd.Series(cells), DataConfig(missing=[code]))
             np.testing.assert_array_equal(numbers, [np.nan, np.nan, 1])
             assert not not_a_number.any()
 
@@ -75,12 +75,12 @@ def test_a_text_in_another_format_is_not_a_number(text, thousands):
 
 def test_unusable_numbers_are_distinguished_from_missing_ones():
     numbers, not_a_number, too_large = to_numbers(
-        pd.Series(["1", "", "?", "x", "1e30", "-inf"]), rules(), {"?"}
+        pd.Series(["1", "", "?", "x", "1e30", "-inf"]), DataConfig(), {"?"}
     )
     np.testing.assert_array_equal(numbers, [1, np.nan, np.nan, np.nan, np.nan, np.nan])
     assert not_a_number.tolist() == [False, False, False, True, False, False]
     assert too_large.tolist() == [False, False, False, False, True, True]
-    numbers, not_a_number, too_large = to_numbers(pd.Series([1, np.inf, np.nan, -1e30]), rules())
+    numbers, not_a_number, too_large = to_numbers(pd.Series([1, np.inf, np.nan, -1e30]), DataConfig())
     assert not not_a_number.any()
     assert too_large.tolist() == [False, True, False, True]
 
@@ -119,12 +119,12 @@ def test_day_and_month_are_distinguished_by_all_dates_of_the_column_or_refused()
 
 def test_true_and_false_are_one_and_zero_among_numbers():
     for cells in (["TRUE", "false", " True "], [True, False, True]):
-        numbers, not_a_number, _ = to_numbers(pd.Series(cells), rules())
+        numbers, not_a_number, _ = to_numbers(pd.Series(cells), DataConfig())
         assert (numbers.tolist(), not_a_number.any()) == ([1, 0, 1], False)
 
 
 def test_a_point_that_separates_thousands_is_no_decimal_mark():
-    german = rules(decimal=",", thousands=".")
+    german = DataConfig(decimal=",", thousands=".")
     assert to_text(pd.Series(["1.000", "1,0", "2,000"]), german).tolist() == ["1.000", "1", "2"]
     assert to_numbers(pd.Series(["1.000", "1,5"]), german)[0].tolist() == [1000, 1.5]
 

@@ -83,7 +83,8 @@ def test_the_units_of_stata_s_dates_and_its_letters_for_missing_are_understood(t
         "year": "%ty",
     }
     pyreadstat.write_dta(
-        frame, tmp_path / "t.dta", variable_format=formats, variable_value_labels={"plan": {1: "one", 2: "one"}},
+        frame, tmp_path / "t.dta", variable_format=formats,
+        variable_value_labels={"plan": {1: "one", 2: "one"}},
         missing_user_values={"fee": ["a", "b"]},
     )  # fmt: skip
     raw = read(tmp_path / "t.dta")

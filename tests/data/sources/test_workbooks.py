@@ -132,7 +132,8 @@ def test_chunks_of_a_sheet_are_the_sheet(tmp_path):
 
 
 def test_an_old_workbook_is_read(tmp_path):
-    xlwt = pytest.importorskip("xlwt")
+    import xlwt
+
     book = xlwt.Workbook()
     sheet = book.add_sheet("Data")
     day = xlwt.easyxf(num_format_str="YYYY-MM-DD")
@@ -148,7 +149,6 @@ def test_an_old_workbook_is_read(tmp_path):
 
 
 def test_a_sheet_of_libreoffice_is_read(tmp_path):
-    pytest.importorskip("odf")
     table = pd.DataFrame({"id": [1, 2], "code": ["007", "x"], "flag": [True, False], "fee": [1.5, None]})
     table["since"] = [date(2024, 1, 31), date(2024, 2, 1)]
     table.to_excel(tmp_path / "t.ods", engine="odf", index=False, sheet_name="Data")
@@ -193,7 +193,8 @@ def binary_workbook(path, rows):
         archive.writestr(
             "xl/_rels/workbook.bin.rels",
             '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
-            f'<Relationship Id="rId1" Type="{relation}/worksheet" Target="worksheets/sheet1.bin"/></Relationships>',
+            f'<Relationship Id="rId1" Type="{relation}/worksheet" Target="worksheets/sheet1.bin"/>'
+            "</Relationships>",
         )
     return path
 

@@ -79,9 +79,10 @@ def _held_out_rates(group: np.ndarray, churned: np.ndarray, fold: np.ndarray) ->
 
 
 def _rows_of_revealing_values(column: pd.Series, group: np.ndarray, churned: np.ndarray) -> np.ndarray:
-    """[n] whether the row has a value from which nearly all left; none unless those are a fifth of all churners.
+    """[n] whether the row has a value from which nearly all left.
 
-    Values are levels, or the numbers from some number up, or down to it.
+    Values are levels, or the numbers from some number up, or down to it. None, unless a fifth of all churners
+    have them.
     """
     rows, left = np.bincount(group), np.bincount(group, churned)
     candidates = [((left >= REVEALING_RATE * rows) & (rows >= LEAST_ROWS))[group]]

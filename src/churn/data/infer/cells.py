@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from churn.data.dataset import MISSING_BELOW
+from churn.data.contract import MISSING_BELOW
 from churn.data.spelling import NULL_MARKS, TextRules, spell_alike
 from churn.errors import UserError
 

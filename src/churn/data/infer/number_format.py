@@ -48,8 +48,8 @@ def check_points(name: str, values: pd.DataFrame, cfg: DataConfig) -> UserError 
         return None
     settings = f"{_shell_setting('thousands', '.')} {_shell_setting('decimal', ',')}"
     return UserError(
-        f"column '{name}': '{values.index[pointed][0]}' may be more than a thousand; its numbers have at most "
-        "three digits, or a point before the last three",
+        f"column '{name}': '{values.index[pointed][0]}' may be more than a thousand; its numbers have at "
+        "most three digits, or a point before the last three",
         do=f"if points separate thousands: {settings}; if they are decimal marks: "
         + shell_override("data.numeric", name),
     )

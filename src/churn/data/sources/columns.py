@@ -94,7 +94,7 @@ def is_text(kind: pa.DataType) -> bool:
 
 
 def common_types(schemas: Sequence[pa.Schema]) -> dict[str, pa.DataType]:
-    """The type of each column that holds its cells in all of some tables of simple types: text if they differ."""
+    """The type that holds a column's cells in all of some tables of simple types: text if they differ."""
     kinds = {name: {_plain_type(schema.field(name).type) for schema in schemas} for name in schemas[0].names}
     return {name: found.pop() if len(found) == 1 else pa.string() for name, found in kinds.items()}
 

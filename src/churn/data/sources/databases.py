@@ -1,7 +1,7 @@
 """Tables and queries of databases: any address that SQLAlchemy knows, and SQLite and DuckDB files.
 
-Nothing is changed: files are opened for reading only, a query must be one SELECT, and the transaction is rolled
-back. Passwords stay out of messages and files (`churn.config.secrets`).
+Nothing is changed: files are opened for reading only, a query must be one SELECT, and the transaction is
+rolled back. Passwords stay out of messages and files (`churn.config.secrets`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LITERALS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|--[^\n]*|/\*[
 
 
 def sqlite_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
-    """A table of a SQLite file, or the result of a query, in chunks; the first has the columns and no rows."""
+    """A table or query of a SQLite file, in chunks; the first has the columns and no rows."""
     place = quote(str(source.path.resolve()))
     return _query_chunks(f"sqlite:///file:{place}?mode=ro&uri=true", source.name, cfg, rows)
 
@@ -125,7 +125,7 @@ def _statement(connection: Any, name: str, cfg: DataConfig) -> tuple[str, str]:
 
 
 def choose_table(found: Sequence[str], chosen: str | None, name: str, key: str) -> str:
-    """The chosen table, or the only one; raises `UserError`, with all of them listed, if that is not clear."""
+    """The chosen table, or the only one; raises `UserError` that lists them if that is not clear."""
     listed = ", ".join(map(quoted, found)) or "none"
     if chosen is not None:
         if chosen not in found:
@@ -162,7 +162,7 @@ def _explain_refusals(name: str) -> Iterator[None]:
 
 
 def duckdb_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
-    """A table of a DuckDB file, or the result of a query, in chunks; the first has the columns and no rows."""
+    """A table or query of a DuckDB file, in chunks; the first has the columns and no rows."""
     try:
         import duckdb
     except ImportError:

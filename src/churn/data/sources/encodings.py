@@ -22,6 +22,10 @@ BYTE_ORDER_MARKS = {  # longer ones first: that of UTF-32 begins with that of UT
     codecs.BOM_UTF16_BE: "utf-16",
 }
 ASSUMED = "cp1252"  # Western Windows, if the bytes are not UTF-8
+# What spreadsheets and databases write, by region: a suggestion is one of these.
+REGIONAL = ["cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "koi8_r"]
+REGIONAL += ["gb18030", "big5", "cp932", "cp949", "cp850", "mac_roman", "mac_cyrillic"]
+TELLING = re.compile(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*")  # words with letters that are not ASCII
 SUGGESTED = 3  # other encodings that a message names
 
 
@@ -83,16 +87,17 @@ def _likely_encodings(piece: bytes) -> list[str]:
     """Encodings beside the assumed one that fit the bytes, likeliest first."""
     from charset_normalizer import from_bytes
 
-    likely = [match.encoding for match in from_bytes(piece[: 1 << 16])]
-    if re.search(rb"[\x80-\x9f]", piece):  # letters on the Macintosh, rare signs on Windows
-        likely.insert(1, "mac_roman")
-    fitting = [name for name in dict.fromkeys(likely) if name not in (ASSUMED, "utf_8", "ascii")]
-    return fitting[:SUGGESTED]
+    sample = piece[: 1 << 16]
+    by_all = [match.encoding for match in from_bytes(sample, cp_isolation=REGIONAL)]
+    words = b" ".join(dict.fromkeys(TELLING.findall(sample)))  # where most cells are numbers
+    by_words = [match.encoding for match in from_bytes(words, cp_isolation=REGIONAL)]
+    likely = [*by_all[:2], *by_words, *by_all]
+    return [name for name in dict.fromkeys(likely) if name != ASSUMED][:SUGGESTED]
 
 
 def _telling_text(piece: bytes) -> bytes:
     """A short piece of text with letters that are not ASCII."""
-    found = re.search(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*", piece)
+    found = TELLING.search(piece)
     return found[0][:24] if found else b""
 
 

@@ -33,7 +33,7 @@ class Format(NamedTuple):
     is_stream: bool = False  # is read from front to back, so that it may be compressed
 
     def read(self, source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
-        """The chunks of a file of this kind, of at most `rows` rows; the first has the columns and no rows."""
+        """The chunks of such a file, of at most `rows` rows; the first has the columns and no rows."""
         module, function = self.reader.split(":")
         return getattr(import_module(module), function)(source, cfg, rows)
 

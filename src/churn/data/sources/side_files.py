@@ -37,7 +37,9 @@ def read_ids(path: str, column: str | None, key: str) -> set[str]:
     if column not in frame and frame.shape[1] > 1:
         hint = did_you_mean(str(column), map(str, frame))
         listed = f"; its columns are {', '.join(map(str, frame))}"
-        raise UserError(f"there is no column '{column}'{hint}{listed}", f"{key}={path}", "rename the column of ids")
+        raise UserError(
+            f"there is no column '{column}'{hint}{listed}", f"{key}={path}", "rename the column of ids"
+        )
     name = column if column in frame else frame.columns[0]
     header = [] if name == column else [name]  # a list without a header begins with an id
     return set(to_ids(pd.Series([*header, *frame[name].astype("str")], dtype="str"))) - {""}
@@ -46,4 +48,6 @@ def read_ids(path: str, column: str | None, key: str) -> set[str]:
 def no_match_error(ids: set[str], others: list[str], where: str, do: str) -> UserError:
     """The error for ids of a side file none of which is among others, with examples of both spellings."""
     ours, theirs = (", ".join(f"'{one}'" for one in sorted(some)[:SHOWN]) for some in (ids, set(others)))
-    return UserError(f"none of its {len(ids):,} ids is among the customers: {ours}; theirs are {theirs}", where, do)
+    return UserError(
+        f"none of its {len(ids):,} ids is among the customers: {ours}; theirs are {theirs}", where, do
+    )

@@ -1,8 +1,8 @@
 """Files of SPSS (sav, zsav), Stata (dta) and SAS (sas7bdat, xpt) as chunks.
 
-Value labels are the levels of a column; a code without a label stays as it is, and two codes with one label are
-told apart. Codes that the file declares as missing are missing, and counted. Dates, months, quarters and weeks
-are dates, whatever the unit in which the program counts them.
+Value labels are the levels of a column; a code without a label stays as it is, and two codes with one label
+are told apart. Codes that the file declares as missing are missing, and counted. Dates, months, quarters and
+weeks are dates, whatever the unit in which the program counts them.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _numbers(name: str, cells: list[Any], ranges: list[dict[str, Any]], marked: 
 
 
 def _levels(numbers: pa.Array, labels: Mapping[Any, str]) -> pa.ChunkedArray:
-    """The label of each code; the code itself where it has none, and beside the label where another has it."""
+    """The label of each code; the code itself where it has none, and beside a label that another has."""
     texts = number_texts(pa.chunked_array([numbers]))
     by_code = {number_texts(pa.chunked_array([[float(code)]]))[0].as_py(): label.strip()
                for code, label in labels.items() if not isinstance(code, str)}  # fmt: skip

@@ -31,8 +31,8 @@ Cells = list[list[Any]]
 def workbook_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
     """A sheet in chunks of at most `rows` rows; the first has the columns and no rows.
 
-    It is the sheet `cfg.sheet`, else the only visible one that is a table. Raises `UserError`, with the sheets
-    listed, if that is not clear.
+    It is the sheet `cfg.sheet`, else the only visible one that is a table. Raises `UserError` that lists the
+    sheets if that is not clear.
     """
     book = _open(source)
     name, note = _choose_sheet(book, source, cfg)

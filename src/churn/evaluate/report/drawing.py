@@ -124,7 +124,9 @@ def to_chart(figure: Figure, axes: Axes, title: str, text: str) -> Chart:
         axes.legend()
     svg = StringIO()
     with mpl.rc_context({"svg.hashsalt": title}), warnings.catch_warnings():  # the same ids in each run
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # the page's font has the letters of all scripts
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing"
+        )  # the page's font has the letters of all scripts
         figure.savefig(svg, format="svg", transparent=True)
     return Chart(title, text, _for_page(svg.getvalue(), f"{title}. {text}"))
 

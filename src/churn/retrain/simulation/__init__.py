@@ -1,1 +1,1 @@
-"""`churn loop`: a simulated year with and without retraining."""
+"""`churn loop`: simulate a year with and without retraining."""

@@ -1,4 +1,4 @@
-"""A model of the simulation: trained as `churn train` does, without the files."""
+"""A model of the simulated year: trained as `churn train` does, without its files."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from churn.data.split import split_dataset
 from churn.evaluate.evaluation import MODEL, evaluate
 from churn.monitor.drift.profile import build_profile
 from churn.network.fit import fit_network
+from churn.retrain.labelled_rows import LabelledRows
 from churn.retrain.simulation.world import SCHEMA, World
-from churn.retrain.training_set import LabelledRows
 
 
 @dataclass(frozen=True)
 class SimulatedModel:
-    """What a bundle would hold, and what it says about every row of the world."""
+    """What a bundle would hold, and its probabilities for all rows of the world."""
 
-    seen: np.datetime64  # time of the last row it knows
-    probability: np.ndarray  # [n] of the world's rows
+    seen: np.datetime64  # time of the newest row that it was made from
+    probability: np.ndarray  # [n] for the world's rows
     threshold: float
     metrics: Mapping[str, Any]
     profile: Mapping[str, Any]
 
     def calls(self, rows: np.ndarray) -> np.ndarray:
-        """[k] whether it would call the customers at these positions."""
+        """[k] whether the model calls the customers at the positions `rows` [k]."""
         return self.probability[rows] >= self.threshold
 
 
 def quick_config(cfg: Config) -> Config:
-    """The configuration with a network that is trained in about a second."""
+    """The configuration with a small network, which trains in about a second."""
     small = replace(cfg.model, name=ModelName.dense, members=3, folds=3, hidden=[32], bins=8)
     return replace(
         cfg,
@@ -51,7 +51,7 @@ def quick_config(cfg: Config) -> Config:
 
 
 def fit_model(rows: LabelledRows, world: World, cfg: Config, seed: int) -> SimulatedModel:
-    """A model of labelled rows, with the threshold and the profile that `churn.pipeline` would give it."""
+    """A model of labelled rows, with the threshold and the profile that `churn train` would give it."""
     data = Dataset("loop", SCHEMA, rows.frame, rows.churned, rows.customers)
     experiment = Experiment(data, split_dataset(data, cfg.split, 0, seed), replace(cfg, seed=seed))
     train, test = experiment.train, experiment.test

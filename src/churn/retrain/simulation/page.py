@@ -12,16 +12,9 @@ from churn.config.root import Config
 from churn.evaluate.report.templates import template_environment
 from churn.files import atomic_write
 from churn.retrain.page import format_number
+from churn.retrain.simulation.strategies import Decision
 from churn.retrain.simulation.world import DAYS
-from churn.retrain.simulation.year import (
-    CHURN_RETRAIN,
-    MONTHLY,
-    NEVER,
-    ORACLE,
-    Decision,
-    Year,
-    scheduled_changes,
-)
+from churn.retrain.simulation.year import CHURN_RETRAIN, MONTHLY, NEVER, ORACLE, Year, scheduled_changes
 
 # In drawing order, each with its class in the style sheet
 LINES = {ORACLE: "oracle", MONTHLY: "monthly", CHURN_RETRAIN: "ours"}
@@ -45,7 +38,7 @@ def write_loop_page(path: Path, years: Sequence[Year], cfg: Config) -> None:
         bottom=low - 0.25 * reach,  # room for months, windows and decisions
         ticks=_axis_ticks(low, high),
         changes=scheduled_changes(cfg),
-        rows=[_decision_row(decision, year) for decision in year.decided],
+        rows=[_decision_row(decision, year) for decision in year.decisions],
         summary=summarize_years(years, cfg),
         ways=(NEVER, MONTHLY, CHURN_RETRAIN, ORACLE),
         total=lambda way: float(year.profit[way].sum()),
@@ -87,11 +80,11 @@ def summarize_years(years: Sequence[Year], cfg: Config) -> dict[str, tuple[float
     for name, day in scheduled_changes(cfg).items():
         rows[f"days until it retrains after {name}"] = [year.days_until(day, False) for year in years]
         rows[f"days until a challenger serves after {name}"] = [year.days_until(day, True) for year in years]
-    rows["retrainings"] = [sum(d.trigger is not None for d in year.decided) for year in years]
+    rows["retrainings"] = [sum(d.trigger is not None for d in year.decisions) for year in years]
     rows["promotions"] = [
-        sum(d.trigger is not None and d.verdict.promote for d in year.decided) for year in years
+        sum(d.trigger is not None and d.verdict.promote for d in year.decisions) for year in years
     ]
-    rows["rollbacks"] = [sum(d.trigger is None for d in year.decided) for year in years]
+    rows["rollbacks"] = [sum(d.trigger is None for d in year.decisions) for year in years]
     return {name: _median_and_range([v for v in values if v is not None]) for name, values in rows.items()}
 
 

@@ -1,4 +1,4 @@
-"""`churn loop`: the simulated years, one after the other, and their page."""
+"""`churn loop`: simulate the years one after the other, and write their page."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from churn.config.root import Config
 from churn.retrain.simulation import page
 from churn.retrain.simulation.model import quick_config
-from churn.retrain.simulation.year import Year, simulate
+from churn.retrain.simulation.year import ORACLE, Year, simulate
 
 
 def loop(cfg: Config) -> None:
-    """Live through `loop.seeds` years, write `loop.html` below `run.root`, and say what it was worth."""
+    """Simulate `loop.seeds` years, write `loop.html` below `run.root`, and print a line for each year."""
     path = Path(cfg.output or Path(cfg.run.root) / "loop.html")
     years: list[Year] = []
     for number in range(cfg.loop.seeds):
@@ -22,10 +22,11 @@ def loop(cfg: Config) -> None:
 
 
 def describe_year(year: Year) -> str:
-    """A year in a line."""
-    shares = ", ".join(f"{way} {year.captured(way):.1%}" for way in year.profit if way != "oracle")
-    promoted = sum(one.verdict.promote for one in year.decided if one.trigger)
-    retrained = sum(one.trigger is not None for one in year.decided)
+    """One line about a year: the share of the oracle's profit by strategy, retrainings and promotions."""
+    shares = ", ".join(f"{name} {year.captured(name):.1%}" for name in year.profit if name != ORACLE)
+    retrainings = [decision for decision in year.decisions if decision.trigger]
+    promotions = sum(decision.verdict.promote for decision in retrainings)
     return (
-        f"seed {year.seed}: of the oracle's profit {shares}; {retrained} retrainings, {promoted} promotions"
+        f"seed {year.seed}: of the oracle's profit {shares}; "
+        f"{len(retrainings)} retrainings, {promotions} promotions"
     )

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.json
 import pyarrow.parquet as pq
 
-from churn.data.dataset import CUSTOMER_KEY, MISSING_BELOW
+from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
 
 LINES = ".jsonl"
 BLOCK_BYTES = 8_000_000  # of lines read at a time

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from churn.bundle.bundle import Bundle
-from churn.data.dataset import CUSTOMER_KEY, MISSING_BELOW
+from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
 from churn.errors import UserError
 from churn.vertex.cloud.deployment import deployed_id
 from churn.vertex.cloud.session import Session

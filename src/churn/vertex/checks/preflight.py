@@ -11,7 +11,7 @@ from datetime import date
 
 from churn.bundle.bundle import Bundle
 from churn.config.serving import MonitoringConfig
-from churn.data.dataset import CUSTOMER_KEY
+from churn.data.contract import CUSTOMER_KEY
 from churn.errors import UserError
 from churn.vertex.cloud.deployment import Deployment, deployed_id
 from churn.vertex.cloud.state import State

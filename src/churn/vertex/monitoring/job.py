@@ -9,7 +9,7 @@ import yaml  # type: ignore[import-untyped]
 
 from churn.bundle.bundle import Bundle
 from churn.config.serving import MonitoringConfig
-from churn.data.dataset import CUSTOMER_KEY
+from churn.data.contract import CUSTOMER_KEY
 from churn.vertex.cloud.deployment import Deployment
 from churn.vertex.cloud.operations import wait_for
 from churn.vertex.cloud.session import Session

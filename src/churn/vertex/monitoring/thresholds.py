@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from churn.bundle.bundle import Bundle
-from churn.data.dataset import MISSING_BELOW
+from churn.data.contract import MISSING_BELOW
 
 BUCKETS = 10
 PAIRS = 100  # of windows, drawn for each feature

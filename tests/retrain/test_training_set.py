@@ -1,4 +1,4 @@
-"""Which rows are learnt from, which are compared on, and whose labels are trusted."""
+"""Which rows a challenger learns from, which it is compared on, and which labels are used."""
 
 from dataclasses import replace
 
@@ -10,14 +10,16 @@ from churn.config.data import DataConfig
 from churn.config.loop import RetrainConfig, Treated
 from churn.data.dataset import Schema
 from churn.data.load import load_dataset
-from churn.retrain.training_set import STAYED, UNKNOWN, LabelledRows, data_config, split_fresh, write_rows
+from churn.monitor.labels import UNKNOWN
+from churn.retrain.labelled_rows import LabelledRows
+from churn.retrain.training_set import STAYED, data_config, split_fresh, write_rows
 
 SEEN, NOW = np.datetime64("2026-01-01", "s"), np.datetime64("2026-12-31", "s")
 DAY = np.timedelta64(1, "D")
 
 
-def made(n=2_000, customers=500):
-    """Rows from 2024 to 2026, four for each customer."""
+def make_rows(n=2_000, customers=500):
+    """Rows from 2024 to 2026, by default four of each customer."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"tenure": np.arange(n, dtype=float), "plan": rng.choice(["a", "b", ""], n)})
     names = np.array([f"c{i % customers}" for i in range(n)], object)
@@ -27,24 +29,26 @@ def made(n=2_000, customers=500):
 
 
 def test_fresh_rows_are_later_than_the_champion_and_no_customer_is_on_both_sides():
-    train, fresh = split_fresh(made(), SEEN, NOW, RetrainConfig(window_days=None), seed=0)
+    train, fresh = split_fresh(make_rows(), SEEN, NOW, RetrainConfig(window_days=None), seed=0)
     assert (fresh.times > SEEN).all()
     assert fresh.times.max() - fresh.times.min() <= 90 * DAY
     assert not set(train.customers) & set(fresh.customers)
     assert 0.03 < len(set(fresh.customers)) / 500 < 0.3
 
 
-def test_a_customer_has_the_same_fate_in_every_retraining():
+def test_the_same_customers_are_held_back_in_every_retraining():
     cfg = RetrainConfig(window_days=None)
-    first, second = (set(split_fresh(made(), SEEN, NOW, cfg, seed)[1].customers) for seed in (0, 1))
+    first, second = (set(split_fresh(make_rows(), SEEN, NOW, cfg, seed)[1].customers) for seed in (0, 1))
     assert first == second
 
 
-def test_old_rows_leave_by_the_window_or_are_thinned_by_their_half_life():
-    everything, _ = split_fresh(made(), SEEN, NOW, RetrainConfig(window_days=None), seed=0)
-    window, _ = split_fresh(made(), SEEN, NOW, RetrainConfig(window_days=400), seed=0)
+def test_old_rows_are_dropped_by_the_window_or_thinned_by_their_half_life():
+    everything, _ = split_fresh(make_rows(), SEEN, NOW, RetrainConfig(window_days=None), seed=0)
+    window, _ = split_fresh(make_rows(), SEEN, NOW, RetrainConfig(window_days=400), seed=0)
     assert (NOW - window.times <= 400 * DAY).all()
-    thinned, _ = split_fresh(made(), SEEN, NOW, RetrainConfig(window_days=None, half_life_days=200), seed=0)
+    thinned, _ = split_fresh(
+        make_rows(), SEEN, NOW, RetrainConfig(window_days=None, half_life_days=200), seed=0
+    )
     for least, most, share in ((0, 100, 0.84), (900, 1_100, 0.03)):
         before, after = (
             np.sum((NOW - rows.times > least * DAY) & (NOW - rows.times < most * DAY))
@@ -53,8 +57,8 @@ def test_old_rows_leave_by_the_window_or_are_thinned_by_their_half_life():
         assert after / before == pytest.approx(share, abs=0.12)
 
 
-def test_labels_of_the_treated_are_left_out_or_stood_for_by_the_control_group():
-    rows = made(400, 400)
+def test_labels_of_treated_customers_are_left_out_or_replaced_by_those_of_the_control_group():
+    rows = make_rows(400, 400)
     treated = np.full(400, UNKNOWN, np.int8)
     treated[:90], treated[90:100] = 1, 0
     rows = replace(rows, treated=treated)
@@ -71,8 +75,8 @@ def test_labels_of_the_treated_are_left_out_or_stood_for_by_the_control_group():
     }
 
 
-def test_what_is_written_is_read_with_the_champions_columns(tmp_path):
-    rows = made(400, 400)
+def test_written_rows_are_read_with_the_champions_columns(tmp_path):
+    rows = make_rows(400, 400)
     schema = Schema("Left", ("gone",), ("tenure",), ("plan",))
     write_rows(rows, schema, tmp_path / "rows.parquet")
     data = load_dataset(data_config(DataConfig(name="x"), schema, tmp_path / "rows.parquet"), seed=0)
@@ -84,8 +88,8 @@ def test_what_is_written_is_read_with_the_champions_columns(tmp_path):
     assert STAYED not in data.schema.churned
 
 
-def test_copies_of_the_control_group_are_read_as_rows_of_their_own(tmp_path):
-    rows = replace(made(400, 400), treated=np.r_[np.ones(200), np.zeros(200)].astype(np.int8))
+def test_copies_of_the_control_group_are_read_as_separate_rows(tmp_path):
+    rows = replace(make_rows(400, 400), treated=np.r_[np.ones(200), np.zeros(200)].astype(np.int8))
     train, _ = split_fresh(
         rows, SEEN, NOW, RetrainConfig(treated=Treated.correct, window_days=None, fresh_share=0), 0
     )
