@@ -1,9 +1,10 @@
-"""Reading a table: rows per second beside the reader that people would use, and the memory of reading in chunks.
+"""Reading a table: rows per second beside the reader that people would use, and memory.
 
-`read_FORMAT`: `churn train`'s reading of a whole file, types and lines included, beside pandas or the format's own
-library on the same file. `chunks_FORMAT`: `churn score`'s reading in chunks, beside the same. Both are ratios of
-rows per second. `memory_FORMAT`: how the peak memory of reading in chunks grows when the file has four times the
-rows; 1 is bounded.
+`read_FORMAT`: `churn train`'s reading of a whole file, exact texts and line numbers included, beside pandas
+or the format's own library on the same file. `chunks_FORMAT`: `churn score`'s reading in chunks, beside the
+same. `features_FORMAT`: from the file to what the model takes, beside pandas doing this. All are ratios of
+rows per second of processor time, all threads together, so that other programs on the machine count little.
+`memory_FORMAT`: peak memory of reading a file of four times the rows in chunks, as a ratio; 1 is bounded.
 """
 
 import argparse
@@ -21,6 +22,9 @@ import pyarrow as pa
 from compare import arguments, finish, ratio
 
 from churn.config.data import DataConfig, SyntheticConfig
+from churn.data.dataset import Schema
+from churn.data.features import to_arrow_features
+from churn.data.load import load_dataset
 from churn.data.sources import files, synthetic
 
 CHUNK = 50_000
@@ -32,52 +36,59 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.set_defaults(runs=5)
     parser.add_argument(
-        "--rows", type=int, default=500_000, help="rows of the largest files (default 500,000)"
+        "--rows", type=int, default=200_000, help="rows of the largest files (default 200,000)"
     )
     parser.add_argument("--formats", nargs="+", default=list(FORMATS), choices=list(FORMATS))
-    parser.add_argument("--peak", nargs=2, metavar=("FILE", "MODE"), help=argparse.SUPPRESS)
+    parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak:
-        print(peak_memory(*options.peak))
+        print(peak_memory(options.peak))
         return
     entries = []
     with tempfile.TemporaryDirectory() as root:
         for name in options.formats:
             rows = options.rows // SMALLER.get(name, 1)
             file = Path(root) / f"customers.{name}"
-            write, peer, read = FORMATS[name]
+            write, *peer = FORMATS[name]
             write(customers(rows), file)
-            entries += speeds(name, file, rows, peer, read, options.runs)
+            entries += speeds(name, file, rows, peer, options.runs)
             if name in BOUNDED:
                 entries.append(growth(name, file, rows, write))
             file.unlink()
-    finish(entries, options.json)
+    finish(entries, options.json, merge=True)
 
 
 def customers(rows: int) -> pd.DataFrame:
     return synthetic.make_table(SyntheticConfig(rows=rows), 1).frame
 
 
-def speeds(name: str, file: Path, rows: int, peer: str, read: Callable, runs: int) -> list[dict]:
-    """The entries `read_` and `chunks_` of a format."""
-    work = {"read": lambda: whole(file), "chunks": lambda: in_chunks(file), peer: lambda: read(file)}
-    took: dict[str, list[float]] = {key: [] for key in work}
+def speeds(name: str, file: Path, rows: int, peer: list, runs: int) -> list[dict]:
+    """The entries `read_`, `chunks_` and, for text and Parquet, `features_` of a format."""
+    label, read = peer
+    work = {
+        "read": (lambda: whole(file), lambda: read(file)),
+        "chunks": (lambda: in_chunks(file), lambda: read(file)),
+    }
+    if name in ("csv", "parquet"):
+        schema = load_dataset(DataConfig(path=str(file)), 0).schema
+        work["features"] = (lambda: to_features(file, schema), lambda: pandas_features(read(file), schema))
+    return [entry(f"{kind}_{name}", rows, pair, label, runs) for kind, pair in work.items()]
+
+
+def entry(name: str, rows: int, pair: tuple[Callable, Callable], peer: str, runs: int) -> dict:
+    """Rows per second of both, in turn, after one warm-up."""
+    speeds: tuple[list[float], list[float]] = ([], [])
     for number in range(runs + 1):
-        for key, one in work.items():
-            began = time.perf_counter()
+        for one, found in zip(pair, speeds, strict=True):
+            began = time.process_time()
             one()
             if number:
-                took[key].append(rows / (time.perf_counter() - began))
-    found = []
-    for key in ("read", "chunks"):
-        entry = ratio(f"{key}_{name}", took[key], took[peer], peer) | {"better": "higher"}
-        ours, theirs = (sorted(took[one])[runs // 2] for one in (key, peer))
-        found.append(
-            entry | {"rows": rows, "rows_per_second": round(ours), "peer_rows_per_second": round(theirs)}
-        )
-        spread = f"{entry['value']:6.2f} x ({entry['low']:.2f} to {entry['high']:.2f})"
-        print(f"{entry['name']:16} {ours:12,.0f} rows/s {theirs:12,.0f} {peer:28} {spread}", flush=True)
-    return found
+                found.append(rows / (time.process_time() - began))
+    ours, theirs = (round(sorted(found)[runs // 2]) for found in speeds)
+    result = ratio(name, *speeds, peer) | {"better": "higher", "rows_per_second": ours, "rows": rows}
+    spread = f"{result['value']:6.2f} x ({result['low']:.2f} to {result['high']:.2f})"
+    print(f"{name:16} {ours:11,} rows/s {theirs:11,} {peer:27} {spread}", flush=True)
+    return result
 
 
 def whole(file: Path) -> int:
@@ -88,39 +99,37 @@ def in_chunks(file: Path) -> int:
     return sum(len(chunk.table) for chunk in files.file_chunks(str(file), DataConfig(), CHUNK))
 
 
+def to_features(file: Path, schema: Schema) -> list:
+    chunks = files.file_chunks(str(file), DataConfig(), CHUNK)
+    return [to_arrow_features(chunk.table, schema) for chunk in chunks if len(chunk.table)]
+
+
+def pandas_features(frame: pd.DataFrame, schema: Schema) -> list:
+    """Numbers with NaN, and codes of stripped texts."""
+    numbers = [pd.to_numeric(frame[name], errors="coerce").to_numpy(float) for name in schema.numeric]
+    texts = (frame[name].fillna("").astype("str").str.strip() for name in schema.categorical)
+    return [*numbers, *(pd.factorize(text) for text in texts)]
+
+
 def growth(name: str, file: Path, rows: int, write: Callable) -> dict:
-    """The entry `memory_`: peak memory above that of the program itself, for four times the rows."""
+    """The entry `memory_`."""
     large = file.with_stem("large")
     write(customers(4 * rows), large)
-    idle, small, four = (
-        in_process(one, mode) for one, mode in ((file, "idle"), (file, "read"), (large, "read"))
-    )
+    one, four = in_process(file), in_process(large)
     large.unlink()
-    entry = {
-        "name": f"memory_{name}",
-        "value": (four - idle) / max(small - idle, 1),
-        "low": None,
-        "high": None,
-    }
-    print(f"{entry['name']:16} {small - idle:9.0f} MB, {four - idle:.0f} MB for 4 x the rows", flush=True)
-    return entry | {
-        "unit": "ratio",
-        "peer": "a quarter of the rows",
-        "better": "lower",
-        "megabytes": four - idle,
-    }
+    found = {"name": f"memory_{name}", "value": four / one, "low": None, "high": None, "unit": "ratio"}
+    print(f"{found['name']:16} {one:.0f} MB, {four:.0f} MB for four times the rows", flush=True)
+    return found | {"peer": "a quarter of the rows", "better": "lower", "megabytes": round(four)}
 
 
-def in_process(file: Path, mode: str) -> float:
-    command = [sys.executable, __file__, "--peak", str(file), mode]
+def in_process(file: Path) -> float:
+    command = [sys.executable, __file__, "--peak", str(file)]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def peak_memory(file: str, mode: str) -> float:
-    """Megabytes of this process at most, after reading a file in chunks or (idle) only its first chunk."""
-    chunks = files.file_chunks(file, DataConfig(), 1_000 if mode == "idle" else CHUNK)
-    for _ in zip(chunks, range(2), strict=False) if mode == "idle" else chunks:
-        pass
+def peak_memory(file: Path) -> float:
+    """Megabytes of this process at most, the program itself included, after reading a file in chunks."""
+    in_chunks(file)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

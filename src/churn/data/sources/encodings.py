@@ -58,7 +58,7 @@ def recognise_encoding(source: SourceFile) -> Encoding:
                 decoder.decode(piece)
             except UnicodeDecodeError:
                 return Encoding(ASSUMED, _doubt(piece))
-            plain = plain and piece.count(b"\r") == piece.count(b"\r\n")
+            plain = plain and (b"\r" not in piece or piece.count(b"\r") == piece.count(b"\r\n"))
             piece = stream.read(PIECE)
     if decoder.getstate()[0]:
         return Encoding(ASSUMED, "assumed, because the last letter is cut off in UTF-8")

@@ -42,9 +42,9 @@ def text_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chun
             lines = np.arange(line, after)
             if table is None:
                 table, lines, broken, after = _parse_records_one_by_one(block, content, line, dialect, source)
-            kept = ~_blank_rows(table)
-            table = table.filter(pa.array(kept)).rename_columns(names)
-            yield Chunk(source.name, table, lines[kept], dialect.note(), tuple(broken))
+            if not (kept := ~_blank_rows(table)).all():
+                table, lines = table.filter(pa.array(kept)), lines[kept]
+            yield Chunk(source.name, table.rename_columns(names), lines, dialect.note(), tuple(broken))
             line = after
 
 
