@@ -15,6 +15,7 @@ import pandas as pd
 
 # What str.strip, Arrow and TensorFlow's `\s` and `\p{Z}` together take for blanks.
 _BLANK = "[\\s\x0b\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+"
+FEW = 200  # texts up to which a loop is faster than pandas
 # Never a level: the null of databases' exports, and the errors of spreadsheets.
 NULL_MARKS = (r"\N", "#N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!")
 
@@ -65,7 +66,10 @@ def one_spelling(text: str, rules: TextRules | None = None) -> str:
 
 def spell_alike(texts: pd.Series, rules: TextRules | None = None) -> pd.Series:
     """[n] str: the one spelling of each text."""
-    for pattern, replacement in spelling_steps(rules):
+    steps = spelling_steps(rules)
+    if len(texts) <= FEW:
+        return pd.Series([apply_steps(text, steps) for text in texts], texts.index, "str")
+    for pattern, replacement in steps:
         texts = texts.str.replace(pattern, replacement, regex=True)
     return texts
 

@@ -82,9 +82,9 @@ def test_a_large_table_is_sampled_and_a_usual_table_takes_less_than_a_second():
         columns = {f"n{i}": RNG.normal(size=rows) for i in range(10)} | {f"c{i}": words for i in range(10)}
         return dataset(RNG.random(rows) < 0.3, **columns)
 
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert find_leakage(wide(10_000)) == ()
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1
     churned = np.zeros(2 * SAMPLE)
     churned[::3] = 1
     assert len(find_leakage(dataset(churned, it=churned + RNG.normal(0, 0.1, len(churned))))) == 1
