@@ -83,7 +83,7 @@ def test_a_file_can_be_scored_into_a_table_and_a_table_into_a_file(service, scor
         ("output=bq://d.scores", "no table name"),
         ("input=bq://p.d.gone", "Not found: Table p:d.gone"),
         ("output=folder", "no order"),
-        ("data.bigquery.max_gigabytes=0", "more than the limit"),
+        ("data.bigquery.max_gigabytes=1e-12", "more than the limit"),
     ],
 )
 def test_a_wrong_table_ends_with_one_message_and_nothing_is_written(service, scored, chosen, says):
