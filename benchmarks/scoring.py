@@ -20,7 +20,7 @@ from churn.backend import tensorflow
 from churn.bundle.bundle import CODED, REASONS, Bundle
 from churn.config.data import SyntheticConfig
 from churn.data.features import ArrowFeatures, to_arrow_features, to_matrices
-from churn.data.sources import parquet, synthetic
+from churn.data.sources import columns, synthetic
 
 ALONE = 200_000  # rows for the peers
 Work = tuple[Callable, int]  # with its number of rows
@@ -64,7 +64,7 @@ def score_default(root: str, file: Path, rows: int, some: pa.Table, runs: int) -
     bundle, tf = trained(root, "dense"), tensorflow()
 
     def chunk(size: int) -> ArrowFeatures:
-        features = to_arrow_features(parquet.simplify_types(some.slice(0, size)), bundle.schema)
+        features = to_arrow_features(columns.simplify_types(some.slice(0, size)), bundle.schema)
         assert features
         return features
 

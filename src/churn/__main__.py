@@ -14,13 +14,14 @@ from typing import Any, NoReturn
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from churn.config.root import REMOVED, RENAMED, Config, config_directory, to_config
+from churn.config.secrets import hide_passwords
 from churn.config.serving import Platform
-from churn.errors import UserError, did_you_mean
+from churn.errors import UserError, did_you_mean, shell_override, shell_setting
 
 LIST_KEYS = "churn train --help lists the keys"
 
@@ -119,7 +120,7 @@ def _split_command(arguments: list[str]) -> tuple[str, list[str]]:
         raise UserError(
             f"unknown stage '{first}'{did_you_mean(first, STAGES)}", do=f"one of: {', '.join(STAGES)}"
         )
-    return first, [re.sub(r"^run=", "run.dir=", argument) for argument in rest]
+    return first, [hide_passwords(re.sub(r"^run=", "run.dir=", argument)) for argument in rest]
 
 
 def _complete_stage() -> None:
@@ -189,6 +190,8 @@ def _explain(error: Exception) -> str:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         hint = did_you_mean(choice, error.options)
         return f"unknown choice '{group}={choice}'{hint}\n  do: one of: {', '.join(error.options)}"
+    if suggestion := _quoted_override(error):
+        return f"this argument is not what it seems: {suggestion[0]}\n  do: type {suggestion[1]}"
     causes = [error, error.__cause__]
     keyed = next((e for e in causes if isinstance(e, OmegaConfBaseException) and e.full_key), None)
     if keyed is None:
@@ -201,6 +204,23 @@ def _explain(error: Exception) -> str:
     if key not in _valid_keys() and "not in" in problem:
         return str(_unknown_key(key))
     return f"wrong value for configuration key '{key}'\n  {problem}"
+
+
+def _quoted_override(error: Exception) -> tuple[str, str] | None:
+    """An argument whose value Hydra reads as grammar, such as data.path=churn (1).csv, and what to type."""
+    ambiguous = re.search("Ambiguous value for argument '(.*)'", str(error))
+    argument: str | None = (
+        error.override if isinstance(error, OverrideParseException) else ambiguous and ambiguous[1]
+    )
+    if not argument:
+        return None
+    key, equals, value = argument.partition("=")
+    known, valid = key.lstrip("+~"), _valid_keys()
+    if not equals or known not in valid or any(other.startswith(f"{known}.") for other in valid):
+        return None
+    if value.startswith("[") and value.endswith("]"):
+        return argument, shell_override(key, *(item.strip().strip("\"'") for item in value[1:-1].split(",")))
+    return argument, shell_setting(key, value.strip("\"'"))
 
 
 def _valid_keys() -> list[str]:

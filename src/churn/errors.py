@@ -1,5 +1,7 @@
 """The exception for the user's mistakes, and the phrases of its messages."""
 
+import re
+import shlex
 import sys
 from collections.abc import Iterable
 
@@ -33,8 +35,28 @@ def missing_extra(package: str, extra: str) -> UserError:
 
 def shell_override(key: str, *values: str) -> str:
     """The text to type in a shell to set a list, e.g. 'data.drop=["Churn Score"]'."""
-    listed = ",".join(f'"{value}"' for value in values)
-    return f"'{key}=[{listed}]'"
+    return shlex.quote(f"{key}=[{','.join(map(_hydra_string, values))}]")
+
+
+def shell_setting(key: str, value: str) -> str:
+    """The text to type in a shell to set one value, e.g. 'data.path="churn (1).csv"'."""
+    return shlex.quote(f"{key}={_hydra_string(value)}")
+
+
+def _hydra_string(value: str) -> str:
+    """A text as Hydra reads it from a command line, whatever characters it has."""
+    escaped = re.sub(r"(\\*)(\"|$)", lambda found: found[1] * 2 + found[2].replace('"', '\\"'), value)
+    return f'"{escaped}"'
+
+
+def quoted(value: str) -> str:
+    """A value in quotes, for a message."""
+    return f"'{value}'"
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun: 1 row, 2 rows."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def did_you_mean(word: str, choices: Iterable[str], dotted: bool = False) -> str:

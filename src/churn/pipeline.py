@@ -28,7 +28,7 @@ from churn.data.load import dataset_name, load_dataset
 from churn.data.stream.rows import Stream, open_stream
 from churn.errors import UserError
 from churn.evaluate.baselines import predict_baselines
-from churn.evaluate.report.console import describe_data, summarize_run
+from churn.evaluate.report.console import describe_data, describe_finding, summarize_run
 from churn.evaluate.report.content import gather_content
 from churn.evaluate.report.page import write_report
 from churn.evaluate.results import Results, evaluate_bundle
@@ -207,6 +207,8 @@ def _report(
     with step("report", "Drawing the report"):
         content = gather_content(experiment, trained, bundle, results, step.seconds)
         write_report(directory / "report.html", content)
+    for finding in content.findings[len(experiment.data.findings) :]:
+        print(describe_finding(finding))
     if experiment.data.bad_rows is not None:
         experiment.data.bad_rows.to_csv(directory / "bad_rows.csv", index=False)
     (directory / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(experiment.cfg)))

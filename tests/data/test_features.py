@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from churn.data.dataset import Schema
 from churn.data.features import DictionaryColumn, to_arrow_features
-from churn.data.sources.parquet import simplify_types, to_pandas
+from churn.data.sources.columns import simplify_types, to_pandas
 from churn.data.table import RawTable
 from churn.data.validate import to_features
 from churn.errors import UserError

@@ -92,10 +92,10 @@ def test_usual_targets_are_understood_first_or_last(loaded, left, stayed, name):
 
 def test_a_target_of_one_or_three_values_is_refused_with_the_values_counted(loaded):
     table = customers()
-    with pytest.raises(UserError, match="its values: No 300"):
+    with pytest.raises(UserError, match="its values: 'No' 300"):
         loaded(table.assign(Churn="No"))
     table.loc[:49, "Churn"] = "Maybe"
-    with pytest.raises(UserError, match=r"its values: No \d+, Yes \d+, Maybe 50"):
+    with pytest.raises(UserError, match=r"its values: 'No' \d+, 'Yes' \d+, 'Maybe' 50"):
         loaded(table)
     assert loaded(table, churned=["yes"]).schema.churned == ("Yes",)
 
@@ -103,7 +103,7 @@ def test_a_target_of_one_or_three_values_is_refused_with_the_values_counted(load
 def test_a_blank_target_is_refused_with_its_lines_and_the_values_counted(loaded):
     table = customers()
     table.loc[[0, 5], "Churn"] = ""
-    with pytest.raises(UserError, match=r"blank target \(No \d+, Yes \d+, blank 2\)") as error:
+    with pytest.raises(UserError, match=r"blank target \('No' \d+, 'Yes' \d+, blank 2\)") as error:
         loaded(table)
     assert "line 2:" in str(error.value)
     assert "line 7:" in str(error.value)
@@ -143,7 +143,7 @@ def test_columns_that_give_the_target_away_are_reported_with_what_to_type(loaded
     assert "'Naive_Bayes_1' alone nearly gives the target away" in found
     assert "'Churn Score' alone nearly gives the target away" in found
     assert "'Churn Reason' alone nearly gives the target away" in found
-    assert "one value of column 'remaining_contract'" in found
+    assert "some values of column 'remaining_contract'" in found
     assert "'data.drop=[\"Churn Score\"]'" in advice(data)
     assert "Score" not in titles(loaded(table, drop=["Churn Score", "Naive_Bayes_1"]))
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from churn.config.training import EvaluateConfig
-from churn.evaluate.importance import permutation_importance, shuffle_columns
+from churn.evaluate.importance import find_dominant_feature, permutation_importance, shuffle_columns
 
 CFG = EvaluateConfig(importance_repeats=4)
 
@@ -68,3 +69,22 @@ def test_shuffling_keeps_types_values_and_other_columns():
 def test_a_handful_of_rows_is_enough(rows):
     frame, _ = table(rows)
     assert len(permutation_importance(predict, frame, np.arange(rows) % 2, CFG, seed=0)) == 4
+
+
+@pytest.mark.parametrize(("weight", "found"), [(0.0, ["risk"]), (1.0, [])])
+def test_one_column_that_carries_nearly_everything_is_a_finding(weight, found):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"months": rng.normal(size=2000), "risk": rng.normal(size=2000)})
+    churned = (3 * frame["risk"] + 3 * weight * frame["months"] + rng.logistic(size=2000) > 1).to_numpy(
+        np.int8
+    )
+
+    def predict(rows: pd.DataFrame) -> np.ndarray:
+        return 1 / (1 + np.exp(-3 * rows["risk"].to_numpy() - 3 * weight * rows["months"].to_numpy()))
+
+    importance = permutation_importance(predict, frame, churned, EvaluateConfig(), seed=1)
+    findings = find_dominant_feature(importance, roc_auc_score(churned, predict(frame)))
+    assert [finding.title for finding in findings] == [
+        f"column '{name}' carries nearly everything that the model knows" for name in found
+    ]
+    assert find_dominant_feature(importance, 0.7) == find_dominant_feature([], 0.9) == ()

@@ -262,7 +262,7 @@ def test_customers_without_an_id_are_named_by_their_row(table, graph, tmp_path):
 
 def test_a_kind_of_file_that_cannot_be_written_is_refused(scored):
     with pytest.raises(UserError):
-        scored("top=5", "output=list.xlsx")
+        scored("top=5", "output=list.pdf")
 
 
 def test_parquet_and_text_get_the_same_scores(scored, table, tmp_path):

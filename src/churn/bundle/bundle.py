@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from churn.data.features import ArrowFeatures, DictionaryColumn
 
-FORMAT = 3
+FORMAT = 4  # 4: levels in their one spelling (`churn.data.spelling`)
 BATCH_ROWS = 16_384  # rows that go through the graph at a time, so that memory has a bound
 EXTRA = "assets.extra"
 CHECKSUMS = f"{EXTRA}/checksums.json"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from churn.backend import tensorflow
 from churn.bundle.conformal import PredictionSets, as_text
@@ -12,7 +17,8 @@ from churn.bundle.intervals import Interval
 from churn.bundle.reasons import Background, Reasons
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Schema
-from churn.errors import UserError
+from churn.data.infer.cells import missing_codes
+from churn.data.spelling import spelling_steps
 from churn.network.model import Model
 
 OUTPUTS = {
@@ -25,29 +31,42 @@ INTERVAL = {
     "churn_probability_low": "lower end of a 90 % interval for the true probability",
     "churn_probability_high": "its upper end",
 }
+RESERVED = (CUSTOMER_KEY, "row_key", "self")  # keys of a row beside the inputs; the last one is Python's
+LONGEST_NAME = 100  # characters of a tensor's name, before a hash that tells it from others
 CERTAINTY = {"certainty": "stays, leaves, ambiguous (both are possible) or unusual (neither fits)"}
 
 
 def input_names(schema: Schema) -> dict[str, str]:
-    """For each feature the name of its tensor in the signature.
+    """For each feature the name of its tensor in the signature, which no other has.
 
-    TensorFlow wants letters, digits and underscores; rows on Vertex AI have these names as keys. Raises
-    `UserError` where two columns would share one.
+    TensorFlow wants letters, digits and underscores; rows on Vertex AI have these names as keys; BigQuery,
+    where its log lies, ignores case and takes 300 characters. A name that would not be clear ends in a hash
+    of the column's name, so that it does not depend on the other columns.
 
-    >>> input_names(Schema("left", ("yes",), numeric=("Call  Failure",), categorical=()))
-    {'Call  Failure': 'Call__Failure'}
+    >>> input_names(Schema("left", ("yes",), numeric=("Call  Failure", "spend $"), categorical=("等级",)))
+    {'Call  Failure': 'Call__Failure', 'spend $': 'spend_a5ceaa0f', '等级': 'f_33771717'}
     """
-    columns = {CUSTOMER_KEY: CUSTOMER_KEY}  # by the name of the tensor
-    for column in schema.features:
-        name = re.sub(r"\W", "_", column, flags=re.ASCII)
-        name = f"f_{name}" if not name[:1].isalpha() else name
-        if name in columns:
-            raise UserError(
-                f"the columns {column!r} and {columns[name]!r} would both be called {name!r} in the bundle",
-                do="rename one of them in the table",
-            )
-        columns[name] = column
-    return {column: name for name, column in columns.items() if name != CUSTOMER_KEY}
+    plain = {column: _plain_name(column) for column in schema.features}
+    times = Counter([*RESERVED, *(name.lower() for name in plain.values())])
+    return {
+        column: name
+        if times[name.lower()] == 1 and name != "f_"
+        else f"{name.rstrip('_')}_{_short_hash(column)}"
+        for column, name in plain.items()
+    }
+
+
+def _plain_name(column: str) -> str:
+    """The letters and digits of a name, without accents; "_" for all else, and "f_" if none are left."""
+    ascii_only = unicodedata.normalize("NFKD", column).encode("ascii", "ignore").decode()
+    name = re.sub(r"\W", "_", ascii_only)[:LONGEST_NAME]
+    if not name.strip("_"):
+        return "f_"
+    return name if name[0].isalpha() else f"f_{name}"
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
@@ -76,6 +95,7 @@ class ServingGraph:
         Certainty is a position in `churn.bundle.conformal.CERTAINTIES`.
         """
         tf = tensorflow()
+        numbers = self._known(numbers)
         log_odds, uncertainty = self._log_odds(numbers, codes)
         unseen = self.model.encoder.count_unseen(numbers, codes)
         probability = tf.sigmoid(log_odds)
@@ -99,7 +119,14 @@ class ServingGraph:
         assert self.background
         transpose = tensorflow().transpose
         reasons = Reasons(self._probability, self.schema.features, self.background)
-        return self.from_codes(numbers, codes) | reasons(transpose(numbers), transpose(codes))
+        return self.from_codes(numbers, codes) | reasons(transpose(self._known(numbers)), transpose(codes))
+
+    def _known(self, numbers: Any) -> Any:
+        """The numbers with NaN in place of those, such as -99, that mean "missing"."""
+        tf = tensorflow()
+        for number in missing_codes(self.schema):
+            numbers = tf.where(numbers == number, np.float32(np.nan), numbers)
+        return numbers
 
     def _probability(self, numbers: Any, codes: Any) -> Any:
         """[n] probabilities, from numbers [n, F] float32 and codes [n, C] int32."""
@@ -122,7 +149,17 @@ class ServingGraph:
             return tf.stack([fields[names[column]] for column in columns])
 
         categories = stack(self.schema.categorical, tf.string)
-        return stack(self.schema.numeric, tf.float32), self.model.encoder.codes(categories)
+        return stack(self.schema.numeric, tf.float32), self._codes(categories)
+
+    def _codes(self, categories: Any) -> Any:
+        """int32 codes of texts; one that is unknown as it is gets its one spelling, as in training."""
+        tf = tensorflow()
+        codes = self.model.encoder.codes(categories)
+        unknown = tf.where(codes == 0)
+        texts = tf.gather_nd(categories, unknown)
+        for pattern, replacement in spelling_steps(self.schema):
+            texts = tf.strings.regex_replace(texts, pattern, replacement)
+        return tf.tensor_scatter_nd_update(codes, unknown, self.model.encoder.codes(texts))
 
     def signature(self) -> dict[str, Any]:
         """The named inputs: numbers float32, categories and the key string, all [n]."""

@@ -68,7 +68,9 @@ class DataConfig:
 
     name: Optional[str] = None  # short name, part of the run directory; null: the name of the file
     source: Source = Source.file
-    path: Optional[str] = None  # file, glob or folder, local or gs://
+    path: Optional[str] = (
+        None  # file, glob or folder, local or gs://; or a database, e.g. postgresql://HOST/NAME
+    )
     url: Optional[str] = None  # where to download the file from if `path` is null
     sha256: Optional[str] = None  # hash that the download must have; null: not checked
     cache: str = "${run.root}/cache"  # folder for downloads
@@ -89,6 +91,9 @@ class DataConfig:
     delimiter: Optional[str] = None  # of a text file; null: recognised
     encoding: Optional[str] = None  # of a text file; null: recognised
     skip_lines: Optional[int] = key(None, ZERO_OR_MORE)  # lines before the header; null: recognised
+    sheet: Optional[str] = None  # of a workbook; null: the only visible one that is a table
+    table: Optional[str] = None  # of a database, or the object of an R file; null: the only one
+    query: Optional[str] = None  # of a database, instead of a table: one SELECT
     decimal: str = "."  # decimal mark of numbers in text
     thousands: Optional[str] = None  # thousands separator of numbers in text
     missing: list[str] = field(default_factory=list)  # texts that mean "missing", beside blank

@@ -14,6 +14,7 @@ from churn.config.data import DataConfig, SplitConfig
 from churn.config.events import EventsConfig
 from churn.config.limits import ONE_OR_MORE, ZERO_OR_MORE, check_bounds, key
 from churn.config.loop import LoopConfig, MonitorConfig, RetrainConfig
+from churn.config.secrets import hide_passwords_of
 from churn.config.serving import (
     BeamConfig,
     DeployConfig,
@@ -123,6 +124,7 @@ def to_config(composed: DictConfig, overrides: Sequence[str] = ()) -> Config:
     keys = {override.lstrip("+~").partition("=")[0] for override in overrides}
     cfg.overridden = sorted(key for key in keys if key.startswith("decision."))
     check_bounds(cfg)
+    hide_passwords_of(cfg)
     return cfg
 
 

@@ -28,6 +28,7 @@ class Schema:
     missing_numbers: tuple[str, ...] = ()  # texts that mean "missing" in columns of numbers only
     decimal: str = "."  # decimal mark of numbers in text
     thousands: str | None = None  # thousands separator of numbers in text
+    blank_stayed: bool = False  # a blank target means "stayed", because every filled value means "left"
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -42,8 +43,11 @@ class Schema:
             key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
         }
         keys["drop"] = keys.pop("dropped")
-        del keys["missing_numbers"]  # inferred again from the columns of numbers
-        keys = {key: value for key, value in keys.items() if value not in (None, [], ".")}
+        for inferred in ("missing_numbers", "blank_stayed"):  # anew from the values, whenever they are read
+            del keys[inferred]
+        keys = {key: value for key, value in keys.items() if value not in (None, [])}
+        if self.decimal == ".":
+            del keys["decimal"]
         return yaml.safe_dump(keys, default_flow_style=None, sort_keys=False, allow_unicode=True, width=100)
 
 

@@ -6,7 +6,8 @@ everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn.data.dataset import Schema
-from churn.data.infer.cells import TOO_LARGE, strip_point_zero, to_numbers, to_text
-from churn.data.sources.parquet import PANDAS_TYPES, is_text
+from churn.data.infer.cells import TOO_LARGE, is_missing_code, to_ids, to_numbers, to_text
+from churn.data.sources.columns import PANDAS_TYPES, is_text
+from churn.data.spelling import NULL_MARKS, TextRules
 
 
 class DictionaryColumn(NamedTuple):
@@ -29,6 +31,11 @@ class DictionaryColumn(NamedTuple):
     def texts(self) -> np.ndarray:
         """[n] the text of each row."""
         return self.levels[self.codes]
+
+    @property
+    def arrow(self) -> pa.DictionaryArray:
+        """[n] the same as a column of Arrow."""
+        return pa.DictionaryArray.from_arrays(pa.array(self.codes), pa.array(self.levels, pa.string()))
 
     def codes_in(self, vocabulary: dict[str, int]) -> np.ndarray:
         """[n] int32 the code of each row's text in a vocabulary, 0 if it has none."""
@@ -52,7 +59,7 @@ def to_arrow_features(table: pa.Table, schema: Schema) -> ArrowFeatures | None:
         if numbers is None:
             return None
         features[name] = numbers
-    return features | {name: dictionary_column(table[name], schema.missing) for name in schema.categorical}
+    return features | {name: dictionary_column(table[name], schema) for name in schema.categorical}
 
 
 def to_matrices(
@@ -66,10 +73,28 @@ def to_matrices(
     return np.array(numbers, np.float32).reshape(-1, count), np.array(codes, np.int32).reshape(-1, count)
 
 
-def dictionary_column(column: pa.ChunkedArray, missing: Collection[str] = ()) -> DictionaryColumn:
-    """The texts of a column, "" where they mean "missing"."""
+def logged_column(column: pa.ChunkedArray, is_number: bool, schema: Schema) -> np.ndarray | DictionaryColumn:
+    """An input as the log has it, in the meaning of the bundle: [n] float32 with NaN, or texts."""
+    if not is_number:
+        return dictionary_column(column, schema)
+    numbers = column.to_numpy().astype(np.float32)
+    return np.where(is_missing_code(numbers, schema), np.float32(np.nan), numbers)
+
+
+def dictionary_column(column: pa.ChunkedArray, rules: TextRules | None = None) -> DictionaryColumn:
+    """The texts of a column in their one spelling, "" where they mean "missing"."""
+    return _each_level(column, partial(to_text, rules=rules))
+
+
+def id_column(column: pa.ChunkedArray) -> DictionaryColumn:
+    """The ids of a column, digit for digit, "" for missing ones."""
+    return _each_level(column, to_ids)
+
+
+def _each_level(column: pa.ChunkedArray, read: Callable[[pd.Series], pd.Series]) -> DictionaryColumn:
+    """The texts that `read` gives for the distinct values of a column, and "" for null."""
     encoded = _encode_dictionary(column)
-    levels = to_text(_to_series(encoded.dictionary), missing).to_numpy(object)
+    levels = read(_to_series(encoded.dictionary)).to_numpy(object)
     codes = encoded.indices.cast(pa.int32()).fill_null(len(levels)).to_numpy(zero_copy_only=False)
     return DictionaryColumn(np.append(levels, ""), codes)
 
@@ -80,12 +105,11 @@ def _number_column(column: pa.ChunkedArray, schema: Schema) -> np.ndarray | None
         numbers = _parse_plain_numbers(column, schema)
         if numbers is not None:
             return numbers
-    missing, codes = {*schema.missing, *schema.missing_numbers}, None
-    cells = column
+    cells, codes = column, None
     if is_text(column.type):
         encoded = _encode_dictionary(column)
         cells, codes = encoded.dictionary, encoded.indices.fill_null(len(encoded.dictionary))
-    numbers, *unusable = to_numbers(_to_series(cells), missing, schema.decimal, schema.thousands)
+    numbers, *unusable = to_numbers(_to_series(cells), schema, schema.missing_numbers)
     if np.any(unusable):
         return None
     numbers = numbers.astype(np.float32)
@@ -96,9 +120,7 @@ def _parse_plain_numbers(column: pa.ChunkedArray, schema: Schema) -> np.ndarray 
     """[n] float32 of texts that Arrow's fast parser reads; None if `to_numbers` has to read them."""
     if schema.decimal != "." or schema.thousands:
         return None
-    words = {strip_point_zero(word) for word in (*schema.missing, *schema.missing_numbers)}
-    with_point_zero = {f"{word}.0" for word in words if strip_point_zero(f"{word}.0") == word}
-    missing = pa.array(["", *words, *with_point_zero], column.type)
+    missing = pa.array(["", *NULL_MARKS, *schema.missing, *schema.missing_numbers], column.type)
     try:
         known = pc.if_else(pc.is_in(column, missing), pa.scalar(None, column.type), column)
         numbers = known.cast(pa.float64())
@@ -107,7 +129,8 @@ def _parse_plain_numbers(column: pa.ChunkedArray, schema: Schema) -> np.ndarray 
     extremes = [extreme.as_py() or 0.0 for extreme in pc.min_max(numbers).values()]
     if pc.any(pc.is_nan(numbers)).as_py() or max(map(abs, extremes)) >= TOO_LARGE:
         return None
-    return numbers.to_numpy().astype(np.float32)
+    values = numbers.to_numpy().astype(np.float32)
+    return np.where(is_missing_code(values, schema), np.float32(np.nan), values)
 
 
 def _encode_dictionary(column: pa.ChunkedArray) -> pa.DictionaryArray:

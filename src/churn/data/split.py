@@ -8,6 +8,7 @@ rows but the test part (`churn.network.crossfit`); baselines and the tutorial's 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,8 @@ from churn.data.dataset import Dataset
 from churn.errors import UserError
 
 DIGITS = 5  # in which the numbers of copies of a row agree
+MOST_COPIES, MOST_COPIES_SHARE = 20, 0.01  # rows with equal features that may be copies of one row
+MOST_LINKED = 0.05  # share of the rows that may hang together because some have equal features
 
 
 @dataclass(frozen=True)
@@ -88,19 +91,50 @@ def _split_by_customer(data: Dataset, cfg: SplitConfig, seed: int) -> Splits:
     return Splits.of(part_of_group[groups])
 
 
+class Links(NamedTuple):
+    """Which rows stay together."""
+
+    groups: np.ndarray  # [n] the group of each row
+    alike: np.ndarray  # [n] rows with equal features have the same number
+    note: str  # what kept rows with equal features apart, for a finding
+    advice: str  # what becomes of such rows
+
+
 def linked_groups(data: Dataset) -> np.ndarray:
-    """[n] the group of each row; rows of one customer, and rows with equal features, share a group.
+    """[n] the group of each row, see `link_rows`."""
+    return link_rows(data).groups
+
+
+def link_rows(data: Dataset) -> Links:
+    """Rows of one customer stay together, and rows with equal features, as far as those may be copies.
 
     Numbers that agree in `DIGITS` digits count as equal: nobody tells such customers apart.
+    Many rows with equal features are no copies but a common kind of customer, of which each part needs some.
+    Where such rows would link customer to customer until most of the table hangs together, only the id links.
     """
-    copy = pd.factorize(pd.util.hash_pandas_object(_rounded(data), index=False))[0]
+    alike = pd.factorize(pd.util.hash_pandas_object(_rounded(data), index=False))[0]
+    sizes = np.bincount(alike)
+    common = sizes[alike] > max(MOST_COPIES, MOST_COPIES_SHARE * len(alike))
+    copies = np.where(common, len(sizes) + np.arange(len(alike)), alike)
+    many = f"; kinds of more than {sizes[alike][~common].max(initial=MOST_COPIES):,} rows are no copies"
+    note = f"{many}: {common.sum():,} rows" * bool(common.any())
+    together = "stay in one part of the split" + " unless they are many" * bool(common.any())
     if data.ids is None:
-        return copy
+        return Links(pd.factorize(copies)[0], alike, note, together)
     customer = pd.factorize(data.ids)[0]
-    nodes = customer.max() + 1 + copy.max() + 1
-    links = coo_matrix((np.ones(len(copy)), (customer, customer.max() + 1 + copy)), shape=(nodes, nodes))
-    component = connected_components(links, directed=False)[1][customer]
-    return pd.factorize(component)[0]
+    groups = _components(customer, pd.factorize(copies)[0])
+    largest = np.bincount(groups).max()
+    if largest > max(np.bincount(customer).max(), MOST_LINKED * len(groups)):
+        chained = f"; they would link {largest:,} of {len(groups):,} rows to one another"
+        return Links(customer, alike, chained, f"only '{data.schema.id}' keeps rows together")
+    return Links(groups, alike, note, together)
+
+
+def _components(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """[n] the group of each row, where rows with the same number in either array are linked."""
+    nodes = first.max() + 1 + second.max() + 1
+    links = coo_matrix((np.ones(len(first)), (first, first.max() + 1 + second)), shape=(nodes, nodes))
+    return pd.factorize(connected_components(links, directed=False)[1][first])[0]
 
 
 def _rounded(data: Dataset) -> pd.DataFrame:

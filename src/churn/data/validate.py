@@ -12,12 +12,13 @@ import pandas as pd
 
 from churn.config.data import DataConfig
 from churn.data.dataset import Dataset, Finding, Schema
-from churn.data.infer.cells import to_numbers, to_text, to_times
-from churn.data.infer.target import format_counts
+from churn.data.infer.cells import as_written, has_lost_digits, to_ids, to_numbers, to_text, to_times
+from churn.data.infer.target import format_counts, left_and_blank
 from churn.data.table import BAD_ROW, RawTable
 from churn.errors import UserError, did_you_mean, shell_override, user_error_of_many
 
 NO_NUMBER = "not a number"
+LOST_DIGITS = "an id that lost digits as a floating-point number: export it as text, or as a whole number"
 SHOWN = 20  # bad cells listed for each column and reason
 
 
@@ -52,7 +53,7 @@ def validate_table(raw: RawTable, schema: Schema, cfg: DataConfig) -> Dataset:
         schema=schema,
         frame=frame[kept].reset_index(drop=True),
         churned=_labels(raw, schema)[kept],
-        ids=None if schema.id is None else to_text(raw.frame[schema.id]).to_numpy(object)[kept],
+        ids=None if schema.id is None else to_ids(raw.frame[schema.id]).to_numpy(object)[kept],
         times=None if schema.time is None else to_times(raw.frame[schema.time])[0][kept],
         true_probability=None if raw.true_probability is None else raw.true_probability[kept],
         findings=tuple(_findings_on_rows(int(copies.sum()), drop_copies, count, raw)),
@@ -88,14 +89,11 @@ def _parse_columns(raw: RawTable, schema: Schema) -> tuple[pd.DataFrame, list[_B
     columns: dict[str, np.ndarray | pd.Series] = {}
     bad = []
     for name in schema.numeric:
-        missing = {*schema.missing, *schema.missing_numbers}
-        columns[name], not_a_number, too_large = to_numbers(
-            raw.frame[name], missing, schema.decimal, schema.thousands
-        )
+        columns[name], not_a_number, too_large = to_numbers(raw.frame[name], schema, schema.missing_numbers)
         bad.append(_BadCells(name, NO_NUMBER, np.flatnonzero(not_a_number)))
         bad.append(_BadCells(name, "infinite, or 1e30 and more", np.flatnonzero(too_large)))
     for name in schema.categorical:
-        columns[name] = to_text(raw.frame[name], schema.missing)
+        columns[name] = to_text(raw.frame[name], schema)
     return pd.DataFrame(columns, index=raw.frame.index), bad
 
 
@@ -111,12 +109,14 @@ def _check_columns(raw: RawTable, schema: Schema) -> None:
 
 def _unusable_roles(raw: RawTable, schema: Schema) -> list[_BadCells]:
     """Blank cells in the target and the id, and cells of the time that are not dates."""
-    target = to_text(raw.frame[schema.target], schema.missing)
-    blank = np.flatnonzero(target == "")
-    values = format_counts(target[target != ""].value_counts(), len(blank))
+    target = raw.frame[schema.target]
+    blank = np.flatnonzero(left_and_blank(to_text(target, schema).to_numpy(object), schema)[1])
+    values = format_counts(as_written(target.drop(target.index[blank])).value_counts(), len(blank))
     bad = [_BadCells(schema.target, f"a blank target ({values})", blank)]
     if schema.id is not None:
-        bad.append(_BadCells(schema.id, "a blank id", np.flatnonzero(to_text(raw.frame[schema.id]) == "")))
+        ids = raw.frame[schema.id]
+        bad.append(_BadCells(schema.id, "a blank id", np.flatnonzero(to_ids(ids) == "")))
+        bad.append(_BadCells(schema.id, LOST_DIGITS, np.flatnonzero(has_lost_digits(ids))))
     if schema.time is not None:
         bad.append(_BadCells(schema.time, "not a date", np.flatnonzero(to_times(raw.frame[schema.time])[1])))
     return bad
@@ -124,7 +124,8 @@ def _unusable_roles(raw: RawTable, schema: Schema) -> list[_BadCells]:
 
 def _labels(raw: RawTable, schema: Schema) -> np.ndarray:
     """[n] int8, 1 = left."""
-    return to_text(raw.frame[schema.target]).isin(schema.churned).to_numpy(np.int8)
+    target = to_text(raw.frame[schema.target], schema).to_numpy(object)
+    return left_and_blank(target, schema)[0].astype(np.int8)
 
 
 def _list_bad_rows(raw: RawTable, bad: Iterable[_BadCells]) -> pd.DataFrame:
@@ -133,7 +134,7 @@ def _list_bad_rows(raw: RawTable, bad: Iterable[_BadCells]) -> pd.DataFrame:
     for cells in (cells for cells in bad if len(cells.rows)):
         lines = cells.rows + 1 if raw.lines is None else raw.lines[cells.rows]
         files = raw.origin if raw.files is None else raw.files[cells.rows]
-        values = to_text(raw.frame[cells.column].iloc[cells.rows]).to_numpy(object)
+        values = as_written(raw.frame[cells.column].iloc[cells.rows]).to_numpy(object)
         rows = (files, lines, cells.column, values, cells.reason)
         tables.append(pd.DataFrame(dict(zip(BAD_ROW, rows, strict=True)), index=cells.rows))
     filled = [table for table in tables if len(table)]

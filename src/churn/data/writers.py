@@ -1,26 +1,114 @@
-"""Write tables to a CSV or Parquet file that appears whole."""
+"""Write tables to a file that appears whole: text, Parquet, Arrow, JSON lines, or a workbook."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from churn.errors import UserError
+from churn.data.sources.columns import decode_dictionary
+from churn.errors import UserError, missing_extra
 from churn.files import atomic_write
 
-# The values of other columns differ from row to row: a dictionary of them would only take time.
-parquet_writer = partial(pyarrow.parquet.ParquetWriter, use_dictionary=["certainty"])
+SHEET_ROWS = 1_048_576  # of a workbook's sheet, the header included
+WIDTHS = (8, 60)  # characters of the narrowest and the widest column of a sheet
 
-WRITERS = {".csv": pyarrow.csv.CSVWriter, ".parquet": parquet_writer}
+
+class _WorkbookWriter:
+    """Writes tables to the sheet of an xlsx file, row after row.
+
+    Numbers are numbers, and texts are texts: one that begins with = + - or @ is never a formula.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        try:
+            import xlsxwriter
+        except ImportError:
+            raise missing_extra("XlsxWriter", "tables") from None
+        self.book = xlsxwriter.Workbook(path, {"constant_memory": True, "nan_inf_to_errors": True})
+        self.sheet = self.book.add_worksheet("scores")
+        self.time_format = self.book.add_format({"num_format": "yyyy-mm-dd hh:mm"})
+        bold = self.book.add_format({"bold": True})
+        for i, name in enumerate(schema.names):
+            self.sheet.write_string(0, i, name, bold)
+        self.sheet.freeze_panes(1, 0)
+        self.rows, self.widths = 1, [len(name) for name in schema.names]
+
+    def write_table(self, table: pa.Table) -> None:
+        """Write the rows of a table below those written before."""
+        if self.rows + len(table) > SHEET_ROWS:
+            what = f"a sheet of a workbook has {SHEET_ROWS:,} rows, and these are more"
+            raise UserError(what, "output", "name a .csv or .parquet file")
+        for cells in zip(*(column.to_pylist() for column in table.itercolumns()), strict=True):
+            for i, cell in enumerate(cells):
+                self._write_cell(i, cell)
+            self.rows += 1
+
+    def _write_cell(self, column: int, cell: Any) -> None:
+        if cell is None or cell != cell:  # a missing number
+            return
+        if isinstance(cell, bool):
+            self.sheet.write_boolean(self.rows, column, cell)
+        elif isinstance(cell, int | float):
+            self.sheet.write_number(self.rows, column, cell)
+        elif isinstance(cell, datetime):
+            self.sheet.write_datetime(self.rows, column, cell.replace(tzinfo=None), self.time_format)
+        else:
+            self.sheet.write_string(self.rows, column, str(cell))
+            self.widths[column] = max(self.widths[column], len(str(cell)))
+
+    def close(self) -> None:
+        """Set the widths, and complete the file."""
+        narrow, wide = WIDTHS
+        for i, width in enumerate(self.widths):
+            self.sheet.set_column(i, i, min(max(width + 2, narrow), wide))
+        self.book.close()
+
+
+class _JsonLinesWriter:
+    """Writes each row of tables as a line of JSON."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.file = path.open("w", encoding="utf-8")
+
+    def write_table(self, table: pa.Table) -> None:
+        """Write the rows of a table below those written before."""
+        self.file.writelines(
+            json.dumps(row, default=str, ensure_ascii=False) + "\n" for row in table.to_pylist()
+        )
+
+    def close(self) -> None:
+        """Complete the file."""
+        self.file.close()
+
+
+def _tab_separated_writer(path: Path, schema: pa.Schema) -> Any:
+    return pyarrow.csv.CSVWriter(path, schema, write_options=pyarrow.csv.WriteOptions(delimiter="\t"))
+
+
+# The values of other columns differ from row to row: a dictionary of them would only take time.
+_parquet_writer = partial(pyarrow.parquet.ParquetWriter, use_dictionary=["certainty"])
+WRITERS: dict[str, Callable[[Path, pa.Schema], Any]] = {
+    ".csv": pyarrow.csv.CSVWriter,
+    ".tsv": _tab_separated_writer,
+    ".parquet": _parquet_writer,
+    ".xlsx": _WorkbookWriter,
+    ".jsonl": _JsonLinesWriter,
+    ".feather": lambda path, schema: pa.ipc.new_file(str(path), schema),
+}
 
 
 def check_output(output: str | None, example: str) -> Path:
-    """The file to write; raises `UserError` if there is none, or one that is neither CSV nor Parquet."""
+    """The file to write; raises `UserError` if there is none, or one of another kind."""
     if output is None:
         raise UserError("the file to write is not named", "output", example)
     suffix = Path(output).suffix
@@ -34,14 +122,19 @@ def write_tables(tables: Iterator[pa.Table], output: Path) -> int:
 
     Raises `UserError` if there is no table.
     """
+    first = next(tables, None)
+    if first is None:
+        raise UserError("there are no customers to score", "input")
     rows = 0
     with atomic_write(output) as temporary:
-        writer = None
-        for table in tables:
-            writer = writer or WRITERS[output.suffix](temporary, table.schema)
-            writer.write_table(table)
-            rows += len(table)
-        if writer is None:
-            raise UserError("there are no customers to score", "input")
-        writer.close()
+        writer = WRITERS[output.suffix](temporary, _plain(first).schema)
+        with closing(writer):
+            for table in chain([first], tables):
+                writer.write_table(_plain(table))
+                rows += len(table)
     return rows
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """The table without dictionaries, which some kinds of files cannot hold."""
+    return pa.table([decode_dictionary(column) for column in table.itercolumns()], table.column_names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -11,8 +11,12 @@ import pandas as pd
 from sklearn.metrics import log_loss, roc_auc_score
 
 from churn.config.training import EvaluateConfig
+from churn.data.dataset import Finding
+from churn.errors import shell_override
 from churn.evaluate.bootstrap import Estimate
 
+GOOD_AUC = 0.75  # ROC AUC from which a model knows so much that one asks from where
+NEARLY_ALL = 0.75  # share of what the model has above 0.5 that one column may carry without a finding
 ROWS = 200_000  # rows that are predicted at a time, at least one shuffle
 
 
@@ -54,6 +58,25 @@ def permutation_importance(
     by_feature = probability.reshape(len(frame.columns), cfg.importance_repeats, len(frame))
     costs = map(cost, frame.columns, by_feature)
     return sorted(costs, key=lambda importance: -importance.roc_auc.value)
+
+
+def find_dominant_feature(importance: Sequence[Importance], roc_auc: float) -> tuple[Finding, ...]:
+    """A finding if one column carries nearly everything that a good model knows; `roc_auc` is the model's.
+
+    Such a column is the best there is, or it was filled in after the customer had left.
+    """
+    if not importance or roc_auc < GOOD_AUC:
+        return ()
+    first = importance[0]
+    if first.roc_auc.value < NEARLY_ALL * (roc_auc - 0.5):
+        return ()
+    return (
+        Finding(
+            f"column '{first.feature}' carries nearly everything that the model knows",
+            f"ROC AUC {roc_auc:.3f}, and {roc_auc - first.roc_auc.value:.3f} if this column is shuffled",
+            f"if it is known only for customers who left: {shell_override('data.drop', first.feature)}",
+        ),
+    )
 
 
 def shuffle_columns(frame: pd.DataFrame, repeats: int, random: np.random.Generator) -> Iterator[pd.DataFrame]:

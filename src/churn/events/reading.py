@@ -14,9 +14,10 @@ from pandas.api import types
 
 from churn.config.data import BigQueryConfig, DataConfig
 from churn.config.events import EventsConfig, TableConfig
-from churn.data.infer.cells import MISSING_WORDS, to_numbers, to_text
-from churn.data.sources import files, parquet, warehouse
+from churn.data.infer.cells import MISSING_WORDS, as_written, to_ids, to_numbers
+from churn.data.sources import files, warehouse
 from churn.data.sources.chunk import Chunk
+from churn.data.sources.columns import to_pandas
 from churn.errors import UserError, did_you_mean
 from churn.events.definition import BIGQUERY, columns_of
 from churn.events.times import parse_times
@@ -104,7 +105,7 @@ def _refuse_bad_rows(found: Reading, place: str, allowed: int) -> None:
 
 def _typed(chunk: Chunk, spec: TableConfig, found: Reading) -> pa.Table:
     """The readable rows of a chunk."""
-    frame = parquet.to_pandas(chunk.table)
+    frame = to_pandas(chunk.table)
     columns, bad = {}, np.zeros(len(frame), bool)
     for name, key in columns_of(spec).items():
         columns[name], wrong = _typed_column(frame[name], key, spec, chunk, found)
@@ -124,7 +125,8 @@ def _typed_column(
         return _times(column, chunk, found)
     if key in NUMBERS:
         return _numbers(column, spec)
-    return pa.array(to_text(column), pa.string()), np.zeros(len(column), bool)
+    texts = to_ids(column) if key == "customer" else as_written(column)
+    return pa.array(texts, pa.string()), np.zeros(len(column), bool)
 
 
 def _note_cells(column: pd.Series, rows: np.ndarray, key: str, chunk: Chunk, found: Reading) -> None:
@@ -132,17 +134,17 @@ def _note_cells(column: pd.Series, rows: np.ndarray, key: str, chunk: Chunk, fou
     what = "not a time" if key in TIMES else "not a number"
     for row in rows[: SHOWN - len(found.bad_cells)]:
         place = f"{chunk.file}, line {chunk.lines[row]}, column '{column.name}'"
-        found.bad_cells.append(f"{place}: '{to_text(column.iloc[[row]]).iloc[0][:60]}' is {what}")
+        found.bad_cells.append(f"{place}: '{as_written(column.iloc[[row]]).iloc[0][:60]}' is {what}")
 
 
 def _numbers(column: pd.Series, spec: TableConfig) -> tuple[pa.Array, np.ndarray]:
     """Numbers, missing where a cell is blank or a usual word for it, and which cells are neither."""
+    is_text = column.dtype == "str"
     words = (
-        {word for word in column.dropna().unique() if str(word).lower() in MISSING_WORDS}
-        if column.dtype == "str"
-        else set()
+        {word for word in column.dropna().unique() if str(word).lower() in MISSING_WORDS} if is_text else ()
     )
-    value, no_number, too_large = to_numbers(column, words, spec.decimal, spec.thousands)
+    rules = DataConfig(decimal=spec.decimal, thousands=spec.thousands)
+    value, no_number, too_large = to_numbers(column, rules, words)
     return pa.array(value, pa.float64(), from_pandas=True), no_number | too_large
 
 
@@ -153,7 +155,7 @@ def _times(column: pd.Series, chunk: Chunk, found: Reading) -> tuple[pa.Array, n
         time = pd.to_datetime(column, utc=True).dt.tz_localize(None)
         blank = column.isna().to_numpy()
     else:
-        text = to_text(column)
+        text = as_written(column)
         time, zoned, blank = *parse_times(text), (text == "").to_numpy()
     missing = time.isna().to_numpy()
     _note_zones(column, zoned, ~missing, chunk, found)

@@ -90,7 +90,7 @@ def _typed_files(place: str, spec: TableConfig) -> list[str]:
             kind, first = schema.field(column).type, schemas[0].field(column).type
             if kind != first:
                 raise UserError(f"column '{column}' is {kind}, in {files[0].name} {first}", file.name)
-    return [str(file.path) for file in files]
+    return [str(file.path) for file in files if file.path.exists()]  # an unpacked archive is gone
 
 
 def _is_typed(kind: pa.DataType, key: str) -> bool:

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn.bundle.bundle import Bundle
 from churn.config.root import Config
 from churn.data.contract import CUSTOMER_KEY
+from churn.data.features import DictionaryColumn, id_column, logged_column
 from churn.errors import UserError
 from churn.monitor import labels, source
 from churn.monitor.closed_windows import ClosedWindows
@@ -62,16 +64,30 @@ def collect_window(cfg: Config, bundle: Bundle, period: Period) -> Collected:
         _check_columns(answered, names, source.log_location(cfg))
         rows = filter_period(answered, period.since, None)
         found.other_bundles += filter_period(chunk, period.since, None).num_rows - rows.num_rows
+        if closed:
+            closed.labels.meet(_customers(chunk))
         if closed and answered.num_rows:
             _add_outcomes(closed, answered)
         first = rows.filter(_first_requests(rows, seen))
         found.repeated += rows.num_rows - first.num_rows
         if first.num_rows:
-            columns = {column: first[name] for column, name in names.items()}
-            found.window.summary.add(columns, first[PROBABILITY].to_numpy())
+            found.window.summary.add(_inputs(first, names, bundle), first[PROBABILITY].to_numpy())
     if closed:
+        closed.labels.check_met(str(cfg.monitor.labels))
         found.window.add_settled(closed)
     return found
+
+
+def _inputs(rows: pa.Table, names: dict[str, str], bundle: Bundle) -> dict[str, Any]:
+    """The logged inputs by the names of the training table, in the meaning of the bundle."""
+    numbers = set(bundle.schema.numeric)
+    read = {
+        column: logged_column(rows[name], column in numbers, bundle.schema) for column, name in names.items()
+    }
+    return {
+        name: column.arrow if isinstance(column, DictionaryColumn) else column
+        for name, column in read.items()
+    }
 
 
 def configured_labels(cfg: Config, bundle: Bundle, until: datetime) -> Labels | None:
@@ -106,9 +122,14 @@ def _check_columns(rows: pa.Table, names: dict[str, str], path: str) -> None:
         raise UserError(f"the log lacks columns that the bundle reads: {columns}", path, do)
 
 
+def _customers(rows: pa.Table) -> np.ndarray:
+    """[n] str: the customer of each prediction."""
+    return id_column(rows[CUSTOMER_KEY]).texts.astype(str)
+
+
 def _add_outcomes(closed: ClosedWindows, rows: pa.Table) -> None:
     """Add the outcomes that are known."""
-    keys = rows[CUSTOMER_KEY].cast(pa.string()).to_numpy().astype(str)
+    keys = _customers(rows)
     closed.add(keys, rows["time"].to_numpy(), rows[PROBABILITY].to_numpy())
     closed.compact()
 

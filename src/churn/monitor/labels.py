@@ -1,6 +1,6 @@
 """Labels, which come late and in parts, matched with predictions.
 
-They are a file (CSV or Parquet) or a table of BigQuery with the columns
+They are a file, as `churn train` reads it, or a table of BigQuery with the columns
 
 - `customer_key`: as it was sent with the request; the name of the training table's id column works, too,
 - `time`: when a customer left; for one who had not left, the last moment for which this is known,
@@ -16,24 +16,28 @@ label of the customer at or after t + h. `churn.monitor.closed_windows` says whi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
 
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Schema
 from churn.data.declared import facts_of
-from churn.errors import UserError
+from churn.data.infer.cells import as_written, to_ids, to_times
+from churn.data.sources.columns import simplify_types, to_pandas
+from churn.data.sources.side_files import no_match_error, read_side_table
+from churn.data.spelling import one_spelling
+from churn.data.table import RawTable
+from churn.errors import UserError, count
 from churn.monitor.vocabulary import NO, YES, check_one_meaning
 
 TIME, CHURNED, TREATED = "time", "churned", "treated"
+SHOWN = 5  # wrong cells that a message lists
 UNKNOWN = -1  # no label settles the prediction; the customer is neither called nor in the control group
 SECONDS = 1 << 34  # more than any time since 1970, so that customer * SECONDS + time sorts by customer
 
@@ -47,6 +51,8 @@ class Labels:
     known: np.ndarray  # [K] the last time that a label of each customer covers
     treated: np.ndarray  # [K] 1, 0 or UNKNOWN
     closed: int  # the last time for which it is known who had stayed: later windows are open; or UNKNOWN
+    met: bool = False  # whether there was a prediction about a customer with a label
+    others: list[str] = field(default_factory=list)  # a few customers that predictions were about
 
     @classmethod
     def of(cls, key: np.ndarray, time: np.ndarray, churned: np.ndarray, treated: np.ndarray) -> Labels:
@@ -83,85 +89,99 @@ class Labels:
         outcome[rows], treated[rows] = left, self.treated[code]
         return outcome, treated
 
+    def meet(self, key: np.ndarray) -> None:
+        """Take note of the customers [n] that some predictions were about, whichever model made them."""
+        self.others = self.others or list(map(str, key[:10]))
+        self.met = self.met or bool(np.isin(key, self.keys).any())
+
+    def check_met(self, path: str) -> None:
+        """Raise `UserError` if there were predictions, and none about a customer with a label."""
+        if len(self.keys) and self.others and not self.met:
+            do = "write the keys as they were sent in `customer_key`; or leave monitor.labels out"
+            raise no_match_error(set(map(str, self.keys)), self.others, f"monitor.labels={path}", do)
+
 
 def to_seconds(time: np.ndarray) -> np.ndarray:
     """Seconds since 1970, at least 0."""
     return np.maximum(np.asarray(time).astype("datetime64[s]").astype(np.int64), 0)
 
 
-def read_labels(path: str) -> pa.Table:
-    """The table in a CSV or Parquet file; raises `UserError` if there is no such file."""
-    file = Path(path)
-    if not file.is_file():
-        raise UserError("there is no such file", f"monitor.labels={path}")
-    if file.suffix != ".parquet":
-        return _read_csv_text(file)
-    table, roles = pq.read_table(file), facts_of(file).get("roles")
+def read_labels(path: str) -> RawTable:
+    """The table in a file of any format that `churn train` reads; raises `UserError` as it does."""
+    table, roles = read_side_table(path), _roles_in(Path(path))
     return table if roles is None else _labels_of_snapshot(table, roles)
 
 
-def _labels_of_snapshot(table: pa.Table, roles: dict[str, Any]) -> pa.Table:
+def _roles_in(file: Path) -> dict[str, Any] | None:
+    """The roles of the columns, if `churn snapshot` wrote the file."""
+    return facts_of(file).get("roles") if file.is_file() and file.suffix == ".parquet" else None
+
+
+def _labels_of_snapshot(table: RawTable, roles: dict[str, Any]) -> RawTable:
     """Labels for predictions that were made on the day of a cut-off, known at the end of the horizon."""
-    days = pa.scalar(roles["horizon"] * 86_400, pa.duration("s"))
-    decided = pc.add(table[roles["time"]].cast(pa.timestamp("s")), days)
-    return pa.table({CUSTOMER_KEY: table[roles["id"]], TIME: decided, CHURNED: table[roles["target"]]})
+    cutoffs, _ = to_times(table.frame[roles["time"]])
+    decided = cutoffs + np.timedelta64(roles["horizon"], "D")
+    columns = {CUSTOMER_KEY: table.frame[roles["id"]], TIME: decided, CHURNED: table.frame[roles["target"]]}
+    return replace(table, frame=pd.DataFrame(columns))
 
 
-def _read_csv_text(file: Path) -> pa.Table:
-    """A CSV file with every cell as text, so that keys keep their leading zeros."""
-    with pyarrow.csv.open_csv(file) as head:
-        types = dict.fromkeys(head.schema.names, pa.string())
-    return pyarrow.csv.read_csv(file, convert_options=pyarrow.csv.ConvertOptions(column_types=types))
-
-
-def labels_from_table(table: pa.Table, path: str, schema: Schema, until: datetime) -> Labels:
+def labels_from_table(table: RawTable | pa.Table, path: str, schema: Schema, until: datetime) -> Labels:
     """Labels from a table with the columns that the docstring of this module names, as known at `until`.
 
-    Raises `UserError` for missing columns and for cells that are not a label.
+    Raises `UserError` for missing columns and for cells that are not a label, with their lines.
     """
-    table = _with_columns(table, path, schema)
-    churned = _yes_no_column(table[CHURNED], {word.lower() for word in schema.churned}, CHURNED, path)
-    if (churned == UNKNOWN).any():
-        where = f"{path}, column '{CHURNED}'"
-        raise UserError("a label is empty", where, "leave out customers of whom nothing is known")
-    treated = np.full(len(table), UNKNOWN)
-    if TREATED in table.column_names:
-        treated = _yes_no_column(table[TREATED], set(), TREATED, path)
-    keys, time = table[CUSTOMER_KEY].cast(pa.string()).to_numpy(), _time_column(table[TIME], path)
+    raw = table if isinstance(table, RawTable) else RawTable(to_pandas(simplify_types(table)), path)
+    frame = _with_columns(raw.frame, path, schema)
+    churned = _yes_no_column(frame[CHURNED], {word.lower() for word in schema.churned}, raw)
+    _refuse_cells(
+        churned == UNKNOWN, "a label is empty", frame[CHURNED], raw, "leave out whom nothing is known of"
+    )
+    treated = np.full(len(frame), UNKNOWN)
+    if TREATED in frame:
+        treated = _yes_no_column(frame[TREATED], set(), raw)
+    time, wrong = to_times(frame[TIME])
+    _refuse_cells(wrong, "a cell is no time", frame[TIME], raw, "write 2026-11-24 or 2026-11-24T12:00:00Z")
     past = time <= np.datetime64(until.astimezone(UTC).replace(tzinfo=None), "s")
+    keys = to_ids(frame[CUSTOMER_KEY]).to_numpy(object)
     return Labels.of(keys[past], time[past], churned[past], treated[past])
 
 
-def _with_columns(table: pa.Table, path: str, schema: Schema) -> pa.Table:
+def _with_columns(frame: pd.DataFrame, path: str, schema: Schema) -> pd.DataFrame:
     """The table with its column of keys named `customer_key`; raises `UserError` if a column is missing."""
-    if CUSTOMER_KEY not in table.column_names and schema.id in table.column_names:
-        table = table.rename_columns({str(schema.id): CUSTOMER_KEY})
+    if CUSTOMER_KEY not in frame and schema.id in frame:
+        frame = frame.rename(columns={schema.id: CUSTOMER_KEY})
     for name in (CUSTOMER_KEY, TIME, CHURNED):
-        if name not in table.column_names:
-            fault = f"the labels have no column '{name}', but {', '.join(table.column_names)}"
+        if name not in frame:
+            fault = f"the labels have no column '{name}', but {', '.join(map(str, frame))}"
             raise UserError(fault, path, "see docs/monitoring.md")
-    return table
+    return frame
 
 
-def _yes_no_column(column: pa.ChunkedArray, also_yes: set[str], name: str, path: str) -> np.ndarray:
+def _yes_no_column(column: pd.Series, also_yes: set[str], raw: RawTable) -> np.ndarray:
     """[n] 1 for yes, 0 for no, UNKNOWN for empty cells."""
-    coded = column.cast(pa.string()).combine_chunks().dictionary_encode()
-    words = [word.strip().lower() for word in coded.dictionary.to_pylist()]
-    check_one_meaning(set(words), also_yes, f"{path}, column '{name}'")
-    meaning = [UNKNOWN]
-    for word, plain in zip(coded.dictionary.to_pylist(), words, strict=True):
-        if plain and plain not in YES | NO | also_yes:
-            raise UserError(f"'{word}' is neither yes nor no", f"{path}, column '{name}'", "write 1 or 0")
-        meaning.append(UNKNOWN if not plain else int(plain in also_yes | YES))
-    return np.array(meaning)[coded.indices.fill_null(-1).to_numpy() + 1]
+    codes, words = pd.factorize(as_written(column))
+    spelled, yes = ({one_spelling(str(word).lower()) for word in some} - {""} for some in (words, also_yes))
+    check_one_meaning(spelled, yes, f"{raw.origin}, column '{column.name}'")
+    meaning = [_meaning(str(word).lower(), also_yes) for word in words]
+    neither = np.array([one is None for one in meaning], bool)[codes]
+    _refuse_cells(neither, "a cell is neither yes nor no", column, raw, "write 1 or 0")
+    return np.array([UNKNOWN if one is None else one for one in meaning], int)[codes]
 
 
-def _time_column(column: pa.ChunkedArray, path: str) -> np.ndarray:
-    """[n] datetime64[s] in UTC; times without a zone are UTC."""
-    for kind in (pa.timestamp("s"), pa.timestamp("s", "UTC")):
-        try:
-            return column.cast(kind, safe=False).cast(pa.timestamp("s")).to_numpy()
-        except pa.ArrowInvalid:
-            continue
-    do = "write 2026-11-24 or 2026-11-24T12:00:00Z"
-    raise UserError(f"a cell of the column '{TIME}' is no time", path, do)
+def _meaning(word: str, also_yes: set[str]) -> int | None:
+    """1 for yes, 0 for no, UNKNOWN for an empty cell, None for any other word."""
+    plain = one_spelling(word)
+    if word in also_yes or plain in YES:
+        return 1
+    return UNKNOWN if not plain else 0 if plain in NO else None
+
+
+def _refuse_cells(wrong: np.ndarray, what: str, column: pd.Series, raw: RawTable, do: str) -> None:
+    """Raise `UserError` that names the lines of the first wrong cells."""
+    rows = np.flatnonzero(wrong)
+    if len(rows):
+        numbers = rows + 1 if raw.lines is None else raw.lines[rows]
+        cells = as_written(column.iloc[rows[:SHOWN]])
+        listed = ", ".join(f"{raw.unit} {n}: '{cell}'" for n, cell in zip(numbers, cells, strict=False))
+        more = f" and {count(len(rows) - SHOWN, 'more cell')}" * (len(rows) > SHOWN)
+        raise UserError(what, f"{raw.origin}, column '{column.name}', {listed}{more}", do)

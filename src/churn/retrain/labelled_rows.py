@@ -19,6 +19,7 @@ from churn.config.root import Config
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Dataset
 from churn.data.declared import with_declared_roles
+from churn.data.features import DictionaryColumn, id_column, logged_column
 from churn.data.load import load_dataset
 from churn.errors import UserError
 from churn.monitor import source
@@ -119,6 +120,7 @@ def _rows_of_log(cfg: Config, champion: Bundle, known: Labels, until: datetime) 
         if not has_inputs(chunk, champion):
             others += chunk.num_rows
             continue
+        known.meet(_customers(chunk))
         parts.append(_settled_of_chunk(chunk, closed, champion))
         if (kept := closed.compact()) is not None:
             parts = [reduce(add, parts).take(kept)]
@@ -128,20 +130,25 @@ def _rows_of_log(cfg: Config, champion: Bundle, known: Labels, until: datetime) 
         print(line)
     if not parts:
         raise UserError("the log has no rows", source.log_location(cfg), "see docs/monitoring.md")
+    known.check_met(str(cfg.monitor.labels))
     return reduce(add, parts).take(closed.once_a_period())
 
 
 def _settled_of_chunk(table: pa.Table, closed: ClosedWindows, bundle: Bundle) -> LabelledRows:
     """The rows whose outcome is known, from a chunk of `churn.serve.log.read`."""
-    keys, times = table[CUSTOMER_KEY].to_numpy().astype(str), table["time"].to_numpy()
+    keys, times = _customers(table), table["time"].to_numpy()
     before = len(closed.settled)
     known = closed.add(keys, times, np.zeros(len(keys)))
     added = closed.settled.take(np.arange(before, before + len(known)))
     table = table.take(known)
     churned, treated = (values.astype(np.int8) for values in (added.churned, added.treated))
-    customers = table[CUSTOMER_KEY].to_pandas().to_numpy(object)
     moments = times[known].astype("datetime64[s]")
-    return LabelledRows(frame_of_log(table, bundle), churned, customers, moments, treated)
+    return LabelledRows(frame_of_log(table, bundle), churned, keys[known].astype(object), moments, treated)
+
+
+def _customers(rows: pa.Table) -> np.ndarray:
+    """[n] str: the customer of each prediction."""
+    return id_column(rows[CUSTOMER_KEY]).texts.astype(str)
 
 
 def has_inputs(table: pa.Table, bundle: Bundle) -> bool:
@@ -153,9 +160,8 @@ def frame_of_log(table: pa.Table, bundle: Bundle) -> pd.DataFrame:
     """The features of a bundle, as in `Dataset.frame`, from a chunk of `churn.serve.log.read`."""
     columns = {}
     for field in bundle.facts["inputs"]:
-        cells = table[f"inputs.{field['input']}"]
-        is_number = field["kind"] == "number"
-        columns[field["column"]] = (cells if is_number else cells.cast("string").fill_null("")).to_pandas()
+        cells = logged_column(table[f"inputs.{field['input']}"], field["kind"] == "number", bundle.schema)
+        columns[field["column"]] = cells.texts if isinstance(cells, DictionaryColumn) else cells.astype(float)
     return pd.DataFrame(columns)[list(bundle.schema.features)]
 
 

@@ -17,10 +17,11 @@ from churn.config.loop import RetrainConfig, Treated
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Schema
 from churn.data.declared import KEY
+from churn.data.infer.target import ANY
 from churn.retrain.labelled_rows import LabelledRows
 
 TIME = "predicted_at"  # name of the time column where the training table has none
-STAYED = "stayed"  # label of customers who did not leave
+LEFT, STAYED = "left", "stayed"  # the words for who left, where the table has none, and who did not
 DAY = 86_400  # seconds
 
 
@@ -73,11 +74,16 @@ def write_rows(rows: LabelledRows, schema: Schema, path: Path, events: dict[str,
     columns = {
         schema.id or CUSTOMER_KEY: rows.customers,
         schema.time or TIME: rows.times,
-        schema.target: np.where(rows.churned == 1, schema.churned[0], STAYED),
+        schema.target: np.where(rows.churned == 1, _left_word(schema), STAYED),
     }
     table = pa.Table.from_pandas(rows.frame.assign(**columns), preserve_index=False)
     declared = {} if events is None else {KEY: json.dumps({"events": events})}
     pq.write_table(table.replace_schema_metadata({**table.schema.metadata, **declared}), path)
+
+
+def _left_word(schema: Schema) -> str:
+    """A word for "left" that a file can hold: that of the champion's table, unless it is blank or any."""
+    return next((word for word in schema.churned if word not in ("", ANY)), LEFT)
 
 
 def data_config(cfg: DataConfig, schema: Schema, path: Path) -> DataConfig:
@@ -88,7 +94,7 @@ def data_config(cfg: DataConfig, schema: Schema, path: Path) -> DataConfig:
         path=str(path),
         cache=cfg.cache,
         target=schema.target,
-        churned=[schema.churned[0]],
+        churned=[_left_word(schema)],
         id=schema.id or CUSTOMER_KEY,
         time=schema.time or TIME,
         horizon=cfg.horizon,

@@ -8,10 +8,9 @@ import pyarrow.compute
 from churn.bundle.bundle import REASONS, Bundle
 from churn.bundle.reasons import reason_columns
 from churn.data.contract import CUSTOMER_KEY
-from churn.data.features import ArrowFeatures
+from churn.data.features import ArrowFeatures, id_column
 from churn.data.sources import files
 from churn.data.sources.chunk import Chunk
-from churn.data.sources.parquet import decode_dictionary
 from churn.data.validate import to_features
 from churn.score.call_list import sort_outputs
 
@@ -35,8 +34,16 @@ def score_chunk(
         columns = {name: column.to_numpy(zero_copy_only=False) for name, column in table.items()}
         table |= reason_columns(columns, frame)
     if (name := bundle.schema.id) and name in chunk.table.column_names:
-        table = {name: decode_dictionary(chunk.table[name])} | table
+        table = {name: _ids(chunk, name)} | table
     return pa.table(table)
+
+
+def _ids(chunk: Chunk, name: str) -> pa.Array | pa.ChunkedArray:
+    """The ids, digit for digit: as whole numbers if the whole table has them so, else as text."""
+    column = chunk.table[name]
+    if chunk.typed and pa.types.is_integer(column.type):
+        return column
+    return pa.array(id_column(column).texts, pa.string())
 
 
 def _to_arrow(tensor: object) -> pa.Array:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,10 +15,11 @@ from churn.config.root import Config
 from churn.config.training import DecisionConfig
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Schema
-from churn.data.infer.cells import to_numbers, to_text
+from churn.data.infer.cells import to_ids, to_numbers
+from churn.data.sources.side_files import no_match_error, read_ids
 from churn.data.table import RawTable
 from churn.data.validate import to_features
-from churn.errors import UserError
+from churn.errors import UserError, count
 
 # The columns that come first; the others follow by name.
 FIRST = ("churn_probability", "churn_probability_low", "churn_probability_high", "churn", "certainty")
@@ -38,17 +37,23 @@ def call_list(bundle: Bundle, tables: Iterable[RawTable], cfg: Config) -> pd.Dat
     """
     assumed = decision.effective_assumptions(cfg.decision, bundle.facts, cfg.overridden)
     own = decision.effective_assumptions(DecisionConfig(), bundle.facts)
-    excluded = _read_excluded_ids(cfg.score.do_not_contact, bundle.schema.id)
+    barred_file = cfg.score.do_not_contact
+    excluded = read_ids(barred_file, bundle.schema.id, "score.do_not_contact") if barred_file else set()
     best, rows, worth, left_out, again = pd.DataFrame(), 0, 0, 0, 0
+    seen: list[str] = []
     for table in tables:
         scored = _score_candidates(bundle, table, assumed, rows)
         barred, pays = scored["key", "key"].isin(excluded), _pays(scored, assumed, own)
         rows, worth, left_out = rows + len(scored), worth + (pays & ~barred).sum(), left_out + barred.sum()
         best, repeated = _most_profitable(pd.concat([best, scored[pays & ~barred]]), cfg.top or 0)
         again += repeated
-    print(f"{rows:,} customers, {worth:,} worth a call, {left_out:,} not to be contacted")
+        seen = seen or list(scored["key", "key"][:10])
+    if excluded and not left_out:
+        do = "write the ids as in the table; if no customer of it is barred: score.do_not_contact=null"
+        raise no_match_error(excluded, seen, f"score.do_not_contact={barred_file}", do)
+    print(f"{count(rows, 'customer')}, {worth:,} worth a call, {left_out:,} not to be contacted")
     if again:
-        print(f"{again:,} further rows of customers on the list are left out")
+        print(f"{count(again, 'further row')} of customers on the list are left out")
     treated = _divide([] if best.empty else best["key", "key"], assumed, cfg.seed)
     print(f"{treated.sum():,} to call, {len(treated) - treated.sum():,} held out as control")
     best = best[: len(treated)]
@@ -88,9 +93,9 @@ def _score_candidates(bundle: Bundle, raw: RawTable, assumed: DecisionConfig, be
     decision.check_decision(assumed, valued)
     value = decision.customer_values(valued, assumed)
     profit = decision.expected_profit(outputs["churn_probability"].astype(float), value, assumed)
-    answer = {name or ROW: ids.to_numpy(), "expected_profit": profit}
+    answer = {name or ROW: to_ids(ids) if name else ids, "expected_profit": profit}
     answer |= {output: outputs[output] for output in sort_outputs(outputs)}
-    key = pd.DataFrame({"key": to_text(ids)})
+    key = pd.DataFrame({"key": to_ids(ids)})
     return pd.concat({"answer": pd.DataFrame(answer), "features": frame, "key": key}, axis=1)
 
 
@@ -103,40 +108,12 @@ def _with_value(raw: RawTable, frame: pd.DataFrame, schema: Schema, column: str 
     """The features, and the column with the customers' values if it is not one of them."""
     if column is None or column in frame or column not in raw.frame:
         return frame
-    value, *wrong = to_numbers(raw.frame[column], schema.missing, schema.decimal, schema.thousands)
+    value, *wrong = to_numbers(raw.frame[column], schema)
     if np.any(wrong):
         first = raw.frame[column][np.any(wrong, axis=0)].iloc[0]
         where = f"column '{column}' (decision.value_column)"
         raise UserError(f"'{first}' is not a number", where, "correct it")
     return frame.assign(**{column: value})
-
-
-def _read_excluded_ids(path: str | None, column: str | None) -> set[str]:
-    """The ids in a Parquet or text file: in the column `column`, or one per line with or without a header."""
-    if path is None:
-        return set()
-    if not Path(path).is_file():
-        raise UserError("there is no such file", f"score.do_not_contact={path}")
-    header, ids = _parquet_columns(path) if path.endswith(".parquet") else _text_columns(path)
-    if column not in header and len(header) > 1:
-        do = "name the column of ids so"
-        raise UserError(f"there is no column '{column}'", f"score.do_not_contact={path}", do)
-    position = header.index(column) if column in header else 0
-    return {header[position], *ids[position]} if header else set()
-
-
-def _parquet_columns(path: str) -> tuple[list[str], list[list[str]]]:
-    """The names of a file's columns, and the text in each."""
-    frame = pd.read_parquet(path)
-    return list(frame.columns), [to_text(frame[name]).tolist() for name in frame.columns]
-
-
-def _text_columns(path: str) -> tuple[list[str], list[list[str]]]:
-    """The first line's cells, and the cells below each."""
-    lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    delimiter = next((mark for mark in ",;\t|" if lines and mark in lines[0]), ",")
-    header, *rows = list(csv.reader(lines, delimiter=delimiter)) or [[]]
-    return header, [[row[i].strip() for row in rows if len(row) > i] for i in range(len(header))]
 
 
 def _divide(keys: Iterable[str], assumed: DecisionConfig, seed: int) -> np.ndarray:

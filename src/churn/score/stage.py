@@ -13,13 +13,14 @@ import pyarrow.compute
 
 from churn.bundle.bundle import REASONS, Bundle
 from churn.bundle.registry import find_bundle
+from churn.bundle.unseen import UnseenCells
 from churn.config.root import Config
 from churn.config.serving import BeamRunner
-from churn.data.features import to_arrow_features
+from churn.data.features import ArrowFeatures, to_arrow_features
 from churn.data.sources import files, warehouse
 from churn.data.sources.chunk import Chunk
 from churn.data.writers import WRITERS, write_tables
-from churn.errors import UserError, missing_extra
+from churn.errors import UserError, count, missing_extra
 from churn.events.scoring import INPUT, scoring_features
 from churn.parallel import prefetch
 from churn.score.answer import score_chunk
@@ -48,26 +49,29 @@ def score(cfg: Config) -> None:
             f"input={cfg.input}",
             "train with data.id=COLUMN",
         )
+    unseen = UnseenCells(bundle)
     with scoring_features(bundle, cfg) as ready, _output_file(ready) as output:
-        rows = _write_scores(bundle, output, ready)
-    print(f"{rows:,} customers scored with {bundle.path}: {cfg.output}")
+        rows = _write_scores(bundle, output, ready, unseen)
+    print(f"{count(rows, 'customer')} scored with {bundle.path}: {cfg.output}")
+    for column in unseen.columns():
+        print(f"! {column}")
 
 
-def _write_scores(bundle: Bundle, output: Path, cfg: Config) -> int:
+def _write_scores(bundle: Bundle, output: Path, cfg: Config, unseen: UnseenCells) -> int:
     """Write scores or the call list; gives the number of rows."""
     if cfg.score.reasons and REASONS not in bundle.saved_model.signatures:
         raise UserError("the bundle gives no reasons", "score.reasons", "train it with export.background=64")
     if cfg.beam.runner is not BeamRunner.none:
         return _score_by_beam(bundle, cfg)
     if cfg.top is not None:
-        tables = (files.to_raw_table(str(cfg.input), [chunk]) for chunk in _input_chunks(cfg))
+        tables = (files.to_raw_table(str(cfg.input), [chunk]) for chunk in _counted(bundle, cfg, unseen))
         calls = call_list(bundle, tables, cfg)
         return write_tables(iter([pa.Table.from_pandas(calls, preserve_index=False)]), output)
     if output.suffix in WRITERS:
-        scored = _score_chunks(bundle, cfg)
+        scored = _score_chunks(bundle, cfg, unseen)
         return write_tables(_most_likely_first(scored) if cfg.score.sort else scored, output)
     folder = ScoreFolder(output, bundle, cfg)
-    return folder.write(_score_chunks(bundle, cfg, folder.chunks_done))
+    return folder.write(_score_chunks(bundle, cfg, unseen, folder.chunks_done))
 
 
 def _in_bigquery(path: str | None) -> bool:
@@ -129,11 +133,26 @@ def _check_input_and_output(cfg: Config) -> None:
         raise UserError(fault, ", ".join(cfg.overridden), "add top=N, or leave them out")
 
 
-def _score_chunks(bundle: Bundle, cfg: Config, skip: int = 0) -> Iterator[pa.Table]:
+def _score_chunks(bundle: Bundle, cfg: Config, unseen: UnseenCells, skip: int = 0) -> Iterator[pa.Table]:
     """The answers for all chunks after the first `skip`; reading, computing and writing overlap."""
     chunks = islice(_input_chunks(cfg), skip, None)
-    read = prefetch((chunk, to_arrow_features(chunk.table, bundle.schema)) for chunk in chunks)
+    read = prefetch((chunk, _features(bundle, chunk, unseen)) for chunk in chunks)
     return prefetch(score_chunk(bundle, chunk, features, cfg.score.reasons) for chunk, features in read)
+
+
+def _features(bundle: Bundle, chunk: Chunk, unseen: UnseenCells) -> ArrowFeatures | None:
+    """The features of a chunk, counted; None if some cell cannot be used."""
+    features = to_arrow_features(chunk.table, bundle.schema)
+    if features is not None:
+        unseen.add_features(features)
+    return features
+
+
+def _counted(bundle: Bundle, cfg: Config, unseen: UnseenCells) -> Iterator[Chunk]:
+    """The chunks of the input, their features counted."""
+    for chunk in _input_chunks(cfg):
+        _features(bundle, chunk, unseen)
+        yield chunk
 
 
 def _most_likely_first(answers: Iterator[pa.Table]) -> Iterator[pa.Table]:

@@ -73,6 +73,7 @@ class Endpoint:
             "name": batcher.model.bundle.facts["name"],
             "digest": batcher.model.bundle.digest,
         }
+        self.metrics.unseen_cells = batcher.model.unseen
         self.other_routes.openapi_schema = None
 
 

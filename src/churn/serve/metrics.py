@@ -17,8 +17,11 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from churn.bundle.unseen import UnseenCells
+
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+LONGEST_LABEL = 100  # characters of a label
 PROBABILITY = tuple(round(i / 20, 2) for i in range(1, 21))
 
 
@@ -55,6 +58,7 @@ class Metrics(Collector):
         self.seconds, self.batch_rows, self.probability = (Histogram(b) for b in (SECONDS, ROWS, PROBABILITY))
         self.log_dropped = self.log_failures = self.log_backlog = self.compaction_failures = 0
         self.bundle: dict[str, str] = {}
+        self.unseen_cells: UnseenCells | None = None  # of the model that answers
         self.registry = CollectorRegistry()
         self.registry.register(self)
         ProcessCollector(registry=self.registry)
@@ -73,6 +77,14 @@ class Metrics(Collector):
         self.requests[str(code)] += 1
         self.errors[reason] += 1
 
+    def _unseen_columns(self) -> Metric:
+        """The columns of which more than a few per cent of the fields are unseen, with the commonest one."""
+        text = "Share of a column's fields unlike any in training, and the commonest of them"
+        family = GaugeMetricFamily("churn_unseen_column_ratio", text, labels=["column", "commonest"])
+        for column in self.unseen_cells.columns() if self.unseen_cells else []:
+            family.add_metric([column.name, column.commonest[:LONGEST_LABEL]], column.share)
+        return family
+
     def collect(self) -> Iterator[Metric]:
         """Every metric, by the naming rules of `promtool check metrics`."""
         yield _labelled("churn_requests", "Predict requests by HTTP code", "code", self.requests)
@@ -84,6 +96,7 @@ class Metrics(Collector):
         yield self.probability.family("churn_predicted_probability", "Predicted churn probability")
         yield CounterMetricFamily("churn_predicted_churners", "Rows whose probability calls", self.churn)
         yield CounterMetricFamily("churn_unseen_inputs", "Fields unlike any in training", self.unseen)
+        yield self._unseen_columns()
         yield CounterMetricFamily("churn_missing_inputs", "Fields sent as missing", self.missing)
         yield CounterMetricFamily("churn_log_dropped", "Requests answered but not logged", self.log_dropped)
         yield CounterMetricFamily("churn_log_failures", "Failed attempts to write the log", self.log_failures)

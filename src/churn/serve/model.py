@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import cached_property, partial
-from itertools import chain, groupby, islice, repeat
+from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import Any
 
@@ -14,7 +15,10 @@ import numpy as np
 from churn.backend import tensorflow
 from churn.bundle.bundle import CODED, Bundle
 from churn.bundle.conformal import CERTAINTIES
+from churn.bundle.unseen import UnseenCells
 from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
+from churn.data.infer.cells import missing_codes
+from churn.data.spelling import apply_steps, spelling_steps
 from churn.serve.protocol import Fields, JsonRow, Reader, RequestRows
 
 # TensorFlow's executors. For operations of microseconds the default one costs as much as the operations.
@@ -23,13 +27,27 @@ COMPILED_ROWS = 32  # of the XLA-compiled graph; a larger batch goes through the
 WARM_UP_ROWS = (1, COMPILED_ROWS, 2 * COMPILED_ROWS)
 
 
+class _Codes(dict[str, float]):
+    """The code of each text; a text that is not in the vocabulary is first spelled as in training."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__({text: float(code) for text, code in bundle.vocabulary.items()})
+        self.steps = spelling_steps(bundle.schema)
+
+    def __missing__(self, text: str) -> float:
+        return self.get(apply_steps(text, self.steps), 0.0)
+
+
 class Model:
     """The bundle as a function of one matrix, because each array passed to TensorFlow has a fixed cost."""
 
     def __init__(self, bundle: Bundle, lenient: bool = False) -> None:
         self.bundle, self.fields = bundle, Fields.of(bundle)
         self.read = Reader(self.fields, lenient)
-        self.code = {word: float(code) for word, code in bundle.vocabulary.items()}.get
+        self.codes, self.missing_codes = _Codes(bundle), missing_codes(bundle.schema)
+        self.unseen = UnseenCells(bundle)
+        column = {field["input"]: field["column"] for field in bundle.facts["inputs"]}
+        self.columns = [column[name] for name in self.fields.kinds if name in column]
         named, coded = (bundle.saved_model.signatures[name] for name in ("serving_default", CODED))
         by_type = _outputs_by_type(coded)
         self.outputs = {
@@ -43,6 +61,8 @@ class Model:
         self.any_rows = _fast_caller(graph(), DEFAULT_EXECUTOR if reasons else SINGLE_THREADED)
         self.few_rows = None if reasons else _fast_caller(graph(COMPILED_ROWS), SINGLE_THREADED)
         self._warm_up()
+        self.read.example = self.example
+        self.unseen = UnseenCells(bundle)  # without the rows of the warm-up
 
     def __call__(self, requests: list[RequestRows]) -> tuple[list[list[Any]], int]:
         """The predictions of each request, one per row, and the number of missing fields in all rows.
@@ -52,19 +72,41 @@ class Model:
         columns = list(zip(*chain.from_iterable(requests), strict=True))
         split = len(self.fields.numbers)
         texts, keys = columns[split:-1], columns[-1]
-        text_codes = map(self.code, chain.from_iterable(texts), repeat(0.0))
+        text_codes = map(self.codes.__getitem__, chain.from_iterable(texts))
         cells = chain(chain.from_iterable(columns[:split]), text_codes)
         matrix = np.fromiter(cells, np.float32, (len(columns) - 1) * len(keys)).reshape(-1, len(keys))
         outputs = dict(zip(self.outputs, self._run(matrix), strict=True))
+        self._count_unseen(outputs["unseen_inputs"], matrix, texts)
         if codes := outputs.get("certainty"):
             outputs["certainty"] = [CERTAINTIES[code] for code in codes]
         predictions = list(map(self.prediction, *outputs.values(), keys))
-        missing = int(np.count_nonzero(matrix[:split] <= MISSING_BELOW))
-        missing += sum([column.count("") for column in texts])
+        missing = self._count_missing(matrix[:split], matrix[split:], texts)
         if len(requests) == len(predictions):  # the usual case: one row each
             return [[prediction] for prediction in predictions], missing
         remaining = iter(predictions)
         return [list(islice(remaining, len(rows))) for rows in requests], missing
+
+    def _count_unseen(self, counts: list[int], matrix: np.ndarray, texts: list[tuple[str, ...]]) -> None:
+        """Count the cells of the rows in which the graph found some that are unlike any in training."""
+        counts = counts[: matrix.shape[1]]  # without the rows that only fill up the matrix
+        self.unseen.add_rows(len(counts))
+        if not any(counts):
+            return
+        rows = [i for i, number in enumerate(counts) if number]
+        for name, values in zip(self.columns, matrix[:, rows], strict=False):
+            self.unseen.add_numbers(name, values)
+        for name, column in zip(self.columns[len(self.fields.numbers) :], texts, strict=True):
+            self.unseen.add_texts(name, Counter([column[i] for i in rows]))
+
+    def _count_missing(self, numbers: np.ndarray, codes: np.ndarray, texts: list[tuple[str, ...]]) -> int:
+        """Fields of a batch that mean "missing"."""
+        count = np.count_nonzero(numbers <= MISSING_BELOW)
+        if len(self.missing_codes):
+            count += np.count_nonzero(np.isin(numbers, self.missing_codes))
+        blank = self.bundle.vocabulary.get("")
+        if blank is None:  # training saw no missing category
+            return int(count) + sum([column.count("") for column in texts])
+        return int(count + np.count_nonzero(codes == blank))
 
     def _run(self, matrix: np.ndarray) -> list[list[Any]]:
         """Each output of the graph as a list with one item per row, in the order of `outputs`."""

@@ -1,7 +1,9 @@
 """What a request may contain, and what an error looks like: TensorFlow Serving's rules in Vertex AI's format.
 
 A row is an object with exactly the bundle's inputs: numbers as JSON numbers, categories and `customer_key` as
-strings. A request that is accepted here is accepted by the same bundle on Vertex AI.
+strings. A category may be spelled in any way of `churn.data.spelling`: "true", "TRUE", "1" and "1.0" are one
+level. But true, 1 and 1.0 without quotes are refused, because TensorFlow Serving takes nothing but strings
+for a string input. A request that is accepted here is accepted by the same bundle on Vertex AI.
 """
 
 from __future__ import annotations
@@ -68,6 +70,7 @@ class Reader:
 
     def __init__(self, fields: Fields, lenient: bool = False) -> None:
         self.fields, self.lenient = fields, lenient
+        self.example: JsonRow | None = None  # a row that works, for messages
         self.defaults = {name: MISSING[kind] for name, kind in fields.kinds.items()}
         self.request = _request_of(fields)
         self.decode = msgspec.json.Decoder(self.request).decode
@@ -87,7 +90,7 @@ class Reader:
         try:
             request = msgspec.convert({"instances": instances}, self.request)
         except msgspec.ValidationError as error:
-            raise _rows_refused(instances, self.fields.kinds) from error
+            raise _rows_refused(instances, self.fields.kinds, self.example) from error
         return list(map(astuple, request.instances))
 
     def _fill(self, row: Any) -> Any:
@@ -125,13 +128,15 @@ def _instances_of(body: bytes) -> list[Any]:
     return instances
 
 
-def _rows_refused(instances: list[Any], kinds: dict[str, str]) -> RefusedError:
-    """The error that names row, field, value and the expected type, for all rows."""
+def _rows_refused(instances: list[Any], kinds: dict[str, str], example: JsonRow | None) -> RefusedError:
+    """The error that names row, field, value and type of all wrong fields, and shows a row that works."""
     problems = [problem for i, row in enumerate(instances) for problem in _row_problems(i, row, kinds)]
     rows = len({row for row, *_ in problems})
     lines = [f"row {row}, field {field!r}: {got}, expected {type_}" for row, field, got, type_ in problems]
     shown = lines[:20] + ([f"and {len(lines) - 20} more, see details"] if len(lines) > 20 else [])
     message = f"{rows} of {len(instances)} rows cannot be read. " + "; ".join(shown)
+    if example:
+        message += f". A row that works: {msgspec.json.encode(example).decode()}"
     violations = [
         {"field": f"instances[{row}].{field}", "description": f"{got}, expected {expected}"}
         for row, field, got, expected in problems
@@ -149,10 +154,19 @@ def _row_problems(number: int, row: Any, kinds: dict[str, str]) -> Iterable[tupl
         if name not in row:
             yield number, name, "is missing", EXPECTED[kind]
         elif not _is_valid(kind, value := row[name]):
-            yield number, name, f"got {_short_json(value)}", EXPECTED[kind]
+            yield number, name, f"got {_short_json(value)}", EXPECTED[kind] + _as_string(kind, value)
     for name in row.keys() - kinds.keys():
         expected = f"only the bundle's fields{did_you_mean(name, kinds)}"
         yield number, name, f"got {_short_json(row[name])}", expected
+
+
+def _as_string(kind: str, value: Any) -> str:
+    """How a value that has to be a string is written, if it is a truth value or a number."""
+    return (
+        f", {_short_json(_short_json(value))}"
+        if kind == "category" and isinstance(value, int | float)
+        else ""
+    )
 
 
 def _is_valid(kind: str, value: Any) -> bool:

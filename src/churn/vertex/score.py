@@ -10,7 +10,9 @@ from churn.bundle.bundle import Bundle
 from churn.bundle.registry import find_bundle
 from churn.config.root import Config
 from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
+from churn.data.infer.cells import to_ids
 from churn.data.sources import files
+from churn.data.spelling import NULL_MARKS
 from churn.data.validate import to_features
 from churn.errors import UserError
 from churn.vertex.apply import register_version
@@ -130,7 +132,7 @@ def _upload_instances(session: Session, cfg: Config, bundle: Bundle, name: str) 
     for raw in files.raw_tables(str(cfg.input), cfg.data, cfg.score.chunk_rows):
         rows = parity.to_instances(to_features(raw, bundle.schema), bundle)
         if bundle.schema.id:
-            for row, customer in zip(rows, raw.frame[bundle.schema.id].astype(str), strict=True):
+            for row, customer in zip(rows, to_ids(raw.frame[bundle.schema.id]), strict=True):
                 row |= {CUSTOMER_KEY: customer, ROW: customer}
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         path = f"{session.deployment.name}/scoring/{name}/{len(uris):05}.jsonl"
@@ -164,12 +166,12 @@ def _instances_query(deployment: Deployment, bundle: Bundle, source: str, table:
 
 
 def _input_sql(field: dict[str, str], bundle: Bundle) -> str:
-    """One input in SQL. JSON has no null, so a missing value is replaced, as in training."""
+    """One input in SQL, a missing value replaced: JSON has no null. The graph knows all other spellings."""
     is_number, schema = field["kind"] == "number", bundle.schema
-    words = ["", *schema.missing, *(schema.missing_numbers if is_number else ())]
+    words = ["", *NULL_MARKS, *schema.missing, *(schema.missing_numbers if is_number else ())]
     listed = ", ".join("'" + word.replace("\\", "\\\\").replace("'", "\\'") + "'" for word in words)
     text = f"TRIM(CAST(`{field['column']}` AS STRING))"
     missing, value = "''", text
     if is_number:
-        missing, value = str(MISSING_BELOW), f"CAST(`{field['column']}` AS FLOAT64)"
+        missing, value = str(MISSING_BELOW), f"CAST({text} AS FLOAT64)"
     return f"CASE WHEN COALESCE({text}, '') IN ({listed}) THEN {missing} ELSE {value} END"

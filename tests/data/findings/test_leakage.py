@@ -48,11 +48,11 @@ def test_a_column_that_gives_the_target_away_is_found_in_any_form(kind):
     assert titles(dataset(churned, it=column)) == ["column 'it' alone nearly gives the target away"]
 
 
-def test_one_value_that_most_churners_have_is_found():
+def test_a_value_that_most_churners_have_is_found():
     churned = RNG.random(5000) < 0.3
     left = np.where(churned & (RNG.random(5000) < 0.5), 0.0, RNG.integers(1, 25, 5000))
     finding, *_ = find_leakage(dataset(churned, remaining=left))
-    assert finding.title == "one value of column 'remaining' nearly gives the target away"
+    assert finding.title == "some values of column 'remaining' nearly give the target away"
     assert finding.evidence.startswith("where it is 0.0, 100.0% of ")
 
 
@@ -82,9 +82,9 @@ def test_a_large_table_is_sampled_and_a_usual_table_takes_less_than_a_second():
         columns = {f"n{i}": RNG.normal(size=rows) for i in range(10)} | {f"c{i}": words for i in range(10)}
         return dataset(RNG.random(rows) < 0.3, **columns)
 
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert find_leakage(wide(10_000)) == ()
-    assert time.perf_counter() - begin < 1
+    assert time.process_time() - begin < 1
     churned = np.zeros(2 * SAMPLE)
     churned[::3] = 1
     assert len(find_leakage(dataset(churned, it=churned + RNG.normal(0, 0.1, len(churned))))) == 1

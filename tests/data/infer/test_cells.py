@@ -3,7 +3,16 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from churn.data.infer.cells import are_dates, parse_numbers, to_numbers, to_text, to_times
+from churn.config.data import DataConfig
+from churn.data.infer.cells import (
+    are_dates,
+    has_lost_digits,
+    parse_numbers,
+    to_ids,
+    to_numbers,
+    to_text,
+    to_times,
+)
 from churn.errors import UserError
 
 
@@ -14,10 +23,12 @@ from churn.errors import UserError
         ([" a ", np.nan, 1], object, ["a", "", "1"]),
         ([1.0, np.nan], "float64", ["1", ""]),
         ([1.5, np.nan], "float64", ["1.5", ""]),
-        (["1.0", "-2.0", "2.0.0", "v1.0", "1.00"], "str", ["1", "-2", "2.0.0", "v1.0", "1.00"]),
+        (["1.0", "-2.0", "2.0.0", "v1.0", "1.000"], "str", ["1", "-2", "2.0.0", "v1.0", "1"]),
+        (["TRUE", "True", "true", "1", "1.0", "FALSE"], "str", ["1", "1", "1", "1", "1", "0"]),
+        (["007", "1e+05", "\\N", "#N/A", "None"], "str", ["007", "1e+05", "", "", "None"]),
         ([1e300, np.inf], "float64", ["1e+300", "inf"]),
         ([2**60 + 1, None], "Int64", [str(2**60 + 1), ""]),
-        ([True, None], "boolean", ["True", ""]),
+        ([True, None], "boolean", ["1", ""]),
         (["a", None], "category", ["a", ""]),
         (["a", None], pd.ArrowDtype(pa.string()), ["a", ""]),
     ],
@@ -29,11 +40,11 @@ def test_a_cell_has_one_text_whatever_type_its_source_gave_it(cells, dtype, expe
 
 
 def test_texts_that_mean_missing_become_empty():
-    assert to_text(pd.Series(["NA", "N", " - "]), ["NA", "-"]).tolist() == ["", "N", ""]
+    assert to_text(pd.Series(["NA", "N", " - "]), DataConfig(missing=["NA", "-"])).tolist() == ["", "N", ""]
     for cells in (["-99", "-99.0", "1"], [-99, -99.0, 1]):
         for code in ("-99", "-99.0"):
-            assert to_text(pd.Series(cells), [code]).tolist() == ["", "", "1"]
-            numbers, not_a_number, _ = to_numbers(pd.Series(cells), [code], ".", None)
+            assert to_text(pd.Series(cells), DataConfig(missing=[code])).tolist() == ["", "", "1"]
+            numbers, not_a_number, _ = to_numbers(pd.Series(cells), DataConfig(missing=[code]))
             np.testing.assert_array_equal(numbers, [np.nan, np.nan, 1])
             assert not not_a_number.any()
 
@@ -64,12 +75,12 @@ def test_a_text_in_another_format_is_not_a_number(text, thousands):
 
 def test_unusable_numbers_are_distinguished_from_missing_ones():
     numbers, not_a_number, too_large = to_numbers(
-        pd.Series(["1", "", "?", "x", "1e30", "-inf"]), {"?"}, ".", None
+        pd.Series(["1", "", "?", "x", "1e30", "-inf"]), DataConfig(), {"?"}
     )
     np.testing.assert_array_equal(numbers, [1, np.nan, np.nan, np.nan, np.nan, np.nan])
     assert not_a_number.tolist() == [False, False, False, True, False, False]
     assert too_large.tolist() == [False, False, False, False, True, True]
-    numbers, not_a_number, too_large = to_numbers(pd.Series([1, np.inf, np.nan, -1e30]), set(), ".", None)
+    numbers, not_a_number, too_large = to_numbers(pd.Series([1, np.inf, np.nan, -1e30]), DataConfig())
     assert not not_a_number.any()
     assert too_large.tolist() == [False, True, False, True]
 
@@ -104,3 +115,41 @@ def test_day_and_month_are_distinguished_by_all_dates_of_the_column_or_refused()
     assert to_times(pd.Series(["03/04/2025", "04/13/2025"]))[0][0] == np.datetime64("2025-03-04")
     with pytest.raises(UserError, match="'03/04/2025' may begin with the day or the month"):
         to_times(pd.Series(["03/04/2025", "05/06/2025"], name="joined"))
+
+
+def test_true_and_false_are_one_and_zero_among_numbers():
+    for cells in (["TRUE", "false", " True "], [True, False, True]):
+        numbers, not_a_number, _ = to_numbers(pd.Series(cells), DataConfig())
+        assert (numbers.tolist(), not_a_number.any()) == ([1, 0, 1], False)
+
+
+def test_a_point_that_separates_thousands_is_no_decimal_mark():
+    german = DataConfig(decimal=",", thousands=".")
+    assert to_text(pd.Series(["1.000", "1,0", "2,000"]), german).tolist() == ["1.000", "1", "2"]
+    assert to_numbers(pd.Series(["1.000", "1,5"]), german)[0].tolist() == [1000, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("cells", "dtype", "expected"),
+    [
+        (["007", " 1001.0", "1001.00", "A-1.0", None], "str", ["007", "1001", "1001", "A-1.0", ""]),
+        (["1e+05", "1.2e+06", "7e123456"], "str", ["100000", "1200000", "7e123456"]),  # as R writes 100000
+        ([1001.0, np.nan], "float64", ["1001", ""]),
+        ([2**63 - 1, None], "Int64", [str(2**63 - 1), ""]),
+        (["true", "TRUE", "\\N"], "str", ["true", "TRUE", ""]),
+    ],
+)
+def test_an_id_is_text_digit_for_digit(cells, dtype, expected):
+    ids = pd.Series(cells, dtype=dtype)
+    assert to_ids(ids).tolist() == expected
+    assert not has_lost_digits(ids).any()
+
+
+def test_ids_that_lost_digits_are_recognised():
+    assert has_lost_digits(pd.Series(["8.94411E+18", "1,23457E+11", "12", ""])).tolist() == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert has_lost_digits(pd.Series([2.0**53 + 2, 12, np.nan])).tolist() == [True, False, False]

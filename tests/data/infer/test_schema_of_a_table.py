@@ -70,9 +70,19 @@ def test_a_number_that_means_missing_is_not_a_value_of_a_typed_or_text_column():
 
 
 def test_points_that_may_separate_thousands_are_reported():
-    _, (finding,) = inferred(BASE.assign(c=np.resize(["950", "1.234", "12.500"], N)))
-    assert finding.title == "column 'c': is '1.234' more than a thousand?"
-    assert inferred(BASE.assign(c=np.resize(["0.950", "1.234", "2.500"], N)))[1] == ()
+    table = BASE.assign(c=np.resize(["950", "1.234", "12.500"], N))
+    with pytest.raises(UserError, match=r"column 'c': '1\.234' may be more than a thousand") as error:
+        inferred(table)
+    assert "\"data.thousands='.'\" \"data.decimal=','\"" in str(error.value)
+    assert "'data.numeric=[\"c\"]'" in str(error.value)
+    assert inferred(table, thousands=".", decimal=",")[1] == inferred(table, numeric=["c"])[1] == ()
+
+
+@pytest.mark.parametrize(
+    "cells", [["0.950", "1.234", "2.500"], ["1.234", "12.500", "3.125"], ["0", "1", "2", "17"]]
+)
+def test_three_decimals_everywhere_and_small_counts_raise_no_alarm(cells):
+    assert inferred(BASE.assign(c=np.resize(cells, N)))[1] == ()
 
 
 def test_an_id_named_after_the_customer_may_repeat_but_another_id_may_not():

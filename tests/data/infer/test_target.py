@@ -1,15 +1,18 @@
+import numpy as np
 import pandas as pd
 import pytest
 
 from churn.config.data import DataConfig
-from churn.data.infer.target import find_target
+from churn.data.dataset import Schema
+from churn.data.infer.target import find_target, left_and_blank
 from churn.errors import UserError
 
 FRAME = pd.DataFrame({"months_left": ["1", "2", "3"], "plan": ["a", "b", "a"], "vip": ["1", "0", "0"]})
 
 
 def target_of(frame: pd.DataFrame, **keys) -> tuple[str, tuple[str, ...]]:
-    return find_target(frame, DataConfig(**keys))
+    found = find_target(frame, DataConfig(**keys))
+    return found.name, found.churned
 
 
 @pytest.mark.parametrize("name", ["Churn", "CHURN", "is_churn", "isChurn", "Churn (1 = Yes, 0 = No)", "left"])
@@ -26,12 +29,12 @@ def test_if_several_columns_are_possible_all_are_listed_with_their_values():
     frame = FRAME.assign(**{"Churn Label": ["No", "Yes", ""], "Churn Value": [0, 1, 0]})
     with pytest.raises(UserError) as error:
         target_of(frame)
-    assert "'Churn Label': No 1, Yes 1, blank 1\n    'Churn Value': 0 2, 1 1" in str(error.value)
+    assert "'Churn Label': 'No' 1, 'Yes' 1, blank 1\n    'Churn Value': '0' 2, '1' 1" in str(error.value)
     assert target_of(frame, drop=["Churn Label"]) == ("Churn Value", ("1",))
 
 
 def test_without_such_a_name_the_columns_with_usual_values_are_listed():
-    with pytest.raises(UserError, match="candidates: \n    'vip': 0 2, 1 1\n"):
+    with pytest.raises(UserError, match="candidates: \n    'vip': '0' 2, '1' 1\n"):
         target_of(FRAME)
     with pytest.raises(UserError, match="candidates: months_left, plan"):
         target_of(FRAME.drop(columns="vip"))
@@ -41,16 +44,59 @@ def test_configured_values_are_found_in_any_spelling():
     assert target_of(FRAME, target="vip", churned=["1.0"])[1] == ("1",)
     frame = FRAME.assign(status=["Gone ", "here", "lost"])
     assert target_of(frame, target="status", churned=["gone", "Lost"])[1] == ("Gone", "lost")
-    with pytest.raises(UserError, match="no value 'away', but Gone 1, here 1, lost 1"):
+    with pytest.raises(UserError, match="no value 'away', but 'Gone' 1, 'here' 1, 'lost' 1"):
         target_of(frame, target="status", churned=["away"])
 
 
 @pytest.mark.parametrize("values", [["a", "b", "a"], ["1", "2", "1"], ["Yes", "Yes", "Yes"], ["", "", ""]])
 def test_unusual_values_are_refused_with_their_counts(values):
-    with pytest.raises(UserError, match=r"its values: (a 2, b 1|1 2, 2 1|Yes 3|blank 3)\n"):
+    with pytest.raises(UserError, match=r"its values: ('a' 2, 'b' 1|'1' 2, '2' 1|'Yes' 3|blank 3)\n"):
         target_of(FRAME.assign(churn=values))
 
 
 def test_all_values_cannot_mean_left():
-    with pytest.raises(UserError, match="it needs both kinds"):
+    with pytest.raises(UserError, match=r"does not show who left and who stayed; its values: '0' 2, '1' 1"):
         target_of(FRAME, target="vip", churned=["0", "1"])
+
+
+@pytest.mark.parametrize(
+    ("left", "stayed"),
+    [("LEAVE", "STAY"), ("ja", "nej"), ("Ja", "Nein"), ("oui", "non"), ("Sí", "No"), ("да", "нет"),
+     ("是", "否"), ("True,", "False,"),
+     ("True.", "False."), ("1.000", "0.000"), ("Evet", "Hayır"), ("y", "n")],
+)  # fmt: skip
+def test_the_words_of_many_programs_and_languages_are_understood(left, stayed):
+    assert target_of(FRAME.assign(churn=[stayed, left, stayed])) == ("churn", (left,))
+
+
+def test_a_column_with_a_word_for_leaving_is_the_first_candidate_and_more_than_ten_are_counted():
+    flags = {f"f{i}": ["Yes", "No", "No"] for i in range(12)}
+    frame = pd.DataFrame(flags | {"Customer Status": ["Joined", "Churned", "Stayed"]})
+    with pytest.raises(UserError) as error:
+        target_of(frame)
+    first, *_, last = str(error.value).partition("candidates:")[2].partition("\n  do")[0].split("\n")[1:]
+    assert first.strip() == "'Customer Status': 'Joined' 1, 'Churned' 1, 'Stayed' 1"
+    assert last.strip() == "and 3 more"
+
+
+def test_where_every_filled_value_means_left_blank_means_stayed():
+    frame = pd.DataFrame({"gone_on": ["2024-03-01", "", None, "2024-04-01"]})
+    with pytest.raises(UserError, match=r"if every filled cell means it[\s\S]*'data.churned=\[\"\*\"\]'"):
+        target_of(frame, target="gone_on")
+    for churned in (["2024-03-01", "2024-04-01"], ["*"]):
+        target = find_target(frame, DataConfig(target="gone_on", churned=churned))
+        assert target.blank_stayed
+        schema = Schema("gone_on", target.churned, (), (), blank_stayed=True)
+        left, blank = left_and_blank(np.array(["2024-03-01", "", "", "2024-04-01"]), schema)
+        assert (left.tolist(), blank.any()) == ([True, False, False, True], False)
+    _, blank = left_and_blank(np.array(["a", "", "b"]), Schema("x", ("a",), (), ()))
+    assert blank.tolist() == [False, True, False]
+    with pytest.raises(UserError):  # a value beside the one that is named: blank may be anything
+        target_of(frame.replace("2024-04-01", ""), target="gone_on")
+
+
+def test_blank_can_mean_left():
+    frame = pd.DataFrame({"active_until_now": ["yes", "", "yes", ""]})
+    target = find_target(frame, DataConfig(target="active_until_now", churned=[""]))
+    left, blank = left_and_blank(np.array(["yes", ""]), Schema("x", target.churned, (), ()))
+    assert (left.tolist(), blank.tolist()) == ([False, True], [False, False])

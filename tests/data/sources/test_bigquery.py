@@ -67,7 +67,7 @@ def test_every_type_arrives_as_it_was_stored_over_any_number_of_pages(service, p
         assert list(frame["active"].fillna(False)) == [False, False, True, True]
         assert frame["since"][0] == pd.Timestamp("2024-02-29")
         assert frame["seen"][2] == pd.Timestamp(SEEN)
-        np.testing.assert_allclose(frame["fee"], [-1, np.nan, 12.345678901, 0])
+        np.testing.assert_allclose(frame["fee"].astype(float), [-1, np.nan, 12.345678901, 0])
         assert frame.isna().sum().sum() == 6
         assert list(frame.index) == [0, 1, 2, 3]
 

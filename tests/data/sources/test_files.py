@@ -114,14 +114,6 @@ def test_a_compressed_file_that_is_cut_off_is_refused(tmp_path, pack):
         read(path)
 
 
-def test_an_archive_of_several_tables_is_refused_with_their_names(tmp_path):
-    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
-        archive.writestr("june.csv", TABLE)
-        archive.writestr("july.csv", TABLE)
-    with pytest.raises(UserError, match=r"june\.csv, july\.csv"):
-        read(tmp_path / "t.zip")
-
-
 @pytest.mark.parametrize(
     "preamble",
     ["Report\n" + "line\n" * 20 + "\n", "Report,,\n" + ",,\n" * 20 + "As of,June,\n", "a,b\n" * 22],
@@ -188,9 +180,8 @@ def test_a_quote_that_is_never_closed_is_refused_with_its_line(tmp_path):
         (b"\n\n", "holds no text"),
         (b"id,plan,price\n", "3 columns but no rows"),
         (b"id,plan,id\n1,2,3\n", "several columns have the same name: id"),
-        (b"\xd0\xcf\x11\xe0....", "old spreadsheet"),
         (b"<!DOCTYPE html><html>", "web page"),
-        (b'[{"id": 1}]', "JSON"),
+        (b'[{"id": 1}', "no JSON"),
         (b"a,b\n\x00\x01\x02,3\n", "no text file"),
         (b"PAR1 and no more", "damaged"),
     ],
@@ -200,13 +191,6 @@ def test_a_file_that_is_not_a_table_is_refused_with_its_kind(tmp_path, content, 
     with pytest.raises(UserError, match=what) as error:
         read(path)
     assert str(path) in str(error.value)
-
-
-def test_a_spreadsheet_is_refused_with_what_to_do(tmp_path):
-    with zipfile.ZipFile(tmp_path / "t.csv", "w") as archive:
-        archive.writestr("[Content_Types].xml", "")
-    with pytest.raises(UserError, match="save the sheet as CSV"):
-        read(tmp_path / "t.csv")
 
 
 def test_a_file_that_does_not_exist_is_refused_with_the_nearest_name(tmp_path):
@@ -245,13 +229,13 @@ def test_files_with_other_columns_are_refused_by_name(exports):
 
 def test_a_folder_of_text_and_parquet_is_refused(exports):
     pd.DataFrame({"id": ["x"], "plan": ["y"], "price": [1.0]}).to_parquet(exports / "3.parquet")
-    with pytest.raises(UserError, match="some of the files are text, others Parquet"):
+    with pytest.raises(UserError, match=r"several formats[\s\S]*is text.*is Parquet"):
         read(exports)
 
 
 def test_a_folder_without_tables_and_a_glob_without_files_are_refused(tmp_path):
     write(tmp_path / "notes.md", "x")
-    with pytest.raises(UserError, match=r"no CSV or Parquet file in this folder, but notes\.md"):
+    with pytest.raises(UserError, match=r"no table in this folder, but notes\.md"):
         read(tmp_path)
     with pytest.raises(UserError, match="no file matches"):
         read(tmp_path / "*.csv")

@@ -11,10 +11,13 @@ from sklearn.metrics import roc_auc_score
 from churn.data.dataset import Dataset, Finding
 from churn.data.findings.quality import sample_rows, value_range
 from churn.data.infer.roles import MANY_VALUES, id_rank
-from churn.errors import shell_override
+from churn.data.split import link_rows
+from churn.errors import count, quoted, shell_override
 
 REVEALING_AUC = 0.95  # ROC AUC of one column alone, from which it is suspicious
-REVEALING_RATE = 0.98  # churn rate of one value, from which it is suspicious
+REVEALING_RATE = 0.98  # churn rate of some values, from which they are suspicious ...
+REVEALED_SHARE = 0.2  # ... if they hold this share of all churners
+LEAST_ROWS = 10  # of a level; fewer may have left by chance
 BINS = 32  # quantile bins of a number
 FOLDS = 5
 PRIOR_ROWS = 10  # rows with the mean churn rate that are added to each group
@@ -40,14 +43,14 @@ def columns_that_reveal_target(frame: pd.DataFrame, churned: np.ndarray) -> Iter
     for name in map(str, frame):
         group = _value_groups(frame[name])
         auc = roc_auc_score(churned, _held_out_rates(group, churned, fold))
-        revealing = _rows_of_revealing_value(group, churned)
+        revealing = _rows_of_revealing_values(frame[name], group, churned)
         if auc >= REVEALING_AUC:
             title = f"column '{name}' alone nearly gives the target away"
             evidence = f"cross-validated ROC AUC of this column alone: {auc:.3f}"
         elif revealing.any():
-            title = f"one value of column '{name}' nearly gives the target away"
-            share = f"{churned[revealing].mean():.1%} of {revealing.sum():,} customers left"
-            evidence = f"where it is {value_range(frame[name][revealing])}, {share}"
+            title = f"some values of column '{name}' nearly give the target away"
+            share = f"{churned[revealing].mean():.1%} of {count(int(revealing.sum()), 'customer')} left"
+            evidence = f"where it is {_shown_values(frame[name][revealing])}, {share}"
         else:
             continue
         advice = f"if it is known only for customers who left: {shell_override('data.drop', name)}"
@@ -75,13 +78,37 @@ def _held_out_rates(group: np.ndarray, churned: np.ndarray, fold: np.ndarray) ->
     return rates
 
 
-def _rows_of_revealing_value(group: np.ndarray, churned: np.ndarray) -> np.ndarray:
-    """[n] whether the row is in the largest group in which nearly all left, with a fifth of all churners."""
+def _rows_of_revealing_values(column: pd.Series, group: np.ndarray, churned: np.ndarray) -> np.ndarray:
+    """[n] whether the row has a value from which nearly all left.
+
+    Values are levels, or the numbers from some number up, or down to it. None, unless a fifth of all churners
+    have them.
+    """
     rows, left = np.bincount(group), np.bincount(group, churned)
-    revealing = (left >= REVEALING_RATE * rows) & (rows >= 30) & (left >= 0.2 * churned.sum())
-    if not revealing.any():
-        return np.zeros(len(group), dtype=bool)
-    return group == np.where(revealing, left, -1).argmax()
+    candidates = [((left >= REVEALING_RATE * rows) & (rows >= LEAST_ROWS))[group]]
+    if column.dtype == np.float64:
+        candidates += [_revealing_tail(sign * column.to_numpy(), churned) for sign in (1, -1)]
+    best = max(candidates, key=lambda found: int(churned[found].sum()))
+    enough = best.sum() >= 30 and churned[best].sum() >= REVEALED_SHARE * churned.sum()
+    return best if enough else np.zeros(len(group), dtype=bool)
+
+
+def _revealing_tail(numbers: np.ndarray, churned: np.ndarray) -> np.ndarray:
+    """[n] the rows with the highest numbers, as many as there are with nearly all of them churned."""
+    order = np.argsort(-numbers, kind="stable")[: np.count_nonzero(~np.isnan(numbers))]
+    ordered, rate = numbers[order], np.cumsum(churned[order]) / np.arange(1, len(order) + 1)
+    ends = np.append(ordered[1:] != ordered[:-1], True) if len(order) else np.empty(0, bool)
+    good = np.flatnonzero(ends & (rate >= REVEALING_RATE))
+    with np.errstate(invalid="ignore"):
+        return numbers >= ordered[good[-1]] if len(good) else np.zeros(len(numbers), bool)
+
+
+def _shown_values(values: pd.Series) -> str:
+    """The range of some numbers, or the commonest of some texts."""
+    if values.dtype == np.float64:
+        return value_range(values)
+    levels = [quoted(level) if level else "blank" for level in values.value_counts().index]
+    return ", ".join(levels[:3]) + f" or {count(len(levels) - 3, 'other value')}" * (len(levels) > 3)
 
 
 def _columns_like_ids(frame: pd.DataFrame) -> Iterator[Finding]:
@@ -106,8 +133,9 @@ def _customers_with_several_rows(data: Dataset) -> Iterator[Finding]:
         return
     rows = pd.Series(data.ids).value_counts()
     if rows.iloc[0] > 1:
+        several = int((rows > 1).sum())
         yield Finding(
-            f"{(rows > 1).sum():,} customers have several rows",
+            f"{count(several, 'customer')} {'has' if several == 1 else 'have'} several rows",
             f"{rows[rows > 1].sum():,} of {len(data):,} rows, at most {rows.iloc[0]:,} of one customer",
             "the split keeps a customer's rows together; if each should have one row, change the export",
         )
@@ -115,12 +143,12 @@ def _customers_with_several_rows(data: Dataset) -> Iterator[Finding]:
 
 def _rows_with_equal_inputs(data: Dataset) -> Iterator[Finding]:
     """Rows that agree in every input, if their ids or some of their targets differ."""
-    group = pd.util.hash_pandas_object(data.frame, index=False)
-    copies = int(group.duplicated().sum())
-    conflicting = int((pd.Series(data.churned).groupby(group.to_numpy()).nunique() > 1).sum())
+    links = link_rows(data)
+    copies = int(pd.Series(links.alike).duplicated().sum())
+    conflicting = int((pd.Series(data.churned).groupby(links.alike).nunique() > 1).sum())
     if copies and (data.ids is not None or conflicting):
         yield Finding(
-            f"{copies:,} rows agree with another row in every input",
-            f"in {conflicting:,} groups of such rows some left and some stayed",
-            "real customers may be alike: they are kept, and stay in one part of the split",
+            f"{count(copies, 'row')} {'agrees' if copies == 1 else 'agree'} with another row in every input",
+            f"in {count(conflicting, 'group')} of such rows some left and some stayed{links.note}",
+            f"real customers may be alike: they are kept, and {links.advice}",
         )

@@ -98,6 +98,8 @@ def _words_for_missing(frame: pd.DataFrame) -> Iterator[Finding]:
 def _zeros_for_missing(frame: pd.DataFrame) -> Iterator[Finding]:
     """Columns of numbers with many zeros far from all other values, as if an age is unknown."""
     for name in map(str, frame):
+        if {1, 2} <= set(frame[name].unique()):
+            continue  # a count, which begins at 0
         zero, others = frame[name] == 0, frame[name][frame[name].abs() > 0]
         apart = len(others) > 0 and others.min() > 0 and others.quantile(0.01) > 0.25 * others.median()
         if apart and zero.mean() >= 0.05 and others.nunique() > MANY_VALUES:

@@ -10,32 +10,57 @@ import pandas as pd
 from pandas.api import types
 
 from churn.data.contract import MISSING_BELOW
+from churn.data.spelling import NULL_MARKS, TextRules, spell_alike
 from churn.errors import UserError
 
 TOO_LARGE = -MISSING_BELOW  # such numbers, on either side of zero, cannot be told from missing ones
 # Usual spellings of "missing", in lower case; in a category each may also be a level.
 MISSING_WORDS = frozenset({"?", "-", "--", "na", "n/a", "#n/a", "nan", "none", "null", "unknown", "missing"})
-POINT_ZERO = r"^(-?[0-9]+)\.0$"
+POINT_ZERO = r"^(-?[0-9]+)\.0+$"
+EXACT = 2.0**53  # whole numbers up to here are exact as floating-point numbers
+SCIENTIFIC = r"[0-9](?:[.,][0-9]+)?[eE]\+[0-9]+"  # 8.94411E+18
+SHORT_SCIENTIFIC = r"[1-9](?:\.[0-9])?[eE]\+0?[0-9]"  # 1e+05, whose further digits are all 0
 ISO_DATE = r"[0-9]{4}[-/][0-9]{1,2}(?:[-/][0-9]{1,2})?"
 OTHER_DATE = r"[0-9]{1,2}[./-][0-9]{1,2}[./-](?:[0-9]{4}|[0-9]{2})"
 TIME = r"[T ][0-9:.]+ ?(?:[AaPp][Mm]|Z|UTC|[+-][0-9:]+)?"
 
 
-def to_text(column: pd.Series, missing: Collection[str] = ()) -> pd.Series:
-    """[n] str: the cells as text without surrounding blanks, "" for missing cells and for `missing` texts.
+def to_text(column: pd.Series, rules: TextRules | None = None) -> pd.Series:
+    """[n] str: the one spelling of each cell, "" for missing cells (see `churn.data.spelling`).
 
-    A whole number loses its ".0": programs add it to integers if other cells of the column are missing, and
-    a level or an id must be the same with and without.
+    Each distinct cell is spelled once.
+    """
+    codes, levels = pd.factorize(column)
+    spelled = spell_alike(as_written(pd.Series(levels)), rules).to_numpy(object)
+    return pd.Series(np.append(spelled, "")[codes], column.index, dtype="str", name=column.name)
+
+
+def as_written(column: pd.Series) -> pd.Series:
+    """[n] str: the cells as they are in the table, without surrounding blanks, "" for missing ones.
+
+    Whole numbers of a column of decimals lose their ".0": programs add it if other cells are missing.
     """
     text = column.astype("str").fillna("").str.strip()
-    if text.str.endswith(".0").any():
-        text = text.str.replace(POINT_ZERO, r"\1", regex=True)
-    return text.mask(text.isin([strip_point_zero(word) for word in missing]), "") if missing else text
+    return text.str.replace(POINT_ZERO, r"\1", regex=True) if types.is_float_dtype(column.dtype) else text
 
 
-def strip_point_zero(text: str) -> str:
-    """A whole number without its ".0"; any other text as it is."""
-    return re.sub(POINT_ZERO, r"\1", text)
+def to_ids(column: pd.Series) -> pd.Series:
+    """[n] str: the cells of a column of ids, digit for digit, "" for missing ones.
+
+    1001.0 is 1001, and 1e+05, as R writes it, is 100000; leading zeros stay.
+    """
+    text = as_written(column)
+    text = text.mask(text.isin(NULL_MARKS), "")
+    text = text.str.replace(POINT_ZERO, r"\1", regex=True)
+    short = text.str.fullmatch(SHORT_SCIENTIFIC)
+    return text.mask(short, text[short].map(lambda number: f"{float(number):.0f}")) if short.any() else text
+
+
+def has_lost_digits(column: pd.Series) -> np.ndarray:
+    """[n] whether an id went through a floating-point number that could not hold its digits."""
+    if types.is_float_dtype(column.dtype):
+        return (column.abs() > EXACT).to_numpy(bool, na_value=False)
+    return to_ids(column).str.fullmatch(SCIENTIFIC).to_numpy(bool)
 
 
 def is_typed_number(column: pd.Series) -> bool:
@@ -44,28 +69,42 @@ def is_typed_number(column: pd.Series) -> bool:
 
 
 def to_numbers(
-    column: pd.Series, missing: Collection[str], decimal: str, thousands: str | None
+    column: pd.Series, rules: TextRules, words: Collection[str] = ()
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """[n] float64, NaN where missing or unusable; [n] which cells are not numbers; [n] which are too large.
 
-    Too large are infinite numbers, and those from 1e30 and up to -1e30.
+    `words` mean "missing" beside `rules.missing`. Too large are infinite numbers, and those from 1e30 and up
+    to -1e30.
     """
     if is_typed_number(column):
         numbers = column.to_numpy(np.float64, na_value=np.nan)
-        numbers = np.where(np.isin(numbers, missing_codes(missing)), np.nan, numbers)
-        not_a_number = np.zeros(len(column), dtype=bool)
+        blank = np.isnan(numbers)
     else:
-        text = to_text(column, missing)
-        numbers = parse_numbers(text, decimal, thousands)
-        not_a_number = np.isnan(numbers) & (text != "").to_numpy()
+        text = as_written(column)
+        spelled = to_text(text, rules)
+        blank = ((spelled == "") | spelled.isin(list(words))).to_numpy()
+        text = text.where(~text.str.lower().isin(["true", "false"]), spelled)
+        numbers = np.where(blank, np.nan, parse_numbers(text, rules.decimal, rules.thousands))
+    not_a_number = np.isnan(numbers) & ~blank
     too_large = np.abs(numbers) >= TOO_LARGE
-    return np.where(too_large, np.nan, numbers), not_a_number, too_large
+    return np.where(too_large | is_missing_code(numbers, rules), np.nan, numbers), not_a_number, too_large
 
 
-def missing_codes(missing: Collection[str]) -> np.ndarray:
-    """The numbers, such as -99, among the texts that mean "missing"."""
-    numbers = parse_numbers(pd.Series(list(missing), dtype="str"), ".", None)
-    return numbers[~np.isnan(numbers)]
+def missing_codes(rules: TextRules) -> np.ndarray:
+    """float32: the numbers, such as -99, among the texts that mean "missing"."""
+    words = pd.Series(list(rules.missing), dtype="str")
+    numbers = parse_numbers(words, rules.decimal, rules.thousands)
+    numbers = np.where(np.isnan(numbers), parse_numbers(words, ".", None), numbers)
+    return numbers[~np.isnan(numbers)].astype(np.float32)
+
+
+def is_missing_code(numbers: np.ndarray, rules: TextRules) -> np.ndarray:
+    """[n] whether a number means "missing"; compared as float32, in which the graph gets it."""
+    codes = missing_codes(rules)
+    if not len(codes):
+        return np.zeros(numbers.shape, bool)
+    with np.errstate(over="ignore"):
+        return np.isin(numbers.astype(np.float32), codes)
 
 
 def parse_numbers(text: pd.Series, decimal: str, thousands: str | None) -> np.ndarray:

@@ -6,6 +6,7 @@ import re
 
 import pandas as pd
 
+from churn.config.data import DataConfig
 from churn.data.infer.roles import missing_words
 from churn.errors import UserError, shell_override
 
@@ -31,6 +32,26 @@ def check_number_format(name: str, values: pd.DataFrame) -> UserError | None:
     return UserError(
         f"column '{name}': {cells} are like '{numbers.index[0]}'",
         do=f"{_suggest_settings(list(numbers.index))}; if they are no numbers: {as_category}",
+    )
+
+
+def check_points(name: str, values: pd.DataFrame, cfg: DataConfig) -> UserError | None:
+    """The error that asks whether points separate thousands: 38, 950, 1.234. None if that is clear.
+
+    `values` is the column's `value_table`. Numbers that all have three decimals, or a number such as 0.125,
+    speak for a decimal mark.
+    """
+    if values.index.dtype != "str" or cfg.thousands or cfg.decimal != ".":
+        return None
+    pointed = values.index.str.fullmatch(r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+")
+    if not pointed.any() or pointed.all() or not (pointed | values.index.str.fullmatch("[0-9]{1,3}")).all():
+        return None
+    settings = f"{_shell_setting('thousands', '.')} {_shell_setting('decimal', ',')}"
+    return UserError(
+        f"column '{name}': '{values.index[pointed][0]}' may be more than a thousand; its numbers have at "
+        "most three digits, or a point before the last three",
+        do=f"if points separate thousands: {settings}; if they are decimal marks: "
+        + shell_override("data.numeric", name),
     )
 
 

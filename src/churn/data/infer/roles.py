@@ -13,8 +13,8 @@ from churn.data.dataset import Finding
 from churn.data.infer.cells import (
     MISSING_WORDS,
     are_dates,
+    is_missing_code,
     is_typed_number,
-    missing_codes,
     parse_numbers,
     to_text,
 )
@@ -24,6 +24,42 @@ MANY_VALUES = 20  # a column with more distinct values may name rows or people i
 COUNTERS = {"rownumber", "rownum", "rownames", "rowname", "rowid", "row", "index", "unnamed0", "indexlevel0"}
 PEOPLE = {"surname", "name", "firstname", "lastname", "fullname", "customername", "email", "emailaddress"}
 PEOPLE |= {"phone", "phonenumber", "telephone", "mobile", "mobilenumber", "address", "ipaddress"}
+SHORTEST_PHONE = 10_000  # numbers below it name nobody
+IDS = re.compile(  # names of a customer's id: who it is, alone or with a word for an id
+    r"(customer|client|user|account|subscriber|member|cust|acct|policy|household)(id|no|nr|num|number|key|ref|uuid|guid)?"
+    r"|(employee|emp|staff|worker|person|patient|student|player|guest|donor|sub|subs|subscription|contract|card"
+    r"|loyalty|party|contact|shopper|buyer|borrower|holder|insured|consumer|visitor|mem|usr|clnt|kunden|kunde)"
+    r"(id|no|nr|num|number|key|ref|uuid|guid|nummer)|id|uid|uuid|guid|msno|msisdn"
+)
+PREFIXES = {"crm", "dim", "fk", "pk", "raw", "src"}  # before the name of a column
+ENDS_IN_ID = re.compile("[a-z]{2,}id")
+NO_IDS = {
+    "paid",
+    "prepaid",
+    "unpaid",
+    "repaid",
+    "overpaid",
+    "valid",
+    "invalid",
+    "covid",
+    "grid",
+    "hybrid",
+    "void",
+}
+NO_IDS |= {
+    "avoid",
+    "bid",
+    "aid",
+    "mid",
+    "solid",
+    "liquid",
+    "fluid",
+    "rapid",
+    "medicaid",
+    "acid",
+    "kid",
+    "laid",
+}
 CODES = {"code", "codes", "zip", "zipcode", "postcode", "postal", "pincode"}
 
 
@@ -39,9 +75,9 @@ def split_words(name: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+", name)]
 
 
-def count_texts(column: pd.Series, cfg: DataConfig) -> pd.Series:
+def _count_texts(column: pd.Series, cfg: DataConfig) -> pd.Series:
     """The number of rows of each text in a column, by the text; blank cells are not counted."""
-    return to_text(column, cfg.missing).value_counts().drop("", errors="ignore")
+    return to_text(column, cfg).value_counts().drop("", errors="ignore")
 
 
 def value_table(column: pd.Series, cfg: DataConfig) -> pd.DataFrame:
@@ -50,9 +86,10 @@ def value_table(column: pd.Series, cfg: DataConfig) -> pd.DataFrame:
     The values are the index: numbers in a numeric column, otherwise texts.
     """
     if is_typed_number(column):
-        rows = column.value_counts().drop(missing_codes(cfg.missing), errors="ignore")
+        rows = column.value_counts()
+        rows = rows[~is_missing_code(rows.index.to_numpy(np.float64), cfg)]
         return pd.DataFrame({"rows": rows, "number": rows.index.astype(np.float64)})
-    rows = count_texts(column, cfg)
+    rows = _count_texts(column, cfg)
     return pd.DataFrame(
         {"rows": rows, "number": parse_numbers(rows.index.to_series(), cfg.decimal, cfg.thousands)}
     )
@@ -63,13 +100,13 @@ def infer_role(name: str, values: pd.DataFrame, cfg: DataConfig) -> Role:
     distinct, known = len(values), int(values["rows"].sum())
     if known == 0:
         return _drop_role(name, "has no values", "all cells are blank")
-    if reason := _why_identifier(name, distinct, known):
+    if reason := _why_identifier(name, values):
         return _drop_role(name, reason, f"{distinct:,} different values in {known:,} rows")
     if _has_texts(values) and are_dates(values.index.to_series()):
         advice = f"to split by time: data.time='\"{name}\"'; as an input, turn it into a number of days first"
         return _drop_role(name, "holds dates", f"e.g. {values.index[0]}", advice)
     if _holds_numbers(values) and not _is_code(name, values):
-        return Role("numeric", _maybe_thousands(name, values, cfg))
+        return Role("numeric")
     if distinct > MANY_VALUES and distinct > known / 2:
         return _drop_role(name, "is nearly unique text", f"{distinct:,} different values in {known:,} rows")
     return Role("categorical")
@@ -87,29 +124,30 @@ def _drop_role(name: str, reason: str, evidence: str, advice: str = "") -> Role:
     return Role("drop", Finding(f"column '{name}' {reason}: it is left out", evidence, advice))
 
 
-def _why_identifier(name: str, distinct: int, known: int) -> str:
-    """The reason if a column names rows or people, otherwise an empty text."""
-    words = split_words(name)
+def _why_identifier(name: str, values: pd.DataFrame) -> str:
+    """The reason if a column with this `value_table` names rows or people, otherwise an empty text."""
+    words, distinct, known = split_words(name), len(values), int(values["rows"].sum())
     plain = "".join(words)
     if distinct >= 0.95 * known:
         if plain in COUNTERS:
             return "counts the rows"
         if words[-1:] in (["id"], ["uuid"], ["guid"]) or id_rank(name) is not None:
             return "names the row"
-    return "names people" if distinct > 0.05 * known and plain in PEOPLE else ""
+    are_small = bool((values["number"].abs() < SHORTEST_PHONE).all())  # as years at an address
+    return "names people" if distinct > 0.05 * known and plain in PEOPLE and not are_small else ""
 
 
 def id_rank(name: str) -> int | None:
     """How well the name of a column fits a customer's id: 0 best, 2 worst, None not at all."""
     words = split_words(name)
-    who = r"(customer|client|user|account|subscriber|member|cust|acct|policy|household)"
-    if re.fullmatch(
-        rf"{who}(id|no|nr|num|number|key|ref|uuid|guid)?|id|uid|uuid|guid|msno|msisdn", "".join(words)
-    ):
+    plain = "".join(words)
+    prefixed = len(words) > 1 and (len(words[0]) == 1 or words[0] in PREFIXES)
+    if IDS.fullmatch("".join(words[1:]) if prefixed else plain):
         return 0
-    if words[-1:] in (["id"], ["uuid"], ["guid"]):
+    if words[-1:] in (["id"], ["uuid"], ["guid"]) or (ENDS_IN_ID.fullmatch(plain) and plain not in NO_IDS):
         return 1
-    return 2 if re.fullmatch("(phone|mobile|telephone)(no|num|number)?", "".join(words)) else None
+    ends_in_number = len(words) > 1 and words[-1] in ("no", "nr", "number", "key")
+    return 2 if ends_in_number or re.fullmatch("(phone|mobile|telephone)(no|num|number)?", plain) else None
 
 
 def missing_words(values: pd.DataFrame) -> tuple[str, ...]:
@@ -145,17 +183,3 @@ def _is_code(name: str, values: pd.DataFrame) -> bool:
     if _has_texts(values) and values.index.str.fullmatch("0[0-9]+").any():
         return True
     return not CODES.isdisjoint(split_words(name)) and bool((numbers % 1 == 0).all())
-
-
-def _maybe_thousands(name: str, values: pd.DataFrame, cfg: DataConfig) -> Finding | None:
-    """A finding if points may separate thousands instead of decimals: 950, 1.234, 12.500."""
-    if not _has_texts(values) or cfg.thousands or cfg.decimal != ".":
-        return None
-    pointed = values.index.str.fullmatch(r"[1-9][0-9]{0,2}\.[0-9]{3}")
-    if not pointed.any() or not (pointed | values.index.str.fullmatch("[0-9]{1,3}")).all():
-        return None
-    return Finding(
-        f"column '{name}': is '{values.index[pointed][0]}' more than a thousand?",
-        "its numbers have at most three digits, or a point before the last three, read as a decimal mark",
-        "if it separates thousands: data.thousands=.",
-    )

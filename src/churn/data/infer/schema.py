@@ -8,7 +8,8 @@ import pandas as pd
 
 from churn.config.data import DataConfig
 from churn.data.dataset import Finding, Schema
-from churn.data.infer.number_format import check_number_format
+from churn.data.infer.cells import is_typed_number
+from churn.data.infer.number_format import check_number_format, check_points
 from churn.data.infer.roles import MANY_VALUES, Role, id_rank, infer_role, missing_words, value_table
 from churn.data.infer.target import find_target
 from churn.data.table import RawTable
@@ -23,13 +24,13 @@ def infer_schema(raw: RawTable, cfg: DataConfig) -> tuple[Schema, tuple[Finding,
     """
     frame, names = raw.frame, list(map(str, raw.frame))
     _check_configured_roles(names, cfg)
-    target, churned = find_target(frame, cfg)
+    target, churned, blank_stayed = find_target(frame, cfg)
     roles = {name: Role(key) for key in ("numeric", "categorical", "drop") for name in getattr(cfg, key)}
     others = [name for name in names if name not in {target, cfg.id, cfg.time, *roles}]
     id_column = cfg.id or _find_id_column(frame[others])
     undecided = [name for name in others if name != id_column]
     values = {name: value_table(frame[name], cfg) for name in [*undecided, *cfg.numeric]}
-    _refuse_number_formats(values)
+    _refuse_number_formats(values, undecided, cfg)
     roles |= {name: infer_role(name, values[name], cfg) for name in undecided}
     numeric, categorical, dropped = (
         tuple(name for name in names if name in roles and roles[name].name == role)
@@ -48,6 +49,7 @@ def infer_schema(raw: RawTable, cfg: DataConfig) -> tuple[Schema, tuple[Finding,
         missing_numbers=tuple(dict.fromkeys(chain.from_iterable(words.values()))),
         decimal=cfg.decimal,
         thousands=cfg.thousands,
+        blank_stayed=blank_stayed,
     )
     if not schema.features:
         raise UserError(
@@ -58,9 +60,11 @@ def infer_schema(raw: RawTable, cfg: DataConfig) -> tuple[Schema, tuple[Finding,
     return schema, tuple(findings)
 
 
-def _refuse_number_formats(values: dict[str, pd.DataFrame]) -> None:
-    """Raise `UserError` for numbers that are not written as the configuration says."""
-    problems = [problem for name, table in values.items() if (problem := check_number_format(name, table))]
+def _refuse_number_formats(values: dict[str, pd.DataFrame], undecided: list[str], cfg: DataConfig) -> None:
+    """Raise `UserError` for numbers that are not, or perhaps not, written as the configuration says."""
+    found = [check_number_format(name, table) for name, table in values.items()]
+    found += [check_points(name, values[name], cfg) for name in undecided]
+    problems = [problem for problem in found if problem]
     if problems:
         raise user_error_of_many("the format of some numbers has to be set", problems)
 
@@ -102,6 +106,8 @@ def _find_id_column(frame: pd.DataFrame) -> str | None:
     candidates: list[tuple[int, int, int, str]] = []
     for name in map(str, frame):
         rank, distinct, known = id_rank(name), frame[name].nunique(), frame[name].notna().sum()
+        if is_typed_number(frame[name]) and (frame[name] % 1 != 0).fillna(False).any():
+            continue  # amounts are no ids
         repeated = rank == 0 and distinct > max(MANY_VALUES, 0.02 * known)
         if rank is not None and (repeated or distinct >= max(2, 0.95 * known)):
             candidates.append((rank, -distinct, len(candidates), name))

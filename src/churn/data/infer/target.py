@@ -2,38 +2,79 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import pandas as pd
 
 from churn.config.data import DataConfig
-from churn.data.infer.cells import strip_point_zero
-from churn.data.infer.roles import count_texts, split_words
-from churn.errors import UserError, shell_override
+from churn.data.dataset import Schema
+from churn.data.infer.cells import as_written
+from churn.data.infer.roles import MANY_VALUES, split_words
+from churn.data.spelling import one_spelling, spell_alike, spell_all
+from churn.errors import UserError, count, quoted, shell_override
 
 WORDS = {"churn", "churned", "churner", "ischurn", "attrition", "attrited", "exited"}
-LEFT = {"yes", "y", "1", "true", "t", "churn", "churned", "churner", "left", "exited", "lost"}
-LEFT |= {"attrited customer", "attrited", "cancelled", "canceled", "leaver"}
-STAYED = {"no", "n", "0", "-1", "false", "f", "no churn", "not churned", "stayed", "retained"}
-STAYED |= {"existing customer", "existing", "active", "loyal", "current"}
+LEAVER = {"churn", "churned", "churner", "left", "exited", "lost", "leave", "leaver", "leaving"}
+LEAVER |= {"attrited customer", "attrited", "cancelled", "canceled", "terminated", "deactivated"}
+YES = {"yes", "y", "1", "t", "ja", "oui", "sí", "si", "sì", "sim", "tak", "ano", "áno", "da", "да", "evet"}
+YES |= {"igen", "kyllä", "jah", "ναι", "так", "是", "はい", "예"}
+STAYER = {"no churn", "not churned", "non-churn", "non-churner", "stayed", "stay", "stayer", "retained"}
+STAYER |= {"kept", "existing customer", "existing", "active", "loyal", "current", "not left", "not exited"}
+NO = {"no", "n", "0", "-1", "f", "nej", "nein", "nee", "nei", "non", "não", "nao", "nie", "ne", "нет", "нi"}
+NO |= {"nu", "nem", "ei", "όχι", "hayır", "ні", "否", "いいえ", "아니요", "아니오"}
+ANY = "*"  # in data.churned: every cell that is filled
+SHOWN = 10  # candidates, and values, that a message lists
 
 
-def find_target(frame: pd.DataFrame, cfg: DataConfig) -> tuple[str, tuple[str, ...]]:
-    """The target of a table, and its values that mean "left".
+class Target(NamedTuple):
+    """The target of a table."""
 
-    Raises `UserError`, with candidates and counted values, if that is not clear.
-    """
-    target = cfg.target or _likely_target(frame, cfg)
-    counts = count_texts(frame[target], cfg)
-    churned = _configured_values(target, counts, cfg) if cfg.churned else _usual_values(counts)
-    if not churned or len(churned) == len(counts):
-        blank = len(frame) - int(counts.sum())
-        example = next((value for value in counts.index if _normalise(value) in LEFT), "VALUE")
+    name: str
+    churned: tuple[str, ...]  # as in `Schema`
+    blank_stayed: bool  # as in `Schema`
+
+
+def find_target(frame: pd.DataFrame, cfg: DataConfig) -> Target:
+    """The target of a table; raises `UserError`, with candidates and counted values, if it is not clear."""
+    name = cfg.target or _likely_target(frame, cfg)
+    counts, blank = _count_values(frame[name], cfg)
+    churned = _configured_values(name, counts, blank, cfg) if cfg.churned else _usual_values(counts)
+    all_filled = ANY in churned or set(counts.index) <= set(churned)
+    blank_stayed = bool(cfg.churned) and all_filled and blank > 0 and "" not in churned
+    if not churned or (all_filled and not blank_stayed):
         raise UserError(
             f"the target does not show who left and who stayed; its values: {format_counts(counts, blank)}",
-            f"column '{target}'",
-            "it needs both kinds; if some of the values mean 'left', name them, e.g. "
-            + shell_override("data.churned", example),
+            f"column '{name}'",
+            _suggest_values(counts, blank),
         )
-    return target, churned
+    return Target(name, churned, blank_stayed)
+
+
+def left_and_blank(spelled: np.ndarray, schema: Schema) -> tuple[np.ndarray, np.ndarray]:
+    """[n] which cells of the target, in their one spelling, mean "left"; [n] which are blank, and wrong."""
+    left = np.isin(spelled, list(spell_all(schema.churned, schema)))
+    if ANY in schema.churned:
+        left |= spelled != ""
+    wrong = "" not in schema.churned and not schema.blank_stayed
+    return left, (spelled == "") & wrong
+
+
+def _count_values(column: pd.Series, cfg: DataConfig) -> tuple[pd.Series, int]:
+    """The rows of each value as written in the table, and the blank ones."""
+    text = as_written(column)
+    counts = text.value_counts()
+    filled = counts[(spell_alike(counts.index.to_series(), cfg) != "").to_numpy()]
+    return filled, int(counts.sum() - filled.sum())
+
+
+def _suggest_values(counts: pd.Series, blank: int) -> str:
+    """What to type if the target's values do not speak for themselves."""
+    example = next((value for value in counts.index if _plain(value) in LEAVER | YES), "VALUE")
+    do = f"if some of the values mean 'left', name them, e.g. {shell_override('data.churned', example)}"
+    if blank and len(counts):
+        do += f"; if every filled cell means it, and blank 'stayed': {shell_override('data.churned', ANY)}"
+    return do
 
 
 def _likely_target(frame: pd.DataFrame, cfg: DataConfig) -> str:
@@ -41,28 +82,29 @@ def _likely_target(frame: pd.DataFrame, cfg: DataConfig) -> str:
 
     Raises `UserError`, with the candidates, if there is none.
     """
-
-    def has_usual_values(name: str) -> bool:
-        return bool(_usual_values(count_texts(frame[name], cfg)))
-
-    columns = list(map(str, frame))
-    named = [name for name in columns if _is_target_name(name) and name not in cfg.drop]
+    columns = [name for name in map(str, frame) if name not in cfg.drop]
+    named = [name for name in columns if _is_target_name(name)]
     if len(named) == 1:
         return named[0]
-    usual = list(filter(has_usual_values, named))
+    counted = {name: _count_values(frame[name], cfg) for name in named or columns}
+    usual = [name for name in named if _usual_values(counted[name][0])]
     if len(usual) == 1:
         return usual[0]
-    candidates = (usual or named or list(filter(has_usual_values, columns)))[:10]
-    counts = [count_texts(frame[name], cfg) for name in candidates]
-    lines = [
-        f"'{name}': {format_counts(count, len(frame) - int(count.sum()))}"
-        for name, count in zip(candidates, counts, strict=True)
-    ]
+    candidates = usual or named or _candidates(counted)
+    lines = [f"'{name}': {format_counts(*counted[name])}" for name in candidates[:SHOWN]]
+    lines += [f"and {len(candidates) - SHOWN} more"] * (len(candidates) > SHOWN)
     raise UserError(
         "it is not clear which column says who left",
         "candidates: " + ("\n    ".join(["", *lines]) if lines else ", ".join(columns)),
         "name it: data.target=COLUMN; leave out others that say the same: data.drop=[COLUMN]",
     )
+
+
+def _candidates(counted: dict[str, tuple[pd.Series, int]]) -> list[str]:
+    """The columns that may say who left: first those with a word for it, then those of yes and no."""
+    few = {name: counts for name, (counts, _) in counted.items() if 0 < len(counts) <= MANY_VALUES}
+    speaking = [name for name, counts in few.items() if not LEAVER.isdisjoint(map(_plain, counts.index))]
+    return speaking + [n for n, counts in few.items() if n not in speaking and _usual_values(counts)]
 
 
 def _is_target_name(name: str) -> bool:
@@ -72,31 +114,34 @@ def _is_target_name(name: str) -> bool:
 
 def _usual_values(counts: pd.Series) -> tuple[str, ...]:
     """The values that mean "left"; none if not all values are usual spellings of "left" and "stayed"."""
-    plain = {value: _normalise(value) for value in counts.index}
-    left = tuple(value for value, text in plain.items() if text in LEFT)
-    return left if all(text in LEFT | STAYED for text in plain.values()) and len(left) < len(plain) else ()
+    plain = {value: _plain(value) for value in counts.index}
+    left = tuple(value for value, text in plain.items() if text in LEAVER | YES)
+    known = all(text in LEAVER | YES | STAYER | NO for text in plain.values())
+    return left if known and len(left) < len(plain) else ()
 
 
-def _configured_values(target: str, counts: pd.Series, cfg: DataConfig) -> tuple[str, ...]:
+def _configured_values(target: str, counts: pd.Series, blank: int, cfg: DataConfig) -> tuple[str, ...]:
     """The values of `data.churned`, spelled as in the table; raises `UserError` if one is not there."""
-    wanted = set(map(_normalise, cfg.churned))
-    values = tuple(value for value in counts.index if _normalise(value) in wanted)
-    unknown = [text for text in cfg.churned if _normalise(text) not in set(map(_normalise, values))]
+    wanted = set(map(_plain, cfg.churned))
+    special = tuple(text for text in cfg.churned if text == ANY or (text == "" and blank))
+    values = tuple(value for value in map(str, counts.index) if _plain(value) in wanted)
+    known = {*special, *map(_plain, values)}
+    unknown = [text for text in cfg.churned if text not in known and _plain(text) not in known]
     if unknown:
         raise UserError(
-            f"the target has no value {', '.join(map(repr, unknown))}, but {format_counts(counts)}",
+            f"the target has no value {', '.join(map(quoted, unknown))}, but {format_counts(counts, blank)}",
             f"data.churned, column '{target}'",
         )
-    return values
+    return special + values
 
 
-def _normalise(value: str) -> str:
-    """A value in lower case, without the point that some programs write after True, and the ".0" after 1."""
-    return strip_point_zero(value.strip().casefold()).rstrip(".")
+def _plain(value: str) -> str:
+    """A value in its one spelling, in lower case, without the mark that some programs write after True."""
+    return one_spelling(one_spelling(value).casefold().rstrip(".,;"))
 
 
 def format_counts(counts: pd.Series, blank: int = 0) -> str:
-    """The values with their numbers of rows, e.g. Yes 1,869, No 5,174, blank 11."""
-    shown = [f"{value} {rows:,}" for value, rows in counts[:10].items()]
-    shown += ["..."] * (len(counts) > 10) + [f"blank {blank:,}"] * (blank > 0)
-    return ", ".join(shown) or "none"
+    """The values with their numbers of rows, e.g. 'Yes' 1,869, 'No' 5,174, blank 11."""
+    shown = [f"{quoted(str(value))} {rows:,}" for value, rows in counts[:SHOWN].items()]
+    shown += [f"and {count(len(counts) - SHOWN, 'other value')}"] * (len(counts) > SHOWN)
+    return ", ".join(shown + [f"blank {blank:,}"] * (blank > 0)) or "none"

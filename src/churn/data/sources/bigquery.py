@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from churn.config.data import BigQueryConfig, DataConfig
-from churn.data.sources import parquet
+from churn.data.sources.columns import refuse_nested, simplify_types, to_pandas
 from churn.data.table import RawTable
 from churn.errors import UserError, missing_extra
 
@@ -49,9 +49,9 @@ def read_bigquery(cfg: DataConfig) -> RawTable:
     with closing(open_client(chosen)) as client, explain_refusals(chosen, client.project):
         rows = table_rows(client, chosen) if chosen.table else query_rows(client, str(chosen.query), chosen)
         table = rows.to_arrow(create_bqstorage_client=has_storage_api())
-    parquet.refuse_nested(table.schema, cfg, origin)
-    table = parquet.simplify_types(table)
-    frame = parquet.to_pandas(table.sort_by([(name, "ascending") for name in table.column_names]))
+    refuse_nested(table.schema, cfg, origin)
+    table = simplify_types(table)
+    frame = to_pandas(table.sort_by([(name, "ascending") for name in table.column_names]))
     if frame.empty:
         raise UserError("BigQuery gives no rows", origin, "check the table, or the conditions of the query")
     return RawTable(frame, origin)

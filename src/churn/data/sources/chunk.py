@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+
+NONE_MARKED: Mapping[str, int] = MappingProxyType({})
 
 
 class BrokenRow(NamedTuple):
@@ -21,6 +25,9 @@ class Chunk(NamedTuple):
 
     file: str  # its name for people
     table: pa.Table
-    lines: np.ndarray  # [n] the number of each line, or of each row of a typed file, from 1
+    lines: np.ndarray  # [n] the number of each line, or of each row (see `unit`), from 1
     note: str  # how the file was read
     broken: tuple[BrokenRow, ...] = ()
+    unit: str = "line"  # what `lines` counts: "line" or "row"
+    typed: bool = False  # the columns have the same types in every chunk of the table
+    marked: Mapping[str, int] = NONE_MARKED  # cells of each column that the file itself marks as missing

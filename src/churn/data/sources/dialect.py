@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from churn.config.data import DataConfig
-from churn.data.sources.formats import open_text, recognise_encoding
+from churn.data.sources.encodings import Encoding, open_text, recognise_encoding
+from churn.data.sources.header import Layout, Record, find_layout
 from churn.data.sources.paths import SourceFile
-from churn.errors import UserError
+from churn.errors import UserError, count
 
 DELIMITERS = ",;\t|"
 SAMPLE = 500  # lines from which the dialect is recognised
 NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+# The second and third header row of Orange: types (or the values of a category), and roles.
+ORANGE_TYPES = re.compile(r"(c|continuous|d|discrete|s|string|t|time|b|basket)?")
+ORANGE_ROLES = re.compile(r"((c|class|m|meta|i|ignore|w|weight)(\s+\S+=\S+)*)?")
+ORANGE_PREFIX = re.compile(r"[mcwi]?[CDST]?#")  # of names in a single header row: mS#name
+
+
+class OneColumnError(UserError):
+    """A text file with one cell in each line."""
 
 
 @dataclass(frozen=True)
@@ -28,28 +37,14 @@ class Dialect:
     columns: tuple[str, ...]  # names in the header, "" for a column without a name
     preamble: int  # lines before the header
     first_row: int  # lines before the first row, including the header
+    plain_lines: bool = False  # the text is UTF-8, and its lines end in "\n"
+    remark: str = ""  # what else was recognised
 
     def note(self) -> str:
         """One phrase for the terminal."""
-        skipped = f", {self.preamble} lines before the header skipped" if self.preamble else ""
-        return f"{NAMES.get(self.delimiter, self.delimiter)}-separated, {self.encoding}{skipped}"
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """The shape of a sample of lines that is split at one delimiter."""
-
-    delimiter: str
-    columns: tuple[str, ...]
-    header: int  # position of the header's first line in the sample
-    end: int  # position of the line after the header
-    width: int  # the commonest number of cells in a record
-    lines: int  # lines of the records with this width
-    named: bool  # the header has a name above a number of the next record
-
-    def rank(self) -> tuple[bool, bool, int, int]:
-        """The best delimiter gives several columns, a header of names, and most lines of the same width."""
-        return self.width > 1, self.named, self.lines, self.width
+        skipped = f", {count(self.preamble, 'line')} before the header skipped" * (self.preamble > 0)
+        remark = f"; {self.remark}" * bool(self.remark)
+        return f"{NAMES.get(self.delimiter, self.delimiter)}-separated, {self.encoding}{skipped}{remark}"
 
 
 def recognise_dialect(source: SourceFile, cfg: DataConfig) -> Dialect:
@@ -57,22 +52,33 @@ def recognise_dialect(source: SourceFile, cfg: DataConfig) -> Dialect:
 
     Raises `UserError` if the file has no text, no known delimiter or no header.
     """
-    encoding, skipped = cfg.encoding or recognise_encoding(source), cfg.skip_lines or 0
-    with open_text(source, encoding) as text:
+    encoding = Encoding(cfg.encoding) if cfg.encoding else recognise_encoding(source)
+    skipped = cfg.skip_lines or 0
+    with open_text(source, encoding.name) as text:
         lines = list(islice(text, skipped, skipped + SAMPLE))
     delimiters = [_named_delimiter(cfg.delimiter)] if cfg.delimiter else DELIMITERS
-    layouts = [_layout(lines, delimiter, cfg.skip_lines is not None) for delimiter in delimiters]
-    best = max(filter(None, layouts), key=_Layout.rank, default=None)
-    if best is None:
+    layouts = [(_layout(lines, delimiter, cfg.skip_lines is not None), delimiter) for delimiter in delimiters]
+    found = [(layout, delimiter) for layout, delimiter in layouts if layout]
+    if not found:
         raise UserError("the file holds no text", source.name, "export it again; see data.skip_lines")
+    best, delimiter = max(found, key=lambda pair: pair[0].rank())
     _check_layout(best, cfg, f"{source.name}, line {skipped + best.header + 1}")
-    return Dialect(encoding, best.delimiter, best.columns, skipped + best.header, skipped + best.end)
+    dialect = Dialect(
+        encoding.name,
+        delimiter,
+        best.columns,
+        skipped + best.header,
+        skipped + best.end,
+        encoding.plain_lines,
+        encoding.doubt,
+    )
+    return _without_orange_rows(dialect, lines[best.end : best.end + 2])
 
 
-def _check_layout(best: _Layout, cfg: DataConfig, where: str) -> None:
+def _check_layout(best: Layout, cfg: DataConfig, where: str) -> None:
     """Raise `UserError` if no delimiter or no header was recognised."""
     if best.width == 1 and cfg.delimiter is None:
-        raise UserError(
+        raise OneColumnError(
             "no delimiter was recognised: no comma, semicolon, tab or bar splits the lines into columns",
             where,
             "name it, e.g. data.delimiter=':'",
@@ -96,52 +102,42 @@ def _named_delimiter(text: str) -> str:
     return delimiter
 
 
-def _layout(lines: list[str], delimiter: str, at_top: bool) -> _Layout | None:
-    """The layout of `lines` split at `delimiter`; the header is the first of them if `at_top`.
-
-    Otherwise the header is the first record with the commonest width and a name in nearly every cell. The
-    records before it are titles and dates of a report, which spreadsheets often fill up with delimiters.
-    """
-    records: list[tuple[int, int, list[str]]] = []
+def _layout(lines: list[str], delimiter: str, at_top: bool) -> Layout | None:
+    """The layout of `lines` split at `delimiter`."""
+    records: list[Record] = []
     with suppress(csv.Error):  # a quote is never closed; the strict reading of the whole file will say so
-        records.extend(record for record in parse_records(lines, delimiter, strict=False) if any(record[2]))
-    if not records:
-        return None
-    sizes = Counter(len(cells) for _, _, cells in records)
-    width = max(sizes, key=lambda size: (size > 1, size * sizes[size]))
-    # Rows may end with a delimiter where the header does not.
-    trailing = all(not cells[-1] for _, _, cells in records if len(cells) == width)
-    allowed = {width, width - 1} if trailing else {width}
-    wide = [record for record in records if len(record[2]) in allowed]
-    # The first name may be blank (row numbers), and in a wide table a few more.
-    named = [record for record in wide if record[2][1:].count("") <= trailing + width // 5]
-    start, end, header = records[0] if at_top else (named or wide)[0]
-    below = next((cells for first, _, cells in records if first >= end), [""])
-    filled = sum(after - first for first, after, cells in records if len(cells) == width)
-    return _Layout(delimiter, tuple(header), start, end, width, filled, _has_names(header, below))
+        records.extend(parse_records(lines, delimiter, strict=False))
+    return find_layout(records, at_top)
 
 
-def parse_records(
-    lines: Iterable[str], delimiter: str, strict: bool = True
-) -> Iterator[tuple[int, int, list[str]]]:
-    """The first line, the line after the last, and the stripped cells of each record; lines from 0."""
+def parse_records(lines: Iterable[str], delimiter: str, strict: bool = True) -> Iterator[Record]:
+    """The records of some lines, with stripped cells; lines from 0."""
     start = 0
     reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=strict)
     for cells in reader:
-        yield start, reader.line_num, [cell.strip() for cell in cells]
+        yield Record(start, reader.line_num, [cell.strip() for cell in cells])
         start = reader.line_num
 
 
-def _has_names(header: list[str], below: list[str]) -> bool:
-    """Whether a header has a text above a number of the next record, or that record has no numbers."""
-    heads = [head for head, cell in zip(header, below, strict=False) if _is_number(cell)]
-    return not heads or not all(_is_number(head) for head in heads)
+def _without_orange_rows(dialect: Dialect, below: list[str]) -> Dialect:
+    """The dialect without the rows that Orange writes below the names: types and roles."""
+    if dialect.delimiter != "\t":
+        return dialect
+    columns = dialect.columns
+    if sum(bool(ORANGE_PREFIX.match(name)) for name in columns) > len(columns) / 2:
+        roles = [name.partition("#")[0] if "#" in name else "" for name in columns]
+        names = tuple(ORANGE_PREFIX.sub("", name, 1) for name in columns)
+        return _as_orange(dialect, names, [role[:1] for role in roles], 0)
+    if len(below) < 2:
+        return dialect
+    types, roles = ([cell.strip() for cell in line.rstrip("\r\n").split("\t")] for line in below)
+    typed = sum(bool(cell and ORANGE_TYPES.fullmatch(cell)) for cell in types)
+    if typed < max(1, len(columns) / 2) or not all(map(ORANGE_ROLES.fullmatch, roles)):
+        return dialect
+    return _as_orange(dialect, columns, roles, 2)
 
 
-def _is_number(cell: str) -> bool:
-    """Whether a cell is a number, whatever its decimal mark."""
-    try:
-        float(cell.replace(",", "."))
-    except ValueError:
-        return False
-    return True
+def _as_orange(dialect: Dialect, names: tuple[str, ...], roles: list[str], rows: int) -> Dialect:
+    target = next((name for name, role in zip(names, roles, strict=False) if role[:1] == "c"), None)
+    remark = "header rows of Orange" + f"; its class is '{target}'" * (target is not None)
+    return replace(dialect, columns=names, first_row=dialect.first_row + rows, remark=remark)

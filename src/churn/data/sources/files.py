@@ -1,26 +1,30 @@
-"""Tables from files: text or Parquet, one or many, local or gs://, whole or in chunks."""
+"""Tables from files of many formats: one or many files, local or gs://, whole or in chunks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from churn.config.data import DataConfig
-from churn.data.sources import parquet, text
+from churn.data.sources import columns
 from churn.data.sources.chunk import Chunk
-from churn.data.sources.formats import is_parquet
-from churn.data.sources.paths import SourceFile, local_files
+from churn.data.sources.formats import TEXT, Format, recognise_format, unpacked
+from churn.data.sources.paths import SourceFile, is_delta, local_files
 from churn.data.table import BAD_ROW, RawTable
-from churn.errors import UserError, did_you_mean, user_error_of_many
+from churn.errors import UserError, count, did_you_mean, user_error_of_many
 
 CHUNK_ROWS = 100_000  # rows parsed at a time if the whole table is read
 
 
 def read_files(cfg: DataConfig) -> RawTable:
-    """The table in the files of `cfg.path`; raises `UserError` if they are no table, or an empty one."""
+    """The table that `cfg.path` names; raises `UserError` if it is no table, or an empty one."""
     if cfg.path is None:
         raise UserError(
             "no table is named", "data.path", "data.path=FILE, or data=synthetic for synthetic customers"
@@ -36,29 +40,86 @@ def raw_tables(path: str, cfg: DataConfig, rows: int) -> Iterator[RawTable]:
 
 
 def file_chunks(path: str, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
-    """The chunks of all files of `path`, with the columns in the order of the first file.
+    """The chunks of the files, folder or database that `path` names, columns in the order of the first file.
 
-    Raises `UserError` if the files differ in their columns or kind, or if there is no row at all.
+    Columns whose types differ from file to file are text. Raises `UserError` if the files differ in their
+    columns or format, or if there is no row at all.
     """
-    with local_files(path) as sources:
-        kinds = {is_parquet(source): source.name for source in sources}
-        if len(kinds) > 1:
-            raise UserError(
-                "some of the files are text, others Parquet",
-                f"{kinds[False]}, {kinds[True]}",
-                "choose one kind by a glob",
-            )
-        read_chunks = parquet.parquet_chunks if True in kinds else text.text_chunks
-        names: list[str] = []
-        empty = True
-        for source in sources:
-            for chunk in read_chunks(source, cfg, rows):
-                check_same_columns(chunk.table.column_names, names, source, sources[0])
-                names = names or chunk.table.column_names
-                empty = empty and not len(chunk.table) and not chunk.broken
-                yield chunk._replace(table=chunk.table.select(names))
+    width, empty = 0, True
+    for chunk in _chunks(path, cfg, rows):
+        width, empty = chunk.table.num_columns, empty and not len(chunk.table) and not chunk.broken
+        yield chunk
     if empty:
-        raise UserError(f"the table has {len(names)} columns but no rows", path, "export it again")
+        raise UserError(f"the table has {count(width, 'column')} but no rows", path, "export it again")
+
+
+def _chunks(path: str, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
+    """The chunks of whatever `path` names."""
+    if "://" in path and not path.startswith("gs://"):
+        from churn.data.sources.databases import address_chunks
+
+        yield from address_chunks(path, cfg, rows)
+    elif is_delta(path):
+        from churn.data.sources.delta import delta_chunks
+
+        yield from delta_chunks(path, cfg, rows)
+    else:
+        with _unpacked_files(path) as sources:
+            yield from _parts_of_one_table(sources, cfg, rows)
+
+
+@contextmanager
+def _unpacked_files(path: str) -> Iterator[list[tuple[SourceFile, Format]]]:
+    """The files of a path with their formats; those that have to be unpacked are."""
+    with local_files(path) as sources, tempfile.TemporaryDirectory(prefix="churn-") as folder:
+        kinds = [recognise_format(source) for source in sources]
+        yield [
+            (source if kind.is_stream else unpacked(source, Path(folder)), kind)
+            for source, kind in zip(sources, kinds, strict=True)
+        ]
+
+
+def _parts_of_one_table(
+    sources: list[tuple[SourceFile, Format]], cfg: DataConfig, rows: int
+) -> Iterator[Chunk]:
+    """The chunks of files that are parts of one table."""
+    kind = _only_kind(sources)
+    files = [source for source, _ in sources]
+    types = _types_of_parts(files, kind, cfg) if kind is not TEXT and len(files) > 1 else None
+    names: list[str] = []
+    for source in files:
+        for chunk in kind.read(source, cfg, rows):
+            table = with_partition_keys(chunk.table, source.keys)
+            check_same_columns(table.column_names, names, source, files[0])
+            names = names or table.column_names
+            yield chunk._replace(table=columns.conform(table, types) if types else table.select(names))
+
+
+def _only_kind(sources: list[tuple[SourceFile, Format]]) -> Format:
+    """The format of all files; raises `UserError` if there are several."""
+    by_kind = {kind: source.name for source, kind in sources}
+    if len(by_kind) > 1:
+        listed = ", ".join(f"{name} is {kind.name}" for kind, name in by_kind.items())
+        raise UserError("the files are of several formats", listed, "choose one format by a glob")
+    return next(iter(by_kind))
+
+
+def _types_of_parts(files: list[SourceFile], kind: Format, cfg: DataConfig) -> dict[str, pa.DataType]:
+    """The types that hold the columns of all files, by the first chunk of each, which has no rows."""
+    schemas: list[pa.Schema] = []
+    for source in files:
+        head = with_partition_keys(next(kind.read(source, cfg, 1)).table, source.keys)
+        check_same_columns(head.column_names, schemas[0].names if schemas else [], source, files[0])
+        schemas.append(head.schema)
+    return columns.common_types(schemas)
+
+
+def with_partition_keys(table: pa.Table, keys: Mapping[str, str | None]) -> pa.Table:
+    """The table with the columns that the folders KEY=VALUE of its path hold."""
+    for key, value in keys.items():
+        if key not in table.column_names:
+            table = table.append_column(key, columns.constant_text(value, len(table)))
+    return table
 
 
 def check_same_columns(names: list[str], expected: list[str], source: SourceFile, first: SourceFile) -> None:
@@ -66,7 +127,7 @@ def check_same_columns(names: list[str], expected: list[str], source: SourceFile
 
     `expected` are the columns of the first file, or [] for the first file itself.
     """
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
     if twice:
         raise UserError(
             f"several columns have the same name: {', '.join(twice)}", source.name, "rename them in the file"
@@ -85,7 +146,7 @@ def check_same_columns(names: list[str], expected: list[str], source: SourceFile
 
 def to_raw_table(path: str, chunks: list[Chunk]) -> RawTable:
     """One table of some chunks of it; columns with neither name nor content are left out."""
-    frame = parquet.to_pandas(pa.concat_tables(chunk.table for chunk in chunks))
+    frame = columns.to_pandas(columns.join_tables([chunk.table for chunk in chunks]))
     nameless = [name for name in map(str, frame) if name.startswith("Unnamed: ") and frame[name].eq("").all()]
     rows = [len(chunk.lines) for chunk in chunks]
     files = {chunk.file for chunk in chunks}
@@ -95,8 +156,8 @@ def to_raw_table(path: str, chunks: list[Chunk]) -> RawTable:
         origin=path if len(files) == 1 else f"{len(files)} files of {path}",
         lines=np.concatenate([chunk.lines for chunk in chunks]),
         files=np.repeat(np.array([chunk.file for chunk in chunks], dtype=object), rows),
-        notes=_reading_notes(chunks),
-        unit="row" if chunks[0].note == "Parquet" else "line",
+        notes=(*_reading_notes(chunks), *_marked_notes(chunks)),
+        unit=chunks[0].unit,
         broken=pd.DataFrame(broken, columns=list(BAD_ROW)),
     )
 
@@ -110,3 +171,12 @@ def _reading_notes(chunks: list[Chunk]) -> tuple[str, ...]:
         f"{files[0] if len(files) == 1 else f'{len(files)} files'}: {note}"
         for note, files in files_by_note.items()
     )
+
+
+def _marked_notes(chunks: list[Chunk]) -> tuple[str, ...]:
+    """What the files themselves mark as missing."""
+    marked: Counter[str] = Counter()
+    for chunk in chunks:
+        marked.update(chunk.marked)
+    listed = ", ".join(f"'{name}' {cells:,}" for name, cells in marked.items())
+    return (f"cells that the file marks as errors or missing count as missing: {listed}",) if listed else ()

@@ -1,155 +1,166 @@
-"""The format of a file, by its first bytes, and the text inside it."""
+"""The format of a file, by its first bytes, and the bytes inside a compressed one."""
 
 from __future__ import annotations
 
 import bz2
-import codecs
 import gzip
-import io
 import lzma
-import zipfile
+import re
+import shutil
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
+from importlib import import_module
+from io import BufferedReader
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from churn.data.sources.paths import SourceFile
 from churn.errors import UserError
 
-SAVE_AS_CSV = "open it in the spreadsheet program, save the sheet as CSV (UTF-8), and name that file"
-REFUSED = {  # first bytes -> what it is, what to do
-    b"\xd0\xcf\x11\xe0": ("an old spreadsheet (.xls)", SAVE_AS_CSV),
-    b"{": ("JSON", "write it as CSV or Parquet"),
-    b"[{": ("JSON", "write it as CSV or Parquet"),
-    b"<!doctype html": ("a web page, perhaps of a failed download", "download the table itself"),
-    b"<html": ("a web page, perhaps of a failed download", "download the table itself"),
+if TYPE_CHECKING:
+    from churn.config.data import DataConfig
+    from churn.data.sources.chunk import Chunk
+
+HEAD = 4096  # bytes from which a format is recognised
+
+
+class Format(NamedTuple):
+    """A kind of table file."""
+
+    name: str
+    reader: str  # module and function, imported only when such a file is read
+    is_stream: bool = False  # is read from front to back, so that it may be compressed
+
+    def read(self, source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
+        """The chunks of such a file, of at most `rows` rows; the first has the columns and no rows."""
+        module, function = self.reader.split(":")
+        return getattr(import_module(module), function)(source, cfg, rows)
+
+
+TEXT = Format("text", "churn.data.sources.text:text_chunks", is_stream=True)
+JSON = Format("JSON", "churn.data.sources.json_files:json_chunks", is_stream=True)
+ARFF = Format("ARFF", "churn.data.sources.arff_files:arff_chunks", is_stream=True)
+R = Format("R", "churn.data.sources.r_files:r_chunks", is_stream=True)
+PARQUET = Format("Parquet", "churn.data.sources.parquet:parquet_chunks")
+ARROW = Format("Arrow", "churn.data.sources.arrow_files:arrow_chunks")
+ORC = Format("ORC", "churn.data.sources.arrow_files:orc_chunks")
+AVRO = Format("Avro", "churn.data.sources.arrow_files:avro_chunks")
+WORKBOOK = Format("a workbook", "churn.data.sources.workbooks:workbook_chunks")
+SQLITE = Format("SQLite", "churn.data.sources.databases:sqlite_chunks")
+DUCKDB = Format("DuckDB", "churn.data.sources.databases:duckdb_chunks")
+STATISTICS = Format("SPSS, Stata or SAS", "churn.data.sources.statistics_files:statistics_chunks")
+BINARY = {  # patterns of the first bytes
+    rb"PAR1": PARQUET,
+    rb"ARROW1|\xff\xff\xff\xff": ARROW,
+    rb"ORC[\x00-\x1f]": ORC,
+    rb"Obj\x01": AVRO,
+    rb"PK\x03\x04|\xd0\xcf\x11\xe0": WORKBOOK,
+    rb"SQLite format 3\x00": SQLITE,
+    rb"[\s\S]{8}DUCK": DUCKDB,
+    rb"\$FL[23]|<stata_dta>|[\x66-\x73][\x01\x02]\x01\x00|HEADER RECORD\*{7}LIB": STATISTICS,
+    rb"\x00{12}\xc2\xea\x81\x60\xb3\x14\x11\xcf\xbd\x92\x08\x00": STATISTICS,
+    rb"RD[XAB][23]\n|X\n\x00\x00\x00[\x02\x03]|A\n[23]\n|B\n[\x02\x03]\x00\x00\x00": R,
 }
-UNPACK: dict[bytes, Callable] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
-ZSTD, ZIP, PARQUET = b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"PAR1"
-BYTE_ORDER_MARKS = {  # longer ones first: that of UTF-32 begins with that of UTF-16
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
+TEXTUAL = {  # patterns of the first characters
+    r'\{\s*["}]|\[\s*[{\[\]]': JSON,
+    r"(?:%.*\s+)*@relation\b": ARFF,
+}
+EXPORT = "export the table as CSV or Parquet"
+REFUSED = {  # patterns of the first characters: what it is, what to do
+    r"<!doctype html|<html|<table|<head": (
+        "a web page, perhaps of a failed download",
+        "download the table itself",
+    ),
+    r"<\?xml": ("XML", EXPORT),
+    r"version https://git-lfs": ("not the file but a pointer to it", "fetch the file: git lfs pull"),
+    r"fea1": ("an old Feather file (version 1)", "write it again as Feather or Parquet"),
+    r"%pdf": ("a PDF", EXPORT),
+    r"\{\\rtf": ("a text document", EXPORT),
+    r"\x80[\x02-\x05][\x95cK}\]]": ("a Python pickle, which can run code when it is opened", EXPORT),
+    r"\x00\x01\x00\x00standard (?:jet|ace)": ("a Microsoft Access database", EXPORT),
+    r"\x89hdf": ("HDF5", EXPORT),
+    r"\x93numpy": ("a NumPy array", EXPORT),
+    r"rar!|7z\xbc\xaf": ("a RAR or 7z archive", "unpack it and name the file"),
 }
 
 
-def _first_bytes(source: SourceFile) -> bytes:
-    """The first 16 bytes of a file; raises `UserError` if it is unreadable, empty or no table."""
-    try:
-        with source.path.open("rb") as file:
-            head = file.read(16)
-    except OSError as error:
-        raise UserError(f"the file cannot be read: {error.strerror}", source.name) from None
-    _refuse_other_formats(head, source)
-    return head
+def _open_zstd(path: Path) -> Any:
+    import pyarrow as pa
+
+    return BufferedReader(pa.input_stream(str(path), compression="zstd"))  # a NativeFile has no lines
 
 
-def _refuse_other_formats(head: bytes, source: SourceFile) -> None:
-    """Raise `UserError` for an empty file and for other formats, by the first bytes."""
+UNPACK: dict[bytes, Callable[..., Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+    b"\x28\xb5\x2f\xfd": _open_zstd,
+}
+
+
+def recognise_format(source: SourceFile) -> Format:
+    """The format of a file; raises `UserError` if it is empty, unreadable or no table."""
+    with open_bytes(source) as stream:
+        head = stream.read(HEAD)
     if not head:
         raise UserError("the file is empty", source.name, "export it again, or name another file")
-    for magic, (what, do) in REFUSED.items():
-        if head.lower().startswith(magic):
-            raise UserError(f"this is {what}, not a CSV or Parquet file", source.name, do)
+    if binary := _first_match(BINARY, head):
+        return binary
+    return _first_match(TEXTUAL, _begin(head, source)) or TEXT
 
 
 def is_parquet(source: SourceFile) -> bool:
-    """Whether a file is Parquet; raises `UserError` if it is neither Parquet nor text."""
-    return _first_bytes(source).startswith(PARQUET)
+    """Whether a file is Parquet; raises `UserError` as `recognise_format` does."""
+    return recognise_format(source) is PARQUET
+
+
+def _begin(head: bytes, source: SourceFile) -> str:
+    """The first characters that are no blanks; raises `UserError` for formats that are no tables."""
+    marked = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    begin = head.decode("utf-16" if marked else "latin-1", errors="ignore").removeprefix("ï»¿").lstrip()
+    if refused := _first_match(REFUSED, begin.lower()):
+        what, do = refused
+        raise UserError(f"this is no table but {what}", source.name, do)
+    return begin
+
+
+def _first_match(patterns: dict[Any, Any], head: bytes | str) -> Any:
+    found = (kind for pattern, kind in patterns.items() if re.match(pattern, head, re.IGNORECASE))
+    return next(found, None)
 
 
 @contextmanager
-def _open_bytes(source: SourceFile) -> Iterator[BinaryIO]:
-    """The bytes of a text file, decompressed."""
-    head = _first_bytes(source)
-    unpack = next((unpack for magic, unpack in UNPACK.items() if head.startswith(magic)), None)
+def open_bytes(source: SourceFile) -> Iterator[BinaryIO]:
+    """The bytes of a file, decompressed; raises `UserError` if it is unreadable or damaged."""
     try:
-        if head.startswith(ZIP):
-            with (
-                zipfile.ZipFile(source.path) as archive,
-                archive.open(_single_member(archive, source)) as stream,
-            ):
-                yield stream  # type: ignore[misc]
-        elif head.startswith(ZSTD):
-            import pyarrow as pa
-
-            with pa.input_stream(str(source.path), compression="zstd") as stream:
-                yield stream
-        else:
-            with unpack(source.path) if unpack else source.path.open("rb") as stream:
-                yield stream
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise UserError(
-            f"the file is damaged or cut off: {error}", source.name, "copy or export it again"
-        ) from None
+        with _open_packed(source.path) as stream:
+            yield stream
+    except (EOFError, zlib.error, lzma.LZMAError) as error:
+        raise _damaged(source, error) from None
+    except OSError as error:
+        if error.errno:
+            raise UserError(f"the file cannot be read: {error.strerror}", source.name) from None
+        raise _damaged(source, error) from None
 
 
-def _single_member(archive: zipfile.ZipFile, source: SourceFile) -> zipfile.ZipInfo:
-    """The only file in a zip archive; raises `UserError` if there are several, or a password."""
-    members = [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
-    names = [info.filename for info in members]
-    if "[Content_Types].xml" in names or "mimetype" in names:
-        raise UserError("this is a spreadsheet (.xlsx, .ods), not a CSV file", source.name, SAVE_AS_CSV)
-    if len(members) != 1:
-        listed = ", ".join(names[:10]) or "nothing"
-        raise UserError(
-            f"the archive holds {listed}; one table is expected", source.name, "unpack it and name the file"
-        )
-    if members[0].flag_bits & 1:
-        raise UserError("the archive needs a password", source.name, "unpack it and name the file")
-    return members[0]
+def _open_packed(path: Path) -> BinaryIO:
+    with path.open("rb") as file:
+        head = file.read(6)
+    unpack = next((unpack for magic, unpack in UNPACK.items() if head.startswith(magic)), None)
+    return unpack(path) if unpack else path.open("rb")
 
 
-def _is_hidden(name: str) -> bool:
-    """Whether a member of an archive is one of those that macOS adds."""
-    return name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith(".")
+def _damaged(source: SourceFile, error: Exception) -> UserError:
+    return UserError(f"the file is damaged or cut off: {error}", source.name, "copy or export it again")
 
 
-@contextmanager
-def open_text(source: SourceFile, encoding: str) -> Iterator[io.TextIOWrapper]:
-    """The text of a file, decompressed and decoded; line ends are kept.
-
-    Raises `UserError` for an unknown encoding, bytes that are not in it, and a damaged file.
-    """
-    with _open_bytes(source) as stream:
-        try:
-            yield io.TextIOWrapper(stream, encoding, newline="")
-        except LookupError:
-            raise UserError(
-                f"'{encoding}' is no encoding", "data.encoding", "e.g. utf-8, cp1252, utf-16"
-            ) from None
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"the text is not {encoding} (byte 0x{error.object[error.start]:02x})",
-                source.name,
-                "name its encoding: data.encoding=...",
-            ) from None
-
-
-def recognise_encoding(source: SourceFile) -> str:
-    """The encoding of a text file: that of its byte order mark, else UTF-8 if it is valid, else cp1252.
-
-    Raises `UserError` for a binary file.
-    """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    with _open_bytes(source) as stream:
-        head = stream.read(1 << 20)
-        _refuse_other_formats(head[:16], source)
-        for mark, encoding in BYTE_ORDER_MARKS.items():
-            if head.startswith(mark):
-                return encoding
-        while head:
-            if b"\0" in head:
-                raise UserError(
-                    "this is no text file",
-                    source.name,
-                    "name a CSV or Parquet file; for UTF-16: data.encoding=utf-16",
-                )
-            try:
-                decoder.decode(head)
-            except UnicodeDecodeError:
-                return "cp1252"
-            head = stream.read(1 << 20)
-    return "cp1252" if decoder.getstate()[0] else "utf-8"
+def unpacked(source: SourceFile, folder: Path) -> SourceFile:
+    """The file, or a copy of it in `folder` if it is compressed and its format has to be read at random."""
+    with source.path.open("rb") as file:
+        if not file.read(6).startswith(tuple(UNPACK)):
+            return source
+    copy = folder / f"unpacked-{source.path.name}"
+    with open_bytes(source) as stream, copy.open("wb") as file:
+        shutil.copyfileobj(stream, file)
+    return source._replace(path=copy)

@@ -1,22 +1,34 @@
-"""The files that a path names: a file, a glob or a folder, local or gs://."""
+"""The files that a path names: a file, a glob or a folder, local or gs://; members of a zip archive."""
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+from churn.data.sources import archives
 from churn.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from pyarrow import fs
 
-TABLES = (".csv", ".tsv", ".tab", ".txt", ".dat", ".parquet", ".pq")
+TABLES = (
+    *(".csv", ".tsv", ".tab", ".txt", ".dat", ".parquet", ".pq", ".feather", ".arrow", ".orc", ".avro"),
+    *(".json", ".jsonl", ".ndjson", ".xlsx", ".xlsm", ".xls", ".xlsb", ".ods", ".db", ".sqlite", ".sqlite3"),
+    *(".duckdb", ".sav", ".zsav", ".dta", ".sas7bdat", ".xpt", ".rds", ".rda", ".rdata", ".arff"),
+)
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 WILDCARDS = "*?["
+PARTITION = re.compile(r"([^=/]+)=([^/]*)")  # a folder of Hive, Spark and Athena: KEY=VALUE
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
+DELTA_LOG = "_delta_log"
+# Folders of tables whose files are not their rows, by what lies in them.
+LAKES = {f"{DELTA_LOG}/*": "Delta", ".hoodie/*": "Hudi", "metadata/*.metadata.json": "Iceberg"}
 
 
 class SourceFile(NamedTuple):
@@ -25,36 +37,108 @@ class SourceFile(NamedTuple):
     path: Path
     name: str
 
+    @property
+    def keys(self) -> dict[str, str | None]:
+        """The columns that the folders KEY=VALUE of its name hold."""
+        return partition_keys(self.name)
+
+
+def partition_keys(name: str) -> dict[str, str | None]:
+    """The columns that the folders KEY=VALUE of a path hold; None is a missing value.
+
+    >>> partition_keys("customers/month=2024-01/plan=__HIVE_DEFAULT_PARTITION__/1.parquet")
+    {'month': '2024-01', 'plan': None}
+    """
+    folders = filter(None, map(PARTITION.fullmatch, name.split("/")[:-1]))
+    pairs = ((unquote(found[1]), unquote(found[2])) for found in folders)
+    return {key: None if value == NO_VALUE else value for key, value in pairs}
+
 
 @contextmanager
 def local_files(path: str) -> Iterator[list[SourceFile]]:
-    """The files that `path` names, sorted by name; gs:// objects as copies that the block's end removes.
+    """The files that `path` names, sorted by name; the block's end removes copies of gs:// and from archives.
 
     Raises `UserError` if there is none.
 
     >>> with local_files("exports/*.csv") as sources:
     ...     print([source.name for source in sources])
     """
-    if path.startswith("gs://"):
-        with tempfile.TemporaryDirectory(prefix="churn-") as copies:
-            yield _copy_from_cloud(path, Path(copies))
-    else:
-        yield [SourceFile(Path(name), name) for name in list_files(str(Path(path).expanduser()))]
+    with tempfile.TemporaryDirectory(prefix="churn-") as folder:
+        if path.startswith("gs://"):
+            sources = _copy_from_cloud(path, Path(folder))
+        else:
+            sources = [SourceFile(Path(name), name) for name in list_files(str(Path(path).expanduser()))]
+        yield [unpacked for source in sources for unpacked in _members(source, Path(folder))]
+
+
+def _members(source: SourceFile, folder: Path) -> Iterator[SourceFile]:
+    """The tables in a zip archive, or the file itself if it is none."""
+    if not archives.is_archive(source.path, source.name):
+        yield source
+        return
+    members = archives.extract(source.path, source.name, _is_table, Path(tempfile.mkdtemp(dir=folder)))
+    for name, path in members.items():
+        yield from _members(SourceFile(path, f"{source.name}/{name}"), folder)
 
 
 def list_files(path: str) -> list[str]:
-    """The local files of a path: the file itself, the tables in a folder, or the matches of a glob."""
+    """The local files of a path: the file itself, the tables in a folder, or the matches of a glob.
+
+    A folder's folders KEY=VALUE belong to it. Raises `UserError` if there is none, and for a Delta, Hudi or
+    Iceberg table, whose files are not its rows.
+    """
     local = Path(path)
     if local.is_file():
+        _refuse_files_of_lake([path])
         return [path]
     if local.is_dir():
-        return _tables_of_folder([str(file) for file in local.iterdir() if file.is_file()], path)
+        _refuse_files_of_lake([str(local / "any")])
+        return _tables_of_folder([str(file) for file in _files_below(local)], path)
     if any(sign in path for sign in WILDCARDS):
         matches = Path(local.anchor).glob(str(local.relative_to(local.anchor)))
-        return _sorted_matches([str(file) for file in matches if file.is_file()], path)
+        files = _sorted_matches([str(file) for file in matches if file.is_file()], path)
+        _refuse_files_of_lake(files)
+        return files
     neighbours = [file.name for file in local.parent.iterdir()] if local.parent.is_dir() else []
     hint = did_you_mean(local.name, neighbours)
     raise UserError(f"there is no such file{hint}", path, "name a file, a glob or a folder: data.path=...")
+
+
+def is_delta(path: str) -> bool:
+    """Whether a local folder is a Delta table."""
+    return (Path(path).expanduser() / DELTA_LOG).is_dir()
+
+
+def _refuse_files_of_lake(files: list[str]) -> None:
+    """Raise `UserError` for files that belong to a Delta, Hudi or Iceberg table."""
+    for folder in {Path(file).parent for file in files}:
+        while PARTITION.fullmatch(folder.name):
+            folder = folder.parent
+        _refuse_lake(lambda pattern, folder=folder: any(folder.glob(pattern)), str(folder))  # type: ignore[misc]
+
+
+def _refuse_lake(exists: Callable[[str], bool], path: str) -> None:
+    """Raise `UserError` for a folder whose files also hold rows that were overwritten or deleted.
+
+    `exists` says whether something in the folder matches a pattern.
+    """
+    for pattern, kind in LAKES.items():
+        if exists(pattern):
+            raise UserError(
+                f"this is a table of {kind}: its files also hold rows that were overwritten or deleted",
+                path,
+                "export its current rows as Parquet, e.g. in Spark: spark.table('NAME').write.parquet('DIR')"
+                + "; or name the table's folder on this machine, not its files" * (kind == "Delta"),
+            )
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """The files of a folder and of its folders KEY=VALUE."""
+    for entry in folder.iterdir():
+        if entry.is_file():
+            yield entry
+        elif entry.is_dir() and PARTITION.fullmatch(entry.name):
+            yield from _files_below(entry)
 
 
 def _tables_of_folder(files: list[str], path: str) -> list[str]:
@@ -63,7 +147,7 @@ def _tables_of_folder(files: list[str], path: str) -> list[str]:
     if not tables:
         others = ", ".join(sorted(PurePosixPath(file).name for file in files)[:10]) or "no files"
         raise UserError(
-            f"there is no CSV or Parquet file in this folder, but {others}",
+            f"there is no table in this folder, but {others}",
             path,
             "name a file, or a glob such as 'data.path=\"FOLDER/*/*.csv\"' for folders within",
         )
@@ -84,7 +168,7 @@ def _is_table(name: str) -> bool:
     stem = name.lower()
     for suffix in PACKED:
         stem = stem.removesuffix(suffix)
-    return name[0] not in "._" and stem.endswith(TABLES)
+    return name[0] not in "._" and (stem.endswith(TABLES) or name.lower().endswith(".zip"))
 
 
 def _copy_from_cloud(path: str, folder: Path) -> list[SourceFile]:
@@ -120,14 +204,22 @@ def list_cloud_objects(path: str) -> tuple[fs.FileSystem, list[str]]:
     name = f"{bucket.rstrip('/')}{uri.path}".rstrip("/")
     if any(sign in name for sign in WILDCARDS):
         folder = name[: min(name.find(sign) for sign in WILDCARDS if sign in name)].rpartition("/")[0]
-        below = storage.get_file_info(fs.FileSelector(folder, recursive=True))
-        keys = [info.path for info in below if info.is_file]
+        keys = _objects_below(storage, folder)
         matches = [key for key in keys if PurePosixPath(f"/{key}").match(f"/{name}")]
         return storage, _sorted_matches(matches, path)
     kind = storage.get_file_info(name).type
     if kind == fs.FileType.Directory:
-        inside = storage.get_file_info(fs.FileSelector(name))
-        return storage, _tables_of_folder([info.path for info in inside if info.is_file], path)
+        below = [key.removeprefix(f"{name}/") for key in _objects_below(storage, name)]
+        _refuse_lake(lambda pattern: any(fnmatch(key, pattern) for key in below), path)
+        own = [key for key in below if all(map(PARTITION.fullmatch, key.split("/")[:-1]))]
+        return storage, _tables_of_folder([f"{name}/{key}" for key in own], path)
     if kind == fs.FileType.NotFound:
         raise UserError("there is no such object", path, "check data.path")
     return storage, [name]
+
+
+def _objects_below(storage: fs.FileSystem, folder: str) -> list[str]:
+    from pyarrow import fs
+
+    found = storage.get_file_info(fs.FileSelector(folder, recursive=True))
+    return [info.path for info in found if info.is_file]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from itertools import chain, islice
 
@@ -17,7 +18,8 @@ import pyarrow.csv
 from churn.config.data import DataConfig
 from churn.data.sources.chunk import BrokenRow, Chunk
 from churn.data.sources.dialect import Dialect, parse_records, recognise_dialect
-from churn.data.sources.formats import open_text
+from churn.data.sources.encodings import open_text
+from churn.data.sources.formats import open_bytes
 from churn.data.sources.paths import SourceFile
 from churn.errors import UserError
 
@@ -32,30 +34,40 @@ def text_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chun
     no_rows = pa.table([pa.array([], pa.string())] * len(names), names)
     yield Chunk(source.name, no_rows, np.empty(0, int), dialect.note())
     line = dialect.first_row + 1
-    with open_text(source, dialect.encoding) as text:
-        deque(islice(text, dialect.first_row), maxlen=0)
-        while block := list(islice(text, rows)):
+    with _open_lines(source, dialect) as content:
+        deque(islice(content, dialect.first_row), maxlen=0)
+        while block := list(islice(content, rows)):
             broken: list[BrokenRow] = []
             table, after = _parse_plain_lines(block, dialect), line + len(block)
             lines = np.arange(line, after)
             if table is None:
-                table, lines, broken, after = _parse_records_one_by_one(block, text, line, dialect, source)
-            kept = ~_blank_rows(table)
-            table = table.filter(pa.array(kept)).rename_columns(names)
-            yield Chunk(source.name, table, lines[kept], dialect.note(), tuple(broken))
+                table, lines, broken, after = _parse_records_one_by_one(block, content, line, dialect, source)
+            if not (kept := ~_blank_rows(table)).all():
+                table, lines = table.filter(pa.array(kept)), lines[kept]
+            yield Chunk(source.name, table.rename_columns(names), lines, dialect.note(), tuple(broken))
             line = after
 
 
-def _parse_plain_lines(block: list[str], dialect: Dialect) -> pa.Table | None:
+@contextmanager
+def _open_lines(source: SourceFile, dialect: Dialect) -> Iterator[Iterator[bytes]]:
+    """The lines of a file as UTF-8; those that are so already are not decoded."""
+    if dialect.plain_lines:
+        with open_bytes(source) as stream:
+            yield iter(stream)
+    else:
+        with open_text(source, dialect.encoding) as text:
+            yield (line.encode() for line in text)
+
+
+def _parse_plain_lines(block: list[bytes], dialect: Dialect) -> pa.Table | None:
     """The cells of lines that are one row each, by Arrow's fast parser.
 
     None if a line is blank, a cell has several lines, or a row has too few or too many cells.
     """
-    joined = "".join(block)
-    blank_before_quote = rf'(?:^|{re.escape(dialect.delimiter)}) +"'
-    if joined.count('"') % 2 or ('"' in joined and re.search(blank_before_quote, joined, re.MULTILINE)):
+    content = b"".join(block)
+    blank_before_quote = rf'(?:^|{re.escape(dialect.delimiter)}) +"'.encode()
+    if content.count(b'"') % 2 or (b'"' in content and re.search(blank_before_quote, content, re.MULTILINE)):
         return None
-    content = joined.encode()
     names = [str(i) for i in range(len(dialect.columns))]
     try:
         table = pa.csv.read_csv(
@@ -72,7 +84,7 @@ def _parse_plain_lines(block: list[str], dialect: Dialect) -> pa.Table | None:
 
 
 def _parse_records_one_by_one(
-    block: list[str], rest: Iterator[str], line: int, dialect: Dialect, source: SourceFile
+    block: list[bytes], rest: Iterator[bytes], line: int, dialect: Dialect, source: SourceFile
 ) -> tuple[pa.Table, np.ndarray, list[BrokenRow], int]:
     """The rows that begin in `block`, by Python's parser; `line` is the number of the block's first line.
 
@@ -81,7 +93,8 @@ def _parse_records_one_by_one(
     """
     rows, lines, broken, end = [], [], [], 0
     try:
-        for start, end, cells in parse_records(chain(block, rest), dialect.delimiter):
+        lines_of_text = (text.decode() for text in chain(block, rest))
+        for start, end, cells in parse_records(lines_of_text, dialect.delimiter):
             if (row := _fit_to_header(cells, dialect.columns)) is not None:
                 rows.append(row)
                 lines.append(line + start)
@@ -103,11 +116,12 @@ def _parse_records_one_by_one(
     return table, np.array(lines, dtype=int), broken, line + end
 
 
-def _fit_to_header(cells: list[str], columns: tuple[str, ...]) -> list[str] | None:
+def _fit_to_header(record: Sequence[str], columns: tuple[str, ...]) -> list[str] | None:
     """The cells of a row, one for each column; None if there are too many or too few.
 
     Blank cells beyond the header do not count; cells of the last columns without a name may be absent.
     """
+    cells = list(record)
     named = max((i for i, name in enumerate(columns, 1) if name), default=0)
     if not any(cells):
         cells = [""] * len(columns)

@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from churn.config.data import BigQueryConfig, DataConfig
-from churn.data.sources import bigquery, parquet
+from churn.data.sources import bigquery
 from churn.data.sources.chunk import Chunk
+from churn.data.sources.columns import refuse_nested, simplify_types
 from churn.errors import UserError
 
 SCHEME = "bq://"  # bq://PROJECT.DATASET.TABLE
@@ -40,8 +41,9 @@ def bigquery_chunks(address: str, cfg: DataConfig, rows: int) -> Iterator[Chunk]
 
 def _to_chunk(batches: list[pa.RecordBatch], address: str, first: int, cfg: DataConfig) -> Chunk:
     table = pa.Table.from_batches(batches)
-    parquet.refuse_nested(table.schema, cfg, address)
-    return Chunk(address, parquet.simplify_types(table), np.arange(first, first + len(table)), "Parquet")
+    refuse_nested(table.schema, cfg, address)
+    lines = np.arange(first, first + len(table))
+    return Chunk(address, simplify_types(table), lines, "BigQuery", unit="row", typed=True)
 
 
 def _storage_client() -> Any:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from churn.config.data import SplitConfig
 from churn.data.dataset import Dataset, Schema
-from churn.data.features import ArrowFeatures, DictionaryColumn, dictionary_column
+from churn.data.features import ArrowFeatures, DictionaryColumn, id_column
 from churn.data.split import Splits, check_both_classes, check_shares, part_boundaries
 from churn.errors import UserError
 
@@ -34,7 +34,7 @@ class HashSplit:
         """[n] uint64 keys of the rows of a stream; rows that stay together have the same key."""
         if self.schema.id is None:
             return self._feature_keys(features)
-        return self.id_keys(dictionary_column(table[self.schema.id]))
+        return self.id_keys(id_column(table[self.schema.id]))
 
     def dataset_keys(self, data: Dataset) -> np.ndarray:
         """[n] uint64 keys of the rows of a data set in memory."""

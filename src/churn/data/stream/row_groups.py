@@ -14,10 +14,10 @@ from pyarrow import fs
 
 from churn.config.data import Source
 from churn.config.root import Config
-from churn.data.sources import files, parquet
+from churn.data.sources import columns, files, parquet
 from churn.data.sources.chunk import Chunk
-from churn.data.sources.formats import is_parquet
-from churn.data.sources.paths import local_files
+from churn.data.sources.formats import PARQUET, recognise_format
+from churn.data.sources.paths import SourceFile, is_delta, local_files, partition_keys
 from churn.data.table import RawTable
 from churn.errors import UserError
 
@@ -45,7 +45,7 @@ class RowGroup(NamedTuple):
     def chunk(self, table: pa.Table, positions: np.ndarray | None = None) -> Chunk:
         """Rows of the group as the readers of files give them: all, or those at some positions."""
         positions = np.arange(self.rows) if positions is None else positions
-        return Chunk(self.file.path, table, self.first + positions + 1, "Parquet")
+        return Chunk(self.file.path, table, self.first + positions + 1, "Parquet", unit="row")
 
 
 def list_row_groups(tables: Iterable[ParquetFile]) -> list[RowGroup]:
@@ -70,15 +70,21 @@ def _read_metadata(file: ParquetFile) -> pq.FileMetaData:
         raise UserError(f"the file is not Parquet, or damaged: {error}", file.path, do) from None
 
 
-def read_row_group(group: RowGroup, columns: list[str] | None = None) -> pa.Table:
+def read_row_group(group: RowGroup, names: list[str] | None = None) -> pa.Table:
     """The rows of a group in simple types, as the readers of files give them; all columns, or those named.
+
+    The columns of folders KEY=VALUE are among them.
 
     Each call opens the file anew, because an open file is not for several threads.
     """
     metadata = _read_metadata(group.file)
     few = parquet.dictionary_columns(metadata)
+    keys = partition_keys(group.file.path)
+    inside = names and [name for name in names if name not in keys]
     with group.file.open(metadata=metadata, read_dictionary=few) as opened:
-        return parquet.simplify_types(opened.read_row_group(group.number, columns, use_threads=False))
+        table = columns.simplify_types(opened.read_row_group(group.number, inside, use_threads=False))
+    table = files.with_partition_keys(table, keys)
+    return table if names is None else table.select(names)
 
 
 def large_table_row_groups(cfg: Config) -> list[RowGroup]:
@@ -87,20 +93,25 @@ def large_table_row_groups(cfg: Config) -> list[RowGroup]:
     Only local Parquet files are streamed; raises `UserError` if their columns differ.
     """
     path = cfg.data.path
-    if cfg.data.source is not Source.file or path is None or "://" in path:
+    if cfg.data.source is not Source.file or path is None or "://" in path or is_delta(path):
         return []
     with local_files(path) as sources:
-        if not all(map(is_parquet, sources)):
+        copied = any(str(source.path) != source.name for source in sources)  # from an archive
+        if copied or any(recognise_format(source) is not PARQUET for source in sources):
             return []
     groups = list_row_groups(ParquetFile(source.name) for source in sources)
     if sum(group.rows for group in groups) <= cfg.train.stream_rows:
         return []
-    first_schema = pq.read_schema(sources[0].path)
+    first = _column_names(sources[0])
     for source in sources:
-        schema = pq.read_schema(source.path)
-        files.check_same_columns(schema.names, first_schema.names, source, sources[0])
-        parquet.refuse_nested(schema, cfg.data, source.name)
+        files.check_same_columns(_column_names(source), first, source, sources[0])
+        columns.refuse_nested(pq.read_schema(source.path), cfg.data, source.name)
     return groups
+
+
+def _column_names(source: SourceFile) -> list[str]:
+    """The columns of a file, with those of its folders KEY=VALUE."""
+    return list(dict.fromkeys([*pq.read_schema(source.path).names, *source.keys]))
 
 
 def sample_table(groups: list[RowGroup], rows: int, seed: int, path: str) -> RawTable:
@@ -112,11 +123,11 @@ def sample_table(groups: list[RowGroup], rows: int, seed: int, path: str) -> Raw
     (Dvoretzky, Kiefer, Wolfowitz; Massart 1990).
     """
     limit = _sampling_limit(groups, rows, seed)
-    columns = _read_metadata(groups[0].file).schema.to_arrow_schema().names
+    names = read_row_group(groups[0]).column_names
     chunks = []
     for i, group in enumerate(groups):
         chosen = np.flatnonzero(_row_draws(group, i, seed) < limit)
-        chunks.append(group.chunk(read_row_group(group, columns).take(pa.array(chosen)), chosen))
+        chunks.append(group.chunk(read_row_group(group, names).take(pa.array(chosen)), chosen))
     return files.to_raw_table(path, chunks)
 
 

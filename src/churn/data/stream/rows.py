@@ -18,8 +18,10 @@ from churn.config.root import Config
 from churn.config.training import ModelName
 from churn.data.dataset import Dataset, Finding, Schema
 from churn.data.features import ArrowFeatures, DictionaryColumn, dictionary_column, to_arrow_features
+from churn.data.infer.target import left_and_blank
 from churn.data.load import build_dataset
 from churn.data.sources import files
+from churn.data.sources.columns import join_tables
 from churn.data.stream.counts import Counts, count_rows, sum_counts
 from churn.data.stream.hash_split import TEST_PART, HashSplit
 from churn.data.stream.row_groups import RowGroup, large_table_row_groups, read_row_group, sample_table
@@ -64,13 +66,14 @@ class Stream:
         schema = self.split.schema
         names = [*schema.features, schema.target, *([schema.id] if schema.id else [])]
         tables = [(group, read_row_group(group, names)) for group in groups]
-        table = pa.concat_tables([table for _, table in tables])
+        table = join_tables([table for _, table in tables])
         features = to_arrow_features(table, schema)
-        target = dictionary_column(table[schema.target], schema.missing)
-        if features is None or (target.levels == "")[target.codes].any():
+        target = dictionary_column(table[schema.target], schema)
+        left, blank = left_and_blank(target.levels, schema)
+        if features is None or blank[target.codes].any():
             raise _unusable_cells(tables, schema)
         keys = self.split.table_keys(table, features)
-        churned = np.isin(target.levels, schema.churned)[target.codes].astype(np.float32)
+        churned = left[target.codes].astype(np.float32)
         rows = StreamRows(features, churned, self.split.fold_of(keys))
         return rows.take(np.flatnonzero(self.split.parts(keys) != TEST_PART))
 
@@ -145,7 +148,8 @@ def _unusable_cells(tables: list[tuple[RowGroup, pa.Table]], schema: Schema) -> 
     for group, table in tables:
         chunk = group.chunk(table)
         to_features(files.to_raw_table(chunk.file, [chunk]), schema)
-        blank = np.flatnonzero(dictionary_column(table[schema.target], schema.missing).texts == "")
+        target = dictionary_column(table[schema.target], schema)
+        blank = np.flatnonzero(left_and_blank(target.levels, schema)[1][target.codes])
         if len(blank):
             return UserError(
                 f"{len(blank):,} rows have a blank target",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from churn.data.dataset import Finding
 from churn.data.experiment import Experiment
 from churn.evaluate.bootstrap import Estimate
 from churn.evaluate.evaluation import Evaluation
@@ -24,8 +25,12 @@ def describe_data(experiment: Experiment) -> str:
     if not (cfg.target and (cfg.numeric or cfg.categorical)):
         roles = data.schema.to_yaml().rstrip().replace("\n", "\n  ")
         lines += [f"Inferred roles, to be copied into configs/data/{data.name}.yaml:\n  {roles}"]
-    lines += [f"! {finding.title}\n    {finding.evidence}\n    {finding.advice}" for finding in data.findings]
-    return "\n".join(lines)
+    return "\n".join([*lines, *map(describe_finding, data.findings)])
+
+
+def describe_finding(finding: Finding) -> str:
+    """A finding in three lines."""
+    return f"! {finding.title}\n    {finding.evidence}\n    {finding.advice}"
 
 
 def summarize_run(evaluation: Evaluation, run: Path, registered: str) -> str:

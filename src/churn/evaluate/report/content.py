@@ -18,8 +18,8 @@ from churn.data.experiment import Experiment
 from churn.data.split import Splits
 from churn.evaluate.coverage import Coverage
 from churn.evaluate.dependence import DRAWN_FEATURES, Dependence, partial_dependence
-from churn.evaluate.evaluation import Evaluation
-from churn.evaluate.importance import Importance, permutation_importance
+from churn.evaluate.evaluation import MODEL, Evaluation
+from churn.evaluate.importance import Importance, find_dominant_feature, permutation_importance
 from churn.evaluate.profit import Profit
 from churn.evaluate.results import Results
 from churn.evaluate.segments import SEGMENTED_FEATURES, Segment, measure_segments
@@ -110,12 +110,16 @@ def gather_content(
         dependence=[partial_dependence(predict, test.frame, name) for name in drawn],
         segments=measure_segments(segmented, test.churned, results.probability),
         history=trained.history,
-        findings=experiment.data.findings,
+        findings=(*experiment.data.findings, *find_dominant_feature(importance, _roc_auc(results))),
         seconds=seconds,
         versions=library_versions(),
         config=OmegaConf.to_yaml(OmegaConf.structured(cfg)),
         created=f"{datetime.now():%Y-%m-%d %H:%M}",
     )
+
+
+def _roc_auc(results: Results) -> float:
+    return results.evaluation.scores[MODEL]["roc_auc"].value
 
 
 def summarize_data(data: Dataset, splits: Splits) -> DataSummary:

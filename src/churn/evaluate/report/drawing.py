@@ -40,6 +40,7 @@ ON_WHITE = {INK: "#1c2127", FAINT: "#9aa3ae", GRID: "#d9dde2", NETWORK: "#0072b2
 
 STYLE = {
     "svg.fonttype": "none",  # text stays text
+    "text.parse_math": False,  # a name may hold dollar signs
     "font.size": 10,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -122,7 +123,10 @@ def to_chart(figure: Figure, axes: Axes, title: str, text: str) -> Chart:
     if axes.get_legend_handles_labels()[0]:
         axes.legend()
     svg = StringIO()
-    with mpl.rc_context({"svg.hashsalt": title}):  # the same ids in each run, others in each figure
+    with mpl.rc_context({"svg.hashsalt": title}), warnings.catch_warnings():  # the same ids in each run
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing"
+        )  # the page's font has the letters of all scripts
         figure.savefig(svg, format="svg", transparent=True)
     return Chart(title, text, _for_page(svg.getvalue(), f"{title}. {text}"))
 

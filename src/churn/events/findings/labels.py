@@ -10,7 +10,7 @@ from scipy.stats import chi2_contingency
 from churn.config.events import EventsConfig
 from churn.data.dataset import Finding
 from churn.data.findings.leakage import columns_that_reveal_target
-from churn.data.sources.parquet import to_pandas
+from churn.data.sources.columns import to_pandas
 from churn.events.names import CHURNED, feature_roles
 from churn.events.writing import Contents, sample_table
 

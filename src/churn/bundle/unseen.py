@@ -1,0 +1,99 @@
+"""Cells that are unlike any in training, by column: a file or a client that spells something otherwise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from churn.bundle.bundle import Bundle
+from churn.data.contract import MISSING_BELOW
+from churn.data.features import ArrowFeatures, DictionaryColumn
+from churn.data.infer.cells import missing_codes
+from churn.data.spelling import apply_steps, spelling_steps
+from churn.errors import quoted
+
+SHARE = 0.03  # of a column's cells, from which it is named
+REMEMBERED = 1_000  # different cells of a column, the commonest
+
+
+class UnseenColumn(NamedTuple):
+    """A column of which many cells are unlike any in training."""
+
+    name: str
+    share: float  # of its cells
+    commonest: str  # the commonest of them, "" for a missing one
+    cells: int  # how often it occurs
+
+    def __str__(self) -> str:
+        most = f"{quoted(self.commonest) if self.commonest else 'blank'} ({self.cells:,})"
+        unlike = f"{self.share:.0%} of the cells are unlike any in training"
+        return f"column '{self.name}': {unlike}, most often {most}"
+
+
+class UnseenCells:
+    """Counts of levels that training did not have, numbers out of its range, and newly missing cells.
+
+    It counts nothing if the bundle has no profile of its training data.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._steps, self._codes = spelling_steps(bundle.schema), missing_codes(bundle.schema)
+        self._levels = {name: set(levels) for name, levels in bundle.profile.get("categorical", {}).items()}
+        self._ranges = {
+            name: (one["lowest"], one["highest"], one["missing"] > 0)
+            for name, one in bundle.profile.get("numeric", {}).items()
+            if one["lowest"] is not None
+        }
+        self._rows = 0
+        self._cells: dict[str, Counter[str]] = {}
+
+    def add_features(self, features: ArrowFeatures) -> None:
+        """Count the cells of some rows."""
+        for name, column in features.items():
+            if isinstance(column, DictionaryColumn):
+                rows = np.bincount(column.codes, minlength=len(column.levels)).tolist()
+                self.add_texts(name, dict(zip(column.levels, rows, strict=True)))
+            else:
+                self.add_numbers(name, column)
+        self.add_rows(len(column.codes if isinstance(column, DictionaryColumn) else column))
+
+    def add_rows(self, rows: int) -> None:
+        """Rows whose cells were counted, or known to be seen."""
+        self._rows += rows
+
+    def add_texts(self, name: str, rows_by_text: Mapping[str, int]) -> None:
+        """Count the cells of a category, in any spelling."""
+        if known := self._levels.get(name):
+            for text, rows in rows_by_text.items():
+                if rows and text not in known and (spelled := apply_steps(text, self._steps)) not in known:
+                    self._add(name, spelled, rows)
+
+    def add_numbers(self, name: str, numbers: np.ndarray) -> None:
+        """Count the cells [n] of a number; NaN is missing, as are the values that mean it."""
+        if name not in self._ranges:
+            return
+        lowest, highest, was_missing = self._ranges[name]
+        missing = np.isnan(numbers) | (numbers <= MISSING_BELOW) | np.isin(numbers, self._codes)
+        outside = numbers[~missing & ((numbers < lowest) | (numbers > highest))]
+        for value, rows in zip(*np.unique(outside, return_counts=True), strict=True):
+            self._add(name, f"{value:g}", int(rows))
+        if missing.any() and not was_missing:
+            self._add(name, "", int(missing.sum()))
+
+    def _add(self, name: str, cell: str, rows: int) -> None:
+        cells = self._cells.setdefault(name, Counter())
+        cells[cell] += rows
+        if len(cells) > 2 * REMEMBERED:
+            self._cells[name] = Counter(dict(cells.most_common(REMEMBERED)))
+
+    def columns(self) -> list[UnseenColumn]:
+        """The columns of which more than a few per cent of the cells are unseen, most first."""
+        found = []
+        for name, cells in self._cells.items():
+            share = cells.total() / max(self._rows, 1)
+            if share > SHARE:
+                found.append(UnseenColumn(name, share, *cells.most_common(1)[0]))
+        return sorted(found, key=lambda column: -column.share)

@@ -1,0 +1,48 @@
+"""Passwords in addresses: known to this process, never printed or written."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+HIDDEN = "***"
+# scheme://user:password@host; the last @ ends the password, which may hold others.
+_ADDRESS = re.compile(r"(\w[\w+.-]*://[^:/@\s]*:)(.*)(@[^@\s'\"/?]*)")
+_passwords: dict[str, str] = {}  # by the beginning of the address, with *** in place of the password
+
+
+def hide_passwords(text: str) -> str:
+    """The text with *** in place of the passwords of addresses, which `reveal_password` knows from now on.
+
+    >>> hide_passwords("data.path=postgresql://ann:secret@host/crm")
+    'data.path=postgresql://ann:***@host/crm'
+    """
+
+    def hide(found: re.Match[str]) -> str:
+        hidden = found[1] + HIDDEN + found[3]
+        if found[2] != HIDDEN:
+            _passwords[hidden] = found[2]
+        return hidden
+
+    return _ADDRESS.sub(hide, text)
+
+
+def reveal_password(address: str) -> str:
+    """The address with its password; without any, if this process was never told it."""
+
+    def reveal(found: re.Match[str]) -> str:
+        password = _passwords.get(found[0])
+        return found[0].replace(f":{HIDDEN}@", "@" if password is None else f":{password}@")
+
+    return _ADDRESS.sub(reveal, address)
+
+
+def hide_passwords_of(cfg: Any) -> None:
+    """Hide the passwords in every text of a configuration."""
+    for declared in fields(cfg):
+        value = getattr(cfg, declared.name)
+        if is_dataclass(value):
+            hide_passwords_of(value)
+        elif isinstance(value, str) and "://" in value:
+            setattr(cfg, declared.name, hide_passwords(value))

@@ -1,0 +1,53 @@
+"""Tables beside the one of the customers: labels, and lists of ids. They are read as any other table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from churn.config.data import DataConfig
+from churn.data.infer.cells import to_ids
+from churn.data.sources import files
+from churn.data.sources.dialect import OneColumnError
+from churn.data.table import RawTable
+from churn.errors import UserError, did_you_mean
+
+NO_DELIMITER = "\x1f"  # no text has it: a line is one cell
+SHOWN = 3  # ids of each kind in a message
+
+
+def read_side_table(path: str) -> RawTable:
+    """The table in a file of any format that `churn train` reads; raises `UserError` as it does."""
+    return files.read_files(DataConfig(path=path))
+
+
+def read_ids(path: str, column: str | None, key: str) -> set[str]:
+    """The ids, digit for digit, in the column `column` of a table; or one per line, with or without a header.
+
+    An empty file has none. Raises `UserError` for a table without such a column; `key` is the configuration
+    key of the path.
+    """
+    if Path(path).is_file() and not Path(path).stat().st_size:
+        return set()
+    try:
+        frame = read_side_table(path).frame
+    except OneColumnError:
+        frame = files.read_files(DataConfig(path=path, delimiter=NO_DELIMITER, skip_lines=0)).frame
+    if column not in frame and frame.shape[1] > 1:
+        hint = did_you_mean(str(column), map(str, frame))
+        listed = f"; its columns are {', '.join(map(str, frame))}"
+        raise UserError(
+            f"there is no column '{column}'{hint}{listed}", f"{key}={path}", "rename the column of ids"
+        )
+    name = column if column in frame else frame.columns[0]
+    header = [] if name == column else [name]  # a list without a header begins with an id
+    return set(to_ids(pd.Series([*header, *frame[name].astype("str")], dtype="str"))) - {""}
+
+
+def no_match_error(ids: set[str], others: list[str], where: str, do: str) -> UserError:
+    """The error for ids of a side file none of which is among others, with examples of both spellings."""
+    ours, theirs = (", ".join(f"'{one}'" for one in sorted(some)[:SHOWN]) for some in (ids, set(others)))
+    return UserError(
+        f"none of its {len(ids):,} ids is among the customers: {ours}; theirs are {theirs}", where, do
+    )
