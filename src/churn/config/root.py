@@ -15,6 +15,7 @@ from churn.config.loop import LoopConfig, MonitorConfig, RetrainConfig
 from churn.config.serving import (
     BeamConfig,
     DeployConfig,
+    ExportFormat,
     ScoreConfig,
     ServeConfig,
     ServingConfig,
@@ -67,7 +68,9 @@ class Config:
     seed: int = key(42, ZERO_OR_MORE)
     bundle: Optional[str] = None  # directory; null: the champion, else runs/latest/bundle
     input: Optional[str] = None  # file of customers to score, or bq://PROJECT.DATASET.TABLE
-    output: Optional[str] = None  # file to write; for `churn score` also a folder, or a bq:// table
+    # File to write; for `churn score` also a folder, or a bq:// table; for `churn export` bq://P.SET.MODEL.
+    output: Optional[str] = None
+    to: Optional[ExportFormat] = None  # of `churn export`
     top: Optional[int] = key(None, ONE_OR_MORE)  # customers on the call list of `churn score`; null: no list
 
 
