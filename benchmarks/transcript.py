@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import pandas as pd
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from doubles import vertex
 from doubles.service import Service
@@ -46,6 +48,11 @@ COMMANDS = [  # title, command
     (
         "Batch prediction",
         f"churn score target=vertex bundle=runs/two/bundle input=customers.csv output=gs://bucket/scores"
+        f" deploy.yes=true {CLOUD}",
+    ),
+    (
+        "A model of BigQuery ML",
+        "churn export to=bigquery bundle=runs/two/bundle input=bq://p.shop.customers output=bq://p.shop.churn"
         f" deploy.yes=true {CLOUD}",
     ),
     ("Destroy", f"churn destroy deploy.yes=true {CLOUD}"),
@@ -82,6 +89,7 @@ def prepare(bundle: Path) -> None:
 def run_commands() -> Iterator[str]:
     """`COMMANDS` and what they print, in Markdown."""
     with vertex.running() as cloud:
+        cloud.service.warehouse.write("p.shop.customers", pd.read_csv("customers.csv"))
         environment = {
             "EMULATOR": cloud.url,
             "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM": f"{cloud.url}/",
@@ -97,7 +105,8 @@ def run_commands() -> Iterator[str]:
 def describe_rest(service: Service) -> str:
     """What the double still holds."""
     files = service.storage.list("gs://bucket/")
-    kinds = (service.models, service.endpoints, service.monitors, service.datasets, service.jobs)
+    datasets = [name for name in service.datasets if name != "p.shop"]  # that of the customers
+    kinds = (service.models, service.endpoints, service.monitors, datasets, service.jobs)
     count = sum(map(len, (*kinds, service.pipelines, service.schedules)))
     return (
         f"The double itself holds {count} models, endpoints, jobs, pipelines, schedules and data sets, "

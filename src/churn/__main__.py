@@ -35,6 +35,7 @@ STAGES = {  # the function of each stage; its module is imported only when the s
     "monitor": "churn.monitor.stage:monitor",
     "retrain": "churn.retrain.stage:retrain",
     "loop": "churn.retrain.simulation.stage:loop",
+    "export": "churn.vertex.export:export",
     "deploy": "churn.vertex.deploy:deploy",
     "rollback": "churn.vertex.rollback:rollback",
     "status": "churn.vertex.status:status",
@@ -59,6 +60,8 @@ churn: from a raw customer table to a model that is served, watched and retraine
   churn monitor     compare the logged requests with the training data, and predictions with labels
   churn retrain     if the policy asks for it, train a challenger; promote it if it is better
   churn loop        simulate a year of drift, with and without retraining
+  churn export      make a model of BigQuery ML of the bundle, for scores in SQL:
+                    churn export to=bigquery input=bq://P.SET.TABLE output=bq://P.SET.MODEL
   churn deploy      deploy the bundle on Vertex AI: first the plan and its costs, then a question
                     (deploy.plan_only=true: only the plan)
   churn rollback    give the traffic back to the previous version

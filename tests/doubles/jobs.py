@@ -4,17 +4,18 @@
 import hashlib
 import json
 import re
-import sqlite3
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from google.cloud.aiplatform_v1 import types as t
 from google.longrunning import operations_pb2
 
 from doubles import serving
 from doubles.bindings import RefusalError, invalid
+from doubles.sql import Warehouse
 
 JobState = t.JobState
 DONE = (JobState.JOB_STATE_SUCCEEDED, JobState.JOB_STATE_FAILED, JobState.JOB_STATE_CANCELLED)
@@ -26,9 +27,8 @@ class Jobs:
     def __init__(self) -> None:
         self.jobs: dict[str, Any] = {}
         self.environment: dict[str, str] | None = None  # of the containers of custom jobs
-        # BigQuery's tables, named `project.dataset.table`; calls never overlap
-        self.sql = sqlite3.connect(":memory:", check_same_thread=False)
-        self.sql.row_factory = sqlite3.Row
+        self.warehouse = Warehouse()  # BigQuery
+        self.warehouse.predict = self.predict_rows
 
     def new_job(self, job: Any, parent: str, collection: str) -> Any:
         from doubles.service import check_labels
@@ -105,6 +105,8 @@ class Jobs:
         for uri in source.gcs_source.uris:
             if not self.storage.list(uri):
                 raise invalid(f"{uri} does not exist.")
+        if (table := output.bigquery_destination.output_uri.removeprefix("bq://")).count("."):
+            self.warehouse.check_dataset(f"{table}.predictions")
         return self.new_job(job, request.parent, "batchPredictionJobs")
 
     def GetBatchPredictionJob(self, request: Any) -> t.BatchPredictionJob:
@@ -140,9 +142,8 @@ class Jobs:
             return
         dataset = job.output_config.bigquery_destination.output_uri.removeprefix("bq://")
         table = f"predictions_{number}"
-        self.sql.execute(f"CREATE TABLE `{dataset}.{table}` (`{next(iter(results[0]))}`, `prediction`)")
-        cells = [tuple(json.dumps(v) if isinstance(v, dict) else v for v in r.values()) for r in results]
-        self.sql.executemany(f"INSERT INTO `{dataset}.{table}` VALUES (?, ?)", cells)
+        cells = [{n: json.dumps(v) if isinstance(v, dict) else v for n, v in r.items()} for r in results]
+        self.warehouse.write(f"{dataset}.{table}", pa.Table.from_pylist(cells))
         job.output_info.bigquery_output_dataset = f"bq://{dataset}"
         job.output_info.bigquery_output_table = table
 
@@ -151,24 +152,26 @@ class Jobs:
         return [json.loads(line) for content in files for line in content.splitlines()]
 
     def table(self, uri: str) -> list[dict[str, Any]]:
-        try:
-            rows = self.sql.execute(f"SELECT * FROM `{uri.removeprefix('bq://')}`")
-        except sqlite3.OperationalError:
-            raise invalid(f"Not found: Table {uri}") from None
-        return [dict(row) for row in rows]
+        return self.warehouse.read(uri.removeprefix("bq://")).to_pylist()
+
+    def predict_rows(self, uri: str, rows: list[Any]) -> list[dict[str, Any]]:
+        """Answers of the SavedModel at an address, for ML.PREDICT."""
+        model = serving.load(self.storage.fetch(uri))
+        return model([{name: row[name] for name in model.inputs if name in row} for row in rows])
 
     def describe_table(self, project: str, dataset: str, name: str) -> dict[str, Any]:
         """BigQuery's description of a table; the time of change depends on its content."""
-        from doubles.service import not_found
-
         key = f"{project}.{dataset}.{name}"
-        try:
-            rows = self.table(key)
-        except RefusalError:
-            raise not_found(key) from None
-        modified = int(hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:10], 16)
-        reference = {"projectId": project, "datasetId": dataset, "tableId": name}
-        return {"tableReference": reference, "type": "TABLE", "lastModifiedTime": str(modified)}
+        rows = self.table(key)
+        return {
+            "tableReference": {"projectId": project, "datasetId": dataset, "tableId": name},
+            "type": "TABLE",
+            "lastModifiedTime": str(int(hashlib.sha256(repr(rows).encode()).hexdigest()[:10], 16)),
+            "schema": {"fields": self.warehouse.schema(key)},
+            "labels": self.warehouse.labels.get(key, {}),
+            "location": self.warehouse.datasets[f"{project}.{dataset}"].get("location", "us-central1"),
+            "numBytes": str(self.warehouse.read(key).nbytes),
+        }
 
     # -- custom jobs
 
@@ -213,7 +216,13 @@ class Jobs:
             )
             if done.returncode:
                 raise invalid(f"The replica exited with status {done.returncode}. {done.stderr}")
-            for file in (Path(root) / "gcs" / "bucket").rglob("*"):
-                if file.is_file() and file not in inputs.values():
-                    name = file.relative_to(Path(root) / "gcs" / "bucket").as_posix()
-                    self.storage.write(f"gs://bucket/{name}", file.read_bytes())
+            self.copy_changes(Path(root) / "gcs" / "bucket", inputs)
+
+    def copy_changes(self, folder: Path, inputs: dict[str, Path]) -> None:
+        """Write new and changed files to the bucket, and delete those that are gone."""
+        for name in (name for name, file in inputs.items() if not file.is_file()):
+            self.storage.delete(f"gs://bucket/{name}")
+        for file in (file for file in folder.rglob("*") if file.is_file()):
+            name, content = file.relative_to(folder).as_posix(), file.read_bytes()
+            if name not in inputs or self.storage.read(f"gs://bucket/{name}") != content:
+                self.storage.write(f"gs://bucket/{name}", content)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pyarrow as pa
 from google.cloud.aiplatform_v1 import types as t
 from google.longrunning import operations_pb2
 from google.protobuf import json_format, timestamp_pb2
@@ -45,14 +46,23 @@ class Service(Jobs, Pipelines):
         self.models: dict[str, list[t.Model]] = {}  # versions by the model's name
         self.endpoints: dict[str, t.Endpoint] = {}
         self.monitors: dict[str, t.ModelDeploymentMonitoringJob] = {}
-        self.datasets: dict[str, dict[str, Any]] = {}  # BigQuery
         self.operations: dict[str, operations_pb2.Operation] = {}
         self.effects: dict[str, tuple[int, Callable[[], Any]]] = {}  # polls until the effect, and the effect
         self.lag = 0  # polls per operation
+        self.pending = 0  # looks at a new monitoring job before it is no longer PENDING; -1: it stays so
+        self.looks: dict[str, int] = {}  # at each monitoring job
+        self.labels_win = "version"  # where a version and its model have the same label; or "model"
+        self.reluctance = 0  # refusals of DeleteModel after an undeployment
+        self.refusals = 0  # of DeleteModel, still to come
+        self.page = 2  # resources in a page of a list
+        self.sleepers: set[str] = set()  # deployed models that scale to zero
+        self.asleep = 0  # requests that are lost until a node has started
+        self.monitors_hold = False  # an endpoint with a monitoring job keeps its deployed models
         self.denied: set[str] = set()  # the caller's missing permissions
         self.disabled: set[str] = set()  # APIs, by their names
         self.exhausted: set[str] = set()  # machine types without machines
-        self.images = {"tf-serving:2.19.1", "training:latest"}  # in the project's own repository
+        self.images = {"tf-serving:2.20.0", "training:latest"}  # in the project's own repository
+        self.scarce: set[str] = set()  # machine types that the region lacks for the time being
         self.wrong: set[str] = set()  # deployed models with wrong answers
         self.violations: list[str] = []  # times when an endpoint lost its serving model
         self.requests = itertools.count()
@@ -101,6 +111,19 @@ class Service(Jobs, Pipelines):
         names = [name for name in self.operations if name.startswith(f"{parent}/operations/")]
         return operations_pb2.ListOperationsResponse(operations=[self.operations[name] for name in names])
 
+    def refuse_if_busy(self, name: str) -> None:
+        if self.is_busy(name):
+            raise precondition(f"Another operation is running on {name}.")
+
+    @property
+    def datasets(self) -> dict[str, dict[str, Any]]:
+        """BigQuery's, by project.dataset."""
+        return self.warehouse.datasets
+
+    @datasets.setter
+    def datasets(self, value: dict[str, dict[str, Any]]) -> None:
+        self.warehouse.datasets = value
+
     # -- models
 
     def UploadModel(self, request: t.UploadModelRequest) -> operations_pb2.Operation:
@@ -123,7 +146,7 @@ class Service(Jobs, Pipelines):
 
         def effect() -> t.UploadModelResponse:
             versions = self.models.setdefault(name, [])
-            number = str(len(versions) + 1)
+            number = str(max((int(version.version_id) for version in versions), default=0) + 1)
             model.name, model.version_id = name, number
             model.supported_deployment_resources_types = [t.Model.DeploymentResourcesType.DEDICATED_RESOURCES]
             model.create_time = model.version_create_time = self.now()
@@ -152,16 +175,47 @@ class Service(Jobs, Pipelines):
     def ListModelVersions(self, request: t.ListModelVersionsRequest) -> t.ListModelVersionsResponse:
         if request.name not in self.models:
             raise not_found(request.name)
-        return t.ListModelVersionsResponse(
-            models=[m for m in self.models[request.name] if matches(m, request.filter)]
-        )
+        versions = [self.with_merged_labels(m) for m in self.models[request.name]]
+        return t.ListModelVersionsResponse(models=[m for m in versions if matches(m, request.filter)])
+
+    def with_merged_labels(self, version: t.Model) -> t.Model:
+        """A version as the service returns it: with the model's labels, which are those of the first one."""
+        merged, model = t.Model(version), dict(self.models[version.name][0].labels)
+        own = dict(version.labels)
+        merged.labels = model | own if self.labels_win == "version" else own | model
+        return merged
+
+    def DeleteModelVersion(self, request: t.DeleteModelVersionRequest) -> operations_pb2.Operation:
+        version = self.version(request.name)
+        if len(self.models[version.name]) == 1:
+            raise precondition("The only version of a model can't be deleted; delete the model.")
+        self.refuse_if_deployed(version.name, version.version_id)
+
+        def effect() -> Any:
+            from google.protobuf.empty_pb2 import Empty
+
+            self.models[version.name].remove(version)
+            if version.version_aliases:
+                self.models[version.name][-1].version_aliases = version.version_aliases
+            return Empty()
+
+        return self.operate(version.name, effect)
+
+    def refuse_if_deployed(self, model: str, number: str | None = None) -> None:
+        """Raise `RefusalError` while a version is deployed, and for a while afterwards."""
+        for endpoint in self.endpoints.values():
+            for deployed in endpoint.deployed_models:
+                if deployed.model == model and number in (None, deployed.model_version_id):
+                    raise precondition(f"The model is deployed to {endpoint.name}; undeploy it first.")
+        if self.refusals:
+            self.refusals -= 1
+            raise precondition("The model is deployed or being undeployed; undeploy it first.")
 
     def DeleteModel(self, request: t.DeleteModelRequest) -> operations_pb2.Operation:
         if request.name not in self.models:
             raise not_found(request.name)
-        for endpoint in self.endpoints.values():
-            if any(d.model == request.name for d in endpoint.deployed_models):
-                raise precondition(f"The model is deployed to {endpoint.name}; undeploy it first.")
+        self.refuse_if_deployed(request.name)
+        self.refuse_if_busy(request.name)
         return self.operate(request.name, lambda: self.remove(self.models, request.name))
 
     # -- endpoints
@@ -216,11 +270,11 @@ class Service(Jobs, Pipelines):
             raise invalid(f"Invalid deployed model id {deployed.id!r}")
         if refusal := serving.image_refusal(model.container_spec.image_uri, self.today):
             raise precondition(refusal)
+        if deployed.id in self.sleepers:
+            resources.min_replica_count = 0
         deployed.id = deployed.id or str(next(self.numbers) + 10**9)
         deployed.display_name = deployed.display_name or model.display_name
-        running = [name for name in self.effects if name.startswith(f"{endpoint.name}/operations/")]
-        if running:
-            raise precondition(f"Another operation is running on this endpoint: {running[0]}")
+        self.refuse_if_busy(endpoint.name)
         for other in endpoint.deployed_models:
             if other.id == deployed.id:
                 raise exists(f"{endpoint.name}, deployed model {deployed.id}")
@@ -235,7 +289,12 @@ class Service(Jobs, Pipelines):
 
         def effect() -> t.DeployModelResponse:
             if resources.machine_spec.machine_type in self.exhausted:
-                raise RefusalError(429, "RESOURCE_EXHAUSTED", "There are no machines of this type left.")
+                raise RefusalError(
+                    429, "RESOURCE_EXHAUSTED", "The following quotas are exceeded: CustomModelServingCPUs"
+                )
+            if resources.machine_spec.machine_type in self.scarce:
+                text = "Machine type temporarily unavailable, please use a different one or retry."
+                raise RefusalError(429, "RESOURCE_EXHAUSTED", text)
             artifacts = self.storage.fetch(model.artifact_uri)
             root = artifacts if serving.AVAILABLE_UNTIL.keys() & tag(model) else artifacts / "1"
             if not (root / "saved_model.pb").is_file():
@@ -250,8 +309,33 @@ class Service(Jobs, Pipelines):
 
         return self.operate(endpoint.name, effect)
 
+    def read_preview(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """A DeployModel of v1beta1 as one of v1; scaling to zero is remembered by the model's id."""
+        from google.cloud.aiplatform_v1beta1 import types as preview
+
+        try:
+            json_format.ParseDict(body, preview.DeployModelRequest.pb(preview.DeployModelRequest()))
+        except json_format.ParseError as error:
+            raise invalid(f"Invalid JSON payload received. {error}") from None
+        deployed = body["deployedModel"]
+        resources = deployed["dedicatedResources"]
+        resources.pop("initialReplicaCount", None)
+        if spec := resources.pop("scaleToZeroSpec", None):
+            if not self.endpoint(path.removeprefix("/v1/").partition(":")[0]).dedicated_endpoint_enabled:
+                raise invalid("Only a dedicated endpoint scales to zero.")
+            if not 300 <= int(spec["idleScaledownPeriod"].rstrip("s")) <= 28800:
+                raise invalid("idle_scaledown_period must be from 5 minutes to 8 hours.")
+            if resources.get("minReplicaCount"):
+                raise invalid("min_replica_count must be 0 with a scale_to_zero_spec.")
+            self.sleepers.add(deployed["id"])
+            resources["minReplicaCount"] = 1
+        return body
+
     def UndeployModel(self, request: t.UndeployModelRequest) -> operations_pb2.Operation:
         endpoint = self.endpoint(request.endpoint)
+        self.refuse_if_busy(endpoint.name)
+        if self.monitors_hold and any(job.endpoint == endpoint.name for job in self.monitors.values()):
+            raise precondition("The endpoint has a monitoring job; delete it first.")
         others = [d for d in endpoint.deployed_models if d.id != request.deployed_model_id]
         if len(others) == len(endpoint.deployed_models):
             raise not_found(f"{endpoint.name}, deployed model {request.deployed_model_id}")
@@ -270,12 +354,14 @@ class Service(Jobs, Pipelines):
                 )
             endpoint.deployed_models = others
             endpoint.traffic_split = split if others else {}
+            self.refusals = self.reluctance
             return t.UndeployModelResponse()
 
         return self.operate(endpoint.name, effect)
 
     def MutateDeployedModel(self, request: t.MutateDeployedModelRequest) -> operations_pb2.Operation:
         endpoint = self.endpoint(request.endpoint)
+        self.refuse_if_busy(endpoint.name)
         deployed = [d for d in endpoint.deployed_models if d.id == request.deployed_model.id]
         if not deployed:
             raise not_found(f"{endpoint.name}, deployed model {request.deployed_model.id}")
@@ -295,13 +381,15 @@ class Service(Jobs, Pipelines):
 
     def UpdateEndpoint(self, request: t.UpdateEndpointRequest) -> t.Endpoint:
         endpoint = self.endpoint(request.endpoint.name)
+        self.refuse_if_busy(endpoint.name)
         if not request.update_mask.paths:
             raise invalid("update_mask is required.")
         for path in request.update_mask.paths:
             if path not in ("display_name", "description", "labels", "traffic_split"):
                 raise invalid(f"{path} can't be updated.")
             if path == "traffic_split":
-                check_split(request.endpoint.traffic_split, {d.id for d in endpoint.deployed_models})
+                if request.endpoint.traffic_split:  # an empty one: no traffic is accepted
+                    check_split(request.endpoint.traffic_split, {d.id for d in endpoint.deployed_models})
                 self.set_split(endpoint, dict(request.endpoint.traffic_split))
             else:
                 setattr(endpoint, path, getattr(request.endpoint, path))
@@ -314,6 +402,7 @@ class Service(Jobs, Pipelines):
 
     def DeleteEndpoint(self, request: t.DeleteEndpointRequest) -> operations_pb2.Operation:
         endpoint = self.endpoint(request.name)
+        self.refuse_if_busy(endpoint.name)
         if endpoint.deployed_models:
             raise precondition("The endpoint has deployed models; undeploy them first.")
         if any(job.endpoint == request.name for job in self.monitors.values()):
@@ -324,6 +413,9 @@ class Service(Jobs, Pipelines):
         endpoint = self.endpoint(request.endpoint)
         if not endpoint.traffic_split:
             raise precondition("The endpoint has no deployed model.")
+        if self.asleep:
+            self.asleep -= 1
+            raise RefusalError(429, "RESOURCE_EXHAUSTED", "The model is scaled to zero.")
         shares = sorted(endpoint.traffic_split.items())
         ids = [model_id for model_id, share in shares for _ in range(share)]
         chosen = ids[next(self.requests) * 37 % 100]  # 37: the shares hold in any sequence of requests
@@ -358,9 +450,32 @@ class Service(Jobs, Pipelines):
             if uri and not self.storage.list(uri):
                 raise invalid(f"{uri} does not exist.")
         job.name = f"{request.parent}/modelDeploymentMonitoringJobs/{next(self.numbers)}"
-        job.state, job.create_time = JobState.JOB_STATE_RUNNING, self.now()
+        job.state, job.create_time = JobState.JOB_STATE_PENDING, self.now()
         self.monitors[job.name] = job
+        self.look(job)
+        self.make_tables(job)
         return job
+
+    def make_tables(self, job: t.ModelDeploymentMonitoringJob) -> None:
+        """What a monitoring job makes by itself: a table, and files of statistics; none has a label."""
+        endpoint = job.endpoint.rpartition("/")[2].replace("-", "_")
+        name = f"p.model_deployment_monitoring_{endpoint}.serving_predict"
+        self.warehouse.write(name, pa.table({"instance": ["{}"]}))
+        job.bigquery_tables = [{"bigquery_table_path": f"bq://{name}"}]
+        if folder := job.stats_anomalies_base_directory.output_uri_prefix:
+            self.storage.write(f"{folder.rstrip('/')}/stats", b"1")
+
+    def look(self, job: t.ModelDeploymentMonitoringJob) -> None:
+        """Time passes for a PENDING job whenever somebody looks at it."""
+        looks = self.looks[job.name] = self.looks.get(job.name, 0) + 1
+        if job.state == JobState.JOB_STATE_PENDING and 0 <= self.pending < looks:
+            job.state = JobState.JOB_STATE_RUNNING
+
+    def refuse_if_pending(self, name: str) -> None:
+        job = self.monitors[name]
+        self.look(job)
+        if job.state == JobState.JOB_STATE_PENDING:
+            raise precondition("The monitoring job is PENDING; try again when it is RUNNING.")
 
     def check_objectives(self, job: t.ModelDeploymentMonitoringJob, endpoint: t.Endpoint) -> None:
         deployed = {d.id for d in endpoint.deployed_models}
@@ -372,18 +487,27 @@ class Service(Jobs, Pipelines):
             if skew.skew_thresholds and not config.training_dataset.target_field:
                 raise invalid("Skew detection needs a training_dataset with a target_field.")
 
+    def GetModelDeploymentMonitoringJob(self, request: Any) -> t.ModelDeploymentMonitoringJob:
+        if request.name not in self.monitors:
+            raise not_found(request.name)
+        self.look(self.monitors[request.name])
+        return self.monitors[request.name]
+
     def ListModelDeploymentMonitoringJobs(self, request: Any) -> Any:
         jobs = [
             j
             for n, j in self.monitors.items()
             if n.startswith(request.parent + "/") and matches(j, request.filter)
         ]
+        for job in jobs:
+            self.look(job)
         return t.ListModelDeploymentMonitoringJobsResponse(model_deployment_monitoring_jobs=jobs)
 
     def UpdateModelDeploymentMonitoringJob(self, request: Any) -> operations_pb2.Operation:
         update = request.model_deployment_monitoring_job
         if update.name not in self.monitors:
             raise not_found(update.name)
+        self.refuse_if_pending(update.name)
         job = self.monitors[update.name]
         self.check_objectives(update, self.endpoint(job.endpoint))
 
@@ -397,6 +521,7 @@ class Service(Jobs, Pipelines):
     def PauseModelDeploymentMonitoringJob(self, request: Any) -> None:
         if request.name not in self.monitors:
             raise not_found(request.name)
+        self.refuse_if_pending(request.name)
         self.monitors[request.name].state = JobState.JOB_STATE_PAUSED
 
     def DeleteModelDeploymentMonitoringJob(self, request: Any) -> operations_pb2.Operation:

@@ -96,7 +96,9 @@ class Storage:
     def fetch(self, uri: str) -> Path:
         """A copy of all objects below `uri`, in a directory named by its content."""
         objects = self.list(uri)
-        folder = self.cache / hashlib.sha256(repr(sorted(objects.items())).encode()).hexdigest()
+        folder = (
+            self.cache / hashlib.sha256(repr((split(uri)[1], sorted(objects.items()))).encode()).hexdigest()
+        )
         if not folder.is_dir():
             bucket, prefix = split(uri)
             for name in objects:

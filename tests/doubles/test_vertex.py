@@ -1,5 +1,6 @@
 """The double refuses what the service refuses, tested with the real SDK."""
 
+import pyarrow as pa
 import pytest
 import requests
 from google.api_core.exceptions import BadRequest, Conflict, NotFound
@@ -100,8 +101,14 @@ def test_rows_of_bigquery_are_arrays_unless_objects_are_requested(cloud, clients
         name = file.relative_to(exported_bundle).as_posix()
         cloud.service.storage.write(f"gs://bucket/b/{name}", file.read_bytes())
     upload(clients[0], uri="gs://bucket/b")
-    columns = "1.0 AS tenure, 2.0 AS Monthly__charge, 'monthly' AS contract, 'card' AS payment"
-    cloud.service.sql.execute(f"CREATE TABLE `p.d.t` AS SELECT {columns}, 'k' AS customer_key")
+    row = {
+        "tenure": 1.0,
+        "Monthly__charge": 2.0,
+        "contract": "monthly",
+        "payment": "card",
+        "customer_key": "k",
+    }
+    cloud.service.warehouse.write("p.d.t", pa.Table.from_pylist([row]))
     states = {}
     for kind in ("", "array", "object"):
         job = {

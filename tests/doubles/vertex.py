@@ -1,18 +1,18 @@
 """A stand-in for Vertex AI, Cloud Storage and BigQuery's data sets; Google's own clients call it.
 
 Routes and messages come from the clients' REST bindings (`bindings`), rules from the public documentation
-(`service`), answers of deployed models from the bundle itself (`serving`). Not compared with the running
-service. Faults are injected by the number of the call.
+(`service`), answers of deployed models from the bundle itself (`serving`), SQL is run (`sql`). Not compared
+with the running service. Names in answers have the project's number, lists come in pages of two, operations
+take time. Faults are injected by the number of the call.
 """
 
 import json
 import re
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from google.protobuf import json_format
 
@@ -20,12 +20,18 @@ from doubles import storage
 from doubles.bindings import RefusalError, find
 from doubles.server import Answer, Request, Server
 from doubles.service import Service, exists, not_found
+from doubles.sql import describe, to_cells
 
 OPERATIONS = re.compile(r"/(?:v1|ui)/(projects/.+)/operations(?:/(\d+))?")
 DATASETS = re.compile(r"/bigquery/v2/projects/([^/]+)/datasets(?:/([^/]+))?")
 TABLES = re.compile(r"/bigquery/v2/projects/([^/]+)/datasets/([^/]+)/tables/([^/]+)")
 QUERIES = re.compile(r"/bigquery/v2/projects/([^/]+)/(?:jobs|queries)(?:/([^/]+))?")
-TABLE = re.compile(r"CREATE OR REPLACE TABLE (`[^`]+`)\s+OPTIONS\(.+?\]\s*\)\s+AS\s+(SELECT.+)", re.S)
+TABLE_LIST = re.compile(r"/bigquery/v2/projects/([^/]+)/datasets/([^/]+)/tables")
+OBJECTS = re.compile(r"/storage/v1/b/([^/]+)/o")
+IMAGES = re.compile(r"/v1/projects/p/locations/us-central1/repositories/churn/dockerImages")
+NUMBER = "1234567890"  # of the project p; the service takes either, and answers with the number
+WITH_NUMBER = re.compile(r"projects/p(?=/locations/[^/\"]+/(?!keyRings)\w+/)")
+IMAGE_BYTES = 400_000_000
 PERMISSIONS = re.compile(r"/storage/v1/b/([^/]+)/iam/testPermissions")
 LAYOUT = re.compile(r"/storage/v1/b/([^/]+)/storageLayout")
 TAGS = re.compile(r"/v1/projects/p/locations/us-central1/repositories/churn/packages/([^/]+)/tags/([^/]+)")
@@ -57,11 +63,16 @@ class Vertex(Server):
         self.service = Service(store)
         self.fault: Fault | None = None
         self.calls: list[str] = []  # names of the calls
+        self.results: dict[str, Any] = {}  # kind and rows of each query
 
     def inject(self, fault: Fault | None) -> None:
         self.fault, self.calls = fault, []
 
     def answer(self, request: Request) -> Answer:
+        request = replace(request, url=request.url.replace(f"projects/{NUMBER}", "projects/p"))
+        request = replace(
+            request, content=request.content.replace(f"projects/{NUMBER}/".encode(), b"projects/p/")
+        )
         self.calls.append(name_of(request))
         fault = self.fault if self.fault and self.fault.call == len(self.calls) - 1 else None
         try:
@@ -97,11 +108,28 @@ class Vertex(Server):
             if ":".join(match.groups()) not in service.images:
                 raise not_found(path)
             return json_answer({"name": path})
+        if IMAGES.fullmatch(path):
+            images = [
+                {"name": f"{path}/{name}", "imageSizeBytes": str(IMAGE_BYTES)} for name in service.images
+            ]
+            return json_answer(
+                paged(sorted(images, key=str), "dockerImages", request.parameters, service.page)
+            )
+        if OBJECTS.fullmatch(path) and request.method == "GET":
+            return self.objects(request)
         if re.match("/(storage|upload|download|b)/", path) or path == "/batch/storage/v1":
             return service.storage.answer(request)
         if match := DATASETS.fullmatch(path):
             return json_answer(self.dataset(request, *match.groups()))
+        if match := TABLE_LIST.fullmatch(path):
+            return json_answer(self.tables(*match.groups()))
         if match := TABLES.fullmatch(path):
+            if request.method == "DELETE":
+                if "bigquery.tables.delete" in service.denied:
+                    raise STATUS["denied"]
+                self.service.table(".".join(match.groups()))
+                del service.warehouse.tables[".".join(match.groups())]
+                return json_answer({})
             return json_answer(service.describe_table(*match.groups()))
         if match := QUERIES.fullmatch(path):
             return json_answer(self.query(request, *match.groups()))
@@ -112,7 +140,9 @@ class Vertex(Server):
             if number:
                 operation = service.get_operation(f"{parent}/operations/{number}")
                 return json_answer(json_format.MessageToDict(operation))
-            return json_answer(json_format.MessageToDict(service.list_operations(parent)))
+            operations = json_format.MessageToDict(service.list_operations(parent)).get("operations", [])
+            return json_answer(paged(operations, "operations", request.parameters, service.page))
+        path = unquote(path)
         binding = find(request.method, path)
         if binding is None or not hasattr(service, binding.method):
             raise RefusalError(
@@ -122,11 +152,26 @@ class Vertex(Server):
             body = json.loads(request.content or b"{}")
         except ValueError as error:
             raise RefusalError(400, "INVALID_ARGUMENT", f"Invalid JSON payload received. {error}") from None
+        if "/v1beta1/" in request.path and binding.method == "DeployModel":
+            body = service.read_preview(path, body)
         message = binding.parse(path, parse_qsl(urlsplit(request.url).query), body)
         result = getattr(service, binding.method)(message)
         if result is None:
             return json_answer({})
-        return json_answer(json_format.MessageToDict(result._pb if hasattr(result, "_pb") else result))
+        content = json_format.MessageToDict(result._pb if hasattr(result, "_pb") else result)
+        if binding.method.startswith("List"):
+            (name,) = content or ["nothing"]
+            content = paged(content.get(name, []), name, request.parameters, service.page)
+        return json_answer(content)
+
+    def objects(self, request: Request) -> Answer:
+        """A page of a list of Cloud Storage's objects."""
+        answer = self.service.storage.answer(request)
+        if answer.code != 200:
+            return answer
+        content = json.loads(answer.content)
+        page = paged(content.pop("items", []), "items", request.parameters, self.service.page)
+        return Answer(json.dumps(content | page).encode(), 200, {"Content-Type": "application/json"})
 
     def dataset(self, request: Request, project: str, name: str | None) -> dict[str, Any]:
         """BigQuery's data sets: create, get, delete."""
@@ -139,26 +184,44 @@ class Vertex(Server):
             datasets[key] = body
         if key not in datasets:
             raise not_found(key)
-        return datasets.pop(key) if request.method == "DELETE" else datasets[key]
+        if request.method == "DELETE":
+            warehouse, contents = self.service.warehouse, request.parameters.get("deleteContents")
+            if contents != "true" and any(table.startswith(f"{key}.") for table in warehouse.tables):
+                raise RefusalError(400, "resourceInUse", f"Dataset {key} is still in use")
+            warehouse.remove_dataset(key)
+            return {}
+        return datasets[key]
+
+    def tables(self, project: str, dataset: str) -> dict[str, Any]:
+        """BigQuery's list of the tables of a data set."""
+        warehouse, keys = self.service.warehouse, ("projectId", "datasetId", "tableId")
+        warehouse.check_dataset(f"{project}.{dataset}.t")
+        names = [name.split(".") for name in warehouse.tables if name.startswith(f"{project}.{dataset}.")]
+        return {"tables": [{"tableReference": dict(zip(keys, name, strict=True))} for name in names]}
 
     def query(self, request: Request, project: str, job: str | None) -> dict[str, Any]:
-        """BigQuery's queries; it knows one, a table made by a SELECT, and SQLite runs it."""
-        reference = {"projectId": project, "jobId": job, "location": "us-central1"}
+        """BigQuery's queries: a POST runs one, a GET gives its rows."""
+        if "bigquery.jobs.create" in self.service.denied:
+            message = f"User does not have bigquery.jobs.create permission in project {project}."
+            raise RefusalError(403, "PERMISSION_DENIED", message)
         if request.method == "GET":
-            return {"jobReference": reference, "jobComplete": True, "totalRows": "0", "schema": {}}
+            kind, rows = self.results[str(job)]
+            answer = {"jobReference": {"projectId": project, "jobId": job, "location": "us-central1"}}
+            answer |= {"jobComplete": True, "totalRows": str(rows.num_rows if rows else 0)}
+            return answer | (
+                {"schema": {"fields": describe(rows)}, "rows": to_cells(rows)} if rows else {"schema": {}}
+            )
         body = json.loads(request.content)
-        match = TABLE.fullmatch(body["configuration"]["query"]["query"].strip())
-        if match is None:
-            raise RefusalError(400, "invalidQuery", "Syntax error: not of the kind that this double knows")
-        table, select = match.groups()
-        select = select.replace(" AS STRING)", " AS TEXT)").replace(" AS FLOAT64)", " AS REAL)")
-        try:
-            self.service.sql.execute(f"DROP TABLE IF EXISTS {table}")
-            self.service.sql.execute(f"CREATE TABLE {table} AS {select}")
-        except sqlite3.Error as error:
-            raise RefusalError(400, "invalidQuery", str(error)) from None
-        kind = {"query": {"statementType": "CREATE_TABLE_AS_SELECT"}}
-        return body | {"status": {"state": "DONE"}, "statistics": kind}
+        kind, rows = self.service.warehouse.run(body["configuration"]["query"]["query"])
+        self.results[body["jobReference"]["jobId"]] = kind, rows
+        return body | {"status": {"state": "DONE"}, "statistics": {"query": {"statementType": kind}}}
+
+
+def paged(items: list[Any], name: str, parameters: dict[str, str], size: int) -> dict[str, Any]:
+    """One page of a list, and the token of the next one."""
+    start = int(parameters.get("pageToken") or parameters.get("page_token") or 0)
+    end = start + size
+    return {name: items[start:end]} | ({"nextPageToken": str(end)} if end < len(items) else {})
 
 
 def api_of(path: str) -> str:
@@ -173,12 +236,13 @@ def api_of(path: str) -> str:
 
 
 def json_answer(content: dict[str, Any]) -> Answer:
-    return Answer(json.dumps(content).encode(), 200, {"Content-Type": "application/json; charset=UTF-8"})
+    text = WITH_NUMBER.sub(f"projects/{NUMBER}", json.dumps(content))
+    return Answer(text.encode(), 200, {"Content-Type": "application/json; charset=UTF-8"})
 
 
 def name_of(request: Request) -> str:
     """A short name of a call, without the variable parts of the address."""
-    path = re.sub("/v1beta1/", "/v1/", request.path)
+    path = unquote(request.path).replace("/v1beta1/", "/v1/")
     binding = find(request.method, path)
     return binding.method if binding else f"{request.method} {re.sub('[0-9a-f]{10,}|/[0-9]+$', '*', path)}"
 

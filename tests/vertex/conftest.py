@@ -59,6 +59,7 @@ def cloud(monkeypatch):
     without_waiting = SimpleNamespace(sleep=lambda _: None, monotonic=__import__("time").monotonic)
     monkeypatch.setattr("google.api_core.retry.retry_unary.time", without_waiting)
     with vertex.running() as double:
+        double.service.lag = double.service.pending = double.service.reluctance = 1
         monkeypatch.setattr(HTTPAdapter, "send", without_sockets(double))
         yield double
 

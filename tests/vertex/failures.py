@@ -11,6 +11,7 @@ CONFIGURATIONS = {  # override -> a part of the message
     "deploy.name=My_Name": "can't be the name of an endpoint",
     "deploy.service_account=me": "is no service account",
     "deploy.kms_key=k": "key must be in the region",
+    "deploy.idle_minutes=30": "only a dedicated endpoint scales to zero",
     "deploy.monitoring.training_data=train.csv": "gs://FILE.csv or bq://",
     "deploy.monitoring.channels=[me]": "notificationChannels",
     "serving.available_until='2026-11-24'": "serving=tf_serving",
@@ -18,6 +19,7 @@ CONFIGURATIONS = {  # override -> a part of the message
 OUT_OF_BOUNDS = (  # refused by `churn.config.limits`
     "deploy.min_replicas=0",
     "deploy.max_replicas=0",
+    "deploy.idle_minutes=4",
     "deploy.canary=0",
     "deploy.probe=101",
     "deploy.answers=0",

@@ -4,7 +4,7 @@ import pytest
 
 from churn.bundle.bundle import Bundle
 from churn.errors import UserError
-from churn.vertex.cloud.deployment import deployed_id
+from churn.vertex.cloud.deployment import Deployment
 from churn.vertex.deploy import deploy
 from churn.vertex.destroy import destroy
 from churn.vertex.monitoring.thresholds import drift_thresholds
@@ -18,6 +18,11 @@ def traffic(cloud):
     """Per cent of the traffic by version."""
     endpoint = cloud.service.endpoints[ENDPOINT]
     return {d.model_version_id: endpoint.traffic_split.get(d.id, 0) for d in endpoint.deployed_models}
+
+
+def model_id(cfg, path):
+    """The id of a bundle on the endpoint."""
+    return Deployment.from_config(cfg).deployed_id(Bundle.load(path))
 
 
 def test_versions_take_over_are_rolled_back_and_are_destroyed(cloud, settings, capsys):
@@ -80,7 +85,7 @@ def test_deploying_again_changes_nothing(cloud, settings):
 
 
 def test_a_first_version_with_wrong_answers_is_removed_completely(cloud, settings, bundles):
-    cloud.service.wrong = {deployed_id(Bundle.load(bundles[0]))}
+    cloud.service.wrong = {model_id(settings(1), bundles[0])}
     with pytest.raises(
         UserError, match=r"churn_probability differs from the bundle's(.|\n)*nothing bills by the hour"
     ):
@@ -90,7 +95,7 @@ def test_a_first_version_with_wrong_answers_is_removed_completely(cloud, setting
 
 def test_a_later_version_with_wrong_answers_gives_its_traffic_back(cloud, settings, bundles):
     deploy(settings(1))
-    cloud.service.wrong = {deployed_id(Bundle.load(bundles[1]))}
+    cloud.service.wrong = {model_id(settings(2), bundles[1])}
     with pytest.raises(UserError, match="churn_probability differs from the bundle's"):
         deploy(settings(2))
     assert traffic(cloud) == {"1": 100}
@@ -105,7 +110,7 @@ def test_without_machines_for_a_new_version_the_old_one_serves_on_and_the_quota_
         deploy(settings(number))
     cloud.service.exhausted = {"n1-standard-8"}
     with pytest.raises(
-        UserError, match=r"quota is used up(.|\n)*no machines of this type(.|\n)*quotas info list"
+        UserError, match=r"quota is used up(.|\n)*CustomModelServingCPUs(.|\n)*quotas info list"
     ):
         deploy(settings(2, "deploy.machine_type=n1-standard-8"))
     assert [traffic(cloud) for _ in cloud.service.endpoints] == [{"1": 100} for _ in deployed]

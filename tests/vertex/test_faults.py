@@ -19,12 +19,14 @@ from google.protobuf import json_format
 from churn.bundle.bundle import Bundle
 from churn.errors import UserError
 from churn.vertex import deploy as deploy_module
+from churn.vertex import export as export_module
 from churn.vertex import score as score_module
 from churn.vertex import train as train_module
 from churn.vertex.cloud.deployment import Deployment
 from churn.vertex.cloud.session import connect
 from churn.vertex.deploy import deploy
 from churn.vertex.destroy import destroy
+from churn.vertex.export import export
 from churn.vertex.rollback import rollback
 from churn.vertex.score import score
 from churn.vertex.train import train
@@ -44,17 +46,20 @@ def fast(monkeypatch, settings, bundles):
     rows = deploy_module._sample_rows(settings(1), loaded[str(bundles[0])])
     monkeypatch.setattr(deploy_module, "find_bundle", lambda cfg: loaded[cfg.bundle])
     monkeypatch.setattr(deploy_module, "_sample_rows", lambda *_: rows)
-    monkeypatch.setattr(score_module, "find_bundle", lambda cfg: loaded[cfg.bundle])
+    for module in (score_module, export_module):
+        monkeypatch.setattr(module, "find_bundle", lambda cfg: loaded[cfg.bundle])
 
 
 @pytest.fixture
-def quick_training(monkeypatch, cloud, tmp_path):
+def quick_training(monkeypatch, cloud, tmp_path, bundles):
     """A training container that does nothing, and a wheel that is built already."""
 
     def run_custom(job):
         (pool,) = job.job_spec.worker_pool_specs
         directory = re.search(r"--config-path=/gcs/bucket/(\S+)", pool.container_spec.args[0])[1]
-        cloud.service.storage.write(f"gs://bucket/{directory}/run/metrics.json", b"{}")
+        for file in filter(Path.is_file, bundles[0].rglob("*")):
+            name = f"bundle/{file.relative_to(bundles[0]).as_posix()}"
+            cloud.service.storage.write(f"gs://bucket/{directory}/run/{name}", file.read_bytes())
 
     (tmp_path / "churn.whl").write_bytes(b"")
     monkeypatch.setattr(train_module, "_build_wheel", lambda _: tmp_path / "churn.whl")
@@ -113,6 +118,8 @@ def final_state(cloud):
         endpoints,
         monitors,
         sorted(service.datasets),
+        sorted(re.sub("predictions_[0-9]+", "predictions", name) for name in service.warehouse.tables),
+        service.warehouse.models,
         jobs,
         [*service.pipelines, *service.schedules],
         service.storage.metadata("gs://bucket/churn-dev"),
@@ -136,6 +143,7 @@ def start_retraining(cfg):
 
 SCORE = "output=gs://bucket/scores"
 FROM_TABLE = ("input=bq://p.d.customers", "output=bq://p.d")
+TO_BIGQUERY = ("to=bigquery", "input=bq://p.d.customers", "output=bq://p.d.churn")
 TRAIN = ("target=vertex", "data.source=synthetic", "data.path=null", "data.target=null")
 MORE = ("deploy.min_replicas=2", "deploy.max_replicas=3", "deploy.monitoring.hours=6")
 STARTS = {  # scenario -> earlier commands
@@ -148,6 +156,7 @@ STARTS = {  # scenario -> earlier commands
     "another machine for the next version": [(deploy, 1)],
     "batch prediction of a file": [],
     "batch prediction of a table": [],
+    "export to BigQuery ML": [],
     "training": [],
     "destroy": [
         (deploy, 1),
@@ -166,6 +175,7 @@ COMMANDS = {  # scenario -> the command that meets a fault
     "another machine for the next version": (deploy, 2, "deploy.machine_type=n1-standard-4"),
     "batch prediction of a file": (score, 1, "input={table}", SCORE),
     "batch prediction of a table": (score, 1, *FROM_TABLE),
+    "export to BigQuery ML": (export, 1, *TO_BIGQUERY),
     "training": (train, 1, *TRAIN, "run.root={root}"),
     "destroy": (destroy, 2),
 }
@@ -201,7 +211,7 @@ def assert_that_everything_is_named(cloud, message):
     service = cloud.service
     names = [*service.endpoints, *service.monitors]
     names += [f"{name}@{v.version_id}" for name, versions in service.models.items() for v in versions]
-    names += [f"data set {name.removeprefix('p.')}" for name in service.datasets]
+    names += ["data set churn_dev_log"] if "p.churn_dev_log" in service.datasets else []
     deployed = [d for endpoint in service.endpoints.values() for d in endpoint.deployed_models]
     names += ["bills: 1 x n1-standard-2: $0.11 an hour" if deployed else "nothing bills by the hour"]
     files = len(service.storage.list("gs://bucket/churn-dev"))
@@ -217,7 +227,7 @@ def test_after_a_fault_at_any_call_the_command_can_be_run_again(
         return settings(number, *(text.format(table=table, root=tmp_path) for text in overrides))
 
     service = cloud.service
-    pd.read_csv(table).to_sql("p.d.customers", service.sql, index=False)
+    service.warehouse.write("p.d.customers", pd.read_csv(table))
     for function, *arguments in STARTS[scenario]:
         function(compose(*arguments))
     function, *arguments = COMMANDS[scenario]
@@ -245,11 +255,14 @@ def test_after_a_fault_at_any_call_the_command_can_be_run_again(
 def save(cloud):
     """A copy of the cloud's state, for `restore`."""
     names = ("models", "endpoints", "monitors", "datasets", "operations", "effects", "jobs", "pipelines")
-    names += ("schedules",)
+    names += ("schedules", "refusals", "looks")
     state = {name: getattr(cloud.service, name) for name in names}
-    return copy.deepcopy((state, cloud.service.storage.emulator))
+    warehouse = cloud.service.warehouse
+    return copy.deepcopy((state, warehouse.tables, warehouse.models, cloud.service.storage.emulator))
 
 
 def restore(cloud, saved):
-    state, cloud.service.storage.emulator = copy.deepcopy(saved)
-    vars(cloud.service).update(state)
+    warehouse, storage = cloud.service.warehouse, cloud.service.storage
+    state, warehouse.tables, warehouse.models, storage.emulator = copy.deepcopy(saved)
+    for name, value in state.items():
+        setattr(cloud.service, name, value)

@@ -75,7 +75,7 @@ def test_a_table_of_bigquery_is_scored_as_objects_with_missing_values_replaced(
     frame = pd.read_csv(table)
     assert frame["Monthly  charge"].isna().any()
     assert frame["payment"].isna().any()
-    frame.to_sql("p.d.customers", cloud.service.sql, index=False)
+    cloud.service.warehouse.write("p.d.customers", frame)
     score(settings(1, "input=bq://p.d.customers", "output=bq://p.d"))
     (job,) = cloud.service.jobs.values()
     assert (job.input_config.instances_format, job.instance_config.instance_type) == ("bigquery", "object")

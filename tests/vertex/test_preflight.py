@@ -43,8 +43,10 @@ def test_all_problems_are_named_at_once(cloud, settings):
 
 
 def test_the_prebuilt_container_is_counted_down_and_then_refused(settings, bundles):
-    deployment, bundle = Deployment.from_config(settings(1)), Bundle.load(bundles[0])
-    assert "for 51 more days" in preflight.end_of_support(deployment, date(2026, 11, 24))
+    assert preflight.end_of_support(Deployment.from_config(settings(1)), date(2026, 11, 24)) is None
+    deployment, bundle = Deployment.from_config(settings(1, "serving=prebuilt")), Bundle.load(bundles[0])
+    warning = preflight.end_of_support(deployment, date(2026, 11, 24))
+    assert "since 2026-07-14 and can be used for 51 more days, until 2027-01-14" in warning
     assert not list(preflight.offline_problems(deployment, bundle, date(2027, 1, 13)))
     (problem,) = preflight.offline_problems(deployment, bundle, date(2027, 1, 14))
     assert problem.do.startswith("serving=tf_serving")

@@ -28,6 +28,7 @@ SHARE_BELOW_ONE = Bound("0 or more and below 1", lambda x: 0 <= x < 1)
 BETWEEN_ZERO_AND_ONE = Bound("above 0 and below 1", lambda x: 0 < x < 1)
 TREE_DEPTH = Bound("from 1 to 10", lambda x: 1 <= x <= 10)
 PER_CENT = Bound("from 1 to 100", lambda x: 1 <= x <= 100)
+IDLE_MINUTES = Bound("from 5 to 480", lambda x: 5 <= x <= 480)
 PORT = Bound("from 0 to 65535", lambda x: 0 <= x <= 65_535)
 
 

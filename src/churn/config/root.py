@@ -18,6 +18,7 @@ from churn.config.secrets import hide_passwords_of
 from churn.config.serving import (
     BeamConfig,
     DeployConfig,
+    ExportFormat,
     ScoreConfig,
     ServeConfig,
     ServingConfig,
@@ -81,7 +82,9 @@ class Config:
     seed: int = key(42, ZERO_OR_MORE)
     bundle: Optional[str] = None  # directory; null: the champion, else runs/latest/bundle
     input: Optional[str] = None  # file of customers to score, bq://PROJECT.DATASET.TABLE, or `events`
-    output: Optional[str] = None  # file to write; for `churn score` also a folder, or a bq:// table
+    # File to write; for `churn score` also a folder, or a bq:// table; for `churn export` bq://P.SET.MODEL.
+    output: Optional[str] = None
+    to: Optional[ExportFormat] = None  # of `churn export`
     top: Optional[int] = key(None, ONE_OR_MORE)  # customers on the call list of `churn score`; null: no list
     # Keys of the decision that the command line sets, filled in by the program: so `churn score` tells a key
     # that was set to its default from one that is left to the bundle.

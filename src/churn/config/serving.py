@@ -6,7 +6,16 @@ from typing import Optional
 
 from omegaconf import MISSING
 
-from churn.config.limits import ONE_OR_MORE, PER_CENT, PORT, POSITIVE, SHARE_ABOVE_ZERO, ZERO_OR_MORE, key
+from churn.config.limits import (
+    IDLE_MINUTES,
+    ONE_OR_MORE,
+    PER_CENT,
+    PORT,
+    POSITIVE,
+    SHARE_ABOVE_ZERO,
+    ZERO_OR_MORE,
+    key,
+)
 
 
 @dataclass
@@ -76,6 +85,12 @@ class ServeConfig:
     log: LogConfig = field(default_factory=LogConfig)
 
 
+class ExportFormat(Enum):
+    """What `churn export` makes of a bundle."""
+
+    bigquery = "bigquery"  # a model of BigQuery ML
+
+
 class Environment(Enum):
     """Where to deploy; `churn.vertex.cloud.deployment` says how they differ."""
 
@@ -88,6 +103,7 @@ class ServingConfig:
     """The container that serves on Vertex AI (`configs/serving/`)."""
 
     image: str = MISSING  # {continent}, {region} and {project} are filled in
+    support_ended: Optional[str] = None  # day of its last security patch, ISO; null: it is supported
     available_until: Optional[str] = None  # first day on which it cannot be used, ISO; null: no such day
     directory: str = "1"  # the part of the staged bundle that the container gets
     command: list[str] = field(default_factory=list)
@@ -140,6 +156,8 @@ class DeployConfig:
     machine_type: Optional[str] = None
     min_replicas: Optional[int] = key(None, ONE_OR_MORE)
     max_replicas: Optional[int] = key(None, ONE_OR_MORE)
+    # Minutes without a request after which no machine runs; null: one always does. A preview, for env=dev.
+    idle_minutes: Optional[int] = key(None, IDLE_MINUTES)
     probe: int = key(10, PER_CENT)  # per cent of the traffic for a new version until its answers are checked
     answers: int = key(5, ONE_OR_MORE)  # answers to check before it gets more
     canary: int = key(100, PER_CENT)  # per cent of the traffic after the check; to promote, deploy with 100

@@ -33,7 +33,7 @@ def withdraw(cfg: Config, bundle: Bundle) -> None:
 
 def _traffic_share(cfg: Config, bundle: Bundle) -> int | None:
     """Per cent of the traffic that a bundle has; None if it is not deployed."""
-    from churn.vertex.cloud.deployment import Deployment, deployed_id
+    from churn.vertex.cloud.deployment import Deployment
     from churn.vertex.cloud.errors import translate_errors
     from churn.vertex.cloud.session import connect
     from churn.vertex.cloud.state import read_state
@@ -42,4 +42,5 @@ def _traffic_share(cfg: Config, bundle: Bundle) -> int | None:
     session = connect(deployment)
     with translate_errors(deployment, "churn status"):
         state = read_state(session)
-    return state.share(deployed_id(bundle)) if state.is_deployed(bundle) else None
+    model_id = deployment.deployed_id(bundle)
+    return state.share(model_id) if state.is_deployed(model_id) else None

@@ -12,8 +12,9 @@ from pathlib import Path
 from churn.bundle.registry import find_bundle
 from churn.config.root import Config
 from churn.config.serving import ServeConfig
-from churn.errors import UserError
-from churn.serve.server import Server
+from churn.errors import UserError, missing_extra
+
+PACKAGES = ("fastapi", "httptools", "msgspec", "starlette", "uvicorn", "uvloop")  # of the extra `serve`
 
 
 def serve(cfg: Config) -> None:
@@ -24,6 +25,12 @@ def serve(cfg: Config) -> None:
 
     >>> serve(compose_config("bundle=runs/latest/bundle", "serve.port=8081"))
     """
+    try:
+        from churn.serve.server import Server
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in PACKAGES:
+            raise
+        raise missing_extra(str(error.name), "serve") from None
     cfg = replace(cfg, serve=_apply_environment(cfg.serve, os.environ))
     if uri := os.environ.get("AIP_STORAGE_URI"):
         cfg = replace(cfg, bundle=str(local_bundle(uri)))

@@ -11,12 +11,13 @@ from typing import Any
 import pandas as pd
 
 from churn.bundle.bundle import Bundle
+from churn.errors import UserError
 from churn.vertex.checks import parity
-from churn.vertex.cloud.deployment import Deployment, deployed_id, version_labels
+from churn.vertex.cloud.deployment import Deployment, staged_digest, version_labels
 from churn.vertex.cloud.operations import wait_for
 from churn.vertex.cloud.session import Session
 from churn.vertex.cloud.staging import upload_bundle
-from churn.vertex.cloud.state import State, find_dataset, read_state
+from churn.vertex.cloud.state import State, find_dataset, list_versions, read_state
 from churn.vertex.monitoring import job
 
 
@@ -27,8 +28,8 @@ def apply_deployment(session: Session, bundle: Bundle, rows: pd.DataFrame) -> No
     """
     _ensure_deployed(session, bundle)
     _raise_share(session, bundle, session.deployment.probe_share)
-    _check_answers(session, bundle, rows)
-    for model in read_state(session).to_remove(deployed_id(bundle)):
+    parity.check_parity(session, read_state(session), bundle, rows)
+    for model in read_state(session).to_remove(session.deployment.deployed_id(bundle)):
         undeploy(session, model.id)
     _raise_share(session, bundle, session.deployment.config.canary)
     job.ensure_monitor(session, bundle, read_state(session))
@@ -36,20 +37,46 @@ def apply_deployment(session: Session, bundle: Bundle, rows: pd.DataFrame) -> No
 
 def _ensure_deployed(session: Session, bundle: Bundle) -> None:
     """Put the bundle on the endpoint, with the configured number of nodes."""
+    version, deployed_id = ensure_version(session, bundle), session.deployment.deployed_id(bundle)
     state = read_state(session)
-    upload_bundle(session, bundle)
-    if not state.version(bundle):
-        register_version(session, bundle, state)
     if not state.endpoint:
         _create_endpoint(session)
-    state = read_state(session)
-    if not state.is_deployed(bundle):
-        _deploy_version(session, bundle, state)
-    elif state.nodes(bundle) != session.deployment.size.nodes:
-        _resize(session, bundle)
+        state = read_state(session)
+    if not state.is_deployed(deployed_id):
+        _deploy_version(session, bundle, version, state)
+    elif state.nodes(deployed_id) != session.deployment.size.nodes:
+        _resize(session, deployed_id)
 
 
-def register_version(session: Session, bundle: Bundle, state: State) -> None:
+def ensure_version(session: Session, bundle: Bundle) -> Any:
+    """The registered version that holds the bundle; it is staged and registered unless it is.
+
+    Raises `UserError` if versions cannot be told apart: then each call would register one more.
+    """
+    deployment = session.deployment
+    upload_bundle(session, bundle)
+    state = State(versions=list_versions(session))
+    if version := state.version(deployment, bundle):
+        return version
+    _refuse_unknown(deployment, state)
+    _register_version(session, bundle, state)
+    state = State(versions=list_versions(session))
+    if version := state.version(deployment, bundle):
+        return version
+    _refuse_unknown(deployment, state)
+    raise UserError("the registered version can't be found", deployment.model, "run the same command again")
+
+
+def _refuse_unknown(deployment: Deployment, state: State) -> None:
+    """Raise `UserError` if a version does not say by its artifact's address which bundle it holds."""
+    unknown = [v for v in state.versions if staged_digest(v.artifact_uri) is None]
+    if unknown:
+        where = ", ".join(f"{deployment.model}@{v.version_id}: {v.artifact_uri!r}" for v in unknown)
+        what = "a version of the model has no artifact of `churn deploy`, so versions can't be told apart"
+        raise UserError(what, where, "another deploy.name=NAME, or churn destroy, which removes all versions")
+
+
+def _register_version(session: Session, bundle: Bundle, state: State) -> None:
     """Register the bundle as a new version of the model, or as the first one."""
     deployment = session.deployment
     model = {
@@ -79,7 +106,7 @@ def _container_spec(deployment: Deployment) -> dict[str, Any]:
 def _create_endpoint(session: Session) -> None:
     """Create the endpoint with its log: once there is a monitoring job, the log cannot be configured."""
     deployment = session.deployment
-    _ensure_dataset(session)
+    ensure_dataset(session)
     log = {
         "enabled": True,
         "sampling_rate": deployment.config.monitoring.sampling,
@@ -96,7 +123,7 @@ def _create_endpoint(session: Session) -> None:
     wait_for(session, session.clients.endpoints.create_endpoint(request))
 
 
-def _ensure_dataset(session: Session) -> None:
+def ensure_dataset(session: Session) -> None:
     """Create the BigQuery data set of the log, unless it exists."""
     from google.cloud.bigquery import Dataset
 
@@ -107,17 +134,17 @@ def _ensure_dataset(session: Session) -> None:
         session.clients.bigquery.create_dataset(dataset)
 
 
-def _deploy_version(session: Session, bundle: Bundle, state: State) -> None:
+def _deploy_version(session: Session, bundle: Bundle, version: Any, state: State) -> None:
     """Deploy the bundle's version to the endpoint, with the probe's share of the traffic."""
-    deployment, version = session.deployment, state.version(bundle)
-    assert version
+    deployment = session.deployment
     deployed = {
-        "id": deployed_id(bundle),
+        "id": deployment.deployed_id(bundle),
         "model": f"{deployment.model}@{version.version_id}",
         "display_name": f"{deployment.name}-{version.version_id}",
         "dedicated_resources": {
             "machine_spec": {"machine_type": deployment.size.machine_type},
             **_replica_counts(deployment),
+            **_scale_to_zero(deployment),
         },
         "service_account": deployment.config.service_account or "",
         "enable_access_logging": deployment.config.access_logging,
@@ -127,19 +154,27 @@ def _deploy_version(session: Session, bundle: Bundle, state: State) -> None:
         "deployed_model": deployed,
         "traffic_split": traffic_split("0", deployment.probe_share, state.serving_id()),  # "0": the new one
     }
-    wait_for(session, session.clients.endpoints.deploy_model(request))
+    client = session.clients.preview if deployment.config.idle_minutes else session.clients.endpoints
+    wait_for(session, client.deploy_model(request))
+
+
+def _scale_to_zero(deployment: Deployment) -> dict[str, Any]:
+    """Start with one node for the check of answers; none after `deploy.idle_minutes` without a request."""
+    minutes = deployment.config.idle_minutes
+    spec = {"idle_scaledown_period": {"seconds": (minutes or 0) * 60}}
+    return {"initial_replica_count": 1, "scale_to_zero_spec": spec} if minutes else {}
 
 
 def _replica_counts(deployment: Deployment) -> dict[str, int]:
     return dict(zip(("min_replica_count", "max_replica_count"), deployment.size.nodes, strict=True))
 
 
-def _resize(session: Session, bundle: Bundle) -> None:
-    """Give the deployed bundle another number of nodes; it serves meanwhile."""
+def _resize(session: Session, deployed_id: str) -> None:
+    """Give a deployed model another number of nodes; it serves meanwhile."""
     counts = _replica_counts(session.deployment)
     request = {
         "endpoint": session.deployment.endpoint,
-        "deployed_model": {"id": deployed_id(bundle), "dedicated_resources": counts},
+        "deployed_model": {"id": deployed_id, "dedicated_resources": counts},
         "update_mask": {"paths": [f"dedicated_resources.{name}" for name in counts]},
     }
     wait_for(session, session.clients.endpoints.mutate_deployed_model(request))
@@ -156,7 +191,7 @@ def traffic_split(model_id: str, share: int, other_id: str | None) -> dict[str, 
 
 def _raise_share(session: Session, bundle: Bundle, share: int) -> None:
     """Give the bundle at least that share; the version that serves beside it keeps the rest."""
-    state, new_id = read_state(session), deployed_id(bundle)
+    state, new_id = read_state(session), session.deployment.deployed_id(bundle)
     if state.share(new_id) < share:
         set_traffic(session, traffic_split(new_id, share, state.serving_id(except_id=new_id)))
 
@@ -166,18 +201,6 @@ def set_traffic(session: Session, shares: dict[str, int]) -> None:
     endpoint = {"name": session.deployment.endpoint, "traffic_split": shares}
     request = {"endpoint": endpoint, "update_mask": {"paths": ["traffic_split"]}}
     session.clients.endpoints.update_endpoint(request)
-
-
-def _check_answers(session: Session, bundle: Bundle, rows: pd.DataFrame) -> None:
-    """Compare answers; on a mismatch the new version is undeployed and the old one gets all traffic."""
-    state, new_id = read_state(session), deployed_id(bundle)
-    try:
-        parity.check_parity(session, state, bundle, rows)
-    except parity.MismatchError:
-        if old_id := state.serving_id(except_id=new_id):
-            set_traffic(session, {old_id: 100})
-            undeploy(session, new_id)
-        raise
 
 
 def undeploy(session: Session, model_id: str) -> None:

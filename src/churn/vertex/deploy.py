@@ -21,8 +21,9 @@ from churn.vertex.cloud.operations import OperationError, wait_for_pending
 from churn.vertex.cloud.session import Session, connect
 from churn.vertex.cloud.state import State, read_state
 from churn.vertex.confirm import confirm, raise_problems
-from churn.vertex.destroy import describe_remaining, remove_all
+from churn.vertex.destroy import describe_remaining
 from churn.vertex.plan import plan
+from churn.vertex.undo import Before, remember, undo
 
 ROWS = 20  # real rows in each request that compares answers
 RETRY = "run the same command again: it goes on where this one stopped (churn status, churn destroy)"
@@ -47,7 +48,8 @@ def deploy(cfg: Config) -> None:
         state = _check_account(session, bundle)
         print(plan.describe_plan(deployment, bundle, state))
         confirm(deployment, "Deploy")
-    _apply_or_clean_up(session, bundle, rows, is_first=state.serving_id() is None)
+        before = remember(session)  # the user may have thought for long
+    _apply_or_undo(session, bundle, rows, before)
 
 
 def _sample_rows(cfg: Config, bundle: Bundle) -> pd.DataFrame:
@@ -64,16 +66,15 @@ def _check_account(session: Session, bundle: Bundle) -> State:
     return state
 
 
-def _apply_or_clean_up(session: Session, bundle: Bundle, rows: pd.DataFrame, is_first: bool) -> None:
-    """Apply; after a failure remove a first version that cannot work, and say what remains."""
+def _apply_or_undo(session: Session, bundle: Bundle, rows: pd.DataFrame, before: Before) -> None:
+    """Apply; where the version cannot work, remove what this call created, and say what remains."""
     deployment = session.deployment
     try:
         with translate_errors(deployment, RETRY):
             apply_deployment(session, bundle, rows)
     except (MismatchError, OperationError) as error:
         with translate_errors(deployment, RETRY):
-            if is_first:
-                remove_all(session)
+            undo(session, bundle, before)
             raise UserError(f"{error}\n{describe_remaining(session)}") from error
     except UserError as error:
         raise UserError(f"{error}\n{_try_to_describe_remaining(session)}") from error

@@ -8,15 +8,14 @@ from churn.vertex.apply import set_traffic, undeploy
 from churn.vertex.cloud import jobs, prices
 from churn.vertex.cloud.deployment import Deployment
 from churn.vertex.cloud.errors import translate_errors
-from churn.vertex.cloud.operations import wait_for, wait_for_pending
+from churn.vertex.cloud.operations import retry_refused, wait_for, wait_for_pending
 from churn.vertex.cloud.session import Session, connect
-from churn.vertex.cloud.staging import count_unlabelled, list_staged
+from churn.vertex.cloud.staging import delete_objects, list_staged
 from churn.vertex.cloud.state import State, find_dataset, read_state
 from churn.vertex.confirm import confirm
+from churn.vertex.leftovers import describe_leftovers
 from churn.vertex.monitoring import job
 from churn.vertex.plan import gcloud
-
-BATCH = 100  # objects that Cloud Storage deletes in one call
 
 
 def destroy(cfg: Config) -> None:
@@ -31,15 +30,15 @@ def destroy(cfg: Config) -> None:
         print(_gcloud_commands(session))
         confirm(deployment, "Destroy")
         wait_for_pending(session)
+        _stop_machines(session)
         jobs.remove_jobs(session)
-        remove_all(session)
+        _remove_all(session)
         if names := _list_remaining(session):
             raise UserError(f"something is left: {', '.join(names)}", deployment.parent, "churn destroy")
-        foreign = count_unlabelled(session)
-    print("Looked again: nothing is left, nothing bills.")
-    if foreign:
-        folder = f"gs://{deployment.bucket}/{deployment.name}"
-        print(f"{foreign} files below {folder} are not from here and stay: gcloud storage rm -r {folder}")
+        leftovers = describe_leftovers(session)
+    print("Looked again: nothing is left of the deployment, nothing bills by the hour.")
+    for line in leftovers:
+        print(f"  {line}")
 
 
 def _gcloud_commands(session: Session) -> str:
@@ -54,36 +53,39 @@ def _gcloud_commands(session: Session) -> str:
     return "\n".join(lines)
 
 
-def remove_all(session: Session) -> None:
-    """Remove monitoring, deployed models, endpoint, model, log, staged files; no other order is allowed."""
+def _stop_machines(session: Session) -> None:
+    """Undeploy all versions: they bill by the hour."""
+    from google.api_core.exceptions import BadRequest
+
+    try:
+        _undeploy_all(session, read_state(session))
+    except BadRequest:  # should the service want monitoring gone first, `_remove_all` does it in that order
+        print("The service keeps the machines until the monitoring job is removed.")
+
+
+def _remove_all(session: Session) -> None:
+    """Remove monitoring, endpoint, model, log, staged files; no other order is allowed."""
     clients, deployment, state = session.clients, session.deployment, read_state(session)
+    if state.monitor:  # its tables first: only the job knows them
+        job.delete_tables(session, state.monitor)
     job.remove_monitor(session, state)
     if state.endpoint:
-        _remove_endpoint(session, state)
+        _undeploy_all(session, state)
+        wait_for(session, clients.endpoints.delete_endpoint({"name": deployment.endpoint}))
     if state.versions:
-        wait_for(session, clients.models.delete_model({"name": deployment.model}))
+        retry_refused(lambda: wait_for(session, clients.models.delete_model({"name": deployment.model})))
     if find_dataset(session):
         clients.bigquery.delete_dataset(deployment.dataset, delete_contents=True, not_found_ok=True)
-    _remove_staged(session)
+    delete_objects(session, list_staged(session))
 
 
-def _remove_endpoint(session: Session, state: State) -> None:
-    """Undeploy all versions, the one that serves last, then delete the endpoint."""
+def _undeploy_all(session: Session, state: State) -> None:
+    """Undeploy all versions, the one that serves last."""
     last_id = state.serving_id()
     if last_id and state.share(last_id) < 100:
         set_traffic(session, {last_id: 100})
     for model in sorted(state.deployed, key=lambda model: model.id == last_id):
         undeploy(session, model.id)
-    request = {"name": session.deployment.endpoint}
-    wait_for(session, session.clients.endpoints.delete_endpoint(request))
-
-
-def _remove_staged(session: Session) -> None:
-    blobs = list_staged(session)
-    for start in range(0, len(blobs), BATCH):
-        with session.clients.storage.batch():
-            for blob in blobs[start : start + BATCH]:
-                blob.delete()
 
 
 def _list_remaining(session: Session) -> list[str]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from churn.bundle.bundle import Bundle
 from churn.bundle.registry import find_bundle
 from churn.config.root import Config
-from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
+from churn.data.contract import CUSTOMER_KEY
 from churn.data.infer.cells import to_ids
 from churn.data.sources import files
-from churn.data.spelling import NULL_MARKS
 from churn.data.validate import to_features
 from churn.errors import UserError
-from churn.vertex.apply import register_version
+from churn.vertex import sql
+from churn.vertex.apply import ensure_dataset, ensure_version
 from churn.vertex.checks import account, parity, preflight
 from churn.vertex.cloud import jobs
 from churn.vertex.cloud.deployment import Deployment, today
@@ -23,10 +24,16 @@ from churn.vertex.cloud.errors import translate_errors
 from churn.vertex.cloud.operations import wait_for_pending
 from churn.vertex.cloud.prices import load_prices
 from churn.vertex.cloud.session import Session, connect
-from churn.vertex.cloud.staging import upload_bundle, upload_object
-from churn.vertex.cloud.state import State, list_versions
+from churn.vertex.cloud.staging import upload_object
 from churn.vertex.confirm import confirm, raise_problems
 
+CHECKS = (
+    account.check_region,
+    account.check_project,
+    account.check_job_bucket,
+    account.check_log,
+    account.check_container,
+)
 ROW = "row_key"  # names the customer in input and answer; the model does not see it
 
 
@@ -44,13 +51,27 @@ def score(cfg: Config) -> None:
     cost = load_prices().describe_cost(cfg.target.machine_type, cfg.target.replicas)
     print(f"Batch prediction, while it runs: {cost}")
     with translate_errors(deployment, jobs.RETRY):
-        raise_problems(account.account_problems(session))
+        raise_problems(account.account_problems(session, CHECKS))
+        check_output(session, str(cfg.output))
         wait_for_pending(session)
         job = _find_or_start_job(session, cfg, bundle)
         print(f"Job {job.name}: waiting for it ...", flush=True)
         output = jobs.wait_for_job(session, job.name).output_info
     table = f"{output.bigquery_output_dataset}.{output.bigquery_output_table}"
     print(f"The answers, by {ROW}: {output.gcs_output_directory or table}")
+
+
+def check_output(session: Session, output: str) -> None:
+    """Raise `UserError` if the data set for the answers does not exist."""
+    from google.api_core.exceptions import NotFound
+
+    if output.startswith("bq://"):
+        name = output.removeprefix("bq://")
+        try:
+            session.clients.bigquery.get_dataset(name)
+        except NotFound:
+            make = f"bq --location={session.deployment.region} mk --dataset {name.replace('.', ':', 1)}"
+            raise UserError("the data set for the answers does not exist", output, make) from None
 
 
 def _find_or_start_job(session: Session, cfg: Config, bundle: Bundle) -> Any:
@@ -73,7 +94,7 @@ def _start_job(session: Session, cfg: Config, bundle: Bundle, name: str) -> Any:
     job = {
         "display_name": name,
         "labels": deployment.labels,
-        "model": f"{deployment.model}@{_ensure_version(session, bundle)}",
+        "model": f"{deployment.model}@{ensure_version(session, bundle).version_id}",
         "input_config": _input_config(session, cfg, bundle, name),
         "instance_config": _instance_config(str(cfg.input), bundle),
         "output_config": _output_config(str(cfg.output)),
@@ -87,18 +108,6 @@ def _start_job(session: Session, cfg: Config, bundle: Bundle, name: str) -> Any:
     }
     request = {"parent": deployment.parent, "batch_prediction_job": job}
     return session.clients.jobs.create_batch_prediction_job(request)
-
-
-def _ensure_version(session: Session, bundle: Bundle) -> str:
-    """Number of the version that holds the bundle; registers it unless it is."""
-    upload_bundle(session, bundle)
-    state = State(versions=list_versions(session))
-    if not state.version(bundle):
-        register_version(session, bundle, state)
-        state = State(versions=list_versions(session))
-    version = state.version(bundle)
-    assert version
-    return str(version.version_id)
 
 
 def _instance_config(source: str, bundle: Bundle) -> dict[str, str]:
@@ -142,36 +151,32 @@ def _upload_instances(session: Session, cfg: Config, bundle: Bundle, name: str) 
 
 def _make_instance_table(session: Session, cfg: Config, bundle: Bundle, name: str) -> str:
     """Let BigQuery make the table of instances, beside the answers or in the log; gives its name."""
-    deployment, output = session.deployment, str(cfg.output)
-    dataset = f"{deployment.project}.{deployment.dataset}"
-    if output.startswith("bq://"):
-        dataset = output.removeprefix("bq://")
-    table = f"{dataset}.{name.replace('-', '_')}"
-    query = _instances_query(deployment, bundle, str(cfg.input).removeprefix("bq://"), table)
+    dataset = _instances_dataset(session, str(cfg.output))
+    source, table = str(cfg.input).removeprefix("bq://"), f"{dataset}.{name.replace('-', '_')}"
+    types = {field.name: field.field_type for field in session.clients.bigquery.get_table(source).schema}
+    query = _instances_query(session.deployment, bundle, source, table, types)
     session.clients.bigquery.query(query).result()
     return table
 
 
-def _instances_query(deployment: Deployment, bundle: Bundle, source: str, table: str) -> str:
+def _instances_dataset(session: Session, output: str) -> str:
+    """The data set of the answers; where they go to a bucket, that of the log, made if there is none."""
+    if output.startswith("bq://"):
+        return output.removeprefix("bq://")
+    ensure_dataset(session)
+    return f"{session.deployment.project}.{session.deployment.dataset}"
+
+
+def _instances_query(
+    deployment: Deployment, bundle: Bundle, source: str, table: str, types: Mapping[str, str]
+) -> str:
     """GoogleSQL that makes the table of instances; BigQuery removes it after 7 days."""
-    columns = [f"{_input_sql(field, bundle)} AS `{field['input']}`" for field in bundle.facts["inputs"]]
-    key = f"CAST(`{bundle.schema.id}` AS STRING)" if bundle.schema.id else "''"
-    columns += [f"{key} AS `{CUSTOMER_KEY}`", *([f"{key} AS `{ROW}`"] if bundle.schema.id else [])]
+    columns = sql.input_columns(bundle, types)
+    if bundle.schema.id:
+        columns.append(f"{sql.customer_key(bundle, types)} AS `{ROW}`")
     labels = ", ".join(f'("{name}", "{value}")' for name, value in deployment.labels.items())
     return (
         f"CREATE OR REPLACE TABLE `{table}`\n"
         "OPTIONS(expiration_timestamp=TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 7 DAY), "
         f"labels=[{labels}])\nAS SELECT\n  " + ",\n  ".join(columns) + f"\nFROM `{source}`"
     )
-
-
-def _input_sql(field: dict[str, str], bundle: Bundle) -> str:
-    """One input in SQL, a missing value replaced: JSON has no null. The graph knows all other spellings."""
-    is_number, schema = field["kind"] == "number", bundle.schema
-    words = ["", *NULL_MARKS, *schema.missing, *(schema.missing_numbers if is_number else ())]
-    listed = ", ".join("'" + word.replace("\\", "\\\\").replace("'", "\\'") + "'" for word in words)
-    text = f"TRIM(CAST(`{field['column']}` AS STRING))"
-    missing, value = "''", text
-    if is_number:
-        missing, value = str(MISSING_BELOW), f"CAST({text} AS FLOAT64)"
-    return f"CASE WHEN COALESCE({text}, '') IN ({listed}) THEN {missing} ELSE {value} END"

@@ -13,6 +13,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from churn.bundle import registry
+from churn.bundle.bundle import Bundle
 from churn.config.data import Source
 from churn.config.root import Config, config_directory
 from churn.config.serving import Platform
@@ -65,7 +66,7 @@ def _training_problems(session: Session, cfg: Config) -> list[UserError]:
     deployment = session.deployment
     command = build_command(deployment, "training", ".")
     image = list(account.missing_image(session, deployment.fill_in(cfg.target.image), command))
-    checks = (account.check_region, account.check_project, account.check_bucket)
+    checks = (account.check_region, account.check_project, account.check_job_bucket)
     return account.account_problems(session, checks) + image
 
 
@@ -152,6 +153,7 @@ def _job_script(folder: str, wheel: str) -> str:
         ["pip", "install", "--quiet", "--no-deps", "--target=/tmp/churn", f"{folder}/{wheel}"],
         ["env", "PYTHONPATH=/tmp/churn", "python", "-m", "churn", "train", f"--config-path={folder}",
          "--config-name=train", "run.root=/tmp/runs", "run.dir=/tmp/runs/run"],
+        ["rm", "-rf", f"{folder}/run"],  # of a copy cut short: cp would copy into it
         ["cp", "-r", "/tmp/runs/run", f"{folder}/run"],
     )  # fmt: skip
     return " && ".join(shlex.join(command) for command in commands)
@@ -169,4 +171,14 @@ def _fetch_run(session: Session, prefix: str, run_dir: Path) -> None:
             if blob.metadata != deployment.labels:
                 blob.metadata = deployment.labels
                 blob.patch()
+        _refuse_broken_run(Path(folder) / "run", f"gs://{deployment.bucket}/{prefix}")
         (Path(folder) / "run").replace(run_dir)
+
+
+def _refuse_broken_run(run: Path, address: str) -> None:
+    """Raise `UserError` if the copy in the bucket lacks files, or has others."""
+    try:
+        Bundle.load(run / "bundle")
+    except UserError as error:
+        do = f"gcloud storage rm -r {address}, then train with another run.dir=DIR: that is a new job"
+        raise UserError(f"the run in the bucket is not whole: {error.what}", address, do) from error

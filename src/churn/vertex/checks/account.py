@@ -14,6 +14,7 @@ from churn.vertex.cloud.state import find_dataset
 PERMISSIONS = {  # on the project: those that the commands need, by the role that holds them
     "roles/aiplatform.user": (
         "aiplatform.models.upload",
+        "aiplatform.modelVersions.delete",
         "aiplatform.models.delete",
         "aiplatform.endpoints.create",
         "aiplatform.endpoints.deploy",
@@ -24,11 +25,12 @@ PERMISSIONS = {  # on the project: those that the commands need, by the role tha
         "aiplatform.modelDeploymentMonitoringJobs.create",
         "aiplatform.modelDeploymentMonitoringJobs.delete",
     ),
-    "roles/bigquery.user": ("bigquery.datasets.create",),
+    "roles/bigquery.user": ("bigquery.datasets.create", "bigquery.jobs.create"),
 }
 BUCKET_PERMISSIONS = tuple(
     f"storage.objects.{verb}" for verb in ("create", "delete", "get", "list", "update")
 )
+MULTI_REGIONS = {"us": "us", "europe": "eu", "asia": "asia"}  # by the first part of a region's name
 Check = Callable[[Session], Iterable[UserError]]
 
 
@@ -37,7 +39,7 @@ def account_problems(session: Session, checks: tuple[Check, ...] = ()) -> list[U
     from google.api_core.exceptions import GoogleAPICallError
 
     problems: dict[str, UserError] = {}
-    for check in checks or (check_region, check_project, check_bucket, _check_log, _check_container):
+    for check in checks or (check_region, check_project, _check_bucket, check_log, check_container):
         try:
             new = list(check(session))
         except GoogleAPICallError as error:
@@ -85,8 +87,18 @@ def _list_missing(permissions: list[str]) -> str:
     return f"permission is missing: {', '.join(permissions)}"
 
 
-def check_bucket(session: Session) -> Iterator[UserError]:
+def _check_bucket(session: Session) -> Iterator[UserError]:
     """Problems if the bucket does not exist, is in another region, or is not writable."""
+    return _bucket_problems(session, {session.deployment.region})
+
+
+def check_job_bucket(session: Session) -> Iterator[UserError]:
+    """The same for jobs, which also take a multi-region bucket around their region."""
+    region = session.deployment.region
+    return _bucket_problems(session, {region, MULTI_REGIONS.get(region.partition("-")[0], region)})
+
+
+def _bucket_problems(session: Session, locations: set[str]) -> Iterator[UserError]:
     from google.api_core.exceptions import NotFound
 
     deployment = session.deployment
@@ -97,7 +109,7 @@ def check_bucket(session: Session) -> Iterator[UserError]:
         do = f"gcloud storage buckets create gs://{name} {options}"
         yield UserError("the bucket does not exist", error.message, do)
         return
-    if (location := bucket.location.lower()) != deployment.region:
+    if (location := bucket.location.lower()) not in locations:
         what = f"the bucket is in {location}, the endpoint in {deployment.region}"
         other = f"{name}-{deployment.region}"
         do = f"gcloud storage buckets create gs://{other} {options}, then deploy.bucket={other}"
@@ -108,7 +120,7 @@ def check_bucket(session: Session) -> Iterator[UserError]:
         yield UserError(_list_missing(missing), f"gs://{name}", do)
 
 
-def _check_log(session: Session) -> Iterator[UserError]:
+def check_log(session: Session) -> Iterator[UserError]:
     """A problem if the data set of the log belongs to somebody else."""
     try:
         find_dataset(session)
@@ -116,7 +128,7 @@ def _check_log(session: Session) -> Iterator[UserError]:
         yield problem
 
 
-def _check_container(session: Session) -> Iterator[UserError]:
+def check_container(session: Session) -> Iterator[UserError]:
     """A problem if our own container has not been built."""
     return missing_image(session, session.deployment.image, build_command(session.deployment))
 

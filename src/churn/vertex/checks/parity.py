@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 from churn.bundle.bundle import Bundle
 from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
 from churn.errors import UserError
-from churn.vertex.cloud.deployment import deployed_id
+from churn.vertex.cloud.operations import wake
 from churn.vertex.cloud.session import Session
 from churn.vertex.cloud.state import State
 
@@ -42,7 +43,7 @@ def check_parity(session: Session, state: State, bundle: Bundle, rows: pd.DataFr
 
     Vertex AI distributes requests by the traffic split, so other versions answer most of them.
     """
-    needed, model_id = session.deployment.config.answers, deployed_id(bundle)
+    needed, model_id = session.deployment.config.answers, session.deployment.deployed_id(bundle)
     keys = np.array([f"row-{i}" for i in range(len(rows))], dtype=object)
     expected = bundle.predict(rows, keys)
     predict, instances, compared = _make_predictor(session, state), to_instances(rows, bundle), 0
@@ -69,7 +70,8 @@ def _make_predictor(session: Session, state: State) -> Callable[[list[dict[str, 
 
     def predict(instances: list[dict[str, Any]]) -> Any:
         values = [json_format.ParseDict(instance, struct_pb2.Value()) for instance in instances]
-        return client.predict(endpoint=session.deployment.endpoint, instances=values)
+        send = partial(client.predict, endpoint=session.deployment.endpoint, instances=values)
+        return wake(send) if session.deployment.config.idle_minutes else send()
 
     return predict
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from datetime import date
 
 from churn.bundle.bundle import Bundle
-from churn.config.serving import MonitoringConfig
+from churn.config.serving import Environment, MonitoringConfig
 from churn.data.contract import CUSTOMER_KEY
 from churn.errors import UserError
-from churn.vertex.cloud.deployment import Deployment, deployed_id
+from churn.vertex.cloud.deployment import Deployment
 from churn.vertex.cloud.state import State
 
 
@@ -25,6 +25,7 @@ def offline_problems(deployment: Deployment, bundle: Bundle, today: date) -> Ite
     yield from _image_problems(deployment, today)
     yield from _identity_problems(deployment)
     yield from _size_problems(deployment)
+    yield from _idle_problems(deployment)
     if deployment.config.monitoring.enabled:
         yield from _monitoring_problems(deployment.config.monitoring)
     yield from _signature_problems(bundle)
@@ -73,6 +74,19 @@ def _size_problems(deployment: Deployment) -> Iterator[UserError]:
     if least > most:
         what = f"min_replicas={least} is more than max_replicas={most}"
         yield UserError(what, "deploy.min_replicas", f"deploy.max_replicas={least}, or more")
+
+
+def _idle_problems(deployment: Deployment) -> Iterator[UserError]:
+    """Settings with which an endpoint cannot scale to zero."""
+    config, key = deployment.config, "deploy.idle_minutes"
+    if config.idle_minutes is None:
+        return
+    if config.env is not Environment.dev:
+        yield UserError("scale to zero is a preview, for env=dev: requests are lost", key, "deploy.env=dev")
+    if not config.dedicated:
+        yield UserError("only a dedicated endpoint scales to zero", key, "deploy.dedicated=true")
+    if config.min_replicas is not None:
+        yield UserError("min_replicas is 0 with idle_minutes", key, "deploy.min_replicas=null")
 
 
 def _monitoring_problems(monitoring: MonitoringConfig) -> Iterator[UserError]:
@@ -128,17 +142,21 @@ def _fixed_settings(
         yield "kms_key", endpoint.encryption_spec.kms_key_name, config.kms_key or ""
         yield "dedicated", endpoint.dedicated_endpoint_enabled, config.dedicated
     for model in state.deployed:
-        if model.id == deployed_id(bundle):
+        if model.id == deployment.deployed_id(bundle):
             machine_type = model.dedicated_resources.machine_spec.machine_type
             yield "machine_type", machine_type, deployment.size.machine_type
             yield "service_account", model.service_account, config.service_account or ""
+            sleeps = model.dedicated_resources.min_replica_count == 0
+            yield "idle_minutes", "set" if sleeps else "null", "set" if config.idle_minutes else "null"
             yield "access_logging", model.enable_access_logging, config.access_logging
 
 
 def end_of_support(deployment: Deployment, today: date) -> str | None:
-    """A sentence on how many days the container has left; None where it has no last day."""
-    if until := deployment.serving.available_until:
+    """What is over and what will be, with both dates; None for a container without a last day."""
+    serving, image = deployment.serving, deployment.image
+    if until := serving.available_until:
         days = (date.fromisoformat(until) - today).days
-        image = deployment.image
-        return f"{image} can be used for {days} more days, until {until}; after that: serving=tf_serving"
+        ended = serving.support_ended
+        patches = f"gets no security patches since {ended} and " if ended else ""
+        return f"{image} {patches}can be used for {days} more days, until {until}; use serving=tf_serving"
     return None

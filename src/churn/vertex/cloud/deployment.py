@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -12,7 +13,6 @@ from churn.config.root import Config
 from churn.config.serving import DeployConfig, Environment, ServingConfig
 
 LABEL = "churn-deployment"  # its value is the deployment's name; what lacks it is never touched
-DIGEST = "digest"
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,10 @@ class Deployment:
     def from_config(cls, cfg: Config) -> Deployment:
         """The deployment that the configuration describes; PROJECT and BUCKET stand for missing names."""
         deploy, size = cfg.deploy, SIZES[cfg.deploy.env]
+        least = 0 if deploy.idle_minutes else size.min_replicas
         chosen = Size(
             deploy.machine_type or size.machine_type,
-            size.min_replicas if deploy.min_replicas is None else deploy.min_replicas,
+            least if deploy.min_replicas is None else deploy.min_replicas,
             size.max_replicas if deploy.max_replicas is None else deploy.max_replicas,
             size.type_the_name,
         )
@@ -132,10 +133,20 @@ class Deployment:
         """The folder for the container: TensorFlow Serving finds `1/` in it, the prebuilt image does not."""
         return f"gs://{self.bucket}/{self.staged_path(bundle)}/{self.serving.directory}".rstrip("/")
 
+    def deployed_id(self, bundle: Bundle) -> str:
+        """The id on an endpoint of the bundle in this container: 10 digits of a hash, in any project."""
+        digest = hashlib.sha256(f"{bundle.digest} {self.serving.image}".encode()).hexdigest()
+        return str(10**9 + int(digest[:12], 16) % (9 * 10**9))
 
-def deployed_id(bundle: Bundle) -> str:
-    """The id of the bundle on an endpoint: 10 digits of its hash."""
-    return str(10**9 + int(bundle.digest[:12], 16) % (9 * 10**9))
+
+def staged_digest(uri: str) -> str | None:
+    """The digest of the bundle that was staged at this address; None for an address of another kind.
+
+    >>> staged_digest("gs://bucket/churn-dev/" + 64 * "a" + "/1")
+    'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'
+    """
+    found = re.fullmatch(r"gs://.+/([0-9a-f]{64})(?:/1)?/?", uri)
+    return found[1] if found else None
 
 
 def version_labels(deployment: Deployment, bundle: Bundle) -> dict[str, str]:
@@ -143,7 +154,6 @@ def version_labels(deployment: Deployment, bundle: Bundle) -> dict[str, str]:
     facts = bundle.facts
     auc = facts["metrics"]["roc_auc"]["value"]
     origin = {
-        DIGEST: bundle.digest[:40],
         "git_commit": facts["git_commit"],
         "data": facts["data"]["fingerprint"],
         "run": facts["created"],

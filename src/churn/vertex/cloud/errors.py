@@ -43,7 +43,7 @@ def to_user_error(error: Exception, deployment: Deployment, remedy: str) -> User
     if isinstance(error, exceptions.Forbidden):
         return _forbidden(error, deployment, text)
     if isinstance(error, exceptions.TooManyRequests):
-        return _quota_used_up(deployment, text)
+        return _no_machines(deployment, text) if "unavailable" in text else _quota_used_up(deployment, text)
     if isinstance(error, exceptions.ClientError):
         return UserError("the service refuses this", text, remedy)
     return UserError("the service could not be reached or did not answer in time", text, remedy)
@@ -55,6 +55,12 @@ def _forbidden(error: Exception, deployment: Deployment, text: str) -> UserError
         return UserError("an API is not enabled", text, enable_command(deployment))
     role = next((role for part, role in ROLES.items() if part in text), "roles/aiplatform.user")
     return UserError("permission denied", text, grant_command(deployment, role))
+
+
+def _no_machines(deployment: Deployment, text: str) -> UserError:
+    """Google's own machines are in use: a larger quota would not help."""
+    do = "try again later, or another deploy.machine_type=TYPE or deploy.region=REGION"
+    return UserError(f"{deployment.region} has no such machines just now (this is no quota)", text, do)
 
 
 def _quota_used_up(deployment: Deployment, text: str) -> UserError:

@@ -24,6 +24,7 @@ class Prices:
     source: str
     hour: dict[str, float]
     monitoring_per_gigabyte: float
+    gigabyte_month: dict[str, float]  # stored: bucket, bigquery, artifact_registry
 
     def describe_cost(self, machine_type: str, nodes: int) -> str:
         """Cost of the nodes per hour, day and month; says so where the machine type is not in the table."""
@@ -32,6 +33,15 @@ class Prices:
         dollars = self.hour[machine_type] * nodes
         costs = f"${dollars:.2f} an hour, ${dollars * 24:.2f} a day, ${dollars * HOURS_A_MONTH:.0f} a month"
         return f"{nodes} x {machine_type}: {costs}"
+
+    def describe_storage(self, kind: str, size: int) -> str:
+        """Cost of stored bytes per month.
+
+        >>> load_prices().describe_storage("bucket", 5_000_000_000)
+        '5.000 GB, $0.10 a month'
+        """
+        gigabytes = size / 1e9
+        return f"{gigabytes:.3f} GB, ${gigabytes * self.gigabyte_month[kind]:.2f} a month"
 
     def describe_deployed(self, model: Any) -> str:
         """Cost of the fewest nodes that a deployed model runs on."""

@@ -17,6 +17,7 @@ class Clients:
 
     models: Any
     endpoints: Any
+    preview: Any  # endpoints by v1beta1, which alone scales to zero; None unless `deploy.idle_minutes`
     jobs: Any
     pipelines: Any
     schedules: Any
@@ -66,6 +67,7 @@ def _make_clients(deployment: Deployment) -> Clients:
     return Clients(
         aiplatform_v1.ModelServiceClient(**vertex),
         aiplatform_v1.EndpointServiceClient(**vertex),
+        _preview_client(vertex) if deployment.config.idle_minutes else None,
         aiplatform_v1.JobServiceClient(**vertex),
         aiplatform_v1.PipelineServiceClient(**vertex),
         aiplatform_v1.ScheduleServiceClient(**vertex),
@@ -75,6 +77,13 @@ def _make_clients(deployment: Deployment) -> Clients:
         bigquery.Client(**others, project=deployment.project),
         AuthorizedSession(credentials),
     )
+
+
+def _preview_client(options: dict[str, Any]) -> Any:
+    """The client of v1beta1, whose import takes seconds."""
+    from google.cloud.aiplatform_v1beta1 import EndpointServiceClient
+
+    return EndpointServiceClient(**options)
 
 
 def _find_credentials(emulator: str | None) -> Any:

@@ -9,6 +9,9 @@ from typing import Any
 from churn.bundle.bundle import Bundle
 from churn.vertex.cloud.session import Session
 
+BATCH = 100  # objects that Cloud Storage deletes in one call
+STATISTICS = "monitoring/statistics"  # folder of the monitoring job, which writes without a label
+
 
 def upload_bundle(session: Session, bundle: Bundle) -> None:
     """Copy the bundle into the bucket, below the hash of its content; equal files are not sent again."""
@@ -32,14 +35,34 @@ def upload_object(session: Session, name: str, content: bytes | str) -> str:
     return f"gs://{deployment.bucket}/{name}"
 
 
-def count_unlabelled(session: Session) -> int:
-    """Number of objects below the deployment's name without its label; somebody else put them there."""
-    return sum(not session.deployment.owns(blob.metadata) for blob in _list_objects(session))
+def list_foreign(session: Session) -> list[Any]:
+    """Objects below the deployment's name that are not its own; somebody else put them there."""
+    return [blob for blob in _list_objects(session) if not _is_own(session, blob)]
 
 
 def list_staged(session: Session) -> list[Any]:
-    """The objects below the deployment's name with its label."""
-    return [blob for blob in _list_objects(session) if session.deployment.owns(blob.metadata)]
+    """The deployment's own objects: with its label, or written by its monitoring job."""
+    return [blob for blob in _list_objects(session) if _is_own(session, blob)]
+
+
+def list_soft_deleted(session: Session) -> list[Any]:
+    """Objects below the deployment's name that the bucket keeps for some days after their deletion."""
+    deployment = session.deployment
+    storage, prefix = session.clients.storage, f"{deployment.name}/"
+    return list(storage.list_blobs(deployment.bucket, prefix=prefix, soft_deleted=True))
+
+
+def delete_objects(session: Session, blobs: list[Any]) -> None:
+    """Delete objects, `BATCH` in one call."""
+    for start in range(0, len(blobs), BATCH):
+        with session.clients.storage.batch():
+            for blob in blobs[start : start + BATCH]:
+                blob.delete()
+
+
+def _is_own(session: Session, blob: Any) -> bool:
+    deployment = session.deployment
+    return deployment.owns(blob.metadata) or blob.name.startswith(f"{deployment.name}/{STATISTICS}/")
 
 
 def _list_objects(session: Session) -> Any:

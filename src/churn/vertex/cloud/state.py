@@ -7,7 +7,7 @@ from typing import Any
 
 from churn.bundle.bundle import Bundle
 from churn.errors import UserError
-from churn.vertex.cloud.deployment import DIGEST, deployed_id
+from churn.vertex.cloud.deployment import Deployment, staged_digest
 from churn.vertex.cloud.session import Session
 
 
@@ -24,10 +24,16 @@ class State:
     versions: tuple[Any, ...] = ()
     monitor: Any | None = None
 
-    def version(self, bundle: Bundle) -> Any | None:
-        """The registered version that holds a bundle, or None."""
-        digest = bundle.digest[:40]
-        return next((v for v in self.versions if v.labels.get(DIGEST) == digest), None)
+    def version(self, deployment: Deployment, bundle: Bundle) -> Any | None:
+        """The registered version that holds a bundle in the deployment's container, or None.
+
+        The address of its artifact holds the digest. Labels of a version may be those of its model.
+        """
+        wanted = bundle.digest, deployment.image
+        for version in self.versions:
+            if (staged_digest(version.artifact_uri), version.container_spec.image_uri) == wanted:
+                return version
+        return None
 
     @property
     def deployed(self) -> list[Any]:
@@ -35,10 +41,10 @@ class State:
         models = self.endpoint.deployed_models if self.endpoint else []
         return sorted(models, key=lambda model: int(model.model_version_id))
 
-    def nodes(self, bundle: Bundle) -> tuple[int, int] | None:
-        """Least and greatest number of nodes of the deployed bundle; None if it is not deployed."""
+    def nodes(self, model_id: str) -> tuple[int, int] | None:
+        """Least and greatest number of nodes of a deployed model; None if it is not deployed."""
         for model in self.deployed:
-            if model.id == deployed_id(bundle):
+            if model.id == model_id:
                 resources = model.dedicated_resources
                 return resources.min_replica_count, resources.max_replica_count
         return None
@@ -47,9 +53,9 @@ class State:
         """Per cent of the traffic that a deployed model has."""
         return int(self.endpoint.traffic_split.get(model_id, 0)) if self.endpoint else 0
 
-    def is_deployed(self, bundle: Bundle) -> bool:
-        """Whether the endpoint has the bundle, with traffic or without."""
-        return deployed_id(bundle) in {model.id for model in self.deployed}
+    def is_deployed(self, model_id: str) -> bool:
+        """Whether the endpoint has this model, with traffic or without."""
+        return model_id in {model.id for model in self.deployed}
 
     def to_remove(self, new_id: str) -> list[Any]:
         """Deployed models to remove: all but the new one and the one to roll back to.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
@@ -11,9 +12,9 @@ from churn.bundle.bundle import Bundle
 from churn.config.serving import MonitoringConfig
 from churn.data.contract import CUSTOMER_KEY
 from churn.vertex.cloud.deployment import Deployment
-from churn.vertex.cloud.operations import wait_for
+from churn.vertex.cloud.operations import retry_refused, wait_for
 from churn.vertex.cloud.session import Session
-from churn.vertex.cloud.staging import upload_object
+from churn.vertex.cloud.staging import STATISTICS, upload_object
 from churn.vertex.cloud.state import State
 from churn.vertex.monitoring.thresholds import drift_thresholds
 
@@ -53,7 +54,8 @@ def _update_monitor(session: Session, existing: Any, desired: dict[str, Any]) ->
             "model_deployment_monitoring_job": desired | {"name": existing.name},
             "update_mask": {"paths": fields},
         }
-        wait_for(session, session.clients.jobs.update_model_deployment_monitoring_job(request))
+        update = session.clients.jobs.update_model_deployment_monitoring_job
+        retry_refused(lambda: wait_for(session, update(request)))
 
 
 def changed_fields(existing: Any, desired: dict[str, Any]) -> list[str]:
@@ -63,14 +65,38 @@ def changed_fields(existing: Any, desired: dict[str, Any]) -> list[str]:
 
 
 def remove_monitor(session: Session, state: State) -> None:
-    """Delete the job, if there is one; it must be paused first."""
+    """Delete the job, if there is one; its tables stay, for they hold what was seen so far."""
+    if monitor := state.monitor:
+        retry_refused(lambda: _delete_job(session, monitor.name))
+
+
+def _delete_job(session: Session, name: str) -> None:
+    """Pause the job, then delete it; the service refuses both for a while where the job is PENDING."""
     from google.cloud.aiplatform_v1 import JobState
 
-    if state.monitor:
-        request = {"name": state.monitor.name}
-        if state.monitor.state != JobState.JOB_STATE_PAUSED:
-            session.clients.jobs.pause_model_deployment_monitoring_job(request)
-        wait_for(session, session.clients.jobs.delete_model_deployment_monitoring_job(request))
+    jobs, request = session.clients.jobs, {"name": name}
+    job = jobs.get_model_deployment_monitoring_job(request)
+    if job.state != JobState.JOB_STATE_PAUSED:
+        jobs.pause_model_deployment_monitoring_job(request)
+    wait_for(session, jobs.delete_model_deployment_monitoring_job(request))
+
+
+def delete_tables(session: Session, monitor: Any) -> None:
+    """Delete a job's tables, and their data set if it is empty then; `churn destroy` names what stays."""
+    from google.api_core.exceptions import BadRequest, Forbidden
+
+    bigquery = session.clients.bigquery
+    with suppress(Forbidden, BadRequest):  # the service made them: the user may lack the role; not empty
+        for table in monitor.bigquery_tables:
+            path = table.bigquery_table_path.removeprefix("bq://")
+            if path.split(".")[-2] != session.deployment.dataset:  # that one has the requests: see destroy
+                bigquery.delete_table(path, not_found_ok=True)
+        bigquery.delete_dataset(monitoring_dataset(session.deployment), not_found_ok=True)
+
+
+def monitoring_dataset(deployment: Deployment) -> str:
+    """The data set that Vertex AI makes for the tables of an endpoint's monitoring, as documented."""
+    return f"model_deployment_monitoring_{deployment.name.replace('-', '_')}"
 
 
 def monitor_job(deployment: Deployment, bundle: Bundle, model_ids: list[str]) -> dict[str, Any]:
@@ -86,6 +112,9 @@ def monitor_job(deployment: Deployment, bundle: Bundle, model_ids: list[str]) ->
         "model_monitoring_alert_config": _alert_config(monitoring),
         "analysis_instance_schema_uri": uris["analysis"],
         "predict_instance_schema_uri": uris["predict"],
+        "stats_anomalies_base_directory": {
+            "output_uri_prefix": f"gs://{deployment.bucket}/{deployment.name}/{STATISTICS}"
+        },
         OBJECTIVES: [
             {"deployed_model_id": model_id, "objective_config": _objective_config(monitoring, bundle)}
             for model_id in model_ids

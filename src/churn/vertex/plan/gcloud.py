@@ -10,7 +10,7 @@ from typing import Any
 from churn.bundle.bundle import Bundle
 from churn.config.serving import MonitoringConfig, ServingConfig
 from churn.vertex.apply import traffic_split
-from churn.vertex.cloud.deployment import Deployment, deployed_id, version_labels
+from churn.vertex.cloud.deployment import Deployment, version_labels
 from churn.vertex.cloud.state import State
 from churn.vertex.monitoring import job
 
@@ -87,7 +87,7 @@ def deploy_model(deployment: Deployment, bundle: Bundle, number: str, serving_id
     options += ["--enable-access-logging"] if config.access_logging else []
     return _ai_command(
         deployment, "endpoints", "deploy-model", deployment.name, f"--model={deployment.name}@{number}",
-        f"--display-name={deployment.name}-{number}", f"--deployed-model-id={deployed_id(bundle)}",
+        f"--display-name={deployment.name}-{number}", f"--deployed-model-id={deployment.deployed_id(bundle)}",
         f"--machine-type={size.machine_type}", f"--min-replica-count={size.min_replicas}",
         f"--max-replica-count={size.max_replicas}", f"--traffic-split={_key_values(split)}", *options,
     )  # fmt: skip
@@ -154,37 +154,40 @@ def delete_monitor(deployment: Deployment, monitor: Any) -> list[str]:
 
 
 def destroy_all(deployment: Deployment, state: State, has_log: bool, files: Iterable[str]) -> list[str]:
-    """Remove everything, in the order that is allowed; files: names of the objects in the bucket."""
-    lines = delete_monitor(deployment, state.monitor) if state.monitor else []
-    lines += _delete_endpoint(deployment, state) if state.endpoint else []
+    """Remove everything, first what bills by the hour; files: names of the objects in the bucket."""
+    lines = _undeploy_all(deployment, state)
+    lines += delete_monitor(deployment, state.monitor) if state.monitor else []
+    lines += [_ai_command(deployment, "endpoints", "delete", deployment.name)] if state.endpoint else []
     lines += [_ai_command(deployment, "models", "delete", deployment.name)] if state.versions else []
-    if has_log:
-        dataset = f"{deployment.project}:{deployment.dataset}"
-        lines.append(shlex.join(["bq", "rm", "--recursive", "--force", "--dataset", dataset]))
+    datasets = [deployment.dataset] * has_log + [job.monitoring_dataset(deployment)] * bool(state.monitor)
+    for name in datasets:
+        options = ["--recursive", "--force", "--dataset"]
+        lines.append(shlex.join(["bq", "rm", *options, f"{deployment.project}:{name}"]))
     for folder in dict.fromkeys("/".join(name.split("/")[:2]) for name in sorted(files)):
         words = ["gcloud", "storage", "rm", "--recursive", f"gs://{deployment.bucket}/{folder}"]
         lines.append(shlex.join([*words, f"--project={deployment.project}"]))
     return lines
 
 
-def _delete_endpoint(deployment: Deployment, state: State) -> list[str]:
-    """Undeploy all versions, the one that serves last, then delete the endpoint."""
+def _undeploy_all(deployment: Deployment, state: State) -> list[str]:
+    """Undeploy all versions, the one that serves last."""
     last_id = state.serving_id()
     is_shared = last_id and state.share(last_id) < 100
     lines = [set_traffic(deployment, {last_id: 100})] if last_id and is_shared else []
     models = sorted(state.deployed, key=lambda model: model.id == last_id)
-    lines += [undeploy_model(deployment, model.id) for model in models]
-    return [*lines, _ai_command(deployment, "endpoints", "delete", deployment.name)]
+    return [*lines, *(undeploy_model(deployment, model.id) for model in models)]
 
 
 def unsupported(deployment: Deployment, bundle: Bundle, state: State) -> list[str]:
     """Parts of the plan for which gcloud (of 2026) has no flag: only the API does them."""
-    config, nodes = deployment.config, state.nodes(bundle)
+    config, nodes = deployment.config, state.nodes(deployment.deployed_id(bundle))
     applies = {
         "comparing answers": True,
+        "a version that scales to zero": config.idle_minutes and not nodes,
         "a dedicated endpoint": config.dedicated and not state.endpoint,
-        "the key of the model": config.kms_key and not state.version(bundle),
+        "the key of the model": config.kms_key and not state.version(deployment, bundle),
         "the nodes of a version that runs": nodes and nodes != deployment.size.nodes,
         "drift beside skew": config.monitoring.enabled and config.monitoring.training_data,
+        "the monitoring's own folder": config.monitoring.enabled and not state.monitor,
     }
     return [part for part, is_needed in applies.items() if is_needed]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from churn.bundle.bundle import Bundle
 from churn.vertex.apply import traffic_split
-from churn.vertex.cloud.deployment import Deployment, deployed_id
+from churn.vertex.cloud.deployment import Deployment
 from churn.vertex.cloud.prices import load_prices
 from churn.vertex.cloud.state import State
 from churn.vertex.monitoring import job
@@ -43,8 +43,9 @@ def describe_plan(deployment: Deployment, bundle: Bundle, state: State) -> str:
 
 
 def _list_steps(deployment: Deployment, bundle: Bundle, state: State) -> list[Step]:
-    version = state.version(bundle)
-    number = version.version_id if version else str(len(state.versions) + 1)
+    version = state.version(deployment, bundle)
+    newest = max((int(known.version_id) for known in state.versions), default=0)
+    number = version.version_id if version else str(newest + 1)
     return [
         *_create_steps(deployment, bundle, state, number),
         _deploy_step(deployment, bundle, state, number),
@@ -57,7 +58,7 @@ def _list_steps(deployment: Deployment, bundle: Bundle, state: State) -> list[St
 
 def _create_steps(deployment: Deployment, bundle: Bundle, state: State, number: str) -> list[Step]:
     """Staged bundle and version; data set and endpoint."""
-    version = "keep" if state.version(bundle) else "create"
+    version = "keep" if state.version(deployment, bundle) else "create"
     endpoint = "keep" if state.endpoint else "create"
     folder = f"gs://{deployment.bucket}/{deployment.staged_path(bundle)}"
     upload = gcloud.upload_model(deployment, bundle, state)
@@ -73,10 +74,12 @@ def _deploy_step(deployment: Deployment, bundle: Bundle, state: State, number: s
     """The version on its nodes."""
     size = deployment.size
     what = f"version {number} on {size.min_replicas} x {size.machine_type}"
-    if state.is_deployed(bundle):
-        return Step("keep" if state.nodes(bundle) == size.nodes else "change", what)
-    serving_id = state.serving_id(except_id=deployed_id(bundle))
-    return Step("create", what, [gcloud.deploy_model(deployment, bundle, number, serving_id)])
+    if state.is_deployed(deployment.deployed_id(bundle)):
+        return Step("keep" if state.nodes(deployment.deployed_id(bundle)) == size.nodes else "change", what)
+    serving_id = state.serving_id(except_id=deployment.deployed_id(bundle))
+    idle = deployment.config.idle_minutes  # gcloud has no flag for it
+    command = [] if idle else [gcloud.deploy_model(deployment, bundle, number, serving_id)]
+    return Step("create", what, command)
 
 
 def _remove_steps(deployment: Deployment, bundle: Bundle, state: State) -> list[Step]:
@@ -87,13 +90,13 @@ def _remove_steps(deployment: Deployment, bundle: Bundle, state: State) -> list[
             f"version {model.model_version_id} from the endpoint",
             [gcloud.undeploy_model(deployment, model.id)],
         )
-        for model in state.to_remove(deployed_id(bundle))
+        for model in state.to_remove(deployment.deployed_id(bundle))
     ]
 
 
 def _traffic_steps(deployment: Deployment, bundle: Bundle, state: State, number: str) -> list[Step]:
     """The version's traffic once its answers are checked, where another version has traffic."""
-    share, new_id = deployment.config.canary, deployed_id(bundle)
+    share, new_id = deployment.config.canary, deployment.deployed_id(bundle)
     serving_id = state.serving_id(except_id=new_id)
     if not serving_id or state.share(new_id) >= share:
         return []
@@ -109,7 +112,7 @@ def _monitor_steps(deployment: Deployment, bundle: Bundle, state: State) -> list
         return [Step("remove", "monitoring", delete)] if existing else []
     what, with_schemas = f"monitoring every {monitoring.hours} hours", True
     if existing:
-        desired = job.monitor_job(deployment, bundle, _monitored_ids(bundle, state))
+        desired = job.monitor_job(deployment, bundle, _monitored_ids(deployment, bundle, state))
         with_schemas = job.has_other_schema(existing, desired)
         if not with_schemas and not job.changed_fields(existing, desired):
             return [Step("keep", what)]
@@ -117,12 +120,12 @@ def _monitor_steps(deployment: Deployment, bundle: Bundle, state: State) -> list
     return [Step("change" if existing else "create", what, [*delete, *create])]
 
 
-def _monitored_ids(bundle: Bundle, state: State) -> list[str]:
+def _monitored_ids(deployment: Deployment, bundle: Bundle, state: State) -> list[str]:
     """Ids of the models that will be deployed."""
-    new_id = deployed_id(bundle)
+    new_id = deployment.deployed_id(bundle)
     removed = {model.id for model in state.to_remove(new_id)}
     ids = [model.id for model in state.deployed if model.id not in removed]
-    return ids if state.is_deployed(bundle) else [*ids, new_id]
+    return ids if state.is_deployed(new_id) else [*ids, new_id]
 
 
 def _describe_unseen_drift(deployment: Deployment, bundle: Bundle) -> list[str]:
@@ -135,9 +138,12 @@ def _describe_unseen_drift(deployment: Deployment, bundle: Bundle) -> list[str]:
 def _describe_cost(deployment: Deployment, bundle: Bundle, state: State) -> list[str]:
     """Cost if left running: of the version, and of the previous one, which is kept for a rollback."""
     prices, size = load_prices(), deployment.size
-    versions = min(2, len(state.deployed) + (not state.is_deployed(bundle)))
+    versions = min(2, len(state.deployed) + (not state.is_deployed(deployment.deployed_id(bundle))))
     least, most = (nodes * versions for nodes in size.nodes)
     lines = ["If left running: " + prices.describe_cost(size.machine_type, least)]
+    if minutes := deployment.config.idle_minutes:
+        lines.append(f"  for that nobody may have called for {minutes} minutes (a preview of Google's)")
+        lines.append("  the first requests after that get 429 and are lost, until a machine has started")
     if most > least:
         lines.append("  under load up to " + prices.describe_cost(size.machine_type, most))
     if versions == 2:

@@ -1,0 +1,50 @@
+# The table of deploy/iam.md as resources; tests/deploy/test_terraform.py compares both.
+resource "google_service_account" "deploy" {
+  account_id   = "churn-deploy"
+  display_name = "deploys churn"
+}
+
+resource "google_project_iam_member" "deploy" {
+  for_each = toset(["roles/aiplatform.user", "roles/bigquery.user", "roles/artifactregistry.reader"])
+  project  = var.project
+  role     = each.key
+  member   = google_service_account.deploy.member
+}
+
+resource "google_storage_bucket_iam_member" "deploy" {
+  for_each = toset(["roles/storage.objectAdmin", "roles/storage.legacyBucketReader"])
+  bucket   = google_storage_bucket.bundles.name
+  role     = each.key
+  member   = google_service_account.deploy.member
+}
+
+# The data set exists before the first deployment, so its maker does not own it.
+resource "google_bigquery_dataset_iam_member" "deploy" {
+  dataset_id = google_bigquery_dataset.log.dataset_id
+  role       = "roles/bigquery.dataOwner"
+  member     = google_service_account.deploy.member
+}
+
+resource "google_iam_workload_identity_pool" "github" {
+  workload_identity_pool_id = "github"
+  depends_on                = [google_project_service.services]
+}
+
+resource "google_iam_workload_identity_pool_provider" "github" {
+  workload_identity_pool_id          = google_iam_workload_identity_pool.github.workload_identity_pool_id
+  workload_identity_pool_provider_id = "github"
+  attribute_condition                = "assertion.repository=='${var.repository}'"
+  attribute_mapping = {
+    "google.subject"       = "assertion.sub"
+    "attribute.repository" = "assertion.repository"
+  }
+  oidc {
+    issuer_uri = "https://token.actions.githubusercontent.com"
+  }
+}
+
+resource "google_service_account_iam_member" "github" {
+  service_account_id = google_service_account.deploy.name
+  role               = "roles/iam.workloadIdentityUser"
+  member             = "principalSet://iam.googleapis.com/${google_iam_workload_identity_pool.github.name}/attribute.repository/${var.repository}"
+}

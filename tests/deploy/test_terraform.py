@@ -1,0 +1,88 @@
+"""deploy/terraform/ grants what the table of deploy/iam.md says, and nothing else."""
+
+import re
+import shutil
+import subprocess
+
+import hcl2
+import pytest
+from conftest import ROOT
+
+FOLDER = ROOT / "deploy" / "terraform"
+GRANTS = {  # kind of resource -> what its role is on, in words of deploy/iam.md
+    "google_project_iam_member": "project",
+    "google_storage_bucket_iam_member": "bucket",
+    "google_bigquery_dataset_iam_member": "data set of the log",
+    "google_service_account_iam_member": "`churn-deploy@PROJECT`",
+}
+MADE = (
+    "google_project_service",
+    "google_storage_bucket",
+    "google_bigquery_dataset",
+    "google_artifact_registry_repository",
+    "google_service_account",
+    "google_iam_workload_identity_pool",
+    "google_iam_workload_identity_pool_provider",
+)
+
+
+def resources():
+    """Kind, name and body of each resource."""
+    for file in sorted(FOLDER.glob("*.tf")):
+        for block in hcl2.loads(file.read_text()).get("resource", []):
+            for kind, named in block.items():
+                for name, body in named.items() if isinstance(named, dict) else ():
+                    yield kind.strip('"'), name.strip('"'), body
+
+
+def rows_of_iam():
+    """Identity, roles and resource of each row of the first table."""
+    text, identity = (ROOT / "deploy" / "iam.md").read_text().partition("```")[0], ""
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 4 and "roles/" in cells[1]:
+            identity = cells[0] or identity
+            yield identity, re.findall("roles/[a-zA-Z.]+", cells[1]), cells[2]
+
+
+def test_every_role_is_one_of_the_table_and_on_the_same_resource():
+    granted = {
+        (role, GRANTS[kind])
+        for kind, _, body in resources()
+        if kind in GRANTS
+        for role in re.findall("roles/[a-zA-Z.]+", f"{body.get('for_each', '')} {body['role']}")
+    }
+    known = {(role, resource) for _, roles, resource in rows_of_iam() for role in roles}
+    assert granted <= known, granted - known
+    deployer = {
+        (role, resource)
+        for identity, roles, resource in rows_of_iam()
+        if identity.startswith(("who deploys", "GitHub")) and resource in GRANTS.values()
+        for role in roles
+    }
+    assert deployer == granted
+
+
+def test_every_kind_of_resource_is_made_or_grants_a_role():
+    assert {kind for kind, _, _ in resources()} == {*MADE, *GRANTS}
+
+
+def test_the_bucket_is_private_and_what_churn_owns_has_its_label():
+    bodies = {kind: body for kind, _, body in resources()}
+    assert bodies["google_storage_bucket"]["public_access_prevention"].strip('"') == "enforced"
+    for kind in ("google_storage_bucket", "google_bigquery_dataset"):
+        assert "local.labels" in bodies[kind]["labels"]
+
+
+def test_every_service_that_the_commands_call_is_enabled():
+    from churn.vertex.cloud.errors import SERVICES
+
+    text = (FOLDER / "main.tf").read_text()
+    assert [name for name in SERVICES if f'"{name}"' not in text] == []
+
+
+def test_the_files_are_formatted():
+    if shutil.which("terraform") is None:
+        pytest.skip("there is no terraform on this machine")
+    command = ["terraform", "fmt", "-check", str(FOLDER)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
