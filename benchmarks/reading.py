@@ -8,7 +8,7 @@ rows per second of processor time, all threads together, so that other programs 
 """
 
 import argparse
-import resource
+import re
 import sqlite3
 import subprocess
 import sys
@@ -130,7 +130,8 @@ def in_process(file: Path) -> float:
 def peak_memory(file: Path) -> float:
     """Megabytes of this process at most, the program itself included, after reading a file in chunks."""
     in_chunks(file)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status").read_text()  # ru_maxrss would begin with the parent's memory
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 
 
 # Writers and peers by format. A peer gives a table as its users get it.

@@ -7,13 +7,14 @@ import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pytest
-from conftest import churn
 
 from churn.config.data import DataConfig
+from churn.config.root import compose_config
 from churn.data import writers
 from churn.data.sources import files
 from churn.data.writers import check_output, write_tables
 from churn.errors import UserError
+from churn.score.stage import score
 
 TABLE = pa.table(
     {
@@ -87,13 +88,9 @@ def test_a_workbook_is_scored_into_a_workbook(exported_bundle, customers, tmp_pa
     few.to_excel(tmp_path / "in.xlsx", index=False)
     few.to_csv(tmp_path / "in.csv", index=False)
     for kind in ("xlsx", "csv"):
-        churn(
-            "score",
-            f"bundle={exported_bundle}",
-            f"input={tmp_path}/in.{kind}",
-            f"output={tmp_path}/out.{kind}",
-        )
-    scored = pd.read_excel(tmp_path / "out.xlsx", dtype={"customer": str})
+        paths = f"input={tmp_path}/in.{kind}", f"output={tmp_path}/out.{kind}"
+        score(compose_config(f"bundle={exported_bundle}", *paths))
+    scored = pd.read_excel(tmp_path / "out.xlsx", dtype={"customer": str}, engine="openpyxl")
     assert scored["customer"].tolist() == few["customer"].tolist()
     pd.testing.assert_frame_equal(
         scored, pd.read_csv(tmp_path / "out.csv", dtype={"customer": str}), rtol=1e-6
