@@ -3,12 +3,12 @@
 import json
 from dataclasses import replace
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import compose_config
 from doubles.bigquery import BigQuery, Table
+from doubles.sql import Warehouse
 from scipy.special import expit
 
 from churn.backend import tensorflow
@@ -25,7 +25,7 @@ from churn.monitor.drift.profile import build_profile
 from churn.network.fit import fit_network
 from churn.score import stage
 from churn.serve.model import Model
-from churn.vertex import score as vertex_score
+from churn.vertex import sql
 from churn.vertex.checks.parity import to_instances
 
 SPELLINGS = [  # column, the cell as training has it, other spellings of it
@@ -62,10 +62,10 @@ def bundle(tmp_path_factory):
         "left", ("1",), ("months", "fee"), ("flag", "seats", "plan"), id="id", missing=("-99", "k.A.")
     )
     data = Dataset("alike", schema, frame, churned.astype(np.int8), fingerprint="fixed")
-    cfg = compose_config("train.epochs=6", "train.augmented=0")
+    cfg = compose_config("train.epochs=6")
     experiment = Experiment(data, split_dataset(data, cfg.split, 0, cfg.seed), cfg)
     trained = fit_network(experiment, tmp_path_factory.mktemp("train") / "checkpoint")
-    graph = ServingGraph(schema, trained.encoder, trained.network, trained.ensemble, 1.0, 0.5)
+    graph = ServingGraph(schema, trained.model, 1.0, 0.5)
     path = tmp_path_factory.mktemp("bundle") / "bundle"
     export.write_saved_model(graph, path)
     facts = {"name": "alike", "schema": vars(schema), "inputs": export.describe_inputs(graph)}
@@ -156,17 +156,13 @@ def through_batch_prediction_of_files(bundle, rows, folder):
 
 
 def through_batch_prediction_of_bigquery(bundle, rows, folder):
-    """BigQuery's SQL, run by DuckDB, which reads these few expressions as BigQuery does."""
-    table = with_ids(rows)
-    columns = [vertex_score._input_sql(f, bundle) + f" AS `{f['input']}`" for f in bundle.facts["inputs"]]
-    sql = f"SELECT {', '.join(columns)} FROM table_ ORDER BY CAST(substr(id, 2) AS INT)".replace("`", '"')
-    sql = (
-        sql.replace("AS STRING", "AS VARCHAR").replace("AS FLOAT64", "AS DOUBLE").replace("'\\\\N'", "'\\N'")
-    )
-    with duckdb.connect() as base:
-        base.register("table_", table.astype(object))
-        made = base.execute(sql).fetchdf().astype(str).to_dict("records")
-    return through_tensorflow_serving(bundle, made, folder)
+    """BigQuery's SQL, run by the double, which reads it as BigQuery does."""
+    warehouse = Warehouse()
+    warehouse.write("p.d.in", with_ids(rows).assign(position=range(len(rows))))
+    columns = ", ".join(sql.input_columns(bundle, dict.fromkeys(with_ids(rows), "STRING")))
+    _, made = warehouse.run(f"SELECT {columns} FROM `p.d.in` ORDER BY position")
+    texts = [{name: str(cell) for name, cell in row.items()} for row in made.to_pylist()]
+    return through_tensorflow_serving(bundle, texts, folder)
 
 
 def through_bigquery(bundle, rows, folder):

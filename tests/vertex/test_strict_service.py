@@ -264,12 +264,12 @@ def read_by_sql(cloud, table, roles):
 
 def read_by_training(table, roles):
     """The inputs that training makes of the same table, as Vertex AI is sent them."""
-    from churn.data.sources import parquet
+    from churn.data.sources import columns
     from churn.data.table import RawTable
     from churn.data.validate import to_features
     from churn.vertex.checks.parity import to_instances
 
-    frame = parquet.to_pandas(parquet.simplify_types(table))
+    frame = columns.to_pandas(columns.simplify_types(table))
     rows = to_instances(to_features(RawTable(frame, "raw"), roles), Facts(roles))
     return {name: [row[name] for row in rows] for name in rows[0] if name != "customer_key"}
 
@@ -357,7 +357,7 @@ def test_a_truth_value_in_bigquery_gets_the_scores_of_training(cloud, settings, 
     score(settings(1, "input=bq://p.d.customers", "output=bq://p.d"))
     (job,) = cloud.service.jobs.values()
     made = cloud.service.table(job.input_config.bigquery_source.input_uri)
-    assert {row["contract"] for row in made} == {"True", "False"}
+    assert {row["contract"] for row in made} == {"1", "0"}
     bundle = Bundle.load(bundles[0])
     assert json.loads(
         cloud.service.table(f"bq://p.d.{job.output_info.bigquery_output_table}")[0]["prediction"]

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from churn.config.data import DataConfig, Source
 from churn.data.sources.formats import is_parquet
-from churn.data.sources.paths import SourceFile, list_cloud_objects, list_files
+from churn.data.sources.paths import SourceFile, is_delta, list_cloud_objects, list_files
 from churn.errors import UserError
 
 KEY = b"churn"
@@ -20,13 +20,15 @@ ROLES = ("target", "id", "time")  # taken over where the configuration names non
 
 
 def declared_facts(cfg: DataConfig) -> dict[str, Any]:
-    """What the first file of the table says about itself; empty where it says nothing, or is text."""
+    """What the first file of the table says about itself; empty where it says nothing, or is no Parquet."""
     if cfg.source is not Source.file or cfg.path is None:
         return {}
     if cfg.path.startswith("gs://"):
         storage, keys = list_cloud_objects(cfg.path)
         parquet = keys[0].endswith((".parquet", ".pq"))
         return facts_of(storage.open_input_file(keys[0])) if parquet else {}
+    if "://" in cfg.path or is_delta(cfg.path):
+        return {}
     first = list_files(str(Path(cfg.path).expanduser()))[0]
     return facts_of(first) if is_parquet(SourceFile(Path(first), first)) else {}
 

@@ -160,12 +160,21 @@ def _with_columns(frame: pd.DataFrame, path: str, schema: Schema) -> pd.DataFram
 def _yes_no_column(column: pd.Series, also_yes: set[str], raw: RawTable) -> np.ndarray:
     """[n] 1 for yes, 0 for no, UNKNOWN for empty cells."""
     codes, words = pd.factorize(as_written(column))
-    spelled, yes = ({one_spelling(str(word).lower()) for word in some} - {""} for some in (words, also_yes))
-    check_one_meaning(spelled, yes, f"{raw.origin}, column '{column.name}'")
+    check_one_meaning(
+        {_known_word(word) for word in words} - {""},
+        {_known_word(word) for word in also_yes} - {""},
+        f"{raw.origin}, column '{column.name}'",
+    )
     meaning = [_meaning(str(word).lower(), also_yes) for word in words]
     neither = np.array([one is None for one in meaning], bool)[codes]
     _refuse_cells(neither, "a cell is neither yes nor no", column, raw, "write 1 or 0")
     return np.array([UNKNOWN if one is None else one for one in meaning], int)[codes]
+
+
+def _known_word(word: str) -> str:
+    """A word in lower case; in its one spelling where the usual vocabulary has only that."""
+    lower = str(word).lower()
+    return lower if lower in YES | NO else one_spelling(lower)
 
 
 def _meaning(word: str, also_yes: set[str]) -> int | None:

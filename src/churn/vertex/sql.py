@@ -1,6 +1,6 @@
 """GoogleSQL that makes a model's inputs from a raw table, cell by cell as `churn.data` reads it.
 
-The type of each column decides: a truth value is written as in training (`True`), a number in text is read
+The type of each column decides: a truth value has its one spelling (1 or 0), a number in text is read
 with the decimal mark and the thousands separator of the schema, NaN is missing, and a cell that training
 would refuse ends the query.
 """
@@ -19,7 +19,7 @@ from churn.errors import UserError, user_error_of_many
 NAMES = {"BOOLEAN": "BOOL", "INTEGER": "INT64", "FLOAT": "FLOAT64"}  # BigQuery has two for some types
 NUMBERS = ("INT64", "FLOAT64", "NUMERIC", "BIGNUMERIC")
 READABLE = (*NUMBERS, "BOOL", "STRING", "DATE")
-POINT_ZERO = r"^(-?[0-9]+)\.0$"  # a whole number loses its ".0", as in `to_text`
+POINT_ZERO = r"^(-?[0-9]+)\.0$"  # a whole number loses its ".0", as in `as_written`
 TOO_LARGE = -MISSING_BELOW
 
 
@@ -63,8 +63,10 @@ def _check_columns(bundle: Bundle, kinds: Mapping[str, str]) -> None:
 def _text(column: str, kind: str) -> str:
     """A cell as `to_text` writes it; null for null and NaN."""
     if kind == "BOOL":
-        return f"CASE WHEN `{column}` THEN 'True' WHEN NOT `{column}` THEN 'False' END"
-    text = f"REGEXP_REPLACE(TRIM(CAST(`{column}` AS STRING)), r'{POINT_ZERO}', r'\\1')"
+        return f"CASE WHEN `{column}` THEN '1' WHEN NOT `{column}` THEN '0' END"
+    text = f"TRIM(CAST(`{column}` AS STRING))"
+    if kind in NUMBERS:
+        text = f"REGEXP_REPLACE({text}, r'{POINT_ZERO}', r'\\1')"
     return f"NULLIF({text}, 'NaN')" if kind == "FLOAT64" else text
 
 

@@ -245,7 +245,7 @@ def test_a_training_from_postgresql_writes_the_password_nowhere(postgres, tmp_pa
     query = "SELECT id, plan, fee, (random() < 0.3)::int AS churn FROM customers"
     done = churn(
         "train", f"data.path='{postgres}'", f'data.query="{query}"', "data=csv", "data.name=pg",
-        f"run.root={tmp_path}", f"run.dir={tmp_path}/run", "train.epochs=1", "train.augmented=0",
+        f"run.root={tmp_path}", f"run.dir={tmp_path}/run", "train.epochs=1",
         "evaluate.bootstrap=20", "evaluate.importance_repeats=1", "export.refits=0",
     )  # fmt: skip
     assert "hush" not in done.stdout + done.stderr

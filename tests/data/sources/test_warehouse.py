@@ -25,7 +25,8 @@ def service(tmp_path, monkeypatch, customers):
         key.write_text(json.dumps(service.account()))
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key))
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", service.url)
-        service.tables["p.d.customers"] = Table(kinds, list(cells.itertuples(index=False, name=None)))
+        table = Table(kinds, list(cells.itertuples(index=False, name=None)))
+        service.tables |= {"p.d.customers": table, "p.d.old": table}
         service.datasets.add("p.d")
         service.page = 150
         yield service
@@ -79,7 +80,8 @@ def test_a_file_can_be_scored_into_a_table_and_a_table_into_a_file(service, scor
     ("chosen", "says"),
     [
         ("output=bq://p.gone.scores", "Not found: Dataset p:gone"),
-        ("output=bq://p.d.customers", "has rows already"),
+        ("output=bq://p.d.old", "has rows already"),
+        ("output=bq://p.d.customers", "would replace what is read"),
         ("output=bq://d.scores", "no table name"),
         ("input=bq://p.d.gone", "Not found: Table p:d.gone"),
         ("output=folder", "no order"),

@@ -39,8 +39,8 @@ def refuse_nested(schema: pa.Schema, cfg: DataConfig, name: str) -> None:
 def simplify_types(table: pa.Table) -> pa.Table:
     """The same table with bool, int64, uint64, double, timestamp and string columns; nested ones are blank.
 
-    Strings may be dictionary encoded. Whole numbers keep every digit: decimals that neither int64 nor double
-    holds become text; durations become days.
+    Strings may be dictionary encoded. Whole numbers keep every digit: decimals without a fraction that
+    int64 does not hold become text; durations become days.
     """
     return pa.table([_simplify(column) for column in table.itercolumns()], table.column_names)
 
@@ -53,6 +53,8 @@ def _simplify(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return pa.chunked_array([pa.nulls(len(column), pa.string())])
     if types.is_duration(kind):
         return pc.divide(column.cast(pa.int64()).cast(pa.float64()), DAY[kind.unit])
+    if types.is_decimal(kind) and kind.scale > 0:
+        return column.cast(pa.string()).cast(pa.float64())  # Arrow's own cast makes 3.07 3.0700000000000003
     simple = column.cast(_simple_type(kind))
     if types.is_decimal(kind) and is_text(simple.type):
         return pc.replace_substring_regex(simple, "^-?0E-[0-9]+$", "0")  # as Arrow writes 0 with many digits
@@ -80,9 +82,7 @@ def _simple_type(kind: pa.DataType) -> pa.DataType:
         types.is_decimal(kind) and 0 == kind.scale <= kind.precision <= INTEGER_DIGITS
     ):
         return pa.int64()
-    if types.is_floating(kind) or (
-        types.is_decimal(kind) and kind.precision <= DOUBLE_DIGITS and kind.scale > 0
-    ):
+    if types.is_floating(kind) or (types.is_decimal(kind) and kind.scale > 0):
         return pa.float64()
     return pa.timestamp("s") if types.is_date(kind) else pa.string()
 
