@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
@@ -20,6 +21,8 @@ from omegaconf.errors import OmegaConfBaseException
 from churn.config.root import RENAMED, Config, config_directory, to_config
 from churn.config.serving import Platform
 from churn.errors import UserError, did_you_mean
+from churn.files import clear_leftovers
+from churn.refusals import refusal_of
 
 LIST_KEYS = "churn train --help lists the keys"
 
@@ -76,8 +79,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra itself prints errors and exits with code 1
     _collect_garbage_rarely()
     try:
-        stage, sys.argv[1:] = _split_command(sys.argv[1:])
-        _run_hydra(stage)
+        _run_and_flush(show_tracebacks)
     except KeyboardInterrupt:
         print("churn: interrupted; nothing half-written is left", file=sys.stderr)
         sys.exit(130)
@@ -85,6 +87,35 @@ def main() -> None:
         if show_tracebacks:
             raise
         _fail(error)
+    except Exception as error:
+        if show_tracebacks:
+            raise
+        _fail_if_refused(error)
+        raise
+
+
+def _run_and_flush(show_tracebacks: bool) -> None:
+    """Run the command, and have its output written: the last lines may meet a full disk, too."""
+    try:
+        stage, sys.argv[1:] = _split_command(sys.argv[1:])
+        _run_hydra(stage, show_tracebacks)
+    finally:
+        _flush_output()
+
+
+def _flush_output() -> None:
+    """Write what was printed; where that is impossible, print to nowhere: Python would try again at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+
+
+def _fail_if_refused(error: Exception) -> None:
+    """End with exit code 2 and one message if the operating system refused something."""
+    if refused := refusal_of(error):
+        _fail(refused)
 
 
 def _collect_garbage_rarely() -> None:
@@ -129,7 +160,7 @@ def _complete_stage() -> None:
     os.environ["COMP_LINE"] = f"{program} {overrides}"
 
 
-def _run_hydra(stage: str) -> None:
+def _run_hydra(stage: str, show_tracebacks: bool) -> None:
     """Let Hydra compose the configuration, or print help, and run the stage with it."""
 
     def run(composed: DictConfig) -> Any:
@@ -139,11 +170,16 @@ def _run_hydra(stage: str) -> None:
         try:
             cfg = to_config(composed)
             _take_sweep_directory(cfg)
+            clear_leftovers(Path(cfg.run.root))
             module, function = _function_of(stage, cfg).split(":")
             implementation: Callable[[Config], Any] = getattr(import_module(module), function)
             return implementation(cfg)
         except UserError as error:  # not in `main`: Hydra would add a line to the message
             _fail(error)
+        except Exception as error:
+            if not show_tracebacks:
+                _fail_if_refused(error)
+            raise
 
     ConfigStore.instance().store("schema", Config)
     hydra.main(config_path=str(config_directory()), config_name="config", version_base="1.3")(run)()

@@ -8,7 +8,6 @@ that is set. It keeps a copy of each bundle, so that a champion outlives its run
 from __future__ import annotations
 
 import json
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from churn.bundle.bundle import Bundle
+from churn.bundle.database import database_file, mlflow_client, on_server, one_writer
 from churn.config.root import Config, flatten
 from churn.data.load import dataset_name
 from churn.errors import UserError
@@ -33,23 +33,28 @@ CHALLENGER = "challenger"  # the newest version that a retraining made
 def register_run(run: Path, root: str) -> str:
     """Track a finished run and register its bundle, once; gives the version of the registered model.
 
-    The first good run of a data set becomes its champion.
+    The first good run of a data set becomes its champion. Where a process was killed half-way, the same call
+    does the rest.
     """
     client, bundle = mlflow_client(root), Bundle.load(run / "bundle")
     name, metrics = bundle.facts["name"], json.loads((run / "metrics.json").read_text())
-    if version := _registered_version(client, bundle):
-        return version
+    with one_writer(root):
+        version = _registered_version(client, bundle) or _register(client, run, bundle, metrics, root)
+        if version_with_alias(client, name, CHAMPION) is None and beats_base_rate(metrics):
+            for alias in (REFERENCE, CHAMPION):
+                client.set_registered_model_alias(name, alias, version)
+    return version
+
+
+def _register(client: MlflowClient, run: Path, bundle: Bundle, metrics: dict[str, Any], root: str) -> str:
+    """Track a run, and register its bundle as a new version."""
+    name = bundle.facts["name"]
     tracked = client.create_run(_experiment_id(client, name, root), run_name=run.name)
     _log_run(client, tracked.info.run_id, run, metrics)
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
-    source = f"{tracked.info.artifact_uri}/bundle"
-    tags = {"digest": bundle.digest}
-    version = client.create_model_version(name, source, tracked.info.run_id, tags).version
-    if version_with_alias(client, name, CHAMPION) is None and beats_base_rate(metrics):
-        for alias in (CHAMPION, REFERENCE):
-            client.set_registered_model_alias(name, alias, version)
-    return str(version)
+    source, tags = f"{tracked.info.artifact_uri}/bundle", {"digest": bundle.digest}
+    return str(client.create_model_version(name, source, tracked.info.run_id, tags).version)
 
 
 def _log_run(client: MlflowClient, run_id: str, run: Path, metrics: dict[str, Any]) -> None:
@@ -86,8 +91,7 @@ def champion_path(cfg: Config) -> Path | None:
 
 def bundle_with_alias(alias: str, cfg: Config) -> Path | None:
     """The directory of the bundle of `cfg.data.name` that has an alias, or None."""
-    server = "MLFLOW_TRACKING_URI" in os.environ
-    if not server and not _database_file(cfg.run.root).exists():
+    if not on_server() and not os.path.lexists(database_file(cfg.run.root)):
         return None
     client, name = mlflow_client(cfg.run.root), dataset_name(cfg.data)
     version = version_with_alias(client, name, alias)
@@ -99,36 +103,11 @@ def bundle_with_alias(alias: str, cfg: Config) -> Path | None:
     return Path(download_artifacts(artifact_uri=source))
 
 
-def import_mlflow() -> None:
-    """Import MLflow and what its client imports later: this takes a second."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    import mlflow  # noqa: F401
-
-    if "MLFLOW_TRACKING_URI" not in os.environ:
-        from mlflow.store.model_registry import sqlalchemy_store as _  # noqa: F401
-        from mlflow.store.tracking import sqlalchemy_store  # noqa: F401
-
-
-def mlflow_client(root: str) -> MlflowClient:
-    """A client of the tracking server, or of the database below `root`."""
-    import_mlflow()
-    from mlflow import MlflowClient
-
-    for chatty in ("mlflow", "alembic"):  # after the import, which sets the levels
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    Path(root).mkdir(parents=True, exist_ok=True)
-    return MlflowClient(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{_database_file(root)}"))
-
-
-def _database_file(root: str) -> Path:
-    return Path(root).resolve() / "mlflow.db"
-
-
 def _experiment_id(client: MlflowClient, name: str, root: str) -> str:
     """The id of MLflow's experiment for a data set, created if it does not exist."""
     if experiment := client.get_experiment_by_name(name):
         return experiment.experiment_id
-    local = None if "MLFLOW_TRACKING_URI" in os.environ else str(_database_file(root).with_name("mlflow"))
+    local = None if on_server() else str(database_file(root).with_name("mlflow"))
     return client.create_experiment(name, artifact_location=local)
 
 
@@ -156,12 +135,13 @@ def beats_base_rate(metrics: dict[str, Any]) -> bool:
 def record_decision(root: str, name: str, version: str, tags: dict[str, str], files: list[Path]) -> None:
     """Store the decision on a challenger: alias, tags of its version, and the files with the evidence."""
     client = mlflow_client(root)
-    client.set_registered_model_alias(name, CHALLENGER, version)
-    for key, value in tags.items():
-        client.set_model_version_tag(name, version, key, value)
-    run_id = client.get_model_version(name, version).run_id
-    for file in files:
-        client.log_artifact(run_id, str(file))
+    with one_writer(root):
+        client.set_registered_model_alias(name, CHALLENGER, version)
+        for key, value in tags.items():
+            client.set_model_version_tag(name, version, key, value)
+        run_id = client.get_model_version(name, version).run_id
+        for file in files:
+            client.log_artifact(run_id, str(file))
 
 
 def version_tags(root: str, name: str, alias: str) -> dict[str, str]:

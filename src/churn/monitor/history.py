@@ -10,7 +10,7 @@ import numpy as np
 
 from churn.config.root import Config
 from churn.data.load import dataset_name
-from churn.files import append_line, atomic_write, read_lines
+from churn.files import append_line, read_lines, write_text
 
 HISTORY = "history.jsonl"
 
@@ -22,8 +22,7 @@ def monitor_dir(cfg: Config) -> Path:
 
 def record_report(folder: Path, report: dict[str, Any]) -> None:
     """Write the report, and append it to the history as one line."""
-    with atomic_write(folder / "report.json") as aside:
-        aside.write_text(json.dumps(report, indent=1, default=_to_plain_number))
+    write_text(folder / "report.json", json.dumps(report, indent=1, default=_to_plain_number))
     append_line(folder / HISTORY, json.dumps(report, default=_to_plain_number))
 
 

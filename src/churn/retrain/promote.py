@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from churn.bundle.bundle import Bundle
-from churn.bundle.registry import CHAMPION, PREVIOUS, mlflow_client, register_run, version_with_alias
+from churn.bundle.database import mlflow_client, one_writer
+from churn.bundle.registry import CHAMPION, PREVIOUS, register_run, version_with_alias
 from churn.config.root import Config
 from churn.errors import UserError
 
@@ -29,9 +30,10 @@ def make_champion(root: str, name: str, version: str) -> str:
     from churn.serve.processes import reload_servers
 
     client = mlflow_client(root)
-    current = version_with_alias(client, name, CHAMPION)
-    if current not in (None, version):
-        client.set_registered_model_alias(name, PREVIOUS, current)
-    client.set_registered_model_alias(name, CHAMPION, version)
+    with one_writer(root):
+        current = version_with_alias(client, name, CHAMPION)
+        if current not in (None, version):
+            client.set_registered_model_alias(name, PREVIOUS, current)
+        client.set_registered_model_alias(name, CHAMPION, version)
     servers = reload_servers(root)
     return f" {servers} local servers reload." if servers else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from churn.errors import UserError, did_you_mean
+from churn.files import scratch_folder
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -36,8 +36,8 @@ def local_files(path: str) -> Iterator[list[SourceFile]]:
     ...     print([source.name for source in sources])
     """
     if path.startswith("gs://"):
-        with tempfile.TemporaryDirectory(prefix="churn-") as copies:
-            yield _copy_from_cloud(path, Path(copies))
+        with scratch_folder() as copies:
+            yield _copy_from_cloud(path, copies)
     else:
         yield [SourceFile(Path(name), name) for name in list_files(str(Path(path).expanduser()))]
 
@@ -52,6 +52,8 @@ def list_files(path: str) -> list[str]:
     if any(sign in path for sign in WILDCARDS):
         matches = Path(local.anchor).glob(str(local.relative_to(local.anchor)))
         return _sorted_matches([str(file) for file in matches if file.is_file()], path)
+    if local.exists():
+        raise UserError("this is a device or a pipe, not a file", path, "write the rows to a file first")
     neighbours = [file.name for file in local.parent.iterdir()] if local.parent.is_dir() else []
     hint = did_you_mean(local.name, neighbours)
     raise UserError(f"there is no such file{hint}", path, "name a file, a glob or a folder: data.path=...")

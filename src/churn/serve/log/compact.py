@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from churn.files import atomic_write
+from churn.files import atomic_write, clear_partials
 from churn.serve.log.read import read_lines_file
 from churn.serve.log.write import SUFFIX
 
@@ -89,8 +89,7 @@ def _compact_file(file: Path) -> None:
     A kill between the two leaves both files; readers then prefer the Parquet file.
     """
     target = file.with_suffix(".parquet")
-    for partial in file.parent.glob(f".{target.name}.*.partial"):  # left by a killed process
-        partial.unlink()
+    clear_partials(file.parent, target.name)
     if not target.exists():
         write_parquet(file, target)
     file.unlink()
@@ -105,11 +104,8 @@ def write_parquet(file: Path, target: Path) -> None:
     first = next(tables, None)
     if first is None:
         return
-    metadata = {b"churn": json.dumps(header).encode()}
-    with atomic_write(target) as aside:
-        with pq.ParquetWriter(aside, first.schema.with_metadata(metadata), compression="zstd") as writer:
-            writer.write_table(first)
-            for table in tables:
-                writer.write_table(table)
-        with aside.open("rb") as written:
-            os.fsync(written.fileno())
+    schema = first.schema.with_metadata({b"churn": json.dumps(header).encode()})
+    with atomic_write(target) as aside, pq.ParquetWriter(aside, schema, compression="zstd") as writer:
+        writer.write_table(first)
+        for table in tables:
+            writer.write_table(table)
