@@ -20,6 +20,7 @@ from churn.config.root import config_directory
         (["train", "model=tutorail"], "unknown choice 'model=tutorail'; did you mean 'tutorial'?"),
         (["train", "model.name=deep"], "expected one of [tutorial, dense]"),
         (["train", "data=["], "no viable alternative"),
+        (["train", "data=1"], "must be a string"),
         (["--multirun", "model=dense"], "no stage is named"),
         (["score"], "churn score input=FILE output=FILE"),
         (["promote"], "churn promote run=runs/latest"),

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, NoReturn
 
 import hydra
@@ -91,7 +92,15 @@ def main() -> None:
         if show_tracebacks:
             raise
         _fail_if_refused(error)
+        if isinstance(error, ValueError) and _is_of_hydra(error):  # for example data=1: a choice is a word
+            _fail(error)
         raise
+
+
+def _is_of_hydra(error: Exception) -> bool:
+    """Whether Hydra raised an error while it composed the configuration."""
+    last = list(walk_tb(error.__traceback__))[-1][0]
+    return str(last.f_globals.get("__name__")).startswith("hydra.")
 
 
 def _run_and_flush(show_tracebacks: bool) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 from churn.backend import tensorflow
 from churn.bundle import calibration, conformal, decision, intervals, parametric_bootstrap, reasons
-from churn.bundle.bundle import CHECKSUMS, CODED, EXTRA, FORMAT, REASONS, Bundle, checksums
+from churn.bundle.bundle import CODED, FORMAT, REASONS, Bundle
+from churn.bundle.contents import CHECKSUMS, EXTRA, list_checksums
 from churn.bundle.graph import ServingGraph, input_names
 from churn.bundle.intervals import Interval
 from churn.data.experiment import Experiment
@@ -156,4 +157,4 @@ def seal(path: Path, facts: dict[str, Any], profile: dict[str, Any]) -> None:
     extra.mkdir(exist_ok=True)
     write_text(extra / "bundle.json", json.dumps({"format": FORMAT, **facts}, indent=1))
     write_text(extra / "profile.json", json.dumps(profile))
-    write_text(path / CHECKSUMS, json.dumps(checksums(path), indent=1))
+    write_text(path / CHECKSUMS, list_checksums(path))
