@@ -6,6 +6,7 @@ is compared with that of the unbroken run. Kinds of faults:
 - killed: SIGKILL at a random moment,
 - limit: no file may be longer than some bytes (RLIMIT_FSIZE), from 0 to more than the stage needs,
 - full: a disk of which only some bytes are free (a tmpfs; needs root),
+- read-only: a disk that cannot be written (the same),
 - twice: two processes run the command at once.
 
 Right: no traceback, exit code 0 or 2, nothing half-written taken for whole, nothing left aside, and the
@@ -36,7 +37,8 @@ SMALL = [
     "data.synthetic.rows=1200", "train.epochs=3", "train.augmented=0", "evaluate.bootstrap=20",
     "evaluate.importance_repeats=1", "model.members=3", "model.folds=3",
 ]  # fmt: skip
-KINDS = ("killed", "limit", "full", "twice")
+KINDS = ("killed", "limit", "full", "read-only", "twice")
+ON_DISK = ("full", "read-only")
 DISK = 64_000_000
 Whole = tuple[float, Any, int]  # the seconds and the result of the unbroken run, and its largest file
 Entry = dict[str, Any]
@@ -245,9 +247,9 @@ def search(options: Any, folder: Path, small: Path | None) -> list[dict[str, Any
         for name in options.stages:
             for kind in KINDS:
                 few = kind == "twice" and number >= max(5, options.kills // 10)
-                if time.monotonic() > deadline or few or (kind == "full" and small is None):
+                if time.monotonic() > deadline or few or (kind in ON_DISK and small is None):
                     continue
-                where = (small if kind == "full" else folder) / "case"
+                where = (small if kind in ON_DISK else folder) / "case"
                 fault, seconds = one_case(STAGES[name], kind, wholes[name], where, folder / "base")
                 counts[name, kind, "wrong" if fault else "right"] += 1
                 recoveries[name].append(seconds)
@@ -309,11 +311,22 @@ def strike(
             return [end(start(command, outputs[0]))]
         finally:
             filler.unlink()
+    if kind == "read-only":
+        remount(case.parent, "ro")
+        try:
+            return [end(start(command, outputs[0]))]
+        finally:
+            remount(case.parent, "rw")
     children = [start(command, output) for output in outputs[: 2 if kind == "twice" else 1]]
     if kind == "killed":
         time.sleep(random.uniform(0, seconds))
         os.kill(children[0], signal.SIGKILL)
     return [end(child) for child in children]
+
+
+def remount(folder: Path, mode: str) -> None:
+    """Make a disk read-only (ro) or writable (rw)."""
+    subprocess.run(["mount", "-o", f"remount,{mode}", str(folder)], check=True)
 
 
 def table(

@@ -190,9 +190,13 @@ def _clear_scratch(root: Path) -> None:
 
 
 def clear_leftovers(root: Path) -> None:
-    """Remove what killed processes left aside: scratch folders; in `root` also partial files and locks."""
-    _clear_scratch(Path(tempfile.gettempdir()))
-    if root.is_dir():
+    """Remove what killed processes left aside: scratch folders; in `root` also partial files and locks.
+
+    Where the system refuses that, they stay: the stage that comes may need nothing of it.
+    """
+    with suppress(OSError):
+        _clear_scratch(Path(tempfile.gettempdir()))
+    with suppress(OSError):
         _clear_scratch(root)
         clear_partials(root)
         for lock in root.glob(f".*{LOCK}"):

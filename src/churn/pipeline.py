@@ -41,6 +41,7 @@ from churn.network.fit_stream import fit_stream
 from churn.network.trained import Trained
 from churn.network.trees import THREADS_FROM
 from churn.parallel import LAZY
+from churn.refusals import refusal_of
 from churn.runs import CHECKPOINTS, new_run, reserve_run, unfinished_run
 
 
@@ -225,4 +226,11 @@ def _report(
 def _register(experiment: Experiment, run_dir: Path, worker: Executor, step: _StepTimer) -> str:
     """Register the finished run; gives its version."""
     with step("register", "Registering the run"):
-        return worker.submit(register_run, run_dir, experiment.cfg.run.root).result()
+        try:
+            return worker.submit(register_run, run_dir, experiment.cfg.run.root).result()
+        except Exception as error:
+            refused = error if isinstance(error, UserError) else refusal_of(error)
+            if refused is None:
+                raise
+            do = f"{refused.do}; the run is whole: `churn promote run={run_dir}` registers it"
+            raise UserError(refused.what, refused.where, do) from None

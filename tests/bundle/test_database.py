@@ -1,5 +1,6 @@
 """The registry's database appears whole, has one writer at a time, and is refused when it is damaged."""
 
+import sqlite3
 import subprocess
 import sys
 
@@ -48,8 +49,6 @@ def foreign(path):
 
 
 def half_made(path):
-    import sqlite3
-
     path.unlink()
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE experiments (experiment_id INTEGER)")
@@ -88,3 +87,33 @@ def test_two_processes_that_make_the_database_at_once_get_one(tmp_path):
     both = [subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_what_a_killed_process_began_to_write_is_undone(tmp_path, database):
+    file = tmp_path / "mlflow.db"
+    file.write_bytes(database)
+    code = (
+        "import os, sqlite3\n"
+        f"c = sqlite3.connect({str(file)!r}, isolation_level=None)\n"
+        "c.execute('PRAGMA cache_size = 1')\n"
+        "c.execute('BEGIN IMMEDIATE')\n"
+        "c.execute('CREATE TABLE t AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n '"
+        " 'LIMIT 50000) SELECT i, hex(randomblob(50)) FROM n')\n"
+        "c.execute('DELETE FROM experiments')\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert file.with_name("mlflow.db-journal").exists()
+    assert [found.name for found in mlflow_client(str(tmp_path)).search_experiments()] == ["Default"]
+
+
+def test_a_registry_that_another_process_writes_is_in_use_and_not_damaged(tmp_path, database, monkeypatch):
+    file = tmp_path / "mlflow.db"
+    file.write_bytes(database)
+    monkeypatch.setattr("churn.bundle.database.PATIENCE", 0.1)
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(UserError, match="in use by another process"):
+        mlflow_client(str(tmp_path))
+    other.close()
+    mlflow_client(str(tmp_path))

@@ -183,7 +183,7 @@ async def converse(parts):
     from uvicorn.server import ServerState
 
     endpoint = Endpoint(ServeConfig(), Metrics())
-    config = uvicorn.Config(endpoint, lifespan="off", log_level="critical", access_log=False)
+    config = uvicorn.Config(endpoint, lifespan="off", ws="none", log_level="critical", access_log=False)
     config.load()
     loop = asyncio.get_running_loop()
     connection = Connection(endpoint, config=config, server_state=ServerState(), app_state={}, _loop=loop)

@@ -33,7 +33,7 @@ def verify_contents(path: Path) -> str:
     expected = read_facts(listing)
     if listing.read_text() != _listed(expected):
         raise UserError("the bundle was changed: its list of checksums", str(listing), AGAIN)
-    actual = checksums(path)
+    actual = _checksums(path)
     differing = (name for name in expected.keys() | actual.keys() if expected.get(name) != actual.get(name))
     if wrong := sorted(differing):
         raise UserError(f"the bundle was changed or is incomplete: {', '.join(wrong)}", str(path), AGAIN)
@@ -53,14 +53,14 @@ def read_facts(file: Path) -> dict[str, Any]:
 
 def list_checksums(path: Path) -> str:
     """The content of the list of checksums for the files in `path`."""
-    return _listed(checksums(path))
+    return _listed(_checksums(path))
 
 
 def _listed(sums: dict[str, Any]) -> str:
     return json.dumps(sums, indent=1)
 
 
-def checksums(path: Path) -> dict[str, str]:
+def _checksums(path: Path) -> dict[str, str]:
     """The sha256 of every file below `path`, except the list of checksums itself."""
     files = sorted(file for file in path.rglob("*") if file.is_file() and file != path / CHECKSUMS)
     return {

@@ -18,6 +18,7 @@ from churn.refusals import refusal_of
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+PATIENCE = 60.0  # seconds to wait for another process that writes
 SERVER = "MLFLOW_TRACKING_URI"  # names the tracking server that is used instead of the database
 
 
@@ -44,10 +45,11 @@ def mlflow_client(root: str) -> MlflowClient:
     if on_server():
         return MlflowClient(os.environ[SERVER])
     file = database_file(root)
-    make_folder(file.parent)
-    with one_writer(root):
-        if not os.path.lexists(file):
-            _make_database(file)
+    if not os.path.lexists(file):
+        make_folder(file.parent)
+        with one_writer(root):
+            if not os.path.lexists(file):  # no other process was faster
+                _make_database(file)
     return _open_database(file)
 
 
@@ -79,7 +81,9 @@ def _check_database(file: Path) -> None:
     """Raise `sqlite3.DatabaseError` for what is not a whole database."""
     if not file.is_file() or not file.stat().st_size:
         raise sqlite3.DatabaseError("it is an empty file" if file.is_file() else "it is not a file")
-    with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as connection:
+    # `rw` undoes what a killed process began to write; a file that is read-only is read all the same.
+    address = f"file:{quote(str(file))}?mode=rw"
+    with closing(sqlite3.connect(address, uri=True, timeout=PATIENCE)) as connection:
         problems = [str(row[0]) for row in connection.execute("PRAGMA quick_check(1)")]
         version = connection.execute("SELECT count(*) FROM alembic_version").fetchone()[0]
     if problems != ["ok"]:
@@ -100,6 +104,8 @@ def _damage_explained(file: Path) -> Iterator[None]:
         if refusal_of(error):
             raise
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        if "locked" in reason:
+            raise UserError("the registry is in use by another process", str(file), "try again") from None
         do = (
             "put back a copy of it; or move it away: then `churn promote run=DIR` registers a run anew, "
             "which makes it the champion"

@@ -24,7 +24,7 @@ class Gate:
     """
 
     def __init__(self, cfg: ServeConfig) -> None:
-        self.local, self.on_vertex = is_loopback(cfg.host), "AIP_HTTP_PORT" in os.environ
+        self.local, self.on_vertex = _is_loopback(cfg.host), "AIP_HTTP_PORT" in os.environ
         self.names = {cfg.host.encode(), b"localhost"}
         token = cfg.token or os.environ.get(TOKEN)
         self.authorization = f"Bearer {token}".encode() if token else None
@@ -51,7 +51,7 @@ class Gate:
     def _is_here(self, host: bytes) -> bool:
         """Whether a host, with or without a port, is this machine."""
         name = host.rpartition(b":")[0] if host.rpartition(b":")[2].isdigit() else host
-        return name in self.names or is_loopback(name.decode("latin-1"))
+        return name in self.names or _is_loopback(name.decode("latin-1"))
 
     def _is_authorized(self, headers: Headers) -> bool:
         return hmac.compare_digest(headers.get(b"authorization", b""), self.authorization or b"")
@@ -70,7 +70,7 @@ def _host_of(origin: bytes) -> bytes:
         return b""
 
 
-def is_loopback(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     """Whether an address or name can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
@@ -80,7 +80,7 @@ def is_loopback(host: str) -> bool:
 
 def warning(cfg: ServeConfig) -> str:
     """What to know about an address that others can reach; empty where there is nothing."""
-    if is_loopback(cfg.host) or "AIP_HTTP_PORT" in os.environ:
+    if _is_loopback(cfg.host) or "AIP_HTTP_PORT" in os.environ:
         return ""
     if cfg.token or os.environ.get(TOKEN):
         return f"churn: serve.host={cfg.host}: other machines reach this server; they need the token"
