@@ -42,6 +42,7 @@ ON_DISK = ("full", "read-only")
 DISK = 64_000_000
 Whole = tuple[float, Any, int]  # the seconds and the result of the unbroken run, and its largest file
 Entry = dict[str, Any]
+CATS: dict[int, subprocess.Popen[bytes]] = {}  # what writes the output of each process
 
 
 class Stage(NamedTuple):
@@ -197,14 +198,17 @@ def write_log(base: Path) -> None:
 
 def start(command: list[str], output: Path, limit: int | None = None) -> int:
     """A process that runs `churn *command`; gives its id."""
+    with output.open("wb") as file:  # written by `cat`, which has no limit
+        cat = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=file)
     child = os.fork()
     if child:
+        cat.stdin.close()
+        CATS[child] = cat
         return child
     code = 1
     try:
-        file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(file, 1)
-        os.dup2(file, 2)
+        os.dup2(cat.stdin.fileno(), 1)
+        os.dup2(cat.stdin.fileno(), 2)
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
         from churn.__main__ import main as churn
@@ -219,12 +223,15 @@ def start(command: list[str], output: Path, limit: int | None = None) -> int:
         import traceback
 
         os.write(2, traceback.format_exc().encode())
-    os._exit(code)
+    finally:
+        os._exit(code)
 
 
 def end(child: int) -> int:
     """The exit code of a process; -9 after a kill."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    CATS.pop(child).wait()
+    return code
 
 
 def run_whole(command: list[str], root: Path) -> float:
@@ -263,10 +270,30 @@ def unbroken(stage: Stage, folder: Path) -> Whole:
     """Seconds and result of the unbroken run, and the size of the largest file it writes."""
     case = folder / "case"
     shutil.copytree(folder / "base", case, symlinks=True)
-    seconds, result = run_whole(stage.command(case), case), stage.result(case)
+    seconds, result = run_whole(stage.command(case), case), read_result(stage, case)
     largest = max(file.stat().st_size for file in case.rglob("*") if file.is_file())
     shutil.rmtree(case)
-    return seconds, json.loads(json.dumps(result, default=repr)), largest
+    return seconds, result, largest
+
+
+def read_result(stage: Stage, case: Path) -> Any:
+    """The result of a stage, read by a process of its own: MLflow keeps databases open."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.close(reader)
+            result = stage.result(case)
+        except Exception as error:
+            result = f"unreadable: {error!r}"
+        with os.fdopen(writer, "w") as pipe:
+            json.dump(result, pipe, default=repr)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        text = pipe.read()
+    os.waitpid(child, 0)
+    return json.loads(text)
 
 
 def one_case(
@@ -286,7 +313,7 @@ def one_case(
         seconds = time.perf_counter() - began
         if code:
             return f"the next run ended with {code}: {outputs[2].read_text()[-600:]}", seconds
-        result = json.loads(json.dumps(stage.result(case), default=repr))
+        result = read_result(stage, case)
         if result != whole[1]:
             return f"another result: {str(result)[:200]}", seconds
         left = [str(path.relative_to(case)) for path in case.rglob(".*")]
