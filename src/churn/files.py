@@ -156,8 +156,10 @@ def clear_partials(folder: Path, name: str = "") -> None:
     prefix = _prefix(name) if name else "."
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries]
-    for left in names:
-        if left.startswith(prefix) and left.endswith(PARTIAL):
+    for left in sorted(names):
+        base, mark, more = left.partition(PARTIAL)
+        in_use = more and (folder / f"{base}{PARTIAL}").exists()  # SQLite's journal beside a file
+        if mark and left.startswith(prefix) and not in_use:
             _remove_abandoned(folder / left)
 
 
