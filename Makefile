@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CONTAINER := $(if $(shell command -v python3.11),$(VENV)-container/installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-setup train snapshot promote score serve monitor retrain loop deploy rollback status destroy ui notebooks docs test lint lock clean
+.PHONY: help bench-setup train snapshot promote score serve monitor retrain loop deploy rollback status destroy ui notebooks docs test fuzz lint lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ docs: $(EXECUTED)  ## the notebooks, the guides and the reference as a site: sit
 
 test: $(VENV)/test $(CONTAINER)  ## run all tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+fuzz: $(VENV)/test  ## try 100,000 inputs on loader, configuration, endpoint and log; FUZZ=N: another number
+	@FUZZ=$(or $(FUZZ),100000) $(BIN)/python -m pytest tests/fuzz -n0 -s -q $(ARGS)
 
 lint: $(VENV)/test  ## ruff and mypy
 	$(BIN)/ruff check

@@ -20,6 +20,7 @@ from churn.serve.log import read
 from churn.serve.log.compact import compact_all
 
 CLIENTS = 32
+JSON = {"Content-Type": "application/json"}
 
 
 def main() -> None:
@@ -83,7 +84,7 @@ def send_requests(address: str, path: str, body: bytes, prefix: str, seen: list[
     for number in range(10**9):
         identity = f"{prefix}-{number}"
         try:
-            connection.request("POST", path, body, {"X-Request-Id": identity})
+            connection.request("POST", path, body, {"X-Request-Id": identity, **JSON})
             answer = connection.getresponse()
             answer.read()
         except (http.client.HTTPException, OSError):

@@ -11,7 +11,8 @@ from churn.__main__ import ON_VERTEX, STAGES
 
 SOURCE = ROOT / "src" / "churn"
 FLOORS = (  # from the ground up; wings on one floor do not import each other
-    ("errors", "files", "backend", "parallel"),
+    ("errors",),
+    ("refusals", "files", "backend", "parallel"),
     ("config",),
     ("runs", "data"),
     ("network",),
@@ -99,3 +100,47 @@ def test_a_function_that_only_its_own_file_uses_begins_with_an_underscore():
         if used.isdisjoint({f"{name}.{node.name}", f"{name.rpartition('.')[2]}.{node.name}"})
     ]
     assert unused == []
+
+
+WRITES = {
+    "write_bytes", "to_csv", "to_parquet", "savez", "ParquetWriter", "CSVWriter", "mkdtemp", "mkstemp",
+    "TemporaryDirectory", "NamedTemporaryFile", "copyfile", "copytree", "write_table", "write_to_textfile",
+}  # fmt: skip
+MODES = ("'w", "'a", "'x", "O_WRONLY", "O_RDWR")
+WRITES_ELSEWHERE = {  # whatever else writes, and why it may
+    "churn.files": "the one place",
+    "churn.__main__": "nothing, to nowhere",
+    "churn.serve.log.write": "the log has one writer a file, which checks each write itself",
+    "churn.serve.processes": "an empty file that is named after a process",
+    "churn.serve.stage": "a copy of a bundle, whose checksums are checked",
+    "churn.score.beam": "a copy of a bundle, on a worker",
+    "churn.vertex.train": "a wheel, and the run of a job, which is moved when it is whole",
+    "churn.data.writers": "the writers of `write_tables`, which opens them aside",
+    "churn.data.sources.archives": "a member of an archive, in a scratch folder",
+    "churn.data.sources.formats": "an unpacked file, in a scratch folder",
+    "churn.data.sources.paths": "a folder for the members of an archive, in a scratch folder",
+    "churn.data.sources.workbooks": "nothing: it reads members of an archive whose names begin with an x",
+    "churn.events.writing": "a writer for a file that its caller opened aside",
+    "churn.events.reading": "a typed copy of a table, in a scratch folder",
+    "churn.retrain.training_set": "`write_rows` writes where its callers say: aside, or in a scratch folder",
+    "churn.monitor.prometheus": "the client's own function writes aside and moves",
+}
+
+
+def written(node, safe=False):
+    """The calls below a node that write a file, outside the blocks of `atomic_write` and `scratch_folder`."""
+    if isinstance(node, ast.With):
+        calls = [ast.unparse(item.context_expr).partition("(")[0] for item in node.items]
+        safe = safe or not {"atomic_write", "scratch_folder"}.isdisjoint(calls)
+    if isinstance(node, ast.Call) and not safe:
+        name, text = ast.unparse(node.func).rpartition(".")[2], ast.unparse(node)
+        method = name == "write_text" and isinstance(node.func, ast.Attribute)
+        if name in WRITES or method or (name == "open" and any(mark in text for mark in MODES)):
+            yield text
+    for child in ast.iter_child_nodes(node):
+        yield from written(child, safe)
+
+
+def test_files_are_written_in_one_place_aside_synced_and_moved():
+    elsewhere = {name: calls for name, tree in MODULES.items() if (calls := list(written(tree)))}
+    assert elsewhere.keys() - WRITES_ELSEWHERE.keys() == set(), elsewhere

@@ -32,6 +32,7 @@ from churn.config.root import config_directory
             ["train", "data.path=postgresql://u:hush@h/d?ssl=1"],
             """type 'data.path="postgresql://u:***@h/d?ssl=1"'""",
         ),
+        (["train", "data=1"], "must be a string"),
         (["--multirun", "model=dense"], "no stage is named"),
         (["score"], "churn score input=FILE output=FILE"),
         (["promote"], "churn promote run=runs/latest"),

@@ -1,7 +1,10 @@
 """A run appears whole, is resumed after a kill, and never replaces another."""
 
+import os
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -9,17 +12,19 @@ from churn.config.data import DataConfig
 from churn.config.root import Config
 from churn.config.training import RunConfig
 from churn.errors import UserError
-from churn.runs import CHECKPOINTS, choose_run_dir, lock_run, new_run
+from churn.runs import CHECKPOINTS, new_run, reserve_run, unfinished_run
 
 
 def config(root, **run):
     return Config(data=DataConfig(name="t"), run=RunConfig(root=str(root), **run))
 
 
+@contextmanager
 def start_run(root, fingerprint, **run):
     """A new run, as `churn train` starts one."""
     cfg = config(root, **run)
-    return new_run(cfg, choose_run_dir(cfg), fingerprint)
+    with reserve_run(cfg) as final, new_run(cfg, final, fingerprint) as directory:
+        yield directory
 
 
 def names(root):
@@ -77,8 +82,55 @@ def test_a_directory_that_is_not_empty_is_refused_before_any_work(tmp_path):
 
 def test_the_same_run_is_not_trained_twice_at_once(tmp_path):
     with (
-        lock_run(tmp_path / "run"),
+        start_run(tmp_path, "data"),
         pytest.raises(UserError, match="another process"),
-        lock_run(tmp_path / "run"),
+        start_run(tmp_path, "data"),
     ):
         pass
+
+
+def test_two_runs_at_once_have_two_names(tmp_path):
+    with start_run(tmp_path, "a") as first, start_run(tmp_path, "b") as second:
+        (first / "a").touch()
+        (second / "b").touch()
+    runs = [path for path in tmp_path.iterdir() if path.name.endswith(("-t", "-t-2"))]
+    assert sorted(file.name for run in runs for file in run.iterdir()) == ["a", "b"]
+    assert len(names(tmp_path)) == 3
+
+
+def test_a_directory_that_another_process_writes_its_run_to_is_refused(tmp_path):
+    with (
+        start_run(tmp_path, "a", dir=f"{tmp_path}/named"),
+        pytest.raises(UserError, match="another process writes its run there"),
+        start_run(tmp_path, "b", dir=f"{tmp_path}/named"),
+    ):
+        pass
+
+
+def test_of_a_killed_run_only_the_checkpoints_are_used(tmp_path):
+    def fail_in(directory):
+        (directory / "bundle" / "assets.extra").mkdir(parents=True)
+        (directory / "report.html").touch()
+        raise MemoryError
+
+    with pytest.raises(MemoryError), start_run(tmp_path, "data") as directory:
+        fail_in(directory)
+    with start_run(tmp_path, "data") as directory:
+        assert names(directory) == [CHECKPOINTS]
+
+
+def test_a_killed_run_that_no_one_resumes_is_removed_after_a_month(tmp_path):
+    for age, kept in ((29, True), (31, False)):
+        left = tmp_path / ".unfinished-0123" / CHECKPOINTS
+        left.mkdir(parents=True, exist_ok=True)
+        for path in (left, left.parent):
+            os.utime(path, (time.time() - age * 86_400,) * 2)
+        with start_run(tmp_path, "data"):
+            assert left.exists() is kept
+
+
+def test_the_rows_count_by_their_content_wherever_they_lie(tmp_path):
+    first, second = config(tmp_path), config(tmp_path)
+    first.data.path, second.data.path = "a.parquet", "b.parquet"
+    assert unfinished_run(first, tmp_path / "x", "same") == unfinished_run(second, tmp_path / "x", "same")
+    assert unfinished_run(first, tmp_path / "x", "other") != unfinished_run(second, tmp_path / "x", "same")

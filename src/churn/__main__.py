@@ -9,6 +9,8 @@ import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
+from traceback import walk_tb
 from typing import Any, NoReturn
 
 import hydra
@@ -22,6 +24,8 @@ from churn.config.root import REMOVED, RENAMED, Config, config_directory, to_con
 from churn.config.secrets import hide_passwords
 from churn.config.serving import Platform
 from churn.errors import UserError, did_you_mean, shell_override, shell_setting
+from churn.files import clear_leftovers
+from churn.refusals import refusal_of
 
 LIST_KEYS = "churn train --help lists the keys"
 
@@ -83,8 +87,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra itself prints errors and exits with code 1
     _collect_garbage_rarely()
     try:
-        stage, sys.argv[1:] = _split_command(sys.argv[1:])
-        _run_hydra(stage)
+        _run_and_flush(show_tracebacks)
     except KeyboardInterrupt:
         print("churn: interrupted; nothing half-written is left", file=sys.stderr)
         sys.exit(130)
@@ -92,6 +95,43 @@ def main() -> None:
         if show_tracebacks:
             raise
         _fail(error)
+    except Exception as error:
+        if show_tracebacks:
+            raise
+        _fail_if_refused(error)
+        if isinstance(error, ValueError) and _is_of_hydra(error):  # for example data=1: a choice is a word
+            _fail(error)
+        raise
+
+
+def _is_of_hydra(error: Exception) -> bool:
+    """Whether Hydra raised an error while it composed the configuration."""
+    last = list(walk_tb(error.__traceback__))[-1][0]
+    return str(last.f_globals.get("__name__")).startswith("hydra.")
+
+
+def _run_and_flush(show_tracebacks: bool) -> None:
+    """Run the command, and have its output written: the last lines may meet a full disk, too."""
+    try:
+        stage, sys.argv[1:] = _split_command(sys.argv[1:])
+        _run_hydra(stage, show_tracebacks)
+    finally:
+        _flush_output()
+
+
+def _flush_output() -> None:
+    """Write what was printed; where that is impossible, print to nowhere: Python would try again at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+
+
+def _fail_if_refused(error: Exception) -> None:
+    """End with exit code 2 and one message if the operating system refused something."""
+    if refused := refusal_of(error):
+        _fail(refused)
 
 
 def _collect_garbage_rarely() -> None:
@@ -136,7 +176,7 @@ def _complete_stage() -> None:
     os.environ["COMP_LINE"] = f"{program} {overrides}"
 
 
-def _run_hydra(stage: str) -> None:
+def _run_hydra(stage: str, show_tracebacks: bool) -> None:
     """Let Hydra compose the configuration, or print help, and run the stage with it."""
 
     def run(composed: DictConfig) -> Any:
@@ -146,11 +186,16 @@ def _run_hydra(stage: str) -> None:
         try:
             cfg = to_config(composed, HydraConfig.get().overrides.task)
             _take_sweep_directory(cfg)
+            clear_leftovers(Path(cfg.run.root))
             module, function = _function_of(stage, cfg).split(":")
             implementation: Callable[[Config], Any] = getattr(import_module(module), function)
             return implementation(cfg)
         except UserError as error:  # not in `main`: Hydra would add a line to the message
             _fail(error)
+        except Exception as error:
+            if not show_tracebacks:
+                _fail_if_refused(error)
+            raise
 
     ConfigStore.instance().store("schema", Config)
     hydra.main(config_path=str(config_directory()), config_name="config", version_base="1.3")(run)()

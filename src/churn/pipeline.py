@@ -16,10 +16,11 @@ from threadpoolctl import threadpool_limits
 
 from churn.backend import leave_one_core, profiler
 from churn.bundle.bundle import Bundle
+from churn.bundle.database import import_mlflow
 from churn.bundle.decision import check_decision
 from churn.bundle.export import complete_bundle, export_bundle, fit_interval
 from churn.bundle.parametric_bootstrap import can_refit
-from churn.bundle.registry import check_name, import_mlflow, register_run
+from churn.bundle.registry import check_name, register_run
 from churn.config.root import Config
 from churn.config.training import ModelName
 from churn.data.declared import with_declared_roles
@@ -32,6 +33,7 @@ from churn.evaluate.report.console import describe_data, describe_finding, summa
 from churn.evaluate.report.content import gather_content
 from churn.evaluate.report.page import write_report
 from churn.evaluate.results import Results, evaluate_bundle
+from churn.files import atomic_write, write_text
 from churn.monitor.drift.profile import profile_of_experiment
 from churn.network import distributed
 from churn.network.boosting import THREADS_FROM, FittedTrees
@@ -39,7 +41,8 @@ from churn.network.fit import fit_experiment_trees, fit_network
 from churn.network.fit_stream import fit_stream
 from churn.network.trained import Trained
 from churn.parallel import LAZY
-from churn.runs import CHECKPOINTS, choose_run_dir, new_run, unfinished_run
+from churn.refusals import refusal_of
+from churn.runs import CHECKPOINTS, new_run, reserve_run, unfinished_run
 
 
 def run(cfg: Config, worker: Executor = LAZY) -> float:
@@ -49,11 +52,19 @@ def run(cfg: Config, worker: Executor = LAZY) -> float:
 
     >>> run(compose_config("data=synthetic", "run.dir=runs/mine"))
     """
+    cfg.data = with_declared_roles(cfg.data)
+    cfg.data.name = dataset_name(cfg.data)
+    check_name(cfg.data.name)
+    if not distributed.is_chief():
+        return _train_as_replica(cfg)
+    with reserve_run(cfg) as run_dir:
+        return run_into(run_dir, cfg, worker)
+
+
+def run_into(run_dir: Path, cfg: Config, worker: Executor = LAZY) -> float:
+    """The same as `run`, into a directory that `churn.runs.reserve_run` gave."""
     step = _StepTimer()
     experiment, stream = _load(cfg, step)  # source -> Dataset -> Splits
-    run_dir = choose_run_dir(experiment.cfg)
-    if not distributed.is_chief():
-        return _train_as_replica(experiment, stream, run_dir)
     with (
         new_run(experiment.cfg, run_dir, experiment.data.fingerprint) as directory,
         _shared_cores(experiment, worker) as worker,
@@ -85,9 +96,6 @@ class _StepTimer:
 
 def _load(cfg: Config, step: _StepTimer) -> tuple[Experiment, Stream | None]:
     """The data set, split; and the stream of all its rows, if the table is larger than memory."""
-    cfg.data = with_declared_roles(cfg.data)
-    cfg.data.name = dataset_name(cfg.data)
-    check_name(cfg.data.name)
     if distributed.machine_count() > 1:
         distributed.strategy()  # must be the first call to TensorFlow
     with step("load", "Loading the data"):
@@ -162,8 +170,10 @@ def _fit(
     return replace(trained, network=distributed.local_copy(trained.network))
 
 
-def _train_as_replica(experiment: Experiment, stream: Stream | None, run_dir: Path) -> float:
+def _train_as_replica(cfg: Config) -> float:
     """Train as one of several machines; the chief does everything else. Gives the last training loss."""
+    experiment, stream = _load(cfg, _StepTimer())
+    run_dir = Path(cfg.run.dir or Path(cfg.run.root) / "run")  # its parent is where the chief writes
     unfinished = unfinished_run(experiment.cfg, run_dir, experiment.data.fingerprint)
     return _fit(experiment, stream, _checkpoint(unfinished)).history["loss"][-1]
 
@@ -210,17 +220,24 @@ def _report(
     for finding in content.findings[len(experiment.data.findings) :]:
         print(describe_finding(finding))
     if experiment.data.bad_rows is not None:
-        experiment.data.bad_rows.to_csv(directory / "bad_rows.csv", index=False)
-    (directory / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(experiment.cfg)))
+        with atomic_write(directory / "bad_rows.csv") as aside:
+            experiment.data.bad_rows.to_csv(aside, index=False)
+    write_text(directory / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(experiment.cfg)))
     metrics = results.to_json() | {"seconds": step.seconds}
-    (directory / "metrics.json").write_text(json.dumps(metrics, indent=1))
+    write_text(directory / "metrics.json", json.dumps(metrics, indent=1))
 
 
 def _register(experiment: Experiment, run_dir: Path, worker: Executor, step: _StepTimer) -> str:
     """Register the finished run; gives its version. Where that fails, the run is whole all the same."""
-    try:
-        with step("register", "Registering the run"):
+    with step("register", "Registering the run"):
+        try:
             return worker.submit(register_run, run_dir, experiment.cfg.run.root).result()
-    except BaseException:
-        print(f"The run is whole, but not registered. To do that later: churn promote run={run_dir}")
-        raise
+        except KeyboardInterrupt:
+            print(f"The run is whole, but not registered. To do that later: churn promote run={run_dir}")
+            raise
+        except Exception as error:
+            refused = error if isinstance(error, UserError) else refusal_of(error)
+            if refused is None:
+                raise
+            do = f"{refused.do}; the run is whole: `churn promote run={run_dir}` registers it"
+            raise UserError(refused.what, refused.where, do) from None

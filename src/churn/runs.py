@@ -1,13 +1,13 @@
-"""Run directories: they appear whole, and a killed run is resumed."""
+"""Run directories: their names are reserved, they appear whole, and a killed run is resumed."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,76 +16,121 @@ from omegaconf import OmegaConf
 
 from churn.config.root import Config
 from churn.errors import UserError
+from churn.files import LOCK, PARTIAL, exclusive, make_folder, sync_tree
 
 CHECKPOINTS = "checkpoints"  # inside an unfinished run only
+UNFINISHED = ".unfinished-"
+KEPT_DAYS = 30  # of an unfinished run, for the same command to resume it
+
+
+@contextmanager
+def reserve_run(cfg: Config) -> Iterator[Path]:
+    """The path for the run of this configuration, which no other process gets while the block runs.
+
+    It does not exist yet, or is empty. Raises `UserError` if the directory that `run.dir` names holds
+    something, or another process writes a run there.
+    """
+    with ExitStack() as stack:
+        if cfg.run.dir is None:
+            stamp = f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{cfg.data.name}"
+            names = [stamp, *(f"{stamp}-{i}" for i in range(2, 1000))]
+            paths = (Path(cfg.run.root) / name for name in names)
+            yield next(path for path in paths if _is_reserved(path, stack) and not path.exists())
+            return
+        path = Path(cfg.run.dir)
+        _check_empty(path)
+        if not _is_reserved(path, stack):
+            raise UserError(
+                "another process writes its run there", f"run.dir={path}", "name another directory"
+            )
+        _check_empty(path)  # it may have finished in between
+        yield path
+
+
+def _is_reserved(path: Path, stack: ExitStack) -> bool:
+    """Lock the name of a run until the stack closes; False if another process has it."""
+    return stack.enter_context(exclusive(_lock_of(path), wait=False))
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}{LOCK}")
+
+
+def _check_empty(path: Path) -> None:
+    """Raise `UserError` unless the path is free for a run: absent, or an empty directory."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError("this path exists already", f"run.dir={path}", "name another directory, or remove it")
 
 
 @contextmanager
 def new_run(cfg: Config, final: Path, fingerprint: str) -> Iterator[Path]:
     """The directory to write a run to; it becomes `final` if the block ends without error.
 
-    After a kill, the same command on the same data gets the same directory again, with its checkpoints.
-    After Ctrl-C or wrong input the directory is removed; after a bug it stays, so that a corrected program
-    resumes the run.
+    After a kill, the same command on the same data gets the same directory again, with its checkpoints only.
+    After Ctrl-C or wrong input the directory is removed; after a bug, or when the system refused something,
+    it stays, so that a corrected program resumes the run.
     """
     unfinished = unfinished_run(cfg, final, fingerprint)
-    with lock_run(unfinished):
-        (unfinished / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+    _remove_old(final.parent)
+    with exclusive(unfinished.with_name(unfinished.name + LOCK), wait=False) as ours:
+        if not ours:
+            what = "the same run is in progress in another process"
+            raise UserError(what, str(unfinished), "wait for it")
+        _prepare(unfinished)
         try:
             yield unfinished
         except (KeyboardInterrupt, UserError):
             shutil.rmtree(unfinished)
             raise
         shutil.rmtree(unfinished / CHECKPOINTS)
+        sync_tree(unfinished)
         unfinished.replace(final)
     link_latest(Path(cfg.run.root) / "latest", final)
 
 
 def unfinished_run(cfg: Config, final: Path, fingerprint: str) -> Path:
     """The directory of a run that is not finished."""
-    return final.parent / f".unfinished-{_run_identity(cfg, fingerprint)}"
+    return final.parent / f"{UNFINISHED}{_run_identity(cfg, fingerprint)}"
 
 
-def choose_run_dir(cfg: Config) -> Path:
-    """The directory for the run of this configuration; raises `UserError` if it is not empty."""
-    if cfg.run.dir is None:
-        stamp = f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{cfg.data.name}"
-        names = [stamp, *(f"{stamp}-{i}" for i in range(2, 1000))]
-        return next(path for name in names if not (path := Path(cfg.run.root) / name).exists())
-    path = Path(cfg.run.dir)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise UserError("this path exists already", f"run.dir={path}", "name another directory, or remove it")
-    return path
+def _prepare(unfinished: Path) -> None:
+    """Make the directory of a run; what a killed process left there, but for its checkpoints, is removed."""
+    make_folder(unfinished / CHECKPOINTS)
+    for left in unfinished.iterdir():
+        if left.name != CHECKPOINTS:
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def _remove_old(folder: Path) -> None:
+    """Remove unfinished runs of dead processes that no one has resumed for long."""
+    oldest = datetime.now().timestamp() - KEPT_DAYS * 86_400
+    for left in folder.glob(f"{UNFINISHED}*/"):
+        with exclusive(left.with_name(left.name + LOCK), wait=False) as ours:
+            if ours and left.exists() and _changed(left) < oldest:
+                shutil.rmtree(left)
+
+
+def _changed(folder: Path) -> float:
+    """When something in a folder was last written."""
+    return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
 
 
 def _run_identity(cfg: Config, fingerprint: str) -> str:
-    """A short hash of everything that determines a run: configuration, data and versions."""
-    keys = OmegaConf.to_yaml(OmegaConf.structured({**vars(cfg), "run": None}))
+    """A short hash of everything that determines a run: configuration, data and versions.
+
+    The data count by their content, wherever they lie: a retraining writes them to a new folder each time.
+    """
+    data = replace(cfg.data, path=None)
+    keys = OmegaConf.to_yaml(OmegaConf.structured({**vars(cfg), "data": data, "run": None}))
     versions = f"{version('churn')} {version('tensorflow')}"
     return hashlib.sha256(f"{keys}{fingerprint}{versions}".encode()).hexdigest()[:12]
 
 
-@contextmanager
-def lock_run(directory: Path) -> Iterator[None]:
-    """Refuse a second process with the same run; the lock ends with the process, even if it is killed."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    lock = directory.with_name(directory.name + ".lock")
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                "the same run is in progress in another process", str(directory), "wait for it"
-            ) from None
-        try:
-            yield
-        finally:
-            lock.unlink()
-
-
 def link_latest(link: Path, target: Path) -> None:
     """Make `link` a symbolic link to `target`; an old link is replaced in one step."""
-    link.parent.mkdir(parents=True, exist_ok=True)
-    temporary = link.with_name(f".{link.name}.{os.getpid()}")
-    temporary.symlink_to(os.path.relpath(target.resolve(), link.parent.resolve()), target_is_directory=True)
-    temporary.replace(link)
+    with exclusive(_lock_of(link)):
+        temporary = link.with_name(f".{link.name}{PARTIAL}")
+        temporary.unlink(missing_ok=True)  # left by a killed process
+        where = os.path.relpath(target.resolve(), link.parent.resolve())
+        temporary.symlink_to(where, target_is_directory=True)
+        temporary.replace(link)

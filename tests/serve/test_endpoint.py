@@ -12,6 +12,8 @@ from churn.bundle.bundle import Bundle, decode_strings
 from churn.serve.model import COMPILED_ROWS
 from serve.conftest import ROW, running
 
+JSON = {"Content-Type": "application/json"}
+
 
 def row_of(frame, i):
     columns = {
@@ -92,7 +94,7 @@ def test_bad_rows_are_all_named_and_other_requests_are_answered(endpoint):
     ],
 )
 def test_a_body_that_is_no_request_is_refused_with_a_reason(endpoint, body, code, part):
-    answer = httpx.post(endpoint.url, content=body, timeout=30)
+    answer = httpx.post(endpoint.url, content=body, headers=JSON, timeout=30)
     assert answer.status_code == code
     assert part in answer.json()["error"]["message"]
     assert endpoint.predict(ROW).status_code == 200
@@ -102,7 +104,10 @@ def test_numbers_that_a_float32_cannot_hold_are_refused(endpoint):
     assert endpoint.predict(ROW | {"tenure": 1e39}).status_code == 400
     assert endpoint.predict(ROW | {"tenure": -(10**17)}).status_code == 200
     nan = json.dumps({"instances": [ROW | {"tenure": float("nan")}]})
-    assert "not JSON" in httpx.post(endpoint.url, content=nan, timeout=30).json()["error"]["message"]
+    assert (
+        "not JSON"
+        in httpx.post(endpoint.url, content=nan, headers=JSON, timeout=30).json()["error"]["message"]
+    )
 
 
 def test_the_client_s_request_id_comes_back(endpoint):

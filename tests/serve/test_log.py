@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from churn.config.serving import LogConfig
-from churn.serve.log import compact, read
+from churn.errors import UserError
+from churn.serve.log import compact, lines_file, read
 from churn.serve.log.compact import compact_all
 from churn.serve.log.write import Spool, SpoolFullError
 
@@ -76,7 +77,7 @@ def test_lines_give_the_same_rows_before_and_after_compaction(tmp_path):
 
 
 def test_many_blocks_of_lines_are_many_chunks_of_the_same_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr(read, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(lines_file, "BLOCK_BYTES", 1000)
     log = spool(tmp_path)
     log.append(b"".join(line(number, rows=1 + number % 7) for number in range(100)))
     log.close()
@@ -259,3 +260,103 @@ def test_vertex_ai_s_table_is_read_like_the_server_s_log(tmp_path, whole):
         }
         for row, key, tenure, contract in ((0, "k", 3.0, "monthly"), (1, "", None, ""))
     ]
+
+
+def written_log(folder, count=4):
+    """A log of one file of lines; gives the file."""
+    log = spool(folder)
+    for number in range(count):
+        log.append(line(number))
+    log.close()
+    return next(folder.glob("*.jsonl"))
+
+
+def spoil(content):
+    """Five ways in which a line is broken or foreign."""
+    yield content[:-20] + b"\n"
+    yield b"\xff\xfe\x00\n"
+    yield b"\n"
+    yield content.replace(b'"numbers": [[', b'"numbers": [[1, ')
+    yield content.replace(b'"request_id"', b'"request"')
+    yield content.replace(b'"predictions": [', b'"predictions": [], "more": [')
+
+
+@pytest.mark.parametrize("way", range(6))
+def test_a_broken_line_is_named_counted_and_left_out(tmp_path, capsys, way):
+    file = written_log(tmp_path)
+    header, first, second, *rest = file.read_bytes().splitlines(keepends=True)
+    broken = list(spoil(second))[way]
+    file.write_bytes(b"".join([header, first, broken, *rest]))
+    assert ids(tmp_path) == ["0", "2", "3"]
+    assert f"{file}: 1 lines cannot be read and are left out; the first is line 3" in capsys.readouterr().err
+    compact_all(tmp_path)
+    assert ids(tmp_path) == ["0", "2", "3"]
+    assert (tmp_path / "broken" / file.name).read_bytes().splitlines(keepends=True)[1] == broken
+
+
+@pytest.mark.parametrize("header", [b"", b"{", b"[]", b'{"bundle": "x"}', b"\xff"])
+def test_a_file_without_a_header_is_set_aside(tmp_path, capsys, header):
+    written_log(tmp_path)
+    foreign = tmp_path / "2027-foreign.jsonl"
+    foreign.write_bytes(header + b"\n" + line(9))
+    assert ids(tmp_path) == ["0", "1", "2", "3"]
+    assert "2027-foreign.jsonl cannot be read" in capsys.readouterr().err
+    compact_all(tmp_path)
+    assert ids(tmp_path) == ["0", "1", "2", "3"]
+    assert (tmp_path / "broken" / foreign.name).exists()
+
+
+def cut_in_half(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def emptied(file):
+    file.write_bytes(b"")
+
+
+def another_table(file):
+    pq.write_table(pa.table({"price": [1.0]}), file)
+
+
+def wrong_type(file):
+    table = pq.read_table(file)
+    at = table.column_names.index("time")
+    pq.write_table(table.set_column(at, "time", pa.array(["yesterday"] * len(table))), file)
+
+
+def a_folder(file):
+    file.unlink()
+    file.mkdir()
+
+
+def a_pipe(file):
+    file.unlink()
+    os.mkfifo(file)
+
+
+@pytest.mark.parametrize("damage", [cut_in_half, emptied, another_table, wrong_type, a_folder, a_pipe])
+def test_a_broken_parquet_part_is_named_and_the_rest_is_used(tmp_path, capsys, damage):
+    file = written_log(tmp_path)
+    compact_all(tmp_path)
+    written_log(tmp_path)
+    damage(file.with_suffix(".parquet"))
+    assert ids(tmp_path) == ["0", "1", "2", "3"]
+    assert f"{file.with_suffix('.parquet')} cannot be read" in capsys.readouterr().err
+
+
+def test_a_broken_file_that_the_user_named_is_an_error(tmp_path):
+    file = written_log(tmp_path)
+    file.write_bytes(b"no header\n")
+    with pytest.raises(UserError, match="no part of a log"):
+        ids(file)
+
+
+def test_a_log_that_was_removed_goes_on_in_a_new_file(tmp_path):
+    log = spool(tmp_path / "log")
+    log.append(line(1))
+    for file in (tmp_path / "log").iterdir():
+        file.unlink()
+    (tmp_path / "log").rmdir()
+    log.tick()
+    log.append(line(2))
+    assert ids(tmp_path / "log") == ["2"]

@@ -8,7 +8,6 @@ the signature `coded`) and `checksums.json` (sha256 of every other file).
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churn.backend import silent_stderr, tensorflow
+from churn.bundle.contents import EXTRA, read_facts, verify_contents
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Schema
 from churn.errors import UserError
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 FORMAT = 4  # 4: levels in their one spelling (`churn.data.spelling`)
 BATCH_ROWS = 16_384  # rows that go through the graph at a time, so that memory has a bound
-EXTRA = "assets.extra"
-CHECKSUMS = f"{EXTRA}/checksums.json"
 REASONS = "reasons"  # the signature whose answers carry reasons
 CODED = "coded"  # the signature of numbers [F, n] and codes [C, n], for callers that look texts up themselves
 
@@ -48,36 +46,16 @@ class Bundle:
 
     @classmethod
     def load(cls, path: Path) -> Bundle:
-        """The bundle in the directory `path`; raises `UserError` if a file is missing, new or changed.
+        """The bundle in the directory `path`; raises `UserError` if it was changed.
 
         TensorFlow is imported by the first prediction, not here.
         """
-        listing = path / CHECKSUMS
-        if not listing.is_file():
-            raise UserError(
-                "this is not a bundle",
-                str(path),
-                "name a directory that `churn train` wrote: bundle=RUN/bundle",
-            )
-        expected = json.loads(listing.read_text())
-        actual = checksums(path)
-        wrong = sorted(
-            name for name in expected.keys() | actual.keys() if expected.get(name) != actual.get(name)
-        )
-        if wrong:
-            raise UserError(
-                f"the bundle was changed or is incomplete: {', '.join(wrong)}",
-                str(path),
-                "train it again or copy it whole",
-            )
-        facts = json.loads((path / EXTRA / "bundle.json").read_text())
-        if facts["format"] != FORMAT:
-            raise UserError(
-                f"the bundle has format {facts['format']}, this program reads {FORMAT}",
-                str(path),
-                "train it again",
-            )
-        return cls(path, facts, hashlib.sha256(listing.read_bytes()).hexdigest())
+        digest = verify_contents(path)
+        facts = read_facts(path / EXTRA / "bundle.json")
+        if (found := facts.get("format")) != FORMAT:
+            what = f"the bundle has format {found}, this program reads {FORMAT}"
+            raise UserError(what, str(path), "train it again")
+        return cls(path, facts, digest)
 
     @cached_property
     def schema(self) -> Schema:
@@ -169,12 +147,4 @@ def decode_strings(outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {
         name: np.array([text.decode() for text in values], object) if values.dtype == object else values
         for name, values in outputs.items()
-    }
-
-
-def checksums(path: Path) -> dict[str, str]:
-    """The sha256 of every file below `path`, except the list of checksums itself."""
-    files = sorted(file for file in path.rglob("*") if file.is_file() and file != path / CHECKSUMS)
-    return {
-        file.relative_to(path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files
     }

@@ -13,12 +13,14 @@ from typing import Any
 
 from churn.backend import tensorflow
 from churn.bundle import calibration, conformal, decision, intervals, parametric_bootstrap, reasons
-from churn.bundle.bundle import CHECKSUMS, CODED, EXTRA, FORMAT, REASONS, Bundle, checksums
+from churn.bundle.bundle import CODED, FORMAT, REASONS, Bundle
+from churn.bundle.contents import CHECKSUMS, EXTRA, list_checksums
 from churn.bundle.graph import ServingGraph, input_names
 from churn.bundle.intervals import Interval
 from churn.data.declared import declared_facts
 from churn.data.experiment import Experiment
 from churn.errors import UserError
+from churn.files import write_text
 from churn.network.trained import Trained
 
 
@@ -136,7 +138,7 @@ def write_saved_model(graph: ServingGraph, path: Path, reasons: bool = False) ->
     archive.add_endpoint(CODED, coded, input_signature=graph.coded_signature())
     archive.write_out(str(path), verbose=False)
     (path / EXTRA).mkdir()
-    (path / EXTRA / "words.json").write_text(json.dumps(graph.model.encoder.vocabulary))
+    write_text(path / EXTRA / "words.json", json.dumps(graph.model.encoder.vocabulary))
 
 
 def describe_inputs(graph: ServingGraph) -> list[dict[str, str]]:
@@ -152,6 +154,6 @@ def seal(path: Path, facts: dict[str, Any], profile: dict[str, Any]) -> None:
     """Write `assets.extra/`: the facts, the profile and, last, the checksums of all files."""
     extra = path / EXTRA
     extra.mkdir(exist_ok=True)
-    (extra / "bundle.json").write_text(json.dumps({"format": FORMAT, **facts}, indent=1))
-    (extra / "profile.json").write_text(json.dumps(profile))
-    (path / CHECKSUMS).write_text(json.dumps(checksums(path), indent=1))
+    write_text(extra / "bundle.json", json.dumps({"format": FORMAT, **facts}, indent=1))
+    write_text(extra / "profile.json", json.dumps(profile))
+    write_text(path / CHECKSUMS, list_checksums(path))

@@ -8,18 +8,16 @@ that is set. It keeps a copy of each bundle, so that a champion outlives its run
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
 from churn.bundle.bundle import Bundle
+from churn.bundle.database import database_file, mlflow_client, on_server, one_writer
 from churn.config.root import Config, flatten
 from churn.data.load import dataset_name
 from churn.errors import UserError
@@ -34,38 +32,37 @@ PREVIOUS = "previous"  # the version that served before, to which a rollback ret
 REFERENCE = "reference"  # the first champion, than which no later one may be worse (`churn.retrain.gate`)
 CHALLENGER = "challenger"  # the newest version that a retraining made
 
-STORED_PATHS = (  # tables and columns of MLflow's database with paths of artifacts
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
-)
-
 
 def register_run(run: Path, root: str) -> str:
     """Track a finished run and register its bundle, once; gives the version of the registered model.
 
-    The first good run of a data set becomes its champion.
+    The first good run of a data set becomes its champion. Where a process was killed half-way, the same call
+    does the rest.
     """
     client, bundle = mlflow_client(root), Bundle.load(run / "bundle")
     name, metrics = bundle.facts["name"], json.loads((run / "metrics.json").read_text())
-    if version := _registered_version(client, bundle):
-        return version
+    with one_writer(root):
+        version = _registered_version(client, bundle) or _register(client, run, bundle, metrics, root)
+        if version_with_alias(client, name, CHAMPION) is None and beats_base_rate(metrics):
+            for alias in (REFERENCE, CHAMPION):
+                client.set_registered_model_alias(name, alias, version)
+    return version
+
+
+def _register(client: MlflowClient, run: Path, bundle: Bundle, metrics: dict[str, Any], root: str) -> str:
+    """Track a run, and register its bundle as a new version."""
+    name = bundle.facts["name"]
     tracked = client.create_run(_experiment_id(client, name, root), run_name=run.name).info
     try:
         _log_run(client, tracked.run_id, run, metrics)
         if not _registered_models(client, name):
             client.create_registered_model(name)
-        source = f"{tracked.artifact_uri}/bundle"
-        tags = {"digest": bundle.digest}
+        source, tags = f"{tracked.artifact_uri}/bundle", {"digest": bundle.digest}
         version = client.create_model_version(name, source, tracked.run_id, tags).version
     except BaseException:  # also Ctrl-C: the run must not look as if it went on
         client.set_terminated(tracked.run_id, "KILLED")
         raise
     client.set_terminated(tracked.run_id)
-    if version_with_alias(client, name, CHAMPION) is None and beats_base_rate(metrics):
-        for alias in (CHAMPION, REFERENCE):
-            client.set_registered_model_alias(name, alias, version)
     return str(version)
 
 
@@ -109,8 +106,7 @@ def champion_path(cfg: Config) -> Path | None:
 
 def bundle_with_alias(alias: str, cfg: Config) -> Path | None:
     """The directory of the bundle of `cfg.data.name` that has an alias, or None."""
-    server = "MLFLOW_TRACKING_URI" in os.environ
-    if not server and not _database_file(cfg.run.root).exists():
+    if not on_server() and not os.path.lexists(database_file(cfg.run.root)):
         return None
     name = dataset_name(cfg.data)
     check_name(name)
@@ -124,62 +120,13 @@ def bundle_with_alias(alias: str, cfg: Config) -> Path | None:
     return Path(download_artifacts(artifact_uri=source))
 
 
-def import_mlflow() -> None:
-    """Import MLflow and what its client imports later: this takes a second."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    import mlflow  # noqa: F401
-
-    if "MLFLOW_TRACKING_URI" not in os.environ:
-        from mlflow.store.model_registry import sqlalchemy_store as _  # noqa: F401
-        from mlflow.store.tracking import sqlalchemy_store  # noqa: F401
-
-
-def mlflow_client(root: str) -> MlflowClient:
-    """A client of the tracking server, or of the database below `root`."""
-    import_mlflow()
-    from mlflow import MlflowClient
-
-    for chatty in ("mlflow", "alembic"):  # after the import, which sets the levels
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    Path(root).mkdir(parents=True, exist_ok=True)
-    if "MLFLOW_TRACKING_URI" not in os.environ:
-        _follow_moved_folder(_database_file(root))
-    return MlflowClient(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{_database_file(root)}"))
-
-
-def _database_file(root: str) -> Path:
-    return Path(root).resolve() / "mlflow.db"
-
-
-def _follow_moved_folder(database: Path) -> None:
-    """Correct the paths that MLflow stores if the folder of the database was moved or copied.
-
-    MLflow stores absolute paths; the artifacts lie in `mlflow/` beside the database.
-    """
-    if not database.exists():
-        return
-    here = str(database.with_name("mlflow"))
-    with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-        if "experiments" not in tables:
-            return  # another process is creating it
-        stored = connection.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
-        for (before,) in stored:
-            if before and before != here and before.endswith("/mlflow"):
-                for table, column in STORED_PATHS:
-                    moved = f"UPDATE {table} SET {column} = ? || substr({column}, ?)"
-                    length = len(before)
-                    where = (here, length + 1, length, before)
-                    connection.execute(f"{moved} WHERE substr({column}, 1, ?) = ?", where)
-
-
 def _experiment_id(client: MlflowClient, name: str, root: str) -> str:
     """The id of MLflow's experiment for a data set, created if it does not exist."""
     if experiment := client.get_experiment_by_name(name):
         if experiment.lifecycle_stage == "deleted":
             client.restore_experiment(experiment.experiment_id)
         return experiment.experiment_id
-    local = None if "MLFLOW_TRACKING_URI" in os.environ else str(_database_file(root).with_name("mlflow"))
+    local = None if on_server() else str(database_file(root).with_name("mlflow"))
     return client.create_experiment(name, artifact_location=local)
 
 
@@ -213,12 +160,13 @@ def beats_base_rate(metrics: dict[str, Any]) -> bool:
 def record_decision(root: str, name: str, version: str, tags: dict[str, str], files: list[Path]) -> None:
     """Store the decision on a challenger: alias, tags of its version, and the files with the evidence."""
     client = mlflow_client(root)
-    client.set_registered_model_alias(name, CHALLENGER, version)
-    for key, value in tags.items():
-        client.set_model_version_tag(name, version, key, value)
-    run_id = client.get_model_version(name, version).run_id
-    for file in files:
-        client.log_artifact(run_id, str(file))
+    with one_writer(root):
+        client.set_registered_model_alias(name, CHALLENGER, version)
+        for key, value in tags.items():
+            client.set_model_version_tag(name, version, key, value)
+        run_id = client.get_model_version(name, version).run_id
+        for file in files:
+            client.log_artifact(run_id, str(file))
 
 
 def version_tags(root: str, name: str, alias: str) -> dict[str, str]:

@@ -32,6 +32,7 @@ from churn.config.training import (
     RunConfig,
     TrainConfig,
 )
+from churn.errors import UserError
 
 RENAMED = {  # key of an earlier version: key now
     "train.stretch_rows": "train.shuffle_rows",
@@ -115,7 +116,11 @@ def compose_config(*overrides: str) -> Config:
 
     ConfigStore.instance().store("schema", Config)
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
-        return to_config(compose("config", list(overrides)), overrides)
+        try:
+            composed = compose("config", list(overrides))
+        except ValueError as error:  # Hydra's own, for example for data=1: a choice is a word
+            raise UserError(str(error), do="churn train --help lists the choices") from None
+        return to_config(composed, overrides)
 
 
 def to_config(composed: DictConfig, overrides: Sequence[str] = ()) -> Config:

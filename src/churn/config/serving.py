@@ -76,9 +76,11 @@ class ServeConfig:
     port: int = key(8080, PORT)
     predict_route: str = "/predict"
     health_route: str = "/health"
+    # Others must send it: Authorization: Bearer TOKEN. Better in the environment: CHURN_SERVE_TOKEN.
+    token: Optional[str] = None
     lenient: bool = False  # a field that is absent or null counts as missing, instead of being an error
     max_request_bytes: int = key(1_500_000, ONE_OR_MORE)  # the limit of Vertex AI's shared endpoints
-    max_connections: int = key(1_000, ONE_OR_MORE)  # further connections get status 503
+    max_connections: int = key(1_000, ONE_OR_MORE)  # more: the longest idle one goes, else status 503
     batch_rows: int = key(4_096, ONE_OR_MORE)  # rows per call of the model; a larger request is not split
     threads: int = key(1, ONE_OR_MORE)  # threads of TensorFlow
     drain_seconds: float = key(2.0, ZERO_OR_MORE)  # after SIGTERM: report unhealthy but go on answering

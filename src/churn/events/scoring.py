@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -20,6 +19,7 @@ from churn.events.calendar import EPOCH, to_date, to_day
 from churn.events.checks import check_definition, require_engine
 from churn.events.definition import from_json, reach
 from churn.events.writing import write_snapshot
+from churn.files import scratch_folder
 
 INPUT = "events"  # what `input` is called where the features are made of event tables
 STALE = 7  # days between the newest event and the cut-off from which that is worth a word
@@ -47,8 +47,8 @@ def scoring_features(bundle: Bundle, cfg: Config) -> Iterator[Config]:
     check_definition(events)
     require_engine()
     cutoff = _cutoff(cfg.score.cutoff, events)
-    with TemporaryDirectory(prefix="churn-", dir=events.scratch) as folder:
-        file = Path(folder) / "today.parquet"
+    with scratch_folder(Path(events.scratch) if events.scratch else None) as folder:
+        file = folder / "today.parquet"
         contents = write_snapshot(_rows_at(events, cfg, cutoff), events, file, 1, cfg.seed)
         print(
             f"{contents.rows:,} customers as they were known at the beginning of {to_date(cutoff)}",

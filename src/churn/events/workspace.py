@@ -7,7 +7,6 @@ customers after the other (`churn.events.duck`).
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -27,6 +26,7 @@ from churn.events.names import CUSTOMER
 from churn.events.reading import Reading
 from churn.events.staging import Staging
 from churn.events.views import quoted, read_view
+from churn.files import scratch_folder
 
 
 @dataclass
@@ -58,8 +58,7 @@ def open_workspace(cfg: EventsConfig, billed: BigQueryConfig | None = None) -> I
 
     `billed`: how tables of BigQuery are read. Raises `UserError` for tables that cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="churn-", dir=cfg.scratch) as name, _explained():
-        folder = Path(name)
+    with scratch_folder(Path(cfg.scratch) if cfg.scratch else None) as folder, _explained():
         settings = {
             "memory_limit": f"{cfg.memory_gb}GB",
             "threads": cfg.threads or os.cpu_count() or 1,

@@ -12,7 +12,7 @@ import numpy as np
 
 from churn.config.root import Config
 from churn.data.load import dataset_name
-from churn.files import append_line, atomic_write, read_lines
+from churn.files import append_line, read_lines, write_text
 
 HISTORY = "history.jsonl"
 
@@ -24,16 +24,14 @@ def monitor_dir(cfg: Config) -> Path:
 
 def record_report(folder: Path, report: dict[str, Any]) -> None:
     """Write the report, and put it into the history in place of an earlier one on the same window."""
-    with atomic_write(folder / "report.json") as aside:
-        aside.write_text(json.dumps(report, indent=1, default=_to_plain_number))
+    write_text(folder / "report.json", json.dumps(report, indent=1, default=_to_plain_number))
     line = json.dumps(report, default=_to_plain_number)
     lines = read_lines(folder / HISTORY)
     others = [old for old in lines if _window(json.loads(old)) != _window(report)]
     if len(others) == len(lines):
         append_line(folder / HISTORY, line)
         return
-    with atomic_write(folder / HISTORY) as aside:
-        aside.write_text("".join(f"{one}\n" for one in [*others, line]))
+    write_text(folder / HISTORY, "".join(f"{one}\n" for one in [*others, line]))
 
 
 def _window(report: dict[str, Any]) -> tuple[str, str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 from churn.bundle.bundle import Bundle
 from churn.evaluate.metrics import METRICS
 from churn.evaluate.report.templates import capitalize_first, template_environment
-from churn.files import atomic_write
+from churn.files import write_text
 from churn.monitor.drift.alarm import STATUSES, TOO_FEW_ROWS, DriftPolicy
 from churn.monitor.wording import SCORE, describe_change, describe_labels
 
@@ -27,8 +27,7 @@ VERDICTS = {
 def write_page(path: Path, bundle: Bundle, history: Sequence[dict[str, Any]], policy: DriftPolicy) -> None:
     """Write the page on the newest report, with the windows before it in the charts."""
     page = _render_page(bundle.facts, history, policy)
-    with atomic_write(path) as aside:
-        aside.write_text(page, encoding="utf-8")
+    write_text(path, page)
 
 
 def _render_page(facts: dict[str, Any], history: Sequence[dict[str, Any]], policy: DriftPolicy) -> str:

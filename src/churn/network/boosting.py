@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from churn.config.root import Config
 from churn.config.training import ModelConfig
+from churn.files import scratch_folder
 from churn.network.crossfit import CrossfitPlan, TrainingRows
 from churn.network.encoding import fit_encoding, tree_inputs
 from churn.network.log_odds import logit
@@ -157,8 +156,8 @@ class Grown:
         if self.model is None:
             stump = {"splits": [], "leaf_values": [0.0], "leaf_weights": [0.0]}
             return _constants([stump], self.depth, self.rate)
-        with tempfile.TemporaryDirectory() as folder:  # there is no other documented way to the splits
-            path = Path(folder) / "trees.json"
+        with scratch_folder() as folder:  # there is no other documented way to the splits
+            path = folder / "trees.json"
             self.model.save_model(str(path), format="json")
             saved = json.loads(path.read_text())
         scale, (bias,) = saved["scale_and_bias"]

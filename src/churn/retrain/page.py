@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from churn.evaluate.report.templates import template_environment
-from churn.files import atomic_write
+from churn.files import write_text
 from churn.retrain.gate import GATE_METRICS, Verdict
 from churn.retrain.trigger import Trigger
 
@@ -28,8 +28,7 @@ def write_decision_page(
             number=format_number,
         )
     )
-    with atomic_write(path) as aside:
-        aside.write_text(html, encoding="utf-8")
+    write_text(path, html)
 
 
 def format_number(value: float, signed: bool = False) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from churn.bundle import registry
 from churn.bundle.bundle import Bundle
+from churn.bundle.database import mlflow_client
 from churn.bundle.registry import CHALLENGER, CHAMPION, PREVIOUS, bundle_with_alias, version_tags
 from churn.config.root import Config
 from churn.config.serving import Platform
+from churn.files import scratch_folder
 from churn.retrain import promote, steps, traffic
 from churn.retrain.gate import Verdict, is_regression, rollback_config
 from churn.retrain.history import ROLLBACK, record
@@ -51,8 +51,8 @@ def _compare_with_previous(previous: Bundle, champion: Bundle, promoted: datetim
     """The gate's verdict on the version before, as if it were the challenger, on rows since the promotion."""
     rows = settled_rows(cfg, champion)
     since = rows.take(rows.times >= to_datetime64(promoted))
-    with tempfile.TemporaryDirectory() as folder:
-        fresh, predictions = (Path(folder) / f"{name}.parquet" for name in ("fresh", "predictions"))
+    with scratch_folder(Path(cfg.run.root)) as folder:
+        fresh, predictions = (folder / f"{name}.parquet" for name in ("fresh", "predictions"))
         write_rows(since, champion.schema, fresh)
         steps.evaluate(cfg, {CHAMPION: champion, CHALLENGER: previous}, fresh, predictions)
         return steps.decide(rollback_config(cfg), predictions, alarmed=False)
@@ -71,4 +71,4 @@ def _roll_back(cfg: Config, champion: Bundle, verdict: Verdict) -> str:
 
 
 def _tag_decision(cfg: Config, name: str, version: str, decision: str) -> None:
-    registry.mlflow_client(cfg.run.root).set_model_version_tag(name, version, "decision", decision)
+    mlflow_client(cfg.run.root).set_model_version_tag(name, version, "decision", decision)

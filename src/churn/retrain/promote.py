@@ -5,14 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from churn.bundle.bundle import Bundle
-from churn.bundle.registry import (
-    CHAMPION,
-    PREVIOUS,
-    mlflow_client,
-    register_run,
-    version_tags,
-    version_with_alias,
-)
+from churn.bundle.database import mlflow_client, one_writer
+from churn.bundle.registry import CHAMPION, PREVIOUS, register_run, version_tags, version_with_alias
 from churn.config.root import Config
 from churn.errors import UserError
 
@@ -36,10 +30,11 @@ def make_champion(root: str, name: str, version: str) -> str:
     Waits for the servers. Gives a sentence about each, with a space before it; empty where none runs.
     """
     client = mlflow_client(root)
-    current = version_with_alias(client, name, CHAMPION)
-    if current not in (None, version):
-        client.set_registered_model_alias(name, PREVIOUS, current)
-    client.set_registered_model_alias(name, CHAMPION, version)
+    with one_writer(root):
+        current = version_with_alias(client, name, CHAMPION)
+        if current not in (None, version):
+            client.set_registered_model_alias(name, PREVIOUS, current)
+        client.set_registered_model_alias(name, CHAMPION, version)
     return _reload_servers(root, version_tags(root, name, CHAMPION)["digest"])
 
 

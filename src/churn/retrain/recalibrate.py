@@ -16,7 +16,7 @@ from churn.bundle.bundle import Bundle
 from churn.bundle.shift import shift_bundle
 from churn.config.root import Config
 from churn.data.contract import CUSTOMER_KEY
-from churn.files import atomic_write
+from churn.files import write_text
 from churn.monitor import source
 from churn.monitor.closed_windows import DAY, ClosedWindows
 from churn.monitor.collect import configured_labels, label_horizon
@@ -24,7 +24,7 @@ from churn.monitor.drift.profile import shift_profile
 from churn.monitor.labels import SECONDS, Labels, to_seconds
 from churn.retrain.labelled_rows import frame_of_log, has_inputs
 from churn.retrain.recalibration import OpenWindows, Shift, fit_shift, share_gone
-from churn.runs import choose_run_dir
+from churn.runs import new_run, reserve_run
 
 LEAST_AGES = 50  # leavers of closed windows, who show how soon customers leave; with fewer there is no shift
 
@@ -107,13 +107,12 @@ def _open_windows(
 
 def write_recalibrated(cfg: Config, champion: Bundle, shift: Shift) -> Path:
     """The directory of a run whose bundle is the champion with shifted log-odds."""
-    run = choose_run_dir(cfg)
-    with atomic_write(run) as directory:
+    total = champion.facts.get("recalibrated", 0.0) + shift.log_odds
+    with reserve_run(cfg) as run, new_run(cfg, run, f"{champion.digest} {total}") as directory:
         profile = shift_profile(champion.profile, shift.log_odds)
-        total = champion.facts.get("recalibrated", 0.0) + shift.log_odds
         shift_bundle(champion, shift.log_odds, directory / "bundle", profile, recalibrated=total)
         metrics = {"test": champion.facts["metrics"], "recalibrated": total}
-        (directory / "metrics.json").write_text(json.dumps(metrics, indent=1))
-        (directory / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.structured(cfg)))
-        (directory / "report.html").write_text(f"<!doctype html><title>Recalibrated</title><p>{shift}.")
+        write_text(directory / "metrics.json", json.dumps(metrics, indent=1))
+        write_text(directory / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(cfg)))
+        write_text(directory / "report.html", f"<!doctype html><title>Recalibrated</title><p>{shift}.")
     return run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from datetime import datetime
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from churn.bundle.registry import CHALLENGER, CHAMPION
 from churn.config.root import Config
 from churn.data.load import dataset_name
 from churn.evaluate.report.templates import capitalize_first
+from churn.files import scratch_folder
 from churn.monitor.period import parse_time
 from churn.retrain import steps
 from churn.retrain.gate import Verdict
@@ -70,10 +70,8 @@ def _train_challenger(
     None while there are too few fresh rows for a verdict, unless the retraining was started by hand.
     """
     champion = models[CHAMPION]
-    with tempfile.TemporaryDirectory() as folder:
-        rows, fresh, predictions = (
-            Path(folder) / f"{name}.parquet" for name in ("rows", "fresh", "predictions")
-        )
+    with scratch_folder(Path(cfg.run.root)) as folder:
+        rows, fresh, predictions = (folder / f"{name}.parquet" for name in ("rows", "fresh", "predictions"))
         steps.ingest(cfg, champion, rows, fresh)
         sizes = steps.validate(cfg, champion, rows, fresh)
         print(f"{sizes['train']:,} labelled rows to learn from, {sizes['fresh']:,} fresh ones to compare on")

@@ -22,7 +22,7 @@ from churn.config.root import Config
 from churn.config.serving import Platform
 from churn.data.load import dataset_name, load_dataset
 from churn.errors import UserError
-from churn.files import atomic_write
+from churn.files import atomic_write, write_text
 from churn.monitor.collect import label_horizon
 from churn.monitor.period import parse_time
 from churn.retrain import gate, page, traffic
@@ -31,7 +31,7 @@ from churn.retrain.labelled_rows import last_seen, settled_rows, to_datetime64
 from churn.retrain.promote import make_champion
 from churn.retrain.training_set import data_config, split_fresh, write_rows
 from churn.retrain.trigger import Trigger
-from churn.runs import choose_run_dir
+from churn.runs import reserve_run
 
 SEGMENT = "segment "  # prefix of the segments' columns in the file of predictions
 MIN_ROWS = 200  # least rows to train on, and least rows of a segment that the gate checks
@@ -94,8 +94,8 @@ def train(cfg: Config, champion: Bundle, rows: Path) -> Path:
         data=data_config(data, champion.schema, rows),
         split=replace(cfg.split, method=SplitMethod.customer),
     )
-    run = choose_run_dir(cfg)
-    pipeline.run(replace(cfg, run=replace(cfg.run, dir=str(run))))
+    with reserve_run(cfg) as run:
+        pipeline.run_into(run, cfg)
     return run
 
 
@@ -165,8 +165,7 @@ def document(cfg: Config, verdict: Verdict, trigger: Trigger, page_file: Path, f
         page_file, dataset_name(cfg.data), verdict, trigger, decided, cfg.retrain.gate.confidence
     )
     facts = {"trigger": vars(trigger), "decided": decided.isoformat(), **verdict.to_json()}
-    with atomic_write(facts_file) as aside:
-        aside.write_text(json.dumps(facts, indent=1))
+    write_text(facts_file, json.dumps(facts, indent=1))
 
 
 def register(cfg: Config, run: Path, page_file: Path, facts_file: Path) -> str:

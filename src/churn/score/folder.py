@@ -16,7 +16,7 @@ from churn.config.root import Config
 from churn.data.sources.paths import list_files
 from churn.data.writers import write_tables
 from churn.errors import UserError
-from churn.files import atomic_write
+from churn.files import write_text
 
 FINGERPRINT_FILE = "_scored.json"  # in the folder: which scoring the files belong to
 
@@ -34,8 +34,7 @@ class ScoreFolder:
                 f"output={path}",
                 "name a new folder, or remove this one",
             )
-        with atomic_write(file) as aside:
-            aside.write_text(json.dumps(fingerprint, indent=1))
+        write_text(file, json.dumps(fingerprint, indent=1))
         self.done = 0
         while self._file(self.done).exists():
             self.done += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -22,6 +21,7 @@ from churn.data.sources.chunk import Chunk
 from churn.data.writers import WRITERS, write_tables
 from churn.errors import UserError, count, missing_extra
 from churn.events.scoring import INPUT, scoring_features
+from churn.files import scratch_folder
 from churn.parallel import prefetch
 from churn.score.answer import score_chunk
 from churn.score.call_list import call_list
@@ -85,8 +85,8 @@ def _output_file(cfg: Config) -> Iterator[Path]:
         yield Path(str(cfg.output))
         return
     warehouse.check_writable(str(cfg.output), cfg.data)
-    with tempfile.TemporaryDirectory(prefix="churn-") as folder:
-        file = Path(folder) / "scores.parquet"
+    with scratch_folder() as folder:
+        file = folder / "scores.parquet"
         yield file
         warehouse.load_parquet(file, str(cfg.output), cfg.data)
 

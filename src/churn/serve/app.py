@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -13,9 +14,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from churn.config.serving import ServeConfig
 from churn.serve.batching import Batcher
+from churn.serve.gate import Gate, Headers
 from churn.serve.metrics import Metrics
 from churn.serve.protocol import EXPECTED, RefusedError
 
+CLOSING = (401, 403, 405, 413, 415)  # errors for which the body is not read to its end
 LONGEST_ID = 128  # characters that are kept of a request id that a client sends
 
 
@@ -29,39 +32,70 @@ class Endpoint:
         self.cfg, self.metrics = cfg, metrics
         self.batcher: Batcher | None = None
         self.draining = False
+        self.gate = Gate(cfg)
+        self.trouble: Callable[[], str] = str  # what is wrong with the log; "" for nothing
         self.process, self.numbers = uuid4().hex, count()  # of the request ids that the server gives
         self.other_routes = _other_routes(self)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
-        if scope["type"] == "http" and scope["path"] == self.cfg.predict_route and scope["method"] == "POST":
+        if scope["type"] != "http" or scope["path"] == self.cfg.health_route:
+            await self.other_routes(scope, receive, send)
+        elif scope["path"] == self.cfg.predict_route and scope["method"] == "POST":
             await self._predict(scope, receive, send)
         else:
-            await self.other_routes(scope, receive, send)
+            await self._other(scope, receive, send)
 
     async def _predict(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a predict request with predictions or with an error."""
         self.metrics.in_flight += 1
-        identity = _request_id(scope) or f"{self.process}-{next(self.numbers)}"
+        headers = dict(scope["headers"])
+        identity = _request_id(headers) or f"{self.process}-{next(self.numbers)}"
         try:
+            self.gate.check_post(headers)
             body = await self.answer(identity, await _read_body(receive, self.cfg.max_request_bytes))
-            code = 200
             self.metrics.requests["200"] += 1
+            await _send_json(send, 200, body, identity, self.draining)
         except RefusedError as refused:
-            code, body = refused.code, refused.body()
-            self.metrics.refused(code, refused.reason)
+            await self._refuse(send, refused, identity)
         finally:
             self.metrics.in_flight -= 1
-        await _send_json(send, code, body, identity, close=self.draining or code == 413)
+
+    async def _other(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer any other request but those for the health."""
+        try:
+            self.gate.check_caller(dict(scope["headers"]))
+            if scope["path"] == self.cfg.predict_route:
+                raise RefusedError(405, "method", "send rows with POST", headers=[(b"allow", b"POST")])
+        except RefusedError as refused:
+            await self._refuse(send, refused, "")
+        else:
+            await self.other_routes(scope, receive, send)
+
+    async def answer_surplus(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request on a connection that is one too many: the health keeps its place."""
+        if scope["type"] == "http" and scope["path"] != self.cfg.health_route:
+            close = [(b"connection", b"close")]
+            refused = RefusedError(503, "connections", "too many connections: try again", headers=close)
+            await self._refuse(send, refused, "")
+        else:
+            await self.other_routes(scope, receive, send)
+
+    async def _refuse(self, send: Any, refused: RefusedError, identity: str) -> None:
+        """Count an error and send it; where the body may not have been read, the connection ends."""
+        self.metrics.refused(refused.code, refused.reason)
+        close = self.draining or refused.code in CLOSING
+        await _send_json(send, refused.code, refused.body(), identity, close, refused.headers)
 
     async def answer(self, identity: str, body: bytes) -> bytes:
         """The body of the answer to a request; raises `RefusedError` where there is none."""
         batcher = self.batcher
         if batcher is None:
             raise RefusedError(503, "loading", "the model is being loaded")
-        rows = batcher.model.read(body)
         try:
-            return await batcher.submit(identity, rows)
+            return await batcher.submit(identity, batcher.model.read(body))
+        except RefusedError:
+            raise
         except Exception as error:
             traceback.print_exception(error)
             raise RefusedError(500, "model", f"the model failed on request {identity}") from error
@@ -78,31 +112,34 @@ class Endpoint:
 
 
 async def _read_body(receive: Any, max_bytes: int) -> bytes:
-    """The whole body of a request; raises `RefusedError` if it is too long."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body") and len(body) <= max_bytes:
+    """The whole body of a request; raises `RefusedError` if it is too long or does not end."""
+    parts, size, more = [], 0, True
+    while more and size <= max_bytes:
         message = await receive()
-        body += message.get("body", b"")
-    if len(body) > max_bytes:
+        if message["type"] == "http.disconnect":
+            raise RefusedError(400, "gone", "the client has gone")
+        parts.append(message.get("body", b""))
+        size, more = size + len(parts[-1]), message.get("more_body", False)
+    if size > max_bytes:
         raise RefusedError(413, "size", f"the body has more than {max_bytes:,} bytes: send fewer rows")
-    return body
+    return b"".join(parts)
 
 
-def _request_id(scope: Any) -> str:
+def _request_id(headers: Headers) -> str:
     """The request id that the client sent (X-Request-Id), or ""."""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            return str(value[:LONGEST_ID].decode("latin-1"))
-    return ""
+    return headers.get(b"x-request-id", b"")[:LONGEST_ID].decode("latin-1")
 
 
-async def _send_json(send: Any, code: int, body: bytes, identity: str, close: bool) -> None:
+async def _send_json(
+    send: Any, code: int, body: bytes, identity: str, close: bool, more: Sequence[tuple[bytes, bytes]] = ()
+) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
-        (b"x-request-id", identity.encode("latin-1")),
+        *more,
     ]
+    if identity:
+        headers.append((b"x-request-id", identity.encode("latin-1")))
     if close:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": code, "headers": headers})
@@ -115,10 +152,14 @@ def _other_routes(endpoint: Endpoint) -> FastAPI:
 
     @app.get(endpoint.cfg.health_route)
     async def health(response: Response) -> dict[str, str]:
-        """200 once the model is loaded and has answered a row; 503 before, and while the server drains."""
+        """200 once the model is loaded and has answered a row; 503 before, and while the server drains.
+
+        `log` says what is wrong where the log cannot be written.
+        """
         state = "draining" if endpoint.draining else "ready" if endpoint.batcher else "loading"
         response.status_code = 200 if state == "ready" else 503
-        return {"status": state}
+        trouble = endpoint.trouble()
+        return {"status": state} | ({"log": trouble} if trouble else {})
 
     @app.get("/model")
     async def model(response: Response) -> dict[str, Any]:

@@ -8,8 +8,10 @@ for a string input. A request that is accepted here is accepted by the same bund
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
 from typing import Annotated, Any
 
 import msgspec
@@ -22,19 +24,47 @@ from churn.errors import did_you_mean
 MISSING: dict[str, Any] = {"number": MISSING_BELOW, "category": ""}  # the values that mean it to the graph
 GREATEST = 3.4028234663852886e38  # of float32
 EXPECTED = {"number": "a number", "category": "a string"}
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError)  # the second for bytes that are not UTF-8
-STATUS = {400: "FAILED_PRECONDITION", 413: "INVALID_ARGUMENT", 500: "INTERNAL", 503: "UNAVAILABLE"}
+UNREADABLE = (
+    msgspec.DecodeError,
+    UnicodeDecodeError,
+    RecursionError,
+)  # not JSON, not UTF-8, nested too deeply
+LISTED = 20  # problems of a request that its error lists
+MOST_ROWS = 10_000  # of a request whose rows may be empty; else the size of a request bounds them
+EXAMINED = 1_000  # rows of a request in which problems are looked for
+SHOWN = 60  # characters of a value or a name in an error
+STATUS = {
+    400: "FAILED_PRECONDITION",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    405: "UNIMPLEMENTED",
+    408: "DEADLINE_EXCEEDED",
+    413: "INVALID_ARGUMENT",
+    415: "INVALID_ARGUMENT",
+    431: "INVALID_ARGUMENT",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+}
 
 JsonRow = dict[str, Any]
+Problem = tuple[int, str, Callable[[], str], Callable[[], str]]  # the words are made only for those listed
 RequestRows = list[tuple[Any, ...]]
 
 
 class RefusedError(Exception):
-    """A request that gets an error as its answer: HTTP code, reason (for the metrics), message, details."""
+    """A request that gets an error as its answer: code, reason (for metrics), message, details, headers."""
 
-    def __init__(self, code: int, reason: str, message: str, details: Iterable[JsonRow] = ()) -> None:
+    def __init__(
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        details: Iterable[JsonRow] = (),
+        headers: Iterable[tuple[bytes, bytes]] = (),
+    ) -> None:
         super().__init__(message)
         self.code, self.reason, self.message, self.details = code, reason, message, list(details)
+        self.headers = list(headers)
 
     def body(self) -> bytes:
         """The error as JSON, in the format that Google's clients read."""
@@ -78,7 +108,10 @@ class Reader:
     def __call__(self, body: bytes) -> RequestRows:
         """The rows of a request body; raises `RefusedError`, which names every wrong field of every row."""
         if self.lenient:
-            return self.rows([self._fill(row) for row in _instances_of(body)])
+            instances = _instances_of(body)
+            if len(instances) > MOST_ROWS:
+                raise RefusedError(413, "size", f"the request has more than {MOST_ROWS:,} rows: send fewer")
+            return self.rows([self._fill(row) for row in instances])
         try:
             instances = self.decode(body).instances
         except UNREADABLE:
@@ -117,11 +150,12 @@ def _instances_of(body: bytes) -> list[Any]:
     try:
         request = msgspec.json.decode(body)
     except UNREADABLE as error:
-        raise RefusedError(400, "json", f"the body is not JSON: {error}") from None
+        raise RefusedError(400, "json", f"the body is not JSON: {_shortened(str(error))}") from None
     if not isinstance(request, dict) or not isinstance(request.get("instances"), list):
         raise RefusedError(400, "request", 'the body must be {"instances": [row, ...]}')
     if unknown := request.keys() - {"instances", "parameters"}:
-        raise RefusedError(400, "request", f"unknown name in the body: {', '.join(sorted(unknown))}")
+        names = ", ".join(map(_shortened, sorted(unknown)[:LISTED]))
+        raise RefusedError(400, "request", f"unknown name in the body: {names}")
     if not request["instances"]:
         raise RefusedError(400, "request", '"instances" is empty: send at least one row')
     instances: list[Any] = request["instances"]
@@ -129,43 +163,69 @@ def _instances_of(body: bytes) -> list[Any]:
 
 
 def _rows_refused(instances: list[Any], kinds: dict[str, str], example: JsonRow | None) -> RefusedError:
-    """The error that names row, field, value and type of all wrong fields, and shows a row that works."""
-    problems = [problem for i, row in enumerate(instances) for problem in _row_problems(i, row, kinds)]
-    rows = len({row for row, *_ in problems})
-    lines = [f"row {row}, field {field!r}: {got}, expected {type_}" for row, field, got, type_ in problems]
-    shown = lines[:20] + ([f"and {len(lines) - 20} more, see details"] if len(lines) > 20 else [])
-    message = f"{rows} of {len(instances)} rows cannot be read. " + "; ".join(shown)
+    """The error that names row, field, value and the expected type, and shows a row that works.
+
+    It lists the first problems only, and looks no further than `EXAMINED` rows: an error must not cost much
+    more than the request.
+    """
+    examined = enumerate(instances[:EXAMINED])
+    problems = chain.from_iterable(_row_problems(i, row, kinds) for i, row in examined)
+    listed = [
+        (row, _shortened(field), got(), expected()) for row, field, got, expected in islice(problems, LISTED)
+    ]
+    others = [row for row, *_ in problems]
+    rows = len({row for row, *_ in listed} | set(others))
+    of = f"{len(instances)}" if len(instances) <= EXAMINED else f"the first {EXAMINED} of {len(instances)}"
+    lines = [f"row {row}, field {field!r}: {got}, expected {type_}" for row, field, got, type_ in listed]
+    lines += [f"and {len(others)} more"] if others else []
+    message = f"{rows} of {of} rows cannot be read. " + "; ".join(lines)
     if example:
         message += f". A row that works: {msgspec.json.encode(example).decode()}"
     violations = [
         {"field": f"instances[{row}].{field}", "description": f"{got}, expected {expected}"}
-        for row, field, got, expected in problems
+        for row, field, got, expected in listed
     ]
     detail = {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}
     return RefusedError(400, "rows", message, [detail])
 
 
-def _row_problems(number: int, row: Any, kinds: dict[str, str]) -> Iterable[tuple[int, str, str, str]]:
+def _row_problems(number: int, row: Any, kinds: dict[str, str]) -> Iterator[Problem]:
     """Row number, field, value and expected type of each wrong field of a row."""
     if not isinstance(row, dict):
-        yield number, "", f"got {_short_json(row)}", f"an object with the fields {', '.join(kinds)}"
+        yield number, "", partial(_got, row), lambda: f"an object with the fields {', '.join(kinds)}"
         return
     for name, kind in kinds.items():
+        expected = partial(EXPECTED.__getitem__, kind)
         if name not in row:
-            yield number, name, "is missing", EXPECTED[kind]
+            yield number, name, lambda: "is missing", expected
         elif not _is_valid(kind, value := row[name]):
-            yield number, name, f"got {_short_json(value)}", EXPECTED[kind] + _as_string(kind, value)
+            yield number, name, partial(_got, value), partial(_expected, kind, value)
     for name in row.keys() - kinds.keys():
-        expected = f"only the bundle's fields{did_you_mean(name, kinds)}"
-        yield number, name, f"got {_short_json(row[name])}", expected
+        yield number, name, partial(_got, row[name]), partial(_only_known, name, kinds)
 
 
-def _as_string(kind: str, value: Any) -> str:
-    """How a value that has to be a string is written, if it is a truth value or a number."""
+def _only_known(name: str, kinds: dict[str, str]) -> str:
+    return f"only the bundle's fields{did_you_mean(_shortened(name), kinds)}"
+
+
+def _got(value: Any) -> str:
+    """A value as JSON, shortened."""
+    try:
+        return f"got {_shortened(msgspec.json.encode(value).decode())}"
+    except (RecursionError, OverflowError, ValueError):  # nested too deeply, or an integer of many digits
+        return f"got a {type(value).__name__} that is no sensible value"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def _expected(kind: str, value: Any) -> str:
+    """The expected type, and how a truth value or a number that has to be a string is written."""
+    if kind != "category" or not isinstance(value, int | float):
+        return EXPECTED[kind]
     return (
-        f", {_short_json(_short_json(value))}"
-        if kind == "category" and isinstance(value, int | float)
-        else ""
+        f"{EXPECTED[kind]}, {_shortened(msgspec.json.encode(msgspec.json.encode(value).decode()).decode())}"
     )
 
 
@@ -174,9 +234,3 @@ def _is_valid(kind: str, value: Any) -> bool:
     if kind == "category":
         return isinstance(value, str)
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= GREATEST
-
-
-def _short_json(value: Any) -> str:
-    """A value as JSON, at most 60 characters."""
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= 60 else text[:57] + "..."

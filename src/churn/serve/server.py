@@ -25,8 +25,10 @@ from churn.config.serving import ServeConfig
 from churn.errors import UserError
 from churn.serve.app import Endpoint
 from churn.serve.batching import Batcher
+from churn.serve.connection import Connection
 from churn.serve.log.compact import Compactor
 from churn.serve.log.lines import log_header
+from churn.serve.log.overload import Complaint
 from churn.serve.log.write import Spool
 from churn.serve.metrics import Metrics
 from churn.serve.model import Model
@@ -43,6 +45,8 @@ class Server(uvicorn.Server):
         self.cfg, self.log_folder = cfg, log_folder
         self.metrics = Metrics()
         self.endpoint = Endpoint(cfg.serve, self.metrics)
+        self.endpoint.trouble = self._trouble
+        self.complaint = Complaint()
         self.compactor = Compactor(log_folder) if log_folder else None
         self.loading: asyncio.Task[None] | None = None
         self.asked_again = False  # for a reload, while a model is being loaded
@@ -55,13 +59,13 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 self.endpoint,
                 loop="uvloop",
-                http="httptools",
+                http=partial(Connection, self.endpoint),  # type: ignore[arg-type]
+                ws="none",
                 lifespan="off",
                 log_level="warning",
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=cfg.serve.max_connections,
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             )
         )
@@ -137,14 +141,25 @@ class Server(uvicorn.Server):
             self.loading = self.loop.create_task(self._load())
 
     async def _tick(self) -> None:
-        """Give the log the chance to close an old file, and update its metrics, once a second."""
+        """Once a second: close slow connections, give the log the chance to close a file, update metrics."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.check(self.loop.time())
             batcher = self.endpoint.batcher
             if batcher and batcher.spool:
                 batcher.spool.tick()
                 self.metrics.log_backlog = batcher.spool.waiting
                 self.metrics.compaction_failures = self.compactor.failures if self.compactor else 0
+            self.complaint.say(self._trouble())
+
+    def _trouble(self) -> str:
+        """What is wrong with the log; "" for nothing."""
+        batcher = self.endpoint.batcher
+        spool = batcher.spool if batcher else None
+        parts = [spool.trouble if spool else "", self.compactor.trouble if self.compactor else ""]
+        return "; ".join(filter(None, parts))
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Drain: report unhealthy at once, but go on answering for `serve.drain_seconds`; then end.

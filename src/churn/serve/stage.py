@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,6 +17,7 @@ from churn.config.serving import ServeConfig
 from churn.errors import UserError, missing_extra
 
 PACKAGES = ("fastapi", "httptools", "msgspec", "starlette", "uvicorn", "uvloop")  # of the extra `serve`
+OTHER_FILES = 200  # that the process has open beside its connections
 
 
 def serve(cfg: Config) -> None:
@@ -26,6 +29,7 @@ def serve(cfg: Config) -> None:
     >>> serve(compose_config("bundle=runs/latest/bundle", "serve.port=8081"))
     """
     try:
+        from churn.serve.gate import warning
         from churn.serve.server import Server
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in PACKAGES:
@@ -35,6 +39,9 @@ def serve(cfg: Config) -> None:
     if uri := os.environ.get("AIP_STORAGE_URI"):
         cfg = replace(cfg, bundle=str(local_bundle(uri)))
     bundle, listener = find_bundle(cfg), _listen(cfg.serve)
+    if reachable := warning(cfg.serve):
+        print(reachable, file=sys.stderr, flush=True)
+    _allow_open_files(cfg.serve.max_connections + OTHER_FILES)
     log_folder = Path(cfg.serve.log.dir or Path(cfg.run.root) / "log") if cfg.serve.log.enabled else None
     Server(cfg, bundle, log_folder).run([listener])
 
@@ -69,6 +76,14 @@ def local_bundle(uri: str) -> Path:
         where = f"AIP_STORAGE_URI={uri}"
         raise UserError(f"cannot copy the bundle: {error}", where, "check name and permissions") from None
     return folder
+
+
+def _allow_open_files(count: int) -> None:
+    """Raise the limit of open files as far as the connections need and the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY != soft < count:
+        wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listen(cfg: ServeConfig) -> socket.socket:

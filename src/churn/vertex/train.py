@@ -19,7 +19,7 @@ from churn.config.root import Config, config_directory
 from churn.config.serving import Platform
 from churn.data.load import dataset_name
 from churn.errors import UserError
-from churn.runs import choose_run_dir, link_latest
+from churn.runs import link_latest, reserve_run
 from churn.vertex.checks import account
 from churn.vertex.checks.preflight import build_command
 from churn.vertex.cloud import jobs
@@ -37,7 +37,13 @@ def train(cfg: Config) -> None:
     >>> train(compose_config("data=bigquery", "data.bigquery.table=P.SET.TABLE", "deploy.project=P"))
     """
     cfg.data.name = dataset_name(cfg.data)
-    deployment, run_dir = Deployment.from_config(cfg), choose_run_dir(cfg)
+    with reserve_run(cfg) as run_dir:
+        _train_into(run_dir, cfg)
+
+
+def _train_into(run_dir: Path, cfg: Config) -> None:
+    """The same, into a directory whose name is reserved."""
+    deployment = Deployment.from_config(cfg)
     _refuse_local_file(cfg, deployment)
     session = connect(deployment)
     print(f"Training on {load_prices().describe_cost(cfg.target.machine_type, 1)}, while it runs")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,6 +17,7 @@ from churn.data.sources.formats import TEXT, Format, recognise_format, unpacked
 from churn.data.sources.paths import SourceFile, is_delta, local_files
 from churn.data.table import BAD_ROW, RawTable
 from churn.errors import UserError, count, did_you_mean, user_error_of_many
+from churn.files import scratch_folder
 
 CHUNK_ROWS = 100_000  # rows parsed at a time if the whole table is read
 
@@ -71,10 +70,10 @@ def _chunks(path: str, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
 @contextmanager
 def _unpacked_files(path: str) -> Iterator[list[tuple[SourceFile, Format]]]:
     """The files of a path with their formats; those that have to be unpacked are."""
-    with local_files(path) as sources, tempfile.TemporaryDirectory(prefix="churn-") as folder:
+    with local_files(path) as sources, scratch_folder() as folder:
         kinds = [recognise_format(source) for source in sources]
         yield [
-            (source if kind.is_stream else unpacked(source, Path(folder)), kind)
+            (source if kind.is_stream else unpacked(source, folder), kind)
             for source, kind in zip(sources, kinds, strict=True)
         ]
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from churn.data.sources import archives
 from churn.errors import UserError, did_you_mean
+from churn.files import scratch_folder
 
 if TYPE_CHECKING:
     from pyarrow import fs
@@ -63,12 +64,12 @@ def local_files(path: str) -> Iterator[list[SourceFile]]:
     >>> with local_files("exports/*.csv") as sources:
     ...     print([source.name for source in sources])
     """
-    with tempfile.TemporaryDirectory(prefix="churn-") as folder:
+    with scratch_folder() as folder:
         if path.startswith("gs://"):
-            sources = _copy_from_cloud(path, Path(folder))
+            sources = _copy_from_cloud(path, folder)
         else:
             sources = [SourceFile(Path(name), name) for name in list_files(str(Path(path).expanduser()))]
-        yield [unpacked for source in sources for unpacked in _members(source, Path(folder))]
+        yield [unpacked for source in sources for unpacked in _members(source, folder)]
 
 
 def _members(source: SourceFile, folder: Path) -> Iterator[SourceFile]:
@@ -99,6 +100,8 @@ def list_files(path: str) -> list[str]:
         files = _sorted_matches([str(file) for file in matches if file.is_file()], path)
         _refuse_files_of_lake(files)
         return files
+    if local.exists():
+        raise UserError("this is a device or a pipe, not a file", path, "write the rows to a file first")
     neighbours = [file.name for file in local.parent.iterdir()] if local.parent.is_dir() else []
     hint = did_you_mean(local.name, neighbours)
     raise UserError(f"there is no such file{hint}", path, "name a file, a glob or a folder: data.path=...")

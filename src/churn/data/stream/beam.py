@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from churn.config.serving import BeamRunner
 from churn.data.stream.counts import Counts, sum_counts
 from churn.data.stream.rows import Stream
 from churn.errors import UserError
+from churn.files import scratch_folder
 
 
 class _SumCounts(beam.CombineFn):
@@ -43,16 +43,16 @@ class _SumCounts(beam.CombineFn):
 
 def count_with_beam(stream: Stream, cfg: Config) -> Counts:
     """The counts of `Stream.count`, by workers on this machine."""
-    with tempfile.TemporaryDirectory(prefix="churn-") as folder:
-        file = f"{folder}/counts"
+    with scratch_folder() as folder:
+        file = folder / "counts"
 
         def keep(counts: Counts) -> None:
-            Path(file).write_bytes(pickle.dumps(counts))
+            file.write_bytes(pickle.dumps(counts))
 
         with beam.Pipeline(options=pipeline_options(cfg)) as pipeline:
             groups = pipeline | beam.Create(stream.groups) | beam.Reshuffle()
             _ = groups | beam.Map(stream.count_of) | beam.CombineGlobally(_SumCounts()) | beam.Map(keep)
-        return pickle.loads(Path(file).read_bytes())
+        return pickle.loads(file.read_bytes())
 
 
 def locate(path: str) -> tuple[fs.FileSystem, str]:

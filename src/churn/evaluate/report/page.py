@@ -10,7 +10,7 @@ from churn.evaluate.report.charts import draw_charts
 from churn.evaluate.report.content import ReportContent
 from churn.evaluate.report.effects import draw_effects, draw_profit_curve
 from churn.evaluate.report.templates import template_environment
-from churn.files import atomic_write
+from churn.files import write_text
 
 SHOWN_FEATURES = 20  # bars of the importance figure; the others are folded away
 SHOWN_SEGMENTS = 10  # likewise
@@ -19,8 +19,7 @@ SHOWN_SEGMENTS = 10  # likewise
 def write_report(path: Path, content: ReportContent) -> None:
     """Write the report: one HTML file that needs neither scripts nor other files."""
     page = render_report(content)
-    with atomic_write(path) as aside:
-        aside.write_text(page, encoding="utf-8")
+    write_text(path, page)
 
 
 def render_report(content: ReportContent) -> str:

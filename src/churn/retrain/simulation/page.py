@@ -10,7 +10,7 @@ import numpy as np
 
 from churn.config.root import Config
 from churn.evaluate.report.templates import template_environment
-from churn.files import atomic_write
+from churn.files import write_text
 from churn.retrain.page import format_number
 from churn.retrain.simulation.strategies import Decision
 from churn.retrain.simulation.world import DAYS
@@ -44,8 +44,7 @@ def write_loop_page(path: Path, years: Sequence[Year], cfg: Config) -> None:
         total=lambda way: float(year.profit[way].sum()),
         number=format_number,
     )
-    with atomic_write(path) as aside:
-        aside.write_text(html, encoding="utf-8")
+    write_text(path, html)
 
 
 def _axis_ticks(low: float, high: float) -> list[float]:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from churn.files import atomic_write
-from churn.serve.log.read import read_lines_file
+from churn.files import atomic_write, clear_partials, make_folder
+from churn.refusals import refusal_of
+from churn.serve.log.broken import FOLDER as BROKEN
+from churn.serve.log.broken import UNREADABLE
+from churn.serve.log.lines_file import LinesFile
 from churn.serve.log.write import SUFFIX
 
 NICENESS = 10  # gives a tenth of a busy core, which is what compaction needs under a full load of single rows
@@ -30,7 +35,7 @@ class Compactor(threading.Thread):
     def __init__(self, folder: Path, seconds: float = 1.0) -> None:
         super().__init__(name="compactor", daemon=True)
         self.folder, self.seconds, self.stopped = folder, seconds, threading.Event()
-        self.failures = 0
+        self.failures, self.trouble = 0, ""
 
     def run(self) -> None:
         """Compact until stopped."""
@@ -38,9 +43,12 @@ class Compactor(threading.Thread):
         while not self.stopped.wait(self.seconds):
             try:
                 compact_all(self.folder)
+                self.trouble = ""
             except Exception as error:  # such as a full disk; the lines are still there for another try
                 self.failures += 1
-                traceback.print_exception(error)
+                self.trouble = f"{self.folder}: lines cannot be turned into Parquet: {error}"
+                if not refusal_of(error):  # a bug
+                    traceback.print_exception(error)
                 self.stopped.wait(AFTER_FAILURE_SECONDS)
 
     def stop(self) -> None:
@@ -58,7 +66,7 @@ def compact_all(folder: Path) -> int:
     >>> compact_all(Path("runs/log"))
     """
     done = 0
-    for file in sorted(folder.glob(f"[!.]*{SUFFIX}")):
+    for file in sorted(path for path in folder.glob(f"[!.]*{SUFFIX}") if path.is_file()):
         with _exclusive(file) as locked:
             if locked:
                 _compact_file(file)
@@ -86,13 +94,19 @@ def _exclusive(file: Path) -> Iterator[bool]:
 def _compact_file(file: Path) -> None:
     """Write the Parquet file, then remove the lines.
 
-    A kill between the two leaves both files; readers then prefer the Parquet file.
+    A kill between the two leaves both files; readers then prefer the Parquet file. A file that has no header
+    is moved to the folder `broken`; a broken line is copied there.
     """
     target = file.with_suffix(".parquet")
-    for partial in file.parent.glob(f".{target.name}.*.partial"):  # left by a killed process
-        partial.unlink()
+    clear_partials(file.parent, target.name)
     if not target.exists():
-        write_parquet(file, target)
+        try:
+            write_parquet(file, target)
+        except UNREADABLE as error:
+            make_folder(file.parent / BROKEN)
+            file.replace(file.parent / BROKEN / file.name)
+            print(f"churn: {file} is no part of a log ({error}): moved to {BROKEN}/", file=sys.stderr)
+            return
     file.unlink()
 
 
@@ -101,15 +115,20 @@ def write_parquet(file: Path, target: Path) -> None:
 
     The Parquet file is on disk before it has its name.
     """
-    header, tables = read_lines_file(file)
-    first = next(tables, None)
-    if first is None:
-        return
-    metadata = {b"churn": json.dumps(header).encode()}
-    with atomic_write(target) as aside:
-        with pq.ParquetWriter(aside, first.schema.with_metadata(metadata), compression="zstd") as writer:
-            writer.write_table(first)
-            for table in tables:
+    lines = LinesFile(file)
+    tables = lines.chunks()
+    if (first := next(tables, None)) is not None:
+        schema = first.schema.with_metadata({b"churn": json.dumps(lines.header).encode()})
+        with atomic_write(target) as aside, pq.ParquetWriter(aside, schema, compression="zstd") as writer:
+            for table in chain([first], tables):
                 writer.write_table(table)
-        with aside.open("rb") as written:
-            os.fsync(written.fileno())
+    if lines.broken:
+        _keep_broken(file, lines)
+
+
+def _keep_broken(file: Path, lines: LinesFile) -> None:
+    """Write the broken lines of a file, below its header, to the folder `broken`."""
+    with atomic_write(file.parent / BROKEN / file.name) as aside:
+        head = json.dumps(lines.header).encode() + b"\n"
+        aside.write_bytes(head + b"".join(line for _, line in lines.broken))
+    print(f"churn: {file}: {len(lines.broken):,} broken lines are in {BROKEN}/{file.name}", file=sys.stderr)

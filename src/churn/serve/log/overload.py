@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+import time
 from collections.abc import Callable
 
 from churn.config.serving import Overload
@@ -10,6 +12,23 @@ from churn.serve.log.write import Spool, SpoolFullError
 from churn.serve.metrics import Metrics
 
 RETRY_SECONDS = 0.05
+COMPLAINT_SECONDS = 60.0
+
+
+class Complaint:
+    """Says what is wrong with the log at once, and again once a minute, until it is over."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock, self.trouble, self.said = clock, "", 0.0
+
+    def say(self, trouble: str) -> None:
+        """Print the trouble; "" where there is none."""
+        if trouble and (not self.trouble or self.clock() - self.said >= COMPLAINT_SECONDS):
+            print(f"churn: the log: {trouble}", file=sys.stderr, flush=True)
+            self.said = self.clock()
+        elif self.trouble and not trouble:
+            print("churn: the log is written again", file=sys.stderr, flush=True)
+        self.trouble = trouble
 
 
 class AnswerLog:

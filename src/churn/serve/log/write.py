@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from churn.config.serving import LogConfig
+from churn.files import clear_partials, make_folder
 
 SUFFIX = ".jsonl"
 
@@ -32,13 +33,16 @@ class Spool:
 
     def __init__(self, folder: Path, header: dict[str, Any], cfg: LogConfig) -> None:
         self.folder, self.header, self.cfg = folder, header, cfg
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
+        clear_partials(folder)
         self.waiting = _backlog_bytes(folder)  # bytes not yet in Parquet files
+        self.trouble = ""  # why the last lines could not be written, or the next file not begun
         self._open()
 
     def _open(self) -> None:
         """Begin a file. It gets its name when it is locked, so that no process takes it for a closed one."""
         name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%fZ}-{os.getpid()}{SUFFIX}"
+        make_folder(self.folder)
         aside = self.folder / f".{name}.partial"
         file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
         try:
@@ -49,21 +53,25 @@ class Spool:
             aside.rename(self.folder / name)
         except OSError:
             os.close(file)
-            aside.unlink()
+            aside.unlink(missing_ok=True)
             raise
         self.file, self.size, self.empty, self.began = file, len(line), True, time.monotonic()
+        self.path = self.folder / name
 
     def append(self, lines: bytes) -> None:
         """Write whole lines; raises `SpoolFullError`, and leaves nothing of them, if it cannot."""
         if self.waiting > self.cfg.max_backlog_bytes:
-            raise SpoolFullError(f"{self.waiting:,} bytes wait for their Parquet files")
+            self.trouble = f"{self.waiting:,} bytes wait for Parquet files (serve.log.max_backlog_bytes)"
+            raise SpoolFullError(self.trouble)
         try:
             written = os.write(self.file, lines)
             while written < len(lines):
                 written += os.write(self.file, lines[written:])
         except OSError as error:
             os.ftruncate(self.file, self.size)
-            raise SpoolFullError(str(error)) from error
+            self.trouble = f"{self.folder}: {error.strerror or error}"
+            raise SpoolFullError(self.trouble) from error
+        self.trouble = ""
         self.size += written
         self.waiting += written
         self.empty = False
@@ -71,9 +79,10 @@ class Spool:
             self.rotate()
 
     def tick(self) -> None:
-        """Close the file if it is old enough; to be called about once a second."""
+        """Close the file if it is old enough, or was removed; to be called about once a second."""
         self.waiting = _backlog_bytes(self.folder)
-        if not self.empty and time.monotonic() - self.began > self.cfg.segment_seconds:
+        is_old = not self.empty and time.monotonic() - self.began > self.cfg.segment_seconds
+        if is_old or not self.path.exists():
             self.rotate()
 
     def rotate(self) -> None:
@@ -84,8 +93,10 @@ class Spool:
         previous = self.file
         try:
             self._open()
-        except OSError:  # if the disk is full, the next line does not fit either, and `append` reports it
+        except OSError as error:
+            self.trouble = f"{self.folder}: no other file can be begun: {error.strerror}"
             return
+        self.trouble = ""
         os.close(previous)
 
     def close(self) -> None:

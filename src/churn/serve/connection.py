@@ -1,0 +1,105 @@
+"""The limits of a connection: what a stranger sends costs no more than its size, and nobody's place.
+
+uvicorn bounds neither headers nor the time that a request takes to arrive, and closes only those idle
+connections that had an answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from churn.serve.protocol import RefusedError
+
+if TYPE_CHECKING:
+    from churn.serve.app import Endpoint
+
+HEADER_BYTES = 16_384  # of all headers of a request, and of its first line
+HEADER_SECONDS = 10.0  # for the headers to arrive, from the connection or their first byte on
+REQUEST_SECONDS = 60.0  # for a whole request to arrive, and for an answer to be taken
+CHUNK_OVERHEAD = 8  # the bytes of a body of chunks may be so many times those of its content
+QUIET, HEADERS, BODY = range(3)  # what is being received
+
+
+class Connection(HttpToolsProtocol):
+    """A connection with limits. `check` is to be called about once a second."""
+
+    def __init__(self, endpoint: Endpoint, **uvicorns: Any) -> None:
+        super().__init__(**uvicorns)
+        self.endpoint, self.receiving, self.received, self.begun = endpoint, QUIET, 0, 0.0
+        cfg = endpoint.cfg
+        self.limits = (HEADER_BYTES, HEADER_BYTES, HEADER_BYTES + CHUNK_OVERHEAD * cfg.max_request_bytes)
+        self.refusal: RefusedError | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Take a connection. Beyond `serve.max_connections` the longest idle one goes."""
+        super().connection_made(transport)
+        self.begun = self.loop.time()
+        if len(self.connections) > self.endpoint.cfg.max_connections:
+            others = (other for other in self.connections if isinstance(other, Connection))
+            if idle := [other for other in others if other is not self and other.is_idle()]:
+                min(idle, key=lambda connection: connection.begun).transport.close()
+            else:
+                self.app = self.endpoint.answer_surplus
+
+    def is_idle(self) -> bool:
+        """Whether nothing is being received, computed or sent."""
+        answered = self.cycle is None or self.cycle.response_complete
+        return self.receiving == QUIET and answered and not self.transport.is_closing()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived, and refuse what is too long."""
+        if self.receiving == QUIET:
+            self.receiving, self.received, self.begun = HEADERS, 0, self.loop.time()
+        self.received += len(data)
+        super().data_received(data)
+        if self.received > self.limits[self.receiving]:
+            self._refuse(_too_long(self.receiving))
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer. For headers that are too long it raises an error, which stops the parser."""
+        if self.received > HEADER_BYTES:  # of headers and body together
+            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+            if size > HEADER_BYTES:
+                self.refusal = _too_long(HEADERS)
+                raise self.refusal
+        self.receiving, self.received = BODY, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is here."""
+        super().on_message_complete()
+        self.receiving, self.received, self.begun = QUIET, 0, self.loop.time()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser does not accept."""
+        self._refuse(self.refusal or RefusedError(400, "http", msg))
+
+    def check(self, now: float) -> None:
+        """Close the connection if its request, or the first sign of one, takes too long to arrive."""
+        waited = now - self.begun
+        if waited > (REQUEST_SECONDS if self.receiving == BODY else HEADER_SECONDS):
+            if self.receiving != QUIET:
+                self._refuse(RefusedError(408, "slow", "the request did not arrive in time"))
+            elif self.cycle is None:
+                self.transport.close()
+        if waited > REQUEST_SECONDS and self.transport.get_write_buffer_size():
+            self.transport.abort()  # the client does not take its answer
+
+    def _refuse(self, refused: RefusedError) -> None:
+        """Answer with an error, and close."""
+        if self.transport.is_closing():
+            return
+        self.endpoint.metrics.refused(refused.code, refused.reason)
+        body = refused.body()
+        head = f"HTTP/1.1 {refused.code} {refused.reason}\r\ncontent-type: application/json\r\n"
+        head += f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+
+def _too_long(part: int) -> RefusedError:
+    if part == BODY:
+        return RefusedError(413, "size", "the body is too long")
+    return RefusedError(431, "headers", f"the headers have more than {HEADER_BYTES:,} bytes")

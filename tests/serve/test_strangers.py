@@ -1,0 +1,259 @@
+"""What strangers send costs no more than its size, takes nobody's place, and gets one clear answer."""
+
+import json
+import socket
+import time
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from churn.config.serving import ServeConfig
+from churn.serve.connection import HEADER_BYTES, HEADER_SECONDS, HEADERS, REQUEST_SECONDS, Connection
+from churn.serve.gate import Gate, warning
+from churn.serve.log.overload import Complaint
+from churn.serve.protocol import EXAMINED, LISTED, MOST_ROWS, Fields, Reader, RefusedError
+from serve.conftest import ROW, running
+
+BODY = json.dumps({"instances": [ROW]}).encode()
+
+
+def address(endpoint):
+    host, _, port = endpoint.root.removeprefix("http://").partition(":")
+    return host, int(port)
+
+
+def exchange(endpoint, content):
+    """What the server sends for some bytes until it closes."""
+    with socket.create_connection(address(endpoint), timeout=30) as client:
+        answer = b""
+        try:
+            client.sendall(content)
+            while part := client.recv(65_536):
+                answer += part
+        except ConnectionError:  # closed while more was being sent
+            pass
+        return answer
+
+
+def post(endpoint, body=BODY, **headers):
+    names = {"Content-Type": "application/json"} | {name.replace("_", "-"): v for name, v in headers.items()}
+    return httpx.post(endpoint.url, content=body, headers=names, timeout=30)
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n\r\n"], ids=["unfinished", "whole"])
+def test_headers_beyond_their_limit_are_refused_at_once(endpoint, end):
+    head = b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Long: "
+    began = time.monotonic()
+    assert exchange(endpoint, head + b"a" * (HEADER_BYTES + 70_000) + end).startswith(b"HTTP/1.1 431 ")
+    assert time.monotonic() - began < 5
+    assert b" 200 " in exchange(
+        endpoint, head + b"a" * (HEADER_BYTES // 2) + b"\r\nConnection: close\r\n\r\n"
+    )
+
+
+def test_a_long_header_is_counted_and_does_not_keep_the_server_busy(endpoint):
+    before = endpoint.metric('churn_request_errors_total{reason="headers"}')
+    exchange(endpoint, b"GET /health HTTP/1.1\r\nX: " + b"a" * 20_000_000)
+    assert endpoint.metric('churn_request_errors_total{reason="headers"}') == before + 1
+
+
+@pytest.mark.parametrize(
+    "shape", ["[" * 100_000, '{"instances":' * 50_000, '{"instances":[' + '[{"a":' * 90_000]
+)
+def test_deep_nesting_is_no_json_to_us(endpoint, shape):
+    answer = post(endpoint, shape.encode())
+    assert answer.status_code == 400
+    assert "not JSON" in answer.json()["error"]["message"]
+
+
+def test_a_deep_value_in_a_row_is_refused(endpoint):
+    deep = json.dumps({"instances": [ROW | {"tenure": 0}]}).replace(
+        ": 0,", ": " + "[" * 300 + "]" * 300 + ","
+    )
+    assert post(endpoint, deep.encode()).status_code == 400
+
+
+@pytest.mark.parametrize("row", ["7", "{}", '{"x":1}', "[]"])
+def test_an_error_is_no_larger_than_its_request(endpoint, row):
+    body = b'{"instances":[' + b",".join([row.encode()] * (450_000 // (len(row) + 1))) + b"]}"
+    began = time.monotonic()
+    answer = post(endpoint, body)
+    assert time.monotonic() - began < 5
+    assert answer.status_code == 400
+    assert len(answer.content) < 20_000
+    error = answer.json()["error"]
+    assert len(error["details"][0]["fieldViolations"]) == LISTED
+    assert f"of the first {EXAMINED} of " in error["message"]
+    assert error["message"].endswith(" more")
+
+
+def test_long_names_and_values_are_shortened_in_errors(endpoint):
+    long = "n" * 400_000
+    for body in ({"instances": [ROW | {long: long}]}, {"instances": [ROW], long: 1}):
+        assert len(post(endpoint, json.dumps(body).encode()).content) < 2_000
+
+
+def test_integers_of_many_digits_and_lone_surrogates_are_refused(endpoint):
+    for value in ("1" * 4_000, "-" + "9" * 60, '"\\ud800"', "1e999"):
+        body = json.dumps({"instances": [ROW | {"tenure": 0}]}).replace('"tenure": 0', f'"tenure": {value}')
+        assert post(endpoint, body.encode()).status_code == 400
+
+
+def test_where_fields_may_be_left_out_the_rows_have_a_limit():
+    reader = Reader(Fields(("tenure",), ("plan", "customer_key")), lenient=True)
+    assert len(reader(b'{"instances":[' + b",".join([b"{}"] * MOST_ROWS) + b"]}")) == MOST_ROWS
+    with pytest.raises(RefusedError, match="more than 10,000 rows"):
+        reader(b'{"instances":[' + b",".join([b"{}"] * (MOST_ROWS + 1)) + b"]}")
+
+
+def test_a_wrong_method_is_refused_with_the_right_one(endpoint):
+    for method in ("GET", "PUT", "OPTIONS"):
+        answer = httpx.request(method, endpoint.url, timeout=30)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+        assert answer.json()["error"]["code"] == 405
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"Content-Type": "application/json; charset=utf-8"}, 200),
+        ({"Content-Type": "text/plain"}, 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        ({"Content-Type": ""}, 415),
+        ({"Host": "localhost:9"}, 200),
+        ({"Host": "[::1]"}, 200),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "127.0.0.1.evil.example:8080"}, 403),
+        ({"Origin": "http://127.0.0.1:8080"}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_pages_of_other_sites_cannot_ask(endpoint, headers, code):
+    assert post(endpoint, **headers).status_code == code
+
+
+def test_pages_of_other_sites_see_nothing_of_the_model(endpoint):
+    for path in ("/model", "/metrics", "/openapi.json", "/docs"):
+        answer = httpx.get(endpoint.root + path, headers={"Host": "evil.example"}, timeout=30)
+        assert answer.status_code == 403
+    assert httpx.get(f"{endpoint.root}/health", headers={"Host": "10.0.0.1"}, timeout=30).status_code == 200
+
+
+def test_idle_connections_keep_nobody_out(exported_bundle, tmp_path):
+    with running(exported_bundle, tmp_path, "serve.max_connections=20") as server:
+        idle = [socket.create_connection(address(server)) for _ in range(60)]
+        busy = [socket.create_connection(address(server)) for _ in range(20)]
+        for client in busy:
+            client.sendall(
+                b"POST /predict HTTP/1.1\r\nContent-Length: 9\r\nContent-Type: application/json\r\n\r\n"
+            )
+        assert httpx.get(f"{server.root}/health", timeout=30).status_code == 200
+        assert server.predict(ROW).status_code == 503
+        for client in busy:
+            client.close()
+        assert server.predict(ROW).status_code == 200
+        assert len([client for client in idle if client.recv(1) == b""]) == 60
+        for client in idle:
+            client.close()
+
+
+class Transport:
+    """A connection to nobody."""
+
+    def __init__(self):
+        self.sent, self.closed, self.waiting = b"", False, 0
+
+    def write(self, data):
+        self.sent += data
+
+    def close(self):
+        self.closed = True
+
+    abort = close
+
+    def is_closing(self):
+        return self.closed
+
+    def get_write_buffer_size(self):
+        return self.waiting
+
+
+@pytest.fixture
+def connection():
+    """A connection at rest, without uvicorn's parts."""
+    made = object.__new__(Connection)
+    counted = []
+    metrics = SimpleNamespace(refused=lambda code, reason: counted.append(code))
+    made.endpoint, made.transport, made.cycle = SimpleNamespace(metrics=metrics), Transport(), None
+    made.receiving, made.begun, made.counted = 0, 100.0, counted
+    return made
+
+
+def test_a_connection_that_says_nothing_is_closed(connection):
+    connection.check(100 + HEADER_SECONDS - 1)
+    assert not connection.transport.closed
+    connection.check(100 + HEADER_SECONDS + 1)
+    assert connection.transport.closed
+    assert connection.transport.sent == b""
+
+
+@pytest.mark.parametrize(("part", "seconds"), [(HEADERS, HEADER_SECONDS), (HEADERS + 1, REQUEST_SECONDS)])
+def test_a_request_that_does_not_arrive_in_time_is_refused(connection, part, seconds):
+    connection.receiving = part
+    connection.check(100 + seconds - 1)
+    assert not connection.transport.closed
+    connection.check(100 + seconds + 1)
+    assert connection.transport.sent.startswith(b"HTTP/1.1 408 ")
+    assert connection.transport.closed
+    assert connection.counted == [408]
+
+
+def test_a_client_that_does_not_take_its_answer_is_cut_off(connection):
+    connection.cycle, connection.transport.waiting = SimpleNamespace(response_complete=True), 1_000_000
+    connection.check(100 + REQUEST_SECONDS - 1)
+    assert not connection.transport.closed
+    connection.check(100 + REQUEST_SECONDS + 1)
+    assert connection.transport.closed
+
+
+def test_an_open_address_is_announced_and_may_want_a_token(monkeypatch):
+    assert warning(ServeConfig()) == ""
+    assert "CHURN_SERVE_TOKEN" in warning(ServeConfig(host="0.0.0.0"))
+    monkeypatch.setenv("CHURN_SERVE_TOKEN", "secret")
+    assert "need the token" in warning(ServeConfig(host="0.0.0.0"))
+    gate, json_type = Gate(ServeConfig(host="0.0.0.0")), {b"content-type": b"application/json"}
+    gate.check_post(json_type | {b"authorization": b"Bearer secret", b"host": b"any.example"})
+    for wrong in ({}, {b"authorization": b"Bearer guess"}):
+        with pytest.raises(RefusedError, match="Authorization") as refused:
+            gate.check_post(json_type | wrong)
+        assert refused.value.code == 401
+
+
+def test_vertex_ai_s_service_is_trusted(monkeypatch):
+    monkeypatch.setenv("AIP_HTTP_PORT", "8080")
+    assert warning(ServeConfig(host="0.0.0.0")) == ""
+    Gate(ServeConfig(host="0.0.0.0")).check_post({})
+
+
+def test_trouble_with_the_log_is_said_once_a_minute_until_it_is_over(capsys):
+    now = [0.0]
+    complaint = Complaint(lambda: now[0])
+    for second in range(130):
+        now[0] = float(second)
+        complaint.say("no space")
+    complaint.say("")
+    complaint.say("")
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["churn: the log: no space"] * 3 + ["churn: the log is written again"]
+
+
+def test_a_log_that_cannot_be_written_shows_in_the_health(exported_bundle, tmp_path):
+    settings = ("serve.log.max_backlog_bytes=0", "serve.log.overload=drop")
+    with running(exported_bundle, tmp_path, *settings) as server:
+        assert server.predict(ROW).status_code == 200
+        health = httpx.get(f"{server.root}/health", timeout=30)
+        assert (health.status_code, health.json()["status"]) == (200, "ready")
+        assert "max_backlog_bytes" in health.json()["log"]
+        assert server.metric("churn_log_dropped_total") == 1
