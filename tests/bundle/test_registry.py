@@ -8,12 +8,12 @@ import pytest
 from conftest import churn, compose_config
 
 from churn.bundle import bundle, export
+from churn.bundle.database import mlflow_client
 from churn.bundle.registry import (
     beats_base_rate,
     champion_path,
     check_name,
     find_bundle,
-    mlflow_client,
     register_run,
 )
 from churn.errors import UserError

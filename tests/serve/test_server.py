@@ -14,6 +14,7 @@ import pytest
 
 from churn.bundle import export
 from churn.bundle.bundle import Bundle
+from churn.bundle.database import mlflow_client
 from churn.bundle.registry import CHAMPION, register_run
 from churn.retrain.promote import make_champion
 from churn.serve.log import read
