@@ -56,8 +56,6 @@ def mlflow_client(root: str) -> MlflowClient:
         with one_writer(root):
             if not os.path.lexists(file):  # no other process was faster
                 _make_database(file)
-    else:
-        _follow_moved_folder(file)
     return _open_database(file)
 
 
@@ -80,6 +78,7 @@ def _open_database(file: Path) -> MlflowClient:
 
     with _damage_explained(file):
         _check_database(file)
+        _follow_moved_folder(file)
         client = MlflowClient(f"sqlite:///{file}")
         client.search_registered_models(max_results=1)
         return client
@@ -106,7 +105,7 @@ def _follow_moved_folder(file: Path) -> None:
     MLflow stores absolute paths; the artifacts lie in `mlflow/` beside the database.
     """
     here = str(file.with_name("mlflow"))
-    with _damage_explained(file), closing(sqlite3.connect(file, timeout=PATIENCE)) as connection, connection:
+    with closing(sqlite3.connect(file, timeout=PATIENCE)) as connection, connection:
         stored = connection.execute("SELECT DISTINCT artifact_location FROM experiments").fetchall()
         for (before,) in stored:
             if before and before != here and before.endswith("/mlflow"):
