@@ -52,6 +52,8 @@ class Storage:
         self.cache = Path(tempfile.mkdtemp())
 
     def answer(self, request: Request) -> Answer:
+        if request.method == "GET" and request.url.partition("?")[0].endswith("/managedFolders"):
+            return Answer(b'{"kind": "storage#managedFolders"}', 200, {"content-type": "application/json"})
         call = Call(request, self.emulator, self.address.removeprefix("http://"))
         with self.lock:
             Router(call).handle(request.method)
