@@ -20,6 +20,10 @@ from churn.config.root import config_directory
         (["train", "model=tutorail"], "unknown choice 'model=tutorail'; did you mean 'tutorial'?"),
         (["train", "model.name=deep"], "expected one of [tutorial, network, dense]"),
         (["train", "data=["], "no viable alternative"),
+        (
+            ["train", "data.path=churn.csv", "data.target=left"],
+            "do: churn train data=csv data.path=churn.csv",
+        ),
         (["train", "data.path=churn (1).csv"], """type 'data.path="churn (1).csv"'"""),
         (["train", "data.path=Kündigungen 2024.csv"], """type 'data.path="Kündigungen 2024.csv"'"""),
         (["train", "data.target=Gekündigt"], """type 'data.target="Gekündigt"'"""),

@@ -10,6 +10,7 @@ from churn.config.data import DataConfig, Source
 from churn.data.dataset import Dataset
 from churn.data.declared import with_declared_roles
 from churn.data.table import RawTable
+from churn.errors import UserError
 
 
 def load_dataset(cfg: DataConfig, seed: int) -> Dataset:
@@ -43,7 +44,13 @@ def dataset_name(cfg: DataConfig) -> str:
 
 
 def read_source(cfg: DataConfig, seed: int) -> RawTable:
-    """The raw table of the source that the configuration names."""
+    """The raw table of the source that the configuration names.
+
+    Raises `UserError` for a path that another source would leave unread.
+    """
+    if cfg.path and cfg.source is not Source.file:
+        fault = f"the file would not be read: data.source={cfg.source.value} is a source of its own"
+        raise UserError(fault, f"data.path={cfg.path}", f"churn train data=csv data.path={cfg.path}")
     if cfg.source is Source.synthetic:
         from churn.data.sources import synthetic
 
