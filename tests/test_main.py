@@ -22,7 +22,7 @@ from churn.config.root import config_directory
         (["train", "data=["], "no viable alternative"),
         (
             ["train", "data.path=churn.csv", "data.target=left"],
-            "do: churn train data=csv data.path=churn.csv",
+            "churn train data=csv data.path=churn.csv",
         ),
         (["train", "data.path=churn (1).csv"], """type 'data.path="churn (1).csv"'"""),
         (["train", "data.path=Kündigungen 2024.csv"], """type 'data.path="Kündigungen 2024.csv"'"""),
