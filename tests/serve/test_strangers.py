@@ -85,7 +85,7 @@ def test_an_error_is_no_larger_than_its_request(endpoint, row):
     error = answer.json()["error"]
     assert len(error["details"][0]["fieldViolations"]) == LISTED
     assert f"of the first {EXAMINED} of " in error["message"]
-    assert error["message"].endswith(" more")
+    assert " more. A row that works: {" in error["message"]
 
 
 def test_long_names_and_values_are_shortened_in_errors(endpoint):
@@ -252,8 +252,9 @@ def test_trouble_with_the_log_is_said_once_a_minute_until_it_is_over(capsys):
 def test_a_log_that_cannot_be_written_shows_in_the_health(exported_bundle, tmp_path):
     settings = ("serve.log.max_backlog_bytes=0", "serve.log.overload=drop")
     with running(exported_bundle, tmp_path, *settings) as server:
-        assert server.predict(ROW).status_code == 200
+        for _ in range(2):  # the first line may find the log empty
+            assert server.predict(ROW).status_code == 200
         health = httpx.get(f"{server.root}/health", timeout=30)
         assert (health.status_code, health.json()["status"]) == (200, "ready")
         assert "max_backlog_bytes" in health.json()["log"]
-        assert server.metric("churn_log_dropped_total") == 1
+        assert server.metric("churn_log_dropped_total") in (1, 2)

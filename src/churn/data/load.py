@@ -12,6 +12,8 @@ from churn.data.declared import with_declared_roles
 from churn.data.table import RawTable
 from churn.errors import UserError
 
+WITHOUT_FILE = (Source.synthetic, Source.kaggle, Source.bigquery)  # sources that read no file of the user's
+
 
 def load_dataset(cfg: DataConfig, seed: int) -> Dataset:
     """The validated data set of the configuration; roles that are not set are inferred.
@@ -48,7 +50,7 @@ def read_source(cfg: DataConfig, seed: int) -> RawTable:
 
     Raises `UserError` for a path that another source would leave unread.
     """
-    if cfg.path and cfg.source is not Source.file:
+    if cfg.path and cfg.source in WITHOUT_FILE:
         fault = f"the file would not be read: data.source={cfg.source.value} is a source of its own"
         raise UserError(fault, f"data.path={cfg.path}", f"churn train data=csv data.path={cfg.path}")
     if cfg.source is Source.synthetic:
