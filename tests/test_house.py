@@ -117,7 +117,7 @@ WRITES_ELSEWHERE = {  # whatever else writes, and why it may
     "churn.vertex.train": "a wheel, and the run of a job, which is moved when it is whole",
     "churn.data.writers": "the writers of `write_tables`, which opens them aside",
     "churn.data.sources.archives": "a member of an archive, in a scratch folder",
-    "churn.data.sources.formats": "an unpacked file, in a scratch folder",
+    "churn.data.sources.compressed": "an unpacked file, in a scratch folder",
     "churn.data.sources.paths": "a folder for the members of an archive, in a scratch folder",
     "churn.data.sources.workbooks": "nothing: it reads members of an archive whose names begin with an x",
     "churn.events.writing": "a writer for a file that its caller opened aside",

@@ -36,10 +36,10 @@ def declared_facts(cfg: DataConfig) -> dict[str, Any]:
 def facts_of(file: Any) -> dict[str, Any]:
     """What a Parquet file says about itself; its rows are not read. Raises `UserError` for a damaged file."""
     try:
-        told = (pq.read_metadata(file).metadata or {}).get(KEY)
+        stored = (pq.read_metadata(file).metadata or {}).get(KEY)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"the file is damaged: {error}", str(file), "copy or export it again") from None
-    return {} if told is None else json.loads(told)
+    return {} if stored is None else json.loads(stored)
 
 
 def with_declared_roles(cfg: DataConfig) -> DataConfig:
@@ -47,8 +47,8 @@ def with_declared_roles(cfg: DataConfig) -> DataConfig:
 
     The horizon is the file's: it says when a label was decided.
     """
-    told = declared_facts(cfg)
-    roles = told.get("roles")
+    facts = declared_facts(cfg)
+    roles = facts.get("roles")
     if roles is None or cfg.target not in (None, roles["target"]):
         return cfg
     taken = {*cfg.numeric, *cfg.categorical, *cfg.drop, cfg.id, cfg.time}
@@ -57,5 +57,5 @@ def with_declared_roles(cfg: DataConfig) -> DataConfig:
         key: [*getattr(cfg, key), *(name for name in roles[key] if name not in taken)]
         for key in ("numeric", "categorical", "drop")
     }
-    own["name"] = cfg.name or told.get("name")
+    own["name"] = cfg.name or facts.get("name")
     return replace(cfg, **own, **listed, churned=cfg.churned or roles["churned"], horizon=roles["horizon"])

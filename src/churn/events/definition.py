@@ -36,8 +36,8 @@ def tables_of(cfg: EventsConfig) -> dict[str, TableConfig]:
 
 def columns_of(spec: TableConfig) -> dict[str, str]:
     """The columns of a table that are read, with the key that names each."""
-    told = {name: key for key, name in named_columns(spec)}
-    return told | {name: "only" for name in spec.only if name not in told}
+    columns = {name: key for key, name in named_columns(spec)}
+    return columns | {name: "only" for name in spec.only if name not in columns}
 
 
 def named_columns(spec: TableConfig) -> Iterator[tuple[str, str]]:
@@ -52,22 +52,22 @@ def named_columns(spec: TableConfig) -> Iterator[tuple[str, str]]:
 
 def to_json(cfg: EventsConfig) -> dict[str, Any]:
     """What decides the features and the label, for JSON; where and how it is computed is left out."""
-    told = cast("dict[str, Any]", OmegaConf.to_container(OmegaConf.structured(cfg), enum_to_str=True))
-    return {"format": FORMAT, **{key: value for key, value in told.items() if key not in NOT_STORED}}
+    content = cast("dict[str, Any]", OmegaConf.to_container(OmegaConf.structured(cfg), enum_to_str=True))
+    return {"format": FORMAT, **{key: value for key, value in content.items() if key not in NOT_STORED}}
 
 
-def from_json(told: dict[str, Any], cfg: EventsConfig) -> EventsConfig:
+def from_json(content: dict[str, Any], cfg: EventsConfig) -> EventsConfig:
     """The definition that was stored, with the engine of `cfg`; and its places, if both have the same name.
 
     Raises `UserError` for a definition of another version.
     """
-    told = dict(told)
-    if (version := told.pop("format", None)) != FORMAT:
+    content = dict(content)
+    if (version := content.pop("format", None)) != FORMAT:
         raise UserError(
             f"the definition has format {version}, this program reads {FORMAT}", do="churn snapshot again"
         )
-    made = OmegaConf.merge(OmegaConf.structured(EventsConfig), told)
-    stored = cast("EventsConfig", OmegaConf.to_object(made))
+    merged = OmegaConf.merge(OmegaConf.structured(EventsConfig), content)
+    stored = cast("EventsConfig", OmegaConf.to_object(merged))
     stored = replace(stored, **{key: getattr(cfg, key) for key in NOT_STORED})
     return _with_places(stored, cfg) if cfg.name == stored.name and tables_of(cfg) else stored
 
@@ -92,14 +92,14 @@ def _with_places(stored: EventsConfig, cfg: EventsConfig) -> EventsConfig:
 
 def _plain(cfg: EventsConfig) -> dict[str, Any]:
     """A definition without places, and without what is found in the data where it is left open."""
-    told = asdict(cfg)
+    settings = asdict(cfg)
     for key in (*NOT_STORED, "folder", "until", "max_levels"):
-        del told[key]
+        del settings[key]
     for group in GROUPS:
-        for spec in told[group].values():
+        for spec in settings[group].values():
             for key in ("path", "levels", "drop_copies"):
                 spec.pop(key, None)
-    return told
+    return settings
 
 
 def with_levels(cfg: EventsConfig, levels: dict[str, dict[str, list[str]]]) -> EventsConfig:

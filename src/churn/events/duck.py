@@ -69,7 +69,7 @@ def _whole_columns(work: Workspace, name: str) -> set[str]:
     if not lacking:
         return set()
     counts = work.rows(
-        f"SELECT {', '.join(f'count_if({told})' for told in lacking.values())} FROM all_{name}"
+        f"SELECT {', '.join(f'count_if({condition})' for condition in lacking.values())} FROM all_{name}"
     )[0]
     return {column for column, count in zip(lacking, counts, strict=True) if not count}
 

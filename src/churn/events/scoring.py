@@ -27,14 +27,14 @@ STALE = 7  # days between the newest event and the cut-off from which that is wo
 
 def definition_of(bundle: Bundle, cfg: Config) -> EventsConfig:
     """The definition inside a bundle, run by the configuration's engine; raises `UserError` if none is."""
-    told = bundle.facts.get("events")
-    if told is None:
+    definition = bundle.facts.get("events")
+    if definition is None:
         raise UserError(
             "the bundle's model did not learn from a snapshot of event tables",
             str(bundle.path),
             "make one with `churn snapshot` and train on it: churn train data=parquet data.path=FILE",
         )
-    return from_json(told, cfg.events)
+    return from_json(definition, cfg.events)
 
 
 @contextmanager

@@ -50,10 +50,10 @@ class Contents:
         grouped = part.group_by(CUTOFF).aggregate(
             [([], "count_all"), *([(CHURNED, "sum")] if labelled else [])]
         )
-        for told in grouped.to_pylist():
-            counts = self.by_cutoff.setdefault(str(told[CUTOFF]), [0, 0])
-            counts[0] += told["count_all"]
-            counts[1] += told.get(f"{CHURNED}_sum", 0)
+        for row in grouped.to_pylist():
+            counts = self.by_cutoff.setdefault(str(row[CUTOFF]), [0, 0])
+            counts[0] += row["count_all"]
+            counts[1] += row.get(f"{CHURNED}_sum", 0)
         self.rows_of_customer.update(
             part.group_by(CUSTOMER).aggregate([([], "count_all")])["count_all"].to_pylist()
         )
@@ -91,11 +91,11 @@ def _facts(cfg: EventsConfig, contents: Contents) -> dict[str, Any]:
     """What the file says about itself: roles of its columns, and the definition that made it."""
     roles = feature_roles(cfg)
     empty = [name for names in roles.values() for name in names if not contents.known[name]]
-    told = {role: [name for name in names if name not in empty] for role, names in roles.items()}
+    present = {role: [name for name in names if name not in empty] for role, names in roles.items()}
     own = {"id": CUSTOMER, "time": CUTOFF, "target": CHURNED, "churned": ["1"]}
     return {
         "name": cfg.name,
-        "roles": {**own, **told, "drop": empty, "horizon": label_days(cfg.churn, cfg.horizon)},
+        "roles": {**own, **present, "drop": empty, "horizon": label_days(cfg.churn, cfg.horizon)},
         "events": to_json(cfg),
     }
 

@@ -92,16 +92,16 @@ def _avro_schema(writer: Any, source: SourceFile) -> pa.Schema:
     return pa.schema([(field["name"], _avro_type(field["type"])) for field in writer["fields"]])
 
 
-def _avro_type(told: Any) -> pa.DataType:
+def _avro_type(declared: Any) -> pa.DataType:
     """Arrow's type for one of Avro; text for a union of several types."""
-    if isinstance(told, list):
-        others = [_avro_type(kind) for kind in told if kind != "null"]
+    if isinstance(declared, list):
+        others = [_avro_type(kind) for kind in declared if kind != "null"]
         return others[0] if len(others) == 1 else pa.string()
-    if isinstance(told, str):
-        return AVRO_TYPES.get(told, pa.string())
-    if told.get("logicalType") == "decimal":
-        return pa.decimal128(told["precision"], told.get("scale", 0))
-    return AVRO_TYPES.get(told.get("logicalType", ""), AVRO_TYPES.get(told["type"], pa.string()))
+    if isinstance(declared, str):
+        return AVRO_TYPES.get(declared, pa.string())
+    if declared.get("logicalType") == "decimal":
+        return pa.decimal128(declared["precision"], declared.get("scale", 0))
+    return AVRO_TYPES.get(declared.get("logicalType", ""), AVRO_TYPES.get(declared["type"], pa.string()))
 
 
 def _to_table(records: list[Any], schema: pa.Schema) -> pa.Table:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from churn.data.sources.formats import open_bytes
+from churn.data.sources.compressed import open_bytes
 from churn.data.sources.paths import SourceFile
 from churn.errors import UserError
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 from churn.config.data import DataConfig
 from churn.data.sources import columns
 from churn.data.sources.chunk import Chunk
-from churn.data.sources.formats import TEXT, Format, recognise_format, unpacked
+from churn.data.sources.compressed import unpacked
+from churn.data.sources.formats import TEXT, Format, recognise_format
 from churn.data.sources.paths import SourceFile, is_delta, local_files
 from churn.data.table import BAD_ROW, RawTable
 from churn.errors import UserError, count, did_you_mean, user_error_of_many

@@ -1,20 +1,13 @@
-"""The format of a file, by its first bytes, and the bytes inside a compressed one."""
+"""The format of a file, by its first bytes."""
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import re
-import shutil
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from importlib import import_module
-from io import BufferedReader
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from churn.data.sources.compressed import open_bytes
 from churn.data.sources.paths import SourceFile
 from churn.errors import UserError
 
@@ -85,20 +78,6 @@ REFUSED = {  # patterns of the first characters: what it is, what to do
 }
 
 
-def _open_zstd(path: Path) -> Any:
-    import pyarrow as pa
-
-    return BufferedReader(pa.input_stream(str(path), compression="zstd"))  # a NativeFile has no lines
-
-
-UNPACK: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ": lzma.open,
-    b"\x28\xb5\x2f\xfd": _open_zstd,
-}
-
-
 def recognise_format(source: SourceFile) -> Format:
     """The format of a file; raises `UserError` if it is empty, unreadable or no table."""
     with open_bytes(source) as stream:
@@ -128,39 +107,3 @@ def _begin(head: bytes, source: SourceFile) -> str:
 def _first_match(patterns: dict[Any, Any], head: bytes | str) -> Any:
     found = (kind for pattern, kind in patterns.items() if re.match(pattern, head, re.IGNORECASE))
     return next(found, None)
-
-
-@contextmanager
-def open_bytes(source: SourceFile) -> Iterator[BinaryIO]:
-    """The bytes of a file, decompressed; raises `UserError` if it is unreadable or damaged."""
-    try:
-        with _open_packed(source.path) as stream:
-            yield stream
-    except (EOFError, zlib.error, lzma.LZMAError) as error:
-        raise _damaged(source, error) from None
-    except OSError as error:
-        if error.errno:
-            raise UserError(f"the file cannot be read: {error.strerror}", source.name) from None
-        raise _damaged(source, error) from None
-
-
-def _open_packed(path: Path) -> BinaryIO:
-    with path.open("rb") as file:
-        head = file.read(6)
-    unpack = next((unpack for magic, unpack in UNPACK.items() if head.startswith(magic)), None)
-    return unpack(path) if unpack else path.open("rb")
-
-
-def _damaged(source: SourceFile, error: Exception) -> UserError:
-    return UserError(f"the file is damaged or cut off: {error}", source.name, "copy or export it again")
-
-
-def unpacked(source: SourceFile, folder: Path) -> SourceFile:
-    """The file, or a copy of it in `folder` if it is compressed and its format has to be read at random."""
-    with source.path.open("rb") as file:
-        if not file.read(6).startswith(tuple(UNPACK)):
-            return source
-    copy = folder / f"unpacked-{source.path.name}"
-    with open_bytes(source) as stream, copy.open("wb") as file:
-        shutil.copyfileobj(stream, file)
-    return source._replace(path=copy)

@@ -21,8 +21,8 @@ import pyarrow.json
 from churn.config.data import DataConfig
 from churn.data.sources.chunk import Chunk
 from churn.data.sources.columns import EXACT, refuse_nested, simplify_types
+from churn.data.sources.compressed import open_bytes
 from churn.data.sources.encodings import open_text, recognise_encoding
-from churn.data.sources.formats import open_bytes
 from churn.data.sources.paths import SourceFile
 from churn.errors import UserError, count
 

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from churn.config.data import DataConfig
 from churn.data.sources.chunk import Chunk
 from churn.data.sources.columns import refuse_nested, simplify_types
+from churn.data.sources.compressed import open_bytes
 from churn.data.sources.databases import choose_table
-from churn.data.sources.formats import open_bytes
 from churn.data.sources.parquet import at_most
 from churn.data.sources.paths import SourceFile
 from churn.errors import UserError, missing_extra

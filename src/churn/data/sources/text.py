@@ -17,9 +17,9 @@ import pyarrow.csv
 
 from churn.config.data import DataConfig
 from churn.data.sources.chunk import BrokenRow, Chunk
+from churn.data.sources.compressed import open_bytes
 from churn.data.sources.dialect import Dialect, parse_records, recognise_dialect
 from churn.data.sources.encodings import open_text
-from churn.data.sources.formats import open_bytes
 from churn.data.sources.paths import SourceFile
 from churn.errors import UserError
 

@@ -33,14 +33,14 @@ def history_findings(work: Workspace, cutoffs: list[int]) -> Iterator[Finding]:
     for name in work.cfg.tables:
         first = work.one(f"SELECT min(day) FROM all_{name}") or 0
         short = {days: [day for day in cutoffs if day - days < first] for days in work.cfg.windows}
-        told = [
+        windows = [
             f"{days} days at {len(at)} cut-offs, up to {to_date(at[-1])}" for days, at in short.items() if at
         ]
-        if told:
+        if windows:
             longest = max(days for days, at in short.items() if at)
             yield Finding(
                 f"the window of {longest} days is longer than the history of '{name}' at some cut-offs",
-                f"its first event is of {to_date(first)}; beyond it look back {'; '.join(told)}: the same "
+                f"its first event is of {to_date(first)}; beyond it look back {'; '.join(windows)}: the same "
                 "column means less there",
                 "begin later (events.cutoffs.first), or leave out the window (events.windows)",
             )
