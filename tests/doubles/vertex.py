@@ -170,7 +170,7 @@ class Vertex(Server):
         if answer.code != 200:
             return answer
         content = json.loads(answer.content)
-        page = paged(content.pop("items", []), "items", request.parameters, self.service.page)
+        page = paged_by_name(content.pop("items", []), request.parameters, self.service.page)
         return Answer(json.dumps(content | page).encode(), 200, {"Content-Type": "application/json"})
 
     def dataset(self, request: Request, project: str, name: str | None) -> dict[str, Any]:
@@ -215,6 +215,13 @@ class Vertex(Server):
         kind, rows = self.service.warehouse.run(body["configuration"]["query"]["query"])
         self.results[body["jobReference"]["jobId"]] = kind, rows
         return body | {"status": {"state": "DONE"}, "statistics": {"query": {"statementType": kind}}}
+
+
+def paged_by_name(items: list[Any], parameters: dict[str, str], size: int) -> dict[str, Any]:
+    """One page of a list of Cloud Storage; its token is a name: a deletion shifts nothing."""
+    begin = parameters.get("pageToken", "")
+    rest = sorted((item for item in items if item["name"] > begin), key=lambda item: item["name"])
+    return {"items": rest[:size]} | ({"nextPageToken": rest[size - 1]["name"]} if len(rest) > size else {})
 
 
 def paged(items: list[Any], name: str, parameters: dict[str, str], size: int) -> dict[str, Any]:
