@@ -65,7 +65,7 @@ def collect_window(cfg: Config, bundle: Bundle, period: Period) -> Collected:
         rows = filter_period(answered, period.since, None)
         found.other_bundles += filter_period(chunk, period.since, None).num_rows - rows.num_rows
         if closed:
-            closed.labels.meet(_customers(chunk))
+            closed.labels.meet(customers_of(chunk))
         if closed and answered.num_rows:
             _add_outcomes(closed, answered)
         first = rows.filter(_first_requests(rows, seen))
@@ -122,14 +122,14 @@ def _check_columns(rows: pa.Table, names: dict[str, str], path: str) -> None:
         raise UserError(f"the log lacks columns that the bundle reads: {columns}", path, do)
 
 
-def _customers(rows: pa.Table) -> np.ndarray:
+def customers_of(rows: pa.Table) -> np.ndarray:
     """[n] str: the customer of each prediction."""
     return id_column(rows[CUSTOMER_KEY]).texts.astype(str)
 
 
 def _add_outcomes(closed: ClosedWindows, rows: pa.Table) -> None:
     """Add the outcomes that are known."""
-    keys = _customers(rows)
+    keys = customers_of(rows)
     closed.add(keys, rows["time"].to_numpy(), rows[PROBABILITY].to_numpy())
     closed.compact()
 

@@ -16,15 +16,14 @@ import pandas as pd
 
 from churn.bundle.bundle import Bundle
 from churn.config.root import Config
-from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Dataset
 from churn.data.declared import with_declared_roles
-from churn.data.features import DictionaryColumn, id_column, logged_column
+from churn.data.features import DictionaryColumn, logged_column
 from churn.data.load import load_dataset
 from churn.errors import UserError
 from churn.monitor import source
 from churn.monitor.closed_windows import ClosedWindows
-from churn.monitor.collect import configured_labels, label_horizon
+from churn.monitor.collect import configured_labels, customers_of, label_horizon
 from churn.monitor.labels import UNKNOWN, Labels
 from churn.monitor.period import parse_time
 from churn.monitor.wording import describe_labels
@@ -120,7 +119,7 @@ def _rows_of_log(cfg: Config, champion: Bundle, known: Labels, until: datetime) 
         if not has_inputs(chunk, champion):
             others += chunk.num_rows
             continue
-        known.meet(_customers(chunk))
+        known.meet(customers_of(chunk))
         parts.append(_settled_of_chunk(chunk, closed, champion))
         if (kept := closed.compact()) is not None:
             parts = [reduce(add, parts).take(kept)]
@@ -136,7 +135,7 @@ def _rows_of_log(cfg: Config, champion: Bundle, known: Labels, until: datetime) 
 
 def _settled_of_chunk(table: pa.Table, closed: ClosedWindows, bundle: Bundle) -> LabelledRows:
     """The rows whose outcome is known, from a chunk of `churn.serve.log.read`."""
-    keys, times = _customers(table), table["time"].to_numpy()
+    keys, times = customers_of(table), table["time"].to_numpy()
     before = len(closed.settled)
     known = closed.add(keys, times, np.zeros(len(keys)))
     added = closed.settled.take(np.arange(before, before + len(known)))
@@ -144,11 +143,6 @@ def _settled_of_chunk(table: pa.Table, closed: ClosedWindows, bundle: Bundle) ->
     churned, treated = (values.astype(np.int8) for values in (added.churned, added.treated))
     moments = times[known].astype("datetime64[s]")
     return LabelledRows(frame_of_log(table, bundle), churned, keys[known].astype(object), moments, treated)
-
-
-def _customers(rows: pa.Table) -> np.ndarray:
-    """[n] str: the customer of each prediction."""
-    return id_column(rows[CUSTOMER_KEY]).texts.astype(str)
 
 
 def has_inputs(table: pa.Table, bundle: Bundle) -> bool:

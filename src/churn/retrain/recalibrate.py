@@ -15,11 +15,10 @@ from omegaconf import OmegaConf
 from churn.bundle.bundle import Bundle
 from churn.bundle.shift import shift_bundle
 from churn.config.root import Config
-from churn.data.contract import CUSTOMER_KEY
 from churn.files import write_text
 from churn.monitor import source
 from churn.monitor.closed_windows import DAY, ClosedWindows
-from churn.monitor.collect import configured_labels, label_horizon
+from churn.monitor.collect import configured_labels, customers_of, label_horizon
 from churn.monitor.drift.profile import shift_profile
 from churn.monitor.labels import SECONDS, Labels, to_seconds
 from churn.retrain.labelled_rows import frame_of_log, has_inputs
@@ -42,7 +41,7 @@ def needed_shift(cfg: Config, champion: Bundle, now: datetime) -> Shift | None:
     closed, newest = ClosedWindows(known, label_horizon(champion, cfg)), list[_Predictions]()
     for chunk in source.read_predictions(cfg, now - timedelta(days=cfg.monitor.label_days), now):
         if has_inputs(chunk, champion):
-            keys = chunk[CUSTOMER_KEY].to_numpy().astype(str)
+            keys = customers_of(chunk)
             closed.add(keys, chunk["time"].to_numpy(), np.zeros(len(keys)))
             closed.compact()
             newest.append(_Predictions.of(chunk, champion, int(known.known.max()) - days * DAY))
@@ -71,7 +70,7 @@ class _Predictions:
         """Those of a chunk since a time."""
         rows = chunk.filter(pa.array(to_seconds(chunk["time"].to_numpy()) >= since))
         times = to_seconds(rows["time"].to_numpy())
-        return cls(rows[CUSTOMER_KEY].to_numpy().astype(str), times, frame_of_log(rows, champion))
+        return cls(customers_of(rows), times, frame_of_log(rows, champion))
 
 
 def _ages_of_leavers(closed: ClosedWindows) -> np.ndarray:
