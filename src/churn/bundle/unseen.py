@@ -67,7 +67,7 @@ class UnseenCells:
         """Count the cells of rows as in `Dataset.frame`."""
         for name, column in frame.items():
             if name in self._levels:
-                self.add_texts(str(name), column.value_counts().to_dict())
+                self.add_texts(str(name), {str(text): rows for text, rows in column.value_counts().items()})
             else:
                 self.add_numbers(str(name), column.to_numpy(np.float32))
         self.add_rows(len(frame))

@@ -71,7 +71,7 @@ def _choose_sheet(book: Any, source: SourceFile, cfg: DataConfig) -> tuple[Any, 
     """The sheet to read, and a phrase for the terminal."""
     import python_calamine
 
-    if cfg.sheet in book.sheet_names and (sheet := _sheet(book, cfg.sheet)):
+    if cfg.sheet is not None and cfg.sheet in book.sheet_names and (sheet := _sheet(book, cfg.sheet)):
         return sheet, f"sheet {quoted(cfg.sheet)}"
     visible = [s.name for s in book.sheets_metadata if s.visible == python_calamine.SheetVisibleEnum.Visible]
     hidden = [name for name in book.sheet_names if name not in visible]
