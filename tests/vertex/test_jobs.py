@@ -148,9 +148,10 @@ def test_the_same_rows_are_scored_once_and_other_rows_again(cloud, settings, tab
         score(settings(1, f"input={copy}", "output=gs://bucket/scores"))
     assert "scored before" in capsys.readouterr().out
     assert len(cloud.service.jobs) == 1
-    copy.write_bytes(b"\n".join(table.read_bytes().splitlines()[:50]))
+    copy.write_bytes(table.read_bytes().replace(b"monthly", b"Monthly"))
     score(settings(1, f"input={copy}", "output=gs://bucket/scores"))
     assert len(cloud.service.jobs) == 2
+    assert "of the cells are unlike any in training, most often 'Monthly'" in capsys.readouterr().out
 
 
 def test_a_view_counts_as_new_every_day(monkeypatch):
