@@ -12,7 +12,8 @@ import numpy as np
 
 from churn.config.root import Config
 from churn.data.load import dataset_name
-from churn.files import append_line, read_lines, write_text
+from churn.files import write_text
+from churn.lines import append_line, read_lines
 
 HISTORY = "history.jsonl"
 
