@@ -5,12 +5,14 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import os
+import ssl
 from urllib.parse import urlsplit
 
 from churn.config.serving import ServeConfig
+from churn.errors import UserError
 from churn.serve.protocol import RefusedError
 
-TOKEN = "CHURN_SERVE_TOKEN"  # the variable that names the token: a command line is visible to everyone
+TOKEN = "CHURN_TOKEN"  # the variable with the token: command lines and files are seen by others
 Headers = dict[bytes, bytes]
 
 
@@ -26,7 +28,7 @@ class Gate:
     def __init__(self, cfg: ServeConfig) -> None:
         self.local, self.on_vertex = _is_loopback(cfg.host), "AIP_HTTP_PORT" in os.environ
         self.names = {cfg.host.encode(), b"localhost"}
-        token = cfg.token or os.environ.get(TOKEN)
+        token = os.environ.get(TOKEN)
         self.authorization = f"Bearer {token}".encode() if token else None
 
     def check_caller(self, headers: Headers) -> None:
@@ -78,13 +80,32 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def warning(cfg: ServeConfig) -> str:
-    """What to know about an address that others can reach; empty where there is nothing."""
-    if _is_loopback(cfg.host) or "AIP_HTTP_PORT" in os.environ:
-        return ""
-    if cfg.token or os.environ.get(TOKEN):
-        return f"churn: serve.host={cfg.host}: other machines reach this server; they need the token"
-    return (
-        f"churn: serve.host={cfg.host}: whoever reaches this machine can ask, and writes into the log\n"
-        f"  do: set {TOKEN} in the environment, and send Authorization: Bearer TOKEN"
-    )
+def check_address(cfg: ServeConfig) -> None:
+    """Raise `UserError` if others can reach the server, but anybody may ask, or read on the way."""
+    if _is_loopback(cfg.host) or "AIP_HTTP_PORT" in os.environ or cfg.behind_proxy:
+        return
+    missing = [
+        f"a token: {TOKEN}=... in the environment, which clients send as Authorization: Bearer TOKEN"
+        if not os.environ.get(TOKEN)
+        else "",
+        "a certificate: serve.certificate=FILE.pem serve.certificate_key=FILE.pem"
+        if not cfg.certificate
+        else "",
+    ]
+    if wanted := " and ".join(filter(None, missing)):
+        do = f"give {wanted}; or say serve.behind_proxy=true if a proxy encrypts and checks who asks"
+        raise UserError("other machines can reach this server", f"serve.host={cfg.host}", do)
+
+
+def check_certificate(cfg: ServeConfig) -> None:
+    """Raise `UserError` if the files of the certificate and its key are none."""
+    if not cfg.certificate:
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+            cfg.certificate, cfg.certificate_key
+        )
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        where = f"serve.certificate={cfg.certificate} serve.certificate_key={cfg.certificate_key or 'null'}"
+        do = "name PEM files of a certificate and of its private key, without a password"
+        raise UserError(f"the certificate cannot be used: {error}", where, do) from None
