@@ -12,7 +12,8 @@ is compared with that of the unbroken run. Kinds of faults:
   `--writes` says, spread over all kinds of calls and files.
 
 Right: no traceback, exit code 0 or 2, nothing half-written taken for whole, nothing left aside, and the
-result of the unbroken run. Each case is a fork, so that nothing is imported twice. `--minutes` ends the
+result of the unbroken run. Each case is a fork, so that nothing is imported twice, and what computes but
+writes no file (baselines, the drawing of the report) is remembered from the first run. `--minutes` ends the
 search early; the table says how many cases there were. Stages can be searched one after the other: `--json`
 keeps what the file says about others.
 """
@@ -21,6 +22,7 @@ import ctypes
 import hashlib
 import json
 import os
+import pickle
 import random
 import re
 import resource
@@ -334,6 +336,7 @@ def start(
             ctypes.CDLL(None).fail_call(ctypes.c_long(failing or 0), calls)
         from churn.__main__ import main as churn
 
+        remember_computations(output.with_name(command[0] + ".{}.pickle"))
         os.environ.pop("HYDRA_FULL_ERROR", None)
         sys.argv = ["churn", *command]
         churn()
@@ -348,6 +351,28 @@ def start(
         os.write(2, traceback.format_exc().encode())
     finally:
         os._exit(code)
+
+
+def remember_computations(file: Path) -> None:
+    """Let functions that write nothing give what they gave in the first run of the same command."""
+    from churn import pipeline
+    from churn.evaluate.report import page
+
+    for module, name in ((pipeline, "predict_baselines"), (page, "render_report")):
+        setattr(module, name, remembered(getattr(module, name), file.with_name(file.name.format(name))))
+
+
+def remembered(function: Callable[..., Any], file: Path) -> Callable[..., Any]:
+    """The function, whose first result is kept in a file."""
+
+    def call(*arguments: Any) -> Any:
+        if file.exists():
+            return pickle.loads(file.read_bytes())
+        result = function(*arguments)
+        file.write_bytes(pickle.dumps(result))
+        return result
+
+    return call
 
 
 def end(child: int) -> int:
@@ -385,7 +410,7 @@ def search(options: Any, folder: Path, small: Path | None) -> list[Entry]:
         call = whole.writes[number] if kind == "write" else 0
         fault, seconds = one_case(stage, kind, whole, where, folder / stage.base, call)
         counts[name, kind, "wrong" if fault else "right"] += 1
-        recoveries[name] += [seconds] * bool(seconds)
+        recoveries[name] += [seconds] * (kind == "killed")
         if fault:
             print(f"{name}, {kind} {number}: {fault}", flush=True)
     return table(counts, recoveries, wholes)
@@ -530,7 +555,7 @@ def table(counts: Counter[Any], recoveries: dict[str, list[float]], wholes: dict
             entry = {"name": f"{name}_{kind}_right", "value": right, "low": right, "high": right}
             entries.append(entry | {"unit": unit, "peer": "", "better": "higher"})
     for name, seconds in recoveries.items():
-        if seconds:
+        if seconds and any(counts[name, "killed", kind] for kind in ("right", "wrong")):
             spread = {"value": median(seconds), "low": min(seconds), "high": max(seconds)}
             peer = f"{wholes[name].seconds:.2f} s unbroken"
             print(f"{name:10} the run after the fault: {spread['value']:.1f} s ({peer})")

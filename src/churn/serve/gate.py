@@ -81,30 +81,29 @@ def _is_loopback(host: str) -> bool:
 
 
 def check_address(cfg: ServeConfig) -> None:
-    """Raise `UserError` if others can reach the server, but anybody may ask, or read on the way."""
+    """Raise `UserError` if others can reach the server, but anybody may ask, or read what is sent."""
     if _is_loopback(cfg.host) or "AIP_HTTP_PORT" in os.environ or cfg.behind_proxy:
         return
-    missing = [
-        f"a token: {TOKEN}=... in the environment, which clients send as Authorization: Bearer TOKEN"
-        if not os.environ.get(TOKEN)
-        else "",
-        "a certificate: serve.certificate=FILE.pem serve.certificate_key=FILE.pem"
-        if not cfg.certificate
-        else "",
-    ]
-    if wanted := " and ".join(filter(None, missing)):
-        do = f"give {wanted}; or say serve.behind_proxy=true if a proxy encrypts and checks who asks"
+    wanted = []
+    if not os.environ.get(TOKEN):
+        wanted.append(f"a token ({TOKEN}=... in the environment; clients send Authorization: Bearer TOKEN)")
+    if not cfg.certificate:
+        wanted.append("a certificate (serve.certificate=FILE.pem serve.certificate_key=FILE.pem)")
+    if wanted:
+        proxy = "serve.behind_proxy=true if a proxy encrypts and checks who asks"
+        do = f"give it {' and '.join(wanted)}; or {proxy}"
         raise UserError("other machines can reach this server", f"serve.host={cfg.host}", do)
 
 
 def check_certificate(cfg: ServeConfig) -> None:
-    """Raise `UserError` if the files of the certificate and its key are none."""
+    """Raise `UserError` if the files of the certificate and of its key cannot be used."""
     if not cfg.certificate:
         return
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
-            cfg.certificate, cfg.certificate_key
-        )
+        context.load_cert_chain(
+            cfg.certificate, cfg.certificate_key, password=""
+        )  # else it would ask for one
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         where = f"serve.certificate={cfg.certificate} serve.certificate_key={cfg.certificate_key or 'null'}"
         do = "name PEM files of a certificate and of its private key, without a password"
