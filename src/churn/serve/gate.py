@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 import os
 import ssl
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from churn.config.serving import ServeConfig
@@ -13,6 +14,7 @@ from churn.errors import UserError
 from churn.serve.protocol import RefusedError
 
 TOKEN = "CHURN_TOKEN"  # the variable with the token: command lines and files are seen by others
+KNOWN = 64  # hosts and types of content about which the answer is remembered
 Headers = dict[bytes, bytes]
 
 
@@ -30,6 +32,7 @@ class Gate:
         self.names = {cfg.host.encode(), b"localhost"}
         token = os.environ.get(TOKEN)
         self.authorization = f"Bearer {token}".encode() if token else None
+        self._is_here = lru_cache(KNOWN)(self._names_this_machine)
 
     def check_caller(self, headers: Headers) -> None:
         """Raise `RefusedError` unless the caller may ask for anything but the health."""
@@ -50,7 +53,7 @@ class Gate:
         if self.local and origin is not None and not self._is_here(_host_of(origin)):
             raise RefusedError(403, "origin", "pages of other sites may not ask this server")
 
-    def _is_here(self, host: bytes) -> bool:
+    def _names_this_machine(self, host: bytes) -> bool:
         """Whether a host, with or without a port, is this machine."""
         name = host.rpartition(b":")[0] if host.rpartition(b":")[2].isdigit() else host
         return name in self.names or _is_loopback(name.decode("latin-1"))
@@ -59,6 +62,7 @@ class Gate:
         return hmac.compare_digest(headers.get(b"authorization", b""), self.authorization or b"")
 
 
+@lru_cache(KNOWN)
 def _is_json(content_type: bytes) -> bool:
     kind = content_type.partition(b";")[0].strip().lower()
     return kind == b"application/json" or (kind.startswith(b"application/") and kind.endswith(b"+json"))
