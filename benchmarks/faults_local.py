@@ -7,16 +7,24 @@ is compared with that of the unbroken run. Kinds of faults:
 - limit: no file may be longer than some bytes (RLIMIT_FSIZE), from 0 to more than the stage needs,
 - full: a disk of which only some bytes are free (a tmpfs; needs root),
 - read-only: a disk that cannot be written (the same),
-- twice: two processes run the command at once.
+- twice: two processes run the command at once,
+- write: one call that writes a file fails (`failing_writes.c`): each call of the stage once, or as many as
+  `--writes` says, spread over all kinds of calls and files.
 
 Right: no traceback, exit code 0 or 2, nothing half-written taken for whole, nothing left aside, and the
-result of the unbroken run. Each case is a fork, so that nothing is imported twice. `--minutes` ends the
-search early; the table says how many cases there were.
+result of the unbroken run. Each case is a fork, so that nothing is imported twice, and what computes but
+writes no file (baselines, the drawing of the report) is remembered from the first run. `--minutes` ends the
+search early; the table says how many cases there were. Stages can be searched one after the other: `--json`
+keeps what the file says about others.
 """
 
+import ctypes
+import hashlib
 import json
 import os
+import pickle
 import random
+import re
 import resource
 import shutil
 import signal
@@ -26,7 +34,9 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -34,13 +44,24 @@ from typing import Any, NamedTuple
 from compare import arguments, finish
 
 SMALL = [
-    "data.synthetic.rows=1200", "train.epochs=3", "train.augmented=0", "evaluate.bootstrap=20",
-    "evaluate.importance_repeats=1", "model.members=3", "model.folds=3",
+    "data.synthetic.rows=1200", "train.epochs=3", "evaluate.bootstrap=20", "export.background=0",
+    "evaluate.importance_repeats=1", "model.members=3", "model.folds=3", "model.trees=20", "export.refits=0",
 ]  # fmt: skip
-KINDS = ("killed", "limit", "full", "read-only", "twice")
+KINDS = ("killed", "limit", "full", "read-only", "twice", "write")
 ON_DISK = ("full", "read-only")
 DISK = 64_000_000
-Whole = tuple[float, Any, int]  # the seconds and the result of the unbroken run, and its largest file
+LATER = datetime.now(UTC) + timedelta(days=61)  # the customers of the retraining are newer than the champion
+NEW = [
+    "seed=44", "data.synthetic.rows=1500", "data.synthetic.dates=true", "data.time=Snapshot",
+    "data.synthetic.days=20", f"data.synthetic.start={LATER:%Y-%m-%d}", "data.synthetic.drift=concept",
+    "data.synthetic.drift_size=4",
+]  # fmt: skip
+POLICY = [
+    "retrain.trigger.every_days=1", "retrain.recalibration_days=0", "retrain.gate.bootstrap=50",
+    "retrain.gate.min_rows=100", "retrain.gate.min_churners=10", "retrain.fresh_share=0.4",
+    f"retrain.now={LATER + timedelta(days=60):%Y-%m-%d}",
+]  # fmt: skip
+EVENTS = ["events=synthetic", "events.synthetic.customers=150", "events.synthetic.months=10"]
 Entry = dict[str, Any]
 CATS: dict[int, subprocess.Popen[bytes]] = {}  # what writes the output of each process
 
@@ -50,6 +71,17 @@ class Stage(NamedTuple):
 
     command: Callable[[Path], list[str]]
     result: Callable[[Path], Any]
+    base: str = "base"  # the prepared folder
+
+
+class Whole(NamedTuple):
+    """The unbroken run."""
+
+    seconds: float
+    result: Any
+    largest: int  # bytes of its largest file
+    writes: list[int]  # numbers of the calls to let fail
+    calls: int  # that write a file
 
 
 def train_command(root: Path) -> list[str]:
@@ -92,6 +124,43 @@ def monitor_result(root: Path) -> Any:
     return {name: value for name, value in lines[-1].items() if name != "time"}
 
 
+def snapshot_command(root: Path) -> list[str]:
+    return ["snapshot", *EVENTS, f"run.root={root}/runs", f"output={root}/rows.parquet"]
+
+
+def snapshot_result(root: Path) -> Any:
+    """The rows, and whether the page is whole."""
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(root / "rows.parquet")
+    digest = hashlib.sha256(repr(rows.to_pydict()).encode()).hexdigest()
+    return [rows.num_rows, digest, (root / "rows.html").read_text().rstrip()[-7:]]
+
+
+def retrain_command(root: Path) -> list[str]:
+    return ["retrain", *SMALL, *NEW, *POLICY, f"run.root={root}/runs", f"monitor.labels={root}/labels.csv"]
+
+
+def retrain_result(root: Path) -> Any:
+    """The decisions in the history, and who serves: each decision once, and what it says is done."""
+    from churn.bundle.bundle import Bundle
+    from churn.bundle.registry import CHALLENGER, CHAMPION, PREVIOUS, bundle_with_alias, version_tags
+    from churn.config.root import compose_config
+
+    cfg, runs = compose_config(f"run.root={root}/runs"), root / "runs"
+    bundles = {
+        alias: Bundle.load(bundle_with_alias(alias, cfg)) for alias in (CHALLENGER, CHAMPION, PREVIOUS)
+    }
+    lines = (runs / "retrain" / "synthetic" / "history.jsonl").read_text().splitlines()
+    history = [json.loads(line) for line in lines]
+    assert bundles[PREVIOUS].digest == Bundle.load(runs / "first" / "bundle").digest
+    assert bundles[CHAMPION].digest == bundles[CHALLENGER].digest
+    assert bundles[CHAMPION].digest == Bundle.load(Path(history[-1]["run"]) / "bundle").digest
+    tags = version_tags(str(runs), "synthetic", CHAMPION)
+    facts = bundles[CHAMPION].facts["metrics"]["log_loss"]
+    return [[(line["kind"], line["promoted"]) for line in history], tags["decision"], facts]
+
+
 def promote_command(root: Path) -> list[str]:
     return ["promote", f"run={root}/runs/first", f"run.root={root}/runs"]
 
@@ -106,36 +175,63 @@ def promote_result(root: Path) -> Any:
 
 
 STAGES = {
-    "train": Stage(train_command, train_result),
+    "train": Stage(train_command, train_result, "retrain"),
     "score": Stage(score_command, score_result),
     "monitor": Stage(monitor_command, monitor_result),
     "promote": Stage(promote_command, promote_result),
+    "snapshot": Stage(snapshot_command, snapshot_result),
+    "retrain": Stage(retrain_command, retrain_result, "retrain"),
 }
 
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--kills", type=int, default=50, help="cases of each stage and kind (default 50)")
+    parser.add_argument("--kills", type=int, default=50, help="kills of each stage (default 50)")
+    parser.add_argument(
+        "--others", type=int, default=10, help="cases of each stage and other kind (default 10)"
+    )
+    parser.add_argument("--writes", type=int, default=1000, help="failing calls of each stage (default 1000)")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so long")
     parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=STAGES)
     options = parser.parse_args()
     random.seed(0)
-    import_everything()
-    with tempfile.TemporaryDirectory(prefix="faults-") as folder, disk(Path(folder) / "disk") as small:
-        prepare(Path(folder) / "base")
-        entries = search(options, Path(folder), small)
-    finish(entries, options.json)
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        load_failing_writes(Path(folder))
+        import_everything()
+        prepare(Path(folder) / "base", options.stages)
+        with disk(Path(folder) / "disk") as small:
+            entries = search(options, Path(folder), small)
+    finish(entries, options.json, merge=True)
+
+
+def load_failing_writes(folder: Path) -> None:
+    """Have `failing_writes.c` in this process, which must begin with it; where it cannot be made, say so."""
+    if "LD_PRELOAD" in os.environ:
+        return
+    source, library = Path(__file__).with_name("failing_writes.c"), folder / "failing_writes.so"
+    command = ["cc", "-O2", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"]
+    try:
+        subprocess.run(command, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"No write fails here, because its library cannot be made: {error}")
+        return
+    code = subprocess.run(
+        [sys.executable, *sys.argv], env=os.environ | {"LD_PRELOAD": str(library)}, check=False
+    )
+    sys.exit(code.returncode)
 
 
 def import_everything() -> None:
-    """Import what the stages import, and give them one core."""
+    """Import what the stages import first, and give them one core."""
     os.cpu_count = lambda: 1
     import churn.monitor.stage
     import churn.pipeline
-    import churn.retrain.promote
+    import churn.retrain.stage
     import churn.score.stage  # noqa: F401
+    from churn.backend import tensorflow
     from churn.bundle.database import import_mlflow
 
+    tensorflow()
     import_mlflow()
 
 
@@ -154,21 +250,32 @@ def disk(folder: Path) -> Iterator[Path | None]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def prepare(base: Path) -> None:
-    """A folder with a run, customers to score, and a log to watch."""
+def prepare(base: Path, stages: list[str]) -> None:
+    """A folder with a run, customers to score, and a log to watch; for `retrain` one with a champion."""
     base.mkdir()
     run_whole(["synthesize", "data.synthetic.rows=500", "seed=7", f"output={base}/customers.csv"], base)
     run_whole(["train", *SMALL, f"run.root={base}/aside", f"run.dir={base}/runs/first"], base)
     shutil.rmtree(base / "aside")
+    if not {"retrain", "train"}.isdisjoint(stages):  # `promote` shows what strikes while the registry is made
+        shutil.copytree(base, base.with_name("retrain"))
+        run_whole(promote_command(base.with_name("retrain")), base)
+        in_fork(write_log, base.with_name("retrain"), LATER)
+    if "snapshot" in stages:
+        run_whole(["synthesize", *EVENTS, f"run.root={base}/runs"], base)
+    in_fork(write_log, base, datetime(2026, 3, 1, tzinfo=UTC))
+
+
+def in_fork(function: Callable[..., None], *arguments: Any) -> None:
+    """Call a function in a process of its own: TensorFlow must not run in the one that is forked."""
     child = os.fork()
     if not child:
-        write_log(base)
+        function(*arguments)
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
 
 
-def write_log(base: Path) -> None:
-    """The log of 400 predictions of one day."""
+def write_log(base: Path, start: datetime) -> None:
+    """The log of 400 predictions, one a second, and who left."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -181,10 +288,10 @@ def write_log(base: Path) -> None:
     frame = to_features(
         make_table(compose_config("data.synthetic.rows=400").data.synthetic, 3), bundle.schema
     )
-    rows, start = len(frame), 1_772_323_200_000_000  # 2026-03-01 in microseconds
+    rows, times = len(frame), [start + timedelta(seconds=i) for i in range(len(frame))]
     columns = {
         "request_id": [str(i) for i in range(rows)], "row": pa.array([0] * rows, pa.int32()),
-        "time": pa.array([start + i * 1_000_000 for i in range(rows)], pa.timestamp("us", "UTC")),
+        "time": pa.array(times, pa.timestamp("us", "UTC")),
         "bundle": [bundle.digest] * rows, "customer_key": [f"c{i}" for i in range(rows)],
     }  # fmt: skip
     columns |= {
@@ -194,10 +301,23 @@ def write_log(base: Path) -> None:
     columns["outputs.churn_probability"] = bundle.predict(frame)["churn_probability"].astype(float)
     (base / "runs" / "log").mkdir()
     pq.write_table(pa.table(columns), base / "runs" / "log" / "day.parquet")
+    labels = [f"c{i},{times[i] + timedelta(days=31):%Y-%m-%d},{i % 3 // 2}\n" for i in range(rows)]
+    (base / "labels.csv").write_text("".join(["customer_key,time,churned\n", *labels]))
 
 
-def start(command: list[str], output: Path, limit: int | None = None) -> int:
-    """A process that runs `churn *command`; gives its id."""
+def start(
+    command: list[str],
+    output: Path,
+    limit: int | None = None,
+    failing: int | None = None,
+    listing: Path | None = None,
+    modules: Path | None = None,
+) -> int:
+    """A process that runs `churn *command`; gives its id.
+
+    No file may be longer than `limit`; the call of number `failing` that writes a file fails; `listing`: a
+    file for the list of these calls; `modules`: one for the names of what is imported.
+    """
     with output.open("wb") as file:  # written by `cat`, which has no limit
         cat = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=file)
     child = os.fork()
@@ -211,12 +331,18 @@ def start(command: list[str], output: Path, limit: int | None = None) -> int:
         os.dup2(cat.stdin.fileno(), 2)
         if limit is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        if failing or listing:
+            calls = -1 if listing is None else os.open(listing, os.O_WRONLY | os.O_CREAT)
+            ctypes.CDLL(None).fail_call(ctypes.c_long(failing or 0), calls)
         from churn.__main__ import main as churn
 
+        remember_computations(output.with_name(command[0] + ".{}.pickle"))
         os.environ.pop("HYDRA_FULL_ERROR", None)
         sys.argv = ["churn", *command]
         churn()
         code = 0
+        if modules:
+            modules.write_text("\n".join(sys.modules))
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:
@@ -225,6 +351,28 @@ def start(command: list[str], output: Path, limit: int | None = None) -> int:
         os.write(2, traceback.format_exc().encode())
     finally:
         os._exit(code)
+
+
+def remember_computations(file: Path) -> None:
+    """Let functions that write nothing give what they gave in the first run of the same command."""
+    from churn import pipeline
+    from churn.evaluate.report import page
+
+    for module, name in ((pipeline, "predict_baselines"), (page, "render_report")):
+        setattr(module, name, remembered(getattr(module, name), file.with_name(file.name.format(name))))
+
+
+def remembered(function: Callable[..., Any], file: Path) -> Callable[..., Any]:
+    """The function, whose first result is kept in a file."""
+
+    def call(*arguments: Any) -> Any:
+        if file.exists():
+            return pickle.loads(file.read_bytes())
+        result = function(*arguments)
+        file.write_bytes(pickle.dumps(result))
+        return result
+
+    return call
 
 
 def end(child: int) -> int:
@@ -237,43 +385,79 @@ def end(child: int) -> int:
 def run_whole(command: list[str], root: Path) -> float:
     """Run a command, which must succeed; gives its seconds."""
     began = time.perf_counter()
-    output = root.parent / "whole.txt"
-    if code := end(start(command, output)):
+    output, modules = root.parent / "whole.txt", root.parent / "modules.txt"
+    if code := end(start(command, output, modules=modules)):
         sys.exit(f"{command} ended with {code}:\n{output.read_text()}")
-    return time.perf_counter() - began
+    seconds = time.perf_counter() - began
+    for name in modules.read_text().splitlines():  # so that the next processes need not
+        with suppress(Exception):  # parts of libraries that only their own code can import
+            import_module(name)
+    return seconds
 
 
-def search(options: Any, folder: Path, small: Path | None) -> list[dict[str, Any]]:
+def search(options: Any, folder: Path, small: Path | None) -> list[Entry]:
     """All cases, in turn; gives the entries of the results."""
-    wholes, counts, recoveries, wrong = {}, Counter(), {name: [] for name in options.stages}, []
+    wholes, counts, recoveries = {}, Counter(), {name: [] for name in options.stages}
     for name in options.stages:
-        wholes[name] = unbroken(STAGES[name], folder)
-        print(f"{name}: {wholes[name][0]:.1f} s unbroken", flush=True)
+        wholes[name] = unbroken(STAGES[name], folder, options.writes)
+        print(f"{name}: {wholes[name].seconds:.1f} s unbroken, {wholes[name].calls} writes", flush=True)
     deadline = time.monotonic() + 60 * options.minutes
-    for number in range(options.kills):
-        for name in options.stages:
-            for kind in KINDS:
-                few = kind == "twice" and number >= max(5, options.kills // 10)
-                if time.monotonic() > deadline or few or (kind in ON_DISK and small is None):
-                    continue
-                where = (small if kind in ON_DISK else folder) / "case"
-                fault, seconds = one_case(STAGES[name], kind, wholes[name], where, folder / "base")
-                counts[name, kind, "wrong" if fault else "right"] += 1
-                recoveries[name].append(seconds)
-                if fault:
-                    wrong.append(f"{name}, {kind}: {fault}")
-                    print(wrong[-1], flush=True)
+    for name, kind, number in cases(options, wholes, small):
+        if time.monotonic() > deadline:
+            break
+        where = (small if kind in ON_DISK else folder) / "case"
+        stage, whole = STAGES[name], wholes[name]
+        call = whole.writes[number] if kind == "write" else 0
+        fault, seconds = one_case(stage, kind, whole, where, folder / stage.base, call)
+        counts[name, kind, "wrong" if fault else "right"] += 1
+        recoveries[name] += [seconds] * (kind == "killed")
+        if fault:
+            print(f"{name}, {kind} {number}: {fault}", flush=True)
     return table(counts, recoveries, wholes)
 
 
-def unbroken(stage: Stage, folder: Path) -> Whole:
-    """Seconds and result of the unbroken run, and the size of the largest file it writes."""
-    case = folder / "case"
-    shutil.copytree(folder / "base", case, symlinks=True)
+def cases(options: Any, wholes: dict[str, Whole], small: Path | None) -> Iterator[tuple[str, str, int]]:
+    """Stage, kind and number of every case; all stages and kinds in turn, so that a search may end early."""
+    numbers = {"killed": options.kills}
+    for number in range(max(options.kills, options.others, options.writes)):
+        for name, whole in wholes.items():
+            for kind in KINDS:
+                most = len(whole.writes) if kind == "write" else numbers.get(kind, options.others)
+                if number < most and (small or kind not in ON_DISK):
+                    yield name, kind, number
+
+
+def unbroken(stage: Stage, folder: Path, writes: int) -> Whole:
+    """The unbroken run, and a second one for its calls that write files."""
+    case, listing = folder / "case", folder / "calls.txt"
+    run_whole(stage.command(shutil.copytree(folder / stage.base, case, symlinks=True)), case)  # imports
+    shutil.rmtree(case)
+    shutil.copytree(folder / stage.base, case, symlinks=True)
     seconds, result = run_whole(stage.command(case), case), read_result(stage, case)
     largest = max(file.stat().st_size for file in case.rglob("*") if file.is_file())
     shutil.rmtree(case)
-    return seconds, result, largest
+    calls = []
+    if "LD_PRELOAD" in os.environ:
+        shutil.copytree(folder / stage.base, case, symlinks=True)
+        assert end(start(stage.command(case), folder / "0.txt", listing=listing)) == 0
+        shutil.rmtree(case)
+        calls = listing.read_text().splitlines()
+        listing.unlink()
+    return Whole(seconds, result, largest, chosen(calls, writes), len(calls))
+
+
+def chosen(calls: list[str], most: int) -> list[int]:
+    """Numbers of at most so many calls, from 1: first one of each kind of call and file, then others."""
+    if len(calls) <= most:
+        return list(range(1, len(calls) + 1))
+    kinds: dict[str, list[int]] = {}
+    for number, call in enumerate(calls, 1):
+        kinds.setdefault(re.sub(r"[0-9a-f]{6,}|\d+", "N", call), []).append(number)
+    for numbers in kinds.values():
+        random.shuffle(numbers)
+    longest = max(map(len, kinds.values()))
+    in_turn = [numbers[i] for i in range(longest) for numbers in kinds.values() if i < len(numbers)]
+    return in_turn[:most]
 
 
 def read_result(stage: Stage, case: Path) -> Any:
@@ -296,26 +480,24 @@ def read_result(stage: Stage, case: Path) -> Any:
     return json.loads(text)
 
 
-def one_case(
-    stage: Stage, kind: str, whole: tuple[float, Any, int], case: Path, base: Path
-) -> tuple[str, float]:
+def one_case(stage: Stage, kind: str, whole: Whole, case: Path, base: Path, call: int) -> tuple[str, float]:
     """One fault, and the run after it: what was wrong ("" for nothing), and the seconds of that run."""
     shutil.copytree(base, case, symlinks=True)
     outputs = [base.parent / f"{i}.txt" for i in range(3)]
     try:
-        codes = strike(stage.command(case), kind, whole, outputs, case)
+        codes = strike(stage.command(case), kind, whole, outputs, case, call)
         allowed = {0, -signal.SIGKILL} if kind == "killed" else {0, 2}
         for code, output in zip(codes, outputs, strict=False):
             if code not in allowed or "Traceback" in output.read_text(errors="replace"):
-                return f"ended with {code}: {output.read_text(errors='replace')[-600:]}", 0.0
+                return f"ended with {code}: {output.read_text(errors='replace')[-1500:]}", 0.0
         began = time.perf_counter()
         code = end(start(stage.command(case), outputs[2]))
         seconds = time.perf_counter() - began
         if code:
-            return f"the next run ended with {code}: {outputs[2].read_text()[-600:]}", seconds
+            return f"the next run ended with {code}: {outputs[2].read_text()[-1500:]}", seconds
         result = read_result(stage, case)
-        if result != whole[1]:
-            return f"another result: {str(result)[:200]}", seconds
+        if result != whole.result:
+            return f"another result: {str(result)[:300]} not {str(whole.result)[:300]}", seconds
         left = [str(path.relative_to(case)) for path in case.rglob(".*")]
         return f"left aside: {left}" if left else "", seconds
     finally:
@@ -323,12 +505,15 @@ def one_case(
 
 
 def strike(
-    command: list[str], kind: str, whole: tuple[float, Any, int], outputs: list[Path], case: Path
+    command: list[str], kind: str, whole: Whole, outputs: list[Path], case: Path, call: int
 ) -> list[int]:
     """Let the fault happen; gives the exit codes."""
-    seconds, _, largest = whole
+    if kind == "write":
+        return [end(start(command, outputs[0], failing=call))]
     if kind == "limit":
-        return [end(start(command, outputs[0], int(random.choice([0, random.random() ** 3 * largest]))))]
+        return [
+            end(start(command, outputs[0], int(random.choice([0, random.random() ** 3 * whole.largest]))))
+        ]
     if kind == "full":
         filler = case.parent / "filler"
         free = shutil.disk_usage(case.parent).free
@@ -346,7 +531,7 @@ def strike(
             remount(case.parent, "rw")
     children = [start(command, output) for output in outputs[: 2 if kind == "twice" else 1]]
     if kind == "killed":
-        time.sleep(random.uniform(0, seconds))
+        time.sleep(random.uniform(0, whole.seconds))
         os.kill(children[0], signal.SIGKILL)
     return [end(child) for child in children]
 
@@ -356,23 +541,23 @@ def remount(folder: Path, mode: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{mode}", str(folder)], check=True)
 
 
-def table(
-    counts: Counter[Any], recoveries: dict[str, list[float]], wholes: dict[str, Any]
-) -> list[dict[str, Any]]:
+def table(counts: Counter[Any], recoveries: dict[str, list[float]], wholes: dict[str, Whole]) -> list[Entry]:
     """Print stage x kind x tried, right, wrong; gives the same as entries."""
     entries = []
-    print(f"\n{'stage':10} {'kind':8} {'tried':>6} {'right':>6} {'wrong':>6}")
+    print(f"\n{'stage':10} {'kind':10} {'tried':>6} {'right':>6} {'wrong':>6}")
     for name in wholes:
         for kind in KINDS:
             right, wrong = counts[name, kind, "right"], counts[name, kind, "wrong"]
-            print(f"{name:10} {kind:8} {right + wrong:6} {right:6} {wrong:6}")
+            if not right + wrong:
+                continue
+            print(f"{name:10} {kind:10} {right + wrong:6} {right:6} {wrong:6}")
             unit = f"of {right + wrong} faults"
             entry = {"name": f"{name}_{kind}_right", "value": right, "low": right, "high": right}
             entries.append(entry | {"unit": unit, "peer": "", "better": "higher"})
     for name, seconds in recoveries.items():
-        if seconds:
+        if seconds and any(counts[name, "killed", kind] for kind in ("right", "wrong")):
             spread = {"value": median(seconds), "low": min(seconds), "high": max(seconds)}
-            peer = f"{wholes[name][0]:.2f} s unbroken"
+            peer = f"{wholes[name].seconds:.2f} s unbroken"
             print(f"{name:10} the run after the fault: {spread['value']:.1f} s ({peer})")
             entries.append(
                 {"name": f"{name}_recovery", **spread, "unit": "s", "peer": peer, "better": "lower"}

@@ -2,6 +2,9 @@
 
 Each server runs on core 0, wrk on another. Requests are counted per second of processor time of the server,
 background work on the log included: a busy machine distorts that little. p50 and p99 are wall-clock times.
+
+`--before CHECKOUT` compares with an earlier version instead: each with a bundle that it trained itself, and
+both with an empty model, which shows the server alone.
 """
 
 import json
@@ -11,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,6 +25,7 @@ from compare import arguments, finish
 
 CONNECTIONS, SECONDS, INSTANCES = 32, 3, (1, 100)
 PORTS = {"ours": 8190, "obvious": 8191, "empty": 8192, "stripped": 8193, "bare": 8194}
+EARLIER = {"before": 8195, "before empty": 8196}
 Sample = dict[str, float]
 Processes = dict[str, subprocess.Popen[bytes]]
 WHAT = {
@@ -29,7 +33,29 @@ WHAT = {
     "empty": "the same server with an empty model",
     "stripped": "our server, empty model, no log, no metrics",
     "bare": "HTTP and JSON alone",
+    "before": "the version before",
+    "before empty": "the version before with an empty model",
 }
+# Name of the comparison, instances, figure, server, peer, and what is better.
+PEERS_OF_OURS = (
+    ("serve_1", 1, "per_core", "ours", "obvious", "higher"),
+    ("serve_100", 100, "per_core", "ours", "obvious", "higher"),
+    ("serve_p99", 1, "p99", "ours", "obvious", "lower"),
+    ("serve_p99_100", 100, "p99", "ours", "obvious", "lower"),
+    ("serve_of_empty", 1, "per_core", "ours", "empty", "higher"),
+    ("serve_of_empty_100", 100, "per_core", "ours", "empty", "higher"),
+    ("serve_of_stripped", 1, "per_core", "ours", "stripped", "higher"),
+    ("serve_of_bare", 1, "per_core", "ours", "bare", "higher"),
+    ("serve_1_wall", 1, "per_second", "ours", "obvious", "higher"),
+    ("serve_100_wall", 100, "per_second", "ours", "obvious", "higher"),
+    ("serve_of_empty_wall", 1, "per_second", "ours", "empty", "higher"),
+)
+BEFORE = (
+    ("serve_1_before", 1, "per_core", "ours", "before", "higher"),
+    ("serve_100_before", 100, "per_core", "ours", "before", "higher"),
+    ("serve_empty_1_before", 1, "per_core", "empty", "before empty", "higher"),
+    ("serve_empty_100_before", 100, "per_core", "empty", "before empty", "higher"),
+)
 PEERS = str(Path(__file__).with_name("serving_peers.py"))
 LUA = """
 wrk.method = "POST"; wrk.headers["Content-Type"] = "application/json"
@@ -40,21 +66,26 @@ local file = io.open("{file}"); wrk.body = file:read("*a"); file:close()
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--bundle", type=Path, help="serve this one instead of a freshly trained one")
+    parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="compare with this version")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        bundle = options.bundle or trained(Path(folder))
-        with servers(bundle, Path(folder)) as processes:
-            scripts = write_requests(Path(folder))
-            samples = measure(processes, scripts, options.runs)
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder, before = Path(name), options.before
+        bundle = options.bundle or trained(folder / "now")
+        only = ("ours", "empty") if before else tuple(PORTS)
+        processes = stack.enter_context(servers(bundle, folder, only))
+        if before:
+            processes |= stack.enter_context(earlier(before.absolute(), folder / "earlier"))
+        scripts = write_requests(folder)
+        samples = measure(processes, scripts, options.runs)
     table(samples)
-    entries = list(compare(samples))
+    entries = list(compare(samples, BEFORE if before else PEERS_OF_OURS))
     for entry in entries:
         low, high, peer = entry["low"], entry["high"], entry["peer"]
         print(f"{entry['name']:18} {entry['value']:6.2f} x   ({low:.2f} to {high:.2f})   {peer}")
-    finish(entries, options.json)
+    finish(entries, options.json, merge=True)
 
 
-def trained(folder: Path) -> Path:
+def trained(folder: Path, environment: Mapping[str, str] = os.environ) -> Path:
     """A bundle with the columns of the synthetic customers."""
     command = [
         sys.executable,
@@ -65,25 +96,53 @@ def trained(folder: Path) -> Path:
         f"run.root={folder}",
         f"run.dir={folder}/run",
     ]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, env=environment)
     return folder / "run" / "bundle"
 
 
 @contextmanager
 def servers(bundle: Path, folder: Path, only: Sequence[str] = tuple(PORTS)) -> Iterator[Processes]:
-    """The servers, each on core 0."""
+    """Our servers and their peers, each on core 0."""
     commands = {name: [PEERS, name, str(port), str(bundle)] for name, port in PORTS.items()}
     for name, program in (("ours", ["-m", "churn", "serve"]), ("empty", [PEERS, "empty"])):
-        overrides = [f"bundle={bundle}", f"serve.port={PORTS[name]}", f"serve.log.dir={folder}/{name}"]
-        commands[name] = [*program, *overrides, "serve.drain_seconds=0"]
+        commands[name] = [*program, *overrides(bundle, PORTS[name], folder / name)]
+    with started({name: commands[name] for name in only}) as processes:
+        yield processes
+
+
+@contextmanager
+def earlier(checkout: Path, folder: Path) -> Iterator[Processes]:
+    """The server of an earlier version, with its own bundle and with an empty model, each on core 0."""
+    environment = os.environ | {"PYTHONPATH": f"{checkout}/src"}
+    bundle, peers = trained(folder, environment), f"{checkout}/benchmarks/serving_peers.py"
+    programs = {"before": ["-m", "churn", "serve"], "before empty": [peers, "empty"]}
+    commands = {
+        name: [*program, *overrides(bundle, EARLIER[name], folder / name.replace(" ", "-"))]
+        for name, program in programs.items()
+    }
+    with started(commands, environment) as processes:
+        yield processes
+
+
+def overrides(bundle: Path, port: int, log: Path) -> list[str]:
+    """The settings of a server."""
+    return [f"bundle={bundle}", f"serve.port={port}", f"serve.log.dir={log}", "serve.drain_seconds=0"]
+
+
+@contextmanager
+def started(
+    commands: Mapping[str, list[str]], environment: Mapping[str, str] = os.environ
+) -> Iterator[Processes]:
+    """Servers that are healthy."""
     processes = {
-        name: subprocess.Popen(["taskset", "-c", "0", sys.executable, *command], stdout=subprocess.DEVNULL)
+        name: subprocess.Popen(
+            ["taskset", "-c", "0", sys.executable, *command], stdout=subprocess.DEVNULL, env=environment
+        )
         for name, command in commands.items()
-        if name in only
     }
     try:
         for name, process in processes.items():
-            wait_for(f"http://127.0.0.1:{PORTS[name]}/health", process)
+            wait_for(f"http://127.0.0.1:{(PORTS | EARLIER)[name]}/health", process)
         yield processes
     finally:
         for process in processes.values():
@@ -129,7 +188,8 @@ def measure(
     }
     for number in range(runs + 1):
         for (name, count), taken in samples.items():
-            sample = load(processes[name].pid, f"http://127.0.0.1:{PORTS[name]}/predict", scripts[count])
+            address = f"http://127.0.0.1:{(PORTS | EARLIER)[name]}/predict"
+            sample = load(processes[name].pid, address, scripts[count])
             if number:
                 taken.append(sample)
     return samples
@@ -172,31 +232,21 @@ def milliseconds(match: re.Match[str]) -> float:
 
 def table(samples: dict[tuple[str, int], list[Sample]]) -> None:
     """Print the medians."""
-    print("server   instances  req/s/core    req/s  us/request  p50 ms  p99 ms")
+    print("server       instances  req/s/core    req/s  us/request  p50 ms  p99 ms")
     for (name, count), taken in samples.items():
         middle = {key: median(sample[key] for sample in taken) for key in taken[0]}
         print(
-            f"{name:8} {count:9} {middle['per_core']:11.0f} {middle['per_second']:8.0f} "
+            f"{name:12} {count:9} {middle['per_core']:11.0f} {middle['per_second']:8.0f} "
             f"{1e6 / middle['per_core']:11.0f} {middle['p50']:7.1f} {middle['p99']:7.1f}"
         )
 
 
-def compare(samples: dict[tuple[str, int], list[Sample]]) -> Iterator[dict[str, Any]]:
+def compare(
+    samples: dict[tuple[str, int], list[Sample]], comparisons: Sequence[tuple[Any, ...]]
+) -> Iterator[dict[str, Any]]:
     """The entries: ratios of our figures to the peer's, run by run."""
-    for name, count, key, peer, better in (
-        ("serve_1", 1, "per_core", "obvious", "higher"),
-        ("serve_100", 100, "per_core", "obvious", "higher"),
-        ("serve_p99", 1, "p99", "obvious", "lower"),
-        ("serve_p99_100", 100, "p99", "obvious", "lower"),
-        ("serve_of_empty", 1, "per_core", "empty", "higher"),
-        ("serve_of_empty_100", 100, "per_core", "empty", "higher"),
-        ("serve_of_stripped", 1, "per_core", "stripped", "higher"),
-        ("serve_of_bare", 1, "per_core", "bare", "higher"),
-        ("serve_1_wall", 1, "per_second", "obvious", "higher"),
-        ("serve_100_wall", 100, "per_second", "obvious", "higher"),
-        ("serve_of_empty_wall", 1, "per_second", "empty", "higher"),
-    ):
-        pairs = zip(samples["ours", count], samples[peer, count], strict=True)
+    for name, count, key, own, peer, better in comparisons:
+        pairs = zip(samples[own, count], samples[peer, count], strict=True)
         ratios = sorted(ours[key] / theirs[key] for ours, theirs in pairs)
         spread = {"value": median(ratios), "low": ratios[0], "high": ratios[-1]}
         yield {"name": name, **spread, "unit": "ratio", "peer": WHAT[peer], "better": better}

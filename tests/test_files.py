@@ -9,7 +9,9 @@ import tempfile
 import pytest
 
 from churn import files
-from churn.files import append_line, atomic_write, clear_leftovers, exclusive, read_lines, scratch_folder
+from churn.files import atomic_write, exclusive
+from churn.lines import append_line, read_lines
+from churn.scratch import clear_leftovers, scratch_folder
 
 
 def names(folder):
@@ -18,7 +20,8 @@ def names(folder):
 
 def killed(code):
     """Run Python code that kills its process at `die()`."""
-    head = "import os\nfrom churn.files import *\ndef die(): os.kill(os.getpid(), 9)\n"
+    head = "import os\nfrom churn.files import *\nfrom churn.scratch import *\n"
+    head += "def die(): os.kill(os.getpid(), 9)\n"
     assert subprocess.run([sys.executable, "-c", head + code], check=False).returncode == -9
 
 
@@ -137,7 +140,7 @@ def test_a_line_that_is_no_json_is_named_and_left_out(tmp_path, capsys):
 
 def test_two_processes_do_not_mix_their_lines(tmp_path):
     path = tmp_path / "history.jsonl"
-    code = f"from churn.files import *\nfor i in range(50): append_line(Path({str(path)!r}), '{{\"a\": 1}}')"
+    code = f"from churn.lines import *\nfor i in range(50): append_line(Path({str(path)!r}), '{{\"a\": 1}}')"
     workers = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [worker.wait() for worker in workers] == [0, 0, 0]
     assert path.read_text() == '{"a": 1}\n' * 150

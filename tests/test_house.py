@@ -13,6 +13,7 @@ SOURCE = ROOT / "src" / "churn"
 FLOORS = (  # from the ground up; wings on one floor do not import each other
     ("errors",),
     ("refusals", "files", "backend", "parallel"),
+    ("lines", "scratch"),
     ("config",),
     ("runs", "data"),
     ("network",),
@@ -108,7 +109,9 @@ WRITES = {
 }  # fmt: skip
 MODES = ("'w", "'a", "'x", "O_WRONLY", "O_RDWR")
 WRITES_ELSEWHERE = {  # whatever else writes, and why it may
-    "churn.files": "the one place",
+    "churn.files": "the one place for files",
+    "churn.lines": "the one place for lines",
+    "churn.scratch": "the one place for rows in work",
     "churn.__main__": "nothing, to nowhere",
     "churn.serve.log.write": "the log has one writer a file, which checks each write itself",
     "churn.serve.processes": "an empty file that is named after a process",

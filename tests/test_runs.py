@@ -8,11 +8,21 @@ from contextlib import contextmanager
 
 import pytest
 
+from churn import runs
 from churn.config.data import DataConfig
 from churn.config.root import Config
 from churn.config.training import RunConfig
 from churn.errors import UserError
-from churn.runs import CHECKPOINTS, new_run, reserve_run, unfinished_run
+from churn.runs import (
+    CHECKPOINTS,
+    UNREGISTERED,
+    forget_unregistered,
+    has_unregistered,
+    new_run,
+    reserve_run,
+    unfinished_run,
+    unregistered_runs,
+)
 
 
 def config(root, **run):
@@ -28,7 +38,7 @@ def start_run(root, fingerprint, **run):
 
 
 def names(root):
-    return sorted(path.name for path in root.iterdir())
+    return sorted(path.name for path in root.iterdir() if not path.name.startswith(UNREGISTERED))
 
 
 def test_a_finished_run_has_its_name_and_latest_points_to_it(tmp_path):
@@ -134,3 +144,43 @@ def test_the_rows_count_by_their_content_wherever_they_lie(tmp_path):
     first.data.path, second.data.path = "a.parquet", "b.parquet"
     assert unfinished_run(first, tmp_path / "x", "same") == unfinished_run(second, tmp_path / "x", "same")
     assert unfinished_run(first, tmp_path / "x", "other") != unfinished_run(second, tmp_path / "x", "same")
+
+
+def test_a_finished_run_is_known_as_unregistered_until_it_is_registered(tmp_path):
+    cfg = config(tmp_path, dir=f"{tmp_path}/elsewhere/named")
+    with reserve_run(cfg) as final, new_run(cfg, final, "data"):
+        pass
+    assert list(unregistered_runs(tmp_path)) == [tmp_path / "elsewhere" / "named"]
+    with reserve_run(config(tmp_path, dir=f"{tmp_path}/elsewhere/other")) as other:
+        runs.note_unregistered(tmp_path, other)
+        other.mkdir()
+        assert list(unregistered_runs(tmp_path)) == [final], "the process that registers the other one lives"
+    for run in (final, other):
+        forget_unregistered(tmp_path, run)
+    assert not has_unregistered(tmp_path)
+
+
+def run_killed_at(root, monkeypatch, module, name):
+    """A run that ends where it calls a function."""
+
+    def end(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError), start_run(root, "data"):
+        patch.setattr(module, name, end)
+
+
+def test_what_a_kill_after_the_training_left_undone_is_done_by_the_next_command(tmp_path, monkeypatch):
+    run_killed_at(tmp_path, monkeypatch, runs.shutil, "rmtree")
+    (run,) = unregistered_runs(tmp_path)
+    assert names(run) == []
+    assert (tmp_path / "latest").resolve() == run.resolve()
+
+
+def test_a_kill_before_a_run_has_its_name_loses_no_checkpoint(tmp_path, monkeypatch):
+    run_killed_at(tmp_path, monkeypatch, runs, "sync_tree")
+    runs.note_unregistered(tmp_path, tmp_path / "run")
+    assert list(unregistered_runs(tmp_path)) == []
+    assert not has_unregistered(tmp_path)
+    (unfinished,) = tmp_path.glob(".unfinished-*")
+    assert names(unfinished) == [CHECKPOINTS]

@@ -10,24 +10,23 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from traceback import walk_tb
 from typing import Any, NoReturn
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from hydra.errors import HydraException
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from churn.config.root import REMOVED, RENAMED, Config, config_directory, to_config
+from churn.config.explain import explain, is_of_hydra, refuse_added_keys
+from churn.config.root import Config, config_directory, to_config
 from churn.config.secrets import hide_passwords
 from churn.config.serving import Platform
-from churn.errors import UserError, did_you_mean, shell_override, shell_setting
-from churn.files import clear_leftovers
+from churn.errors import UserError, did_you_mean
 from churn.refusals import refusal_of
-
-LIST_KEYS = "churn train --help lists the keys"
+from churn.runs import has_unregistered
+from churn.scratch import clear_leftovers
 
 STAGES = {  # the function of each stage; its module is imported only when the stage runs
     "train": "churn.stage:train",
@@ -99,15 +98,9 @@ def main() -> None:
         if show_tracebacks:
             raise
         _fail_if_refused(error)
-        if isinstance(error, ValueError) and _is_of_hydra(error):  # for example data=1: a choice is a word
+        if isinstance(error, ValueError) and is_of_hydra(error):  # for example data=1: a choice is a word
             _fail(error)
         raise
-
-
-def _is_of_hydra(error: Exception) -> bool:
-    """Whether Hydra raised an error while it composed the configuration."""
-    last = list(walk_tb(error.__traceback__))[-1][0]
-    return str(last.f_globals.get("__name__")).startswith("hydra.")
 
 
 def _run_and_flush(show_tracebacks: bool) -> None:
@@ -145,7 +138,7 @@ def _collect_garbage_rarely() -> None:
 
 def _fail(error: Exception) -> NoReturn:
     """Print what the user did wrong, and end with exit code 2."""
-    print(f"churn: {_explain(error)}", file=sys.stderr)
+    print(f"churn: {explain(error)}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -182,12 +175,12 @@ def _run_hydra(stage: str, show_tracebacks: bool) -> None:
     def run(composed: DictConfig) -> Any:
         if not stage:
             _fail(UserError("no stage is named", do=f"churn STAGE ..., one of: {', '.join(STAGES)}"))
-        _refuse_added_keys(composed)
         try:
+            refuse_added_keys(composed)
             cfg = to_config(composed, HydraConfig.get().overrides.task)
             _take_sweep_directory(cfg)
-            clear_leftovers(Path(cfg.run.root))
             module, function = _function_of(stage, cfg).split(":")
+            _tidy_up(cfg.run.root)
             implementation: Callable[[Config], Any] = getattr(import_module(module), function)
             return implementation(cfg)
         except UserError as error:  # not in `main`: Hydra would add a line to the message
@@ -201,6 +194,15 @@ def _run_hydra(stage: str, show_tracebacks: bool) -> None:
     hydra.main(config_path=str(config_directory()), config_name="config", version_base="1.3")(run)()
 
 
+def _tidy_up(root: str) -> None:
+    """Remove what killed processes left aside, and register the runs that they finished."""
+    clear_leftovers(Path(root))
+    if has_unregistered(Path(root)):
+        from churn.bundle.registry import register_leftovers
+
+        register_leftovers(root)
+
+
 def _function_of(stage: str, cfg: Config) -> str:
     """The module and the function of a stage on the platform of the configuration."""
     if cfg.target.name == Platform.local or STAGES[stage].startswith("churn.vertex."):
@@ -210,17 +212,6 @@ def _function_of(stage: str, cfg: Config) -> str:
     return ON_VERTEX[stage]
 
 
-def _refuse_added_keys(composed: DictConfig) -> None:
-    """Refuse undeclared keys that `+key=value` added: Hydra allows them."""
-    if unknown := set(_keys_below(composed)) - set(_valid_keys()):
-        _fail(_unknown_key(min(unknown)))
-
-
-def _unknown_key(key: str) -> UserError:
-    hint = did_you_mean(key, _valid_keys(), dotted=True)
-    return UserError(f"unknown configuration key '{key}'{hint}", do=LIST_KEYS)
-
-
 def _take_sweep_directory(cfg: Config) -> None:
     """Write each job of a `--multirun` to the directory that Hydra chose, unless the user set one."""
     from hydra.types import RunMode
@@ -228,63 +219,6 @@ def _take_sweep_directory(cfg: Config) -> None:
     hydra_cfg = HydraConfig.get()
     if hydra_cfg.mode == RunMode.MULTIRUN and cfg.run.dir is None:
         cfg.run.dir = hydra_cfg.runtime.output_dir
-
-
-def _explain(error: Exception) -> str:
-    """The message for the user, with the nearest valid key or choice if one is unknown."""
-    if isinstance(error, UserError):
-        return str(error)
-    if isinstance(error, MissingConfigException) and error.options:
-        group, _, choice = str(error.missing_cfg_file).rpartition("/")
-        hint = did_you_mean(choice, error.options)
-        return f"unknown choice '{group}={choice}'{hint}\n  do: one of: {', '.join(error.options)}"
-    if suggestion := _quoted_override(error):
-        return f"this argument is not what it seems: {suggestion[0]}\n  do: type {suggestion[1]}"
-    causes = [error, error.__cause__]
-    keyed = next((e for e in causes if isinstance(e, OmegaConfBaseException) and e.full_key), None)
-    if keyed is None:
-        return str(error).replace("\n", "\n  ")
-    key, problem = str(keyed.full_key), str(keyed).splitlines()[0]
-    if key in RENAMED:
-        return f"the configuration key '{key}' is now called {RENAMED[key]}"
-    if key in REMOVED:
-        return f"there is no configuration key '{key}' any more: {REMOVED[key]}"
-    if key not in _valid_keys() and "not in" in problem:
-        return str(_unknown_key(key))
-    return f"wrong value for configuration key '{key}'\n  {problem}"
-
-
-def _quoted_override(error: Exception) -> tuple[str, str] | None:
-    """An argument whose value Hydra reads as grammar, such as data.path=churn (1).csv, and what to type."""
-    ambiguous = re.search("Ambiguous value for argument '(.*)'", str(error))
-    argument: str | None = (
-        error.override if isinstance(error, OverrideParseException) else ambiguous and ambiguous[1]
-    )
-    if not argument:
-        return None
-    key, equals, value = argument.partition("=")
-    known, valid = key.lstrip("+~"), _valid_keys()
-    if not equals or known not in valid or any(other.startswith(f"{known}.") for other in valid):
-        return None
-    if value.startswith("[") and value.endswith("]"):
-        return argument, shell_override(key, *(item.strip().strip("\"'") for item in value[1:-1].split(",")))
-    return argument, shell_setting(key, value.strip("\"'"))
-
-
-def _valid_keys() -> list[str]:
-    """Every full key of the configuration, e.g. `train.epochs`."""
-    return _keys_below(OmegaConf.structured(Config))
-
-
-def _keys_below(node: DictConfig, prefix: str = "") -> list[str]:
-    """Full keys below a node; a node whose keys the user chooses counts as one key."""
-    keys = []
-    for name in node:
-        keys.append(f"{prefix}{name!s}")
-        child = node._get_node(name)
-        if isinstance(child, DictConfig) and not child._is_none() and child._metadata.object_type is not dict:
-            keys += _keys_below(child, f"{prefix}{name!s}.")
-    return keys
 
 
 if __name__ == "__main__":

@@ -233,11 +233,11 @@ def _register(experiment: Experiment, run_dir: Path, worker: Executor, step: _St
         try:
             return worker.submit(register_run, run_dir, experiment.cfg.run.root).result()
         except KeyboardInterrupt:
-            print(f"The run is whole, but not registered. To do that later: churn promote run={run_dir}")
+            print(f"The run {run_dir} is whole, but not registered. The next command does that.")
             raise
         except Exception as error:
             refused = error if isinstance(error, UserError) else refusal_of(error)
             if refused is None:
                 raise
-            do = f"{refused.do}; the run is whole: `churn promote run={run_dir}` registers it"
+            do = f"{refused.do}; the run {run_dir} is whole: the next command registers it"
             raise UserError(refused.what, refused.where, do) from None

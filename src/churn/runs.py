@@ -1,4 +1,8 @@
-"""Run directories: their names are reserved, they appear whole, and a killed run is resumed."""
+"""Run directories: their names are reserved, they appear whole, and a killed run is resumed.
+
+A finished run is noted in `run.root` before it gets its name, until it is registered. Whatever a kill leaves
+undone after that is done by the next command (`unregistered_runs`).
+"""
 
 from __future__ import annotations
 
@@ -16,10 +20,11 @@ from omegaconf import OmegaConf
 
 from churn.config.root import Config
 from churn.errors import UserError
-from churn.files import LOCK, PARTIAL, exclusive, make_folder, sync_tree
+from churn.files import LOCK, PARTIAL, exclusive, make_folder, sync_tree, write_text
 
 CHECKPOINTS = "checkpoints"  # inside an unfinished run only
 UNFINISHED = ".unfinished-"
+UNREGISTERED = ".unregistered-"  # notes in `run.root`
 KEPT_DAYS = 30  # of an unfinished run, for the same command to resume it
 
 
@@ -82,10 +87,58 @@ def new_run(cfg: Config, final: Path, fingerprint: str) -> Iterator[Path]:
         except (KeyboardInterrupt, UserError):
             shutil.rmtree(unfinished)
             raise
-        shutil.rmtree(unfinished / CHECKPOINTS)
         sync_tree(unfinished)
+        note_unregistered(Path(cfg.run.root), final)
         unfinished.replace(final)
+        shutil.rmtree(final / CHECKPOINTS)  # not before: without them a kill would lose the training
     link_latest(Path(cfg.run.root) / "latest", final)
+
+
+def note_unregistered(root: Path, run: Path) -> None:
+    """Note a run that is about to get its name; `forget_unregistered` removes the note."""
+    write_text(_note_of(root, run), _from_root(root, run))
+
+
+def forget_unregistered(root: Path, run: Path) -> None:
+    """Remove the note of a run that is registered."""
+    _note_of(root, run).unlink(missing_ok=True)
+
+
+def has_unregistered(root: Path) -> bool:
+    """Whether there is such a note, in a folder that can be written."""
+    return os.access(root, os.W_OK) and any(root.glob(f"{UNREGISTERED}*"))
+
+
+def _note_of(root: Path, run: Path) -> Path:
+    return root / f"{UNREGISTERED}{hashlib.sha256(_from_root(root, run).encode()).hexdigest()[:12]}"
+
+
+def _from_root(root: Path, run: Path) -> str:
+    """The path of a run from `root` on, so that both can be moved."""
+    return os.path.relpath(run.resolve(), root.resolve())
+
+
+def unregistered_runs(root: Path) -> Iterator[Path]:
+    """Finished runs that a process which has ended left unregistered; nobody else gets them meanwhile."""
+    for note in sorted(root.glob(f"{UNREGISTERED}*")):
+        run = root / note.read_text()
+        if not run.parent.is_dir():
+            note.unlink()
+            continue
+        with exclusive(_lock_of(run), wait=False) as ours:
+            if ours and run.is_dir():
+                _finish(root, run)
+                yield run
+            elif ours:  # it did not get its name: the same command resumes it
+                note.unlink()
+
+
+def _finish(root: Path, run: Path) -> None:
+    """Do what follows when a run has its name."""
+    shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)
+    latest = root / "latest"
+    if not latest.exists() or latest.stat().st_mtime < run.stat().st_mtime:
+        link_latest(latest, run)
 
 
 def unfinished_run(cfg: Config, final: Path, fingerprint: str) -> Path:

@@ -2,11 +2,14 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import churn, compose_config
 
+from churn import __main__
 from churn.bundle import bundle, export
 from churn.bundle.database import mlflow_client
 from churn.bundle.registry import (
@@ -17,6 +20,7 @@ from churn.bundle.registry import (
     register_run,
 )
 from churn.errors import UserError
+from churn.runs import UNREGISTERED, note_unregistered
 
 
 @pytest.fixture
@@ -152,3 +156,23 @@ def test_an_interrupted_registration_leaves_no_running_run_and_can_be_repeated(m
     assert [tracked.info.status for tracked in client.search_runs([experiment])] == ["KILLED"]
     assert register_run(run, cfg.run.root) == "1"
     assert {tracked.info.status for tracked in client.search_runs([experiment])} == {"KILLED", "FINISHED"}
+
+
+def test_a_finished_run_that_a_killed_process_left_is_registered_by_any_command(
+    make_run, cfg, tmp_path, monkeypatch, capsys
+):
+    run, broken = make_run("first"), tmp_path / "runs" / "broken"
+    broken.mkdir()
+    for left in (run, broken):
+        note_unregistered(tmp_path / "runs", left)
+    monkeypatch.setattr(__main__, "import_module", lambda name: SimpleNamespace(score=lambda cfg: None))
+    monkeypatch.setattr(sys, "argv", ["churn", "score", f"run.root={tmp_path}/runs"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # `main` sets it
+    __main__.main()
+    said = capsys.readouterr().err.splitlines()
+    assert sorted(line for line in said if "registered" in line) == [
+        f"churn: the run {broken} is finished, but it cannot be registered now: this is not a bundle",
+        f"churn: the run {run} was finished but not registered; it is version 1 now",
+    ]
+    assert digest(champion_path(cfg)) == digest(run / "bundle")
+    assert [note.read_text() for note in (tmp_path / "runs").glob(f"{UNREGISTERED}*")] == ["broken"]

@@ -177,16 +177,26 @@ wild_messages = st.lists(lines | st.binary(max_size=30), max_size=8).map(b"".joi
 conversations = st.lists(right_messages | spoiled(right_messages) | wild_messages, max_size=4)
 
 
-async def converse(parts):
-    """What a connection sends when the parts arrive one after the other."""
+@pytest.fixture(scope="module")
+def connect():
+    """A loop, and a function that connects to an endpoint whose model is being loaded."""
     import uvicorn
     from uvicorn.server import ServerState
 
     endpoint = Endpoint(ServeConfig(), Metrics())
     config = uvicorn.Config(endpoint, lifespan="off", ws="none", log_level="critical", access_log=False)
     config.load()
-    loop = asyncio.get_running_loop()
-    connection = Connection(endpoint, config=config, server_state=ServerState(), app_state={}, _loop=loop)
+    with asyncio.Runner() as runner:
+        loop, state = runner.get_loop(), ServerState()
+
+        def connection():
+            return Connection(endpoint, config=config, server_state=state, app_state={}, _loop=loop)
+
+        yield runner, connection
+
+
+async def converse(connection, parts):
+    """What a connection sends when the parts arrive one after the other."""
     transport = Transport()
     connection.connection_made(transport)
     for part in parts:
@@ -198,15 +208,18 @@ async def converse(parts):
         await asyncio.sleep(0)
     for task in list(connection.tasks):
         task.cancel()
-    return transport.sent, endpoint.metrics
+    return transport.sent
 
 
 @fuzzed("bytes", conversations)
-def test_bytes_on_a_connection_give_answers_or_refusals(parts):
-    sent, metrics = asyncio.run(converse(parts))
+def test_bytes_on_a_connection_give_answers_or_refusals(connect, parts):
+    runner, connection = connect[0], connect[1]()
+    sent = runner.run(converse(connection, parts))
     assert len(sent) < LARGEST_ERROR
     assert sent == b"" or sent.startswith(b"HTTP/1.1 ")
-    assert metrics.requests["500"] == 0
+    assert connection.endpoint.metrics.requests["500"] == 0
+    assert not connection.connections
+    assert not connection.tasks
     COUNTS["bytes"][sent[9:12].decode() or "nothing"] += 1
 
 

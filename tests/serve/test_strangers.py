@@ -2,17 +2,23 @@
 
 import json
 import socket
+import ssl
+import subprocess
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import httpx
 import pytest
 
+from churn.config.root import compose_config
 from churn.config.serving import ServeConfig
+from churn.errors import UserError
 from churn.serve.connection import HEADER_BYTES, HEADER_SECONDS, HEADERS, REQUEST_SECONDS, Connection
-from churn.serve.gate import Gate, warning
+from churn.serve.gate import Gate, check_address, check_certificate
 from churn.serve.log.overload import Complaint
 from churn.serve.protocol import EXAMINED, LISTED, MOST_ROWS, Fields, Reader, RefusedError
+from churn.serve.server import Server
 from serve.conftest import ROW, running
 
 BODY = json.dumps({"instances": [ROW]}).encode()
@@ -112,6 +118,42 @@ def test_a_wrong_method_is_refused_with_the_right_one(endpoint):
         answer = httpx.request(method, endpoint.url, timeout=30)
         assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
         assert answer.json()["error"]["code"] == 405
+
+
+FRAMINGS = (
+    "Content-Length: 5\r\nTransfer-Encoding: chunked",
+    "Content-Length: 5\r\nContent-Length: 6",
+    "Content-Length: 5, 6",
+    "Content-Length: +5",
+    "Content-Length: -5",
+    "Content-Length: 0x5",
+    "Content-Length : 5",
+    "Transfer-Encoding: gzip",
+    "Transfer-Encoding: chunked, identity",
+    "Transfer-Encoding: xchunked",
+    "Transfer-Encoding: chunked\r\n folded: x",
+    "Host: localhost\r\nHost: evil.example\r\nContent-Length: 5",
+)
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_a_request_whose_end_is_ambiguous_is_refused(endpoint, framing):
+    head = f"POST /predict HTTP/1.1\r\n{framing}\r\nContent-Type: application/json\r\n\r\n"
+    answer = exchange(endpoint, head.encode() + b"0\r\n\r\nGET /metrics HTTP/1.1\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 4")
+    assert answer.count(b"HTTP/1.1 ") == 1, "what follows is no request of its own"
+
+
+def test_slow_clients_keep_nobody_waiting(endpoint):
+    beginnings = (b"POST /predict HT", b"POST /predict HTTP/1.1\r\nContent-Length: 900\r\n\r\n{")
+    slow = [socket.create_connection(address(endpoint)) for _ in range(100)]
+    for number, client in enumerate(slow):
+        client.sendall(beginnings[number % 2])
+    for _ in range(20):
+        assert endpoint.predict(ROW).status_code == 200
+        assert httpx.get(f"{endpoint.root}/health", timeout=5).status_code == 200
+    for client in slow:
+        client.close()
 
 
 @pytest.mark.parametrize(
@@ -218,23 +260,58 @@ def test_a_client_that_does_not_take_its_answer_is_cut_off(connection):
     assert connection.transport.closed
 
 
-def test_an_open_address_is_announced_and_may_want_a_token(monkeypatch):
-    assert warning(ServeConfig()) == ""
-    assert "CHURN_SERVE_TOKEN" in warning(ServeConfig(host="0.0.0.0"))
-    monkeypatch.setenv("CHURN_SERVE_TOKEN", "secret")
-    assert "need the token" in warning(ServeConfig(host="0.0.0.0"))
-    gate, json_type = Gate(ServeConfig(host="0.0.0.0")), {b"content-type": b"application/json"}
-    gate.check_post(json_type | {b"authorization": b"Bearer secret", b"host": b"any.example"})
-    for wrong in ({}, {b"authorization": b"Bearer guess"}):
-        with pytest.raises(RefusedError, match="Authorization") as refused:
-            gate.check_post(json_type | wrong)
-        assert refused.value.code == 401
+def test_beyond_this_machine_a_token_and_a_certificate_are_demanded(monkeypatch):
+    beyond = {"host": "0.0.0.0"}
+    check_address(ServeConfig())
+    check_address(ServeConfig(host="::1"))
+    check_address(ServeConfig(**beyond, behind_proxy=True))
+    for cfg in (ServeConfig(**beyond), ServeConfig(host="churn.example"), ServeConfig(host="::")):
+        with pytest.raises(UserError, match=r"CHURN_TOKEN=.* and a certificate .* serve.behind_proxy=true"):
+            check_address(cfg)
+    with pytest.raises(UserError, match="do: give it a token"):
+        check_address(ServeConfig(**beyond, certificate="c.pem"))
+    monkeypatch.setenv("CHURN_TOKEN", "secret")
+    with pytest.raises(UserError, match="do: give it a certificate"):
+        check_address(ServeConfig(**beyond))
+    check_address(ServeConfig(**beyond, certificate="c.pem"))
+
+
+def test_who_does_not_send_the_token_is_refused(monkeypatch):
+    monkeypatch.setenv("CHURN_TOKEN", "secret")
+    gate = Gate(ServeConfig(host="0.0.0.0"))
+    json_type, right = {b"content-type": b"application/json"}, {b"authorization": b"Bearer secret"}
+    gate.check_post(json_type | right | {b"host": b"any.example"})
+    for wrong in ({}, {b"authorization": b"Bearer guess"}, {b"authorization": b"secret"}):
+        for check in (gate.check_post, gate.check_caller):
+            with pytest.raises(RefusedError, match="Authorization") as refused:
+                check(json_type | wrong)
+            assert (refused.value.code, refused.value.headers) == (401, [(b"www-authenticate", b"Bearer")])
 
 
 def test_vertex_ai_s_service_is_trusted(monkeypatch):
     monkeypatch.setenv("AIP_HTTP_PORT", "8080")
-    assert warning(ServeConfig(host="0.0.0.0")) == ""
+    check_address(ServeConfig(host="0.0.0.0"))
     Gate(ServeConfig(host="0.0.0.0")).check_post({})
+
+
+def make_certificate(folder):
+    """Files of a certificate that signs itself, and of its key."""
+    files = folder / "certificate.pem", folder / "key.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost"
+    subprocess.run([*command.split(), "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
+    return map(str, files)
+
+
+def test_with_a_certificate_the_server_speaks_tls(tmp_path):
+    certificate, key = make_certificate(tmp_path)
+    cfg = compose_config(f"serve.certificate={certificate}", f"serve.certificate_key={key}")
+    check_certificate(cfg.serve)
+    uvicorns = Server(cfg, None, None).config
+    uvicorns.load()
+    assert isinstance(uvicorns.ssl, ssl.SSLContext)
+    for wrong in ({"certificate": key}, {"certificate": "absent.pem"}, {"certificate_key": certificate}):
+        with pytest.raises(UserError, match="the certificate cannot be used"):
+            check_certificate(replace(cfg.serve, **wrong))
 
 
 def test_trouble_with_the_log_is_said_once_a_minute_until_it_is_over(capsys):

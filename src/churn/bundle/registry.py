@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ from churn.bundle.database import database_file, mlflow_client, on_server, one_w
 from churn.config.root import Config, flatten
 from churn.data.load import dataset_name
 from churn.errors import UserError
+from churn.refusals import refusal_of
+from churn.runs import forget_unregistered, unregistered_runs
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,7 +49,20 @@ def register_run(run: Path, root: str) -> str:
         if version_with_alias(client, name, CHAMPION) is None and beats_base_rate(metrics):
             for alias in (REFERENCE, CHAMPION):
                 client.set_registered_model_alias(name, alias, version)
+    forget_unregistered(Path(root), run)
     return version
+
+
+def register_leftovers(root: str) -> None:
+    """Register the finished runs that killed processes left, and say so. A failure stops no stage."""
+    for run in unregistered_runs(Path(root)):
+        try:
+            version = register_run(run, root)
+            message = f"was finished but not registered; it is version {version} now"
+        except Exception as error:
+            reason = str(refusal_of(error) or error).replace("\n", "\n  ")
+            message = f"is finished, but it cannot be registered now: {reason}"
+        print(f"churn: the run {run} {message}", file=sys.stderr)
 
 
 def _register(client: MlflowClient, run: Path, bundle: Bundle, metrics: dict[str, Any], root: str) -> str:

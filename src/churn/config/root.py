@@ -55,6 +55,7 @@ REMOVED = {  # key of an earlier version: why it is gone
     "train.max_augmented": _NO_DISTILLATION,
     "train.taught_up_to": _NO_DISTILLATION,
     "train.distill_up_to": _NO_DISTILLATION,
+    "serve.token": "set CHURN_TOKEN in the environment",
 }
 
 

@@ -76,8 +76,13 @@ class ServeConfig:
     port: int = key(8080, PORT)
     predict_route: str = "/predict"
     health_route: str = "/health"
-    # Others must send it: Authorization: Bearer TOKEN. Better in the environment: CHURN_SERVE_TOKEN.
-    token: Optional[str] = None
+    # Beyond this machine the server wants CHURN_TOKEN in the environment and a certificate, or a proxy that
+    # encrypts and checks who asks.
+    certificate: Optional[str] = None  # PEM file, with its chain
+    certificate_key: Optional[str] = (
+        None  # PEM file of the certificate's private key; null: it is in `certificate`
+    )
+    behind_proxy: bool = False
     lenient: bool = False  # a field that is absent or null counts as missing, instead of being an error
     max_request_bytes: int = key(1_500_000, ONE_OR_MORE)  # the limit of Vertex AI's shared endpoints
     max_connections: int = key(1_000, ONE_OR_MORE)  # more: the longest idle one goes, else status 503

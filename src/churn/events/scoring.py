@@ -19,7 +19,7 @@ from churn.events.calendar import EPOCH, to_date, to_day
 from churn.events.checks import check_definition, require_engine
 from churn.events.definition import from_json, reach
 from churn.events.writing import write_snapshot
-from churn.files import scratch_folder
+from churn.scratch import scratch_folder
 
 INPUT = "events"  # what `input` is called where the features are made of event tables
 STALE = 7  # days between the newest event and the cut-off from which that is worth a word

@@ -26,7 +26,7 @@ from churn.events.names import CUSTOMER
 from churn.events.reading import Reading
 from churn.events.staging import Staging
 from churn.events.views import quoted, read_view
-from churn.files import scratch_folder
+from churn.scratch import scratch_folder
 
 
 @dataclass

@@ -12,7 +12,8 @@ import numpy as np
 
 from churn.config.root import Config
 from churn.data.load import dataset_name
-from churn.files import append_line, read_lines, write_text
+from churn.files import LOCK, exclusive, write_text
+from churn.lines import append_line, read_lines
 
 HISTORY = "history.jsonl"
 
@@ -24,14 +25,15 @@ def monitor_dir(cfg: Config) -> Path:
 
 def record_report(folder: Path, report: dict[str, Any]) -> None:
     """Write the report, and put it into the history in place of an earlier one on the same window."""
-    write_text(folder / "report.json", json.dumps(report, indent=1, default=_to_plain_number))
     line = json.dumps(report, default=_to_plain_number)
-    lines = read_lines(folder / HISTORY)
-    others = [old for old in lines if _window(json.loads(old)) != _window(report)]
-    if len(others) == len(lines):
-        append_line(folder / HISTORY, line)
-        return
-    write_text(folder / HISTORY, "".join(f"{one}\n" for one in [*others, line]))
+    with exclusive(folder / f".{HISTORY}{LOCK}"):  # another process may be reporting on another window
+        write_text(folder / "report.json", json.dumps(report, indent=1, default=_to_plain_number))
+        lines = read_lines(folder / HISTORY)
+        others = [old for old in lines if _window(json.loads(old)) != _window(report)]
+        if len(others) == len(lines):
+            append_line(folder / HISTORY, line)
+        else:
+            write_text(folder / HISTORY, "".join(f"{one}\n" for one in [*others, line]))
 
 
 def _window(report: dict[str, Any]) -> tuple[str, str, str]:

@@ -16,11 +16,11 @@ import numpy as np
 
 from churn.config.root import Config
 from churn.config.training import ModelConfig
-from churn.files import scratch_folder
 from churn.network.crossfit import CrossfitPlan, TrainingRows
 from churn.network.encoding import fit_encoding, tree_inputs
 from churn.network.log_odds import logit
 from churn.network.trees import NEVER, Trees
+from churn.scratch import scratch_folder
 
 LEARNING_RATE = 0.1
 LEAF_PENALTY = 6.0  # L2, on leaf values

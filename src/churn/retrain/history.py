@@ -10,17 +10,23 @@ from typing import Any, Final
 from churn.bundle.bundle import Bundle
 from churn.config.root import Config
 from churn.data.load import dataset_name
-from churn.files import append_line, read_lines
+from churn.lines import append_line, read_lines
 from churn.monitor.history import monitor_dir, read_history, separate_windows
 
 FILE, ROLLBACK = "history.jsonl", "rollback"
 RECALIBRATION: Final = "recalibration"
 
 
-def record(cfg: Config, now: datetime, kind: str, promoted: bool, **more: Any) -> None:
-    """Append a retraining or a rollback; `promoted`: whether another model serves since then."""
-    entry = {"time": now.isoformat(), "kind": kind, "promoted": promoted, **more}
-    append_line(_history_file(cfg), json.dumps(entry))
+def new_entry(now: datetime, kind: str, promoted: bool, **more: Any) -> dict[str, Any]:
+    """A line of the history; `promoted`: whether another model serves since then."""
+    return {"time": now.isoformat(), "kind": kind, "promoted": promoted, **more}
+
+
+def record(cfg: Config, entry: dict[str, Any]) -> None:
+    """Append a retraining or a rollback, unless it is there already."""
+    line = json.dumps(entry)
+    if line not in read_lines(_history_file(cfg)):
+        append_line(_history_file(cfg), line)
 
 
 def _entries(cfg: Config) -> list[dict[str, Any]]:
@@ -29,8 +35,13 @@ def _entries(cfg: Config) -> list[dict[str, Any]]:
     return [entry | {"time": datetime.fromisoformat(entry["time"])} for entry in entries]
 
 
+def history_dir(cfg: Config) -> Path:
+    """Where the history of a data set lies."""
+    return Path(cfg.run.root) / "retrain" / dataset_name(cfg.data)
+
+
 def _history_file(cfg: Config) -> Path:
-    return Path(cfg.run.root) / "retrain" / dataset_name(cfg.data) / FILE
+    return history_dir(cfg) / FILE
 
 
 def retraining_times(cfg: Config) -> list[datetime]:

@@ -10,41 +10,42 @@ from churn.bundle.database import mlflow_client
 from churn.bundle.registry import CHALLENGER, CHAMPION, PREVIOUS, bundle_with_alias, version_tags
 from churn.config.root import Config
 from churn.config.serving import Platform
-from churn.files import scratch_folder
-from churn.retrain import promote, steps, traffic
+from churn.retrain import pending, steps, traffic
 from churn.retrain.gate import Verdict, is_regression, rollback_config
-from churn.retrain.history import ROLLBACK, record
+from churn.retrain.history import ROLLBACK, new_entry
 from churn.retrain.labelled_rows import settled_rows, to_datetime64
 from churn.retrain.training_set import write_rows
+from churn.scratch import scratch_folder
 
 
-def review(cfg: Config, champion: Bundle, now: datetime) -> str | None:
+def review(cfg: Config, champion: Bundle, now: datetime) -> bool:
     """Compare a champion on probation with the version before, and roll back if the champion is worse.
 
-    Gives the sentence that reports a rollback, or None. With `target=vertex` a champion that has shown enough
-    rows without a regression, or whose probation is over, gets all of the traffic.
+    Gives whether it was rolled back. With `target=vertex` a champion that has shown enough rows without a
+    regression, or whose probation is over, gets all of the traffic.
     """
     name, path = champion.facts["name"], bundle_with_alias(PREVIOUS, cfg)
     tags, previous = (version_tags(cfg.run.root, name, alias) for alias in (CHAMPION, PREVIOUS))
     on_probation = tags.get("decision") == steps.PROMOTED and previous.get("decision") != steps.ROLLED_BACK
     if cfg.bundle or path is None or not on_probation:
-        return None
+        return False
     if not steps.can_answer(Bundle.load(path), champion):
         print("The version before reads columns that the champion does not: they cannot be compared.")
-        return None
+        return False
     promoted = datetime.fromisoformat(tags["decided"])
     over = now - promoted > timedelta(days=cfg.retrain.probation_days)
     verdict = None if over else _compare_with_previous(Bundle.load(path), champion, promoted, cfg)
     if verdict and is_regression(verdict):
-        message = _roll_back(cfg, champion, verdict)
-        record(cfg, now, ROLLBACK, promoted=True)
-        return message
+        worse = tags["version"]
+        reason = f"on {verdict.rows:,} rows since its promotion version {worse} has the higher log loss"
+        pending.decide(cfg, new_entry(now, ROLLBACK, True), reason, worse, previous["version"])
+        return True
     if cfg.target.name is Platform.vertex:
         proven = over or bool(verdict and verdict.checks)  # enough rows, and no worse on them
         traffic.raise_share(cfg, champion, 100 if proven else cfg.retrain.canary)
     if over:
         _tag_decision(cfg, name, tags["version"], steps.KEPT)
-    return None
+    return False
 
 
 def _compare_with_previous(previous: Bundle, champion: Bundle, promoted: datetime, cfg: Config) -> Verdict:
@@ -56,18 +57,6 @@ def _compare_with_previous(previous: Bundle, champion: Bundle, promoted: datetim
         write_rows(since, champion.schema, fresh)
         steps.evaluate(cfg, {CHAMPION: champion, CHALLENGER: previous}, fresh, predictions)
         return steps.decide(rollback_config(cfg), predictions, alarmed=False)
-
-
-def _roll_back(cfg: Config, champion: Bundle, verdict: Verdict) -> str:
-    """Restore the previous version, and mark the current one so that it is not promoted again."""
-    name = champion.facts["name"]
-    if cfg.target.name is Platform.vertex:
-        traffic.withdraw(cfg, champion)
-    current, previous = (version_tags(cfg.run.root, name, alias)["version"] for alias in (CHAMPION, PREVIOUS))
-    _tag_decision(cfg, name, current, steps.ROLLED_BACK)
-    reload = promote.make_champion(cfg.run.root, name, previous)
-    reason = f"on {verdict.rows:,} rows since its promotion version {current} has the higher log loss"
-    return f"Rolled back to version {previous}: {reason}.{reload}"
 
 
 def _tag_decision(cfg: Config, name: str, version: str, decision: str) -> None:

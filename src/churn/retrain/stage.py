@@ -6,19 +6,20 @@ from datetime import datetime
 from pathlib import Path
 
 from churn.bundle.bundle import Bundle
-from churn.bundle.registry import CHALLENGER, CHAMPION
+from churn.bundle.registry import CHALLENGER, CHAMPION, check_name
 from churn.config.root import Config
 from churn.data.load import dataset_name
-from churn.evaluate.report.templates import capitalize_first
-from churn.files import scratch_folder
+from churn.errors import UserError
+from churn.files import LOCK, exclusive
 from churn.monitor.period import parse_time
-from churn.retrain import steps
+from churn.retrain import pending, steps
 from churn.retrain.gate import Verdict
-from churn.retrain.history import RECALIBRATION, champion_windows, record, retraining_times
+from churn.retrain.history import RECALIBRATION, champion_windows, new_entry, retraining_times
 from churn.retrain.probation import review
 from churn.retrain.recalibrate import needed_shift, write_recalibrated
 from churn.retrain.recalibration import Shift
 from churn.retrain.trigger import Trigger, decide_trigger
+from churn.scratch import scratch_folder
 
 
 def retrain(cfg: Config) -> None:
@@ -29,10 +30,20 @@ def retrain(cfg: Config) -> None:
 
     >>> retrain(compose_config("data=parquet", "data.path=labelled.parquet", "data.time=snapshot"))
     """
-    cfg.data.name, now = dataset_name(cfg.data), parse_time(cfg.retrain.now, "retrain.now")
+    cfg.data.name = dataset_name(cfg.data)
+    check_name(cfg.data.name)
+    with exclusive(Path(cfg.run.root) / f".retrain-{cfg.data.name}{LOCK}", wait=False) as ours:
+        if not ours:
+            where = f"data.name={cfg.data.name}"
+            raise UserError("another process is retraining this model", where, "wait for it")
+        if not pending.finish_interrupted(cfg):
+            _retrain(cfg, parse_time(cfg.retrain.now, "retrain.now"))
+
+
+def _retrain(cfg: Config, now: datetime) -> None:
+    """Review the champion; recalibrate it, or train a challenger, if that is called for."""
     models = steps.load_models(cfg)
-    if rollback := review(cfg, models[CHAMPION], now):
-        print(rollback)
+    if review(cfg, models[CHAMPION], now):
         return
     if shift := needed_shift(cfg, models[CHAMPION], now):
         _recalibrate(cfg, models[CHAMPION], shift, now)
@@ -48,18 +59,19 @@ def retrain(cfg: Config) -> None:
         print("Not yet: these are too few to compare on (retrain.gate.min_rows), so nothing is trained.")
         return
     run, verdict = challenger
-    _carry_out(cfg, run, verdict, trigger, now)
+    steps.document(cfg, verdict, trigger, run / "decision.html", run / "decision.json")
+    entry = new_entry(now, str(trigger.kind), verdict.promote, run=str(run))
+    pending.decide(cfg, entry, verdict.reason)
 
 
 def _recalibrate(cfg: Config, champion: Bundle, shift: Shift, now: datetime) -> None:
     """Let the champion with shifted log-odds serve in its place."""
     run = write_recalibrated(cfg, champion, shift)
     verdict = Verdict(True, str(shift), shift.rows, {}, [])
-    page, facts = run / "decision.html", run / "decision.json"
-    steps.document(cfg, verdict, Trigger(RECALIBRATION, str(shift)), page, facts)
-    version, digest = steps.register(cfg, run, page, facts), Bundle.load(run / "bundle").digest
-    record(cfg, now, RECALIBRATION, True, run=str(run), digest=digest, previous=champion.digest)
-    print(f"Recalibrated: {shift}. {steps.promote(cfg, run, version)}")
+    trigger = Trigger(RECALIBRATION, str(shift))
+    steps.document(cfg, verdict, trigger, run / "decision.html", run / "decision.json")
+    digests = {"digest": Bundle.load(run / "bundle").digest, "previous": champion.digest}
+    pending.decide(cfg, new_entry(now, RECALIBRATION, True, run=str(run), **digests), str(shift))
 
 
 def _train_challenger(
@@ -80,16 +92,3 @@ def _train_challenger(
         run = steps.train(cfg, champion, rows)
         steps.evaluate(cfg, models | {CHALLENGER: Bundle.load(run / "bundle")}, fresh, predictions)
         return run, steps.decide(cfg, predictions, trigger.alarmed)
-
-
-def _carry_out(cfg: Config, run: Path, verdict: Verdict, trigger: Trigger, now: datetime) -> None:
-    """Document and register the decision; promote the challenger if the gate says so."""
-    page, facts = run / "decision.html", run / "decision.json"
-    steps.document(cfg, verdict, trigger, page, facts)
-    version = steps.register(cfg, run, page, facts)
-    record(cfg, now, str(trigger.kind), verdict.promote, run=str(run))
-    if verdict.promote:
-        print(f"{capitalize_first(verdict.reason)}. {steps.promote(cfg, run, version)}")
-    else:
-        print(f"Version {version} stays a challenger: {verdict.reason}.")
-    print(f"Decision: {page}")

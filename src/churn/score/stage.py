@@ -21,12 +21,12 @@ from churn.data.sources.chunk import Chunk
 from churn.data.writers import WRITERS, write_tables
 from churn.errors import UserError, count, missing_extra
 from churn.events.scoring import INPUT, scoring_features
-from churn.files import scratch_folder
 from churn.parallel import prefetch
 from churn.score.answer import score_chunk
 from churn.score.call_list import call_list
 from churn.score.folder import ScoreFolder
 from churn.score.output import check_output
+from churn.scratch import scratch_folder
 
 
 def score(cfg: Config) -> None:

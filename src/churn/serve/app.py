@@ -113,16 +113,18 @@ class Endpoint:
 
 async def _read_body(receive: Any, max_bytes: int) -> bytes:
     """The whole body of a request; raises `RefusedError` if it is too long or does not end."""
-    parts, size, more = [], 0, True
+    parts: list[bytes] = []
+    size, more = 0, True
     while more and size <= max_bytes:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise RefusedError(400, "gone", "the client has gone")
-        parts.append(message.get("body", b""))
-        size, more = size + len(parts[-1]), message.get("more_body", False)
+        body: bytes = message["body"]
+        parts.append(body)
+        size, more = size + len(body), message["more_body"]
     if size > max_bytes:
         raise RefusedError(413, "size", f"the body has more than {max_bytes:,} bytes: send fewer rows")
-    return b"".join(parts)
+    return body if len(parts) == 1 else b"".join(parts)
 
 
 def _request_id(headers: Headers) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import os
+import ssl
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from churn.config.serving import ServeConfig
+from churn.errors import UserError
 from churn.serve.protocol import RefusedError
 
-TOKEN = "CHURN_SERVE_TOKEN"  # the variable that names the token: a command line is visible to everyone
+TOKEN = "CHURN_TOKEN"  # the variable with the token: command lines and files are seen by others
+KNOWN = 64  # hosts and types of content about which the answer is remembered
 Headers = dict[bytes, bytes]
 
 
@@ -26,8 +30,9 @@ class Gate:
     def __init__(self, cfg: ServeConfig) -> None:
         self.local, self.on_vertex = _is_loopback(cfg.host), "AIP_HTTP_PORT" in os.environ
         self.names = {cfg.host.encode(), b"localhost"}
-        token = cfg.token or os.environ.get(TOKEN)
+        token = os.environ.get(TOKEN)
         self.authorization = f"Bearer {token}".encode() if token else None
+        self._is_here = lru_cache(KNOWN)(self._names_this_machine)
 
     def check_caller(self, headers: Headers) -> None:
         """Raise `RefusedError` unless the caller may ask for anything but the health."""
@@ -48,7 +53,7 @@ class Gate:
         if self.local and origin is not None and not self._is_here(_host_of(origin)):
             raise RefusedError(403, "origin", "pages of other sites may not ask this server")
 
-    def _is_here(self, host: bytes) -> bool:
+    def _names_this_machine(self, host: bytes) -> bool:
         """Whether a host, with or without a port, is this machine."""
         name = host.rpartition(b":")[0] if host.rpartition(b":")[2].isdigit() else host
         return name in self.names or _is_loopback(name.decode("latin-1"))
@@ -57,6 +62,7 @@ class Gate:
         return hmac.compare_digest(headers.get(b"authorization", b""), self.authorization or b"")
 
 
+@lru_cache(KNOWN)
 def _is_json(content_type: bytes) -> bool:
     kind = content_type.partition(b";")[0].strip().lower()
     return kind == b"application/json" or (kind.startswith(b"application/") and kind.endswith(b"+json"))
@@ -78,13 +84,31 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def warning(cfg: ServeConfig) -> str:
-    """What to know about an address that others can reach; empty where there is nothing."""
-    if _is_loopback(cfg.host) or "AIP_HTTP_PORT" in os.environ:
-        return ""
-    if cfg.token or os.environ.get(TOKEN):
-        return f"churn: serve.host={cfg.host}: other machines reach this server; they need the token"
-    return (
-        f"churn: serve.host={cfg.host}: whoever reaches this machine can ask, and writes into the log\n"
-        f"  do: set {TOKEN} in the environment, and send Authorization: Bearer TOKEN"
-    )
+def check_address(cfg: ServeConfig) -> None:
+    """Raise `UserError` if others can reach the server, but anybody may ask, or read what is sent."""
+    if _is_loopback(cfg.host) or "AIP_HTTP_PORT" in os.environ or cfg.behind_proxy:
+        return
+    wanted = []
+    if not os.environ.get(TOKEN):
+        wanted.append(f"a token ({TOKEN}=... in the environment; clients send Authorization: Bearer TOKEN)")
+    if not cfg.certificate:
+        wanted.append("a certificate (serve.certificate=FILE.pem serve.certificate_key=FILE.pem)")
+    if wanted:
+        proxy = "serve.behind_proxy=true if a proxy encrypts and checks who asks"
+        do = f"give it {' and '.join(wanted)}; or {proxy}"
+        raise UserError("other machines can reach this server", f"serve.host={cfg.host}", do)
+
+
+def check_certificate(cfg: ServeConfig) -> None:
+    """Raise `UserError` if the files of the certificate and of its key cannot be used."""
+    if not cfg.certificate:
+        return
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(
+            cfg.certificate, cfg.certificate_key, password=""
+        )  # else it would ask for one
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        where = f"serve.certificate={cfg.certificate} serve.certificate_key={cfg.certificate_key or 'null'}"
+        do = "name PEM files of a certificate and of its private key, without a password"
+        raise UserError(f"the certificate cannot be used: {error}", where, do) from None

@@ -67,6 +67,8 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+                ssl_certfile=cfg.serve.certificate,
+                ssl_keyfile=cfg.serve.certificate_key,
             )
         )
 
@@ -132,7 +134,8 @@ class Server(uvicorn.Server):
         host, port = self.servers[0].sockets[0].getsockname()[:2]
         self.status = replace(self.status, digest=model.bundle.digest)
         name, digest = model.bundle.facts["name"], model.bundle.digest[:12]
-        print(f"Serving {name} ({digest}) on http://{host}:{port}{self.cfg.serve.predict_route}", flush=True)
+        address = f"http{'s' * bool(self.cfg.serve.certificate)}://{host}:{port}"
+        print(f"Serving {name} ({digest}) on {address}{self.cfg.serve.predict_route}", flush=True)
 
     def _reload(self) -> None:
         """Look for the champion again and serve with it, at once or after the loading that is in progress."""

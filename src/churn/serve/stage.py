@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import socket
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,7 +28,7 @@ def serve(cfg: Config) -> None:
     >>> serve(compose_config("bundle=runs/latest/bundle", "serve.port=8081"))
     """
     try:
-        from churn.serve.gate import warning
+        from churn.serve.gate import check_address, check_certificate
         from churn.serve.server import Server
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in PACKAGES:
@@ -38,9 +37,9 @@ def serve(cfg: Config) -> None:
     cfg = replace(cfg, serve=_apply_environment(cfg.serve, os.environ))
     if uri := os.environ.get("AIP_STORAGE_URI"):
         cfg = replace(cfg, bundle=str(local_bundle(uri)))
+    check_address(cfg.serve)
+    check_certificate(cfg.serve)
     bundle, listener = find_bundle(cfg), _listen(cfg.serve)
-    if reachable := warning(cfg.serve):
-        print(reachable, file=sys.stderr, flush=True)
     _allow_open_files(cfg.serve.max_connections + OTHER_FILES)
     log_folder = Path(cfg.serve.log.dir or Path(cfg.run.root) / "log") if cfg.serve.log.enabled else None
     Server(cfg, bundle, log_folder).run([listener])

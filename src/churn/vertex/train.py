@@ -19,7 +19,7 @@ from churn.config.root import Config, config_directory
 from churn.config.serving import Platform
 from churn.data.load import dataset_name
 from churn.errors import UserError
-from churn.runs import link_latest, reserve_run
+from churn.runs import link_latest, note_unregistered, reserve_run
 from churn.vertex.checks import account
 from churn.vertex.checks.preflight import build_command
 from churn.vertex.cloud import jobs
@@ -54,7 +54,7 @@ def _train_into(run_dir: Path, cfg: Config) -> None:
         job = _find_or_start_job(session, cfg, folder, files)
         print(f"Job {job.name}; its log: {jobs.log_command(job.name)}", flush=True)
         jobs.wait_for_job(session, job.name)
-        _fetch_run(session, f"{folder}/run/", run_dir)
+        _fetch_run(session, f"{folder}/run/", run_dir, Path(cfg.run.root))
     link_latest(Path(cfg.run.root) / "latest", run_dir)
     version = registry.register_run(run_dir, cfg.run.root)
     print(f"The run is in {run_dir}; {cfg.data.name} version {version}")
@@ -165,7 +165,7 @@ def _job_script(folder: str, wheel: str) -> str:
     return " && ".join(shlex.join(command) for command in commands)
 
 
-def _fetch_run(session: Session, prefix: str, run_dir: Path) -> None:
+def _fetch_run(session: Session, prefix: str, run_dir: Path, root: Path) -> None:
     """Copy the run from the bucket; it appears whole. The job's objects get the deployment's label."""
     deployment = session.deployment
     run_dir.parent.mkdir(parents=True, exist_ok=True)
@@ -178,6 +178,7 @@ def _fetch_run(session: Session, prefix: str, run_dir: Path) -> None:
                 blob.metadata = deployment.labels
                 blob.patch()
         _refuse_broken_run(Path(folder) / "run", f"gs://{deployment.bucket}/{prefix}")
+        note_unregistered(root, run_dir)
         (Path(folder) / "run").replace(run_dir)
 
 

@@ -18,7 +18,7 @@ from churn.data.sources.formats import TEXT, Format, recognise_format
 from churn.data.sources.paths import SourceFile, is_delta, local_files
 from churn.data.table import BAD_ROW, RawTable
 from churn.errors import UserError, count, did_you_mean, user_error_of_many
-from churn.files import scratch_folder
+from churn.scratch import scratch_folder
 
 CHUNK_ROWS = 100_000  # rows parsed at a time if the whole table is read
 

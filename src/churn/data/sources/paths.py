@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from churn.data.sources import archives
 from churn.errors import UserError, did_you_mean
-from churn.files import scratch_folder
+from churn.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from pyarrow import fs

@@ -17,7 +17,7 @@ from churn.config.serving import BeamRunner
 from churn.data.stream.counts import Counts, sum_counts
 from churn.data.stream.rows import Stream
 from churn.errors import UserError
-from churn.files import scratch_folder
+from churn.scratch import scratch_folder
 
 
 class _SumCounts(beam.CombineFn):

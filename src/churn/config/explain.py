@@ -1,0 +1,89 @@
+"""What is wrong with a configuration, as one message with the nearest key or choice."""
+
+from __future__ import annotations
+
+import re
+from traceback import walk_tb
+
+from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from churn.config.root import REMOVED, RENAMED, Config
+from churn.errors import UserError, did_you_mean, shell_override, shell_setting
+
+LIST_KEYS = "churn train --help lists the keys"
+
+
+def explain(error: Exception) -> str:
+    """The message for the user, with the nearest valid key or choice if one is unknown."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MissingConfigException) and error.options:
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        hint = did_you_mean(choice, error.options)
+        return f"unknown choice '{group}={choice}'{hint}\n  do: one of: {', '.join(error.options)}"
+    if suggestion := _quoted_override(error):
+        return f"this argument is not what it seems: {suggestion[0]}\n  do: type {suggestion[1]}"
+    causes = [error, error.__cause__]
+    keyed = next((e for e in causes if isinstance(e, OmegaConfBaseException) and e.full_key), None)
+    if keyed is None:
+        return str(error).replace("\n", "\n  ")
+    key, problem = str(keyed.full_key), str(keyed).splitlines()[0]
+    if key in RENAMED:
+        return f"the configuration key '{key}' is now called {RENAMED[key]}"
+    if key in REMOVED:
+        return f"there is no configuration key '{key}' any more: {REMOVED[key]}"
+    if key not in _valid_keys() and "not in" in problem:
+        return str(_unknown_key(key))
+    return f"wrong value for configuration key '{key}'\n  {problem}"
+
+
+def is_of_hydra(error: Exception) -> bool:
+    """Whether Hydra raised an error while it composed the configuration."""
+    last = list(walk_tb(error.__traceback__))[-1][0]
+    return str(last.f_globals.get("__name__")).startswith("hydra.")
+
+
+def refuse_added_keys(composed: DictConfig) -> None:
+    """Refuse undeclared keys that `+key=value` added: Hydra allows them."""
+    if unknown := set(_keys_below(composed)) - set(_valid_keys()):
+        raise _unknown_key(min(unknown))
+
+
+def _unknown_key(key: str) -> UserError:
+    hint = did_you_mean(key, _valid_keys(), dotted=True)
+    return UserError(f"unknown configuration key '{key}'{hint}", do=LIST_KEYS)
+
+
+def _quoted_override(error: Exception) -> tuple[str, str] | None:
+    """An argument whose value Hydra reads as grammar, such as data.path=churn (1).csv, and what to type."""
+    ambiguous = re.search("Ambiguous value for argument '(.*)'", str(error))
+    argument: str | None = (
+        error.override if isinstance(error, OverrideParseException) else ambiguous and ambiguous[1]
+    )
+    if not argument:
+        return None
+    key, equals, value = argument.partition("=")
+    known, valid = key.lstrip("+~"), _valid_keys()
+    if not equals or known not in valid or any(other.startswith(f"{known}.") for other in valid):
+        return None
+    if value.startswith("[") and value.endswith("]"):
+        return argument, shell_override(key, *(item.strip().strip("\"'") for item in value[1:-1].split(",")))
+    return argument, shell_setting(key, value.strip("\"'"))
+
+
+def _valid_keys() -> list[str]:
+    """Every full key of the configuration, e.g. `train.epochs`."""
+    return _keys_below(OmegaConf.structured(Config))
+
+
+def _keys_below(node: DictConfig, prefix: str = "") -> list[str]:
+    """Full keys below a node; a node whose keys the user chooses counts as one key."""
+    keys = []
+    for name in node:
+        keys.append(f"{prefix}{name!s}")
+        child = node._get_node(name)
+        if isinstance(child, DictConfig) and not child._is_none() and child._metadata.object_type is not dict:
+            keys += _keys_below(child, f"{prefix}{name!s}.")
+    return keys
