@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from churn.config.root import REMOVED, RENAMED, Config, config_directory, to_config
 from churn.config.secrets import hide_passwords
 from churn.config.serving import Platform
+from churn.config.texts import check_files, keep_texts, null_among_texts
 from churn.errors import UserError, did_you_mean, shell_override, shell_setting
 from churn.files import clear_leftovers
 from churn.refusals import refusal_of
@@ -163,7 +164,8 @@ def _split_command(arguments: list[str]) -> tuple[str, list[str]]:
         raise UserError(
             f"unknown stage '{first}'{did_you_mean(first, STAGES)}", do=f"one of: {', '.join(STAGES)}"
         )
-    return first, [hide_passwords(re.sub(r"^run=", "run.dir=", argument)) for argument in rest]
+    arguments = [hide_passwords(re.sub(r"^run=", "run.dir=", argument)) for argument in rest]
+    return first, keep_texts(arguments, Config)
 
 
 def _complete_stage() -> None:
@@ -184,6 +186,7 @@ def _run_hydra(stage: str, show_tracebacks: bool) -> None:
             _fail(UserError("no stage is named", do=f"churn STAGE ..., one of: {', '.join(STAGES)}"))
         _refuse_added_keys(composed)
         try:
+            check_files(HydraConfig.get().runtime, Config)
             cfg = to_config(composed, HydraConfig.get().overrides.task)
             _take_sweep_directory(cfg)
             clear_leftovers(Path(cfg.run.root))
@@ -238,6 +241,8 @@ def _explain(error: Exception) -> str:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         hint = did_you_mean(choice, error.options)
         return f"unknown choice '{group}={choice}'{hint}\n  do: one of: {', '.join(error.options)}"
+    if explained := null_among_texts(str(error)):
+        return str(explained)
     if suggestion := _quoted_override(error):
         return f"this argument is not what it seems: {suggestion[0]}\n  do: type {suggestion[1]}"
     causes = [error, error.__cause__]

@@ -293,3 +293,12 @@ def test_a_folder_of_another_scoring_is_refused(scored):
     for wrong in (["score.chunk_rows=300"], ["score.sort=true"], ["top=5"]):
         with pytest.raises(UserError, match=r"folder|sorted"):
             scored(*wrong, name="scores")
+
+
+def test_customers_in_several_rows_are_counted(table, exported_bundle, tmp_path, capsys):
+    pd.concat([table[1], table[1][:100]]).to_csv(tmp_path / "twice.csv", index=False)
+    here = (f"bundle={exported_bundle}", f"input={tmp_path / 'twice.csv'}", f"output={tmp_path / 'out.csv'}")
+    score(compose_config(*here, "score.chunk_rows=300"))
+    said = "100 customers stand in 200 rows: each row has its score; top=N lists each customer once"
+    assert said in capsys.readouterr().out
+    assert len(pd.read_csv(tmp_path / "out.csv")) == 900
