@@ -23,6 +23,7 @@ from churn.config.explain import explain, is_of_hydra, refuse_added_keys
 from churn.config.root import Config, config_directory, to_config
 from churn.config.secrets import hide_passwords
 from churn.config.serving import Platform
+from churn.config.texts import check_files, keep_texts
 from churn.errors import UserError, did_you_mean
 from churn.refusals import refusal_of
 from churn.runs import has_unregistered
@@ -156,7 +157,8 @@ def _split_command(arguments: list[str]) -> tuple[str, list[str]]:
         raise UserError(
             f"unknown stage '{first}'{did_you_mean(first, STAGES)}", do=f"one of: {', '.join(STAGES)}"
         )
-    return first, [hide_passwords(re.sub(r"^run=", "run.dir=", argument)) for argument in rest]
+    arguments = [hide_passwords(re.sub(r"^run=", "run.dir=", argument)) for argument in rest]
+    return first, keep_texts(arguments, Config)
 
 
 def _complete_stage() -> None:
@@ -177,6 +179,7 @@ def _run_hydra(stage: str, show_tracebacks: bool) -> None:
             _fail(UserError("no stage is named", do=f"churn STAGE ..., one of: {', '.join(STAGES)}"))
         try:
             refuse_added_keys(composed)
+            check_files(HydraConfig.get().runtime, Config)
             cfg = to_config(composed, HydraConfig.get().overrides.task)
             _take_sweep_directory(cfg)
             module, function = _function_of(stage, cfg).split(":")

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import churn, compose_config
+from conftest import compose_config
 from doubles.bigquery import BigQuery, Table
 
 from churn.errors import UserError
@@ -20,6 +20,7 @@ from churn.monitor.period import Period
 from churn.monitor.source import VERTEX_COLUMNS
 from churn.monitor.stage import monitor
 from churn.monitor.weekdays import leave_out_weekdays, weekday_columns
+from churn.monitor.wording import describe_outcomes
 
 from .conftest import START, customers, log_table, probability, read_report
 
@@ -73,10 +74,10 @@ def test_it_does_not_import_tensorflow_and_ends_with_the_code_of_its_verdict(wri
     assert "age: " in done.stdout
 
 
-def test_too_few_rows_are_a_status_of_their_own_and_no_error(write_log, arguments, tmp_path):
+def test_too_few_rows_are_a_status_of_their_own_and_no_error(write_log, run_monitor, tmp_path, capsys):
     write_log(day=0, rows=150, shift=12)
-    done = churn("monitor", *arguments(0, "monitor.exit_code=true"))
-    assert "too few" in done.stdout
+    run_monitor(0, "monitor.exit_code=true")
+    assert "too few" in capsys.readouterr().out
     assert read_report(tmp_path)["status"] == "too few rows"
 
 
@@ -151,15 +152,17 @@ class Tags(HTMLParser):
 
 
 def test_the_page_is_one_complete_file_with_all_windows(write_log, run_monitor, tmp_path):
-    for day in range(3):
-        write_log(day=day, shift=4 * day)
+    for day in (1, 0):  # the later window first
+        write_log(day=day, shift=8 * day)
         run_monitor(day)
     text = (tmp_path / "monitor" / "synthetic" / "report.html").read_text()
     tags = Tags()
     tags.feed(text)
     assert tags.open == []
     assert tags.sources == []
-    assert tags.bars == 3 * 4  # three windows of three features and the score
+    assert tags.bars == 2 * 4  # two windows of three features and the score
+    assert text.index("2026-03-02: PSI") < text.index("2026-03-03: PSI")
+    assert "2026-03-02 … 2026-03-03" in text
     assert text.index(">age<") < text.index(">spend<")
 
 
@@ -283,11 +286,12 @@ def test_predictions_with_open_windows_are_counted_and_said(write_log, run_monit
     file.write_text(file.read_text() + "\n".join(early) + "\n")
     run_monitor(35, path)
     report = read_report(tmp_path)
-    assert report["labels"] == {"closed_until": "2026-04-01T00:00:00+00:00", "open": 1_300, "unlabelled": 0}
+    counts = {"open": 1_300, "unlabelled": 0, "settled": 2_000, "left": int(outcomes.sum())}
+    assert report["labels"] == {"closed_until": "2026-04-01T00:00:00+00:00", **counts}
     assert report["performance"]["rows"] == 2_000
     assert report["performance"]["churn_rate"] == pytest.approx(outcomes.mean())
     assert report["status"] == "ok"
-    said = "1,300 predictions wait: the labels reach to 2026-04-01T00:00, their windows further"
+    said = "1,300 predictions wait: the labels reach to 2026-04-01T00:00, the outcome windows further"
     assert said in capsys.readouterr().out
     assert said in (tmp_path / "monitor" / "synthetic" / "report.html").read_text()
 
@@ -304,6 +308,22 @@ def test_labels_of_leavers_only_close_no_window_and_the_monitor_says_so(
     run_monitor(60, f"monitor.labels={path}")
     assert read_report(tmp_path)["performance"] is None
     assert "the labels name nobody who stayed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("counts", "says"),
+    [
+        ({"settled": 900}, ["900 settled predictions, 0 of them left: too few to measure the performance"]),
+        ({"settled": 1, "left": 1}, ["1 settled prediction, 1 of them left: too few"]),
+        ({"open": 1, "unlabelled": 1}, ["1 prediction waits:", "1 prediction with a closed window, but"]),
+        ({}, []),
+    ],
+)
+def test_what_the_labels_do_not_say_is_said(counts, says):
+    none = {"closed_until": "2026-04-01T00:00:00+00:00", "open": 0, "unlabelled": 0, "settled": 0, "left": 0}
+    lines = describe_outcomes({"labels": none | counts, "performance": None})
+    assert len(lines) == len(says)
+    assert all(line.startswith(said) for line, said in zip(lines, says, strict=True))
 
 
 def test_columns_of_weekdays_are_compared_over_whole_weeks_only():

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from churn.config.root import REMOVED, RENAMED, Config
+from churn.config.texts import null_among_texts
 from churn.errors import UserError, did_you_mean, shell_override, shell_setting
 
 LIST_KEYS = "churn train --help lists the keys"
@@ -23,6 +24,8 @@ def explain(error: Exception) -> str:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         hint = did_you_mean(choice, error.options)
         return f"unknown choice '{group}={choice}'{hint}\n  do: one of: {', '.join(error.options)}"
+    if explained := null_among_texts(str(error)):
+        return str(explained)
     if suggestion := _quoted_override(error):
         return f"this argument is not what it seems: {suggestion[0]}\n  do: type {suggestion[1]}"
     causes = [error, error.__cause__]

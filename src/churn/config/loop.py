@@ -37,7 +37,8 @@ class GateConfig:
     # by the square root of 1,400/n, but at least by half.
     margin_auc: float = key(0.02, POSITIVE)
     margin_log_loss: float = key(0.015, POSITIVE)  # nats
-    confidence: float = key(0.95, BETWEEN_ZERO_AND_ONE)  # of each one-sided bound
+    confidence: float = key(0.95, BETWEEN_ZERO_AND_ONE)  # of each one-sided bound for "no worse"
+    superiority: float = key(0.99, BETWEEN_ZERO_AND_ONE)  # of each one-sided bound for "better"
     bootstrap: int = key(1_000, ONE_OR_MORE)  # resamples for the bounds
     min_rows: int = key(500, ONE_OR_MORE)  # fresh rows; with fewer there is no promotion
     min_churners: int = key(50, ONE_OR_MORE)  # churners among them, and the same number of stayers

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional, cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from churn.config.data import DataConfig, SplitConfig
 from churn.config.events import EventsConfig
@@ -24,6 +24,7 @@ from churn.config.serving import (
     ServingConfig,
     TargetConfig,
 )
+from churn.config.texts import check_files, keep_texts
 from churn.config.training import (
     DecisionConfig,
     EvaluateConfig,
@@ -118,9 +119,11 @@ def compose_config(*overrides: str) -> Config:
     ConfigStore.instance().store("schema", Config)
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
         try:
-            composed = compose("config", list(overrides))
+            composed = compose("config", keep_texts(overrides, Config), return_hydra_config=True)
         except ValueError as error:  # Hydra's own, for example for data=1: a choice is a word
             raise UserError(str(error), do="churn train --help lists the choices") from None
+        with open_dict(composed):
+            check_files(composed.pop("hydra").runtime, Config)
         return to_config(composed, overrides)
 
 

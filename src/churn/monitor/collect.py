@@ -40,7 +40,11 @@ class Collected:
     def to_json(self) -> dict[str, Any]:
         """Plain values for the report."""
         found = {"other_bundles": self.other_bundles, "repeated": self.repeated, "notes": self.notes}
-        return found | {"labels": self.closed and self.closed.to_json()}
+        if self.closed is None:
+            return found | {"labels": None}
+        stayed, left = self.window.outcomes.counts.sum(axis=(0, 2))
+        outcomes = {"settled": int(stayed + left), "left": int(left)}
+        return found | {"labels": self.closed.to_json() | outcomes}
 
 
 def collect_window(cfg: Config, bundle: Bundle, period: Period) -> Collected:

@@ -47,13 +47,14 @@ def separate_windows(reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     A report is left out if its window overlaps that of a newer one, so that no prediction counts twice.
     """
     kept: list[dict[str, Any]] = []
-    for report in sorted(reports, key=_end, reverse=True):
-        if not kept or _end(report) <= datetime.fromisoformat(kept[-1]["from"]):
+    for report in sorted(reports, key=end_of_window, reverse=True):
+        if not kept or end_of_window(report) <= datetime.fromisoformat(kept[-1]["from"]):
             kept.append(report)
     return kept[::-1]
 
 
-def _end(report: dict[str, Any]) -> datetime:
+def end_of_window(report: dict[str, Any]) -> datetime:
+    """When the window of a report ends."""
     return datetime.fromisoformat(report["until"])
 
 

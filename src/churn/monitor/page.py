@@ -11,9 +11,11 @@ from churn.evaluate.metrics import METRICS
 from churn.evaluate.report.templates import capitalize_first, template_environment
 from churn.files import write_text
 from churn.monitor.drift.alarm import STATUSES, TOO_FEW_ROWS, DriftPolicy
-from churn.monitor.wording import SCORE, describe_change, describe_labels
+from churn.monitor.history import end_of_window
+from churn.monitor.wording import SCORE, describe_change, describe_outcomes
 
 WINDOWS = 40  # the newest ones are shown
+SLOTS = 12  # windows for which a chart has room, at least
 SHOWN = 12  # features before the reader asks for all
 SHOWN_METRICS = ("roc_auc", "log_loss", "calibration_slope", "calibration_intercept")
 VERDICTS = {
@@ -31,7 +33,7 @@ def write_page(path: Path, bundle: Bundle, history: Sequence[dict[str, Any]], po
 
 
 def _render_page(facts: dict[str, Any], history: Sequence[dict[str, Any]], policy: DriftPolicy) -> str:
-    now, windows = history[-1], history[-WINDOWS:]
+    now, windows = history[-1], sorted(history, key=end_of_window)[-WINDOWS:]
     drifts = [(SCORE, now["score"])] if now["score"] else []
     drifts += sorted(now["features"].items(), key=lambda item: _severity(windows, *item), reverse=True)
     effects = _effects(now)
@@ -39,9 +41,10 @@ def _render_page(facts: dict[str, Any], history: Sequence[dict[str, Any]], polic
     return template.render(
         name=facts["name"],
         now=now,
-        notes=[*now["notes"], *describe_labels(now["labels"])],
+        notes=[*now["notes"], *describe_outcomes(now)],
         windows=windows,
         span=_span(windows),
+        slots=max(len(windows), SLOTS),
         verdict=VERDICTS[now["status"]],
         drifts=[(name, drift, _past(windows, name), describe_change(drift)) for name, drift in drifts],
         shown=SHOWN + 1,
@@ -50,7 +53,7 @@ def _render_page(facts: dict[str, Any], history: Sequence[dict[str, Any]], polic
                 key,
                 capitalize_first(METRICS[key].label),
                 METRICS[key].meaning,
-                _metric_course(windows, key, facts),
+                _metric_course(windows, now, key, facts),
             )
             for key in SHOWN_METRICS
         ],
@@ -62,10 +65,14 @@ def _render_page(facts: dict[str, Any], history: Sequence[dict[str, Any]], polic
 
 
 def _span(windows: Sequence[dict[str, Any]]) -> list[str]:
-    """The days on which the first and the last window ended; the times if it is one day."""
+    """The days on which the first and the last window ended; the times if it is one day.
+
+    Below the left and the right end of a chart; both on the left if the windows do not fill it.
+    """
     first, last = (windows[i]["until"] for i in (0, -1))
     one_day = len(windows) > 1 and first[:10] == last[:10]
-    return [until[11:16] if one_day else until[:10] for until in (first, last)]
+    ends = [until[11:16] if one_day else until[:10] for until in (first, last)]
+    return ends if len(windows) >= SLOTS else [" … ".join(dict.fromkeys(ends)), ""]
 
 
 def _severity(windows: Sequence[dict[str, Any]], name: str, drift: dict[str, Any]) -> tuple[int, int]:
@@ -86,7 +93,7 @@ def _past(windows: Sequence[dict[str, Any]], name: str) -> list[tuple[int, dict[
 
 
 def _metric_course(
-    windows: Sequence[dict[str, Any]], metric: str, facts: dict[str, Any]
+    windows: Sequence[dict[str, Any]], now: dict[str, Any], metric: str, facts: dict[str, Any]
 ) -> dict[str, Any] | None:
     """A metric by window and in the bundle's test, with the range of both; None if no window has it."""
     measured = [
@@ -99,4 +106,10 @@ def _metric_course(
         return None
     estimates = [estimate for _, estimate in points] + ([own] if own else [])
     low, high = min(each["low"] for each in estimates), max(each["high"] for each in estimates)
-    return {"points": points, "own": own, "newest": points[-1][1], "low": low, "high": high}
+    return {
+        "points": points,
+        "own": own,
+        "now": (now["performance"] or {}).get(metric),
+        "low": low,
+        "high": high,
+    }

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from churn.errors import count
 from churn.monitor.drift.alarm import TOO_FEW_ROWS
+from churn.monitor.performance import LEAST, LEAST_EACH
 
 SCORE = "churn probability"
 
@@ -32,7 +34,7 @@ def summarize_report(report: dict[str, Any], folder: Path) -> str:
         lines.append(f"  {joint['status']:8}all features together: {text}")
     if report["performance"]:
         lines.append(f"  {_describe_performance(report['performance'])}")
-    lines += [f"  {text}" for text in describe_labels(report["labels"])]
+    lines += [f"  {text}" for text in describe_outcomes(report)]
     return "\n".join([*lines, f"Page: {folder / 'report.html'}"])
 
 
@@ -43,20 +45,31 @@ def _describe_performance(measured: dict[str, Any]) -> str:
     return f"{measured['rows']:,} settled: ROC AUC {auc['value']:.3f} {interval}, {change}"
 
 
-def describe_labels(labels: dict[str, Any] | None) -> list[str]:
-    """Which predictions the labels say nothing about yet; empty without labels."""
+def describe_outcomes(report: dict[str, Any]) -> list[str]:
+    """Which outcomes the labels do not say, and whether they are too few; empty without labels."""
+    labels = report["labels"]
     if labels is None:
         return []
+    lines = describe_labels(labels)
+    if labels["settled"] and not report["performance"]:
+        settled, left = count(labels["settled"], "settled prediction"), f"{labels['left']:,} of them left"
+        least = f"{LEAST}, and {LEAST_EACH} who left and stayed each"
+        lines.append(f"{settled}, {left}: too few to measure the performance ({least}, not called)")
+    return lines
+
+
+def describe_labels(labels: dict[str, Any]) -> list[str]:
+    """Which predictions the labels say nothing about yet."""
     if labels["closed_until"] is None:
         return ["the labels name nobody who stayed, so that no outcome window is closed"]
     lines = []
     if labels["open"]:
         until = labels["closed_until"][:16]
-        lines.append(
-            f"{labels['open']:,} predictions wait: the labels reach to {until}, their windows further"
-        )
+        verb = "wait" if labels["open"] > 1 else "waits"
+        waiting = f"{count(labels['open'], 'prediction')} {verb}"
+        lines.append(f"{waiting}: the labels reach to {until}, the outcome windows further")
     if labels["unlabelled"]:
-        lines.append(f"{labels['unlabelled']:,} predictions with closed windows have no label")
+        lines.append(f"{count(labels['unlabelled'], 'prediction')} with a closed window, but without a label")
     return lines
 
 

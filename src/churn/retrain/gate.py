@@ -80,9 +80,10 @@ def judge_challenger(fresh: FreshRows, alarmed: bool, cfg: GateConfig, seed: int
     """Decide whether the challenger replaces the champion.
 
     After an alarm it must be no worse (in log loss and AUC, by the margin) and better calibrated or more
-    profitable. Without an alarm its log loss must be lower and its AUC no worse. It must never be worse than
-    the reference by the margin, because small losses of many promotions would add up, nor harm a segment.
-    Too few rows give no promotion.
+    profitable. Without an alarm its log loss must be lower and its AUC no worse. "Better" needs more
+    confidence than "no worse": equal models are hardly ever exchanged. It must never be worse than the
+    reference by the margin, because small losses of many promotions would add up, nor harm a segment. Too few
+    rows give no promotion.
 
     >>> verdict = judge_challenger(fresh, alarmed=True, cfg=GateConfig(), seed=0)
     >>> verdict.promote, verdict.reason
@@ -92,13 +93,13 @@ def judge_challenger(fresh: FreshRows, alarmed: bool, cfg: GateConfig, seed: int
         too_few = f"{n:,} fresh rows with {churners:,} churners are too few to tell"
         return Verdict(False, too_few, n, {}, [])
     values, drawn = bootstrap_metrics(fresh, cfg.bootstrap, seed)
-    compare = _Comparison(values, drawn, 1 - cfg.confidence)
+    compare, strict = (_Comparison(values, drawn, 1 - one) for one in (cfg.confidence, cfg.superiority))
     margins = {metric: margin(metric, n, cfg) for metric in ("log_loss", "roc_auc")}
     checks = [compare.no_worse(CHAMPION, metric, allowed) for metric, allowed in margins.items()]
     if alarmed:
-        checks += [compare.better(metric, needed=False) for metric in ("calibration", "profit")]
+        checks += [strict.better(metric, needed=False) for metric in ("calibration", "profit")]
     else:
-        checks[0] = compare.better("log_loss")
+        checks[0] = strict.better("log_loss")
     if REFERENCE in fresh.probability:
         checks += [compare.no_worse(REFERENCE, metric, allowed) for metric, allowed in margins.items()]
     outside = (1 - cfg.confidence) / max(1, len(fresh.segments))  # Bonferroni: each of them can stop it
@@ -110,7 +111,8 @@ def judge_challenger(fresh: FreshRows, alarmed: bool, cfg: GateConfig, seed: int
 
 def rollback_config(cfg: Config) -> Config:
     """The configuration with the confidence that a rollback needs in its gate."""
-    gate = replace(cfg.retrain.gate, confidence=cfg.retrain.rollback_confidence)
+    strict = cfg.retrain.rollback_confidence
+    gate = replace(cfg.retrain.gate, confidence=strict, superiority=strict)
     return replace(cfg, retrain=replace(cfg.retrain, gate=gate))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from churn.config.loop import GateConfig
 from churn.evaluate.report.templates import template_environment
 from churn.files import write_text
 from churn.retrain.gate import GATE_METRICS, Verdict
@@ -12,7 +13,7 @@ from churn.retrain.trigger import Trigger
 
 
 def write_decision_page(
-    path: Path, name: str, verdict: Verdict, trigger: Trigger, decided: datetime, confidence: float
+    path: Path, name: str, verdict: Verdict, trigger: Trigger, decided: datetime, gate: GateConfig
 ) -> None:
     """Write the page: one HTML file without scripts."""
     html = (
@@ -23,7 +24,7 @@ def write_decision_page(
             verdict=verdict,
             trigger=trigger,
             decided=f"{decided:%Y-%m-%d %H:%M} UTC",
-            confidence=confidence,
+            gate=gate,
             metrics=GATE_METRICS,
             number=format_number,
         )

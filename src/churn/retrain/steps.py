@@ -161,9 +161,7 @@ def _segments(table: pd.DataFrame) -> dict[str, np.ndarray]:
 def document(cfg: Config, verdict: Verdict, trigger: Trigger, page_file: Path, facts_file: Path) -> None:
     """Write the decision and its evidence: a page for people, and the facts for `register`."""
     decided = parse_time(cfg.retrain.now, "retrain.now")
-    page.write_decision_page(
-        page_file, dataset_name(cfg.data), verdict, trigger, decided, cfg.retrain.gate.confidence
-    )
+    page.write_decision_page(page_file, dataset_name(cfg.data), verdict, trigger, decided, cfg.retrain.gate)
     facts = {"trigger": vars(trigger), "decided": decided.isoformat(), **verdict.to_json()}
     write_text(facts_file, json.dumps(facts, indent=1))
 

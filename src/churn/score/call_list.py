@@ -51,9 +51,10 @@ def call_list(bundle: Bundle, tables: Iterable[RawTable], cfg: Config) -> pd.Dat
     if excluded and not left_out:
         do = "write the ids as in the table; if no customer of it is barred: score.do_not_contact=null"
         raise no_match_error(excluded, seen, f"score.do_not_contact={barred_file}", do)
-    print(f"{count(rows, 'customer')}, {worth:,} worth a call, {left_out:,} not to be contacted")
+    noun = "row" if again else "customer"
+    print(f"{count(rows, noun)}, {worth:,} worth a call, {left_out:,} not to be contacted")
     if again:
-        print(f"{count(again, 'further row')} of customers on the list are left out")
+        print(f"{count(again, 'further row')} of customers left out: each is on the list once, at most")
     treated = _divide([] if best.empty else best["key", "key"], assumed, cfg.seed)
     print(f"{treated.sum():,} to call, {len(treated) - treated.sum():,} held out as control")
     best = best[: len(treated)]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute
@@ -26,6 +27,7 @@ from churn.score.answer import score_chunk
 from churn.score.call_list import call_list
 from churn.score.folder import ScoreFolder
 from churn.score.output import check_output
+from churn.score.repeats import RepeatedCustomers
 from churn.scratch import scratch_folder
 
 
@@ -49,29 +51,40 @@ def score(cfg: Config) -> None:
             f"input={cfg.input}",
             "train with data.id=COLUMN",
         )
-    unseen = UnseenCells(bundle)
+    seen = _Seen(UnseenCells(bundle), RepeatedCustomers(None if cfg.top else bundle.schema.id))
     with scoring_features(bundle, cfg) as ready, _output_file(ready) as output:
-        rows = _write_scores(bundle, output, ready, unseen)
+        rows = _write_scores(bundle, output, ready, seen)
     print(f"{count(rows, 'customer')} scored with {bundle.path}: {cfg.output}")
-    for column in unseen.columns():
-        print(f"! {column}")
+    for line in seen.remarks():
+        print(f"! {line}")
 
 
-def _write_scores(bundle: Bundle, output: Path, cfg: Config, unseen: UnseenCells) -> int:
+class _Seen(NamedTuple):
+    """What was noticed about the rows."""
+
+    cells: UnseenCells
+    customers: RepeatedCustomers
+
+    def remarks(self) -> list[str]:
+        """A line about each thing that the user should know."""
+        return [*map(str, self.cells.columns()), *self.customers.describe()]
+
+
+def _write_scores(bundle: Bundle, output: Path, cfg: Config, seen: _Seen) -> int:
     """Write scores or the call list; gives the number of rows."""
     if cfg.score.reasons and REASONS not in bundle.saved_model.signatures:
         raise UserError("the bundle gives no reasons", "score.reasons", "train it with export.background=64")
     if cfg.beam.runner is not BeamRunner.none:
-        return _score_by_beam(bundle, cfg, unseen)
+        return _score_by_beam(bundle, cfg, seen.cells)
     if cfg.top is not None:
-        tables = (files.to_raw_table(str(cfg.input), [chunk]) for chunk in _counted(bundle, cfg, unseen))
+        tables = (files.to_raw_table(str(cfg.input), [chunk]) for chunk in _counted(bundle, cfg, seen))
         calls = call_list(bundle, tables, cfg)
         return write_tables(iter([pa.Table.from_pandas(calls, preserve_index=False)]), output)
     if output.suffix in WRITERS:
-        scored = _score_chunks(bundle, cfg, unseen)
+        scored = _score_chunks(bundle, cfg, seen)
         return write_tables(_most_likely_first(scored) if cfg.score.sort else scored, output)
     folder = ScoreFolder(output, bundle, cfg)
-    return folder.write(_score_chunks(bundle, cfg, unseen, folder.chunks_done))
+    return folder.write(_score_chunks(bundle, cfg, seen, folder.chunks_done))
 
 
 def _in_bigquery(path: str | None) -> bool:
@@ -133,25 +146,26 @@ def _check_input_and_output(cfg: Config) -> None:
         raise UserError(fault, ", ".join(cfg.overridden), "add top=N, or leave them out")
 
 
-def _score_chunks(bundle: Bundle, cfg: Config, unseen: UnseenCells, skip: int = 0) -> Iterator[pa.Table]:
+def _score_chunks(bundle: Bundle, cfg: Config, seen: _Seen, skip: int = 0) -> Iterator[pa.Table]:
     """The answers for all chunks after the first `skip`; reading, computing and writing overlap."""
     chunks = islice(_input_chunks(cfg), skip, None)
-    read = prefetch((chunk, _features(bundle, chunk, unseen)) for chunk in chunks)
+    read = prefetch((chunk, _features(bundle, chunk, seen)) for chunk in chunks)
     return prefetch(score_chunk(bundle, chunk, features, cfg.score.reasons) for chunk, features in read)
 
 
-def _features(bundle: Bundle, chunk: Chunk, unseen: UnseenCells) -> ArrowFeatures | None:
+def _features(bundle: Bundle, chunk: Chunk, seen: _Seen) -> ArrowFeatures | None:
     """The features of a chunk, counted; None if some cell cannot be used."""
     features = to_arrow_features(chunk.table, bundle.schema)
+    seen.customers.add(chunk.table)
     if features is not None:
-        unseen.add_features(features)
+        seen.cells.add_features(features)
     return features
 
 
-def _counted(bundle: Bundle, cfg: Config, unseen: UnseenCells) -> Iterator[Chunk]:
+def _counted(bundle: Bundle, cfg: Config, seen: _Seen) -> Iterator[Chunk]:
     """The chunks of the input, their features counted."""
     for chunk in _input_chunks(cfg):
-        _features(bundle, chunk, unseen)
+        _features(bundle, chunk, seen)
         yield chunk
 
 

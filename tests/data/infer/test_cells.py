@@ -105,6 +105,12 @@ def test_dates_are_recognised_and_read(text):
     assert not wrong.any()
 
 
+def test_iso_times_are_read_beside_dates_in_another_form_and_wrong_ones():
+    times, wrong = to_times(pd.Series(["2026-03-31T12:00:00.5Z", "13.4.26", "31.3.26x", ""], dtype="str"))
+    assert times[:2].astype(str).tolist() == ["2026-03-31T12:00:00", "2026-04-13T00:00:00"]
+    assert wrong.tolist() == [False, False, True, True]
+
+
 def test_a_text_that_is_not_a_date_is_reported():
     assert not are_dates(pd.Series(["382-4657", "2025-01-31"]))
     assert to_times(pd.Series(["2025-01-31", "soon", ""]))[1].tolist() == [False, True, True]

@@ -146,8 +146,13 @@ def to_times(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 
 def _parse_dates(text: pd.Series) -> pd.Series:
     """ISO texts as times in UTC; texts with the day or the month first as dates."""
-    if not text.str.match(OTHER_DATE).any():
-        return pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce")
+    other = text.str.match(OTHER_DATE)
+    times = pd.to_datetime(text.where(~other), format="ISO8601", utc=True, errors="coerce")
+    return times.fillna(_parse_other_dates(text[other])) if other.any() else times
+
+
+def _parse_other_dates(text: pd.Series) -> pd.Series:
+    """Texts with the day or the month first as dates."""
     plain = text.str.replace(r" .*", "", regex=True).str.replace(r"[./]", "-", regex=True)
     year = "%Y" if plain.str.fullmatch(r".*-[0-9]{4}").any() else "%y"
     day_first, month_first = (

@@ -11,15 +11,23 @@ from churn.data.infer.cells import to_ids
 from churn.data.sources import files
 from churn.data.sources.dialect import OneColumnError
 from churn.data.table import RawTable
-from churn.errors import UserError, did_you_mean
+from churn.errors import UserError, count, did_you_mean, user_error_of_many
 
 NO_DELIMITER = "\x1f"  # no text has it: a line is one cell
-SHOWN = 3  # ids of each kind in a message
+SHOWN = 3  # ids of each kind, or lines, in a message
 
 
 def read_side_table(path: str) -> RawTable:
     """The table in a file of any format that `churn train` reads; raises `UserError` as it does."""
-    return files.read_files(DataConfig(path=path))
+    table = files.read_files(DataConfig(path=path))
+    if table.broken is not None and len(table.broken):
+        problems = [
+            UserError(row.reason, f"{row.file}, line {row.line}: {row.value}")
+            for row in table.broken[:SHOWN].itertuples()
+        ]
+        title = f"{count(len(table.broken), 'line')} cannot be read, among them:"
+        raise problems[0] if len(table.broken) == 1 else user_error_of_many(title, problems)
+    return table
 
 
 def read_ids(path: str, column: str | None, key: str) -> set[str]:
