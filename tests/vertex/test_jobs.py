@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SMALL, compose_config
+from conftest import SMALLEST, compose_config
 
 from churn.bundle.bundle import Bundle
 from churn.data.sources import files
@@ -161,7 +161,7 @@ def test_a_view_counts_as_new_every_day(monkeypatch):
 
 def test_the_run_of_a_training_job_is_copied_back_and_registered(cloud, tmp_path, capsys):
     cfg = compose_config(
-        *SMALL, "target=vertex", f"deploy.emulator={cloud.url}", "deploy.project=p", "deploy.bucket=bucket",
+        *SMALLEST, "target=vertex", f"deploy.emulator={cloud.url}", "deploy.project=p", "deploy.bucket=bucket",
         "deploy.yes=true", f"run.root={tmp_path}", f"run.dir={tmp_path}/run",
     )  # fmt: skip
     cloud.service.environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
