@@ -1,8 +1,8 @@
 """Whether models that learn from snapshots hold what they promise, on customers whose hazard is known.
 
 snapshot_honesty.py [--customers 15000] [--seeds 3] [--model trees] [--epochs 12]. The model is the network of
-`churn train`, or with --model trees the boosted trees that teach it; the split is that of `churn train`. AUC
-on rows that took no part in training.
+`churn train`, or with --model trees the baseline "boosting" beside it, which is quicker; the split is that of
+`churn train`. AUC on rows that took no part in training.
 
 - snapshot_auc_beyond_best: of the model less that of the true probabilities, on the latest cut-offs;
 - snapshot_promise_leak: AUC on a test part whose windows reach one day too far, less what the same model has
@@ -32,9 +32,9 @@ from churn.data.experiment import Experiment
 from churn.data.load import load_dataset
 from churn.data.table import RawTable
 from churn.data.validate import to_features
+from churn.evaluate.baselines import Predictor, fit_baselines
 from churn.events import stage
 from churn.events.synthetic.tables import write_tables
-from churn.network.trees import Predictor, fit_small_trees
 
 Fit = Callable[[Experiment], Predictor]
 LATER = "2024-08-05"  # first cut-off of what a model with a random split is tried on
@@ -156,9 +156,9 @@ def fitted_network(experiment: Experiment) -> Predictor:
 
 
 def fitted_trees(experiment: Experiment) -> Predictor:
-    """The boosted trees."""
-    train = experiment.train
-    return fit_small_trees(train.frame, train.churned, experiment.data.schema)
+    """The boosted trees that `churn train` compares its network with."""
+    schema, seed = experiment.data.schema, experiment.cfg.seed
+    return fit_baselines(experiment.train, experiment.validation, schema, seed)["boosting"]
 
 
 def auc(data: Dataset, model: Model, rows: np.ndarray) -> float:

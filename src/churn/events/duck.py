@@ -87,12 +87,11 @@ def _make_part(work: Workspace, sql: str, first: int, end: int) -> pa.Table:
     """The rows of the customers with the numbers first <= n < end."""
     with work.con.cursor() as cursor:
         for name in ("people", *work.tables):
-            once = "DISTINCT" if work.copies.get(name) and work.cfg.tables[name].drop_copies else ""
             cursor.execute(
-                f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {once} * FROM all_{name} "
+                f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM all_{name} "
                 f"WHERE {CUSTOMER} >= {first} AND {CUSTOMER} < {end}"
             )
-        return cursor.sql(sql).fetch_arrow_table()
+        return cursor.execute(sql).fetch_arrow_table()
 
 
 def _in_order(make: Callable[[Any], pa.Table], parts: Iterator[Any], threads: int) -> Iterator[pa.Table]:

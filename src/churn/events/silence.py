@@ -9,7 +9,7 @@ import numpy as np
 from churn.events.names import CUSTOMER
 from churn.events.workspace import Workspace
 
-CUSTOMERS = 50_000  # looked at, at most
+CUSTOMERS = 20_000  # looked at, at most
 STABLE = 0.1  # share of the silent who come back, below which a silence counts as an end
 
 

@@ -1,8 +1,7 @@
 """What was known of a customer's events at a cut-off, window by window.
 
-Two steps, so that each event is added up few times. First, events fall into *rings* of age, the stretches
-between the ends of all windows, and of those before them; every ring is counted and added up once. Then each
-window is the sum of its rings.
+An event meets each cut-off that it is in reach of, and is added up there in every window that it is in: one
+pass over the events, in the order of their customers, makes the sums of all windows.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ def window_features(
     `spec`, for which less has to be counted. An event counts if it happened, and was known, before the
     cut-off.
     """
-    bounds = sorted({edge * days for days in windows for edge in (1, 2)})
-    seen = _seen(events, ages.filter((ages.age >= 1) & (ages.age <= max(windows))), spec)
-    rings = _rings(seen, spec, bounds, whole).union(_outer_ring(events, ages, spec, bounds, whole))
-    added = dict(pair for days in windows for pair in _window_sums(rings, spec, days, bounds, whole))
-    sums = rings.group_by(KEYS).agg(last=rings["last"].max(), **added)
+    longest = max(windows)
+    seen = _seen(events, ages.filter((ages.age >= 1) & (ages.age <= longest)), spec)
+    added = dict(pair for days in windows for pair in _window_sums(seen, spec, days, longest, whole))
+    recent = seen.group_by(KEYS).agg(last=seen.time.max(), **added)
+    sums = _joined(recent, _older_sums(events, ages, spec, windows))
     recency = {f"{table}_recency": (sums[CUTOFF] * DAY - sums["last"]) / float(DAY)}
     features = dict(pair for days in windows for pair in _features(sums, table, spec, days, whole))
     made = sums.select(*KEYS, **recency, **features)
@@ -56,46 +55,65 @@ def _seen(events: ir.Table, ages: ir.Table, spec: EventTable) -> ir.Table:
     return seen if spec.arrival is None else seen.filter(seen.known < seen.cutoff)
 
 
-def _rings(seen: ir.Table, spec: EventTable, bounds: list[int], whole: Collection[str]) -> ir.Table:
-    """What is added up in each ring within the longest window."""
-    number = ibis.cases(*((seen.age <= bound, i) for i, bound in enumerate(bounds)), else_=len(bounds))
-    seen = seen.mutate(ring=number.cast("int8"))
-    return seen.group_by([*KEYS, "ring"]).agg(
-        **_trend_sums(seen, spec), **dict(_other_sums(seen, spec, whole))
-    )
-
-
-def _outer_ring(
-    events: ir.Table, ages: ir.Table, spec: EventTable, bounds: list[int], whole: Collection[str]
-) -> ir.Table:
-    """The same of the ring beyond the longest window, which only its trend looks at: the rest is left out."""
-    longest = bounds[-1] // 2
+def _older_sums(events: ir.Table, ages: ir.Table, spec: EventTable, windows: list[int]) -> ir.Table:
+    """Events from before the longest window: what recency and trends need of them."""
+    longest = max(windows)
     seen = _seen(events, ages.filter((ages.age > longest) & (ages.age <= 2 * longest)), spec)
-    sums = seen.group_by(KEYS).agg(**_trend_sums(seen, spec))
-    nothing = {name: ibis.null(value.type()) for name, value in _other_sums(seen, spec, whole)}
-    return sums.select(
-        *KEYS, ring=ibis.literal(len(bounds) - 1, "int8"), **{n: sums[n] for n in sums.columns[2:]}, **nothing
-    )
+    added: dict[str, ir.Value] = {"last": seen.time.max()}
+    for days in (days for days in windows if 2 * days > longest):
+        added |= _trend_sums(seen, spec, f"older_{days}", None if days == longest else seen.age <= 2 * days)
+    return seen.group_by(KEYS).agg(**added)
 
 
-def _trend_sums(seen: ir.Table, spec: EventTable) -> dict[str, ir.Value]:
-    """What recency and trends are made of; counts as floats, which are added up faster than whole numbers."""
-    sums = {f"sum_{column}": seen[f"value_{column}"].sum() for column in map(slug, spec.values)}
-    return {"n": seen.count().cast("float64"), "last": seen.time.max(), **sums}
+def _joined(recent: ir.Table, older: ir.Table) -> ir.Table:
+    """Both sums of customers and cut-offs that have either; `last` is the newest."""
+    both = recent.outer_join(older, KEYS)
+    shared = [*KEYS, "last"]
+    columns = {name: ibis.coalesce(both[name], both[f"{name}_right"]) for name in shared}
+    others = [name for name in (*recent.columns, *older.columns) if name not in shared]
+    return both.select(**columns, **{name: both[name] for name in others})
 
 
-def _other_sums(seen: ir.Table, spec: EventTable, whole: Collection[str]) -> Iterator[tuple[str, ir.Value]]:
-    """What else a window needs."""
-    yield "first", seen.time.min()
-    for name in spec.values:
-        value = seen[f"value_{slug(name)}"]
-        yield f"squares_{slug(name)}", (value * value).sum()
-        if name not in whole:
-            yield f"n_{slug(name)}", value.count().cast("float64")
+def _window_sums(
+    seen: ir.Table, spec: EventTable, days: int, longest: int, whole: Collection[str]
+) -> Iterator[tuple[str, ir.Value]]:
+    """The sums of a window, and of the window before it as far as that is in the longest one."""
+    within = None if days == longest else seen.age <= days
+    time = _only(seen.time, within, ibis.null("int64"))
+    yield from {f"n_{days}": _count(seen, within), f"first_{days}": time.min(), f"last_{days}": time.max()}.items()
+    for column in map(slug, spec.values):
+        value = _only(seen[f"value_{column}"], within, 0.0)
+        yield f"sum_{column}_{days}", value.sum()
+        yield f"squares_{column}_{days}", (value * value).sum()
+    for name in (name for name in spec.values if name not in whole):
+        known = seen[f"value_{slug(name)}"].notnull()
+        yield f"n_{slug(name)}_{days}", _count(seen, known if within is None else known & within)
     for name in spec.categories:
-        level = seen[f"level_{slug(name)}"]
+        level = _only(seen[f"level_{slug(name)}"], within, ibis.null("int8"))
         for number in _level_numbers(spec, name, whole):
-            yield _level_sum(name, number), (level == number).ifelse(1.0, 0.0).sum()
+            yield f"{_level_sum(name, number)}_{days}", _count(seen, level == number)
+    if within is not None:
+        before = (seen.age > days) & (seen.age <= 2 * days)
+        yield from _trend_sums(seen, spec, f"before_{days}", before).items()
+
+
+def _trend_sums(
+    seen: ir.Table, spec: EventTable, name: str, where: ir.BooleanValue | None
+) -> dict[str, ir.Value]:
+    """What a trend compares a window with."""
+    values = {f"sum_{column}": seen[f"value_{column}"] for column in map(slug, spec.values)}
+    sums = {f"{what}_{name}": _only(value, where, 0.0).sum() for what, value in values.items()}
+    return {f"n_{name}": _count(seen, where), **sums}
+
+
+def _only(value: ir.Value, where: ir.BooleanValue | None, other: ir.Value | float) -> ir.Value:
+    """A value where a condition holds, another elsewhere."""
+    return value if where is None else where.ifelse(value, other)
+
+
+def _count(seen: ir.Table, where: ir.BooleanValue | None) -> ir.Value:
+    """How many events meet a condition: a sum of floats, which is quicker than one of whole numbers."""
+    return seen.count().cast("float64") if where is None else where.ifelse(1.0, 0.0).sum()
 
 
 def _level_numbers(spec: EventTable, column: str, whole: Collection[str]) -> list[int]:
@@ -108,39 +126,15 @@ def _level_sum(column: str, number: int) -> str:
     return f"level_{slug(column)}_{number + 1}"
 
 
-def _window_sums(
-    rings: ir.Table, spec: EventTable, days: int, bounds: list[int], whole: Collection[str]
-) -> Iterator[tuple[str, ir.Value]]:
-    """The sums of a window, and of the window before it where the trend needs them."""
-    last, before = bounds.index(days), bounds.index(2 * days)
-    within = rings.ring <= last
-    earlier = (rings.ring > last) & (rings.ring <= before)
-
-    def total(name: str, where: ir.Value = within) -> ir.Value:
-        return where.ifelse(rings[name], 0.0).sum()
-
-    yield f"n_{days}", total("n")
-    yield f"n_before_{days}", total("n", earlier)
-    yield f"first_{days}", within.ifelse(rings["first"], ibis.null("int64")).min()
-    yield f"last_{days}", within.ifelse(rings["last"], ibis.null("int64")).max()
-    for name in spec.values:
-        for what in ("sum", "squares") if name in whole else ("n", "sum", "squares"):
-            yield f"{what}_{slug(name)}_{days}", total(f"{what}_{slug(name)}")
-        yield f"sum_{slug(name)}_before_{days}", total(f"sum_{slug(name)}", earlier)
-    for name in spec.categories:
-        for number in _level_numbers(spec, name, whole):
-            yield f"{_level_sum(name, number)}_{days}", total(_level_sum(name, number))
-
-
 def _features(
     sums: ir.Table, table: str, spec: EventTable, days: int, whole: Collection[str]
 ) -> Iterator[tuple[str, ir.Value]]:
-    """The features of a window by name."""
+    """The features of a window by name; missing, or 0, without any event."""
     n = sums[f"n_{days}"]
     yield f"{table}_count_{days}d", n
-    yield f"{table}_count_change_{days}d", n - sums[f"n_before_{days}"]
-    span = sums[f"last_{days}"] - sums[f"first_{days}"]
-    yield f"{table}_gap_{days}d", span.cast("float64") / (n - 1).nullif(0.0) / DAY
+    yield f"{table}_count_change_{days}d", _change(sums, "n", days)
+    span = (sums[f"last_{days}"] - sums[f"first_{days}"]).cast("float64")
+    yield f"{table}_gap_{days}d", span / _less_one(n) / float(DAY)
     for name in spec.values:
         count = n if name in whole else sums[f"n_{slug(name)}_{days}"]
         features = _value_features(sums, slug(name), days, count)
@@ -150,15 +144,32 @@ def _features(
         yield from ((f"{table}_{slug(name)}_{what}_{days}d", value) for what, value in features)
 
 
+def _change(sums: ir.Table, what: str, days: int) -> ir.Value:
+    """A sum of a window less that of the window before it."""
+    before = [name for part in ("before", "older") if (name := f"{what}_{part}_{days}") in sums.columns]
+    total = ibis.coalesce(sums[f"{what}_{days}"], 0.0)
+    for name in before:
+        total = total - ibis.coalesce(sums[name], 0.0)
+    return total
+
+
+def _less_one(count: ir.Value) -> ir.Value:
+    """One less than a count from two on, else missing."""
+    return (count.nullif(0.0) - 1.0).nullif(0.0)
+
+
 def _value_features(
     sums: ir.Table, column: str, days: int, count: ir.Value
 ) -> Iterator[tuple[str, ir.Value]]:
     """Sum, its trend, mean and spread of a column of which so many values are there."""
-    total, squares = (ibis.coalesce(sums[f"{what}_{column}_{days}"], 0.0) for what in ("sum", "squares"))
+    total, squares = sums[f"sum_{column}_{days}"], sums[f"squares_{column}_{days}"]
+    mean = total / count.nullif(0.0)
+    around_mean = squares - total * mean
+    spread = (around_mean > NO_SPREAD * squares).ifelse(around_mean, 0.0)  # else all of it is rounding
     yield "sum", total
-    yield "sum_change", total - ibis.coalesce(sums[f"sum_{column}_before_{days}"], 0.0)
-    yield "mean", total / count.nullif(0.0)
-    yield "std", _spread(count, total, squares)
+    yield "sum_change", _change(sums, f"sum_{column}", days)
+    yield "mean", mean
+    yield "std", (spread / _less_one(count)).sqrt()
 
 
 def _category_features(
@@ -170,15 +181,6 @@ def _category_features(
         yield f"share_{name}", counts[i] / sums[f"n_{days}"].nullif(0.0)
     different = [(count > 0).ifelse(1.0, 0.0) for count in counts.values()]
     yield "levels", sum(different, ibis.literal(0.0))
-
-
-def _spread(count: ir.Value, total: ir.Value, squares: ir.Value) -> ir.Value:
-    """The standard deviation of a sample from its sums; 0 where all that differs is rounding."""
-    around_mean = squares - total * total / count.nullif(0.0)
-    variance = ibis.greatest(around_mean, 0.0) / (count - 1).nullif(0.0)
-    return ibis.cases(
-        (count < 2, ibis.null("float64")), (around_mean <= NO_SPREAD * squares, 0.0), else_=variance.sqrt()
-    )
 
 
 def _distinct(seen: ir.Table, column: str, name: str, windows: list[int]) -> ir.Table:

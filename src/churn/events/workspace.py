@@ -28,6 +28,8 @@ from churn.events.staging import Staging
 from churn.events.views import quoted, read_view
 from churn.scratch import scratch_folder
 
+DAYS = ("day", "known", "begin", "end")  # columns of staged tables that count days
+
 
 @dataclass
 class Workspace:
@@ -160,7 +162,7 @@ def _staged_tables(work: Workspace) -> dict[str, ir.Table]:
 def _write_staged(work: Workspace, name: str, table: ir.Table) -> None:
     """Write a staged table, and count the rows that cannot be used."""
     times = [f"n.{key}" for key in ("time", "begin", "since") if key in table.columns]
-    columns = ", ".join(f"n.{quoted(column)}" for column in table.columns if column != CUSTOMER)
+    columns = ", ".join(_staged_column(column) for column in table.columns if column != CUSTOMER)
     work.con.execute(
         f"CREATE TABLE all_{name} AS SELECT p.{CUSTOMER}, {columns} FROM ({to_sql(table)}) n "
         f"LEFT JOIN all_people p ON p.id = n.{CUSTOMER} ORDER BY {', '.join([f'p.{CUSTOMER}', *times])}"
@@ -172,11 +174,21 @@ def _write_staged(work: Workspace, name: str, table: ir.Table) -> None:
     work.tables[name] = ibis.table({**table.schema(), CUSTOMER: "int32"}, name=name)
 
 
+def _staged_column(name: str) -> str:
+    """A column as it is stored: days need half the room of seconds."""
+    column = f"n.{quoted(name)}"
+    return f"{column}::INTEGER AS {quoted(name)}" if name in DAYS else column
+
+
 def _count_copies(work: Workspace, name: str) -> int:
-    """Events that are there already, alike in all that is read of them."""
+    """Events that are there already, alike in all that is read of them; gone if copies count once."""
     alike = f"{CUSTOMER} = lag({CUSTOMER}) OVER () AND time = lag(time) OVER ()"  # they are sorted by both
-    if not work.one(f"SELECT count(*) FROM (SELECT {alike} AS same FROM all_{name}) WHERE same"):
-        return 0
-    return work.one(
-        f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM (SELECT *, count(*) AS n FROM all_{name} GROUP BY ALL)"
+    twice = f"SELECT DISTINCT {CUSTOMER}, time FROM (SELECT *, {alike} AS same FROM all_{name}) WHERE same"
+    columns = ", ".join(map(quoted, work.tables[name].columns))
+    copies = (
+        f"SELECT row FROM (SELECT e.rowid AS row, row_number() OVER (PARTITION BY {columns}) AS place "
+        f"FROM all_{name} e SEMI JOIN ({twice}) t USING ({CUSTOMER}, time)) WHERE place > 1"
     )
+    if work.cfg.tables[name].drop_copies:
+        return work.one(f"DELETE FROM all_{name} WHERE rowid IN ({copies})")
+    return work.one(f"SELECT count(*) FROM ({copies})")

@@ -20,7 +20,7 @@ from churn.events.definition import label_days, to_json
 from churn.events.names import CHURNED, CUSTOMER, CUTOFF, feature_roles
 from churn.files import atomic_write
 
-SAMPLE = 40_000  # rows kept in memory for a look at single columns, about
+SAMPLE = 20_000  # rows kept in memory for a look at single columns, about
 
 
 @dataclass

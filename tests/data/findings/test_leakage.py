@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -74,6 +75,17 @@ def test_customers_with_several_rows_and_equal_rows_with_different_labels_are_co
     assert several.title == "30 customers have several rows"
     assert equal.title == "30 rows agree with another row in every input"
     assert equal.evidence.startswith("in 30 groups")
+
+
+def test_rows_of_a_customer_at_several_times_are_no_finding_and_those_of_one_time_are():
+    """A table of snapshots: the split is by time, so that nothing is said about parts that keep rows together."""
+    ids = np.array([f"c{i // 4}" for i in range(60)], dtype=object)
+    times = np.datetime64("2024-01-01") + np.arange(60) % 4
+    data = replace(dataset(np.resize([0, 1], 60), ids, x=np.arange(60.0) + 0.5), times=times)
+    assert find_leakage(data) == ()
+    (several,) = find_leakage(replace(data, times=np.datetime64("2024-01-01") + np.arange(60) % 4 // 2))
+    assert several.title == "15 customers have several rows of one time"
+    assert several.advice == "if each should have one row, change the export"
 
 
 def test_a_large_table_is_sampled_and_a_usual_table_takes_less_than_a_second():

@@ -129,15 +129,19 @@ def _columns_like_ids(frame: pd.DataFrame) -> Iterator[Finding]:
 
 
 def _customers_with_several_rows(data: Dataset) -> Iterator[Finding]:
+    """Customers with more than one row; where rows have times, with more than one of the same time."""
     if data.ids is None:
         return
-    rows = pd.Series(data.ids).value_counts()
+    by_time = {} if data.times is None else {"time": data.times}
+    rows = pd.DataFrame({"id": data.ids, **by_time}).value_counts()
     if rows.iloc[0] > 1:
-        several = int((rows > 1).sum())
+        several = rows[rows > 1].index.get_level_values("id").nunique()
+        together = "" if by_time else "the split keeps a customer's rows together; "
         yield Finding(
-            f"{count(several, 'customer')} {'has' if several == 1 else 'have'} several rows",
+            f"{count(several, 'customer')} {'has' if several == 1 else 'have'} several rows"
+            + " of one time" * bool(by_time),
             f"{rows[rows > 1].sum():,} of {len(data):,} rows, at most {rows.iloc[0]:,} of one customer",
-            "the split keeps a customer's rows together; if each should have one row, change the export",
+            f"{together}if each should have one row, change the export",
         )
 
 
@@ -146,9 +150,12 @@ def _rows_with_equal_inputs(data: Dataset) -> Iterator[Finding]:
     links = link_rows(data)
     copies = int(pd.Series(links.alike).duplicated().sum())
     conflicting = int((pd.Series(data.churned).groupby(links.alike).nunique() > 1).sum())
+    note, advice = links.note, f", and {links.advice}"
+    if data.times is not None:  # the split is by time: it links no rows
+        note, advice = "", ""
     if copies and (data.ids is not None or conflicting):
         yield Finding(
             f"{count(copies, 'row')} {'agrees' if copies == 1 else 'agree'} with another row in every input",
-            f"in {count(conflicting, 'group')} of such rows some left and some stayed{links.note}",
-            f"real customers may be alike: they are kept, and {links.advice}",
+            f"in {count(conflicting, 'group')} of such rows some left and some stayed{note}",
+            f"real customers may be alike: they are kept{advice}",
         )
