@@ -19,6 +19,7 @@ from churn.bundle.bundle import Bundle
 from churn.bundle.database import import_mlflow
 from churn.bundle.decision import check_decision
 from churn.bundle.export import complete_bundle, export_bundle, fit_interval
+from churn.bundle.fairness import broken_limit
 from churn.bundle.parametric_bootstrap import can_refit
 from churn.bundle.registry import check_name, register_run
 from churn.config.root import Config
@@ -75,6 +76,8 @@ def run_into(run_dir: Path, cfg: Config, worker: Executor = LAZY) -> float:
         results = _evaluate(experiment, trained, bundle, baselines, step)  # -> Evaluation
         _report(experiment, trained, bundle, results, directory, step)
     version = _register(experiment, run_dir, worker, step)
+    if unfair := broken_limit(Bundle.load(run_dir / "bundle").facts, cfg.retrain.gate):
+        print(f"! It cannot become the champion: {unfair}")
     print(summarize_run(results.evaluation, run_dir, f"{experiment.data.name} version {version}"))
     return trained.held_out_log_loss(experiment.data)
 
@@ -201,7 +204,7 @@ def _evaluate(
     with step("evaluate", "Measuring on the test part"):
         results = evaluate_bundle(experiment, trained, bundle, predictions)
     profile = profile_of_experiment(experiment, bundle, results.probability)
-    complete_bundle(bundle, results.evaluation.to_json()["test"], profile)
+    complete_bundle(bundle, results.to_json(), profile)
     return results
 
 

@@ -17,6 +17,7 @@ from churn.bundle.registry import (
     register_run,
 )
 from churn.errors import UserError
+from churn.retrain.promote import promote
 
 
 @pytest.fixture
@@ -64,6 +65,18 @@ def test_promote_makes_a_run_the_champion_and_registers_it_once(make_run, cfg):
         output = churn("promote", f"run={second}", f"run.root={cfg.run.root}").stdout
         assert "Version 2 of 'customers' is the champion" in output
     assert digest(champion_path(cfg)) == digest(second / "bundle")
+
+
+def test_a_limit_of_fairness_keeps_a_run_from_being_the_champion(make_run, cfg):
+    run = make_run("first")
+    (run / "config.yaml").write_text("retrain: {gate: {demographic_parity: 0.1}}\n")
+    register_run(run, cfg.run.root)
+    assert champion_path(cfg) is None
+    with pytest.raises(UserError, match="its fairness is unknown"):
+        promote(compose_config(f"run.dir={run}", f"run.root={cfg.run.root}", "retrain.gate.equalized_odds=0"))
+    assert champion_path(cfg) is None
+    promote(compose_config(f"run.dir={run}", f"run.root={cfg.run.root}"))
+    assert champion_path(cfg) is not None
 
 
 def test_the_champion_outlives_its_run_directory(make_run, cfg):

@@ -85,9 +85,10 @@ def _bundle_facts(experiment: Experiment, graph: ServingGraph) -> dict[str, Any]
     }
 
 
-def complete_bundle(bundle: Bundle, metrics: dict[str, Any], profile: dict[str, Any]) -> None:
-    """Add what follows from the evaluation: the test metrics, and the profile of the training data."""
-    seal(bundle.path, bundle.facts | {"metrics": metrics}, profile)
+def complete_bundle(bundle: Bundle, results: dict[str, Any], profile: dict[str, Any]) -> None:
+    """Add what follows from the evaluation: metrics, fairness, and the profile of the training data."""
+    facts = {"metrics": results["test"], "fairness": results.get("fairness")}
+    seal(bundle.path, bundle.facts | facts, profile)
 
 
 def _reason_background(experiment: Experiment, trained: Trained) -> reasons.Background | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from churn.bundle.bundle import Bundle
 from churn.bundle.database import mlflow_client, one_writer
+from churn.bundle.fairness import broken_limit
 from churn.bundle.registry import CHAMPION, PREVIOUS, register_run, version_tags, version_with_alias
 from churn.config.root import Config
 from churn.errors import UserError
@@ -18,7 +19,11 @@ def promote(cfg: Config) -> None:
     if cfg.run.dir is None:
         raise UserError("no run is named", do="churn promote run=runs/latest")
     run = Path(cfg.run.dir)
-    name = Bundle.load(run / "bundle").facts["name"]
+    facts = Bundle.load(run / "bundle").facts
+    name = facts["name"]
+    if unfair := broken_limit(facts, cfg.retrain.gate):
+        do = "train another one, or decide on another limit"
+        raise UserError(f"this bundle may not become the champion: {unfair}", f"run={run}", do)
     version = register_run(run, cfg.run.root)
     reload = make_champion(cfg.run.root, name, version)
     print(f"Version {version} of '{name}' is the champion, from {run}.{reload}")
