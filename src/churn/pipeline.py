@@ -18,7 +18,7 @@ from churn.backend import leave_one_core, profiler
 from churn.bundle.bundle import Bundle
 from churn.bundle.database import import_mlflow
 from churn.bundle.decision import check_decision
-from churn.bundle.export import complete_bundle, export_bundle, fit_interval
+from churn.bundle.export import add_files, complete_bundle, export_bundle, fit_interval
 from churn.bundle.fairness import broken_limit
 from churn.bundle.parametric_bootstrap import can_refit
 from churn.bundle.registry import check_name, register_run
@@ -30,6 +30,8 @@ from churn.data.load import dataset_name, load_dataset
 from churn.data.stream.rows import Stream, open_stream
 from churn.errors import UserError
 from churn.evaluate.baselines import predict_baselines
+from churn.evaluate.report.card import make_card
+from churn.evaluate.report.card_formats import to_cyclonedx, to_markdown
 from churn.evaluate.report.console import describe_data, describe_finding, summarize_run
 from churn.evaluate.report.content import gather_content
 from churn.evaluate.report.page import write_report
@@ -216,10 +218,15 @@ def _report(
     directory: Path,
     step: _StepTimer,
 ) -> None:
-    """Write the files beside the bundle: report, configuration, metrics, and rows that were set aside."""
+    """Write report, model card, configuration, metrics, and rows that were set aside."""
     with step("report", "Drawing the report"):
         content = gather_content(experiment, trained, bundle, results, step.seconds)
         write_report(directory / "report.html", content)
+        card = make_card(experiment, bundle, content)
+        texts = {"card.md": to_markdown(card), "card.json": to_cyclonedx(card)}
+        add_files(bundle.path, texts)
+        for name, text in texts.items():
+            write_text(directory / name, text)
     for finding in content.findings[len(experiment.data.findings) :]:
         print(describe_finding(finding))
     if experiment.data.bad_rows is not None:

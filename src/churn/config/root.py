@@ -10,6 +10,7 @@ from typing import Any, Optional, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from churn.config.card import CardConfig
 from churn.config.data import DataConfig, SplitConfig
 from churn.config.events import EventsConfig
 from churn.config.limits import ONE_OR_MORE, ZERO_OR_MORE, check_bounds, key
@@ -70,6 +71,7 @@ class Config:
     decision: DecisionConfig = field(default_factory=DecisionConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    card: CardConfig = field(default_factory=CardConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     beam: BeamConfig = field(default_factory=BeamConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
