@@ -43,7 +43,7 @@ def register_run(run: Path, root: str) -> str:
     client, bundle = mlflow_client(root), Bundle.load(run / "bundle")
     name, metrics = bundle.facts["name"], json.loads((run / "metrics.json").read_text())
     with one_writer(root):
-        version = _registered_version(client, bundle) or _register(client, run, bundle, metrics, root)
+        version = registered_version(client, bundle) or _register(client, run, bundle, metrics, root)
         fair = broken_limit(bundle.facts, limits_of_run(run)) is None
         if fair and version_with_alias(client, name, CHAMPION) is None and beats_base_rate(metrics):
             for alias in (REFERENCE, CHAMPION):
@@ -132,7 +132,7 @@ def _experiment_id(client: MlflowClient, name: str, root: str) -> str:
     return client.create_experiment(name, artifact_location=local)
 
 
-def _registered_version(client: MlflowClient, bundle: Bundle) -> str | None:
+def registered_version(client: MlflowClient, bundle: Bundle) -> str | None:
     """The version under which a bundle is already registered, or None."""
     versions = client.search_model_versions(
         f"name = '{bundle.facts['name']}' and tags.digest = '{bundle.digest}'"

@@ -10,7 +10,6 @@ from typing import Any, Optional, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from churn.config.card import CardConfig
 from churn.config.data import DataConfig, SplitConfig
 from churn.config.events import EventsConfig
 from churn.config.limits import ONE_OR_MORE, ZERO_OR_MORE, check_bounds, key
@@ -33,6 +32,7 @@ from churn.config.training import (
     RunConfig,
     TrainConfig,
 )
+from churn.config.trust import ApprovalConfig, CardConfig
 from churn.errors import UserError
 
 RENAMED = {  # key of an earlier version: key now
@@ -72,6 +72,7 @@ class Config:
     export: ExportConfig = field(default_factory=ExportConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     card: CardConfig = field(default_factory=CardConfig)
+    approval: ApprovalConfig = field(default_factory=ApprovalConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     beam: BeamConfig = field(default_factory=BeamConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from churn.bundle.approval import check_approval, record_approval
 from churn.bundle.bundle import Bundle
 from churn.bundle.database import mlflow_client, one_writer
 from churn.bundle.fairness import broken_limit
@@ -15,9 +16,13 @@ RELOAD_SECONDS = 60.0  # that a promotion waits for each server of this machine
 
 
 def promote(cfg: Config) -> None:
-    """Make the bundle of the run `cfg.run.dir` the champion of its data set (`churn promote run=DIR`)."""
+    """Make the bundle of the run `cfg.run.dir` the champion of its data set (`churn promote run=DIR`).
+
+    With `deploy.env=prod` it needs an approval, which `churn deploy` asks for.
+    """
     if cfg.run.dir is None:
         raise UserError("no run is named", do="churn promote run=runs/latest")
+    check_approval(cfg)
     run = Path(cfg.run.dir)
     facts = Bundle.load(run / "bundle").facts
     name = facts["name"]
@@ -25,8 +30,9 @@ def promote(cfg: Config) -> None:
         do = "train another one, or decide on another limit"
         raise UserError(f"this bundle may not become the champion: {unfair}", f"run={run}", do)
     version = register_run(run, cfg.run.root)
+    approved = record_approval(cfg, name, version)
     reload = make_champion(cfg.run.root, name, version)
-    print(f"Version {version} of '{name}' is the champion, from {run}.{reload}")
+    print(f"Version {version} of '{name}' is the champion, from {run}.{approved}{reload}")
 
 
 def make_champion(root: str, name: str, version: str) -> str:

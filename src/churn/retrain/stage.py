@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from churn.bundle.approval import check_standing_approval
 from churn.bundle.bundle import Bundle
 from churn.bundle.registry import CHALLENGER, CHAMPION
 from churn.config.root import Config
@@ -29,6 +30,7 @@ def retrain(cfg: Config) -> None:
 
     >>> retrain(compose_config("data=parquet", "data.path=labelled.parquet", "data.time=snapshot"))
     """
+    check_standing_approval(cfg)
     cfg.data.name, now = dataset_name(cfg.data), parse_time(cfg.retrain.now, "retrain.now")
     models = steps.load_models(cfg)
     if rollback := review(cfg, models[CHAMPION], now):

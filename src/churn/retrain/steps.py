@@ -15,6 +15,7 @@ import pandas as pd
 
 from churn import pipeline
 from churn.bundle import decision, registry
+from churn.bundle.approval import check_standing_approval, record_approval
 from churn.bundle.bundle import Bundle
 from churn.bundle.fairness import broken_limit
 from churn.bundle.registry import CHALLENGER, CHAMPION, REFERENCE, bundle_with_alias, find_bundle
@@ -195,7 +196,10 @@ def promote(cfg: Config, run: Path, version: str) -> str:
     """
     bundle = Bundle.load(run / "bundle")
     name = bundle.facts["name"]
-    message = f"Version {version} of '{name}' is the champion.{make_champion(cfg.run.root, name, version)}"
+    check_standing_approval(cfg)
+    approved = record_approval(cfg, name, version)
+    reload = make_champion(cfg.run.root, name, version)
+    message = f"Version {version} of '{name}' is the champion.{approved}{reload}"
     if cfg.target.name is Platform.vertex:
         traffic.raise_share(cfg, bundle, cfg.retrain.canary)
         message += f" On Vertex AI it has {cfg.retrain.canary} % of the traffic."

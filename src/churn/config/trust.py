@@ -1,4 +1,4 @@
-"""Keys of the model card: what only people know."""
+"""Keys of the model card and of approvals: what only people know."""
 
 from dataclasses import dataclass, field
 from typing import Optional
@@ -15,3 +15,11 @@ class CardConfig:
     misuse: Optional[str] = None  # what it must not be used for
     approvers: list[str] = field(default_factory=list)  # roles or names that may approve it for production
     limits: list[str] = field(default_factory=list)  # known limits, beside those that the program finds
+
+
+@dataclass
+class ApprovalConfig:
+    """Who lets a model go to production (`churn.bundle.approval`); kept with its version in the registry."""
+
+    by: Optional[str] = None  # a name
+    evidence: Optional[str] = None  # what it rests on: minutes, a ticket, the model card that was read
