@@ -10,10 +10,12 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from conftest import SMALL, SMALLEST, churn, compose_config
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from sklearn.metrics import log_loss, roc_auc_score
 
 from churn.backend import tensorflow
-from churn.bundle.bundle import Bundle
+from churn.bundle.bundle import EXTRA, Bundle
 from churn.data.load import load_dataset
 from churn.data.split import split_dataset
 from churn.monitor.drift.reference import GRID, grid_cell
@@ -45,7 +47,7 @@ def test_part():
 
 def test_a_run_holds_what_the_readme_promises_and_nothing_else(run_directory):
     names = {path.name for path in run_directory.iterdir()}
-    assert names == {"config.yaml", "metrics.json", "report.html", "bundle"}
+    assert names == {"config.yaml", "metrics.json", "report.html", "card.md", "card.json", "bundle"}
     assert (run_directory.parent / "latest").resolve() == run_directory.resolve()
     hidden = [path.name for path in run_directory.parent.iterdir() if path.name.startswith(".")]
     assert hidden == []
@@ -66,6 +68,20 @@ def test_the_best_possible_is_known_for_synthetic_data(metrics):
     best = metrics["best_possible"]
     assert best["roc_auc"]["value"] > metrics["test"]["roc_auc"]["value"]
     assert best["log_loss"]["value"] < metrics["test"]["log_loss"]["value"]
+
+
+def test_the_model_card_is_in_bundle_and_run_and_keeps_to_the_schema(run_directory, metrics):
+    for name in ("card.md", "card.json"):
+        text = (run_directory / name).read_text()
+        assert text == (run_directory / "bundle" / EXTRA / name).read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    Bundle.load(run_directory / "bundle")  # its checksums know the card
+    analysis = json.loads(text)["metadata"]["component"]["modelCard"]["quantitativeAnalysis"]
+    overall = {
+        score["type"]: score["value"] for score in analysis["performanceMetrics"] if "slice" not in score
+    }
+    assert overall["roc_auc"] == f"{metrics['test']['roc_auc']['value']:.4f}"
+    assert overall.keys() == metrics["test"].keys()
 
 
 def test_the_bundle_gives_the_evaluated_probabilities_on_the_test_part(run_directory, metrics, test_part):

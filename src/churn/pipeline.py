@@ -18,7 +18,8 @@ from churn.backend import leave_one_core, profiler
 from churn.bundle.bundle import Bundle
 from churn.bundle.database import import_mlflow
 from churn.bundle.decision import check_decision
-from churn.bundle.export import complete_bundle, export_bundle, fit_interval
+from churn.bundle.export import add_files, complete_bundle, export_bundle, fit_interval
+from churn.bundle.fairness import broken_limit
 from churn.bundle.parametric_bootstrap import can_refit
 from churn.bundle.registry import check_name, register_run
 from churn.config.root import Config
@@ -29,6 +30,8 @@ from churn.data.load import dataset_name, load_dataset
 from churn.data.stream.rows import Stream, open_stream
 from churn.errors import UserError
 from churn.evaluate.baselines import predict_baselines
+from churn.evaluate.report.card import make_card
+from churn.evaluate.report.card_formats import to_cyclonedx, to_markdown
 from churn.evaluate.report.console import describe_data, describe_finding, summarize_run
 from churn.evaluate.report.content import gather_content
 from churn.evaluate.report.page import write_report
@@ -75,6 +78,8 @@ def run_into(run_dir: Path, cfg: Config, worker: Executor = LAZY) -> float:
         results = _evaluate(experiment, trained, bundle, baselines, step)  # -> Evaluation
         _report(experiment, trained, bundle, results, directory, step)
     version = _register(experiment, run_dir, worker, step)
+    if unfair := broken_limit(Bundle.load(run_dir / "bundle").facts, cfg.retrain.gate):
+        print(f"! It cannot become the champion: {unfair}")
     print(summarize_run(results.evaluation, run_dir, f"{experiment.data.name} version {version}"))
     return trained.held_out_log_loss(experiment.data)
 
@@ -201,7 +206,7 @@ def _evaluate(
     with step("evaluate", "Measuring on the test part"):
         results = evaluate_bundle(experiment, trained, bundle, predictions)
     profile = profile_of_experiment(experiment, bundle, results.probability)
-    complete_bundle(bundle, results.evaluation.to_json()["test"], profile)
+    complete_bundle(bundle, results.to_json(), profile)
     return results
 
 
@@ -213,10 +218,15 @@ def _report(
     directory: Path,
     step: _StepTimer,
 ) -> None:
-    """Write the files beside the bundle: report, configuration, metrics, and rows that were set aside."""
+    """Write report, model card, configuration, metrics, and rows that were set aside."""
     with step("report", "Drawing the report"):
         content = gather_content(experiment, trained, bundle, results, step.seconds)
         write_report(directory / "report.html", content)
+        card = make_card(experiment, bundle, content)
+        texts = {"card.md": to_markdown(card), "card.json": to_cyclonedx(card)}
+        add_files(bundle.path, texts)
+        for name, text in texts.items():
+            write_text(directory / name, text)
     for finding in content.findings[len(experiment.data.findings) :]:
         print(describe_finding(finding))
     if experiment.data.bad_rows is not None:

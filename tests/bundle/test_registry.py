@@ -1,6 +1,5 @@
 """The first good run becomes the champion by itself; later ones must be promoted."""
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 from conftest import churn, compose_config
 
 from churn import __main__
-from churn.bundle import bundle, export
+from churn.bundle import bundle
 from churn.bundle.database import mlflow_client
 from churn.bundle.registry import (
     beats_base_rate,
@@ -20,32 +19,8 @@ from churn.bundle.registry import (
     register_run,
 )
 from churn.errors import UserError
+from churn.retrain.promote import promote
 from churn.runs import UNREGISTERED, note_unregistered
-
-
-@pytest.fixture
-def make_run(tmp_path, exported_bundle):
-    """A function that writes a finished run."""
-
-    def make(name, good=True):
-        run = tmp_path / "runs" / name
-        shutil.copytree(exported_bundle, run / "bundle")
-        facts = json.loads((run / "bundle" / bundle.EXTRA / "bundle.json").read_text())
-        export.seal(run / "bundle", facts | {"run": name}, {})
-        estimate = {"value": 0.8, "low": 0.7 if good else 0.4, "high": 0.9}
-        difference = {"difference": {"value": -0.1, "low": -0.2, "high": -0.05}}
-        metrics = {"test": {"roc_auc": estimate}, "baselines": {"base_rate": {"log_loss": difference}}}
-        (run / "metrics.json").write_text(json.dumps(metrics))
-        (run / "config.yaml").write_text("seed: 1\ntrain: {epochs: 3}\n")
-        (run / "report.html").write_text("<html>")
-        return run
-
-    return make
-
-
-@pytest.fixture
-def cfg(tmp_path):
-    return compose_config(f"run.root={tmp_path}/runs", "data.name=customers")
 
 
 def digest(path):
@@ -68,6 +43,18 @@ def test_promote_makes_a_run_the_champion_and_registers_it_once(make_run, cfg):
         output = churn("promote", f"run={second}", f"run.root={cfg.run.root}").stdout
         assert "Version 2 of 'customers' is the champion" in output
     assert digest(champion_path(cfg)) == digest(second / "bundle")
+
+
+def test_a_limit_of_fairness_keeps_a_run_from_being_the_champion(make_run, cfg):
+    run = make_run("first")
+    (run / "config.yaml").write_text("retrain: {gate: {demographic_parity: 0.1}}\n")
+    register_run(run, cfg.run.root)
+    assert champion_path(cfg) is None
+    with pytest.raises(UserError, match="its fairness is unknown"):
+        promote(compose_config(f"run.dir={run}", f"run.root={cfg.run.root}", "retrain.gate.equalized_odds=0"))
+    assert champion_path(cfg) is None
+    promote(compose_config(f"run.dir={run}", f"run.root={cfg.run.root}"))
+    assert champion_path(cfg) is not None
 
 
 def test_the_champion_outlives_its_run_directory(make_run, cfg):

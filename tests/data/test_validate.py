@@ -27,6 +27,25 @@ def raw(frame: pd.DataFrame = FRAME, **fields) -> RawTable:
     return RawTable(frame.reset_index(drop=True), "t.csv", **fields)
 
 
+def test_protected_columns_stay_with_their_rows_whether_or_not_the_model_sees_them():
+    frame = FRAME.assign(gender=["f", "", "m", "f"], age=["20", "31", "", "70"], card=["0", "1", "1", "0"])
+    frame = pd.concat([frame, frame.tail(1)])  # a copy, which is dropped
+    cfg = DataConfig(protected=["gender", "plan", "card"], drop=["gender", "card"])
+    data = validate_table(raw(frame), SCHEMA, cfg)
+    assert list(data.frame) == ["x", "plan"]
+    assert data.protected.to_dict("list") == {
+        "gender": ["f", "", "m", "f"], "plan": ["one", "", "two", "one"], "card": ["0", "1", "1", "0"],
+    }  # fmt: skip
+    assert validate_table(raw(frame), SCHEMA, DataConfig()).protected is None
+
+
+def test_a_protected_column_of_many_numbers_holds_numbers():
+    many = pd.DataFrame({name: list(FRAME[name]) * 4 for name in FRAME})
+    many = many.assign(who=[f"w{i}" for i in range(16)], age=[str(20 + i) for i in range(15)] + [""])
+    (ages,) = validate_table(raw(many), SCHEMA, DataConfig(protected=["age"])).protected.to_numpy(float).T
+    np.testing.assert_array_equal(ages, [*range(20, 35), np.nan])
+
+
 def test_a_data_set_has_the_promised_types():
     data = validate_table(raw(true_probability=np.arange(4) / 4), SCHEMA, DataConfig())
     assert list(data.frame) == ["x", "plan"]

@@ -6,6 +6,8 @@ import pytest
 import yaml
 from conftest import ROOT, compose_config
 
+from churn.bundle.approval import check_approval
+
 WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yml").read_text())
 
 
@@ -17,7 +19,7 @@ def commands(job):
             for name, value in settings.items():
                 line = line.replace(f"${name}", value)
             words = re.sub(r"\$\{\{[^}]*\}\}", "7", line).split()
-            yield words[1], words[2:]
+            yield words[1], [word.replace("run=run", "run.dir=run") for word in words[2:]]
 
 
 @pytest.mark.parametrize("job", ["plan", "staging", "deploy"])
@@ -42,4 +44,7 @@ def test_a_pull_request_is_deployed_to_dev_compared_and_always_destroyed():
 def test_prod_is_deployed_on_a_tag_with_approval():
     job = WORKFLOW["jobs"]["deploy"]
     assert job["environment"] == "prod"
+    assert [stage for stage, _ in commands("deploy")] == ["promote", "deploy"]
+    (_, promotion), _ = commands("deploy")
+    check_approval(compose_config(*promotion))
     assert "refs/tags/v" in job["if"]

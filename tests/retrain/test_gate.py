@@ -3,12 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+from conftest import compose_config
 from scipy.special import expit, logit
 from sklearn.metrics import log_loss, roc_auc_score
 
 from churn.bundle.registry import CHALLENGER, CHAMPION, REFERENCE
 from churn.config.loop import GateConfig
+from churn.retrain import steps
 from churn.retrain.gate import (
     FreshRows,
     bootstrap_metrics,
@@ -84,6 +87,19 @@ def test_metrics_are_those_of_scikit_learn_and_of_the_decision():
         assert values[name]["profit"] == pytest.approx((fresh.brings * fresh.called[name]).mean())
         assert 0 <= values[name]["calibration"] < 0.05
         assert drawn[name]["log_loss"].shape == (50,)
+
+
+@pytest.mark.parametrize("unfair", [None, "selection rates differ"])
+def test_a_better_challenger_that_breaks_a_limit_of_fairness_is_kept_out(unfair, tmp_path):
+    fresh = make_fresh_rows(np.random.default_rng(1), n=3_000, champion=2.0)
+    table = pd.DataFrame({"customer": np.arange(3_000), "churned": fresh.churned, "brings": fresh.brings})
+    for name, probability in fresh.probability.items():
+        table[name], table[f"{name} calls"] = probability, fresh.called[name]
+    table.attrs[steps.UNFAIR] = unfair
+    table.to_parquet(tmp_path / "predictions.parquet", index=False)
+    cfg = compose_config("retrain.gate.bootstrap=100")
+    verdict = steps.decide(cfg, tmp_path / "predictions.parquet", alarmed=False)
+    assert (verdict.promote, verdict.reason == unfair) == (unfair is None, unfair is not None)
 
 
 def test_a_challenger_that_is_worse_than_the_reference_is_kept_out_however_bad_the_champion_is():

@@ -1,6 +1,7 @@
 """A double of the cloud, bundles with different answers, and configurations for the commands."""
 
 import io
+import json
 import shutil
 from dataclasses import replace
 from types import SimpleNamespace
@@ -98,3 +99,14 @@ def settings(cloud, bundles, table):
         )  # fmt: skip
 
     return compose
+
+
+def make_run(path, bundle):
+    """A run with as much as `register_run` needs."""
+    shutil.copytree(bundle, path / "bundle")
+    test = {"roc_auc": {"value": 0.8, "low": 0.7}}
+    baselines = {"base_rate": {"log_loss": {"difference": {"high": -0.1}}}}
+    (path / "metrics.json").write_text(json.dumps({"test": test, "baselines": baselines}))
+    for name in ("config.yaml", "report.html"):
+        (path / name).write_text("seed: 1")
+    return path

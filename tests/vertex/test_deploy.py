@@ -1,15 +1,19 @@
 """Versions, canary, promotion, rollback, and an empty project at the end."""
 
 import pytest
+from conftest import compose_config
 
 from churn.bundle.bundle import Bundle
 from churn.errors import UserError
+from churn.retrain.promote import promote
 from churn.vertex.cloud.deployment import Deployment
 from churn.vertex.deploy import deploy
 from churn.vertex.destroy import destroy
 from churn.vertex.monitoring.thresholds import drift_thresholds
 from churn.vertex.rollback import rollback
 from churn.vertex.status import status
+
+from .conftest import make_run
 
 ENDPOINT = "projects/p/locations/us-central1/endpoints/churn-dev"
 
@@ -66,12 +70,21 @@ def test_nothing_is_changed_without_confirmation(cloud, settings, monkeypatch):
     assert {**cloud.service.models, **cloud.service.endpoints} == {}
 
 
-def test_prod_is_confirmed_with_its_name_and_has_two_nodes(cloud, settings, monkeypatch):
+def test_prod_is_approved_then_confirmed_with_its_name_and_has_two_nodes(
+    cloud, settings, bundles, tmp_path, monkeypatch
+):
     answers = iter(["y", "churn-prod"])
     monkeypatch.setattr("builtins.input", lambda _: next(answers))
+    overrides = ("deploy.yes=false", "deploy.env=prod", f"run.root={tmp_path}")
+    with pytest.raises(UserError, match="nobody has approved this bundle"):
+        deploy(settings(1, *overrides))
+    assert not cloud.calls
+    run = make_run(tmp_path / "run", bundles[0])
+    approval = ("approval.by=Ada", "approval.evidence=card read")
+    promote(compose_config(f"run.dir={run}", *overrides, *approval))
     with pytest.raises(UserError, match="nothing was changed"):
-        deploy(settings(1, "deploy.yes=false", "deploy.env=prod"))
-    deploy(settings(1, "deploy.yes=false", "deploy.env=prod"))
+        deploy(settings(1, *overrides))
+    deploy(settings(1, *overrides))
     (endpoint,) = cloud.service.endpoints.values()
     assert endpoint.deployed_models[0].dedicated_resources.min_replica_count == 2
 

@@ -1,8 +1,5 @@
 """`churn retrain target=vertex` through the real SDK: canary, all of the traffic, rollback."""
 
-import json
-import shutil
-
 import numpy as np
 import pytest
 
@@ -13,6 +10,7 @@ from churn.retrain.stage import retrain
 from churn.vertex.deploy import deploy
 from churn.vertex.rollback import rollback
 
+from .conftest import make_run
 from .test_deploy import traffic
 
 FIRST, SECOND = 2, 0  # of `bundles`: far too cautious, and unchanged
@@ -40,17 +38,6 @@ def retrain_at(settings, bundles, tmp_path, customers, monkeypatch):
         return version_tags(str(tmp_path), "customers", CHAMPION)["version"]
 
     return run
-
-
-def make_run(path, bundle):
-    """A run with as much as `register_run` needs."""
-    shutil.copytree(bundle, path / "bundle")
-    test = {"roc_auc": {"value": 0.8, "low": 0.7}}
-    baselines = {"base_rate": {"log_loss": {"difference": {"high": -0.1}}}}
-    (path / "metrics.json").write_text(json.dumps({"test": test, "baselines": baselines}))
-    for name in ("config.yaml", "report.html"):
-        (path / name).write_text("seed: 1")
-    return path
 
 
 def label_customers(customers, bundle, day, rows):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from churn.backend import silent_stderr, tensorflow
 from churn.bundle.contents import EXTRA, read_facts, verify_contents
+from churn.bundle.operations import verify_operations
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Schema
 from churn.errors import UserError
@@ -76,7 +77,11 @@ class Bundle:
 
     @cached_property
     def saved_model(self) -> Any:
-        """The loaded SavedModel; keep it as long as you use its signatures."""
+        """The loaded SavedModel; keep it as long as you use its signatures.
+
+        Raises `UserError` if its graph can do more than compute.
+        """
+        verify_operations(self.path)
         with silent_stderr():
             return tensorflow().saved_model.load(str(self.path))
 

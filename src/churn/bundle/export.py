@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -85,9 +86,17 @@ def _bundle_facts(experiment: Experiment, graph: ServingGraph) -> dict[str, Any]
     }
 
 
-def complete_bundle(bundle: Bundle, metrics: dict[str, Any], profile: dict[str, Any]) -> None:
-    """Add what follows from the evaluation: the test metrics, and the profile of the training data."""
-    seal(bundle.path, bundle.facts | {"metrics": metrics}, profile)
+def complete_bundle(bundle: Bundle, results: dict[str, Any], profile: dict[str, Any]) -> None:
+    """Add what follows from the evaluation: metrics, fairness, and the profile of the training data."""
+    facts = {"metrics": results["test"], "fairness": results.get("fairness")}
+    seal(bundle.path, bundle.facts | facts, profile)
+
+
+def add_files(path: Path, texts: Mapping[str, str]) -> None:
+    """Add texts for people to a bundle, by their names in `assets.extra/`, and renew its checksums."""
+    for name, text in texts.items():
+        write_text(path / EXTRA / name, text)
+    write_text(path / CHECKSUMS, list_checksums(path))
 
 
 def _reason_background(experiment: Experiment, trained: Trained) -> reasons.Background | None:

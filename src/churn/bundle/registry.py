@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 
 from churn.bundle.bundle import Bundle
 from churn.bundle.database import database_file, mlflow_client, on_server, one_writer
+from churn.bundle.fairness import broken_limit, limits_of_run
 from churn.config.root import Config, flatten
 from churn.data.load import dataset_name
 from churn.errors import UserError
@@ -39,14 +40,15 @@ CHALLENGER = "challenger"  # the newest version that a retraining made
 def register_run(run: Path, root: str) -> str:
     """Track a finished run and register its bundle, once; gives the version of the registered model.
 
-    The first good run of a data set becomes its champion. Where a process was killed half-way, the same call
-    does the rest.
+    The first good run of a data set becomes its champion, if it keeps the limits of fairness that it was
+    trained with. Where a process was killed half-way, the same call does the rest.
     """
     client, bundle = mlflow_client(root), Bundle.load(run / "bundle")
     name, metrics = bundle.facts["name"], json.loads((run / "metrics.json").read_text())
     with one_writer(root):
-        version = _registered_version(client, bundle) or _register(client, run, bundle, metrics, root)
-        if version_with_alias(client, name, CHAMPION) is None and beats_base_rate(metrics):
+        version = registered_version(client, bundle) or _register(client, run, bundle, metrics, root)
+        fair = broken_limit(bundle.facts, limits_of_run(run)) is None
+        if fair and version_with_alias(client, name, CHAMPION) is None and beats_base_rate(metrics):
             for alias in (REFERENCE, CHAMPION):
                 client.set_registered_model_alias(name, alias, version)
     forget_unregistered(Path(root), run)
@@ -146,7 +148,7 @@ def _experiment_id(client: MlflowClient, name: str, root: str) -> str:
     return client.create_experiment(name, artifact_location=local)
 
 
-def _registered_version(client: MlflowClient, bundle: Bundle) -> str | None:
+def registered_version(client: MlflowClient, bundle: Bundle) -> str | None:
     """The version under which a bundle is already registered, or None."""
     versions = client.search_model_versions(
         f"name = '{bundle.facts['name']}' and tags.digest = '{bundle.digest}'"

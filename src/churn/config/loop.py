@@ -10,6 +10,7 @@ from churn.config.limits import (
     ONE_OR_MORE,
     PER_CENT,
     POSITIVE,
+    SHARE,
     ZERO_OR_MORE,
     key,
 )
@@ -42,6 +43,10 @@ class GateConfig:
     bootstrap: int = key(1_000, ONE_OR_MORE)  # resamples for the bounds
     min_rows: int = key(500, ONE_OR_MORE)  # fresh rows; with fewer there is no promotion
     min_churners: int = key(50, ONE_OR_MORE)  # churners among them, and the same number of stayers
+    # Largest difference between two groups of `data.protected`, on the test part; null: any. A model above
+    # it, or one whose groups are unknown, does not become the champion: not by itself, nor by `promote`.
+    demographic_parity: Optional[float] = key(None, SHARE)  # of their selection rates
+    equalized_odds: Optional[float] = key(None, SHARE)  # of their true, or their false positive rates
 
 
 class Treated(Enum):

@@ -33,6 +33,7 @@ from churn.config.training import (
     RunConfig,
     TrainConfig,
 )
+from churn.config.trust import ApprovalConfig, CardConfig
 from churn.errors import UserError
 
 RENAMED = {  # key of an earlier version: key now
@@ -72,6 +73,8 @@ class Config:
     decision: DecisionConfig = field(default_factory=DecisionConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    card: CardConfig = field(default_factory=CardConfig)
+    approval: ApprovalConfig = field(default_factory=ApprovalConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     beam: BeamConfig = field(default_factory=BeamConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)

@@ -81,6 +81,7 @@ class Dataset:
     bad_rows: pd.DataFrame | None = None  # rows set aside: file, line, column, value, reason
     fingerprint: str = ""  # hash of rows and roles: the same data have the same one
     facts: dict[str, int] = field(default_factory=dict)  # counts: rows read, copies dropped, bad rows
+    protected: pd.DataFrame | None = None  # [n] columns of `data.protected`, features or not, for fairness
 
     def __len__(self) -> int:
         return len(self.frame)

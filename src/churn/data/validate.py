@@ -19,6 +19,7 @@ from churn.errors import UserError, did_you_mean, shell_override, user_error_of_
 
 NO_NUMBER = "not a number"
 LOST_DIGITS = "an id that lost digits as a floating-point number: export it as text, or as a whole number"
+MOST_LEVELS = 10  # different numbers of a protected column that are levels instead of amounts
 SHOWN = 20  # bad cells listed for each column and reason
 
 
@@ -65,6 +66,9 @@ def validate_table(raw: RawTable, schema: Schema, cfg: DataConfig) -> Dataset:
             "copies_dropped": int(copies.sum()) if drop_copies else 0,
             "bad_rows": count,
         },
+        protected=_protected_columns(raw, frame, schema, cfg.protected)[kept].reset_index(drop=True)
+        if cfg.protected
+        else None,
     )
     _check_classes(data)
     return replace(data, fingerprint=_dataset_fingerprint(data))
@@ -95,6 +99,21 @@ def _parse_columns(raw: RawTable, schema: Schema) -> tuple[pd.DataFrame, list[_B
     for name in schema.categorical:
         columns[name] = to_text(raw.frame[name], schema)
     return pd.DataFrame(columns, index=raw.frame.index), bad
+
+
+def _protected_columns(raw: RawTable, frame: pd.DataFrame, schema: Schema, names: list[str]) -> pd.DataFrame:
+    """The protected columns: as the model sees them, or as numbers or texts where it does not."""
+    columns = {
+        name: frame[name] if name in frame else _numbers_or_texts(raw.frame[name], schema) for name in names
+    }
+    return pd.DataFrame(columns, index=raw.frame.index)
+
+
+def _numbers_or_texts(column: pd.Series, schema: Schema) -> np.ndarray | pd.Series:
+    """Numbers if all cells are, and they are more than a few levels."""
+    numbers, not_a_number, _ = to_numbers(column, schema, schema.missing_numbers)
+    few = len(np.unique(numbers[~np.isnan(numbers)])) <= MOST_LEVELS
+    return to_text(column, schema) if few or not_a_number.any() else numbers
 
 
 def _check_columns(raw: RawTable, schema: Schema) -> None:

@@ -14,6 +14,7 @@ from churn.config.training import ModelName
 from churn.data.experiment import Experiment
 from churn.evaluate.coverage import Coverage, measure_coverage
 from churn.evaluate.evaluation import MODEL, TRUTH, Evaluation, evaluate
+from churn.evaluate.fairness import Fairness, measure_fairness
 from churn.evaluate.profit import Outcome, Profit, measure_profit
 from churn.network.trained import Trained
 
@@ -26,6 +27,7 @@ class Results:
     evaluation: Evaluation
     profit: Profit
     coverage: Coverage
+    fairness: Fairness | None = None  # where `data.protected` names columns
 
     @property
     def probability(self) -> np.ndarray:
@@ -35,6 +37,8 @@ class Results:
     def to_json(self) -> dict[str, Any]:
         """The sections of metrics.json."""
         sections = {"profit": self.profit.to_json(), "coverage": self.coverage.to_json()}
+        if self.fairness:
+            sections["fairness"] = self.fairness.to_json()
         return self.evaluation.to_json() | sections
 
 
@@ -54,7 +58,18 @@ def evaluate_bundle(
         evaluate(test.churned, predictions, test.ids, cfg.evaluate, cfg.seed),
         _profit(experiment, trained, bundle, predictions[MODEL]),
         measure_coverage(outputs, test.churned, predictions.get(TRUTH), cfg.export.certainty),
+        _fairness(experiment, predictions[MODEL], bundle.facts["threshold"]),
     )
+
+
+def _fairness(experiment: Experiment, probability: np.ndarray, threshold: float) -> Fairness | None:
+    """What the bundle's decision does to groups of the test part."""
+    cfg, protected = experiment.cfg, experiment.data.protected
+    if protected is None:
+        return None
+    groups = protected.iloc[experiment.splits.test].reset_index(drop=True)
+    test = Outcome(**vars(experiment.test), probability=probability)
+    return measure_fairness(groups, test, threshold, cfg.decision, cfg.evaluate, cfg.seed)
 
 
 def _profit(experiment: Experiment, trained: Trained, bundle: Bundle, probability: np.ndarray) -> Profit:

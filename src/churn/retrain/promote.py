@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from churn.bundle.approval import check_approval, record_approval
 from churn.bundle.bundle import Bundle
 from churn.bundle.database import mlflow_client, one_writer
+from churn.bundle.fairness import broken_limit
 from churn.bundle.registry import CHAMPION, PREVIOUS, register_run, version_tags, version_with_alias
 from churn.config.root import Config
 from churn.errors import UserError
@@ -14,14 +16,23 @@ RELOAD_SECONDS = 60.0  # that a promotion waits for each server of this machine
 
 
 def promote(cfg: Config) -> None:
-    """Make the bundle of the run `cfg.run.dir` the champion of its data set (`churn promote run=DIR`)."""
+    """Make the bundle of the run `cfg.run.dir` the champion of its data set (`churn promote run=DIR`).
+
+    With `deploy.env=prod` it needs an approval, which `churn deploy` asks for.
+    """
     if cfg.run.dir is None:
         raise UserError("no run is named", do="churn promote run=runs/latest")
+    check_approval(cfg)
     run = Path(cfg.run.dir)
-    name = Bundle.load(run / "bundle").facts["name"]
+    facts = Bundle.load(run / "bundle").facts
+    name = facts["name"]
+    if unfair := broken_limit(facts, cfg.retrain.gate):
+        do = "train another one, or decide on another limit"
+        raise UserError(f"this bundle may not become the champion: {unfair}", f"run={run}", do)
     version = register_run(run, cfg.run.root)
+    approved = record_approval(cfg, name, version)
     reload = make_champion(cfg.run.root, name, version)
-    print(f"Version {version} of '{name}' is the champion, from {run}.{reload}")
+    print(f"Version {version} of '{name}' is the champion, from {run}.{approved}{reload}")
 
 
 def make_champion(root: str, name: str, version: str) -> str:

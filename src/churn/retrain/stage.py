@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+from churn.bundle.approval import check_standing_approval
 from churn.bundle.bundle import Bundle
 from churn.bundle.registry import CHALLENGER, CHAMPION, check_name
 from churn.config.root import Config
@@ -30,6 +31,7 @@ def retrain(cfg: Config) -> None:
 
     >>> retrain(compose_config("data=parquet", "data.path=labelled.parquet", "data.time=snapshot"))
     """
+    check_standing_approval(cfg)
     cfg.data.name = dataset_name(cfg.data)
     check_name(cfg.data.name)
     with exclusive(Path(cfg.run.root) / f".retrain-{cfg.data.name}{LOCK}", wait=False) as ours:

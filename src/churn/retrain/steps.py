@@ -15,7 +15,9 @@ import pandas as pd
 
 from churn import pipeline
 from churn.bundle import decision, registry
+from churn.bundle.approval import check_standing_approval, record_approval
 from churn.bundle.bundle import Bundle
+from churn.bundle.fairness import broken_limit
 from churn.bundle.registry import CHALLENGER, CHAMPION, REFERENCE, bundle_with_alias, find_bundle
 from churn.config.data import SplitMethod
 from churn.config.root import Config
@@ -33,6 +35,7 @@ from churn.retrain.training_set import data_config, split_fresh, write_rows
 from churn.retrain.trigger import Trigger
 from churn.runs import reserve_run
 
+UNFAIR = "unfair"  # attribute of the file of predictions: why limits of fairness keep the challenger out
 SEGMENT = "segment "  # prefix of the segments' columns in the file of predictions
 MIN_ROWS = 200  # least rows to train on, and least rows of a segment that the gate checks
 PROMOTED, KEPT, ROLLED_BACK = "promoted", "promoted and kept", "rolled back"  # values of the tag `decision`
@@ -118,6 +121,7 @@ def evaluate(cfg: Config, models: Mapping[str, Bundle], fresh: Path, predictions
         table[name], table[f"{name} calls"] = probability, probability >= bundle.facts["threshold"]
     for column in cfg.retrain.segments:
         table[SEGMENT + column] = rows[column]
+    table.attrs[UNFAIR] = broken_limit(models[CHALLENGER].facts, cfg.retrain.gate)
     with atomic_write(predictions) as aside:
         table.to_parquet(aside, index=False)
 
@@ -144,7 +148,10 @@ def decide(cfg: Config, predictions: Path, alarmed: bool) -> Verdict:
         customers=table["customer"].to_numpy(object),
         segments=_segments(table),
     )
-    return gate.judge_challenger(fresh, alarmed, cfg.retrain.gate, cfg.seed)
+    verdict = gate.judge_challenger(fresh, alarmed, cfg.retrain.gate, cfg.seed)
+    if verdict.promote and (unfair := table.attrs[UNFAIR]):
+        return replace(verdict, promote=False, reason=unfair)
+    return verdict
 
 
 def _segments(table: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -187,7 +194,10 @@ def promote(cfg: Config, run: Path, version: str) -> str:
     """
     bundle = Bundle.load(run / "bundle")
     name = bundle.facts["name"]
-    message = f"Version {version} of '{name}' is the champion.{make_champion(cfg.run.root, name, version)}"
+    check_standing_approval(cfg)
+    approved = record_approval(cfg, name, version)
+    reload = make_champion(cfg.run.root, name, version)
+    message = f"Version {version} of '{name}' is the champion.{approved}{reload}"
     if cfg.target.name is Platform.vertex:
         traffic.raise_share(cfg, bundle, cfg.retrain.canary)
         message += f" On Vertex AI it has {cfg.retrain.canary} % of the traffic."

@@ -100,4 +100,5 @@ def data_config(cfg: DataConfig, schema: Schema, path: Path) -> DataConfig:
         horizon=cfg.horizon,
         numeric=list(schema.numeric),
         categorical=list(schema.categorical),
+        protected=[name for name in cfg.protected if name in schema.features],  # the file has no others
     )

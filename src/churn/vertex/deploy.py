@@ -6,6 +6,7 @@ import sys
 
 import pandas as pd
 
+from churn.bundle.approval import require_approval
 from churn.bundle.bundle import Bundle
 from churn.bundle.registry import find_bundle
 from churn.config.root import Config
@@ -42,6 +43,7 @@ def deploy(cfg: Config) -> None:
         print(plan.describe_plan(deployment, bundle, State()))
         print("No account was asked: this is the plan for a project in which nothing exists yet.")
         return
+    require_approval(cfg, bundle)
     rows = _sample_rows(cfg, bundle)
     session = connect(deployment)
     with translate_errors(deployment, RETRY):

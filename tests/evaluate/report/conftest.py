@@ -10,6 +10,7 @@ from churn.evaluate.bootstrap import Estimate
 from churn.evaluate.coverage import Coverage
 from churn.evaluate.dependence import partial_dependence
 from churn.evaluate.evaluation import evaluate
+from churn.evaluate.fairness import measure_fairness
 from churn.evaluate.importance import Importance
 from churn.evaluate.profit import Outcome, measure_profit
 from churn.evaluate.report.content import ReportContent, summarize_data
@@ -22,7 +23,7 @@ LONG = "A column whose name is the whole question of a survey, " * 3
 def make_content():
     """A function that makes the content of a page with so many test rows and columns."""
 
-    def make(rows=200, columns=4, truth=True, findings=(), history=True) -> ReportContent:
+    def make(rows=200, columns=4, truth=True, findings=(), history=True, protected=()) -> ReportContent:
         random = np.random.default_rng(0)
         names = tuple(f"{LONG}{i}" for i in range(columns))
         frame = pd.DataFrame({name: random.normal(size=2 * rows) for name in names})
@@ -67,6 +68,9 @@ def make_content():
             versions={"churn": "0.1.0"},
             config="seed: 42\n",
             created="2026-01-02 03:04",
+            fairness=measure_fairness(frame[list(protected)][:rows], outcome, 0.2, assumptions, few, 0)
+            if protected
+            else None,
         )
 
     return make

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from churn.evaluate.report.page import render_report, write_report
+from evaluate.report.conftest import LONG
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
@@ -39,18 +40,36 @@ class Outline(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page(make_content, leak):
-    return render_report(make_content(findings=(leak,)))
+def content(make_content, leak):
+    return make_content(findings=(leak,), protected=("plan", f"{LONG}0"))
+
+
+@pytest.fixture(scope="module")
+def page(content):
+    return render_report(content)
 
 
 def test_the_page_is_well_formed_and_needs_neither_network_nor_scripts(page):
     outline = Outline(page)
     assert outline.open == []
     assert outline.tags["script"] == outline.tags["img"] == outline.tags["link"] == 0
-    assert all(link.startswith("#") for link in outline.links)
+    cards = {f"bundle/assets.extra/card.{kind}" for kind in ("md", "json")}  # beside it: only to read on
+    assert cards == {link for link in outline.links if not link.startswith("#")}
     assert not re.search(r"https?:|@import|url\((?!#)", page)
     assert [n for n in Counter(outline.ids).values() if n > 1] == []
-    assert {link[1:] for link in outline.links} <= set(outline.ids)
+    assert {link[1:] for link in outline.links if link not in cards} <= set(outline.ids)
+
+
+def test_groups_of_protected_columns_have_a_table_and_their_differences(content, page):
+    outline = Outline(page)
+    assert "fairness" in outline.ids
+    text = " ".join(" ".join(outline.texts).split())
+    assert len(content.fairness.groupings) == 2  # the pairs of both are too small
+    for grouping in content.fairness.groupings:
+        assert all(group.name in text for group in grouping.groups)
+        parity = grouping.differences["demographic_parity"].value
+        assert f"two groups: {100 * parity:.1f} points" in text
+    assert "Who is called, by group" in text
 
 
 def test_every_section_is_there(page, leak):
@@ -88,7 +107,7 @@ def test_every_section_is_there(page, leak):
 
 
 def test_each_drawing_has_a_description_in_words(page):
-    assert page.count("<svg") == page.count('role="img" aria-label="') == page.count("<figcaption>") == 9
+    assert page.count("<svg") == page.count('role="img" aria-label="') == page.count("<figcaption>") == 10
 
 
 def test_names_and_levels_of_the_table_are_text_never_markup(page):
@@ -98,13 +117,14 @@ def test_names_and_levels_of_the_table_are_text_never_markup(page):
 
 def test_a_page_with_twenty_rows_sixty_long_columns_and_no_history_is_well_formed(make_content):
     outline = Outline(render_report(make_content(rows=20, columns=60, truth=False, history=False)))
+    assert "fairness" not in outline.ids
     assert outline.open == []
     assert outline.tags["svg"] == 8
     assert "41 more columns" in " ".join(outline.texts)
 
 
 def test_the_same_content_gives_the_same_bytes(page, make_content, leak):
-    assert render_report(make_content(findings=(leak,))) == page
+    assert render_report(make_content(findings=(leak,), protected=("plan", f"{LONG}0"))) == page
 
 
 def test_the_file_appears_whole_or_not_at_all(make_content, tmp_path, monkeypatch):

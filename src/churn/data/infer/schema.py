@@ -86,6 +86,7 @@ def _check_configured_roles(present: list[str], cfg: DataConfig) -> None:
         for name, keys in keys_of.items()
         if len(keys) > 1
     ]
+    problems += _unusable_protected_columns(present, cfg)
     if len(cfg.decimal) != 1 or cfg.decimal == cfg.thousands:
         problems.append(
             UserError(
@@ -95,6 +96,19 @@ def _check_configured_roles(present: list[str], cfg: DataConfig) -> None:
     if problems:
         columns = ", ".join(present[:30]) + ", ..." * (len(present) > 30)
         raise user_error_of_many(f"the roles do not fit the table, whose columns are: {columns}", problems)
+
+
+def _unusable_protected_columns(present: list[str], cfg: DataConfig) -> list[UserError]:
+    """What is wrong with `data.protected`: its columns are features, or left out by `data.drop`."""
+    no_groups = "column '{}' is the target, the id or the time: its values are no groups"
+    faults = {
+        name: f"there is no column '{name}'{did_you_mean(name, present)}"
+        if name not in present
+        else no_groups.format(name)
+        for name in cfg.protected
+        if name not in present or name in (cfg.target, cfg.id, cfg.time)
+    }
+    return [UserError(fault, "data.protected") for fault in faults.values()]
 
 
 def _find_id_column(frame: pd.DataFrame) -> str | None:

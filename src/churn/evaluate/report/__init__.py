@@ -1,1 +1,1 @@
-"""The report of a run: one HTML file without scripts."""
+"""The report of a run, one HTML file without scripts, and its model card."""

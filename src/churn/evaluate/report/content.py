@@ -19,6 +19,7 @@ from churn.data.split import Splits
 from churn.evaluate.coverage import Coverage
 from churn.evaluate.dependence import DRAWN_FEATURES, Dependence, partial_dependence
 from churn.evaluate.evaluation import MODEL, Evaluation
+from churn.evaluate.fairness import Fairness
 from churn.evaluate.importance import Importance, find_dominant_feature, permutation_importance
 from churn.evaluate.profit import Profit
 from churn.evaluate.results import Results
@@ -79,6 +80,7 @@ class ReportContent:
     versions: Mapping[str, str]  # by package
     config: str  # resolved, as YAML
     created: str  # date and time, for people
+    fairness: Fairness | None = None
 
 
 def gather_content(
@@ -115,6 +117,7 @@ def gather_content(
         versions=library_versions(),
         config=OmegaConf.to_yaml(OmegaConf.structured(cfg)),
         created=f"{datetime.now():%Y-%m-%d %H:%M}",
+        fairness=results.fairness,
     )
 
 

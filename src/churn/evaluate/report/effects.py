@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from churn.evaluate.dependence import Dependence
+from churn.evaluate.fairness import Fairness
 from churn.evaluate.profit import Profit
 from churn.evaluate.report.drawing import FAINT, INK, NETWORK, SIZE, STYLE, Chart, new_figure, to_chart
 
@@ -43,6 +44,26 @@ def draw_profit_curve(profit: Profit) -> Chart:
             "The highest point is the best share in hindsight; the dot is the threshold, which was chosen "
             "without these customers.",
         )
+
+
+def draw_selection(fairness: Fairness | None) -> list[Chart]:
+    """The share called in each group of each single protected column; nothing without such groups."""
+    single = [grouping for grouping in fairness.groupings if len(grouping.columns) == 1] if fairness else []
+    groups = [(grouping.name, group) for grouping in single for group in grouping.groups]
+    if not groups:
+        return []
+    with mpl.rc_context(STYLE):
+        figure, axes = new_figure("Customers called (%), with 95 % interval", "Group")
+        rates = [group.rates["selection_rate"] for _, group in groups]
+        value, low, high = 100 * np.array([(rate.value, rate.low, rate.high) for rate in rates]).T
+        position = np.arange(len(groups))
+        errors = np.maximum([value - low, high - value], 0)
+        axes.errorbar(value, position, xerr=errors, color=NETWORK, fmt="o", markersize=4.5)
+        names = [f"{_shortened(name, LONGEST)}: {_shortened(group.name, LONGEST)}" for name, group in groups]
+        axes.set_yticks(position, names)
+        axes.set(xlim=(0, None), ylim=(len(position) - 0.5, -0.5))
+        how = "The share that the one threshold calls. Whether a difference is fair is for people to say."
+        return [to_chart(figure, axes, "Who is called, by group", how)]
 
 
 def draw_effects(effects: Sequence[Dependence]) -> list[Chart]:

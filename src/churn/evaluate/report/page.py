@@ -8,7 +8,7 @@ from churn.evaluate.metrics import METRICS
 from churn.evaluate.report import wording
 from churn.evaluate.report.charts import draw_charts
 from churn.evaluate.report.content import ReportContent
-from churn.evaluate.report.effects import draw_effects, draw_profit_curve
+from churn.evaluate.report.effects import draw_effects, draw_profit_curve, draw_selection
 from churn.evaluate.report.templates import template_environment
 from churn.files import write_text
 
@@ -30,7 +30,8 @@ def render_report(content: ReportContent) -> str:
     template = template_environment("evaluate/report").get_template("template.html.j2")
     return template.render(
         **vars(content)
-        | {"effects": draw_effects(content.dependence), "profit_curve": draw_profit_curve(content.profit)},
+        | {"effects": draw_effects(content.dependence), "profit_curve": draw_profit_curve(content.profit)}
+        | {"selection": draw_selection(content.fairness)},
         words=wording,
         metrics=METRICS,
         rows=len(content.churned),

@@ -1,0 +1,25 @@
+"""Keys of the model card and of approvals: what only people know."""
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+
+@dataclass
+class CardConfig:
+    """`churn.evaluate.report.card`; where a key is null or empty, the card says "unknown"."""
+
+    owner: Optional[str] = None  # team or person that answers for the model
+    contact: Optional[str] = None  # where to ask: an address of a team rather than of a person
+    intended_use: Optional[str] = None  # which decision it is for
+    users: Optional[str] = None  # who works with its answers
+    misuse: Optional[str] = None  # what it must not be used for
+    approvers: list[str] = field(default_factory=list)  # roles or names that may approve it for production
+    limits: list[str] = field(default_factory=list)  # known limits, beside those that the program finds
+
+
+@dataclass
+class ApprovalConfig:
+    """Who lets a model go to production (`churn.bundle.approval`); kept with its version in the registry."""
+
+    by: Optional[str] = None  # a name
+    evidence: Optional[str] = None  # what it rests on: minutes, a ticket, the model card that was read

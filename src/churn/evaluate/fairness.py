@@ -1,0 +1,223 @@
+"""Fairness: what the decision does to groups of customers, by each protected column and by pairs of them.
+
+The values are fairlearn's; the intervals come from the project's bootstrap over customers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from churn.bundle.decision import NOBODY, call_gain, customer_values
+from churn.config.training import DecisionConfig, EvaluateConfig
+from churn.evaluate.bootstrap import Estimate, bootstrap, percentile_interval, resample_weights
+from churn.evaluate.segments import divide, group_rows
+
+if TYPE_CHECKING:
+    from churn.evaluate.profit import Outcome
+
+SELECTION, TRUE_POSITIVE, FALSE_POSITIVE = "selection_rate", "true_positive_rate", "false_positive_rate"
+CALIBRATION = "calibration"  # mean probability minus churn rate
+PARITY, ODDS = "demographic_parity", "equalized_odds"  # largest differences between two groups
+
+
+@dataclass(frozen=True)
+class Group:
+    """Customers of the test part who have something in common."""
+
+    name: str
+    rows: int
+    churners: int
+    rates: dict[str, Estimate]  # by the names above
+    equal_threshold: float  # the probability from which this group would be called at equal selection rates
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """The groups of one protected column, or of two together."""
+
+    columns: tuple[str, ...]
+    groups: list[Group]
+    left_out: int  # rows in no group: too few churners or stayers are like them
+    differences: dict[str, Estimate]  # `PARITY` and `ODDS`; chance alone makes them above 0
+    lost: Estimate  # profit per customer that equal selection rates would cost
+
+    @property
+    def name(self) -> str:
+        """The columns for people."""
+        return " and ".join(self.columns)
+
+
+@dataclass(frozen=True)
+class Fairness:
+    """The fairness section of the report."""
+
+    threshold: float  # of the decision: the same for all
+    groupings: list[Grouping]
+
+    def to_json(self) -> dict[str, Any]:
+        """The section `fairness` of metrics.json; money per customer."""
+        return {"threshold": self.threshold, "groupings": [_to_json(grouping) for grouping in self.groupings]}
+
+
+def _to_json(grouping: Grouping) -> dict[str, Any]:
+    return {
+        "columns": list(grouping.columns),
+        "left_out": grouping.left_out,
+        "differences": {name: estimate.to_json() for name, estimate in grouping.differences.items()},
+        "equal_selection_profit_lost": grouping.lost.to_json(),
+        "groups": [
+            asdict(group) | {"rates": {name: rate.to_json() for name, rate in group.rates.items()}}
+            for group in grouping.groups
+        ],
+    }
+
+
+@dataclass(frozen=True)
+class _Decided:
+    """Customers with the decision on them."""
+
+    churned: np.ndarray  # [n] 1 = left
+    probability: np.ndarray  # [n]
+    called: np.ndarray  # [n] bool
+    gain: np.ndarray  # [n] profit of calling each
+    ids: np.ndarray | None
+    resamples: int
+    seed: int
+
+    def ratios(self, parts: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
+        """[1 + B, G] sums of the first [n, G] over those of the second, on the rows and on resamples."""
+
+        def measure(weights: np.ndarray) -> dict[str, np.ndarray]:
+            with np.errstate(invalid="ignore"):  # a resample without churners, for example
+                return {name: (weights @ above) / (weights @ below) for name, (above, below) in parts.items()}
+
+        weights = resample_weights(len(self.churned), self.ids, self.resamples, self.seed)
+        return bootstrap({"": measure}, weights)[""]
+
+
+def measure_fairness(
+    protected: pd.DataFrame,
+    test: Outcome,
+    threshold: float,
+    decision: DecisionConfig,
+    evaluate: EvaluateConfig,
+    seed: int,
+) -> Fairness:
+    """What calling from `threshold` on does to each group of the [n] protected columns, and of pairs of them.
+
+    A number is divided into quarters. Groups with fewer than ten churners, or stayers, are merged. A column
+    that is one group has nothing to compare.
+
+    >>> measure_fairness(frame[["gender"]], test, 0.2, cfg.decision, cfg.evaluate, cfg.seed).groupings
+    """
+    gain = call_gain(test.churned, customer_values(test.frame, decision), decision)
+    called = test.probability >= threshold
+    decided = _Decided(test.churned, test.probability, called, gain, test.ids, evaluate.bootstrap, seed)
+    names = list(map(str, protected))
+    columns = [*((name,) for name in names), *combinations(names, 2)]
+    found = {chosen: group_rows(_labels(protected[list(chosen)]), test.churned) for chosen in columns}
+    measured = [_measure_grouping(chosen, groups, decided) for chosen, groups in found.items() if groups]
+    return Fairness(threshold, measured)
+
+
+def _labels(columns: pd.DataFrame) -> pd.Series:
+    """[n] the name of each row's group."""
+    labels = np.full(columns.shape, "", object)
+    for number, name in enumerate(columns):
+        for group, rows in divide(columns[name]):
+            labels[rows, number] = group
+    return pd.Series([", ".join(row) for row in labels])
+
+
+def _measure_grouping(columns: Sequence[str], groups: dict[str, np.ndarray], test: _Decided) -> Grouping:
+    """The rates of the groups, by the positions of their rows, and their differences."""
+    values, differences = _fairlearn(groups, test)
+    rates = test.ratios(_parts(groups, test))
+    equal, thresholds = _equal_selection(groups, test)
+    lost = (test.gain * (test.called.astype(float) - equal))[:, None]
+    measured = [
+        Group(
+            name,
+            len(rows),
+            int(test.churned[rows].sum()),
+            {rate: _estimate(values[rate][name], rates[rate][:, number]) for rate in rates},
+            thresholds[name],
+        )
+        for number, (name, rows) in enumerate(groups.items())
+    ]
+    ranges = {rate: np.ptp(rates[rate], axis=1) for rate in rates}
+    return Grouping(
+        tuple(columns),
+        measured,
+        len(test.churned) - sum(map(len, groups.values())),
+        {
+            PARITY: _estimate(differences[PARITY], ranges[SELECTION]),
+            ODDS: _estimate(differences[ODDS], np.maximum(ranges[TRUE_POSITIVE], ranges[FALSE_POSITIVE])),
+        },
+        Estimate.from_resamples(test.ratios({"": (lost, np.ones_like(lost))})[""][:, 0]),
+    )
+
+
+def _estimate(value: float, samples: np.ndarray) -> Estimate:
+    return Estimate(float(value), *percentile_interval(samples[1:]))
+
+
+def _fairlearn(
+    groups: dict[str, np.ndarray], test: _Decided
+) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+    """The rates by name and group, and the largest differences, all by fairlearn."""
+    from fairlearn import metrics
+
+    rows = np.concatenate(list(groups.values()))
+    names = np.repeat(list(groups), [len(group) for group in groups.values()])
+    left, called = test.churned[rows].astype(int), test.called[rows].astype(int)
+    functions = {rate: getattr(metrics, rate) for rate in (SELECTION, TRUE_POSITIVE, FALSE_POSITIVE)}
+    rates = metrics.MetricFrame(metrics=functions, y_true=left, y_pred=called, sensitive_features=names)
+    gaps = metrics.MetricFrame(
+        metrics={CALIBRATION: metrics.mean_prediction},
+        y_true=left,
+        y_pred=test.probability[rows] - left,
+        sensitive_features=names,
+    )
+    differences = {
+        PARITY: metrics.demographic_parity_difference(left, called, sensitive_features=names),
+        ODDS: metrics.equalized_odds_difference(left, called, sensitive_features=names),
+    }
+    return rates.by_group.to_dict() | gaps.by_group.to_dict(), differences
+
+
+def _parts(groups: dict[str, np.ndarray], test: _Decided) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """[n, G] what is summed above and below the line of each rate, zero outside of the group."""
+    inside = np.zeros((len(test.churned), len(groups)))
+    for number, rows in enumerate(groups.values()):
+        inside[rows, number] = 1
+    left = inside * test.churned[:, None]
+    called = test.called[:, None]
+    return {
+        SELECTION: (inside * called, inside),
+        TRUE_POSITIVE: (left * called, left),
+        FALSE_POSITIVE: ((inside - left) * called, inside - left),
+        CALIBRATION: (inside * (test.probability - test.churned)[:, None], inside),
+    }
+
+
+def _equal_selection(groups: dict[str, np.ndarray], test: _Decided) -> tuple[np.ndarray, dict[str, float]]:
+    """[n] bool, who would be called if each group had the same share called; and each group's threshold.
+
+    As many are called as now, in each group those most likely to leave. Rows in no group keep their decision.
+    No label is used, so that the profit on the same rows is honest.
+    """
+    called, thresholds = test.called.copy(), {}
+    rate = test.called[np.concatenate(list(groups.values()))].mean()
+    for name, rows in groups.items():
+        best = rows[np.argsort(-test.probability[rows], kind="stable")][: round(rate * len(rows))]
+        called[rows] = False
+        called[best] = True
+        thresholds[name] = float(test.probability[best[-1]]) if len(best) else NOBODY
+    return called, thresholds

@@ -1,0 +1,40 @@
+"""Limits of fairness keep a bundle out, with a reason."""
+
+import pytest
+
+from churn.bundle.fairness import broken_limit, limits_of_run
+from churn.config.loop import GateConfig
+
+
+def facts(parity, odds=0.0):
+    differences = {"demographic_parity": {"value": parity}, "equalized_odds": {"value": odds}}
+    other = {"demographic_parity": {"value": 0.01}, "equalized_odds": {"value": 0.01}}
+    groupings = [{"columns": ["age"], "differences": other}]
+    groupings.append({"columns": ["age", "gender"], "differences": differences})
+    return {"fairness": {"groupings": groupings}}
+
+
+def test_without_a_limit_nothing_is_refused():
+    assert broken_limit({}, GateConfig()) is None
+    assert broken_limit(facts(0.9), GateConfig()) is None
+
+
+def test_the_largest_difference_counts():
+    assert broken_limit(facts(0.1), GateConfig(demographic_parity=0.1)) is None
+    reason = "selection rates differ by 0.120 between groups of age and gender"
+    assert broken_limit(facts(0.12), GateConfig(demographic_parity=0.1)) == (
+        f"{reason}, more than retrain.gate.demographic_parity=0.1"
+    )
+    assert "positive rates differ by 0.300" in broken_limit(facts(0, 0.3), GateConfig(equalized_odds=0.2))
+
+
+@pytest.mark.parametrize("unknown", [{}, {"fairness": None}, {"fairness": {"groupings": []}}])
+def test_unknown_fairness_breaks_a_limit(unknown):
+    assert "its fairness is unknown" in broken_limit(unknown, GateConfig(equalized_odds=0.2))
+
+
+def test_a_run_has_the_limits_that_it_was_trained_with(tmp_path):
+    (tmp_path / "config.yaml").write_text("retrain: {gate: {equalized_odds: 0.3, unknown_now: 1}}\n")
+    assert limits_of_run(tmp_path) == GateConfig(equalized_odds=0.3)
+    (tmp_path / "config.yaml").write_text("seed: 1\n")
+    assert limits_of_run(tmp_path) == GateConfig()

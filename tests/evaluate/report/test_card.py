@@ -1,0 +1,89 @@
+"""The model card holds what the run holds, says what is unknown, and keeps to CycloneDX's schema."""
+
+import json
+import re
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import compose_config
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+from churn.data.dataset import Dataset, Schema
+from churn.evaluate.report.card import UNKNOWN, make_card
+from churn.evaluate.report.card_formats import to_cyclonedx, to_markdown
+
+FACTS = {
+    "name": "table", "created": "2026-01-02T03:04:05Z", "horizon": 30, "model": "dense", "threshold": 0.2,
+    "git_commit": None, "data": {"fingerprint": "f", "rows": {"train": 1, "test": 3}},
+    "versions": {"python": "3.11.7", "tensorflow": "2.21.0"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def make(make_content):
+    """A function that makes a card from overrides and a made-up evaluation."""
+
+    def make_of(*overrides, times=None, **content):
+        schema = Schema("left", ("yes",), ("x",), ("plan",))
+        data = Dataset("table", schema, pd.DataFrame(), np.zeros(4), times=times)
+        experiment = SimpleNamespace(cfg=compose_config(*overrides), data=data)
+        bundle = SimpleNamespace(facts=FACTS, schema=schema)
+        return make_card(experiment, bundle, make_content(**content))
+
+    return make_of
+
+
+def problems(text):
+    """What the official schema says against a document."""
+    error = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
+    return error and error.data.message
+
+
+def test_what_nobody_has_said_is_unknown(make):
+    card = make()
+    assert {*card.uses.values()} == {UNKNOWN}
+    assert {card.facts[key] for key in ("owner", "contact", "may approve")} == {UNKNOWN}
+    assert card.data["window"].startswith(UNKNOWN)
+    assert "unknown: no protected columns were named" in to_markdown(card)
+
+
+def test_what_the_configuration_says_is_in_both_formats(make):
+    said = {
+        "owner": "team churn", "contact": "churn@bank.example", "intended_use": "calls of the loyalty desk",
+        "users": "the loyalty desk", "misuse": "'credit | prices'",
+        "approvers": "[risk office,works council]", "limits": "[business customers are rare]",
+    }  # fmt: skip
+    days = np.array(["2025-01-02", "2025-03-04"], "datetime64[s]")
+    card = make(*(f"card.{key}={value}" for key, value in said.items()), times=days)
+    markdown, document = to_markdown(card), to_cyclonedx(card)
+    assert problems(document) is None
+    for text in ("team churn", "churn@bank.example", "calls of the loyalty", "risk office, works council"):
+        assert text in markdown
+        assert text in document
+    assert "| not to be used for | credit \\| prices |" in markdown
+    assert "- business customers are rare" in markdown
+    assert "2025-01-02 to 2025-03-04" in markdown
+
+
+def test_segments_and_groups_have_their_scores_and_intervals(make):
+    card = make("data.protected=[plan]", rows=400, columns=1, protected=("plan",))
+    document = json.loads(to_cyclonedx(card))
+    assert problems(json.dumps(document)) is None
+    model = document["metadata"]["component"]["modelCard"]
+    slices = {score.get("slice") for score in model["quantitativeAnalysis"]["performanceMetrics"]}
+    assert len([name for name in slices if name and name.startswith("plan=")]) == 3
+    assert model["considerations"]["fairnessAssessments"][0]["groupAtRisk"] == "groups of plan"
+    (parity,) = re.findall(r"- plan: demographic_parity difference (\S+) \(\S+ to \S+\)", to_markdown(card))
+    assert float(parity) > 0
+
+
+def test_an_undefined_number_is_unknown(make):
+    card = make()
+    score = replace(card.scores[0], estimate=replace(card.scores[0].estimate, value=np.nan))
+    document = to_cyclonedx(replace(card, scores=[score]))
+    assert problems(document) is None
+    assert f'"value": "{UNKNOWN}"' in document

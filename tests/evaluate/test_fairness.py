@@ -1,0 +1,90 @@
+"""Groups are measured as fairlearn does, at the decision in use, and equal selection has a price."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from fairlearn import metrics
+
+from churn.config.training import DecisionConfig, EvaluateConfig
+from churn.evaluate.fairness import measure_fairness
+from churn.evaluate.profit import Outcome
+
+FEW = EvaluateConfig(bootstrap=200)
+
+
+@pytest.fixture(scope="module")
+def sample():
+    """Women are given probabilities that are too high; the few of a third group are ten."""
+    random = np.random.default_rng(0)
+    probability = random.beta(1, 3, 3_000)
+    churned = (random.random(3_000) < probability).astype(np.int8)
+    groups = pd.DataFrame(
+        {"gender": random.choice(["f", "m"], 3_000), "age": random.integers(18, 90, 3_000).astype(float)}
+    )
+    groups.loc[:9, "gender"] = "x"
+    probability = np.where(groups["gender"] == "f", np.minimum(probability + 0.1, 1), probability)
+    return groups, Outcome(groups[["age"]], churned, probability)
+
+
+@pytest.fixture(scope="module")
+def fairness(sample):
+    groups, test = sample
+    return measure_fairness(groups, test, 0.3, DecisionConfig(), FEW, 0)
+
+
+def test_columns_and_pairs_are_measured_and_too_small_groups_named(fairness):
+    assert [grouping.name for grouping in fairness.groupings] == ["gender", "age", "gender and age"]
+    assert [group.name for group in fairness.groupings[0].groups] == ["f", "m"]
+    assert [grouping.left_out for grouping in fairness.groupings] == [10, 0, 10]
+    assert len(fairness.groupings[1].groups) == 4
+    assert len(fairness.groupings[2].groups) == 8
+    assert sum(group.rows for group in fairness.groupings[2].groups) == 2_990
+
+
+def test_rates_and_differences_are_fairlearns(sample, fairness):
+    groups, test = sample
+    inside = (groups["gender"] != "x").to_numpy()
+    left, called = test.churned[inside], test.probability[inside] >= 0.3
+    names = groups["gender"][inside].to_numpy(object)
+    for number, name in enumerate("fm"):
+        rates, of = fairness.groupings[0].groups[number].rates, names == name
+        assert rates["selection_rate"].value == called[of].mean()
+        assert rates["true_positive_rate"].value == called[of & (left == 1)].mean()
+        assert rates["false_positive_rate"].value == pytest.approx(called[of & (left == 0)].mean())
+        gap = test.probability[inside][of].mean() - left[of].mean()
+        assert rates["calibration"].value == pytest.approx(gap)
+    differences = fairness.groupings[0].differences
+    expected = metrics.equalized_odds_difference(left, called, sensitive_features=names)
+    assert differences["equalized_odds"].value == expected
+    assert differences["demographic_parity"].value > 0.1
+
+
+def test_intervals_hold_what_is_measured_and_shrink_with_rows(sample, fairness):
+    rates = [
+        rate for grouping in fairness.groupings for group in grouping.groups for rate in group.rates.values()
+    ]
+    assert all(rate.low <= rate.value <= rate.high for rate in rates)
+    gap = fairness.groupings[0].groups[0].rates["calibration"]
+    assert 0.06 < gap.low < 0.1 < gap.high < 0.14
+    pairs = fairness.groupings[2].groups[0].rates["calibration"]
+    assert pairs.high - pairs.low > 1.5 * (gap.high - gap.low)
+
+
+def test_equal_selection_calls_as_many_and_costs_profit_where_groups_differ():
+    random = np.random.default_rng(1)
+    groups = pd.DataFrame({"plan": np.repeat(["a", "b"], 1_000)})
+    probability = np.repeat([0.6, 0.1], 1_000) + random.uniform(-0.05, 0.05, 2_000)
+    churned = (random.random(2_000) < probability).astype(np.int8)
+    test = Outcome(groups, churned, probability)
+    (grouping,) = measure_fairness(groups, test, 0.3, DecisionConfig(), FEW, 0).groupings
+    assert [group.rates["selection_rate"].value for group in grouping.groups] == [1, 0]
+    assert grouping.differences["demographic_parity"].value == 1
+    assert [group.equal_threshold for group in grouping.groups] == pytest.approx([0.6, 0.1], abs=0.01)
+    assert grouping.lost.low > 5  # 500 calls with a chance of 0.6 give way to 500 with a chance of 0.1
+    assert grouping.lost.value == pytest.approx(500 / 2_000 * 0.5 * (56 + 11), rel=0.2)
+
+
+def test_a_column_with_one_group_has_nothing_to_compare(sample):
+    _, test = sample
+    nothing = measure_fairness(pd.DataFrame({"a": [""] * 3_000}), test, 0.3, DecisionConfig(), FEW, 0)
+    assert nothing.to_json() == {"threshold": 0.3, "groupings": []}
