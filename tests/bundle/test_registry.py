@@ -44,7 +44,9 @@ def make_run(tmp_path, exported_bundle):
 
 
 @pytest.fixture
-def cfg(tmp_path):
+def cfg(tmp_path, database):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mlflow.db").write_bytes(database)
     return compose_config(f"run.root={tmp_path}/runs", "data.name=customers")
 
 
