@@ -130,7 +130,7 @@ def test_an_interrupted_decision_whose_run_is_gone_is_dropped(root, world, capsy
     entry = {"time": "2027-02-28", "kind": "alarm", "promoted": True, "run": "runs/gone"}
     file.write_text(json.dumps({"entry": entry, "champion": "", "reason": "better"}))
     run(root)
-    assert "dropped: its run runs/gone is gone" in capsys.readouterr().out
+    assert "dropped: its run runs/gone cannot be used" in capsys.readouterr().out
     assert not file.exists()
     assert len(entries(root)) == 1
 
