@@ -21,13 +21,16 @@ def append_line(path: Path, line: str) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
         _mend_end(file)
-        _append(file, line.encode() + b"\n", path)
+        _append(file, line.encode() + b"\n")
         os.fsync(file)
+    except OSError as error:
+        error.filename = str(path)  # a failed write does not name its file
+        raise
     finally:
         os.close(file)
 
 
-def _append(file: int, content: bytes, path: Path) -> None:
+def _append(file: int, content: bytes) -> None:
     """Write all of it at the end of a file, or nothing."""
     size, written = os.fstat(file).st_size, 0
     try:
@@ -35,7 +38,7 @@ def _append(file: int, content: bytes, path: Path) -> None:
             written += os.write(file, content[written:])
     except OSError as error:
         os.ftruncate(file, size)
-        error.filename, error.needed = str(path), len(content)  # type: ignore[attr-defined]
+        error.needed = len(content)  # type: ignore[attr-defined]
         raise
 
 

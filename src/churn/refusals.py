@@ -25,6 +25,8 @@ ADVICE = {
     errno.EEXIST: "something else has this name: name another path, or move it",
     errno.EISDIR: "a folder is where a file belongs: name another path, or move the folder",
     errno.ENAMETOOLONG: "choose a shorter name: at most 255 bytes in each part of a path",
+    errno.ELOOP: "a link leads back to itself: name another path",
+    errno.ENOMEM: "close other programs, or take a machine with more memory",
     errno.EMFILE: "raise the limit of open files (ulimit -n 4096)",
     errno.EPIPE: "the program that reads the output has ended",
     errno.EIO: "check the disk",
@@ -107,7 +109,7 @@ def _code_in(text: str) -> int | None:
 def _needed(code: int, name: str | None, needed: int | None) -> str:
     """How much was to be written, and how much there is, as far as that is known."""
     parts = [] if needed is None else [f"{needed:,} bytes are needed"]
-    if code in NO_SPACE and (folder := _existing_folder(name)):
+    if code in NO_SPACE and name and (folder := _existing_folder(name)):
         parts.append(f"{shutil.disk_usage(folder).free:,} bytes are free in {folder}")
     elif code == errno.EFBIG:
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
@@ -115,10 +117,10 @@ def _needed(code: int, name: str | None, needed: int | None) -> str:
     return f" ({'; '.join(parts)})" if parts else ""
 
 
-def _existing_folder(name: str | None) -> Path | None:
-    """The nearest folder above a path that exists; the current one if no path is known."""
+def _existing_folder(name: str) -> Path | None:
+    """The nearest folder above a path that exists, if any."""
     try:
-        path = Path(name or ".").absolute()
+        path = Path(name).absolute()
         return next((folder for folder in (path, *path.parents) if folder.is_dir()), None)
     except OSError:
         return None

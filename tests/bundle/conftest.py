@@ -1,4 +1,4 @@
-"""A run as the registry needs it, and a configuration whose runs lie beside it."""
+"""A run as the registry needs it, and a configuration whose new registry lies beside it."""
 
 import json
 import shutil
@@ -7,6 +7,16 @@ import pytest
 from conftest import compose_config
 
 from churn.bundle import bundle, export
+from churn.bundle.database import mlflow_client
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory) -> bytes:
+    """The content of a new database: to make one takes seconds."""
+    root = tmp_path_factory.mktemp("registry")
+    mlflow_client(str(root))
+    assert [path.name for path in root.iterdir()] == ["mlflow.db"]
+    return (root / "mlflow.db").read_bytes()
 
 
 @pytest.fixture
@@ -30,5 +40,7 @@ def make_run(tmp_path, exported_bundle):
 
 
 @pytest.fixture
-def cfg(tmp_path):
+def cfg(tmp_path, database):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mlflow.db").write_bytes(database)
     return compose_config(f"run.root={tmp_path}/runs", "data.name=customers")

@@ -12,15 +12,6 @@ from churn.config.root import compose_config
 from churn.errors import UserError
 
 
-@pytest.fixture(scope="session")
-def database(tmp_path_factory):
-    """The content of a new database."""
-    root = tmp_path_factory.mktemp("registry")
-    mlflow_client(str(root))
-    assert [path.name for path in root.iterdir()] == ["mlflow.db"]
-    return (root / "mlflow.db").read_bytes()
-
-
 def cut(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 

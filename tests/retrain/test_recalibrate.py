@@ -15,6 +15,9 @@ from scipy.special import expit, logit
 from churn.bundle.bundle import Bundle
 from churn.bundle.registry import CHAMPION, PREVIOUS, bundle_with_alias, register_run, version_tags
 from churn.data.sources import synthetic
+from churn.errors import UserError
+from churn.files import exclusive
+from churn.retrain import pending, steps
 from churn.retrain.history import champion_windows, retraining_times
 from churn.retrain.stage import retrain
 
@@ -69,7 +72,19 @@ def run(root, *overrides):
     retrain(compose_config(*SMALL, *settings, *overrides))
 
 
-def test_a_rise_makes_a_version_with_higher_log_odds_the_champion_and_once_is_enough(root, world, capsys):
+def interrupt(*_):
+    raise MemoryError
+
+
+def entries(root):
+    """The lines of the history."""
+    file = root / "retrain" / "synthetic" / "history.jsonl"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def test_a_rise_makes_a_version_with_higher_log_odds_the_champion_and_once_is_enough(
+    root, world, capsys, monkeypatch
+):
     cfg = compose_config(f"run.root={root}")
     first = Bundle.load(bundle_with_alias(CHAMPION, cfg))
     report = {
@@ -81,9 +96,20 @@ def test_a_rise_makes_a_version_with_higher_log_odds_the_champion_and_once_is_en
     }
     (root / "monitor" / "synthetic").mkdir(parents=True)
     (root / "monitor" / "synthetic" / "history.jsonl").write_text(json.dumps(report) + "\n")
+    for module, step in ((steps, "promote"), (pending, "record")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, step, interrupt)
+            with pytest.raises(MemoryError):
+                run(root)
+        assert entries(root) == []
+        serves = version_tags(str(root), "synthetic", CHAMPION)["version"]
+        assert serves == {"promote": "1", "record": "2"}[step]
     run(root)
     printed = capsys.readouterr().out
+    assert printed.count("(recalibration) was not carried out to its end. It is now.") == 2
     assert "Recalibrated: of 1,680 customers with open windows" in printed
+    assert len(entries(root)) == 1
+    assert [file.name for file in (root / "retrain" / "synthetic").iterdir()] == ["history.jsonl"]
     assert "Version 2 of 'synthetic' is the champion." in printed
     second = Bundle.load(bundle_with_alias(CHAMPION, cfg))
     assert second.facts["recalibrated"] == pytest.approx(RISE, abs=0.25)
@@ -97,6 +123,21 @@ def test_a_rise_makes_a_version_with_higher_log_odds_the_champion_and_once_is_en
     assert sum(second.profile["score"]) == sum(row["score"])
     run(root)
     assert "No retraining" in capsys.readouterr().out
+
+
+def test_an_interrupted_decision_whose_run_is_gone_is_dropped(root, world, capsys):
+    file = root / "retrain" / "synthetic" / "pending.json"
+    entry = {"time": "2027-02-28", "kind": "alarm", "promoted": True, "run": "runs/gone"}
+    file.write_text(json.dumps({"entry": entry, "champion": "", "reason": "better"}))
+    run(root)
+    assert "dropped: its run runs/gone cannot be used" in capsys.readouterr().out
+    assert not file.exists()
+    assert len(entries(root)) == 1
+
+
+def test_a_model_is_retrained_by_one_process_at_a_time(root):
+    with exclusive(root / ".retrain-synthetic.lock"), pytest.raises(UserError, match="another process"):
+        run(root)
 
 
 def test_without_recalibration_days_the_champion_stays(root, world, capsys):

@@ -13,6 +13,7 @@ from churn.bundle.registry import CHAMPION, PREVIOUS, bundle_with_alias, version
 from churn.config.root import Config
 from churn.config.serving import Platform
 from churn.data.load import dataset_name
+from churn.errors import UserError
 from churn.evaluate.report.templates import capitalize_first
 from churn.files import write_text
 from churn.retrain import promote, steps, traffic
@@ -47,7 +48,7 @@ def finish_interrupted(cfg: Config) -> bool:
     """
     if not _file(cfg).exists():
         return False
-    decision = Decision(**json.loads(_file(cfg).read_text()))
+    decision = _read(_file(cfg))
     time, kind = decision.entry["time"], decision.entry["kind"]
     what = f"The decision of {time} ({kind}) was not carried out to its end"
     if obstacle := _obstacle(cfg, decision):
@@ -57,6 +58,15 @@ def finish_interrupted(cfg: Config) -> bool:
     print(f"{what}. It is now.")
     _carry_out(cfg, decision)
     return True
+
+
+def _read(file: Path) -> Decision:
+    """The decision in a file; raises `UserError` if that was changed."""
+    try:
+        return Decision(**json.loads(file.read_text()))
+    except (ValueError, TypeError):
+        do = "remove it, and run the same command again"
+        raise UserError("the interrupted decision cannot be read", str(file), do) from None
 
 
 def _carry_out(cfg: Config, decision: Decision) -> None:
@@ -81,9 +91,10 @@ def _champion(cfg: Config) -> dict[str, str]:
 def _obstacle(cfg: Config, decision: Decision) -> str:
     """Why a decision cannot be carried out any more; "" if it can."""
     serves, run = _champion(cfg), decision.entry.get("run")
-    if run and not (Path(run) / "bundle").is_dir():
-        return f"its run {run} is gone"
-    digests = [decision.champion, Bundle.load(Path(run) / "bundle").digest if run else ""]
+    try:
+        digests = [decision.champion, Bundle.load(Path(run) / "bundle").digest if run else ""]
+    except UserError as error:
+        return f"its run {run} cannot be used: {error.what}"
     if serves.get("digest", "") in digests or serves.get("version") == decision.restored:
         return ""
     return "another model serves since then"

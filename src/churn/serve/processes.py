@@ -39,20 +39,24 @@ def announce(root: str) -> Iterator[Callable[[Status], None]]:
     folder = Path(root) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     file, aside = folder / str(os.getpid()), folder / f".{os.getpid()}"
-    with aside.open("w") as lock:
+    with aside.open("wb", buffering=0) as lock:
 
         def say(status: Status) -> None:
-            lock.seek(0)
-            lock.truncate()
-            lock.write(json.dumps(asdict(status)))
-            lock.flush()
+            try:
+                lock.seek(0)
+                lock.truncate()
+                lock.write(json.dumps(asdict(status)).encode())
+            except OSError as error:
+                error.filename = str(file)
+                raise
 
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        say(Status())
-        aside.replace(file)  # it is locked before it has its name
         try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            say(Status())
+            aside.replace(file)  # it is locked before it has its name
             yield say
         finally:
+            aside.unlink(missing_ok=True)
             file.unlink(missing_ok=True)
 
 

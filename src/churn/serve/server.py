@@ -122,7 +122,10 @@ class Server(uvicorn.Server):
     def _note(self, **changed: Any) -> None:
         """Tell who waits for a reload how it goes."""
         self.status = replace(self.status, **changed)
-        self.say(self.status)
+        try:
+            self.say(self.status)
+        except OSError as error:  # the server answers on; a promotion waits for it in vain
+            print(f"churn: what this server serves cannot be written down: {error}", flush=True)
 
     def _serve_with(self, model: Model) -> None:
         """Answer new requests with a model that is warm."""
