@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import product
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from late_labels import DAY, HORIZON, START, World, asked_daily, asked_once, lab
 from scipy.special import expit, logit
 from scipy.stats import binomtest
 
-UNTIL = 90
+UNTIL, RESAMPLES = 90, 400
 COMMON, OWN = 0.3, 0.25  # standard deviations of the errors of the log-odds
 WORSE_ORDER, SHIFT = 0.8, 0.6
 MODELS = {  # what is added to the log-odds of champion and challenger, and the sd of their own errors
@@ -34,11 +35,13 @@ MODELS = {  # what is added to the log-odds of champion and challenger, and the 
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--worlds", type=int, default=1_000, help="of equal models; a tenth of the others")
+    parser.add_argument(
+        "--worlds", type=int, default=1_000, help="of equal models; a twentieth of the others"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     options, entries = parser.parse_args(), []
     for kind, models, (way, settle) in product((asked_once, asked_daily), MODELS, SETTLE.items()):
-        worlds = options.worlds // (1 if models == "exactly as good" and way == "churn" else 10)
+        worlds = options.worlds // (1 if models == "exactly as good" and way == "churn" else 20)
         counts = np.sum([list(promotions(kind, models, settle, seed)) for seed in range(worlds)], axis=0)
         for when, count in zip(("after an alarm", "without an alarm"), counts, strict=True):
             name = f"{kind.__name__.replace('_', ' ')}, {models}, {when}: promoted"
@@ -68,12 +71,14 @@ SETTLE = {"churn": closed, "as before": also_open}
 
 
 def promotions(make, models: str, settle, seed: int) -> Iterator[bool]:  # noqa: ANN001
-    """Whether the challenger is promoted after an alarm, and without one."""
-    from churn.retrain.gate import judge_challenger
+    """Whether the challenger is promoted after an alarm, and without one; both share the resamples."""
+    from churn.retrain import gate
 
-    fresh = fresh_rows(make(seed, UNTIL), MODELS[models], settle, seed)
-    for alarmed in (True, False):
-        yield judge_challenger(fresh, alarmed, defaults().retrain.gate, seed).promote
+    fresh, cfg = fresh_rows(make(seed, UNTIL), MODELS[models], settle, seed), defaults().retrain.gate
+    drawn = gate.bootstrap_metrics(fresh, RESAMPLES, seed)
+    with patch.object(gate, "bootstrap_metrics", return_value=drawn):
+        for alarmed in (True, False):
+            yield gate.judge_challenger(fresh, alarmed, cfg, seed).promote
 
 
 @cache

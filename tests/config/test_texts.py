@@ -75,6 +75,7 @@ def problems(folder, text, group="data"):
         ("bigquery: {table: 010}", ["YAML reads 010 as 8", "key data.bigquery.table"]),
         ("# @package _global_\ndata: {id: no}", ["YAML reads no as False", "key data.id"]),
         ("id: no\nchurned: [off]", ["data.id", "data.churned"]),
+        ("numeric: &columns [no]\nbigquery: {<<: {table: 010}}", ["key data.numeric"]),
         ('churned: ["no", left, 2024, True]\nid: "007"', None),
         ("horizon: 060", ["YAML reads 060 as 48", "key data.horizon", "write it as a decimal number"]),
         ("max_bad_rows: 1:30", ["YAML reads 1:30 as 90"]),

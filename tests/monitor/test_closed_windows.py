@@ -104,6 +104,20 @@ def test_customers_who_are_asked_every_day_count_once_a_period_and_their_rate_is
     assert found.churned.mean() == pytest.approx(1 - 0.994**HORIZON, abs=0.04)
 
 
+def test_the_effect_of_calling_customers_who_are_asked_every_day_is_that_of_one_horizon():
+    treated = np.arange(2_000) % 2
+    hazard = np.where(treated == 1, 0.003, 0.006)
+    code, day, leaves = daily(2_000, 150, lambda day: hazard, seed=6)
+    keys, labels = life(leaves, 150, treated)
+    found = collected(labels, keys[code], day, np.full(len(day), 0.165)).campaign()
+    assert len(np.unique(found.customer)) == len(found)
+    outcomes = Outcomes()
+    outcomes.add(found.value, found.churned, found.treated)
+    effect, truth = measure_treatment(outcomes)["effect"], 0.994**HORIZON - 0.997**HORIZON
+    assert effect["low"] < truth < effect["high"]
+    assert effect["value"] == pytest.approx(truth, abs=0.04)
+
+
 def test_a_tripled_hazard_is_seen_in_the_newest_closed_windows_after_a_horizon():
     code, day, leaves = daily(5_000, 150, lambda day: 0.006 if day < 110 else 0.018, seed=4)
     keys, labels = life(leaves, 150)

@@ -21,7 +21,7 @@ from churn.retrain.gate import (
 )
 
 CFG = GateConfig(bootstrap=100)
-COMPARISONS = 25  # simulated; benchmarks/loop.py makes a thousand
+COMPARISONS = 15  # simulated; benchmarks/late_gate.py makes a thousand
 
 
 def make_fresh_rows(rng, n=1_400, champion=0.25, challenger=0.25, shift=0.0, extreme=1.0):
@@ -60,13 +60,13 @@ def share_no_worse(**how):
 
 
 def test_an_equal_challenger_passes_as_no_worse_and_a_much_worse_one_does_not():
-    assert share_no_worse() >= 0.95
+    assert share_no_worse() > 0.9
     assert share_no_worse(challenger=0.8) < 0.1  # .03 of AUC
 
 
 def test_an_equal_challenger_is_not_promoted():
-    assert share_promoted(alarmed=True) < 0.2
-    assert share_promoted(alarmed=False) < 0.15
+    assert share_promoted(alarmed=True) < 0.1
+    assert share_promoted(alarmed=False) < 0.1
 
 
 def test_after_an_alarm_a_better_calibrated_challenger_is_promoted():
@@ -75,7 +75,7 @@ def test_after_an_alarm_a_better_calibrated_challenger_is_promoted():
 
 
 def test_without_an_alarm_a_better_challenger_is_promoted():
-    assert share_promoted(alarmed=False, n=5_000, champion=0.8) > 0.9
+    assert share_promoted(alarmed=False, n=3_000, champion=1.0) > 0.9
 
 
 def test_metrics_are_those_of_scikit_learn_and_of_the_decision():

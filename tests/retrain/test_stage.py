@@ -30,7 +30,7 @@ from churn.monitor.history import read_history
 from churn.monitor.stage import monitor
 from churn.retrain.stage import retrain
 
-OVERRIDES = (*SMALL, "train.epochs=8", "retrain.gate.bootstrap=100", "retrain.fresh_share=0.4")
+OVERRIDES = (*SMALL, "train.epochs=4", "retrain.gate.bootstrap=100", "retrain.fresh_share=0.4")
 NOW = datetime.now(UTC)  # the server of this test writes its log now
 CHANGED = ("data.synthetic.drift=concept", "data.synthetic.drift_size=4", "data.synthetic.rows=4500")
 HORIZON = 30  # days

@@ -6,8 +6,9 @@ get quotes; in a file the user is told to add them.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
@@ -59,10 +60,10 @@ def _without_none(kind: Any) -> Any:
     return parts[0] if get_origin(kind) is Union and len(parts) == 1 else kind
 
 
-def check_files(runtime: Mapping[str, Any], schema: type) -> None:
+def check_files(runtime: Any, schema: type) -> None:
     """Raise `UserError` if YAML reads a text or a number of a file that was composed as something else.
 
-    `runtime`: `hydra.runtime` of what was composed.
+    `runtime`: `hydra.runtime` of what was composed, a `RuntimeConf` or a mapping like it.
     """
     problems = []
     for source in runtime["config_sources"]:
@@ -78,7 +79,7 @@ def check_files(runtime: Mapping[str, Any], schema: type) -> None:
 
 def _problems_of(file: Path, group: str, schema: type) -> list[UserError]:
     """One for each value of a file that is not read as it is written."""
-    import yaml
+    import yaml  # type: ignore[import-untyped]
     from omegaconf import OmegaConf
 
     text = file.read_text()
@@ -108,10 +109,10 @@ class _Value(NamedTuple):
             return False
         if self.kind is str:
             return str(self.read) != self.written
-        if self.kind not in (int, float):
+        if self.kind not in (int, float) or not math.isfinite(self.read):
             return False
         try:
-            return float(self.written) != self.read and self.read == self.read  # not for NaN
+            return float(self.written) != self.read
         except ValueError:
             return True
 
@@ -124,8 +125,8 @@ class _Value(NamedTuple):
 def _values(read: Any, written: Any, path: Sequence[str], schema: type) -> Iterator[_Value]:
     """The values below a path. `written` has the form of `read`, and all its values are texts."""
     if isinstance(read, dict) and isinstance(written, dict):
-        for inner, (name, text) in zip(read.values(), written.items(), strict=False):
-            yield from _values(inner, text, [*path, name], schema)
+        for name in written:
+            yield from _values(read.get(name), written[name], [*path, name], schema)
         return
     kind = _kind_of(schema, path)
     if get_origin(kind) is list and isinstance(read, list):

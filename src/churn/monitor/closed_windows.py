@@ -99,11 +99,21 @@ class ClosedWindows:
             span *= 2
 
     def campaign(self) -> Settled:
-        """The called and the control customers, each once: in the newest period with a request."""
+        """The called and the control customers: those of the newest periods, as long as these have others.
+
+        Customers who are asked in every period count in the newest one only: in each older one those would
+        come in who have left since, and nobody else. Customers who are asked once count in all periods.
+        """
         rows = self.settled.take(self.once_a_period())
         rows = rows.take(np.flatnonzero(rows.treated != UNKNOWN))
-        newest_first = rows.take(np.argsort(-rows.time, kind="stable"))
-        return newest_first.take(np.unique(newest_first.customer, return_index=True)[1])
+        period, chosen = self._age(rows) // self.period, np.zeros(len(rows), bool)
+        for number in np.unique(period):
+            inside = period == number
+            known = np.isin(rows.customer[inside], rows.customer[chosen])
+            if known.mean() > 0.5:
+                break
+            chosen |= inside
+        return rows.take(np.flatnonzero(chosen))
 
     def once_a_period(self) -> np.ndarray:
         """Positions of the settled predictions with each customer once in each period."""

@@ -39,7 +39,7 @@ def split_fresh(
     is_new = (rows.times > seen) & (rows.times > newest - np.timedelta64(round(cfg.fresh_days * DAY), "s"))
     is_chosen = pd.util.hash_array(rows.customers) / 2.0**64 < cfg.fresh_share
     fresh = is_new & is_chosen
-    kept = ~np.isin(rows.customers, np.unique(rows.customers[fresh]))
+    kept = ~pd.Index(rows.customers).isin(rows.customers[fresh])  # NumPy compares each pair of texts
     age = (now - rows.times).astype(float) / DAY
     if cfg.window_days is not None:
         kept &= age <= cfg.window_days

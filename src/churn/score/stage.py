@@ -51,7 +51,7 @@ def score(cfg: Config) -> None:
             f"input={cfg.input}",
             "train with data.id=COLUMN",
         )
-    seen = _Seen(UnseenCells(bundle), RepeatedCustomers(None if cfg.top else bundle.schema.id))
+    seen = _Seen(UnseenCells(bundle), RepeatedCustomers(bundle.schema.id))
     with scoring_features(bundle, cfg) as ready, _output_file(ready) as output:
         rows = _write_scores(bundle, output, ready, seen)
     print(f"{count(rows, 'customer')} scored with {bundle.path}: {cfg.output}")
@@ -150,13 +150,13 @@ def _score_chunks(bundle: Bundle, cfg: Config, seen: _Seen, skip: int = 0) -> It
     """The answers for all chunks after the first `skip`; reading, computing and writing overlap."""
     chunks = islice(_input_chunks(cfg), skip, None)
     read = prefetch((chunk, _features(bundle, chunk, seen)) for chunk in chunks)
-    return prefetch(score_chunk(bundle, chunk, features, cfg.score.reasons) for chunk, features in read)
+    scored = prefetch(score_chunk(bundle, chunk, features, cfg.score.reasons) for chunk, features in read)
+    return seen.customers.counted(scored)
 
 
 def _features(bundle: Bundle, chunk: Chunk, seen: _Seen) -> ArrowFeatures | None:
     """The features of a chunk, counted; None if some cell cannot be used."""
     features = to_arrow_features(chunk.table, bundle.schema)
-    seen.customers.add(chunk.table)
     if features is not None:
         seen.cells.add_features(features)
     return features

@@ -22,7 +22,7 @@ def read_side_table(path: str) -> RawTable:
     table = files.read_files(DataConfig(path=path))
     if table.broken is not None and len(table.broken):
         problems = [
-            UserError(row.reason, f"{row.file}, line {row.line}: {row.value}")
+            UserError(str(row.reason), f"{row.file}, line {row.line}: {row.value}")
             for row in table.broken[:SHOWN].itertuples()
         ]
         title = f"{count(len(table.broken), 'line')} cannot be read, among them:"

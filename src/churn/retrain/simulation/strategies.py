@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from churn.bundle import decision
 from churn.bundle.registry import CHALLENGER, CHAMPION, REFERENCE
@@ -164,7 +165,7 @@ def train_challenger(
     if len(fresh) < cfg.retrain.gate.min_rows:
         return None
     challenger = fit_model(train, world, cfg, simulation.seed + day)
-    compared = labelled[np.isin(world.rows.customers[labelled], fresh.customers)]
+    compared = labelled[pd.Index(world.rows.customers[labelled]).isin(fresh.customers)]
     models = {CHAMPION: champion, CHALLENGER: challenger}
     if simulation.first is not champion:
         models[REFERENCE] = simulation.first
