@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT, churn
+from conftest import ROOT, SMALLEST, churn
 
 from churn import pipeline
 from churn.config.events import ChurnKind
@@ -31,8 +31,6 @@ COMPANY = (
     "events=synthetic", "events.synthetic.customers=300", "events.synthetic.churn_rate=0.15",
     "events.windows=[30,90]",
 )  # fmt: skip
-QUICK = ("train.epochs=1", "model.trees=20", "evaluate.bootstrap=20", "evaluate.importance_repeats=1",
-         "export.refits=0", "export.background=8")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +48,7 @@ def root(tmp_path_factory):
 def bundle(root):
     """A bundle that learnt from the snapshot."""
     learnt = ("data=parquet", f"data.path={root}/snapshots.parquet", f"run.root={root}")
-    pipeline.run(compose_config(*learnt, f"run.dir={root}/run", *QUICK))
+    pipeline.run(compose_config(*learnt, f"run.dir={root}/run", *SMALLEST[1:]))
     return root / "run" / "bundle"
 
 
@@ -102,7 +100,7 @@ def test_scoring_makes_the_features_of_today_with_the_code_of_training(root, sco
     october = table[pd.to_datetime(table["cutoff"]) == "2024-10-01"]
     october.to_parquet(tmp_path / "october.parquet", index=False)
     today = scored("input=events", "score.cutoff=2024-10-01")
-    assert len(today) > 100
+    assert len(today) > 60
     pd.testing.assert_frame_equal(today, scored(f"input={tmp_path}/october.parquet"))
 
 
@@ -143,7 +141,7 @@ def test_tables_may_lie_elsewhere_when_scoring(root, scored, tmp_path):
     for file in (root / "events").iterdir():
         (tmp_path / file.name).symlink_to(file)
     elsewhere = scored("input=events", *COMPANY, f"events.folder={tmp_path}", "score.cutoff=2024-12-31")
-    assert len(elsewhere) > 100
+    assert len(elsewhere) > 60
 
 
 def test_a_model_of_another_table_has_no_features_to_make(exported_bundle, tmp_path):
@@ -201,7 +199,7 @@ def test_who_is_censored_and_a_window_longer_than_the_history_are_counted(root, 
     done = capsys.readouterr().out
     cutoffs = set(pq.read_table(tmp_path / "s.parquet")["cutoff"].to_pylist())
     assert {str(day) for day in cutoffs} == {"2024-10-01", "2024-11-01"}
-    assert "more, at 1 cut-offs, have no row: their outcome was not known by 2024-12-10" in done
+    assert "more, at 1 cut-off, have no row: their outcome was not known by 2024-12-10" in done
     assert "not known yet" in (tmp_path / "s.html").read_text()
     assert "the window of 700 days is longer than the history of 'usage'" in done
 
@@ -246,10 +244,6 @@ def test_a_column_that_decides_the_label_is_named(root, tmp_path):
         (["events=synthetic", "output=s.parquet", "events.cutoffs.first=soon"], "'soon' is no date"),
         (["events=synthetic", "output=s.parquet", "events.windows=[]"], "there is no window"),
         (["events=synthetic", "output=s.parquet", "events.horizon=0"], "events.horizon=0 makes no sense"),
-        (
-            ["events=synthetic", "output=s.parquet", "events.tables.usage.tme=at"],
-            "unknown configuration key 'events.tables.usage.tme'",
-        ),
         (["events=synthetic", "output=s.parquet", "events.windows=[30,30]"], "a window stands there twice"),
         (
             ["events=synthetic", "events.engine=bigquery", "events.plan_only=true"],

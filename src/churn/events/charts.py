@@ -49,7 +49,8 @@ def draw_silence(found: Sequence[Silence]) -> Chart:
     with mpl.rc_context(STYLE):
         figure, axes = new_figure("Days without an event", "Of those silent so long, come back (%)")
         for silence, dashes in zip(found, DASHES * len(found), strict=False):
-            shown = (silence.at_risk >= 30) & (silence.come_back > 0.005)
+            returning = int(np.count_nonzero(silence.come_back > 0.005))  # the share never rises
+            shown = (silence.at_risk >= 30) & (silence.days <= returning)
             days, percent = silence.days[shown], 100 * silence.come_back[shown]
             axes.plot(days, percent, linestyle=dashes, color=NETWORK, label=silence.table)
             if silence.stable_from is not None:

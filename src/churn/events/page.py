@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from churn.config.events import ChurnKind, EventsConfig
+from churn.errors import count
 from churn.evaluate.report.drawing import Chart
 from churn.evaluate.report.templates import template_environment
 from churn.events import charts
@@ -33,6 +34,7 @@ def _render_page(made: SnapshotReport) -> str:
         churned=made.contents.churned,
         rule=_describe_churn(made.cfg),
         charts=_charts(made),
+        count=count,
         until=to_date(made.until),
         decided=label_days(made.cfg.churn, made.cfg.horizon),
         features={role: len(names) for role, names in roles.items()},

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from churn.config.events import ChurnKind, EventsConfig
 from churn.data.dataset import Finding
+from churn.errors import count
 from churn.events.calendar import cutoff_days, decided_days, to_date
 from churn.events.definition import label_days
 from churn.events.duck import fill_ages, snapshot_parts
@@ -38,7 +39,7 @@ def make_snapshot(work: Workspace, output: Path, seed: int) -> SnapshotReport:
     cfg, until = work.cfg, data_until(work)
     cutoffs, undecided = _cutoffs(work, until)
     span = f"{to_date(cutoffs[0])} to {to_date(cutoffs[-1])}"
-    print(f"Asking at {len(cutoffs)} cut-offs, {span} ...", flush=True)
+    print(f"Asking at {count(len(cutoffs), 'cut-off')}, {span} ...", flush=True)
     contents = write_snapshot(snapshot_parts(work, cutoffs), cfg, output, work.customers * len(cutoffs), seed)
     silences = [returns_after_silence(work, name, until) for name in _signs_of_life(cfg)]
     return SnapshotReport(
@@ -88,12 +89,13 @@ def summarize(made: SnapshotReport, page: Path) -> str:
     rows, censored = made.contents.rows, sum(made.censored.values())
     kind = made.cfg.churn.kind.value.replace("_", " ")
     lines = [
-        f"{rows:,} rows of {made.contents.customers:,} customers at {len(made.contents.by_cutoff)} cut-offs; "
+        f"{rows:,} rows of {made.contents.customers:,} customers "
+        f"at {count(len(made.contents.by_cutoff), 'cut-off')}; "
         f"{made.contents.churned / rows:.1%} {kind} within {made.cfg.horizon} days"
     ]
     if made.censored:
         lines.append(
-            f"  {censored:,} more, at {len(made.censored)} cut-offs, have no row: "
+            f"  {censored:,} more, at {count(len(made.censored), 'cut-off')}, have no row: "
             f"their outcome was not known by {to_date(made.until)}"
         )
     lines += [f"! {finding.title}\n    {finding.evidence}\n    {finding.advice}" for finding in made.findings]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 
 from churn.config.events import Engine, EventsConfig
@@ -75,13 +77,16 @@ def _output(cfg: Config) -> Path:
 
 def _write_by_duckdb(events: EventsConfig, cfg: Config, output: Path) -> None:
     """Write the snapshot and the page beside it, and say what was found."""
-    from churn.events.page import write_page
     from churn.events.report import make_snapshot, summarize
     from churn.events.workspace import open_workspace
 
     print("Reading the tables ...", flush=True)
-    with open_workspace(events, cfg.data.bigquery) as work:
-        made = make_snapshot(work, output, cfg.seed)
+    with ThreadPoolExecutor(1) as drawing:
+        drawing.submit(import_module, "churn.events.page")  # takes seconds: meanwhile DuckDB reads
+        with open_workspace(events, cfg.data.bigquery) as work:
+            made = make_snapshot(work, output, cfg.seed)
+    from churn.events.page import write_page
+
     page = output.with_suffix(".html")
     write_page(page, made)
     print(summarize(made, page))

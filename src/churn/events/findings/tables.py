@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from churn.config.events import EventTable
 from churn.data.dataset import Finding
 from churn.events.calendar import to_date
 from churn.events.names import CUSTOMER, slug
@@ -17,15 +16,18 @@ PERIOD = "between 1970 and 2200"
 
 def table_findings(work: Workspace) -> tuple[Finding, ...]:
     """What is odd, table by table."""
-    found: list[Finding] = []
-    for name, spec in work.cfg.tables.items():
-        found += [*_unreadable(work, name), *_unusable(work, name, "time"), *_unknown_customers(work, name)]
-        found += [*_copies(work, name), *_refunds(work, name, spec), *_arrivals(work, name, spec)]
-    for name in work.cfg.contracts:
-        found += [*_unreadable(work, name), *_unusable(work, name, "beginning"), *_contracts(work, name)]
-    for name in work.cfg.properties:
-        found += [*_unreadable(work, name), *_unusable(work, name, "date"), *_properties(work, name)]
-    return tuple(found)
+    looks = {
+        "tables": (_unknown_customers, _copies, _refunds, _arrivals),
+        "contracts": (_contracts,),
+        "properties": (_properties,),
+    }
+    return tuple(
+        finding
+        for group, own in looks.items()
+        for name in getattr(work.cfg, group)
+        for look in (_unreadable, _unusable, *own)
+        for finding in look(work, name)
+    )
 
 
 def history_findings(work: Workspace, cutoffs: list[int]) -> Iterator[Finding]:
@@ -56,10 +58,11 @@ def _unreadable(work: Workspace, name: str) -> Iterator[Finding]:
         )
 
 
-def _unusable(work: Workspace, name: str, moment: str) -> Iterator[Finding]:
+def _unusable(work: Workspace, name: str) -> Iterator[Finding]:
     """Rows without a customer, or without a time that can be one."""
-    lost = work.lost[name]
+    lost, cfg = work.lost[name], work.cfg
     if lost:
+        moment = "beginning" if name in cfg.contracts else "date" if name in cfg.properties else "time"
         yield Finding(
             f"'{name}': {lost:,} rows have no customer, or no {moment} {PERIOD}, and are left out",
             f"{lost:,} of {work.one(f'SELECT count(*) FROM all_{name}') + lost:,} rows",
@@ -91,9 +94,9 @@ def _copies(work: Workspace, name: str) -> Iterator[Finding]:
         )
 
 
-def _refunds(work: Workspace, name: str, spec: EventTable) -> Iterator[Finding]:
+def _refunds(work: Workspace, name: str) -> Iterator[Finding]:
     """Negative values, as those of refunds."""
-    for column in spec.values:
+    for column in work.cfg.tables[name].values:
         rows, total = work.rows(
             f'SELECT count(*), sum("value_{slug(column)}") FROM all_{name} WHERE "value_{slug(column)}" < 0'
         )[0]
@@ -105,8 +108,9 @@ def _refunds(work: Workspace, name: str, spec: EventTable) -> Iterator[Finding]:
             )
 
 
-def _arrivals(work: Workspace, name: str, spec: EventTable) -> Iterator[Finding]:
+def _arrivals(work: Workspace, name: str) -> Iterator[Finding]:
     """Events that arrive late, before they happen, or at an unknown time."""
+    spec = work.cfg.tables[name]
     if spec.arrival is None:
         return
     early, late = work.rows(
