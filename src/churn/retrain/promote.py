@@ -18,7 +18,7 @@ RELOAD_SECONDS = 60.0  # that a promotion waits for each server of this machine
 def promote(cfg: Config) -> None:
     """Make the bundle of the run `cfg.run.dir` the champion of its data set (`churn promote run=DIR`).
 
-    With `deploy.env=prod` it needs an approval, which `churn deploy` asks for.
+    With `deploy.env=prod` it needs an approval, which is kept for `churn deploy`.
     """
     if cfg.run.dir is None:
         raise UserError("no run is named", do="churn promote run=runs/latest")

@@ -30,12 +30,12 @@ def retrain(cfg: Config) -> None:
 
     >>> retrain(compose_config("data=parquet", "data.path=labelled.parquet", "data.time=snapshot"))
     """
-    check_standing_approval(cfg)
     cfg.data.name, now = dataset_name(cfg.data), parse_time(cfg.retrain.now, "retrain.now")
     models = steps.load_models(cfg)
     if rollback := review(cfg, models[CHAMPION], now):
         print(rollback)
         return
+    check_standing_approval(cfg)  # not before: going back needs no approval
     if shift := needed_shift(cfg, models[CHAMPION], now):
         _recalibrate(cfg, models[CHAMPION], shift, now)
         return
