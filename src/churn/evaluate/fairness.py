@@ -175,7 +175,7 @@ def _measure_grouping(columns: Sequence[str], groups: dict[str, np.ndarray], tes
 
 
 def _rate_estimate(rate: str, value: float, samples: np.ndarray, rows: float) -> Estimate:
-    """The rate of a group; Jeffreys' interval where none or all are called, since all resamples agree there."""
+    """The rate of a group; with Jeffreys' interval where it is 0 or 1, since all resamples agree there."""
     if rate == CALIBRATION or 0 < value < 1:
         return _estimate(value, samples)
     low, high = jeffreys_interval(value * rows, rows)

@@ -7,7 +7,7 @@ from pathlib import Path
 from churn.bundle.approval import check_approval, record_approval
 from churn.bundle.bundle import Bundle
 from churn.bundle.database import mlflow_client, one_writer
-from churn.bundle.fairness import broken_limit
+from churn.bundle.fairness_limits import broken_limit
 from churn.bundle.registry import CHAMPION, PREVIOUS, register_run, version_tags, version_with_alias
 from churn.config.root import Config
 from churn.errors import UserError
