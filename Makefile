@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CONTAINER := $(if $(shell command -v python3.11),$(VENV)-container/installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-setup train snapshot promote score serve monitor retrain loop deploy rollback status destroy ui notebooks docs test fuzz lint lock clean
+.PHONY: help bench-setup train snapshot promote score serve monitor retrain loop deploy rollback status destroy ui notebooks docs test fuzz lint sbom lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,8 +78,17 @@ lint: $(VENV)/test  ## ruff and mypy
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+SHIPPED := core tables events serve deploy
+sbom: $(VENV)/test $(SHIPPED:%=sbom/%.cdx.json)  ## bills of materials of the locks (CycloneDX), and the licences, if all are allowed
+	@$(BIN)/pip-licenses --output-file sbom/licences.csv >/dev/null
+	@echo "sbom/: $(SHIPPED:%=%.cdx.json) licences.csv"
+
+sbom/%.cdx.json: requirements/%.txt pyproject.toml | $(VENV)/test
+	@mkdir -p sbom
+	@PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements $< --pyproject pyproject.toml --output-reproducible --output-file $@
+
 clean:  ## remove virtual environments and unfinished runs
-	rm -rf $(VENV) $(VENV)-container $(VENV)-bench $(VENV)-drift-peers $(VENV)-featuretools runs/.unfinished-* runs/notebooks site
+	rm -rf $(VENV) $(VENV)-container $(VENV)-bench $(VENV)-drift-peers $(VENV)-featuretools runs/.unfinished-* runs/notebooks site sbom
 
 $(VENV)/uv: requirements/uv.txt
 	@echo "Creating the virtual environment ($(PYTHON)) ..."

@@ -43,7 +43,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = {f"reference/{name}.md": reference(name) for name in modules()}
     pages["reference/index.md"] = contents()
     for report in EXECUTED.glob("03_*/runs/latest/report.html"):
-        pages[f"examples/{report.name}"] = report.read_text()
+        pages[f"examples/{report.name}"] = report.read_text().replace("card.md", "card.html")
+        for card in (report.parent / "bundle" / "assets.extra").glob("card.*"):  # the report links to it
+            pages[f"examples/bundle/assets.extra/{card.name}"] = card.read_text()
     for path in chapters():
         pages |= chapter(EXECUTED / path.name)
     for uri, content in pages.items():

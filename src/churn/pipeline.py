@@ -19,7 +19,7 @@ from churn.bundle.bundle import Bundle
 from churn.bundle.database import import_mlflow
 from churn.bundle.decision import check_decision
 from churn.bundle.export import add_files, complete_bundle, export_bundle, fit_interval
-from churn.bundle.fairness import broken_limit
+from churn.bundle.fairness_limits import broken_limit
 from churn.bundle.parametric_bootstrap import can_refit
 from churn.bundle.registry import check_name, register_run
 from churn.config.root import Config

@@ -79,6 +79,8 @@ def test_equal_selection_calls_as_many_and_costs_profit_where_groups_differ():
     (grouping,) = measure_fairness(groups, test, 0.3, DecisionConfig(), FEW, 0).groupings
     assert [group.rates["selection_rate"].value for group in grouping.groups] == [1, 0]
     assert grouping.differences["demographic_parity"].value == 1
+    everybody = grouping.groups[0].rates["selection_rate"]
+    assert 0.99 < everybody.low < everybody.high == 1, "1,000 of 1,000 do not prove that all are called"
     assert [group.equal_threshold for group in grouping.groups] == pytest.approx([0.6, 0.1], abs=0.01)
     assert grouping.lost.low > 5  # 500 calls with a chance of 0.6 give way to 500 with a chance of 0.1
     assert grouping.lost.value == pytest.approx(500 / 2_000 * 0.5 * (56 + 11), rel=0.2)

@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 
 from churn.bundle.bundle import Bundle
 from churn.bundle.database import database_file, mlflow_client, on_server, one_writer
-from churn.bundle.fairness import broken_limit, limits_of_run
+from churn.bundle.fairness_limits import broken_limit, limits_of_run
 from churn.config.root import Config, flatten
 from churn.data.load import dataset_name
 from churn.errors import UserError

@@ -15,7 +15,13 @@ import pandas as pd
 
 from churn.bundle.decision import NOBODY, call_gain, customer_values
 from churn.config.training import DecisionConfig, EvaluateConfig
-from churn.evaluate.bootstrap import Estimate, bootstrap, percentile_interval, resample_weights
+from churn.evaluate.bootstrap import (
+    Estimate,
+    bootstrap,
+    jeffreys_interval,
+    percentile_interval,
+    resample_weights,
+)
 from churn.evaluate.segments import divide, group_rows
 
 if TYPE_CHECKING:
@@ -138,7 +144,8 @@ def _labels(columns: pd.DataFrame) -> pd.Series:
 def _measure_grouping(columns: Sequence[str], groups: dict[str, np.ndarray], test: _Decided) -> Grouping:
     """The rates of the groups, by the positions of their rows, and their differences."""
     values, differences = _fairlearn(groups, test)
-    rates = test.ratios(_parts(groups, test))
+    parts = _parts(groups, test)
+    rates, of = test.ratios(parts), {rate: below.sum(axis=0) for rate, (_, below) in parts.items()}
     equal, thresholds = _equal_selection(groups, test)
     lost = (test.gain * (test.called.astype(float) - equal))[:, None]
     measured = [
@@ -146,7 +153,10 @@ def _measure_grouping(columns: Sequence[str], groups: dict[str, np.ndarray], tes
             name,
             len(rows),
             int(test.churned[rows].sum()),
-            {rate: _estimate(values[rate][name], rates[rate][:, number]) for rate in rates},
+            {
+                rate: _rate_estimate(rate, values[rate][name], rates[rate][:, number], of[rate][number])
+                for rate in rates
+            },
             thresholds[name],
         )
         for number, (name, rows) in enumerate(groups.items())
@@ -162,6 +172,14 @@ def _measure_grouping(columns: Sequence[str], groups: dict[str, np.ndarray], tes
         },
         Estimate.from_resamples(test.ratios({"": (lost, np.ones_like(lost))})[""][:, 0]),
     )
+
+
+def _rate_estimate(rate: str, value: float, samples: np.ndarray, rows: float) -> Estimate:
+    """The rate of a group; with Jeffreys' interval where it is 0 or 1, since all resamples agree there."""
+    if rate == CALIBRATION or 0 < value < 1:
+        return _estimate(value, samples)
+    low, high = jeffreys_interval(value * rows, rows)
+    return Estimate(float(value), min(float(low), value), max(float(high), value))
 
 
 def _estimate(value: float, samples: np.ndarray) -> Estimate:

@@ -31,7 +31,6 @@ def retrain(cfg: Config) -> None:
 
     >>> retrain(compose_config("data=parquet", "data.path=labelled.parquet", "data.time=snapshot"))
     """
-    check_standing_approval(cfg)
     cfg.data.name = dataset_name(cfg.data)
     check_name(cfg.data.name)
     with exclusive(Path(cfg.run.root) / f".retrain-{cfg.data.name}{LOCK}", wait=False) as ours:
@@ -47,6 +46,7 @@ def _retrain(cfg: Config, now: datetime) -> None:
     models = steps.load_models(cfg)
     if review(cfg, models[CHAMPION], now):
         return
+    check_standing_approval(cfg)  # not before: going back needs no approval
     if shift := needed_shift(cfg, models[CHAMPION], now):
         _recalibrate(cfg, models[CHAMPION], shift, now)
         return

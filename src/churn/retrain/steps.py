@@ -17,7 +17,7 @@ from churn import pipeline
 from churn.bundle import decision, registry
 from churn.bundle.approval import check_standing_approval, record_approval
 from churn.bundle.bundle import Bundle
-from churn.bundle.fairness import broken_limit
+from churn.bundle.fairness_limits import broken_limit
 from churn.bundle.registry import CHALLENGER, CHAMPION, REFERENCE, bundle_with_alias, find_bundle
 from churn.config.data import SplitMethod
 from churn.config.root import Config

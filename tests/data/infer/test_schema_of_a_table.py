@@ -118,6 +118,16 @@ def test_all_mistakes_in_the_roles_are_listed_at_once():
     assert "column 'x' has several roles\n    where: data.numeric, data.drop" in message
 
 
+def test_a_protected_column_is_there_and_has_groups_and_may_be_left_out():
+    with pytest.raises(UserError) as error:
+        inferred(BASE, protected=["X", "Churn"], target="Churn")
+    message = str(error.value)
+    assert "no column 'X'; did you mean 'x'?\n    where: data.protected" in message
+    assert "column 'Churn' is the target, the id or the time: its values are no groups" in message
+    frame = BASE.assign(other=BASE["x"])
+    assert inferred(frame, protected=["other", "x"], drop=["other"])[0].dropped == ("other",)
+
+
 def test_a_table_without_features_is_refused():
     with pytest.raises(UserError, match="no column is left to predict from"):
         inferred(BASE, drop=["x"])

@@ -28,7 +28,7 @@ def make(make_content):
     """A function that makes a card from overrides and a made-up evaluation."""
 
     def make_of(*overrides, times=None, **content):
-        schema = Schema("left", ("yes",), ("x",), ("plan",))
+        schema = Schema("left", ("yes",), ("x",), ("plan",), time=None if times is None else "day")
         data = Dataset("table", schema, pd.DataFrame(), np.zeros(4), times=times)
         experiment = SimpleNamespace(cfg=compose_config(*overrides), data=data)
         bundle = SimpleNamespace(facts=FACTS, schema=schema)
@@ -48,6 +48,7 @@ def test_what_nobody_has_said_is_unknown(make):
     assert {*card.uses.values()} == {UNKNOWN}
     assert {card.facts[key] for key in ("owner", "contact", "may approve")} == {UNKNOWN}
     assert card.data["window"].startswith(UNKNOWN)
+    assert "within a time that is unknown" in card.facts["task"]
     assert "unknown: no protected columns were named" in to_markdown(card)
 
 
@@ -67,6 +68,7 @@ def test_what_the_configuration_says_is_in_both_formats(make):
     assert "| not to be used for | credit \\| prices |" in markdown
     assert "- business customers are rare" in markdown
     assert "2025-01-02 to 2025-03-04" in markdown
+    assert "leaves within 30 days" in markdown
 
 
 def test_segments_and_groups_have_their_scores_and_intervals(make):

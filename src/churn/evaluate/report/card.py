@@ -69,8 +69,9 @@ def make_card(experiment: Experiment, bundle: Bundle, content: ReportContent) ->
 
 def _facts(cfg: Config, bundle: Bundle) -> dict[str, str]:
     facts = bundle.facts
+    within = f"within {facts['horizon']} days" if bundle.schema.time else f"within a time that is {UNKNOWN}"
     return {
-        "task": f"the probability that a customer leaves within {facts['horizon']} days, and whom to call",
+        "task": f"the probability that a customer leaves {within}, and whom to call",
         "model": f"{facts['model']} (churn.network.layers), calibrated; one TensorFlow graph",
         "decision": f"call from a probability of {facts['threshold']:.4f} on",
         "inputs": f"{len(bundle.schema.numeric)} numbers, {len(bundle.schema.categorical)} categories",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from churn.bundle.fairness import broken_limit, limits_of_run
+from churn.bundle.fairness_limits import broken_limit, limits_of_run
 from churn.config.loop import GateConfig
 
 
