@@ -162,8 +162,8 @@ def test_a_view_counts_as_new_every_day(monkeypatch):
 
 def test_the_run_of_a_training_job_is_copied_back_and_registered(cloud, tmp_path, capsys):
     cfg = compose_config(
-        *SMALLEST, "target=vertex", f"deploy.emulator={cloud.url}", "deploy.project=p", "deploy.bucket=bucket",
-        "deploy.yes=true", f"run.root={tmp_path}", f"run.dir={tmp_path}/run",
+        *SMALLEST, "target=vertex", f"deploy.emulator={cloud.url}", "deploy.project=p",
+        "deploy.bucket=bucket", "deploy.yes=true", f"run.root={tmp_path}", f"run.dir={tmp_path}/run",
     )  # fmt: skip
     cloud.service.environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     train.train(cfg)
