@@ -14,8 +14,8 @@ is compared with that of the unbroken run. Kinds of faults:
 Right: no traceback, exit code 0 or 2, nothing half-written taken for whole, nothing left aside, and the
 result of the unbroken run. Each case is a fork, so that nothing is imported twice, and what computes but
 writes no file (baselines, the drawing of the report) is remembered from the first run. `--minutes` ends the
-search early, and so does Ctrl-C; the table says how many cases there were. Stages can be searched one after the other: `--json`
-keeps what the file says about others.
+search early, and so does Ctrl-C; the table says how many cases there were. Stages can be searched one after
+the other: `--json` keeps what the file says about others.
 """
 
 import ctypes
