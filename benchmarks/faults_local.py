@@ -14,8 +14,8 @@ is compared with that of the unbroken run. Kinds of faults:
 Right: no traceback, exit code 0 or 2, nothing half-written taken for whole, nothing left aside, and the
 result of the unbroken run. Each case is a fork, so that nothing is imported twice, and what computes but
 writes no file (baselines, the drawing of the report) is remembered from the first run. `--minutes` ends the
-search early; the table says how many cases there were. Stages can be searched one after the other: `--json`
-keeps what the file says about others.
+search early, and so does Ctrl-C; the table says how many cases there were. Stages can be searched one after
+the other: `--json` keeps what the file says about others.
 """
 
 import ctypes
@@ -402,17 +402,18 @@ def search(options: Any, folder: Path, small: Path | None) -> list[Entry]:
         wholes[name] = unbroken(STAGES[name], folder, options.writes)
         print(f"{name}: {wholes[name].seconds:.1f} s unbroken, {wholes[name].calls} writes", flush=True)
     deadline = time.monotonic() + 60 * options.minutes
-    for name, kind, number in cases(options, wholes, small):
-        if time.monotonic() > deadline:
-            break
-        where = (small if kind in ON_DISK else folder) / "case"
-        stage, whole = STAGES[name], wholes[name]
-        call = whole.writes[number] if kind == "write" else 0
-        fault, seconds = one_case(stage, kind, whole, where, folder / stage.base, call)
-        counts[name, kind, "wrong" if fault else "right"] += 1
-        recoveries[name] += [seconds] * (kind == "killed")
-        if fault:
-            print(f"{name}, {kind} {number}: {fault}", flush=True)
+    with suppress(KeyboardInterrupt):  # the table says how far it came
+        for name, kind, number in cases(options, wholes, small):
+            if time.monotonic() > deadline:
+                break
+            where = (small if kind in ON_DISK else folder) / "case"
+            stage, whole = STAGES[name], wholes[name]
+            call = whole.writes[number] if kind == "write" else 0
+            fault, seconds = one_case(stage, kind, whole, where, folder / stage.base, call)
+            counts[name, kind, "wrong" if fault else "right"] += 1
+            recoveries[name] += [seconds] * (kind == "killed")
+            if fault:
+                print(f"{name}, {kind} {number}: {fault}", flush=True)
     return table(counts, recoveries, wholes)
 
 
