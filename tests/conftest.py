@@ -79,10 +79,27 @@ def exported_bundle(graph, tmp_path_factory) -> Path:
     return path
 
 
+LONGEST = ("test_readme.py", "test_pipeline.py", "test_distributed.py", "test_faults.py", "test_guides.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files of the longest tests come first: at the end one worker would wait for the other."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 SMALL = (
     "data.synthetic.rows=1200",
     "train.epochs=3",
     "evaluate.bootstrap=50",
+    "evaluate.importance_repeats=1",
+)
+SMALLEST = (  # a run whose numbers no test reads
+    "data.synthetic.rows=1200",
+    "model=tutorial",
+    "train.epochs=1",
+    "export.background=0",
+    "export.refits=0",
+    "evaluate.bootstrap=20",
     "evaluate.importance_repeats=1",
 )
 

@@ -3,7 +3,7 @@
 import re
 
 import pandas as pd
-from conftest import ROOT, SMALL, copy_of_the_project, run_block
+from conftest import ROOT, SMALLEST, copy_of_the_project, run_block
 
 
 def test_the_documented_steps_are_enough_for_another_table(tmp_path):
@@ -11,7 +11,7 @@ def test_the_documented_steps_are_enough_for_another_table(tmp_path):
     for block in re.findall(
         r"^```bash\n(.*?)^```", (ROOT / "docs" / "your-data.md").read_text(), re.S | re.M
     ):
-        run_block(block.replace("make train", f"make train ARGS='{' '.join(SMALL)}'"), project)  # faster
+        run_block(block.replace("make train", f"make train ARGS='{' '.join(SMALLEST)}'"), project)  # faster
     members, scores = pd.read_csv(project / "members.csv", sep=";"), pd.read_csv(project / "scores.csv")
     assert scores["Member No"].tolist() == members["Member No"].tolist()
     assert scores["churn_probability"].between(0, 1).all()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from conftest import SMALL, churn, compose_config
+from conftest import SMALL, SMALLEST, churn, compose_config
 from sklearn.metrics import log_loss, roc_auc_score
 
 from churn.backend import tensorflow
@@ -102,7 +102,10 @@ def weights(bundle):
 LONG = (
     "data.synthetic.rows=1200",
     "train.epochs=60",
+    "export.background=0",
+    "export.refits=0",
     "evaluate.bootstrap=20",
+    "evaluate.importance_repeats=1",
 )
 
 
@@ -149,5 +152,5 @@ def test_a_killed_run_continues_and_ends_as_an_uninterrupted_one(tmp_path):
 
 
 def test_a_sweep_writes_each_run_into_its_own_directory(tmp_path):
-    churn("train", "-m", *SMALL, "seed=1,2", f"run.root={tmp_path}")
+    churn("train", "-m", *SMALLEST, "seed=1,2", f"run.root={tmp_path}")
     assert len(list(tmp_path.glob("multirun/*/*/report.html"))) == 2

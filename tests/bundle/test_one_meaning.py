@@ -15,6 +15,7 @@ from churn.backend import tensorflow
 from churn.bundle import export
 from churn.bundle.bundle import Bundle
 from churn.bundle.graph import ServingGraph
+from churn.bundle.unseen import UnseenCells
 from churn.data.contract import MISSING_BELOW
 from churn.data.dataset import Dataset, Schema
 from churn.data.experiment import Experiment
@@ -256,6 +257,12 @@ def test_what_another_program_spells_otherwise_is_named_by_column(bundle, tmp_pa
     assert "! column 'months': 100% of the cells are unlike any in training, most often '100' (17)" in printed
     scored(bundle, tmp_path / "in.csv", tmp_path / "calls.csv", "top=5")
     assert "column 'flag': 50%" in capsys.readouterr().out
+    through_beam(bundle, rows, tmp_path)
+    assert "column 'flag': 50%" in capsys.readouterr().out
+    unseen = UnseenCells(bundle)
+    unseen.add_frame(to_features(RawTable(with_ids(rows), "rows"), bundle.schema))
+    for line in map(str, unseen.columns()):
+        assert f"! {line}\n" in printed
 
 
 def test_the_server_s_metrics_name_the_column_and_the_commonest_unseen_value(bundle):

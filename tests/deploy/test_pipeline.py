@@ -32,7 +32,7 @@ def test_it_runs_to_the_end_and_the_challenger_serves(pipeline, run_directory, t
         *SMALL, f"run.root={root}", "seed=43", "data.synthetic.rows=3000", "data.synthetic.dates=true",
         "data.time=Snapshot", "data.synthetic.start=2027-01-01", "data.synthetic.days=180",
         "data.synthetic.drift=concept", "data.synthetic.drift_size=4", "retrain.now=2027-08-01",
-        "retrain.gate.bootstrap=100", "retrain.fresh_days=200",
+        "retrain.gate.bootstrap=100", "retrain.fresh_days=200", "export.background=0", "export.refits=0",
     ]  # fmt: skip
     register_run(root / "first", str(root))
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path / "outputs"))

@@ -123,12 +123,12 @@ def test_a_reload_drops_no_request_and_a_bad_bundle_changes_nothing(graph, expor
     assert sorted(logged(tmp_path)) == sorted(identity for identity, _, _ in clients.answers)
 
 
-@pytest.mark.parametrize("policy", ["drop", "wait"])
-def test_while_the_log_is_full_answers_wait_or_go_unlogged_as_configured(exported_bundle, tmp_path, policy):
+@pytest.mark.parametrize(("policy", "seconds"), [("drop", 0.5), ("wait", 0.1)])
+def test_while_the_log_is_full_answers_wait_or_go_unlogged(exported_bundle, tmp_path, policy, seconds):
     settings = (
         "serve.log.max_backlog_bytes=2000",
         f"serve.log.overload={policy}",
-        "serve.log.segment_seconds=0.5",
+        f"serve.log.segment_seconds={seconds}",
     )
     with running(exported_bundle, tmp_path, *settings) as server:
         with httpx.Client(timeout=30) as session:

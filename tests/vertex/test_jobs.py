@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SMALL, compose_config
+from conftest import SMALLEST, compose_config
 
 from churn.bundle.bundle import Bundle
 from churn.data.sources import files
@@ -148,9 +148,10 @@ def test_the_same_rows_are_scored_once_and_other_rows_again(cloud, settings, tab
         score(settings(1, f"input={copy}", "output=gs://bucket/scores"))
     assert "scored before" in capsys.readouterr().out
     assert len(cloud.service.jobs) == 1
-    copy.write_bytes(b"\n".join(table.read_bytes().splitlines()[:50]))
+    copy.write_bytes(table.read_bytes().replace(b"monthly", b"Monthly"))
     score(settings(1, f"input={copy}", "output=gs://bucket/scores"))
     assert len(cloud.service.jobs) == 2
+    assert "of the cells are unlike any in training, most often 'Monthly'" in capsys.readouterr().out
 
 
 def test_a_view_counts_as_new_every_day(monkeypatch):
@@ -161,7 +162,7 @@ def test_a_view_counts_as_new_every_day(monkeypatch):
 
 def test_the_run_of_a_training_job_is_copied_back_and_registered(cloud, tmp_path, capsys):
     cfg = compose_config(
-        *SMALL, "target=vertex", f"deploy.emulator={cloud.url}", "deploy.project=p", "deploy.bucket=bucket",
+        *SMALLEST, "target=vertex", f"deploy.emulator={cloud.url}", "deploy.project=p", "deploy.bucket=bucket",
         "deploy.yes=true", f"run.root={tmp_path}", f"run.dir={tmp_path}/run",
     )  # fmt: skip
     cloud.service.environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

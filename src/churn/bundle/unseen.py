@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from churn.data.features import ArrowFeatures, DictionaryColumn
 from churn.data.infer.cells import missing_codes
 from churn.data.spelling import apply_steps, spelling_steps
 from churn.errors import quoted
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SHARE = 0.03  # of a column's cells, from which it is named
 REMEMBERED = 1_000  # different cells of a column, the commonest
@@ -59,6 +62,15 @@ class UnseenCells:
             else:
                 self.add_numbers(name, column)
         self.add_rows(len(column.codes if isinstance(column, DictionaryColumn) else column))
+
+    def add_frame(self, frame: pd.DataFrame) -> None:
+        """Count the cells of rows as in `Dataset.frame`."""
+        for name, column in frame.items():
+            if name in self._levels:
+                self.add_texts(str(name), {str(text): rows for text, rows in column.value_counts().items()})
+            else:
+                self.add_numbers(str(name), column.to_numpy(np.float32))
+        self.add_rows(len(frame))
 
     def add_rows(self, rows: int) -> None:
         """Rows whose cells were counted, or known to be seen."""

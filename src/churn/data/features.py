@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from churn.data.dataset import Schema
 from churn.data.infer.cells import TOO_LARGE, is_missing_code, to_ids, to_numbers, to_text
 from churn.data.sources.columns import PANDAS_TYPES, is_text
-from churn.data.spelling import NULL_MARKS, TextRules
+from churn.data.spelling import FEW, NULL_MARKS, TextRules, apply_steps, spelling_steps
 
 
 class DictionaryColumn(NamedTuple):
@@ -83,28 +83,38 @@ def logged_column(column: pa.ChunkedArray, is_number: bool, schema: Schema) -> n
 
 def dictionary_column(column: pa.ChunkedArray, rules: TextRules | None = None) -> DictionaryColumn:
     """The texts of a column in their one spelling, "" where they mean "missing"."""
-    return _each_level(column, partial(to_text, rules=rules))
+    encoded = _encode_dictionary(column)
+    if len(encoded.dictionary) <= FEW and is_text(encoded.dictionary.type):  # most are: without pandas
+        steps = spelling_steps(rules)
+        levels = [apply_steps(text or "", steps) for text in encoded.dictionary.to_pylist()]
+        return DictionaryColumn(np.array([*levels, ""], object), _codes(encoded))
+    return _each_level(encoded, partial(to_text, rules=rules))
 
 
 def id_column(column: pa.ChunkedArray) -> DictionaryColumn:
     """The ids of a column, digit for digit, "" for missing ones."""
-    return _each_level(column, to_ids)
+    return _each_level(_encode_dictionary(column), to_ids)
 
 
-def _each_level(column: pa.ChunkedArray, read: Callable[[pd.Series], pd.Series]) -> DictionaryColumn:
+def _each_level(encoded: pa.DictionaryArray, read: Callable[[pd.Series], pd.Series]) -> DictionaryColumn:
     """The texts that `read` gives for the distinct values of a column, and "" for null."""
-    encoded = _encode_dictionary(column)
     levels = read(_to_series(encoded.dictionary)).to_numpy(object)
-    codes = encoded.indices.cast(pa.int32()).fill_null(len(levels)).to_numpy(zero_copy_only=False)
-    return DictionaryColumn(np.append(levels, ""), codes)
+    return DictionaryColumn(np.append(levels, ""), _codes(encoded))
+
+
+def _codes(encoded: pa.DictionaryArray) -> np.ndarray:
+    """[n] int32 the code of each row; that of null is one more than the last."""
+    codes = encoded.indices.cast(pa.int32())
+    codes = codes.fill_null(len(encoded.dictionary)) if codes.null_count else codes
+    return codes.to_numpy(zero_copy_only=False)
 
 
 def _number_column(column: pa.ChunkedArray, schema: Schema) -> np.ndarray | None:
     """[n] float32, NaN where missing; None if a cell is neither a number nor missing."""
-    if is_text(column.type) and not pa.types.is_dictionary(column.type):
-        numbers = _parse_plain_numbers(column, schema)
+    if not pa.types.is_dictionary(column.type):
+        numbers = _parse_plain_numbers(column, schema) if is_text(column.type) else _typed_numbers(column)
         if numbers is not None:
-            return numbers
+            return _without_missing_codes(numbers, schema)
     cells, codes = column, None
     if is_text(column.type):
         encoded = _encode_dictionary(column)
@@ -116,8 +126,8 @@ def _number_column(column: pa.ChunkedArray, schema: Schema) -> np.ndarray | None
     return numbers if codes is None else np.append(numbers, np.float32(np.nan))[codes.to_numpy()]
 
 
-def _parse_plain_numbers(column: pa.ChunkedArray, schema: Schema) -> np.ndarray | None:
-    """[n] float32 of texts that Arrow's fast parser reads; None if `to_numbers` has to read them."""
+def _parse_plain_numbers(column: pa.ChunkedArray, schema: Schema) -> pa.ChunkedArray | None:
+    """[n] doubles of texts that Arrow's fast parser reads; None if `to_numbers` has to read them."""
     if schema.decimal != "." or schema.thousands:
         return None
     missing = pa.array(["", *NULL_MARKS, *schema.missing, *schema.missing_numbers], column.type)
@@ -126,11 +136,27 @@ def _parse_plain_numbers(column: pa.ChunkedArray, schema: Schema) -> np.ndarray 
         numbers = known.cast(pa.float64())
     except pa.ArrowInvalid:
         return None
-    extremes = [extreme.as_py() or 0.0 for extreme in pc.min_max(numbers).values()]
-    if pc.any(pc.is_nan(numbers)).as_py() or max(map(abs, extremes)) >= TOO_LARGE:
+    return None if pc.any(pc.is_nan(numbers)).as_py() or _some_are_too_large(numbers) else numbers
+
+
+def _typed_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """[n] doubles of a column of numbers; None if `to_numbers` has to name a cell, or read other cells."""
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         return None
+    numbers = column.cast(pa.float64(), safe=False)
+    return None if _some_are_too_large(numbers) else numbers
+
+
+def _some_are_too_large(numbers: pa.ChunkedArray) -> bool:
+    extremes = [extreme.as_py() or 0.0 for extreme in pc.min_max(numbers).values()]
+    return max(map(abs, extremes)) >= TOO_LARGE
+
+
+def _without_missing_codes(numbers: pa.ChunkedArray, schema: Schema) -> np.ndarray:
+    """[n] float32, NaN for null and for numbers that mean "missing"."""
     values = numbers.to_numpy().astype(np.float32)
-    return np.where(is_missing_code(values, schema), np.float32(np.nan), values)
+    missing = is_missing_code(values, schema)
+    return np.where(missing, np.float32(np.nan), values) if missing.any() else values
 
 
 def _encode_dictionary(column: pa.ChunkedArray) -> pa.DictionaryArray:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from churn.bundle.bundle import Bundle
+from churn.bundle.unseen import UnseenCells
 from churn.config.root import Config
 from churn.data.features import to_arrow_features
 from churn.data.sources.paths import list_cloud_objects, list_files
@@ -54,13 +55,17 @@ class _ScoreRowGroup(beam.DoFn):
         yield group.rows
 
 
-def score_with_beam(bundle: Bundle, cfg: Config) -> int:
+def score_with_beam(bundle: Bundle, cfg: Config, unseen: UnseenCells) -> int:
     """Score every row group of `cfg.input` to a file in the folder `cfg.output`; gives the number of rows.
 
-    The files, in order of their names, have the rows in input order. Raises `UserError` if the input is not
-    Parquet.
+    The files, in order of their names, have the rows in input order. `unseen` counts the cells of the first
+    row group, here and before the work: a file that spells something otherwise does so from its first rows.
+    Raises `UserError` if the input is not Parquet.
     """
     groups = list_row_groups(_list_tables(str(cfg.input)))
+    for group in groups[:1]:
+        if features := to_arrow_features(read_row_group(group), bundle.schema):
+            unseen.add_features(features)
     filesystem, folder = locate(str(cfg.output))
     filesystem.create_dir(folder)
     scoring = beam.ParDo(_ScoreRowGroup(bundle, str(cfg.output), cfg.score.reasons))

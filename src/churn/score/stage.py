@@ -75,7 +75,7 @@ def _write_scores(bundle: Bundle, output: Path, cfg: Config, seen: _Seen) -> int
     if cfg.score.reasons and REASONS not in bundle.saved_model.signatures:
         raise UserError("the bundle gives no reasons", "score.reasons", "train it with export.background=64")
     if cfg.beam.runner is not BeamRunner.none:
-        return _score_by_beam(bundle, cfg)
+        return _score_by_beam(bundle, cfg, unseen)
     if cfg.top is not None:
         tables = (files.to_raw_table(str(cfg.input), [chunk]) for chunk in _counted(bundle, cfg, seen))
         calls = call_list(bundle, tables, cfg)
@@ -111,7 +111,7 @@ def _input_chunks(cfg: Config) -> Iterator[Chunk]:
     return (chunk for chunk in chunks if len(chunk.table) or chunk.broken)
 
 
-def _score_by_beam(bundle: Bundle, cfg: Config) -> int:
+def _score_by_beam(bundle: Bundle, cfg: Config, unseen: UnseenCells) -> int:
     """Score on many workers; gives the number of rows."""
     try:
         from churn.score import beam
@@ -119,7 +119,7 @@ def _score_by_beam(bundle: Bundle, cfg: Config) -> int:
         raise missing_extra("apache-beam", "scale") from None
     if Path(str(cfg.output)).suffix:
         raise UserError("Beam writes a folder", f"output={cfg.output}", "name one, without a suffix")
-    return beam.score_with_beam(bundle, cfg)
+    return beam.score_with_beam(bundle, cfg, unseen)
 
 
 def _check_input_and_output(cfg: Config) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from churn.bundle.bundle import Bundle
 from churn.bundle.registry import find_bundle
+from churn.bundle.unseen import UnseenCells
 from churn.config.root import Config
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.infer.cells import to_ids
@@ -136,16 +137,24 @@ def _input_config(session: Session, cfg: Config, bundle: Bundle, name: str) -> d
 
 
 def _upload_instances(session: Session, cfg: Config, bundle: Bundle, name: str) -> list[str]:
-    """Write the rows to the bucket, one file per chunk; gives their addresses."""
+    """Write the rows to the bucket, one file per chunk; gives their addresses.
+
+    Prints the columns of which many cells are unlike any in training.
+    """
     uris: list[str] = []
+    unseen = UnseenCells(bundle)
     for raw in files.raw_tables(str(cfg.input), cfg.data, cfg.score.chunk_rows):
-        rows = parity.to_instances(to_features(raw, bundle.schema), bundle)
+        features = to_features(raw, bundle.schema)
+        unseen.add_frame(features)
+        rows = parity.to_instances(features, bundle)
         if bundle.schema.id:
             for row, customer in zip(rows, to_ids(raw.frame[bundle.schema.id]), strict=True):
                 row |= {CUSTOMER_KEY: customer, ROW: customer}
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         path = f"{session.deployment.name}/scoring/{name}/{len(uris):05}.jsonl"
         uris.append(upload_object(session, path, lines))
+    for column in unseen.columns():
+        print(f"! {column}")
     return uris
 
 

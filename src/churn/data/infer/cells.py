@@ -92,6 +92,8 @@ def to_numbers(
 
 def missing_codes(rules: TextRules) -> np.ndarray:
     """float32: the numbers, such as -99, among the texts that mean "missing"."""
+    if not rules.missing:
+        return np.empty(0, np.float32)
     words = pd.Series(list(rules.missing), dtype="str")
     numbers = parse_numbers(words, rules.decimal, rules.thousands)
     numbers = np.where(np.isnan(numbers), parse_numbers(words, ".", None), numbers)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
 
 from churn.config.data import DataConfig
 from churn.data.sources.chunk import Chunk
-from churn.data.sources.columns import refuse_nested
+from churn.data.sources.columns import kinds_of, refuse_nested
 from churn.data.sources.parquet import at_most, typed_chunks
 from churn.data.sources.paths import SourceFile
 from churn.errors import UserError, missing_extra
@@ -105,13 +106,13 @@ def _avro_type(declared: Any) -> pa.DataType:
 
 
 def _to_table(records: list[Any], schema: pa.Schema) -> pa.Table:
-    columns = [_to_column([record[field.name] for record in records], field.type) for field in schema]
+    columns = [_to_column(list(map(itemgetter(field.name), records)), field.type) for field in schema]
     return pa.table(columns, schema.names)
 
 
 def _to_column(cells: list[Any], kind: pa.DataType) -> pa.Array:
     if pa.types.is_nested(kind):
         return pa.nulls(len(cells), kind)  # named in data.drop
-    if pa.types.is_string(kind):
+    if pa.types.is_string(kind) and not kinds_of(cells) <= {str}:
         cells = [None if cell is None else str(cell) for cell in cells]
     return pa.array(cells, kind)

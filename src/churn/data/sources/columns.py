@@ -160,11 +160,11 @@ def from_python(cells: Sequence[Any]) -> pa.Array:
     Whole numbers are integers even where a spreadsheet keeps them as decimals; if the types of the cells
     differ, all are text.
     """
-    kinds = {type(cell) for cell in cells} - {type(None)}
+    kinds = kinds_of(cells)
     if kinds == {str}:
         return pa.array(cells, pa.string())
     cells = [None if cell == "" else cell for cell in cells] if str in kinds else cells
-    kinds = {type(cell) for cell in cells} - {type(None)}
+    kinds = kinds_of(cells) if str in kinds else kinds
     if kinds == {bool}:
         return pa.array(cells, pa.bool_())
     if kinds and kinds <= {int, float}:
@@ -174,6 +174,11 @@ def from_python(cells: Sequence[Any]) -> pa.Array:
     if kinds == {timedelta}:
         return pa.array([None if cell is None else cell / timedelta(days=1) for cell in cells], pa.float64())
     return pa.array([None if cell is None else cell_text(cell) for cell in cells], pa.string())
+
+
+def kinds_of(cells: Sequence[Any]) -> set[type]:
+    """The types of cells that are not missing."""
+    return set(map(type, cells)) - {type(None)}
 
 
 def _from_numbers(cells: Sequence[Any], kinds: set[type]) -> pa.Array:

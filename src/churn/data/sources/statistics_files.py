@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from churn.config.data import DataConfig
 from churn.data.sources.chunk import Chunk
-from churn.data.sources.columns import number_texts
+from churn.data.sources.columns import kinds_of, number_texts
 from churn.data.sources.paths import SourceFile
 from churn.errors import UserError, count, missing_extra
 
@@ -88,10 +88,10 @@ def _to_column(name: str, cells: list[Any], meta: Any, program: str, marked: Cou
     """A column as levels, dates, numbers or text."""
     ranges = meta.missing_ranges.get(name, [])
     if meta.readstat_variable_types[name] == "string":
-        declared = {one["lo"] for one in ranges}
-        marked[name] += sum(cell in declared for cell in cells)
-        texts = pa.array([None if cell in declared else cell for cell in cells], pa.string())
-        return pa.chunked_array([pc.utf8_trim_whitespace(texts)])
+        if declared := {one["lo"] for one in ranges}:
+            marked[name] += sum(cell in declared for cell in cells)
+            cells = [None if cell in declared else cell for cell in cells]
+        return pa.chunked_array([pc.utf8_trim_whitespace(pa.array(cells, pa.string()))])
     numbers = _numbers(name, cells, ranges, marked)
     if labels := meta.variable_value_labels.get(name):
         return _levels(numbers, labels)
@@ -101,7 +101,9 @@ def _to_column(name: str, cells: list[Any], meta: Any, program: str, marked: Cou
 
 def _numbers(name: str, cells: list[Any], ranges: list[dict[str, Any]], marked: Counter[str]) -> pa.Array:
     """The numbers of a column; letters are codes for "missing" of Stata and SAS, ranges those of SPSS."""
-    if letters := sum(isinstance(cell, str) for cell in cells):
+    letters = 0
+    if str in kinds_of(cells):
+        letters = sum(isinstance(cell, str) for cell in cells)
         cells = [None if isinstance(cell, str) else cell for cell in cells]
     numbers = pa.array(cells, pa.float64())
     for one in ranges:

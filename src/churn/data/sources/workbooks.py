@@ -14,10 +14,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from churn.config.data import DataConfig
 from churn.data.sources.chunk import Chunk
-from churn.data.sources.columns import cell_text, from_python
+from churn.data.sources.columns import cell_text, from_python, kinds_of
 from churn.data.sources.header import Record, find_layout
 from churn.data.sources.paths import SourceFile
 from churn.data.spelling import NULL_MARKS
@@ -35,14 +36,13 @@ def workbook_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[
     sheets if that is not clear.
     """
     book = _open(source)
-    name, note = _choose_sheet(book, source, cfg)
-    sheet = book.get_sheet_by_name(name)
+    sheet, note = _choose_sheet(book, source, cfg)
     cells = sheet.to_python()
     top, left = sheet.start or (0, 0)
-    names, begin, end = _header(cells, f"{source.name}, sheet {quoted(name)}", top, cfg)
+    names, begin, end = _header(cells, f"{source.name}, sheet {quoted(sheet.name)}", top, cfg)
     rows_with_cells = [i for i in range(end, len(cells)) if any(cell != "" for cell in cells[i])]
     kept = [cells[i] for i in rows_with_cells]
-    marked = Counter(_error_cells(source, name, names, (top + end, left)))
+    marked = Counter(_error_cells(source, sheet.name, names, (top + end, left)))
     table = pa.table([_column(kept, i, names[i], marked) for i in range(len(names))], names)
     numbers = np.array(rows_with_cells, int) + top + 1
     note += f", {count(begin, 'row')} before the header skipped" * (begin > 0)
@@ -67,40 +67,40 @@ def _open(source: SourceFile) -> Any:
         raise UserError(what, source.name, "open it in the spreadsheet program and save it again") from None
 
 
-def _choose_sheet(book: Any, source: SourceFile, cfg: DataConfig) -> tuple[str, str]:
-    """The name of the sheet to read, and a phrase for the terminal."""
+def _choose_sheet(book: Any, source: SourceFile, cfg: DataConfig) -> tuple[Any, str]:
+    """The sheet to read, and a phrase for the terminal."""
     import python_calamine
 
+    if cfg.sheet is not None and cfg.sheet in book.sheet_names and (sheet := _sheet(book, cfg.sheet)):
+        return sheet, f"sheet {quoted(cfg.sheet)}"
     visible = [s.name for s in book.sheets_metadata if s.visible == python_calamine.SheetVisibleEnum.Visible]
     hidden = [name for name in book.sheet_names if name not in visible]
-    sizes = {name: _size(book, name) for name in book.sheet_names}
+    sheets = {name: _sheet(book, name) for name in book.sheet_names}
+    sizes = {name: (sheet.height, sheet.width) if sheet else (0, 0) for name, sheet in sheets.items()}
     listed = ", ".join(
         f"{quoted(name)} ({count(rows, 'row')}, {count(columns, 'column')}{', hidden' * (name in hidden)})"
         for name, (rows, columns) in sizes.items()
     )
     if cfg.sheet is not None:
-        if cfg.sheet not in sizes:
-            what = f"there is no sheet {quoted(cfg.sheet)}{did_you_mean(cfg.sheet, sizes)}"
-            raise UserError(what, f"{source.name}: {listed}", "see data.sheet")
-        return cfg.sheet, f"sheet {quoted(cfg.sheet)}"
+        what = f"there is no sheet {quoted(cfg.sheet)}{did_you_mean(cfg.sheet, sizes)}"
+        raise UserError(what, f"{source.name}: {listed}", "see data.sheet")
     tables = [name for name in visible if sizes[name][0] > 1 and sizes[name][1] > 1]
     if len(tables) != 1:
         what = "several sheets may be the table" if tables else "no visible sheet is a table"
         example = next(iter(tables or sizes), "NAME")
         raise UserError(what, f"{source.name}: {listed}", f"name it: {shell_setting('data.sheet', example)}")
     others = count(len(visible) - 1, "other sheet") + f", {len(hidden)} hidden" * (len(hidden) > 0)
-    return tables[0], f"sheet {quoted(tables[0])}" + f" ({others})" * (len(sizes) > 1)
+    return sheets[tables[0]], f"sheet {quoted(tables[0])}" + f" ({others})" * (len(sizes) > 1)
 
 
-def _size(book: Any, name: str) -> tuple[int, int]:
-    """Rows and columns that a sheet uses."""
+def _sheet(book: Any, name: str) -> Any:
+    """The sheet of this name; None for one of another kind, such as a chart."""
     import python_calamine
 
     try:
-        sheet = book.get_sheet_by_name(name)
-    except python_calamine.CalamineError:  # a sheet of another kind, such as a chart
-        return 0, 0
-    return sheet.height, sheet.width
+        return book.get_sheet_by_name(name)
+    except python_calamine.CalamineError:
+        return None
 
 
 def _header(cells: Cells, place: str, top: int, cfg: DataConfig) -> tuple[list[str], int, int]:
@@ -130,9 +130,14 @@ def _text(cell: Any) -> str:
 def _column(rows: Cells, position: int, name: str, marked: Counter[str]) -> pa.Array:
     """A column of a sheet; texts that are errors are missing and counted."""
     cells = [row[position] for row in rows]
-    if any(isinstance(cell, str) and cell[:1] == "#" for cell in cells):
+    kinds = kinds_of(cells)
+    if str not in kinds:
+        return from_python(cells)
+    if not set(cells).isdisjoint(NULL_MARKS):
         marked[name] += sum(cell in NULL_MARKS for cell in cells)
         cells = ["" if cell in NULL_MARKS else cell for cell in cells]
+    if kinds == {str}:
+        return pc.utf8_trim_whitespace(pa.array(cells, pa.string()))
     return from_python([cell.strip() if isinstance(cell, str) else cell for cell in cells])
 
 
@@ -160,7 +165,8 @@ def _error_places(content: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
     while piece := content.read(PIECE):
         rest += piece
         whole = rest.rfind(b"<c ")
-        yield from re.findall(rb'<c r="([A-Z]+)([0-9]+)"[^>]* t="e"', rest[:whole])
+        if b't="e"' in rest:
+            yield from re.findall(rb'<c r="([A-Z]+)([0-9]+)"[^>]* t="e"', rest[:whole])
         rest = rest[whole:]
     yield from re.findall(rb'<c r="([A-Z]+)([0-9]+)"[^>]* t="e"', rest)
 
