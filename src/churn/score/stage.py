@@ -75,7 +75,7 @@ def _write_scores(bundle: Bundle, output: Path, cfg: Config, seen: _Seen) -> int
     if cfg.score.reasons and REASONS not in bundle.saved_model.signatures:
         raise UserError("the bundle gives no reasons", "score.reasons", "train it with export.background=64")
     if cfg.beam.runner is not BeamRunner.none:
-        return _score_by_beam(bundle, cfg, unseen)
+        return _score_by_beam(bundle, cfg, seen.cells)
     if cfg.top is not None:
         tables = (files.to_raw_table(str(cfg.input), [chunk]) for chunk in _counted(bundle, cfg, seen))
         calls = call_list(bundle, tables, cfg)
