@@ -4,6 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import OrderedDict
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from hypothesis import settings
 from scipy.special import expit
 
 from churn.bundle import export
+from churn.bundle.bundle import Bundle
 from churn.config.root import compose_config
 from churn.data.dataset import Dataset, Schema
 
@@ -77,6 +81,26 @@ def exported_bundle(graph, tmp_path_factory) -> Path:
     facts = {"name": "customers", "schema": vars(graph.schema), "inputs": export.describe_inputs(graph)}
     export.seal(path, facts, {"rows": 3})
     return path
+
+
+@pytest.fixture(autouse=True, scope="session")
+def graphs_loaded_once() -> Iterator[None]:
+    """A graph is loaded once for all tests that use the same bundle: loading takes up to a second."""
+    load, graphs = Bundle.saved_model.func, OrderedDict()
+
+    def load_once(bundle: Bundle) -> object:
+        if bundle.digest not in graphs:
+            graphs[bundle.digest] = load(bundle)
+        graphs.move_to_end(bundle.digest)
+        if len(graphs) > 8:
+            graphs.popitem(last=False)
+        return graphs[bundle.digest]
+
+    with pytest.MonkeyPatch.context() as patch:
+        cached = cached_property(load_once)
+        cached.__set_name__(Bundle, "saved_model")
+        patch.setattr(Bundle, "saved_model", cached)
+        yield
 
 
 LONGEST = ("test_readme.py", "test_pipeline.py", "test_distributed.py", "test_faults.py", "test_guides.py")
