@@ -1,10 +1,10 @@
 """The promotion gate with labels that arrive as in life: leavers at once, stayers after the horizon.
 
-late_gate.py [--worlds 1000] [--json FILE]: the customers of late_labels.py after 90 days, and two models.
-Each gives the true log-odds with an error of its own and one that both have in common. Fresh rows are chosen
-as in `churn retrain`. Shown is how often the challenger is promoted, after an alarm and without one, if it is
-exactly as good, if it is worse, and if it is better in calibration or in order. The peer also counts windows
-that are still open, as churn did before.
+late_gate.py [--customers once daily] [--worlds 1000] [--json FILE]: the customers of late_labels.py after 90
+days, and two models. Each gives the true log-odds with an error of its own and one that both have in common.
+Fresh rows are chosen as in `churn retrain`. Shown is how often the challenger is promoted, after an alarm and
+without one, if it is exactly as good, if it is worse, and if it is better in calibration or in order. The
+peer also counts windows that are still open, as churn did before.
 """
 
 from argparse import ArgumentParser
@@ -21,6 +21,7 @@ from late_labels import DAY, HORIZON, START, World, asked_daily, asked_once, lab
 from scipy.special import expit, logit
 from scipy.stats import binomtest
 
+KINDS = {"once": asked_once, "daily": asked_daily}
 UNTIL, RESAMPLES = 90, 400
 COMMON, OWN = 0.3, 0.25  # standard deviations of the errors of the log-odds
 WORSE_ORDER, SHIFT = 0.8, 0.6
@@ -35,19 +36,24 @@ MODELS = {  # what is added to the log-odds of champion and challenger, and the 
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--worlds", type=int, default=1_000, help="of equal models; a twentieth of the others"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
-    options, entries = parser.parse_args(), []
-    for kind, models, (way, settle) in product((asked_once, asked_daily), MODELS, SETTLE.items()):
-        worlds = options.worlds // (1 if models == "exactly as good" and way == "churn" else 20)
-        counts = np.sum([list(promotions(kind, models, settle, seed)) for seed in range(worlds)], axis=0)
-        for when, count in zip(("after an alarm", "without an alarm"), counts, strict=True):
-            name = f"{kind.__name__.replace('_', ' ')}, {models}, {when}: promoted"
-            entries.append(share(name, way, int(count), worlds, better=models.startswith("better")))
-            print(f"{name:75} {way:10} {entries[-1]['value']:6.1f} %   (of {worlds})", flush=True)
-    finish(entries, options.json)
+    parser.add_argument("--customers", choices=KINDS, nargs="+", default=list(KINDS), metavar="KIND")
+    parser.add_argument("--worlds", type=int, default=1_000, help="of equal models; a 15th of the others")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, case by case")
+    options = parser.parse_args()
+    for kind, models, (way, settle) in product(options.customers, MODELS, SETTLE.items()):
+        worlds = options.worlds // (1 if models == "exactly as good" and way == "churn" else 15)
+        counts = np.sum(
+            [list(promotions(KINDS[kind], models, settle, seed)) for seed in range(worlds)], axis=0
+        )
+        names = [f"asked {kind}, {models}, {when} an alarm: promoted" for when in ("after", "without")]
+        names = names if way == "churn" else [f"{name}, open windows count" for name in names]
+        entries = [
+            share(name, way, int(count), worlds, better=models.startswith("better"))
+            for name, count in zip(names, counts, strict=True)
+        ]
+        for entry in entries:
+            print(f"{entry['name']:90} {entry['value']:6.1f} %   (of {worlds})", flush=True)
+        finish(entries, options.json, merge=True)
 
 
 def closed(world: World) -> np.ndarray:

@@ -18,6 +18,7 @@ from churn.retrain.gate import (
     is_regression,
     judge_challenger,
     margin,
+    rollback_config,
 )
 
 CFG = GateConfig(bootstrap=100)
@@ -67,6 +68,17 @@ def test_an_equal_challenger_passes_as_no_worse_and_a_much_worse_one_does_not():
 def test_an_equal_challenger_is_not_promoted():
     assert share_promoted(alarmed=True) < 0.1
     assert share_promoted(alarmed=False) < 0.1
+
+
+def test_better_needs_more_confidence_than_no_worse():
+    fresh = make_fresh_rows(np.random.default_rng(9))
+    strict, lenient = (
+        judge_challenger(fresh, True, replace(CFG, superiority=level), 0).checks for level in (0.99, 0.6)
+    )
+    assert [check.bound for check in strict[:2]] == [check.bound for check in lenient[:2]]
+    assert all(one.bound < other.bound for one, other in zip(strict[2:], lenient[2:], strict=True))
+    gate = rollback_config(compose_config()).retrain.gate
+    assert gate.superiority == gate.confidence == 0.995
 
 
 def test_after_an_alarm_a_better_calibrated_challenger_is_promoted():

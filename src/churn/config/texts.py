@@ -82,7 +82,7 @@ def _problems_of(file: Path, group: str, schema: type) -> list[UserError]:
     import yaml  # type: ignore[import-untyped]
     from omegaconf import OmegaConf
 
-    text = file.read_text()
+    text = file.read_text(encoding="utf-8")
     header = _PACKAGE.search(text)
     package = group.replace("/", ".") if header is None or header[1] == "_group_" else header[1]
     prefix = [] if package in ("", "_global_") else package.split(".")
