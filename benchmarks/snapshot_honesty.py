@@ -1,26 +1,32 @@
 """Whether models that learn from snapshots hold what they promise, on customers whose hazard is known.
 
-snapshot_honesty.py [--customers 15000] [--seeds 3] [--model trees] [--epochs 12]. The model is the network of
-`churn train`, or with --model trees the baseline "boosting" beside it, which is quicker; the split is that of
-`churn train`. AUC on rows that took no part in training.
+snapshot_honesty.py [--customers 15000] [--weekly 1500] [--seeds 3] [--model trees] [--epochs 12] [--jobs 2].
+The model is the network of `churn train`, or one that takes less time: --model trees its baseline "boosting",
+--model average that and logistic regression. The split is that of `churn train`. AUC on rows that took no
+part in training. With --only monthly, or weekly, the other numbers in the file of results stay.
 
-- snapshot_auc_beyond_best: of the model less that of the true probabilities, on the latest cut-offs;
+- snapshot_best_possible: of the true probabilities, on the latest cut-offs;
+- snapshot_auc_beyond_best: of the model less that of the true probabilities, there;
 - snapshot_promise_leak: AUC on a test part whose windows reach one day too far, less what the same model has
   on the honest rows of the same customers and cut-offs;
 - snapshot_promise_random: AUC on a test part dealt out at random over rows of weekly cut-offs, less what the
-  same model has on later cut-offs;
+  same model has on later cut-offs (on --weekly customers);
 - snapshot_promise_time: the same with the split by time, as `churn train` does it.
 """
 
 import tempfile
-from collections.abc import Callable
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from compare import arguments, finish
+from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
 from churn.config.data import SplitMethod
@@ -33,8 +39,9 @@ from churn.data.load import load_dataset
 from churn.data.table import RawTable
 from churn.data.validate import to_features
 from churn.evaluate.baselines import Predictor, fit_baselines
-from churn.events import stage
+from churn.events.report import make_snapshot
 from churn.events.synthetic.tables import write_tables
+from churn.events.workspace import open_workspace
 
 Fit = Callable[[Experiment], Predictor]
 LATER = "2024-08-05"  # first cut-off of what a model with a random split is tried on
@@ -42,19 +49,35 @@ LATER = "2024-08-05"  # first cut-off of what a model with a random split is tri
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--customers", type=int, default=15_000)
+    parser.add_argument("--customers", type=int, default=15_000, help="with monthly cut-offs")
+    parser.add_argument("--weekly", type=int, default=1_500, help="customers with weekly cut-offs")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=12, help="of the network")
     parser.add_argument("--model", choices=FITTED, default="network")
+    parser.add_argument("--only", choices=WORLDS, help="one kind of cut-offs")
+    parser.add_argument("--jobs", type=int, default=1, help="worlds at a time")
     options = parser.parse_args()
+    kinds = [options.only] if options.only else [*WORLDS]
+    asked = [(kind, seed) for kind in kinds for seed in range(options.seeds)]
     found: dict[str, list[float]] = {}
-    for seed in range(options.seeds):
-        with tempfile.TemporaryDirectory() as folder:
-            world = synthetic_world(Path(folder), seed, options.customers, options.epochs)
-            for name, value in of_world(world, FITTED[options.model]).items():
-                print(f"seed {seed}: {name:28} {value:+.4f}", flush=True)
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for numbers in pool.map(of_world, *zip(*asked, strict=True), repeat(options)):
+            for name, value in numbers.items():
                 found.setdefault(name, []).append(value)
-    finish([entry(name, values) | {"model": options.model} for name, values in found.items()], options.json)
+    entries = [entry(name, values) | {"model": options.model} for name, values in found.items()]
+    finish(entries, options.json, merge=options.only is not None)
+
+
+def of_world(kind: str, seed: int, options: Namespace) -> dict[str, float]:
+    """The numbers of a synthetic world, which are printed as they come."""
+    customers, numbers = WORLDS[kind]
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        cfg = synthetic_world(Path(folder), seed, getattr(options, customers), options.epochs)
+        for name, value in numbers(cfg, FITTED[options.model]):
+            print(f"seed {seed}: {name:28} {value:+.4f}", flush=True)
+            found[name] = value
+    return found
 
 
 def entry(name: str, values: list[float]) -> dict[str, Any]:
@@ -83,28 +106,26 @@ def synthetic_world(folder: Path, seed: int, customers: int, epochs: int) -> Con
     return cfg
 
 
-def of_world(cfg: Config, fit: Fit) -> dict[str, float]:
-    """All numbers in one synthetic world."""
+def best_and_leak(cfg: Config, fit: Fit) -> Iterator[tuple[str, float]]:
+    """How far a model is from the best possible, and what a leak promises; cut-offs are months."""
     truth = pd.read_parquet(Path(str(cfg.events.folder)) / "truth.parquet")
     honest = learnt(cfg, snapshots(cfg, "honest"), fit)
     data, test = honest.data, honest.experiment.splits.test
     best = auc_of_truth(data, truth.astype({"cutoff": "datetime64[s]"}), test)
-    numbers = {"snapshot_auc_beyond_best": auc(data, honest, test) - best}
-    numbers |= promises_of_splits(cfg, fit)
-    return numbers | {"snapshot_promise_leak": promise_of_leak(cfg, data, fit)}
+    yield "snapshot_best_possible", best
+    yield "snapshot_auc_beyond_best", auc(data, honest, test) - best
+    yield "snapshot_promise_leak", promise_of_leak(cfg, data, fit)
 
 
-def promises_of_splits(cfg: Config, fit: Fit) -> dict[str, float]:
-    """How much more the test parts of both splits promise than later cut-offs hold."""
+def promises_of_splits(cfg: Config, fit: Fit) -> Iterator[tuple[str, float]]:
+    """How much more the test parts of both splits promise than later cut-offs hold; cut-offs are weeks."""
     weekly = replace(cfg, events=replace(cfg.events, cutoffs=replace(cfg.events.cutoffs, step=Step.week)))
     before = snapshots(weekly, "before", last="2024-07-01")
     after, _ = load(weekly, snapshots(weekly, "after", first=LATER))
-    promises = {}
     for name, method in {"random": SplitMethod.article, "time": SplitMethod.time}.items():
         model = learnt(replace(weekly, split=replace(cfg.split, method=method)), before, fit)
         promised = auc(model.data, model, model.experiment.splits.test)
-        promises[f"snapshot_promise_{name}"] = promised - auc(after, model, np.arange(len(after)))
-    return promises
+        yield f"snapshot_promise_{name}", promised - auc(after, model, np.arange(len(after)))
 
 
 def promise_of_leak(cfg: Config, data: Dataset, fit: Fit) -> float:
@@ -121,7 +142,8 @@ def snapshots(cfg: Config, name: str, first: str | None = None, last: str | None
     """The file of a snapshot."""
     file = Path(str(cfg.run.root)) / f"{name}.parquet"
     cutoffs = replace(cfg.events.cutoffs, first=first, last=last)
-    stage.snapshot(replace(cfg, output=str(file), events=replace(cfg.events, cutoffs=cutoffs)))
+    with open_workspace(replace(cfg.events, cutoffs=cutoffs)) as work:
+        make_snapshot(work, file, cfg.seed)
     return file
 
 
@@ -155,10 +177,23 @@ def fitted_network(experiment: Experiment) -> Predictor:
     return fit_network(experiment, quiet=True).predict
 
 
+def fitted_baselines(experiment: Experiment) -> dict[str, Predictor]:
+    """The models that `churn train` compares its network with."""
+    splits, schema, seed = experiment.splits, experiment.data.schema, experiment.cfg.seed
+    train = experiment.part(np.union1d(splits.train, splits.calibration))
+    return fit_baselines(train, experiment.validation, schema, seed)
+
+
 def fitted_trees(experiment: Experiment) -> Predictor:
-    """The boosted trees that `churn train` compares its network with."""
-    schema, seed = experiment.data.schema, experiment.cfg.seed
-    return fit_baselines(experiment.train, experiment.validation, schema, seed)["boosting"]
+    """Boosted trees."""
+    return fitted_baselines(experiment)["boosting"]
+
+
+def fitted_average(experiment: Experiment) -> Predictor:
+    """Boosted trees and logistic regression: the average of their log-odds."""
+    fitted = fitted_baselines(experiment)
+    both = fitted["boosting"], fitted["logistic_regression"]
+    return lambda frame: expit(np.mean([logit(predict(frame)) for predict in both], axis=0))
 
 
 def auc(data: Dataset, model: Model, rows: np.ndarray) -> float:
@@ -186,7 +221,8 @@ def shift_a_day(folder: Path) -> None:
     payments.to_csv(folder / "payments.csv", index=False)
 
 
-FITTED: dict[str, Fit] = {"network": fitted_network, "trees": fitted_trees}
+WORLDS = {"monthly": ("customers", best_and_leak), "weekly": ("weekly", promises_of_splits)}
+FITTED: dict[str, Fit] = {"network": fitted_network, "trees": fitted_trees, "average": fitted_average}
 
 if __name__ == "__main__":
     main()

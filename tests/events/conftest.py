@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +107,24 @@ def rows_at(cfg: EventsConfig, cutoffs=CUTOFFS, labelled: bool = True) -> pd.Dat
     return frame.assign(cutoff=pd.to_datetime(frame["cutoff"])).sort_values(
         ["customer", "cutoff"], ignore_index=True
     )
+
+
+@pytest.fixture(scope="session")
+def shop_rows(tmp_path_factory) -> Callable[[ChurnKind], pd.DataFrame]:
+    """A function: the snapshot of the shop by a kind of churn, made once."""
+    folder = tmp_path_factory.mktemp("shop")
+    write_shop(folder, shop())
+    made = cache(lambda kind: rows_at(definition(folder, kind)))
+    return lambda kind=ChurnKind.inactive: made(kind).copy()
+
+
+@pytest.fixture(scope="session")
+def shop_definition(tmp_path_factory) -> EventsConfig:
+    """The definition with the levels that are found in the shop."""
+    folder = tmp_path_factory.mktemp("shop")
+    write_shop(folder, shop())
+    with open_workspace(definition(folder)) as work:
+        return work.cfg
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ The double runs no SQL: the rows are DuckDB's. That the SQL means the same is te
 """
 
 import json
+from copy import deepcopy
 from datetime import UTC
 
 import pandas as pd
@@ -16,7 +17,7 @@ from doubles.bigquery import BigQuery, Table
 from churn.config.events import Engine
 from churn.data.declared import declared_facts
 from churn.errors import UserError
-from churn.events import bigquery, workspace
+from churn.events import bigquery
 from churn.events.stage import snapshot
 from events.conftest import CUTOFFS, day, definition, rows_at, shop
 
@@ -42,10 +43,9 @@ def service(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def whole(shop_folder):
+def whole(shop_definition):
     """The configuration of the shop in BigQuery, with everything named that has to be."""
-    with workspace.open_workspace(definition(shop_folder)) as work:
-        cfg = work.cfg
+    cfg = deepcopy(shop_definition)
     for group in (cfg.tables, cfg.contracts, cfg.properties):
         for name, spec in group.items():
             spec.path = f"bq://p.shop.{name}"
@@ -83,8 +83,8 @@ def test_without_an_account_the_plan_is_the_query_and_says_what_it_assumes(whole
     assert "it is assumed that times of events are TIMESTAMP" in told
 
 
-def test_the_rows_become_the_file_that_duckdb_would_write(service, whole, shop_folder, tmp_path):
-    expected = rows_at(definition(shop_folder))
+def test_the_rows_become_the_file_that_duckdb_would_write(service, whole, shop_rows, tmp_path):
+    expected = shop_rows()
     sql, _ = the_query(service, whole)
     types = {"customer": "STRING", "cutoff": "INTEGER", "churned": "INTEGER", "plans_plan": "STRING"}
     schema = {name: types.get(name, "FLOAT") for name in expected.columns}
@@ -137,9 +137,9 @@ def test_columns_that_cannot_be_used_are_named(service, whole, column, kind, say
         the_query(service, whole)
 
 
-def test_a_table_of_bigquery_may_lie_beside_files_on_this_machine(service, shop_folder):
+def test_a_table_of_bigquery_may_lie_beside_files_on_this_machine(service, shop_rows, shop_folder):
     """The engine is DuckDB's; the one table comes by Google's client, as Arrow."""
-    expected = rows_at(definition(shop_folder))
+    expected = shop_rows()
     orders = shop()["orders"].astype({"at": object, "known": object})
     for name in ("at", "known"):
         orders[name] = [moment.to_pydatetime().replace(tzinfo=UTC) for moment in orders[name]]

@@ -16,7 +16,7 @@ from sqlglot import exp
 from churn.config.events import ChurnKind, Engine
 from churn.events import bigquery, duck, workspace
 from churn.events.snapshot import snapshot
-from events.conftest import CUTOFFS, day, definition, rows_at, shop, write_shop
+from events.conftest import CUTOFFS, day, definition, shop, write_shop
 
 KINDS = list(ChurnKind)
 
@@ -46,7 +46,7 @@ def normal_tables(work):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_sqlite_agrees_with_duckdb(shop_folder, tmp_path, kind):
+def test_sqlite_agrees_with_duckdb(shop_folder, shop_rows, tmp_path, kind):
     cfg = definition(shop_folder, kind)
     with workspace.open_workspace(cfg) as work:
         duck.fill_ages(work, [day(text) for text in CUTOFFS])
@@ -64,32 +64,31 @@ def test_sqlite_agrees_with_duckdb(shop_folder, tmp_path, kind):
     with closing(con.raw_sql(con.compile(expression))) as cursor:
         found = pd.DataFrame(cursor.fetchall(), columns=list(expression.columns))
     con.disconnect()
-    pd.testing.assert_frame_equal(tidy(found), tidy(rows_at(cfg)), rtol=1e-5)
+    pd.testing.assert_frame_equal(tidy(found), tidy(shop_rows(kind)), rtol=1e-5)
 
 
-def bigquery_sql(cfg, labelled=True):
-    """The query for BigQuery on the shop's tables, whose levels are those that DuckDB finds."""
-    with workspace.open_workspace(cfg) as work:
-        resolved = work.cfg
-        raw = {
-            name: ibis.table(table.schema(), name, catalog="p", database="d")
-            for name, table in work.raw.items()
-        }
-    return bigquery.to_sql(resolved, [day(text) for text in CUTOFFS], raw, labelled)
+def bigquery_query(work):
+    """The query for BigQuery on the tables of a workspace, with the levels that DuckDB finds, parsed."""
+    raw = {
+        name: ibis.table(table.schema(), name, catalog="p", database="d") for name, table in work.raw.items()
+    }
+    sql = bigquery.to_sql(work.cfg, [day(text) for text in CUTOFFS], raw)
+    return sqlglot.parse_one(sql, read="bigquery")
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_sql_for_bigquery_gives_the_same_rows_when_duckdb_runs_its_translation(shop_folder, kind):
-    cfg = definition(shop_folder, kind)
-    translated = sqlglot.parse_one(bigquery_sql(cfg), read="bigquery")
-    for table in translated.find_all(exp.Table):
-        if table.args.get("catalog"):
-            table.replace(exp.alias_(exp.to_table(f"raw_{table.name}"), table.alias, table=True))
-    sql = translated.sql("duckdb").replace("IEEE_DIVIDE", "divide").replace("ieee_divide", "divide")
-    with workspace.open_workspace(cfg) as work:
+def test_the_sql_for_bigquery_gives_the_same_rows_when_duckdb_runs_its_translation(
+    shop_folder, shop_rows, kind
+):
+    with workspace.open_workspace(definition(shop_folder, kind)) as work:
+        translated = bigquery_query(work)
+        for table in translated.find_all(exp.Table):
+            if table.args.get("catalog"):
+                table.replace(exp.alias_(exp.to_table(f"raw_{table.name}"), table.alias, table=True))
+        sql = translated.sql("duckdb").replace("IEEE_DIVIDE", "divide").replace("ieee_divide", "divide")
         work.con.execute("CREATE MACRO divide(a, b) AS a / b")
         found = work.con.sql(sql).df()
-    pd.testing.assert_frame_equal(tidy(found), tidy(rows_at(cfg)), rtol=1e-5)
+    pd.testing.assert_frame_equal(tidy(found), tidy(shop_rows(kind)), rtol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +96,8 @@ def parsed(tmp_path_factory):
     """The query for BigQuery, parsed."""
     folder = tmp_path_factory.mktemp("shop")
     write_shop(folder, shop())
-    return sqlglot.parse_one(bigquery_sql(definition(folder)), read="bigquery")
+    with workspace.open_workspace(definition(folder)) as work:
+        return bigquery_query(work)
 
 
 def test_whole_numbers_are_divided_by_floor_and_not_by_a_slash_that_gives_fractions(parsed):

@@ -28,8 +28,8 @@ def findings(cfg):
         return [finding.title for finding in table_findings(work)]
 
 
-def test_text_gives_the_same_rows_as_parquet(shop_folder):
-    expected = rows_at(definition(shop_folder, ChurnKind.cancelled))
+def test_text_gives_the_same_rows_as_parquet(shop_folder, shop_rows):
+    expected = shop_rows(ChurnKind.cancelled)
     pd.testing.assert_frame_equal(rows_at(as_text(shop_folder, shop()["orders"])), expected)
     german = as_text(shop_folder, shop()["orders"], sep=";", decimal=",")
     german.tables["orders"].decimal = ","
@@ -114,9 +114,8 @@ def test_oddities_are_counted(shop_folder):
         assert told in found, found
 
 
-def test_copies_of_an_event_count_once_where_times_have_a_time_of_day(shop_folder):
-    orders = shop()["orders"]
-    once = rows_at(definition(shop_folder, ChurnKind.cancelled))
+def test_copies_of_an_event_count_once_where_times_have_a_time_of_day(shop_folder, shop_rows):
+    orders, once = shop()["orders"], shop_rows(ChurnKind.cancelled)
     write_shop(shop_folder, {"orders": pd.concat([orders, orders.iloc[::3]])})
     cfg = definition(shop_folder, ChurnKind.cancelled)
     cfg.tables["orders"].drop_copies = None
@@ -141,15 +140,14 @@ def test_properties_without_a_date_are_said_to_look_into_the_future(shop_folder)
     assert rows_at(cfg, CUTOFFS[:1])["plans_plan"].notna().any()
 
 
-def test_many_files_of_one_table_are_one_table(shop_folder):
+def test_many_files_of_one_table_are_one_table(shop_folder, shop_rows):
     orders = shop()["orders"]
-    expected = rows_at(definition(shop_folder))
     (shop_folder / "parts").mkdir()
     for number in range(3):
         orders.iloc[number::3].to_parquet(shop_folder / "parts" / f"{number}.parquet", index=False)
     cfg = definition(shop_folder)
     cfg.tables["orders"].path = "parts"
-    pd.testing.assert_frame_equal(rows_at(cfg), expected, rtol=1e-5)
+    pd.testing.assert_frame_equal(rows_at(cfg), shop_rows(), rtol=1e-5)
 
 
 @pytest.mark.parametrize(

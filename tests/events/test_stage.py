@@ -1,6 +1,7 @@
 """`churn snapshot` from the command line to the model and back: files, page, messages, no skew, labels."""
 
 import json
+import re
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -187,6 +188,9 @@ def test_the_page_says_what_one_chooses_a_definition_by(root):
     ):
         assert told in page
     assert "<script" not in page
+    cutoffs = re.findall(r'<td class="date">([0-9-]+)</td>', page)
+    assert len(cutoffs) == 21
+    assert cutoffs == sorted(cutoffs)
     assert (root / "said.txt").read_text().count("! ") == page.count('class="finding"')
 
 

@@ -40,13 +40,14 @@ def expected_features(orders, cutoff, windows):
     return found
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_features_are_what_loops_over_the_events_find(tmp_path, seed):
-    tables = shop(seed)
+@pytest.mark.parametrize(("seed", "windows"), [(0, [7, 30]), (1, [5, 20, 30])])
+def test_features_are_what_loops_over_the_events_find(tmp_path, seed, windows):
+    """Also where the window before one reaches beyond the longest."""
+    tables = shop(seed, customers=25, events=700)
     write_shop(tmp_path, tables)
-    cfg = definition(tmp_path, ChurnKind.cancelled)
+    cfg = definition(tmp_path, ChurnKind.cancelled, windows=windows)
     found = rows_at(cfg)
-    assert len(found) > 60
+    assert len(found) > 30
     for row in found.to_dict("records"):
         own = tables["orders"][tables["orders"]["who"] == row["customer"]]
         for name, value in expected_features(own, row["cutoff"], cfg.windows).items():
@@ -116,9 +117,9 @@ def test_the_day_begins_where_the_clock_hangs(tmp_path):
     assert counts == {"UTC": 1, "Europe/Berlin": 0, "America/New_York": 1}
 
 
-def test_properties_are_those_that_held_before_the_cutoff(shop_folder):
+def test_properties_are_those_that_held_before_the_cutoff(shop_rows):
     plans = shop()["plans"]
-    found = rows_at(definition(shop_folder, ChurnKind.cancelled))
+    found = shop_rows(ChurnKind.cancelled)
     for row in found.to_dict("records"):
         own = plans[(plans["who"] == row["customer"]) & (plans["since"] < row["cutoff"])]
         if own.empty or own["since"].duplicated().any():
@@ -129,7 +130,8 @@ def test_properties_are_those_that_held_before_the_cutoff(shop_folder):
         assert row["plans_birth"] == (row["cutoff"] - newest["birth"]).days
 
 
-def test_the_rows_do_not_depend_on_how_many_customers_are_worked_on_at_a_time(shop_folder, monkeypatch):
-    whole = rows_at(definition(shop_folder))
+def test_the_rows_do_not_depend_on_how_many_customers_are_worked_on_at_a_time(
+    shop_folder, shop_rows, monkeypatch
+):
     monkeypatch.setattr("churn.events.duck.PART_ROWS", 21)
-    pd.testing.assert_frame_equal(rows_at(definition(shop_folder, threads=2)), whole)
+    pd.testing.assert_frame_equal(rows_at(definition(shop_folder, threads=2)), shop_rows())

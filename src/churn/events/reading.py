@@ -18,7 +18,7 @@ from churn.data.infer.cells import MISSING_WORDS, as_written, to_ids, to_numbers
 from churn.data.sources import files, warehouse
 from churn.data.sources.chunk import Chunk
 from churn.data.sources.columns import to_pandas
-from churn.errors import UserError, did_you_mean
+from churn.errors import UserError, count, did_you_mean
 from churn.events.definition import BIGQUERY, columns_of
 from churn.events.times import parse_times
 
@@ -100,7 +100,7 @@ def _refuse_bad_rows(found: Reading, place: str, allowed: int) -> None:
             "correct them; times are written like 2026-11-24 or 2026-11-24T12:00:00Z; or leave the rows out: "
             f"events.max_bad_rows={found.bad_rows}"
         )
-        raise UserError(f"{found.bad_rows:,} rows cannot be read:\n    {cells}", place, do)
+        raise UserError(f"{count(found.bad_rows, 'row')} cannot be read:\n    {cells}", place, do)
 
 
 def _typed(chunk: Chunk, spec: TableConfig, found: Reading) -> pa.Table:

@@ -81,10 +81,9 @@ def _write_by_duckdb(events: EventsConfig, cfg: Config, output: Path) -> None:
     from churn.events.workspace import open_workspace
 
     print("Reading the tables ...", flush=True)
-    with ThreadPoolExecutor(1) as drawing:
-        drawing.submit(import_module, "churn.events.page")  # takes seconds: meanwhile DuckDB reads
-        with open_workspace(events, cfg.data.bigquery) as work:
-            made = make_snapshot(work, output, cfg.seed)
+    with open_workspace(events, cfg.data.bigquery) as work, ThreadPoolExecutor(1) as importing:
+        importing.submit(import_module, "churn.events.page")  # takes seconds: meanwhile DuckDB works
+        made = make_snapshot(work, output, cfg.seed)
     from churn.events.page import write_page
 
     page = output.with_suffix(".html")

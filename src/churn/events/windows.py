@@ -80,11 +80,9 @@ def _window_sums(
     """The sums of a window, and of the window before it as far as that is in the longest one."""
     within = None if days == longest else seen.age <= days
     time = _only(seen.time, within, ibis.null("int64"))
-    yield from {
-        f"n_{days}": _count(seen, within),
-        f"first_{days}": time.min(),
-        f"last_{days}": time.max(),
-    }.items()
+    yield f"n_{days}", _count(seen, within)
+    yield f"first_{days}", time.min()
+    yield f"last_{days}", time.max()
     for column in map(slug, spec.values):
         value = _only(seen[f"value_{column}"], within, 0.0)
         yield f"sum_{column}_{days}", value.sum()

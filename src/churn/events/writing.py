@@ -73,6 +73,7 @@ def write_snapshot(
             writer = writer or _open_writer(aside, part.schema)
             writer.write_table(part)
             contents.add(part, share, rng)
+        contents.by_cutoff = dict(sorted(contents.by_cutoff.items()))
         if not contents.rows or writer is None:
             what, do = "no customer is asked about at any cut-off", "see churn.table and the dates"
             raise UserError(what, "events.churn, events.cutoffs", do)

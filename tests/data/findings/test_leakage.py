@@ -78,7 +78,7 @@ def test_customers_with_several_rows_and_equal_rows_with_different_labels_are_co
 
 
 def test_rows_of_a_customer_at_several_times_are_no_finding_and_those_of_one_time_are():
-    """A table of snapshots: the split is by time, so nothing is said about parts that keep rows together."""
+    """A table of snapshots: its split is by time, which keeps no rows together."""
     ids = np.array([f"c{i // 4}" for i in range(60)], dtype=object)
     times = np.datetime64("2024-01-01") + np.arange(60) % 4
     data = replace(dataset(np.resize([0, 1], 60), ids, x=np.arange(60.0) + 0.5), times=times)
