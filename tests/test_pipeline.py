@@ -118,6 +118,8 @@ def weights(bundle):
 LONG = (
     "data.synthetic.rows=1200",
     "train.epochs=60",
+    "model.members=3",
+    "model.folds=3",
     "export.background=0",
     "export.refits=0",
     "evaluate.bootstrap=20",

@@ -5,6 +5,7 @@ import re
 import pytest
 from conftest import ROOT, copy_of_the_project, run_block
 
+QUICK = ("train.epochs=2", "evaluate.bootstrap=20", "evaluate.importance_repeats=1", "export.refits=0")
 README = (ROOT / "README.md").read_text()
 
 
@@ -13,13 +14,20 @@ def checkout(tmp_path_factory):
     return copy_of_the_project(tmp_path_factory.mktemp("readme"))
 
 
+def smaller(block: str) -> str:
+    """The block with a quick training of few customers."""
+    quick = " ".join(QUICK)
+    block = block.replace("make train", f"make train ARGS='data.synthetic.rows=1200 {quick}'")
+    return re.sub(r"(churn train data=.*)", rf"\1 {quick}", block)
+
+
 def test_every_shell_block_of_the_readme_runs_except_make_test(checkout):
     blocks = re.findall(r"^```bash\n(.*?)^```", README, re.S | re.M)
     assert len(blocks) >= 4
     for block in blocks:
         if block.strip() == "make test":
             continue
-        run_block(block, checkout)
+        run_block(smaller(block), checkout)
     assert (checkout / "runs" / "latest" / "report.html").exists()
     assert len((checkout / "scores.csv").read_text().splitlines()) == 3
     assert len((checkout / "mine-scores.csv").read_text().splitlines()) == 601
