@@ -184,9 +184,13 @@ def kinds_of(cells: Sequence[Any]) -> set[type]:
 def _from_numbers(cells: Sequence[Any], kinds: set[type]) -> pa.Array:
     """Integers if all numbers are whole and an integer holds them, text if they are too large for it."""
     if kinds == {int}:
-        fits = all(cell is None or -(2**63) <= cell < 2**63 for cell in cells)
-        return pa.array(cells, pa.int64()) if fits else pa.array([c and str(c) for c in cells], pa.string())
+        try:
+            return pa.array(cells, pa.int64())
+        except OverflowError:
+            return pa.array([None if cell is None else str(cell) for cell in cells], pa.string())
     numbers = pa.array(cells, pa.float64(), from_pandas=True)
+    if not pc.all(pc.equal(pc.floor(numbers), numbers)).as_py():
+        return numbers
     texts = number_texts(pa.chunked_array([numbers]))
     is_whole = pc.all(pc.match_substring_regex(texts, "^-?[0-9]+$")).as_py()
     return texts.cast(pa.int64()).combine_chunks() if is_whole else numbers

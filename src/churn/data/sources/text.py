@@ -72,7 +72,7 @@ def _parse_plain_lines(block: list[bytes], dialect: Dialect) -> pa.Table | None:
     try:
         table = pa.csv.read_csv(
             BytesIO(content),
-            pa.csv.ReadOptions(column_names=names, block_size=len(content) + 1),
+            pa.csv.ReadOptions(column_names=names, block_size=len(content) + 1, use_threads=False),
             pa.csv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True),
             pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string())),
         )
