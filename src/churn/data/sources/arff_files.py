@@ -47,8 +47,9 @@ def arff_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chun
 def _dates_as_text(lines: Iterable[str]) -> Iterator[str]:
     """The lines with dates declared as text, since liac-arff does not know dates."""
     name = r"'[^']*'|\"[^\"]*\"|\S+"
+    date = re.compile(rf"^(\s*@attribute\s+(?:{name})\s+)date\b.*", re.IGNORECASE)
     for line in lines:
-        yield re.sub(rf"^(\s*@attribute\s+(?:{name})\s+)date\b.*", r"\1string", line, flags=re.IGNORECASE)
+        yield date.sub(r"\1string", line) if line.lstrip()[:1] == "@" else line
 
 
 def _arrow_type(kind: Any) -> pa.DataType:
