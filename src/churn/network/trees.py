@@ -2,8 +2,8 @@
 
 All nodes of one level of a symmetric tree ask the same question, so that a tree of depth d is d questions,
 and their answers are the bits of the leaf's number (Prokhorenkova et al. 2018, CatBoost). Trees share
-questions: a few hundred distinct ones are one comparison; one product of matrices gives the leaf of every
-tree, and one gather its value.
+questions: a few hundred distinct ones are one comparison, of which whole columns are gathered for each bit of
+every tree. Another gather gives the leaf's value and rows, which lie side by side.
 """
 
 from __future__ import annotations
@@ -38,12 +38,15 @@ class Trees:
         unlike the rows that the trees were grown on. Its root is a standard error up to a factor, since the
         error of a leaf's value falls with the root of its rows.
         """
-        tf, (column, border, weights) = tensorflow(), self._questions
+        tf, (column, border, asked) = tensorflow(), self._questions
         answers = tf.cast(tf.gather(inputs, column) > border, tf.float32)
-        first = np.arange(len(self.value), dtype=np.int32)[:, None] * self.value.shape[1]
-        leaf = tf.cast(tf.matmul(weights, answers), tf.int32) + first
-        log_odds = tf.reduce_sum(tf.gather(self.value.ravel(), leaf), axis=0) + np.float32(self.bias)
-        return log_odds, tf.reduce_sum(tf.gather(1 / (self.rows.ravel() + PRIOR_ROWS), leaf), axis=0)
+        leaf = tf.gather(answers, asked[-1])
+        for question in asked[-2::-1]:  # float32 is exact here, and faster than integers
+            leaf = 2 * leaf + tf.gather(answers, question)
+        first = np.arange(len(self.value), dtype=np.float32)[:, None] * self.value.shape[1]
+        leaves = np.stack([self.value.ravel(), 1 / (self.rows.ravel() + PRIOR_ROWS)], axis=1)
+        sums = tf.reduce_sum(tf.gather(leaves, tf.cast(leaf + first, tf.int32)), axis=0)
+        return sums[:, 0] + np.float32(self.bias), sums[:, 1]
 
     @classmethod
     def combine(cls, forests: Sequence[Trees], weights: Sequence[float]) -> Trees:
@@ -73,10 +76,8 @@ class Trees:
 
     @cached_property
     def _questions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Columns [S], borders [S, 1] of the distinct questions, and their bits [T, S] as powers of 2."""
+        """Columns [S] and borders [S, 1] of the distinct questions, and which of them each tree asks [d, T]."""
         asked = np.stack([self.column.ravel(), self.border.ravel()], axis=1).astype(float)
         distinct, place = np.unique(asked, axis=0, return_inverse=True)
-        tree, bit = np.divmod(np.arange(self.column.size), self.column.shape[1])
-        weights = np.zeros((len(self.column), len(distinct)), np.float32)
-        np.add.at(weights, (tree, place.ravel()), 2.0**bit)
-        return distinct[:, 0].astype(np.int32), distinct[:, 1:].astype(np.float32), weights
+        by_bit = place.reshape(self.column.shape).T.astype(np.int32)
+        return distinct[:, 0].astype(np.int32), distinct[:, 1:].astype(np.float32), by_bit
