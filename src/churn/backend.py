@@ -1,4 +1,4 @@
-"""TensorFlow, imported quietly and only when a stage needs it."""
+"""Heavy libraries, imported quietly and only when a stage needs them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 
 def tensorflow() -> ModuleType:
@@ -26,6 +28,40 @@ def tensorflow() -> ModuleType:
 def leave_one_core() -> None:
     """Leave one core to the worker process: TensorFlow, if not yet imported, computes on the others."""
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, (os.cpu_count() or 1) - 1)))
+
+
+def arrow_alone() -> None:
+    """Keep Arrow from importing pandas, which it does where it is given a list or a scalar (pyarrow 25).
+
+    It only wants to know whether that is a Series. Where it makes a frame, it still imports pandas, and knows
+    Series from then on.
+    """
+    if "pandas" in sys.modules:
+        return
+    import pyarrow as pa
+
+    sys.meta_path.insert(0, _NoPandas())
+    try:
+        pa.array([])
+    finally:
+        del sys.meta_path[0]
+
+
+class _NoPandas(MetaPathFinder):
+    """Refuses to import pandas."""
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> None:
+        """Nothing, for other modules."""
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+def limit_threads(threads: int) -> None:
+    """Let TensorFlow compute on so many threads; what it was limited to before stays if it is the same."""
+    threading = tensorflow().config.threading
+    if threading.get_intra_op_parallelism_threads() != threads:
+        threading.set_intra_op_parallelism_threads(threads)
+        threading.set_inter_op_parallelism_threads(threads)
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 It is a TensorFlow SavedModel; its root is what Vertex AI calls `artifact_uri`. Beside the graph it holds,
 in `assets.extra/`: `bundle.json` (roles and names of the columns, threshold, metrics, versions),
 `profile.json` (the distribution of the training data), `words.json` (the vocabulary: the codes of texts in
-the signature `coded`) and `checksums.json` (sha256 of every other file).
+the signature `coded`), `coded.tflite` and `coded_reasons.tflite` (the signatures of these names for LiteRT,
+which serves and scores without TensorFlow) and `checksums.json` (sha256 of every other file).
 """
 
 from __future__ import annotations
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
 
     from churn.data.features import ArrowFeatures, DictionaryColumn
 
-FORMAT = 4  # 4: levels in their one spelling (`churn.data.spelling`)
+FORMAT = 5  # 5: with the light model
 BATCH_ROWS = 16_384  # rows that go through the graph at a time, so that memory has a bound
 REASONS = "reasons"  # the signature whose answers carry reasons
 CODED = "coded"  # the signature of numbers [F, n] and codes [C, n], for callers that look texts up themselves
+CODED_REASONS = "coded_reasons"  # the same for the reasons of one row, without the probability
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,10 @@ class Bundle:
         """The code of each text in the signature `coded`; any other text has code 0."""
         return json.loads((self.path / EXTRA / "words.json").read_text())
 
+    def light_file(self, signature: str) -> Path:
+        """The LiteRT file of a signature; it may not be there."""
+        return self.path / EXTRA / f"{signature}.tflite"
+
     @cached_property
     def saved_model(self) -> Any:
         """The loaded SavedModel; keep it as long as you use its signatures.
@@ -105,18 +111,6 @@ class Bundle:
     ) -> dict[str, Any]:
         """The outputs of `predict` as tensors; `rows` may also come from `churn.data.features`."""
         return self.saved_model.signatures[signature](**to_tensors(rows, self.facts["inputs"], keys))
-
-    def run_coded(self, rows: ArrowFeatures) -> dict[str, Any]:
-        """Like `run` without `customer_key`, several times faster: each distinct text is looked up once."""
-        from churn.bundle.conformal import as_text
-        from churn.data.features import to_matrices
-
-        tf = tensorflow()
-        numbers, codes = map(tf.constant, to_matrices(rows, self.schema, self.vocabulary))
-        outputs: dict[str, Any] = self.saved_model.signatures[CODED](numbers=numbers, codes=codes)
-        if "certainty" in outputs:
-            outputs["certainty"] = as_text(outputs["certainty"])
-        return outputs
 
 
 def to_tensors(

@@ -14,12 +14,14 @@ from typing import Any
 
 from churn.backend import tensorflow
 from churn.bundle import calibration, conformal, decision, intervals, parametric_bootstrap, reasons
-from churn.bundle.bundle import CODED, FORMAT, REASONS, Bundle
+from churn.bundle.bundle import CODED, CODED_REASONS, FORMAT, REASONS, Bundle
 from churn.bundle.contents import CHECKSUMS, EXTRA, list_checksums
 from churn.bundle.graph import ServingGraph, input_names
 from churn.bundle.intervals import Interval
+from churn.bundle.light import COMPARED, require_parity, write_light
 from churn.data.declared import declared_facts
 from churn.data.experiment import Experiment
+from churn.data.features import frame_features, to_matrices
 from churn.errors import UserError
 from churn.files import write_text
 from churn.network.trained import Trained
@@ -37,9 +39,14 @@ def export_bundle(experiment: Experiment, trained: Trained, interval: Interval |
     >>> bundle = export_bundle(experiment, trained, interval=None, path=Path("bundle"))
     """
     graph = _serving_graph(experiment, trained, interval)
-    write_saved_model(graph, path, experiment.cfg.export.reasons)
+    cfg = experiment.cfg.export
+    write_saved_model(graph, path, cfg.reasons, cfg.light)
     seal(path, _bundle_facts(experiment, graph), profile={})
-    return Bundle.load(path)
+    bundle = Bundle.load(path)
+    if cfg.light:
+        rows = frame_features(experiment.train.frame[:COMPARED], bundle.schema)
+        require_parity(bundle, *to_matrices(rows, bundle.schema, bundle.vocabulary))
+    return bundle
 
 
 def _serving_graph(experiment: Experiment, trained: Trained, interval: Interval | None) -> ServingGraph:
@@ -126,8 +133,11 @@ def _git_commit() -> str | None:
     return described.stdout.strip() or None
 
 
-def write_saved_model(graph: ServingGraph, path: Path, reasons: bool = False) -> None:
-    """Write the SavedModel, which `seal` completes to a bundle; `reasons` puts reasons into every signature.
+def write_saved_model(graph: ServingGraph, path: Path, reasons: bool = False, light: bool = True) -> None:
+    """Write SavedModel and light model, which `seal` completes to a bundle.
+
+    reasons: put reasons into every signature of named inputs.
+
 
     Uses `ExportArchive`, since TensorFlow Serving cannot load what `tf.saved_model.save` writes for a Keras 3
     model. Raises `UserError` for reasons without a background.
@@ -143,11 +153,29 @@ def write_saved_model(graph: ServingGraph, path: Path, reasons: bool = False) ->
         signatures[REASONS] = graph.with_reasons
     for name, function in signatures.items():
         archive.add_endpoint(name, function, input_signature=[graph.signature()])
-    coded = graph.from_codes_with_reasons if reasons else graph.from_codes
-    archive.add_endpoint(CODED, coded, input_signature=graph.coded_signature())
+    coded = _coded_functions(graph)
+    for name, function in coded.items():
+        archive.add_endpoint(name, function)
     archive.write_out(str(path), verbose=False)
     (path / EXTRA).mkdir()
     write_text(path / EXTRA / "words.json", json.dumps(graph.model.encoder.vocabulary))
+    if light:
+        functions = {name: function.get_concrete_function() for name, function in coded.items()}
+        owner = tensorflow().Module()  # the archive itself would not do: it has no trace of its functions
+        owner.held = [variable.value for variable in graph.model.network.variables]
+        write_light(functions, owner, path / EXTRA)
+
+
+def _coded_functions(graph: ServingGraph) -> dict[str, Any]:
+    """The signatures that take codes, as functions that were traced once."""
+    function = tensorflow().function
+    functions = {CODED: function(graph.from_codes, input_signature=graph.coded_signature())}
+    if graph.background:
+        one_row = graph.coded_signature(rows=1)
+        functions[CODED_REASONS] = function(graph.reasons_from_codes, input_signature=one_row)
+    for each in functions.values():
+        each.get_concrete_function()
+    return functions
 
 
 def describe_inputs(graph: ServingGraph) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -112,14 +113,19 @@ class ServingGraph:
 
     def with_reasons(self, fields: dict[str, Any]) -> dict[str, Any]:
         """The outputs of a call, and those of `Reasons`."""
-        return _with_strings(self.from_codes_with_reasons(*self._matrices(fields)), fields)
+        transpose, (numbers, codes) = tensorflow().transpose, self._matrices(fields)
+        reasons = self._reasons(transpose(self._known(numbers)), transpose(codes))
+        return _with_strings(self.from_codes(numbers, codes), fields) | reasons
 
-    def from_codes_with_reasons(self, numbers: Any, codes: Any) -> dict[str, Any]:
-        """The outputs of `from_codes`, and those of `Reasons`."""
-        assert self.background
+    def reasons_from_codes(self, numbers: Any, codes: Any) -> dict[str, Any]:
+        """The outputs of `Reasons` for one row, [F, 1] and [C, 1]; a reason is a column's position."""
         transpose = tensorflow().transpose
-        reasons = Reasons(self._probability, self.schema.features, self.background)
-        return self.from_codes(numbers, codes) | reasons(transpose(self._known(numbers)), transpose(codes))
+        return self._reasons.of_one(transpose(self._known(numbers)), transpose(codes))
+
+    @cached_property
+    def _reasons(self) -> Reasons:
+        assert self.background
+        return Reasons(self._probability, self.schema.features, self.background)
 
     def _known(self, numbers: Any) -> Any:
         """The numbers with NaN in place of those, such as -99, that mean "missing"."""
@@ -170,11 +176,11 @@ class ServingGraph:
         specs = {names[column]: tf.TensorSpec([None], kind, names[column]) for column, kind in kinds.items()}
         return specs | {CUSTOMER_KEY: tf.TensorSpec([None], tf.string, CUSTOMER_KEY)}
 
-    def coded_signature(self) -> list[Any]:
-        """The inputs of `from_codes`."""
+    def coded_signature(self, rows: int | None = None) -> list[Any]:
+        """The inputs of `from_codes` for any number of rows, or for so many."""
         tf, schema = tensorflow(), self.schema
-        numbers = tf.TensorSpec([len(schema.numeric), None], tf.float32, "numbers")
-        return [numbers, tf.TensorSpec([len(schema.categorical), None], tf.int32, "codes")]
+        numbers = tf.TensorSpec([len(schema.numeric), rows], tf.float32, "numbers")
+        return [numbers, tf.TensorSpec([len(schema.categorical), rows], tf.int32, "codes")]
 
 
 def _with_strings(outputs: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:

@@ -22,12 +22,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from churn.backend import tensorflow
 from churn.data.dataset import Schema
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from churn.data.features import ArrowFeatures
     from churn.network.encoding import Encoder
 
 TOP = 3  # reasons that a prediction carries, at most
@@ -71,6 +73,8 @@ def _average_customers(
     frame: pd.DataFrame, probability: np.ndarray, schema: Schema, middles: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Numbers and categories of the rows at `middles`, each averaged with the rows most like it."""
+    import pandas as pd
+
     numbers = frame[list(schema.numeric)]
     scaled = ((numbers - numbers.mean()) / numbers.std()).fillna(0.0).to_numpy()
     codes = [pd.factorize(frame[name].to_numpy(object))[0] for name in schema.categorical]
@@ -127,20 +131,28 @@ class Reasons:
 
         `average_probability` + `contribution_1` + ... + `other_contributions` is the probability.
         """
+        tf, outputs = tensorflow(), self._largest(self.contributions(numbers, categories), categories.dtype)
+        names = tf.constant(self.names)
+        return {k: tf.gather(names, v) if k.startswith("reason_") else v for k, v in outputs.items()}
+
+    def of_one(self, numbers: Any, categories: Any) -> dict[str, Any]:
+        """The same for one row, [1, F] and [1, C], with positions in `names` in place of names."""
+        return self._largest(self._row_contributions(numbers[0], categories[0])[None], categories.dtype)
+
+    def _largest(self, contributions: Any, kind: Any) -> dict[str, Any]:
+        """The outputs from contributions [n, F + C]."""
         tf, background = tensorflow(), self.background
-        contributions = self.contributions(numbers, categories)
         _, position = tf.math.top_k(tf.abs(contributions), min(TOP, len(self.names)))
         largest = tf.gather(contributions, position, batch_dims=1)
-        name = tf.gather(tf.constant(self.names), position)
         outputs = {}
         for i in range(position.shape[1]):
-            outputs[f"reason_{i + 1}"], outputs[f"contribution_{i + 1}"] = name[:, i], largest[:, i]
+            outputs[f"reason_{i + 1}"], outputs[f"contribution_{i + 1}"] = position[:, i], largest[:, i]
         others = tf.reduce_sum(contributions, axis=1) - tf.reduce_sum(largest, axis=1)
-        levels = tf.constant(background.categories, categories.dtype, background.categories.shape)
+        levels = tf.constant(background.categories, kind, background.categories.shape)
         average = tf.reduce_mean(self.probability(background.numbers, levels))
         return outputs | {
             "other_contributions": others,
-            "average_probability": tf.fill([tf.shape(numbers)[0]], average),
+            "average_probability": tf.fill([tf.shape(contributions)[0]], average),
         }
 
 
@@ -162,18 +174,21 @@ def reason_in_words(column: str, value: Any, contribution: float) -> str:
     >>> reason_in_words("Contract", "month-to-month", 0.12)
     'Contract is month-to-month (+0.12)'
     """
-    if isinstance(value, float):
+    if isinstance(value, float | np.floating):
         text = "missing" if np.isnan(value) else f"{value:,.6g}"
     else:
         text = value or "missing"
     return f"{column} is {text} ({contribution:+.2f})"
 
 
-def reason_columns(outputs: dict[str, np.ndarray], frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns `reason_1`, ... with sentences, from the outputs with the reasons for the rows of `frame`."""
+def reason_columns(outputs: dict[str, np.ndarray], rows: ArrowFeatures) -> dict[str, list[str]]:
+    """Columns `reason_1`, ... with sentences, from the outputs with the reasons for the rows."""
+    values = {
+        name: column if isinstance(column, np.ndarray) else column.texts for name, column in rows.items()
+    }
     columns = {}
     for i in range(1, sum(name.startswith("reason_") for name in outputs) + 1):
         names, contributions = outputs[f"reason_{i}"], outputs[f"contribution_{i}"]
-        cells = [frame[name].iat[row] for row, name in enumerate(names)]
+        cells = [values[name][row] for row, name in enumerate(names)]
         columns[f"reason_{i}"] = list(map(reason_in_words, names, cells, contributions))
-    return pd.DataFrame(columns, index=frame.index)
+    return columns

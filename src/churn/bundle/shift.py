@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from churn.backend import silent_stderr, tensorflow
-from churn.bundle.bundle import EXTRA, Bundle
+from churn.bundle.bundle import CODED, CODED_REASONS, EXTRA, Bundle
 from churn.bundle.export import seal
+from churn.bundle.light import require_parity, typical_rows, write_light
 
 SHIFTED = ("churn_probability", "churn_probability_low", "churn_probability_high", "average_probability")
 EPSILON = 1e-7  # least probability whose log-odds are shifted
@@ -35,8 +36,13 @@ def shift_bundle(
     (path / EXTRA).mkdir(exist_ok=True)
     shutil.copy(bundle.path / EXTRA / "words.json", path / EXTRA / "words.json")
     kept = {name: fact for name, fact in bundle.facts.items() if name != "format"}
+    light = [name for name in (CODED, CODED_REASONS) if bundle.light_file(name).exists()]
+    write_light({name: signatures[name] for name in light}, module, path / EXTRA)
     seal(path, kept | facts, profile)
-    return Bundle.load(path)
+    shifted = Bundle.load(path)
+    if light:
+        require_parity(shifted, *typical_rows(shifted))
+    return shifted
 
 
 def _shifted_signature(signature: Any, log_odds: float, threshold: float) -> Any:
@@ -53,12 +59,16 @@ def _shifted_signature(signature: Any, log_odds: float, threshold: float) -> Any
 
 def _shift_outputs(outputs: dict[str, Any], log_odds: float, threshold: float) -> dict[str, Any]:
     tf, new = tensorflow(), dict(outputs)
-    for name in SHIFTED:
-        if name in outputs:
-            p = tf.clip_by_value(outputs[name], EPSILON, 1 - EPSILON)
-            new[name] = tf.sigmoid(tf.math.log(p) - tf.math.log1p(-p) + log_odds)
-    new["churn"] = tf.cast(new["churn_probability"] >= threshold, tf.int32)
-    if "other_contributions" in outputs:
-        largest = [value for name, value in outputs.items() if name.startswith("contribution_")]
-        new["other_contributions"] = new["churn_probability"] - new["average_probability"] - tf.add_n(largest)
+
+    def shifted(probability: Any) -> Any:
+        p = tf.clip_by_value(probability, EPSILON, 1 - EPSILON)
+        return tf.sigmoid(tf.math.log(p) - tf.math.log1p(-p) + log_odds)
+
+    new |= {name: shifted(outputs[name]) for name in SHIFTED if name in outputs}
+    if "churn" in outputs:
+        new["churn"] = tf.cast(new["churn_probability"] >= threshold, tf.int32)
+    if "other_contributions" in outputs:  # the signature may have no probability
+        largest = tf.add_n([value for name, value in outputs.items() if name.startswith("contribution_")])
+        probability = outputs["average_probability"] + largest + outputs["other_contributions"]
+        new["other_contributions"] = shifted(probability) - new["average_probability"] - largest
     return new

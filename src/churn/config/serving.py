@@ -18,6 +18,13 @@ from churn.config.limits import (
 )
 
 
+class Runtime(Enum):
+    """What computes the answers of a bundle."""
+
+    litert = "litert"  # LiteRT: a small library, which starts in a blink
+    tensorflow = "tensorflow"  # the SavedModel
+
+
 @dataclass
 class ScoreConfig:
     """`churn score`."""
@@ -25,6 +32,7 @@ class ScoreConfig:
     sort: bool = False  # write the likeliest churners first, instead of the input order
     reasons: bool = False  # write each customer's reasons, in words; the call list (`top`) always has them
     do_not_contact: Optional[str] = None  # file of customer ids to leave out of the call list
+    runtime: Runtime = Runtime.litert
     cutoff: Optional[str] = None  # with input=events: ISO day at whose beginning it is asked; null: today
     chunk_rows: int = key(50_000, ONE_OR_MORE)  # rows scored at a time; a few such chunks are in memory
     # Chunks per file if `output` is a folder; after a kill, scoring goes on at the first missing file.
@@ -87,7 +95,8 @@ class ServeConfig:
     max_request_bytes: int = key(1_500_000, ONE_OR_MORE)  # the limit of Vertex AI's shared endpoints
     max_connections: int = key(1_000, ONE_OR_MORE)  # more: the longest idle one goes, else status 503
     batch_rows: int = key(4_096, ONE_OR_MORE)  # rows per call of the model; a larger request is not split
-    threads: int = key(1, ONE_OR_MORE)  # threads of TensorFlow
+    runtime: Runtime = Runtime.litert
+    threads: int = key(1, ONE_OR_MORE)  # of the runtime, for requests of many rows
     drain_seconds: float = key(2.0, ZERO_OR_MORE)  # after SIGTERM: report unhealthy but go on answering
     log: LogConfig = field(default_factory=LogConfig)
 

@@ -85,6 +85,7 @@ class ExportConfig:
     """What the bundle's graph gives beside the probability."""
 
     reasons: bool = False  # put the reasons into the first signature, the only one Vertex AI calls
+    light: bool = True  # write the light model, which serves and scores without TensorFlow
     background: int = key(64, ZERO_OR_MORE)  # train rows that reasons compare with; 0: no reasons
     refits: int = key(2, ZERO_OR_MORE)  # refits that calibrate the intervals; 0: no intervals
     certainty: float = key(0.9, SHARE_BELOW_ONE)  # share of each class that prediction sets cover; 0: no sets

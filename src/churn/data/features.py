@@ -8,17 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn.data.dataset import Schema
-from churn.data.infer.cells import TOO_LARGE, is_missing_code, to_ids, to_numbers, to_text
-from churn.data.sources.columns import PANDAS_TYPES, is_text
+from churn.data.infer.cells import (
+    POINT_ZERO,
+    SHORT_SCIENTIFIC,
+    TOO_LARGE,
+    is_missing_code,
+    to_ids,
+    to_numbers,
+    to_text,
+)
+from churn.data.sources.columns import is_text, pandas_type
 from churn.data.spelling import FEW, NULL_MARKS, TextRules, apply_steps, spelling_steps
+
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class DictionaryColumn(NamedTuple):
@@ -73,6 +84,20 @@ def to_matrices(
     return np.array(numbers, np.float32).reshape(-1, count), np.array(codes, np.int32).reshape(-1, count)
 
 
+def frame_features(frame: pd.DataFrame, schema: Schema) -> ArrowFeatures:
+    """The features of rows as in `Dataset.frame`."""
+    numbers: ArrowFeatures = {name: frame[name].to_numpy(np.float32) for name in schema.numeric}
+    return numbers | {name: to_dictionary(frame[name]) for name in schema.categorical}
+
+
+def to_dictionary(texts: np.ndarray | pd.Series) -> DictionaryColumn:
+    """[n] texts as distinct texts and codes."""
+    import pandas as pd
+
+    codes, levels = pd.factorize(np.asarray(texts, object))
+    return DictionaryColumn(levels, codes.astype(np.int32))
+
+
 def logged_column(column: pa.ChunkedArray, is_number: bool, schema: Schema) -> np.ndarray | DictionaryColumn:
     """An input as the log has it, in the meaning of the bundle: [n] float32 with NaN, or texts."""
     if not is_number:
@@ -93,7 +118,19 @@ def dictionary_column(column: pa.ChunkedArray, rules: TextRules | None = None) -
 
 def id_column(column: pa.ChunkedArray) -> DictionaryColumn:
     """The ids of a column, digit for digit, "" for missing ones."""
-    return _each_level(_encode_dictionary(column), to_ids)
+    encoded = _encode_dictionary(column)
+    texts = _plain_ids(encoded.dictionary) if is_text(encoded.dictionary.type) else None
+    if texts is None:
+        return _each_level(encoded, to_ids)
+    return DictionaryColumn(np.append(texts.to_numpy(zero_copy_only=False), ""), _codes(encoded))
+
+
+def _plain_ids(texts: pa.Array) -> pa.Array | None:
+    """The same as `to_ids` without pandas; None where a program wrote an id as 1e+05."""
+    texts = pc.utf8_trim_whitespace(texts).fill_null("")
+    texts = pc.if_else(pc.is_in(texts, pa.array(NULL_MARKS, texts.type)), "", texts)
+    texts = pc.replace_substring_regex(texts, POINT_ZERO, r"\1")
+    return None if pc.any(pc.match_substring_regex(texts, f"^(?:{SHORT_SCIENTIFIC})$")).as_py() else texts
 
 
 def _each_level(encoded: pa.DictionaryArray, read: Callable[[pd.Series], pd.Series]) -> DictionaryColumn:
@@ -169,4 +206,4 @@ def _encode_dictionary(column: pa.ChunkedArray) -> pa.DictionaryArray:
 
 def _to_series(values: pa.Array | pa.ChunkedArray) -> pd.Series:
     """The column of these cells in `RawTable.frame`."""
-    return values.to_pandas(types_mapper=PANDAS_TYPES.get, use_threads=False)
+    return values.to_pandas(types_mapper=pandas_type, use_threads=False)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # What str.strip, Arrow and TensorFlow's `\s` and `\p{Z}` together take for blanks.
 _BLANK = "[\\s\x0b\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+"
@@ -68,6 +70,8 @@ def spell_alike(texts: pd.Series, rules: TextRules | None = None) -> pd.Series:
     """[n] str: the one spelling of each text."""
     steps = spelling_steps(rules)
     if len(texts) <= FEW:
+        import pandas as pd
+
         return pd.Series([apply_steps(text, steps) for text in texts], texts.index, "str")
     for pattern, replacement in steps:
         texts = texts.str.replace(pattern, replacement, regex=True)

@@ -76,7 +76,7 @@ class Trees:
 
     @cached_property
     def _questions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Columns [S] and borders [S, 1] of the distinct questions, and which of them each tree asks [d, T]."""
+        """Columns [S] and borders [S, 1] of the distinct questions; which of them each tree asks [d, T]."""
         asked = np.stack([self.column.ravel(), self.border.ravel()], axis=1).astype(float)
         distinct, place = np.unique(asked, axis=0, return_inverse=True)
         by_bit = place.reshape(self.column.shape).T.astype(np.int32)

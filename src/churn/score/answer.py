@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-import pyarrow.compute
+from typing import Any
 
-from churn.bundle.bundle import REASONS, Bundle
+import pyarrow as pa
+
+from churn.bundle.model import Model
 from churn.bundle.reasons import reason_columns
-from churn.data.contract import CUSTOMER_KEY
+from churn.data.dataset import Schema
 from churn.data.features import ArrowFeatures, id_column
-from churn.data.sources import files
 from churn.data.sources.chunk import Chunk
-from churn.data.validate import to_features
-from churn.score.call_list import sort_outputs
+from churn.score.output import sort_outputs
 
 
 def score_chunk(
-    bundle: Bundle, chunk: Chunk, features: ArrowFeatures | None, reasons: bool = False
+    model: Model, chunk: Chunk, features: ArrowFeatures | None, reasons: bool = False
 ) -> pa.Table:
     """One row per customer: the id if the table has one, then the bundle's outputs, reasons in words.
 
     `features` are those of the chunk, or None if some cell cannot be used. Raises `UserError`, which names
     these cells.
     """
+    schema = model.bundle.schema
     if features is None or chunk.broken:
-        to_features(files.to_raw_table(chunk.file, [chunk]), bundle.schema)  # raises the error
+        _refuse(chunk, schema)
         raise AssertionError(f"{chunk.file}: a cell cannot be used, but to_features accepts all")
-    outputs = bundle.run(features, signature=REASONS) if reasons else bundle.run_coded(features)
-    outputs.pop(CUSTOMER_KEY, None)  # the table has the id itself
-    table = {name: _to_arrow(outputs[name]) for name in sort_outputs(outputs)}
-    if "reason_1" in table:
-        frame = to_features(files.to_raw_table(chunk.file, [chunk]), bundle.schema)
-        columns = {name: column.to_numpy(zero_copy_only=False) for name, column in table.items()}
-        table |= reason_columns(columns, frame)
-    if (name := bundle.schema.id) and name in chunk.table.column_names:
+    outputs = model.answer(features, reasons or None)
+    table: dict[str, Any] = {name: pa.array(outputs[name]) for name in sort_outputs(outputs)}
+    if "reason_1" in outputs:
+        table |= reason_columns(outputs, features)
+    if (name := schema.id) and name in chunk.table.column_names:
         table = {name: _ids(chunk, name)} | table
     return pa.table(table)
+
+
+def _refuse(chunk: Chunk, schema: Schema) -> None:
+    """Raise the error that names the cells of a chunk that cannot be used."""
+    from churn.data.sources import files
+    from churn.data.validate import to_features
+
+    to_features(files.to_raw_table(chunk.file, [chunk]), schema)
 
 
 def _ids(chunk: Chunk, name: str) -> pa.Array | pa.ChunkedArray:
@@ -44,9 +49,3 @@ def _ids(chunk: Chunk, name: str) -> pa.Array | pa.ChunkedArray:
     if chunk.typed and pa.types.is_integer(column.type):
         return column
     return pa.array(id_column(column).texts, pa.string())
-
-
-def _to_arrow(tensor: object) -> pa.Array:
-    """An output of the graph as an Arrow column, text in place of bytes."""
-    column = pa.array(tensor.numpy())  # type: ignore[attr-defined]
-    return column.cast(pa.string()) if pa.types.is_binary(column.type) else column

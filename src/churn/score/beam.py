@@ -15,8 +15,10 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from churn.bundle.bundle import Bundle
+from churn.bundle.model import Model
 from churn.bundle.unseen import UnseenCells
 from churn.config.root import Config
+from churn.config.serving import ScoreConfig
 from churn.data.features import to_arrow_features
 from churn.data.sources.paths import list_cloud_objects, list_files
 from churn.data.stream.beam import locate, pipeline_options
@@ -27,10 +29,10 @@ from churn.score.answer import score_chunk
 class _ScoreRowGroup(beam.DoFn):
     """Writes the scores of a row group to the file with its number; gives the number of rows."""
 
-    def __init__(self, bundle: Bundle, output: str, reasons: bool) -> None:
+    def __init__(self, bundle: Bundle, output: str, cfg: ScoreConfig) -> None:
         files = [file for file in bundle.path.rglob("*") if file.is_file()]
         self.bundle = {str(file.relative_to(bundle.path)): file.read_bytes() for file in files}
-        self.reasons = reasons
+        self.reasons, self.runtime = cfg.reasons, cfg.runtime
         self.filesystem, self.folder = locate(output)
 
     def setup(self) -> None:
@@ -39,7 +41,7 @@ class _ScoreRowGroup(beam.DoFn):
         for name, content in self.bundle.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
-        self.loaded = Bundle.load(folder)
+        self.model = Model(Bundle.load(folder), self.runtime)
 
     def process(self, numbered: tuple[int, RowGroup]) -> Iterator[int]:
         """Score a row group with its number in the table, if its file does not exist yet."""
@@ -47,8 +49,8 @@ class _ScoreRowGroup(beam.DoFn):
         file = f"{self.folder}/part-{number:05d}.parquet"
         if self.filesystem.get_file_info(file).type == fs.FileType.NotFound:
             table = read_row_group(group)
-            features = to_arrow_features(table, self.loaded.schema)
-            scored = score_chunk(self.loaded, group.chunk(table), features, self.reasons)
+            features = to_arrow_features(table, self.model.bundle.schema)
+            scored = score_chunk(self.model, group.chunk(table), features, self.reasons)
             temporary = f"{self.folder}/.part-{number:05d}-{id(self):x}"
             pq.write_table(scored, temporary, filesystem=self.filesystem)
             self.filesystem.move(temporary, file)
@@ -68,7 +70,7 @@ def score_with_beam(bundle: Bundle, cfg: Config, unseen: UnseenCells) -> int:
             unseen.add_features(features)
     filesystem, folder = locate(str(cfg.output))
     filesystem.create_dir(folder)
-    scoring = beam.ParDo(_ScoreRowGroup(bundle, str(cfg.output), cfg.score.reasons))
+    scoring = beam.ParDo(_ScoreRowGroup(bundle, str(cfg.output), cfg.score))
     with beam.Pipeline(options=pipeline_options(cfg)) as pipeline:
         _ = pipeline | beam.Create(enumerate(groups)) | beam.Reshuffle() | scoring
     return sum(group.rows for group in groups)

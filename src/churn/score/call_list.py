@@ -8,33 +8,33 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from churn.bundle import decision, reasons
-from churn.bundle.bundle import REASONS, Bundle, decode_strings
+from churn.bundle import decision
+from churn.bundle.model import Model
 from churn.bundle.reasons import reason_columns
 from churn.config.root import Config
 from churn.config.training import DecisionConfig
-from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Schema
+from churn.data.features import frame_features
 from churn.data.infer.cells import to_ids, to_numbers
 from churn.data.sources.side_files import no_match_error, read_ids
 from churn.data.table import RawTable
 from churn.data.validate import to_features
 from churn.errors import UserError, count
+from churn.score.output import sort_outputs
 
-# The columns that come first; the others follow by name.
-FIRST = ("churn_probability", "churn_probability_low", "churn_probability_high", "churn", "certainty")
 ROW = "row"  # takes the place of the id if the table has none: 1 for the first customer
 
 
-def call_list(bundle: Bundle, tables: Iterable[RawTable], cfg: Config) -> pd.DataFrame:
+def call_list(model: Model, tables: Iterable[RawTable], cfg: Config) -> pd.DataFrame:
     """At most `cfg.top` customers that are worth a call, greatest expected profit first.
 
     `churn.bundle.decision.worth_a_call` says who is. Each customer is listed once. `treated` is 0 for the
     control group: do not call these; `decision.capacity` limits the others. Memory is bounded by the list and
     one table. Raises `UserError` for impossible assumptions and rows that cannot be read.
 
-    >>> call_list(bundle, [RawTable(frame)], compose_config("top=50"))
+    >>> call_list(Model(bundle), [RawTable(frame)], compose_config("top=50"))
     """
+    bundle = model.bundle
     assumed = decision.effective_assumptions(cfg.decision, bundle.facts, cfg.overridden)
     own = decision.effective_assumptions(DecisionConfig(), bundle.facts)
     barred_file = cfg.score.do_not_contact
@@ -42,7 +42,7 @@ def call_list(bundle: Bundle, tables: Iterable[RawTable], cfg: Config) -> pd.Dat
     best, rows, worth, left_out, again = pd.DataFrame(), 0, 0, 0, 0
     seen: list[str] = []
     for table in tables:
-        scored = _score_candidates(bundle, table, assumed, rows)
+        scored = _score_candidates(model, table, assumed, rows)
         barred, pays = scored["key", "key"].isin(excluded), _pays(scored, assumed, own)
         rows, worth, left_out = rows + len(scored), worth + (pays & ~barred).sum(), left_out + barred.sum()
         best, repeated = _most_profitable(pd.concat([best, scored[pays & ~barred]]), cfg.top or 0)
@@ -60,7 +60,7 @@ def call_list(bundle: Bundle, tables: Iterable[RawTable], cfg: Config) -> pd.Dat
     best = best[: len(treated)]
     answers = pd.DataFrame(best["answer"]).drop(columns="churn").round({"expected_profit": 2})
     answers.insert(1, "treated", treated.astype(int))
-    return pd.concat([answers, _explain_customers(bundle, pd.DataFrame(best["features"]))], axis=1)
+    return pd.concat([answers, _explain_customers(model, pd.DataFrame(best["features"]))], axis=1)
 
 
 def _pays(scored: pd.DataFrame, assumed: DecisionConfig, own: DecisionConfig) -> np.ndarray:
@@ -81,13 +81,12 @@ def _most_profitable(scored: pd.DataFrame, length: int) -> tuple[pd.DataFrame, i
     return ordered[~again].reset_index(drop=True)[:length], int(again.sum())
 
 
-def _score_candidates(bundle: Bundle, raw: RawTable, assumed: DecisionConfig, before: int) -> pd.DataFrame:
+def _score_candidates(model: Model, raw: RawTable, assumed: DecisionConfig, before: int) -> pd.DataFrame:
     """Columns ("answer", ...), ("features", ...) and ("key", "key"); `before` rows were read earlier."""
+    bundle = model.bundle
     frame = to_features(raw, bundle.schema)
     # Reasons are computed later, only for the customers on the list.
-    unused = {CUSTOMER_KEY, *reasons.reason_outputs(bundle.schema)}
-    answers = decode_strings(bundle.predict(frame))
-    outputs = {name: values for name, values in answers.items() if name not in unused}
+    outputs = model.answer(frame_features(frame, bundle.schema), reasons=False)
     name = bundle.schema.id if bundle.schema.id in raw.frame else None
     ids = raw.frame[name] if name else pd.Series(np.arange(len(frame)) + before + 1)
     valued = _with_value(raw, frame, bundle.schema, assumed.value_column)
@@ -98,11 +97,6 @@ def _score_candidates(bundle: Bundle, raw: RawTable, assumed: DecisionConfig, be
     answer |= {output: outputs[output] for output in sort_outputs(outputs)}
     key = pd.DataFrame({"key": to_ids(ids)})
     return pd.concat({"answer": pd.DataFrame(answer), "features": frame, "key": key}, axis=1)
-
-
-def sort_outputs(names: Iterable[str]) -> list[str]:
-    """The names of outputs in the order of a table for people: the probability with its interval first."""
-    return sorted(names, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
 
 
 def _with_value(raw: RawTable, frame: pd.DataFrame, schema: Schema, column: str | None) -> pd.DataFrame:
@@ -143,8 +137,9 @@ def _lot(key: str, seed: int) -> float:
     return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:8], "big") / 2**64
 
 
-def _explain_customers(bundle: Bundle, frame: pd.DataFrame) -> pd.DataFrame:
+def _explain_customers(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
     """The main reasons of each customer in words; no columns if the bundle gives no reasons."""
-    if REASONS not in bundle.saved_model.signatures or frame.empty:
+    if not model.gives_reasons or frame.empty:
         return pd.DataFrame(index=frame.index)
-    return reason_columns(decode_strings(bundle.predict(frame, signature=REASONS)), frame)
+    rows = frame_features(frame, model.bundle.schema)
+    return pd.DataFrame(reason_columns(model.answer(rows, reasons=True), rows), index=frame.index)

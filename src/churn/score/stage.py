@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -11,7 +12,9 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute
 
-from churn.bundle.bundle import REASONS, Bundle
+from churn.backend import arrow_alone
+from churn.bundle.bundle import Bundle
+from churn.bundle.model import Model
 from churn.bundle.registry import find_bundle
 from churn.bundle.unseen import UnseenCells
 from churn.config.root import Config
@@ -24,7 +27,6 @@ from churn.errors import UserError, count, missing_extra
 from churn.events.scoring import INPUT, scoring_features
 from churn.parallel import prefetch
 from churn.score.answer import score_chunk
-from churn.score.call_list import call_list
 from churn.score.folder import ScoreFolder
 from churn.score.output import check_output
 from churn.score.repeats import RepeatedCustomers
@@ -44,6 +46,7 @@ def score(cfg: Config) -> None:
     >>> score(compose_config("input=customers.csv", "output=scores.csv"))
     """
     _check_input_and_output(cfg)
+    arrow_alone()
     bundle = find_bundle(cfg)
     if _in_bigquery(cfg.input) and bundle.schema.id is None:
         raise UserError(
@@ -72,19 +75,22 @@ class _Seen(NamedTuple):
 
 def _write_scores(bundle: Bundle, output: Path, cfg: Config, seen: _Seen) -> int:
     """Write scores or the call list; gives the number of rows."""
-    if cfg.score.reasons and REASONS not in bundle.saved_model.signatures:
-        raise UserError("the bundle gives no reasons", "score.reasons", "train it with export.background=64")
     if cfg.beam.runner is not BeamRunner.none:
         return _score_by_beam(bundle, cfg, seen.cells)
+    model = Model(bundle, cfg.score.runtime, threads=os.cpu_count() or 1)
+    if cfg.score.reasons and not model.gives_reasons:
+        raise UserError("the bundle gives no reasons", "score.reasons", "train it with export.background=64")
     if cfg.top is not None:
+        from churn.score.call_list import call_list
+
         tables = (files.to_raw_table(str(cfg.input), [chunk]) for chunk in _counted(bundle, cfg, seen))
-        calls = call_list(bundle, tables, cfg)
+        calls = call_list(model, tables, cfg)
         return write_tables(iter([pa.Table.from_pandas(calls, preserve_index=False)]), output)
     if output.suffix in WRITERS:
-        scored = _score_chunks(bundle, cfg, seen)
+        scored = _score_chunks(model, cfg, seen)
         return write_tables(_most_likely_first(scored) if cfg.score.sort else scored, output)
     folder = ScoreFolder(output, bundle, cfg)
-    return folder.write(_score_chunks(bundle, cfg, seen, folder.chunks_done))
+    return folder.write(_score_chunks(model, cfg, seen, folder.chunks_done))
 
 
 def _in_bigquery(path: str | None) -> bool:
@@ -146,11 +152,11 @@ def _check_input_and_output(cfg: Config) -> None:
         raise UserError(fault, ", ".join(cfg.overridden), "add top=N, or leave them out")
 
 
-def _score_chunks(bundle: Bundle, cfg: Config, seen: _Seen, skip: int = 0) -> Iterator[pa.Table]:
+def _score_chunks(model: Model, cfg: Config, seen: _Seen, skip: int = 0) -> Iterator[pa.Table]:
     """The answers for all chunks after the first `skip`; reading, computing and writing overlap."""
     chunks = islice(_input_chunks(cfg), skip, None)
-    read = prefetch((chunk, _features(bundle, chunk, seen)) for chunk in chunks)
-    scored = prefetch(score_chunk(bundle, chunk, features, cfg.score.reasons) for chunk, features in read)
+    read = prefetch((chunk, _features(model.bundle, chunk, seen)) for chunk in chunks)
+    scored = prefetch(score_chunk(model, chunk, features, cfg.score.reasons) for chunk, features in read)
     return seen.customers.counted(scored)
 
 

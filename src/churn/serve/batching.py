@@ -15,7 +15,7 @@ from churn.serve.log.lines import log_lines
 from churn.serve.log.overload import RETRY_SECONDS, AnswerLog
 from churn.serve.log.write import Spool
 from churn.serve.metrics import Metrics
-from churn.serve.model import Model
+from churn.serve.model import ServedModel
 from churn.serve.protocol import RequestRows
 
 MAX_CALLS = 256  # that a batch waits for
@@ -40,7 +40,7 @@ class Batcher:
     third of a millisecond, which is less than handing the batch to another thread would cost.
     """
 
-    def __init__(self, model: Model, spool: Spool | None, metrics: Metrics, cfg: ServeConfig) -> None:
+    def __init__(self, model: ServedModel, spool: Spool | None, metrics: Metrics, cfg: ServeConfig) -> None:
         self.model, self.spool, self.metrics, self.cfg = model, spool, metrics, cfg
         self.log = AnswerLog(spool, metrics, cfg.log.overload) if spool else None
         self.loop = asyncio.get_running_loop()

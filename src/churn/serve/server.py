@@ -17,11 +17,12 @@ from typing import Any
 
 import uvicorn
 
-from churn.backend import tensorflow
+from churn.backend import limit_threads
 from churn.bundle.bundle import Bundle
+from churn.bundle.model import Model
 from churn.bundle.registry import find_bundle
 from churn.config.root import Config
-from churn.config.serving import ServeConfig
+from churn.config.serving import Runtime, ServeConfig
 from churn.errors import UserError
 from churn.serve.app import Endpoint
 from churn.serve.batching import Batcher
@@ -31,7 +32,7 @@ from churn.serve.log.lines import log_header
 from churn.serve.log.overload import Complaint
 from churn.serve.log.write import Spool
 from churn.serve.metrics import Metrics
-from churn.serve.model import Model
+from churn.serve.model import ServedModel
 from churn.serve.processes import Status, announce
 
 TICK_SECONDS = 1.0
@@ -127,7 +128,7 @@ class Server(uvicorn.Server):
         except OSError as error:  # the server answers on; a promotion waits for it in vain
             print(f"churn: what this server serves cannot be written down: {error}", flush=True)
 
-    def _serve_with(self, model: Model) -> None:
+    def _serve_with(self, model: ServedModel) -> None:
         """Answer new requests with a model that is warm."""
         previous = self.endpoint.batcher
         spool = Spool(self.log_folder, log_header(model), self.cfg.serve.log) if self.log_folder else None
@@ -193,16 +194,15 @@ class Server(uvicorn.Server):
             await asyncio.to_thread(self.compactor.stop)
 
 
-def _load_model(find: Callable[[], Bundle], cfg: ServeConfig) -> Model:
+def _load_model(find: Callable[[], Bundle], cfg: ServeConfig) -> ServedModel:
     """The bundle's model, warm.
 
     TensorFlow gets few threads, because to hand over small work costs more than to do it.
     """
-    bundle, threading = find(), tensorflow().config.threading
-    if threading.get_intra_op_parallelism_threads() != cfg.threads:
-        threading.set_intra_op_parallelism_threads(cfg.threads)
-        threading.set_inter_op_parallelism_threads(cfg.threads)
-    return Model(bundle, cfg.lenient)
+    bundle = find()
+    if cfg.runtime is Runtime.tensorflow:
+        limit_threads(cfg.threads)
+    return ServedModel(Model(bundle, cfg.runtime, cfg.threads), cfg.lenient)
 
 
 def _freeze_garbage() -> None:

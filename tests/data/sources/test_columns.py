@@ -88,7 +88,7 @@ def test_a_stream_reads_parts_of_different_types(tmp_path):
 def test_cells_of_python_become_the_simplest_column_that_holds_them(cells, kind, expected):
     column = from_python(cells)
     assert str(column.type) == kind
-    frame = pa.table({"x": column}).to_pandas(types_mapper=files.columns.PANDAS_TYPES.get)
+    frame = pa.table({"x": column}).to_pandas(types_mapper=files.columns.pandas_type)
     assert to_text(frame["x"]).tolist() == expected
 
 

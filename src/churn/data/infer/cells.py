@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-from pandas.api import types
 
 from churn.data.contract import MISSING_BELOW
 from churn.data.spelling import NULL_MARKS, TextRules, spell_alike
 from churn.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TOO_LARGE = -MISSING_BELOW  # such numbers, on either side of zero, cannot be told from missing ones
 # Usual spellings of "missing", in lower case; in a category each may also be a level.
@@ -30,6 +32,8 @@ def to_text(column: pd.Series, rules: TextRules | None = None) -> pd.Series:
 
     Each distinct cell is spelled once.
     """
+    import pandas as pd
+
     codes, levels = pd.factorize(column)
     spelled = spell_alike(as_written(pd.Series(levels)), rules).to_numpy(object)
     return pd.Series(np.append(spelled, "")[codes], column.index, dtype="str", name=column.name)
@@ -40,6 +44,8 @@ def as_written(column: pd.Series) -> pd.Series:
 
     Whole numbers of a column of decimals lose their ".0": programs add it if other cells are missing.
     """
+    from pandas.api import types
+
     text = column.astype("str").fillna("").str.strip()
     return text.str.replace(POINT_ZERO, r"\1", regex=True) if types.is_float_dtype(column.dtype) else text
 
@@ -58,6 +64,8 @@ def to_ids(column: pd.Series) -> pd.Series:
 
 def has_lost_digits(column: pd.Series) -> np.ndarray:
     """[n] whether an id went through a floating-point number that could not hold its digits."""
+    from pandas.api import types
+
     if types.is_float_dtype(column.dtype):
         return (column.abs() > EXACT).to_numpy(bool, na_value=False)
     return to_ids(column).str.fullmatch(SCIENTIFIC).to_numpy(bool)
@@ -65,6 +73,8 @@ def has_lost_digits(column: pd.Series) -> np.ndarray:
 
 def is_typed_number(column: pd.Series) -> bool:
     """Whether a column has a numeric type; booleans are not numbers."""
+    from pandas.api import types
+
     return types.is_numeric_dtype(column.dtype) and not types.is_bool_dtype(column.dtype)
 
 
@@ -94,6 +104,8 @@ def missing_codes(rules: TextRules) -> np.ndarray:
     """float32: the numbers, such as -99, among the texts that mean "missing"."""
     if not rules.missing:
         return np.empty(0, np.float32)
+    import pandas as pd
+
     words = pd.Series(list(rules.missing), dtype="str")
     numbers = parse_numbers(words, rules.decimal, rules.thousands)
     numbers = np.where(np.isnan(numbers), parse_numbers(words, ".", None), numbers)
@@ -136,6 +148,9 @@ def to_times(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 
     Raises `UserError` if the day cannot be distinguished from the month.
     """
+    import pandas as pd
+    from pandas.api import types
+
     if types.is_datetime64_any_dtype(column.dtype):
         times = pd.to_datetime(column, utc=True)
     else:
@@ -146,6 +161,8 @@ def to_times(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 
 def _parse_dates(text: pd.Series) -> pd.Series:
     """ISO texts as times in UTC; texts with the day or the month first as dates."""
+    import pandas as pd
+
     other = text.str.match(OTHER_DATE)
     times = pd.to_datetime(text.where(~other), format="ISO8601", utc=True, errors="coerce")
     return times.fillna(_parse_other_dates(text[other])) if other.any() else times
@@ -153,6 +170,8 @@ def _parse_dates(text: pd.Series) -> pd.Series:
 
 def _parse_other_dates(text: pd.Series) -> pd.Series:
     """Texts with the day or the month first as dates."""
+    import pandas as pd
+
     plain = text.str.replace(r" .*", "", regex=True).str.replace(r"[./]", "-", regex=True)
     year = "%Y" if plain.str.fullmatch(r".*-[0-9]{4}").any() else "%y"
     day_first, month_first = (

@@ -5,16 +5,17 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn.config.data import DataConfig
 from churn.errors import UserError, shell_override, user_error_of_many
 
-PANDAS_TYPES = {pa.bool_(): pd.BooleanDtype(), pa.int64(): pd.Int64Dtype(), pa.uint64(): pd.UInt64Dtype()}
+if TYPE_CHECKING:
+    import pandas as pd
+
 EXACT = 2**53  # whole numbers up to here are exact as floating-point numbers
 INTEGER_DIGITS, DOUBLE_DIGITS = 18, 15  # decimal digits that int64 and double always hold
 DAY = {"s": 86_400.0, "ms": 86_400e3, "us": 86_400e6, "ns": 86_400e9}
@@ -146,7 +147,15 @@ def number_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def to_pandas(table: pa.Table) -> pd.DataFrame:
     """The frame of a table of simple types; integers and booleans keep their type where cells are missing."""
     plain = pa.table([decode_dictionary(column) for column in table.itercolumns()], table.column_names)
-    return plain.to_pandas(types_mapper=PANDAS_TYPES.get)
+    return plain.to_pandas(types_mapper=pandas_type)
+
+
+def pandas_type(kind: pa.DataType) -> Any:
+    """The type of pandas that keeps integers and booleans where cells are missing; None for other types."""
+    import pandas as pd
+
+    types = {pa.bool_(): pd.BooleanDtype, pa.int64(): pd.Int64Dtype, pa.uint64(): pd.UInt64Dtype}
+    return types[kind]() if kind in types else None
 
 
 def decode_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from churn.config.data import DataConfig
@@ -146,6 +145,8 @@ def check_same_columns(names: list[str], expected: list[str], source: SourceFile
 
 def to_raw_table(path: str, chunks: list[Chunk]) -> RawTable:
     """One table of some chunks of it; columns with neither name nor content are left out."""
+    import pandas as pd
+
     frame = columns.to_pandas(columns.join_tables([chunk.table for chunk in chunks]))
     nameless = [name for name in map(str, frame) if name.startswith("Unnamed: ") and frame[name].eq("").all()]
     rows = [len(chunk.lines) for chunk in chunks]

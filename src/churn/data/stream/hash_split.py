@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from churn.config.data import SplitConfig
 from churn.data.dataset import Dataset, Schema
-from churn.data.features import ArrowFeatures, DictionaryColumn, id_column
+from churn.data.features import ArrowFeatures, DictionaryColumn, frame_features, id_column, to_dictionary
 from churn.data.split import Splits, check_both_classes, check_shares, part_boundaries
 from churn.errors import UserError
 
@@ -40,9 +40,7 @@ class HashSplit:
         """[n] uint64 keys of the rows of a data set in memory."""
         if data.ids is not None:
             return self.id_keys(to_dictionary(data.ids))
-        numbers: ArrowFeatures = {n: data.frame[n].to_numpy(np.float32) for n in self.schema.numeric}
-        texts: ArrowFeatures = {c: to_dictionary(data.frame[c]) for c in self.schema.categorical}
-        return self._feature_keys(numbers | texts)
+        return self._feature_keys(frame_features(data.frame, self.schema))
 
     def id_keys(self, ids: DictionaryColumn) -> np.ndarray:
         """[n] uint64 keys of rows with these customers."""
@@ -79,12 +77,6 @@ class HashSplit:
         splits = Splits.of(self.parts(self.dataset_keys(data)))
         check_both_classes(splits, data.churned)
         return splits
-
-
-def to_dictionary(texts: np.ndarray | pd.Series) -> DictionaryColumn:
-    """[n] texts as distinct texts and codes."""
-    codes, levels = pd.factorize(np.asarray(texts, object))
-    return DictionaryColumn(levels, codes.astype(np.int32))
 
 
 def _hash_column(column: np.ndarray | DictionaryColumn) -> np.ndarray:

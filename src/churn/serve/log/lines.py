@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from churn.serve.model import Model
+from churn.serve.model import ServedModel
 from churn.serve.protocol import RequestRows
 
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -26,7 +26,7 @@ class _Line(msgspec.Struct, gc=False):
     predictions: msgspec.Raw
 
 
-def log_header(model: Model) -> dict[str, Any]:
+def log_header(model: ServedModel) -> dict[str, Any]:
     """The first line of each file: which bundle answered, and what the values of the other lines are."""
     return {
         "bundle": model.bundle.digest,

@@ -1,0 +1,109 @@
+"""The light model: what a bundle's graph computes from codes, as LiteRT files, which need no TensorFlow.
+
+They are written beside the SavedModel and sealed with it. What they answer is compared with the SavedModel's
+answers for real rows, and for the same rows with each value missing in turn: runtimes disagree about missing
+values first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from churn.backend import silent_stderr, tensorflow
+from churn.bundle.bundle import CODED_REASONS, Bundle
+from churn.bundle.model import Model, Outputs
+from churn.config.serving import Runtime
+from churn.errors import UserError
+from churn.files import atomic_write
+
+TOLERANCE = 1e-6  # of a number
+ON_A_LIMIT = 0.001  # share of rows whose probability may lie on a limit, to the last digit
+COMPARED, COMPARED_MISSING, EXPLAINED = 1_000, 100, 20  # rows
+_DO = "leave the light model out, and serve and score with TensorFlow: export.light=false"
+
+
+def write_light(functions: Mapping[str, Any], owner: Any, folder: Path) -> None:
+    """Write concrete functions of `owner` as LiteRT files, each with its name."""
+    for name, function in functions.items():
+        with atomic_write(folder / f"{name}.tflite") as aside:
+            aside.write_bytes(convert(function, owner))
+
+
+def convert(function: Any, owner: Any) -> bytes:
+    """A concrete function as the content of a LiteRT file; raises `UserError` where an operation is lacking.
+
+    `owner` is a `tf.Module` that holds the function's variables.
+    """
+    lite = tensorflow().lite
+    try:
+        with silent_stderr():
+            converter = lite.TFLiteConverter.from_concrete_functions([function], owner)
+            content: bytes = converter.convert()
+    except (
+        Exception
+    ) as error:  # ConverterError, ValueError, RuntimeError: the converter has no error of its own
+        reason = str(error).strip().splitlines()[-1]
+        raise UserError(f"LiteRT cannot compute this model: {reason}", "export.light", _DO) from error
+    return content
+
+
+def require_parity(bundle: Bundle, numbers: np.ndarray, codes: np.ndarray) -> None:
+    """Raise `UserError` if a bundle's light model answers otherwise than its SavedModel.
+
+    Numbers [F, n] and codes [C, n] of real rows.
+    """
+    light, graph = (Model(bundle, runtime) for runtime in Runtime)
+    for rows, what in _variants(bundle, numbers[:, :COMPARED], codes[:, :COMPARED]):
+        _compare(light(*rows, reasons=False), graph(*rows, reasons=False), what)
+    if bundle.light_file(CODED_REASONS).exists():
+        for rows, what in _variants(bundle, numbers[:, :1], codes[:, :1], most=EXPLAINED):
+            _compare(light(*rows, reasons=True), graph(*rows, reasons=True), what)
+
+
+def typical_rows(bundle: Bundle, rows: int = 50) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers [F, n] and codes [C, n] over the range of the training rows, from the profile."""
+    schema, numeric = bundle.schema, bundle.profile.get("numeric", {})
+    share, known = np.linspace(0, 1, rows), 1 + len(bundle.vocabulary)
+    numbers = [
+        np.quantile(edges, share) if (edges := numeric.get(name, {}).get("edges")) else np.full(rows, np.nan)
+        for name in schema.numeric
+    ]
+    codes = [(np.arange(rows) + column) % known for column in range(len(schema.categorical))]
+    return np.array(numbers, np.float32).reshape(-1, rows), np.array(codes, np.int32).reshape(-1, rows)
+
+
+def _variants(
+    bundle: Bundle, numbers: np.ndarray, codes: np.ndarray, most: int | None = None
+) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], str]]:
+    """The rows, then some of them with one value missing, column after column."""
+    yield (numbers, codes), "for real rows"
+    blank = bundle.vocabulary.get("", 0)  # 0: a text that training has not seen
+    for position, column in enumerate(bundle.schema.features[:most]):
+        fewer, others = numbers[:, :COMPARED_MISSING].copy(), codes[:, :COMPARED_MISSING].copy()
+        if position < len(numbers):
+            fewer[position] = np.nan
+        else:
+            others[position - len(numbers)] = blank
+        yield (fewer, others), f"where '{column}' is missing"
+
+
+def _compare(light: Outputs, graph: Outputs, what: str) -> None:
+    """Raise `UserError` where two answers differ by more than rounding."""
+    for name, expected in graph.items():
+        if expected.dtype.kind == "f":
+            wrong = ~(abs(light[name] - expected) <= TOLERANCE)
+            allowed = 0.0
+        elif name.startswith("reason_"):  # two contributions may be equal to the last digit
+            continue
+        else:
+            wrong = light[name] != expected
+            allowed = 0.0 if name == "unseen_inputs" else max(1.0, ON_A_LIMIT * len(wrong))
+        if wrong.sum() > allowed:
+            first = int(np.argmax(wrong))
+            values = f"{light[name][first]} in place of {expected[first]}"
+            fault = f"the light model gives another {name} than the SavedModel {what}: {values}"
+            raise UserError(fault, "export.light", _DO)
