@@ -19,7 +19,8 @@ from compare import arguments, finish, ratio
 from churn.backend import tensorflow
 from churn.bundle.bundle import CODED, REASONS, Bundle
 from churn.config.data import SyntheticConfig
-from churn.data.features import ArrowFeatures, to_arrow_features, to_matrices
+from churn.data.coded import ArrowFeatures, to_matrices
+from churn.data.features import to_arrow_features
 from churn.data.sources import columns, synthetic
 
 ALONE = 200_000  # rows for the peers

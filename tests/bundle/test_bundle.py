@@ -14,10 +14,10 @@ from churn.backend import tensorflow
 from churn.bundle import bundle, export
 from churn.bundle.bundle import Bundle
 from churn.bundle.graph import INTERVAL, ServingGraph, input_names
+from churn.data.coded import to_dictionary as coded_texts
 from churn.data.dataset import Schema
 from churn.data.experiment import Experiment
 from churn.data.split import split_dataset
-from churn.data.stream.hash_split import to_dictionary as coded_texts
 from churn.errors import UserError
 from churn.network.fit import fit_network
 from churn.network.trained import frame_tensors

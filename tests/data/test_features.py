@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from churn.data.coded import DictionaryColumn
 from churn.data.dataset import Schema
-from churn.data.features import DictionaryColumn, to_arrow_features
+from churn.data.features import to_arrow_features
 from churn.data.sources.columns import simplify_types, to_pandas
 from churn.data.table import RawTable
 from churn.data.validate import to_features

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from churn.data.features import ArrowFeatures, DictionaryColumn
+    from churn.data.coded import ArrowFeatures, DictionaryColumn
 
 FORMAT = 5  # 5: with the light model
 BATCH_ROWS = 16_384  # rows that go through the graph at a time, so that memory has a bound

@@ -19,9 +19,9 @@ from churn.bundle.contents import CHECKSUMS, EXTRA, list_checksums
 from churn.bundle.graph import ServingGraph, input_names
 from churn.bundle.intervals import Interval
 from churn.bundle.light import COMPARED, require_parity, write_light
+from churn.data.coded import frame_features, to_matrices
 from churn.data.declared import declared_facts
 from churn.data.experiment import Experiment
-from churn.data.features import frame_features, to_matrices
 from churn.errors import UserError
 from churn.files import write_text
 from churn.network.trained import Trained

@@ -11,7 +11,7 @@ from churn.backend import tensorflow
 from churn.bundle.bundle import BATCH_ROWS, CODED, CODED_REASONS, Bundle
 from churn.bundle.conformal import CERTAINTIES
 from churn.config.serving import Runtime
-from churn.data.features import ArrowFeatures, to_matrices
+from churn.data.coded import ArrowFeatures, to_matrices
 from churn.errors import UserError, missing_extra
 
 Outputs = dict[str, np.ndarray]

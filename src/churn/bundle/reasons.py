@@ -29,7 +29,7 @@ from churn.data.dataset import Schema
 if TYPE_CHECKING:
     import pandas as pd
 
-    from churn.data.features import ArrowFeatures
+    from churn.data.coded import ArrowFeatures
     from churn.network.encoding import Encoder
 
 TOP = 3  # reasons that a prediction carries, at most

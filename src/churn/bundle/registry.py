@@ -21,7 +21,6 @@ from churn.bundle.bundle import Bundle
 from churn.bundle.database import database_file, mlflow_client, on_server, one_writer
 from churn.bundle.fairness_limits import broken_limit, limits_of_run
 from churn.config.root import Config, flatten
-from churn.data.load import dataset_name
 from churn.errors import UserError
 from churn.refusals import refusal_of
 from churn.runs import forget_unregistered, unregistered_runs
@@ -126,6 +125,8 @@ def bundle_with_alias(alias: str, cfg: Config) -> Path | None:
     """The directory of the bundle of `cfg.data.name` that has an alias, or None."""
     if not on_server() and not os.path.lexists(database_file(cfg.run.root)):
         return None
+    from churn.data.load import dataset_name
+
     name = dataset_name(cfg.data)
     check_name(name)
     client = mlflow_client(cfg.run.root)

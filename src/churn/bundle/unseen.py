@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from churn.bundle.bundle import Bundle
+from churn.data.coded import ArrowFeatures, DictionaryColumn
 from churn.data.contract import MISSING_BELOW
-from churn.data.features import ArrowFeatures, DictionaryColumn
 from churn.data.infer.cells import missing_codes
 from churn.data.spelling import apply_steps, spelling_steps
 from churn.errors import quoted

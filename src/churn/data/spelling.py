@@ -11,7 +11,6 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-
 if TYPE_CHECKING:
     import pandas as pd
 

@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 
 from churn.bundle.bundle import Bundle
 from churn.config.root import Config
+from churn.data.coded import DictionaryColumn
 from churn.data.contract import CUSTOMER_KEY
-from churn.data.features import DictionaryColumn, id_column, logged_column
+from churn.data.features import id_column, logged_column
 from churn.errors import UserError
 from churn.monitor import labels, source
 from churn.monitor.closed_windows import ClosedWindows

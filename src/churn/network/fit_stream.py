@@ -12,8 +12,8 @@ import numpy as np
 from churn.backend import make_deterministic
 from churn.config.root import Config
 from churn.config.serving import BeamRunner
+from churn.data.coded import to_matrices
 from churn.data.dataset import Schema
-from churn.data.features import to_matrices
 from churn.data.stream.counts import Counts
 from churn.data.stream.hash_split import TEST_PART
 from churn.data.stream.rows import Stream, StreamRows

@@ -16,9 +16,10 @@ import pandas as pd
 
 from churn.bundle.bundle import Bundle
 from churn.config.root import Config
+from churn.data.coded import DictionaryColumn
 from churn.data.dataset import Dataset
 from churn.data.declared import with_declared_roles
-from churn.data.features import DictionaryColumn, logged_column
+from churn.data.features import logged_column
 from churn.data.load import load_dataset
 from churn.errors import UserError
 from churn.monitor import source

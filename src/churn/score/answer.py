@@ -8,8 +8,9 @@ import pyarrow as pa
 
 from churn.bundle.model import Model
 from churn.bundle.reasons import reason_columns
+from churn.data.coded import ArrowFeatures
 from churn.data.dataset import Schema
-from churn.data.features import ArrowFeatures, id_column
+from churn.data.features import id_column
 from churn.data.sources.chunk import Chunk
 from churn.score.output import sort_outputs
 

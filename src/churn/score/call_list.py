@@ -13,8 +13,8 @@ from churn.bundle.model import Model
 from churn.bundle.reasons import reason_columns
 from churn.config.root import Config
 from churn.config.training import DecisionConfig
+from churn.data.coded import frame_features
 from churn.data.dataset import Schema
-from churn.data.features import frame_features
 from churn.data.infer.cells import to_ids, to_numbers
 from churn.data.sources.side_files import no_match_error, read_ids
 from churn.data.table import RawTable

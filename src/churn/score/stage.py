@@ -19,7 +19,8 @@ from churn.bundle.registry import find_bundle
 from churn.bundle.unseen import UnseenCells
 from churn.config.root import Config
 from churn.config.serving import BeamRunner
-from churn.data.features import ArrowFeatures, to_arrow_features
+from churn.data.coded import ArrowFeatures
+from churn.data.features import to_arrow_features
 from churn.data.sources import files, warehouse
 from churn.data.sources.chunk import Chunk
 from churn.data.writers import WRITERS, write_tables

@@ -1,4 +1,4 @@
-"""The endpoint's routes: the predict route by hand, because that is fast, all others by FastAPI."""
+"""The endpoint's routes. There are six, so that no framework is loaded for them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from fastapi import FastAPI, Response
-from fastapi.openapi.utils import get_openapi
+import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from churn.config.serving import ServeConfig
 from churn.serve.batching import Batcher
 from churn.serve.gate import Gate, Headers
 from churn.serve.metrics import Metrics
-from churn.serve.protocol import EXPECTED, RefusedError
+from churn.serve.openapi import DOCS, describe
+from churn.serve.protocol import RefusedError
 
 CLOSING = (401, 403, 405, 413, 415)  # errors for which the body is not read to its end
+JSON, HTML = b"application/json", b"text/html; charset=utf-8"
+READING = ("GET", "HEAD")
 LONGEST_ID = 128  # characters that are kept of a request id that a client sends
+
+
+Page = tuple[int, bytes, bytes]  # code, type and content of an answer
 
 
 class Endpoint:
@@ -35,16 +40,20 @@ class Endpoint:
         self.gate = Gate(cfg)
         self.trouble: Callable[[], str] = str  # what is wrong with the log; "" for nothing
         self.process, self.numbers = uuid4().hex, count()  # of the request ids that the server gives
-        self.other_routes = _other_routes(self)
+        self.pages: dict[str, Callable[[], Page]] = {
+            cfg.health_route: self._health,
+            "/model": self._model,
+            "/metrics": self._metrics,
+            "/openapi.json": self._openapi,
+            "/docs": lambda: (200, HTML, DOCS),
+        }
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
-        if scope["type"] != "http" or scope["path"] == self.cfg.health_route:
-            await self.other_routes(scope, receive, send)
-        elif scope["path"] == self.cfg.predict_route and scope["method"] == "POST":
+        if scope["path"] == self.cfg.predict_route and scope["method"] == "POST":
             await self._predict(scope, receive, send)
         else:
-            await self._other(scope, receive, send)
+            await self._read(scope, send)
 
     async def _predict(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a predict request with predictions or with an error."""
@@ -55,37 +64,43 @@ class Endpoint:
             self.gate.check_post(headers)
             body = await self.answer(identity, await _read_body(receive, self.cfg.max_request_bytes))
             self.metrics.requests["200"] += 1
-            await _send_json(send, 200, body, identity, self.draining)
+            await _send(send, (200, JSON, body), identity, self.draining)
         except RefusedError as refused:
             await self._refuse(send, refused, identity)
         finally:
             self.metrics.in_flight -= 1
 
-    async def _other(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer any other request but those for the health."""
+    async def _read(self, scope: Any, send: Any) -> None:
+        """Answer any request but one for predictions. Anybody may ask for the health."""
+        path, method = scope["path"], scope["method"]
         try:
-            self.gate.check_caller(dict(scope["headers"]))
-            if scope["path"] == self.cfg.predict_route:
+            if path != self.cfg.health_route:
+                self.gate.check_caller(dict(scope["headers"]))
+            if path == self.cfg.predict_route:
                 raise RefusedError(405, "method", "send rows with POST", headers=[(b"allow", b"POST")])
+            if path not in self.pages:
+                raise RefusedError(404, "path", f"there is: {', '.join(self.pages)}")
+            if method not in READING:
+                raise RefusedError(405, "method", "only GET", headers=[(b"allow", b"GET, HEAD")])
         except RefusedError as refused:
             await self._refuse(send, refused, "")
         else:
-            await self.other_routes(scope, receive, send)
+            await _send(send, self.pages[path](), "", self.draining)
 
     async def answer_surplus(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request on a connection that is one too many: the health keeps its place."""
-        if scope["type"] == "http" and scope["path"] != self.cfg.health_route:
+        if scope["path"] == self.cfg.health_route:
+            await self._read(scope, send)
+        else:
             close = [(b"connection", b"close")]
             refused = RefusedError(503, "connections", "too many connections: try again", headers=close)
             await self._refuse(send, refused, "")
-        else:
-            await self.other_routes(scope, receive, send)
 
     async def _refuse(self, send: Any, refused: RefusedError, identity: str) -> None:
         """Count an error and send it; where the body may not have been read, the connection ends."""
         self.metrics.refused(refused.code, refused.reason)
         close = self.draining or refused.code in CLOSING
-        await _send_json(send, refused.code, refused.body(), identity, close, refused.headers)
+        await _send(send, (refused.code, JSON, refused.body()), identity, close, refused.headers)
 
     async def answer(self, identity: str, body: bytes) -> bytes:
         """The body of the answer to a request; raises `RefusedError` where there is none."""
@@ -108,7 +123,32 @@ class Endpoint:
             "digest": batcher.model.bundle.digest,
         }
         self.metrics.unseen_cells = batcher.model.unseen
-        self.other_routes.openapi_schema = None
+
+    def _health(self) -> Page:
+        """200 once the model is loaded and has answered a row; 503 before, and while the server drains.
+
+        `log` says what is wrong where the log cannot be written.
+        """
+        state = "draining" if self.draining else "ready" if self.batcher else "loading"
+        trouble = self.trouble()
+        return _json(
+            200 if state == "ready" else 503, {"status": state} | ({"log": trouble} if trouble else {})
+        )
+
+    def _model(self) -> Page:
+        """What serves: name, digest, inputs, outputs, threshold, metrics."""
+        if self.batcher is None:
+            return _json(503, {"status": "loading"})
+        model = self.batcher.model
+        return _json(200, {**model.description, "digest": model.bundle.digest, **model.bundle.facts})
+
+    def _metrics(self) -> Page:
+        """For Prometheus."""
+        return 200, CONTENT_TYPE_LATEST.encode(), generate_latest(self.metrics.registry)
+
+    def _openapi(self) -> Page:
+        model = self.batcher.model if self.batcher else None
+        return _json(200, describe(self.cfg, model))
 
 
 async def _read_body(receive: Any, max_bytes: int) -> bytes:
@@ -132,86 +172,18 @@ def _request_id(headers: Headers) -> str:
     return headers.get(b"x-request-id", b"")[:LONGEST_ID].decode("latin-1")
 
 
-async def _send_json(
-    send: Any, code: int, body: bytes, identity: str, close: bool, more: Sequence[tuple[bytes, bytes]] = ()
+def _json(code: int, content: dict[str, Any]) -> Page:
+    return code, JSON, msgspec.json.encode(content)
+
+
+async def _send(
+    send: Any, page: Page, identity: str, close: bool, more: Sequence[tuple[bytes, bytes]] = ()
 ) -> None:
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        *more,
-    ]
+    code, kind, body = page
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *more]
     if identity:
         headers.append((b"x-request-id", identity.encode("latin-1")))
     if close:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": code, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _other_routes(endpoint: Endpoint) -> FastAPI:
-    """Health, model information, metrics, and the OpenAPI page."""
-    app = FastAPI(title="churn", description="Churn probabilities, by Vertex AI's prediction contract.")
-
-    @app.get(endpoint.cfg.health_route)
-    async def health(response: Response) -> dict[str, str]:
-        """200 once the model is loaded and has answered a row; 503 before, and while the server drains.
-
-        `log` says what is wrong where the log cannot be written.
-        """
-        state = "draining" if endpoint.draining else "ready" if endpoint.batcher else "loading"
-        response.status_code = 200 if state == "ready" else 503
-        trouble = endpoint.trouble()
-        return {"status": state} | ({"log": trouble} if trouble else {})
-
-    @app.get("/model")
-    async def model(response: Response) -> dict[str, Any]:
-        """What serves: name, digest, inputs, outputs, threshold, metrics."""
-        if endpoint.batcher is None:
-            response.status_code = 503
-            return {"status": "loading"}
-        model = endpoint.batcher.model
-        return {**model.description, "digest": model.bundle.digest, **model.bundle.facts}
-
-    @app.get("/metrics")
-    async def metrics() -> Response:
-        """For Prometheus."""
-        return Response(generate_latest(endpoint.metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-    app.openapi = lambda: _openapi_schema(app, endpoint)  # type: ignore[method-assign]
-    return app
-
-
-def _openapi_schema(app: FastAPI, endpoint: Endpoint) -> dict[str, Any]:
-    """FastAPI's description of its routes, and the predict route, which it does not know."""
-    if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version="1", description=app.description, routes=app.routes)
-        if endpoint.batcher is None:
-            return schema
-        schema["paths"][endpoint.cfg.predict_route] = {"post": _predict_schema(endpoint.batcher.model)}
-        app.openapi_schema = schema
-    return app.openapi_schema
-
-
-def _predict_schema(model: Any) -> dict[str, Any]:
-    """The predict route in OpenAPI's terms, with an example row."""
-    kinds = model.fields.kinds
-    row = {
-        "type": "object",
-        "properties": {name: {"type": EXPECTED[kind].split()[-1]} for name, kind in kinds.items()},
-        "required": [] if model.read.lenient else list(kinds),
-        "additionalProperties": False,
-    }
-    body = {
-        "type": "object",
-        "properties": {"instances": {"type": "array", "items": row, "minItems": 1}, "parameters": {}},
-        "required": ["instances"],
-        "example": {"instances": [model.example]},
-    }
-    return {
-        "summary": "Predict",
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
-        "responses": {
-            "200": {"description": "One prediction per instance, in the same order"},
-            "400": {"description": "What is wrong in which row and field, for all rows"},
-        },
-    }

@@ -13,11 +13,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from churn.backend import limit_threads
+from churn.backend import arrow_alone, limit_threads
 from churn.bundle.bundle import Bundle
 from churn.bundle.model import Model
 from churn.bundle.registry import find_bundle
@@ -27,13 +27,15 @@ from churn.errors import UserError
 from churn.serve.app import Endpoint
 from churn.serve.batching import Batcher
 from churn.serve.connection import Connection
-from churn.serve.log.compact import Compactor
 from churn.serve.log.lines import log_header
 from churn.serve.log.overload import Complaint
 from churn.serve.log.write import Spool
 from churn.serve.metrics import Metrics
 from churn.serve.model import ServedModel
 from churn.serve.processes import Status, announce
+
+if TYPE_CHECKING:
+    from churn.serve.log.compact import Compactor
 
 TICK_SECONDS = 1.0
 SHUTDOWN_SECONDS = 30  # at most, for the requests that are being answered
@@ -48,7 +50,7 @@ class Server(uvicorn.Server):
         self.endpoint = Endpoint(cfg.serve, self.metrics)
         self.endpoint.trouble = self._trouble
         self.complaint = Complaint()
-        self.compactor = Compactor(log_folder) if log_folder else None
+        self.compactor: Compactor | None = None
         self.loading: asyncio.Task[None] | None = None
         self.asked_again = False  # for a reload, while a model is being loaded
         self.status = Status(named=cfg.bundle)
@@ -87,8 +89,6 @@ class Server(uvicorn.Server):
         if "AIP_STORAGE_URI" not in os.environ:  # a container on Vertex AI has one bundle for life
             self.say = self.announcement.enter_context(announce(self.cfg.run.root))
             self.say(self.status)
-        if self.compactor:
-            self.compactor.start()
         self.ticking = self.loop.create_task(self._tick())
         self.loading = self.loop.create_task(self._load())
 
@@ -117,6 +117,8 @@ class Server(uvicorn.Server):
             return str(error) or type(error).__name__
         self.metrics.reloads["done"] += not first
         self.find = partial(find_bundle, self.cfg)  # this also releases the bundle before
+        if self.log_folder and not self.compactor:
+            self.compactor = await asyncio.to_thread(_start_compactor, self.log_folder)
         _freeze_garbage()
         return ""
 
@@ -205,11 +207,18 @@ def _load_model(find: Callable[[], Bundle], cfg: ServeConfig) -> ServedModel:
     return ServedModel(Model(bundle, cfg.runtime, cfg.threads), cfg.lenient)
 
 
-def _freeze_garbage() -> None:
-    """Exclude all objects that exist now from garbage collection.
+def _start_compactor(folder: Path) -> Compactor:
+    """The thread that compacts the log, started. Arrow is imported here, when the server answers already."""
+    arrow_alone()
+    from churn.serve.log.compact import Compactor
 
-    TensorFlow holds some 300,000; to look through them stops the server for a fifth of a second.
-    """
+    compactor = Compactor(folder)
+    compactor.start()
+    return compactor
+
+
+def _freeze_garbage() -> None:
+    """Exclude all objects that exist now from garbage collection: to look through them stops the server."""
     gc.unfreeze()
     gc.collect()
     gc.freeze()

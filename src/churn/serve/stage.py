@@ -15,7 +15,7 @@ from churn.config.root import Config
 from churn.config.serving import ServeConfig
 from churn.errors import UserError, missing_extra
 
-PACKAGES = ("fastapi", "httptools", "msgspec", "starlette", "uvicorn", "uvloop")  # of the extra `serve`
+PACKAGES = ("ai_edge_litert", "httptools", "msgspec", "uvicorn", "uvloop")  # of the extra `serve`
 OTHER_FILES = 200  # that the process has open beside its connections
 
 

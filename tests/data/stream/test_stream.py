@@ -11,9 +11,9 @@ from conftest import compose_config
 
 from churn.bundle.bundle import Bundle
 from churn.config.data import SyntheticConfig
-from churn.data.features import DictionaryColumn
+from churn.data.coded import DictionaryColumn, to_dictionary
 from churn.data.sources import synthetic
-from churn.data.stream.hash_split import HashSplit, mix_bits, to_dictionary
+from churn.data.stream.hash_split import HashSplit, mix_bits
 from churn.data.stream.row_groups import large_table_row_groups, sample_table
 from churn.data.stream.rows import StreamRows, open_stream
 from churn.errors import UserError

@@ -9,8 +9,8 @@ from functools import reduce
 
 import numpy as np
 
+from churn.data.coded import ArrowFeatures
 from churn.data.dataset import Schema
-from churn.data.features import ArrowFeatures
 
 MOST_LEVELS = 100_000  # levels of a category that are counted; rarer ones are forgotten
 

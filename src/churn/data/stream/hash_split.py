@@ -9,8 +9,9 @@ import pandas as pd
 import pyarrow as pa
 
 from churn.config.data import SplitConfig
+from churn.data.coded import ArrowFeatures, DictionaryColumn, frame_features, to_dictionary
 from churn.data.dataset import Dataset, Schema
-from churn.data.features import ArrowFeatures, DictionaryColumn, frame_features, id_column, to_dictionary
+from churn.data.features import id_column
 from churn.data.split import Splits, check_both_classes, check_shares, part_boundaries
 from churn.errors import UserError
 

@@ -16,8 +16,9 @@ import pyarrow as pa
 
 from churn.config.root import Config
 from churn.config.training import ModelName
+from churn.data.coded import ArrowFeatures, DictionaryColumn
 from churn.data.dataset import Dataset, Finding, Schema
-from churn.data.features import ArrowFeatures, DictionaryColumn, dictionary_column, to_arrow_features
+from churn.data.features import dictionary_column, to_arrow_features
 from churn.data.infer.target import left_and_blank
 from churn.data.load import build_dataset
 from churn.data.sources import files
