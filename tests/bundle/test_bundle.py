@@ -14,7 +14,9 @@ from churn.backend import tensorflow
 from churn.bundle import bundle, export
 from churn.bundle.bundle import Bundle
 from churn.bundle.graph import INTERVAL, ServingGraph, input_names
-from churn.data.coded import to_dictionary as coded_texts
+from churn.bundle.model import Model
+from churn.config.serving import Runtime
+from churn.data.coded import frame_features
 from churn.data.dataset import Schema
 from churn.data.experiment import Experiment
 from churn.data.split import split_dataset
@@ -49,14 +51,15 @@ def test_the_loaded_bundle_gives_the_outputs_of_the_graph_in_memory(graph, expor
     assert np.array_equal(answer["unseen_inputs"], expected["unseen_inputs"].numpy())
 
 
-def test_codes_give_the_same_outputs_as_texts(exported_bundle, customers):
+@pytest.mark.parametrize("runtime", Runtime)
+def test_codes_give_the_same_outputs_as_texts(exported_bundle, customers, runtime):
     frame, served = odd_rows(customers), Bundle.load(exported_bundle)
-    coded = {name: coded_texts(frame[name]) for name in customers.schema.categorical}
-    answer = served.run_coded({name: frame[name].to_numpy() for name in customers.schema.numeric} | coded)
-    expected = served.predict(frame)
+    answer = Model(served, runtime).answer(frame_features(frame, customers.schema))
+    expected = bundle.decode_strings(served.predict(frame))
     assert answer.keys() == expected.keys() - {"customer_key"}
     for name, values in answer.items():
-        assert np.array_equal(values.numpy(), expected[name])
+        near = values.dtype == np.float32
+        assert values == pytest.approx(expected[name], abs=1e-6) if near else (values == expected[name]).all()
 
 
 def test_the_container_s_tensorflow_gives_the_same_outputs(exported_bundle, customers, tmp_path):

@@ -6,8 +6,11 @@ from scipy.special import expit, logit
 
 from churn.bundle.bundle import CODED, REASONS, Bundle
 from churn.bundle.export import describe_inputs, seal, write_saved_model
+from churn.bundle.model import Model
 from churn.bundle.shift import shift_bundle
-from churn.serve.model import Model
+from churn.config.serving import Runtime
+from churn.data.coded import frame_features
+from churn.serve.model import ServedModel
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +44,24 @@ def test_the_reasons_still_sum_to_the_probability(both, customers):
     assert total == pytest.approx(answers["churn_probability"], abs=1e-5)
 
 
+def test_the_light_model_gives_the_same_answers_and_reasons(both, customers):
+    rows = frame_features(customers.frame[:20], customers.schema)
+    light, graph = (Model(both[1], runtime).answer(rows, reasons=True) for runtime in Runtime)
+    total = sum(light[name] for name in light if "contribution" in name or name == "average_probability")
+    assert total == pytest.approx(light["churn_probability"], abs=1e-5)
+    for name, values in graph.items():
+        if values.dtype == np.float32:
+            assert light[name] == pytest.approx(values, abs=1e-6)
+
+
 def test_the_server_takes_it_and_the_facts_say_so(both):
     own, new = both
     assert new.facts["recalibrated"] == 0.7
     assert new.profile == {"rows": 4}
     assert new.digest != own.digest
     assert new.saved_model.signatures.keys() == own.saved_model.signatures.keys() >= {CODED}
-    model = Model(new)
+    model = ServedModel(Model(new))
     rows = model.read.rows([model.example])
     answered = model([rows])[0][0][0].churn_probability
-    before = Model(own)([rows])[0][0][0].churn_probability
+    before = ServedModel(Model(own))([rows])[0][0][0].churn_probability
     assert logit(answered) == pytest.approx(logit(before) + 0.7, abs=1e-4)

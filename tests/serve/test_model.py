@@ -7,11 +7,15 @@ from conftest import compose_config
 from churn.bundle import export
 from churn.bundle.bundle import Bundle, decode_strings
 from churn.bundle.graph import ServingGraph
+from churn.bundle.litert import SLICE
+from churn.bundle.model import Model
+from churn.bundle.reasons import reason_outputs
+from churn.config.serving import Runtime
 from churn.data.dataset import Schema
 from churn.data.experiment import Experiment
 from churn.data.split import split_dataset
 from churn.network.fit import fit_network
-from churn.serve.model import COMPILED_ROWS, Model
+from churn.serve.model import ServedModel
 
 
 def assert_answers_of_the_bundle(model, frame):
@@ -39,15 +43,16 @@ def test_one_kind_of_columns_is_enough(customers, tmp_path, numeric, categorical
     export.write_saved_model(graph, tmp_path / "b")
     facts = {"name": "t", "schema": vars(schema), "inputs": export.describe_inputs(graph)}
     export.seal(tmp_path / "b", facts, {})
-    model = Model(Bundle.load(tmp_path / "b"))
-    for rows in (3, COMPILED_ROWS, COMPILED_ROWS + 1):
+    model = ServedModel(Model(Bundle.load(tmp_path / "b")))
+    for rows in (3, SLICE + 1):
         assert_answers_of_the_bundle(model, frame.dropna()[:rows])
 
 
-def test_reasons_in_every_answer_are_not_compiled(graph, customers, tmp_path):
+@pytest.mark.parametrize("runtime", Runtime)
+def test_reasons_in_every_answer(graph, customers, tmp_path, runtime):
     export.write_saved_model(graph, tmp_path / "b", reasons=True)
-    facts = {"name": "t", "schema": vars(graph.schema), "inputs": export.describe_inputs(graph)}
-    export.seal(tmp_path / "b", facts, {})
-    model = Model(Bundle.load(tmp_path / "b"))
-    assert model.few_rows is None
+    outputs = graph.outputs() | reason_outputs(graph.schema)
+    facts = {"name": "t", "schema": vars(graph.schema), "outputs": outputs}
+    export.seal(tmp_path / "b", facts | {"inputs": export.describe_inputs(graph)}, {})
+    model = ServedModel(Model(Bundle.load(tmp_path / "b"), runtime))
     assert_answers_of_the_bundle(model, customers.frame.dropna()[:3])

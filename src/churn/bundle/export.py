@@ -161,9 +161,7 @@ def write_saved_model(graph: ServingGraph, path: Path, reasons: bool = False, li
     write_text(path / EXTRA / "words.json", json.dumps(graph.model.encoder.vocabulary))
     if light:
         functions = {name: function.get_concrete_function() for name, function in coded.items()}
-        owner = tensorflow().Module()  # the archive itself would not do: it has no trace of its functions
-        owner.held = [variable.value for variable in graph.model.network.variables]
-        write_light(functions, owner, path / EXTRA)
+        write_light(functions, [variable.value for variable in graph.model.network.variables], path / EXTRA)
 
 
 def _coded_functions(graph: ServingGraph) -> dict[str, Any]:

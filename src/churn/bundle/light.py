@@ -7,7 +7,8 @@ values first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,29 +27,33 @@ COMPARED, COMPARED_MISSING, EXPLAINED = 1_000, 100, 20  # rows
 _DO = "leave the light model out, and serve and score with TensorFlow: export.light=false"
 
 
-def write_light(functions: Mapping[str, Any], owner: Any, folder: Path) -> None:
-    """Write concrete functions of `owner` as LiteRT files, each with its name."""
+def write_light(functions: Mapping[str, Any], variables: Iterable[Any], folder: Path) -> None:
+    """Write concrete functions, which read these variables, as LiteRT files, each with its name."""
     for name, function in functions.items():
         with atomic_write(folder / f"{name}.tflite") as aside:
-            aside.write_bytes(convert(function, owner))
+            aside.write_bytes(convert(function, variables))
 
 
-def convert(function: Any, owner: Any) -> bytes:
-    """A concrete function as the content of a LiteRT file; raises `UserError` where an operation is lacking.
-
-    `owner` is a `tf.Module` that holds the function's variables.
-    """
+def convert(function: Any, variables: Iterable[Any] = ()) -> bytes:
+    """A concrete function as a LiteRT file; raises `UserError` where an operation is lacking."""
+    owner = tensorflow().Module()  # of nothing else: the tables of a SavedModel would come along
+    owner.variables_of_function = list(variables)
     lite = tensorflow().lite
-    try:
-        with silent_stderr():
+    with silent_stderr():  # it says much, and more where it fails
+        try:
             converter = lite.TFLiteConverter.from_concrete_functions([function], owner)
             content: bytes = converter.convert()
-    except (
-        Exception
-    ) as error:  # ConverterError, ValueError, RuntimeError: the converter has no error of its own
-        reason = str(error).strip().splitlines()[-1]
-        raise UserError(f"LiteRT cannot compute this model: {reason}", "export.light", _DO) from error
-    return content
+            return content
+        except Exception as error:  # of many kinds: the converter has none of its own
+            failure = error
+    raise UserError(f"LiteRT cannot compute this model: {_reason(failure)}", "export.light", _DO) from failure
+
+
+def _reason(failure: Exception) -> str:
+    """The operations that LiteRT lacks, or else the last line of what the converter says."""
+    if lacking := re.search(r"(?:TF Select|Custom) ops: (.*)", str(failure)):
+        return f"it lacks {lacking[1]}"
+    return [*filter(None, str(failure).strip().splitlines()), type(failure).__name__][-2:][0][:300]
 
 
 def require_parity(bundle: Bundle, numbers: np.ndarray, codes: np.ndarray) -> None:
