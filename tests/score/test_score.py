@@ -10,6 +10,7 @@ from conftest import compose_config
 
 from churn.bundle import export
 from churn.bundle.bundle import Bundle
+from churn.bundle.reasons import reason_outputs
 from churn.errors import UserError
 from churn.score.stage import score
 
@@ -242,7 +243,8 @@ def test_reasons_of_a_bundle_that_gives_them_in_every_answer_are_written_in_word
     table, graph, tmp_path, scored
 ):
     export.write_saved_model(graph, tmp_path / "b", reasons=True)
-    facts = {"schema": vars(graph.schema), "inputs": export.describe_inputs(graph)}
+    outputs = graph.outputs() | reason_outputs(graph.schema)
+    facts = {"schema": vars(graph.schema), "inputs": export.describe_inputs(graph), "outputs": outputs}
     export.seal(tmp_path / "b", facts, {})
     first = scored("score.reasons=true")
     assert scored(f"bundle={tmp_path / 'b'}").reason_1.equals(first.reason_1)

@@ -53,7 +53,7 @@ class Metrics(Collector):
     def __init__(self) -> None:
         self.requests: Counter[str] = Counter()  # by HTTP code
         self.errors: Counter[str] = Counter()  # by reason
-        self.reloads: Counter[str] = Counter()  # by result
+        self.reloads = Counter(done=0, failed=0)
         self.in_flight = self.rows = self.churn = self.unseen = self.missing = 0
         self.seconds, self.batch_rows, self.probability = (Histogram(b) for b in (SECONDS, ROWS, PROBABILITY))
         self.log_dropped = self.log_failures = self.log_backlog = self.compaction_failures = 0
