@@ -21,17 +21,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from scipy import special
 from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 
 from churn.config.training import DecisionConfig
 from churn.errors import UserError
 from churn.network.log_odds import logit
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NOBODY = 2.0  # a threshold that no probability reaches
 
@@ -50,6 +51,8 @@ def customer_values(frame: pd.DataFrame, cfg: DecisionConfig) -> np.ndarray:
     column = cfg.value_column
     if column is None:
         return np.full(len(frame), cfg.customer_value)
+    import pandas as pd
+
     if column not in frame or not pd.api.types.is_numeric_dtype(frame[column]):
         raise UserError(
             f"there is no column of numbers '{column}' among the features",
@@ -120,6 +123,8 @@ def _calibration_line(churned: np.ndarray, probability: np.ndarray) -> tuple[flo
     x = logit(probability, np.finfo(float).eps)[:, None]
     if np.ptp(x) == 0 or _separable(churned == 1, x[:, 0]):
         return 0.0, 0.0
+    from sklearn.linear_model import LogisticRegression  # only training chooses a threshold
+
     line = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10).fit(x, churned)
     return float(line.intercept_[0]), float(line.coef_[0, 0])
 

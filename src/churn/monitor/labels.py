@@ -19,10 +19,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from churn.data.contract import CUSTOMER_KEY
@@ -35,6 +34,9 @@ from churn.data.spelling import one_spelling
 from churn.data.table import RawTable
 from churn.errors import UserError, count
 from churn.monitor.vocabulary import NO, YES, check_one_meaning
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TIME, CHURNED, TREATED = "time", "churned", "treated"
 SHOWN = 5  # wrong cells that a message lists
@@ -119,6 +121,8 @@ def _roles_in(file: Path) -> dict[str, Any] | None:
 
 def _labels_of_snapshot(table: RawTable, roles: dict[str, Any]) -> RawTable:
     """Labels for predictions that were made on the day of a cut-off, known at the end of the horizon."""
+    import pandas as pd
+
     cutoffs, _ = to_times(table.frame[roles["time"]])
     decided = cutoffs + np.timedelta64(roles["horizon"], "D")
     columns = {CUSTOMER_KEY: table.frame[roles["id"]], TIME: decided, CHURNED: table.frame[roles["target"]]}
@@ -159,6 +163,8 @@ def _with_columns(frame: pd.DataFrame, path: str, schema: Schema) -> pd.DataFram
 
 def _yes_no_column(column: pd.Series, also_yes: set[str], raw: RawTable) -> np.ndarray:
     """[n] 1 for yes, 0 for no, UNKNOWN for empty cells."""
+    import pandas as pd
+
     codes, words = pd.factorize(as_written(column))
     check_one_meaning(
         {_known_word(word) for word in words} - {""},

@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from churn.backend import arrow_alone
 from churn.bundle.registry import find_bundle
 from churn.config.root import Config
 from churn.monitor.collect import collect_window
@@ -28,6 +29,7 @@ def monitor(cfg: Config) -> None:
 
     >>> monitor(compose_config("monitor.days=7", "monitor.labels=labels.csv"))
     """
+    arrow_alone()
     bundle, policy, period = find_bundle(cfg), DriftPolicy.of(cfg), Period.of(cfg.monitor)
     found = collect_window(cfg, bundle, period)
     report = {

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from churn.config.data import DataConfig
 from churn.data.infer.cells import to_ids
 from churn.data.sources import files
@@ -50,6 +48,8 @@ def read_ids(path: str, column: str | None, key: str) -> set[str]:
         )
     name = column if column in frame else frame.columns[0]
     header = [] if name == column else [name]  # a list without a header begins with an id
+    import pandas as pd
+
     return set(to_ids(pd.Series([*header, *frame[name].astype("str")], dtype="str"))) - {""}
 
 
