@@ -15,28 +15,28 @@ help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "Configuration goes into ARGS: make train ARGS='data=telco train.epochs=20'"
 
-train: $(VENV)/core  ## train on synthetic customers, or ARGS='data=telco'; see runs/latest/report.html
+train: $(VENV)/train  ## train on synthetic customers, or ARGS='data=telco'; see runs/latest/report.html
 	@$(BIN)/churn train $(ARGS)
 
 snapshot: $(VENV)/events  ## event tables to a table to learn from: ARGS='events=NAME output=FILE.parquet'
 	@$(BIN)/churn snapshot $(ARGS)
 
-promote: $(VENV)/core  ## make the newest run's bundle the champion
+promote: $(VENV)/score  ## make the newest run's bundle the champion
 	@$(BIN)/churn promote run=runs/latest $(ARGS)
 
-score: $(VENV)/core  ## churn probabilities for a file: ARGS='input=FILE output=FILE'
+score: $(VENV)/score  ## churn probabilities for a file: ARGS='input=FILE output=FILE'
 	@$(BIN)/churn score $(ARGS)
 
 serve: $(VENV)/serve  ## answer requests on this machine as Vertex AI does: http://127.0.0.1:8080
 	@$(BIN)/churn serve $(ARGS)
 
-monitor: $(VENV)/core  ## drift and performance of what was predicted: ARGS='monitor.labels=FILE'
+monitor: $(VENV)/score  ## drift and performance of what was predicted: ARGS='monitor.labels=FILE'
 	@$(BIN)/churn monitor $(ARGS)
 
-retrain: $(VENV)/core  ## if the policy says so, a challenger, which serves if it proves itself
+retrain: $(VENV)/train  ## if the policy says so, a challenger, which serves if it proves itself
 	@$(BIN)/churn retrain $(ARGS)
 
-loop: $(VENV)/core  ## a simulated year with and without retraining; see runs/loop.html
+loop: $(VENV)/train  ## a simulated year with and without retraining; see runs/loop.html
 	@$(BIN)/churn loop $(ARGS)
 
 CHOSEN = $(if $(filter 1,$(PLAN)),deploy.plan_only=true) $(if $(filter 1,$(YES)),deploy.yes=true) $(ARGS)
@@ -70,7 +70,7 @@ docs: $(EXECUTED)  ## the notebooks, the guides and the reference as a site: sit
 test: $(VENV)/test $(CONTAINER)  ## run all tests
 	@$(BIN)/python -m pytest $(ARGS)
 
-fuzz: $(VENV)/test  ## try 100,000 inputs on loader, configuration, endpoint and log; FUZZ=N: another number
+fuzz: $(VENV)/test $(VENV)-openapi/installed  ## try 100,000 inputs on loader, configuration, endpoint and log; FUZZ=N: another number
 	@FUZZ=$(or $(FUZZ),100000) $(BIN)/python -m pytest tests/fuzz -n0 -s -q $(ARGS)
 
 lint: $(VENV)/test  ## ruff and mypy
@@ -78,7 +78,7 @@ lint: $(VENV)/test  ## ruff and mypy
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-SHIPPED := core tables events serve deploy
+SHIPPED := train score serve serve-alone tables events deploy
 sbom: $(VENV)/test $(SHIPPED:%=sbom/%.cdx.json)  ## bills of materials of the locks (CycloneDX), and the licences, if all are allowed
 	@$(BIN)/pip-licenses --output-file sbom/licences.csv >/dev/null
 	@echo "sbom/: $(SHIPPED:%=%.cdx.json) licences.csv"
@@ -88,7 +88,7 @@ sbom/%.cdx.json: requirements/%.txt pyproject.toml | $(VENV)/test
 	@PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements $< --pyproject pyproject.toml --output-reproducible --output-file $@
 
 clean:  ## remove virtual environments and unfinished runs
-	rm -rf $(VENV) $(VENV)-container $(VENV)-bench $(VENV)-drift-peers $(VENV)-featuretools runs/.unfinished-* runs/notebooks site sbom
+	rm -rf $(VENV) $(VENV)-container $(VENV)-bench $(VENV)-drift-peers $(VENV)-featuretools $(VENV)-openapi runs/.unfinished-* runs/notebooks site sbom
 
 $(VENV)/uv: requirements/uv.txt
 	@echo "Creating the virtual environment ($(PYTHON)) ..."
@@ -102,7 +102,7 @@ $(VENV)/%: requirements/%.txt requirements/build.txt pyproject.toml | $(VENV)/uv
 	@echo "Installing $< ..."
 	@$(UV) install --quiet --require-hashes --compile-bytecode --build-constraints requirements/build.txt -r $<
 	@$(UV) install --quiet --no-deps --build-constraints requirements/build.txt --editable .
-	@touch $@ $(if $(filter test,$*),$(VENV)/core $(VENV)/tables $(VENV)/events $(VENV)/ui $(VENV)/serve $(VENV)/deploy $(VENV)/notebooks)  # the tests' lock holds the others
+	@touch $@ $(if $(filter test,$*),$(addprefix $(VENV)/,train score serve tables events ui deploy notebooks))  # the tests' lock holds the others
 
 $(VENV)-container/installed: requirements/container.txt | $(VENV)/uv
 	@echo "Installing $< (the TensorFlow of Vertex AI's containers) ..."
@@ -121,7 +121,9 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 	--no-emit-index-url --no-header --no-annotate
 lock: $(VENV)/uv  ## renew the hash-pinned locks after a change of pyproject.toml or requirements/*.in
 	$(COMPILE) pyproject.toml --all-extras -o requirements/test.txt
-	$(COMPILE) pyproject.toml -c requirements/test.txt -o requirements/core.txt
-	for extra in tables events ui serve deploy; do $(COMPILE) pyproject.toml --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
-	$(COMPILE) pyproject.toml --extra notebooks --extra docs --extra events --extra serve --extra deploy --extra test -c requirements/test.txt -o requirements/notebooks.txt
-	for name in uv build container bench dataflow drift-peers featuretools; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt; done
+	for extra in train score; do $(COMPILE) pyproject.toml --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
+	for extra in tables events ui deploy; do $(COMPILE) pyproject.toml --extra train --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
+	$(COMPILE) pyproject.toml --extra serve --extra registry -c requirements/test.txt -o requirements/serve.txt
+	$(COMPILE) pyproject.toml --extra serve -c requirements/test.txt -o requirements/serve-alone.txt  # deploy/serving/
+	$(COMPILE) pyproject.toml --extra train --extra notebooks --extra docs --extra events --extra serve --extra deploy --extra test -c requirements/test.txt -o requirements/notebooks.txt
+	for name in uv build container bench dataflow drift-peers featuretools openapi; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt; done

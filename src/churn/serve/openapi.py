@@ -6,9 +6,21 @@ from typing import Any
 
 from churn.config.serving import ServeConfig
 from churn.serve.model import ServedModel
-from churn.serve.protocol import EXPECTED
+from churn.serve.protocol import JSON_SCHEMAS
 
 TEXT = "Churn probabilities, by Vertex AI's prediction contract."
+ANSWERS = {  # of the predict route, by code
+    "200": "One prediction per instance, in the same order",
+    "400": "What is wrong in which row and field, for the first rows",
+    "401": "The token is missing or wrong",
+    "403": "Another host's name, or a page of another site",
+    "408": "The request did not arrive in time",
+    "413": "The body is too long",
+    "415": "The body does not say that it is JSON",
+    "431": "The headers are too long",
+    "500": "The model failed",
+    "503": "The model is being loaded, or there are too many connections",
+}
 DOCS = b"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>churn</title>
 <link rel="stylesheet" href="https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/swagger-ui.css"></head>
@@ -23,7 +35,7 @@ def describe(cfg: ServeConfig, model: ServedModel | None) -> dict[str, Any]:
     paths = {
         cfg.health_route: _page("Health", {"200": "The model is warm", "503": "It is loaded, or drains"}),
         "/model": _page("What serves: name, digest, inputs, outputs, threshold, metrics", {"200": "Facts"}),
-        "/metrics": _page("For Prometheus", {"200": "Metrics"}),
+        "/metrics": _page("For Prometheus", {"200": "Metrics"}, "text/plain"),
     }
     if model:
         paths[cfg.predict_route] = {"post": _predict_schema(model)}
@@ -34,8 +46,9 @@ def describe(cfg: ServeConfig, model: ServedModel | None) -> dict[str, Any]:
     }
 
 
-def _page(summary: str, codes: dict[str, str]) -> dict[str, Any]:
-    return {"get": {"summary": summary, "responses": {c: {"description": t} for c, t in codes.items()}}}
+def _page(summary: str, codes: dict[str, str], kind: str = "application/json") -> dict[str, Any]:
+    answers = {code: {"description": text, "content": {kind: {}}} for code, text in codes.items()}
+    return {"get": {"summary": summary, "responses": answers}}
 
 
 def _predict_schema(model: ServedModel) -> dict[str, Any]:
@@ -43,7 +56,7 @@ def _predict_schema(model: ServedModel) -> dict[str, Any]:
     kinds = model.fields.kinds
     row = {
         "type": "object",
-        "properties": {name: {"type": EXPECTED[kind].split()[-1]} for name, kind in kinds.items()},
+        "properties": {name: JSON_SCHEMAS[kind] for name, kind in kinds.items()},
         "required": [] if model.read.lenient else list(kinds),
         "additionalProperties": False,
     }
@@ -51,13 +64,11 @@ def _predict_schema(model: ServedModel) -> dict[str, Any]:
         "type": "object",
         "properties": {"instances": {"type": "array", "items": row, "minItems": 1}, "parameters": {}},
         "required": ["instances"],
+        "additionalProperties": False,
         "example": {"instances": [model.example]},
     }
     return {
         "summary": "Predict",
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
-        "responses": {
-            "200": {"description": "One prediction per instance, in the same order"},
-            "400": {"description": "What is wrong in which row and field, for all rows"},
-        },
+        "responses": {code: {"description": meaning} for code, meaning in ANSWERS.items()},
     }
