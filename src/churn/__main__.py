@@ -24,7 +24,7 @@ from churn.config.root import Config, config_directory, to_config
 from churn.config.secrets import hide_passwords
 from churn.config.serving import Platform
 from churn.config.texts import check_files, keep_texts
-from churn.errors import UserError, did_you_mean
+from churn.errors import UserError, did_you_mean, missing_package
 from churn.refusals import refusal_of
 from churn.runs import has_unregistered
 from churn.scratch import clear_leftovers
@@ -188,6 +188,10 @@ def _run_hydra(stage: str, show_tracebacks: bool) -> None:
             return implementation(cfg)
         except UserError as error:  # not in `main`: Hydra would add a line to the message
             _fail(error)
+        except ModuleNotFoundError as error:
+            if missing := missing_package(error):
+                _fail(missing)
+            raise
         except Exception as error:
             if not show_tracebacks:
                 _fail_if_refused(error)

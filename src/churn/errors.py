@@ -33,6 +33,21 @@ def missing_extra(package: str, extra: str) -> UserError:
     return UserError(f"the package {package} is not installed", do=command)
 
 
+_EXTRAS = {  # the packages that an install for another stage does not have, by extra
+    "train": "catboost fairlearn keras matplotlib pooch rich sklearn tensorflow threadpoolctl",
+    "score": "charset_normalizer jinja2 pandas scipy",
+    "registry": "alembic mlflow sqlalchemy",
+    "serve": "httptools msgspec uvicorn uvloop",
+}
+
+
+def missing_package(error: ModuleNotFoundError) -> UserError | None:
+    """The error for a package that another extra installs; None for any other module."""
+    package = (error.name or "").partition(".")[0]
+    extras = [extra for extra, packages in _EXTRAS.items() if package in packages.split()]
+    return missing_extra(package, extras[0]) if extras else None
+
+
 def shell_override(key: str, *values: str) -> str:
     """The text to type in a shell to set a list, e.g. 'data.drop=["Churn Score"]'."""
     return shlex.quote(f"{key}=[{','.join(map(_hydra_string, values))}]")

@@ -61,7 +61,11 @@ class Service(Jobs, Pipelines):
         self.denied: set[str] = set()  # the caller's missing permissions
         self.disabled: set[str] = set()  # APIs, by their names
         self.exhausted: set[str] = set()  # machine types without machines
-        self.images = {"tf-serving:2.20.0", "training:latest"}  # in the project's own repository
+        self.images = {
+            "tf-serving:2.20.0",
+            "serving:0.1.0",
+            "training:latest",
+        }  # in the project's own repository
         self.scarce: set[str] = set()  # machine types that the region lacks for the time being
         self.wrong: set[str] = set()  # deployed models with wrong answers
         self.violations: list[str] = []  # times when an endpoint lost its serving model
@@ -296,7 +300,12 @@ class Service(Jobs, Pipelines):
                 text = "Machine type temporarily unavailable, please use a different one or retry."
                 raise RefusalError(429, "RESOURCE_EXHAUSTED", text)
             artifacts = self.storage.fetch(model.artifact_uri)
-            root = artifacts if serving.AVAILABLE_UNTIL.keys() & tag(model) else artifacts / "1"
+            if serving.is_ours(model.container_spec.image_uri):
+                serving.start_ours(model.container_spec, artifacts)
+            direct = serving.AVAILABLE_UNTIL.keys() & tag(model) or serving.is_ours(
+                model.container_spec.image_uri
+            )
+            root = artifacts if direct else artifacts / "1"
             if not (root / "saved_model.pb").is_file():
                 raise precondition(
                     "Model server exited unexpectedly: no saved_model.pb where it looks for one."
@@ -435,6 +444,8 @@ class Service(Jobs, Pipelines):
     def answer(self, model: t.Model, instances: list[Any]) -> list[dict[str, Any]]:
         artifacts = self.storage.fetch(model.artifact_uri)
         root = artifacts if (artifacts / "saved_model.pb").is_file() else artifacts / "1"
+        if serving.is_ours(model.container_spec.image_uri):
+            return serving.load_ours(root)(instances)
         return serving.load(root)(instances)
 
     # -- monitoring

@@ -1,9 +1,11 @@
 """A model server that answers rows with a SavedModel by TensorFlow Serving's rules for the row format."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from churn.backend import silent_stderr, tensorflow
@@ -62,6 +64,40 @@ def to_json(value: Any) -> Any:
 def load(directory: Path) -> Model:
     """The model in a directory that never changes."""
     return Model(directory)
+
+
+def is_ours(image: str) -> bool:
+    """Whether an image is that of deploy/serving/."""
+    return "/churn/serving:" in image
+
+
+def start_ours(spec: Any, artifacts: Path) -> None:
+    """What `churn serve` does at its start: it answers on its routes and port once the bundle is loaded."""
+    ports = [port.container_port for port in spec.ports]
+    if (spec.predict_route, spec.health_route, ports) != ("/predict", "/health", [8080]):
+        raise RefusalError(400, "FAILED_PRECONDITION", "Model server never became ready: no healthy answer.")
+    load_ours(artifacts)
+
+
+@cache
+def load_ours(directory: Path) -> Callable[[list[Any]], list[dict[str, Any]]]:
+    """The server's own reader and model."""
+    from churn.bundle.bundle import Bundle
+    from churn.bundle.model import Model as BundleModel
+    from churn.serve.model import ServedModel
+    from churn.serve.protocol import RefusedError
+
+    model = ServedModel(BundleModel(Bundle.load(directory)))
+
+    def answer(instances: list[Any]) -> list[dict[str, Any]]:
+        try:
+            rows = model.read(msgspec.json.encode({"instances": instances}))
+        except RefusedError as refused:
+            raise container_error(refused.message) from None
+        [predictions], _ = model([rows])
+        return [msgspec.to_builtins(prediction) for prediction in predictions]
+
+    return answer
 
 
 def image_refusal(image: str, today: str) -> str | None:

@@ -3,16 +3,18 @@
 import json
 import re
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from conftest import ROOT
 from doubles.vertex import Fault
 
 from churn.bundle.bundle import Bundle
 from churn.data.infer.cells import parse_numbers
-from churn.errors import UserError
+from churn.errors import UserError, missing_package
 from churn.vertex import sql
 from churn.vertex import train as train_module
 from churn.vertex.cloud import operations
@@ -105,12 +107,19 @@ def test_a_version_of_unknown_origin_ends_in_one_message_and_no_further_version(
 
 
 def test_another_container_is_another_version_on_the_endpoint(cloud, settings):
-    for serving in ("prebuilt", "tf_serving"):
+    with pytest.raises(UserError, match=r"not built yet(.|\n)*--config=deploy/serving/cloudbuild.yaml"):
+        deploy(settings(1, "serving=churn"))
+    cloud.service.images.add("serving:0.1.0")
+    for serving in ("prebuilt", "tf_serving", "churn"):
         deploy(settings(1, f"serving={serving}"))
-    old, new = cloud.service.models[MODEL]
-    assert "tf2-cpu" in old.container_spec.image_uri
-    assert "tf-serving" in new.container_spec.image_uri
-    assert traffic(cloud) == {"1": 0, "2": 100}
+    images = [model.container_spec.image_uri for model in cloud.service.models[MODEL]]
+    assert ["tf2-cpu" in images[0], "tf-serving:" in images[1], "/serving:" in images[2]] == [True] * 3
+    assert traffic(cloud) == {"2": 0, "3": 100}
+
+
+def test_our_container_has_the_version_of_the_package():
+    for file in ("configs/serving/churn.yaml", "deploy/serving/cloudbuild.yaml"):
+        assert f"churn/serving:{version('churn')}" in (ROOT / file).read_text()
 
 
 def test_operations_beyond_the_first_page_are_waited_for(cloud, settings):
@@ -371,5 +380,8 @@ def test_serve_without_its_extra_says_which_to_install(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     monkeypatch.delitem(sys.modules, "churn.serve.server", raising=False)
-    with pytest.raises(UserError, match=r"package uvicorn is not installed(.|\n)*churn\[serve\]"):
+    with pytest.raises(ModuleNotFoundError) as missing:
         serve(compose_config())
+    message = str(missing_package(missing.value))
+    assert "package uvicorn is not installed" in message
+    assert "churn[serve]" in message

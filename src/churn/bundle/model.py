@@ -12,7 +12,7 @@ from churn.bundle.bundle import BATCH_ROWS, CODED, CODED_REASONS, Bundle
 from churn.bundle.conformal import CERTAINTIES
 from churn.config.serving import Runtime
 from churn.data.coded import ArrowFeatures, to_matrices
-from churn.errors import UserError, missing_extra
+from churn.errors import UserError
 
 Outputs = dict[str, np.ndarray]
 
@@ -81,12 +81,9 @@ class Model:
         if not file.exists():
             do = "serve.runtime=tensorflow, or score.runtime=tensorflow; or train it with export.light=true"
             raise UserError("the bundle has no light model for this", str(file), do)
-        try:
-            from churn.bundle.litert import SLICE, LiteRT
+        from churn.bundle.litert import SLICE, LiteRT
 
-            return LiteRT(file, self.threads, rows or SLICE)
-        except ModuleNotFoundError as error:
-            raise missing_extra(str(error.name), "serve") from None
+        return LiteRT(file, self.threads, rows or SLICE)
 
 
 class _Signature:

@@ -13,9 +13,8 @@ from pathlib import Path
 from churn.bundle.registry import find_bundle
 from churn.config.root import Config
 from churn.config.serving import ServeConfig
-from churn.errors import UserError, missing_extra
+from churn.errors import UserError
 
-PACKAGES = ("ai_edge_litert", "httptools", "msgspec", "uvicorn", "uvloop")  # of the extra `serve`
 OTHER_FILES = 200  # that the process has open beside its connections
 
 
@@ -27,13 +26,9 @@ def serve(cfg: Config) -> None:
 
     >>> serve(compose_config("bundle=runs/latest/bundle", "serve.port=8081"))
     """
-    try:
-        from churn.serve.gate import check_address, check_certificate
-        from churn.serve.server import Server
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in PACKAGES:
-            raise
-        raise missing_extra(str(error.name), "serve") from None
+    from churn.serve.gate import check_address, check_certificate
+    from churn.serve.server import Server
+
     cfg = replace(cfg, serve=_apply_environment(cfg.serve, os.environ))
     if uri := os.environ.get("AIP_STORAGE_URI"):
         cfg = replace(cfg, bundle=str(local_bundle(uri)))

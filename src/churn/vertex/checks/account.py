@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from churn.errors import UserError
-from churn.vertex.checks.preflight import build_command
+from churn.vertex.checks.preflight import serving_build
 from churn.vertex.cloud.errors import enable_command, grant_command, to_user_error
 from churn.vertex.cloud.session import Session
 from churn.vertex.cloud.state import find_dataset
@@ -130,7 +130,7 @@ def check_log(session: Session) -> Iterator[UserError]:
 
 def check_container(session: Session) -> Iterator[UserError]:
     """A problem if our own container has not been built."""
-    return missing_image(session, session.deployment.image, build_command(session.deployment))
+    return missing_image(session, session.deployment.image, serving_build(session.deployment))
 
 
 def missing_image(session: Session, image: str, do: str) -> Iterator[UserError]:

@@ -46,7 +46,7 @@ def _name_problems(deployment: Deployment) -> Iterator[UserError]:
 def _image_problems(deployment: Deployment, today: date) -> Iterator[UserError]:
     """An expired image, or one in another region."""
     image, until = deployment.image, deployment.serving.available_until
-    build = build_command(deployment)
+    build = serving_build(deployment)
     if until and today >= date.fromisoformat(until):
         what = f"the container can no longer be used since {until}"
         yield UserError(what, image, f"serving=tf_serving, once it is built: {build}")
@@ -113,9 +113,14 @@ def _signature_problems(bundle: Bundle) -> Iterator[UserError]:
         yield UserError(what, str(bundle.path), "train it again")
 
 
-def build_command(
-    deployment: Deployment, container: str = "tf_serving", source: str = "deploy/tf_serving"
-) -> str:
+def serving_build(deployment: Deployment) -> str:
+    """The commands that build the container that serves; TensorFlow Serving's in place of a prebuilt one."""
+    if "/churn/serving:" in deployment.image:
+        return build_command(deployment, "serving", ".")
+    return build_command(deployment, "tf_serving", "deploy/tf_serving")
+
+
+def build_command(deployment: Deployment, container: str, source: str) -> str:
     """The commands that build a container of `deploy/`, without a local Docker."""
     region, project = deployment.region, deployment.project
     return (
