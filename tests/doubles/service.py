@@ -61,11 +61,7 @@ class Service(Jobs, Pipelines):
         self.denied: set[str] = set()  # the caller's missing permissions
         self.disabled: set[str] = set()  # APIs, by their names
         self.exhausted: set[str] = set()  # machine types without machines
-        self.images = {
-            "tf-serving:2.20.0",
-            "serving:0.1.0",
-            "training:latest",
-        }  # in the project's own repository
+        self.images = {"tf-serving:2.20.0", "training:latest"}  # in the project's own repository
         self.scarce: set[str] = set()  # machine types that the region lacks for the time being
         self.wrong: set[str] = set()  # deployed models with wrong answers
         self.violations: list[str] = []  # times when an endpoint lost its serving model
