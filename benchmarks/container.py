@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 from compare import arguments, finish
-from serving import trained
+from serving import resident, trained
 
 PROJECT, PORT = Path(__file__).parents[1], 8197
 LIMITS = {"container_mb": 400, "container_ready": 2.0}
@@ -30,11 +30,11 @@ def main() -> None:
         install(folder / "app")
         megabytes = sum(f.stat().st_size for f in (folder / "app").rglob("*") if f.is_file()) / 1e6
         starts = [start(folder, bundle) for _ in range(options.runs)]
-    ready, resident = (sorted(values) for values in zip(*starts, strict=True))
+    ready, memory = (sorted(values) for values in zip(*starts, strict=True))
     entries = [
         entry("container_mb", [megabytes], "MB"),
         entry("container_ready", ready, "s"),
-        entry("container_resident", resident, "MB"),
+        entry("container_resident", memory, "MB"),
     ]
     for one in entries:
         print(f"{one['name']:20} {one['value']:7.2f} {one['unit']}   ({one['low']:.2f} to {one['high']:.2f})")
@@ -92,12 +92,6 @@ def wait_for_answer(request: Request, server: subprocess.Popen[bytes], seconds: 
         except OSError:  # refused, or 503 while the model is loaded
             time.sleep(0.01)
     sys.exit(f"no answer in {seconds} s")
-
-
-def resident(pid: int) -> float:
-    """MB of a process in memory."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def entry(name: str, values: list[float], unit: str) -> dict[str, object]:

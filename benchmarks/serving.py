@@ -67,6 +67,9 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--bundle", type=Path, help="serve this one instead of a freshly trained one")
     parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="compare with this version")
+    parser.add_argument(
+        "--bundle-before", type=Path, help="what that version serves, instead of training one"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder, before = Path(name), options.before
@@ -74,7 +77,9 @@ def main() -> None:
         only = ("ours", "empty") if before else tuple(PORTS)
         processes = stack.enter_context(servers(bundle, folder, only))
         if before:
-            processes |= stack.enter_context(earlier(before.absolute(), folder / "earlier"))
+            processes |= stack.enter_context(
+                earlier(before.absolute(), options.bundle_before, folder / "earlier")
+            )
         scripts = write_requests(folder)
         samples = measure(processes, scripts, options.runs)
     table(samples)
@@ -111,10 +116,10 @@ def servers(bundle: Path, folder: Path, only: Sequence[str] = tuple(PORTS)) -> I
 
 
 @contextmanager
-def earlier(checkout: Path, folder: Path) -> Iterator[Processes]:
+def earlier(checkout: Path, bundle: Path | None, folder: Path) -> Iterator[Processes]:
     """The server of an earlier version, with its own bundle and with an empty model, each on core 0."""
     environment = os.environ | {"PYTHONPATH": f"{checkout}/src"}
-    bundle, peers = trained(folder, environment), f"{checkout}/benchmarks/serving_peers.py"
+    bundle, peers = bundle or trained(folder, environment), f"{checkout}/benchmarks/serving_peers.py"
     programs = {"before": ["-m", "churn", "serve"], "before empty": [peers, "empty"]}
     commands = {
         name: [*program, *overrides(bundle, EARLIER[name], folder / name.replace(" ", "-"))]
@@ -223,6 +228,19 @@ def processor_seconds(pid: int) -> float:
     """User and system time of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident(pid: int) -> float:
+    """MB of a process in memory."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def resident_before(memory: dict[str, float]) -> dict[str, Any]:
+    """The entry of the memory after all runs, at 32 connections each."""
+    print("MB resident: " + ", ".join(f"{name} {megabytes:.0f}" for name, megabytes in memory.items()))
+    ratio = memory["ours"] / memory["before"]
+    spread = {"value": ratio, "low": ratio, "high": ratio}
+    return {"name": "resident_before", **spread, "unit": "ratio", "peer": WHAT["before"], "better": "lower"}
 
 
 def milliseconds(match: re.Match[str]) -> float:

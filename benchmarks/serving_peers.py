@@ -12,21 +12,22 @@ import uvloop
 from churn.__main__ import main
 from churn.backend import tensorflow
 from churn.bundle.bundle import Bundle
+from churn.bundle.model import Model
 from churn.config.serving import ServeConfig
 from churn.serve import server
 from churn.serve.app import Endpoint
 from churn.serve.batching import Batcher
 from churn.serve.metrics import Metrics
-from churn.serve.model import Model
+from churn.serve.model import ServedModel
 from churn.serve.protocol import Fields, RequestRows
 
 
-class EmptyModel(Model):
+class EmptyModel(ServedModel):
     """Gives every row the prediction of the example row."""
 
-    def __init__(self, bundle: Bundle, lenient: bool = False) -> None:
+    def __init__(self, model: Model, lenient: bool = False) -> None:
         self.constant: Any = None
-        super().__init__(bundle, lenient)
+        super().__init__(model, lenient)
         [[self.constant]], _ = super().__call__([self.read.rows([self.example])])
 
     def __call__(self, requests: list[RequestRows]) -> tuple[list[list[Any]], int]:
@@ -87,7 +88,7 @@ def obvious(bundle: Bundle) -> Any:
 
 def empty(*overrides: str) -> None:
     """`churn serve` itself, log and metrics on, with an empty model in it."""
-    server.Model = EmptyModel  # type: ignore[misc]
+    server.ServedModel = EmptyModel  # type: ignore[misc]
     sys.argv = ["churn", "serve", *overrides]
     main()
 
@@ -99,7 +100,7 @@ async def serve(kind: str, port: int, bundle: Bundle) -> None:
         app = obvious(bundle)
     else:
         app = Bare(cfg, metrics) if kind == "bare" else Endpoint(cfg, metrics)
-        app.swap(Batcher(EmptyModel(bundle), None, metrics, cfg))
+        app.swap(Batcher(EmptyModel(Model(bundle)), None, metrics, cfg))
     options: dict[str, Any] = {"http": "httptools", "lifespan": "off", "log_level": "warning"}
     await uvicorn.Server(uvicorn.Config(app, port=port, access_log=False, **options)).serve()
 

@@ -31,13 +31,18 @@ def test_the_graph_gives_the_log_odds_of_catboost(depth):
     assert np.ptp(log_odds) > 0.5
 
 
-def test_forests_of_two_depths_are_one_forest_with_their_weights():
-    inputs, churned = table()
-    forests = [grow(inputs, churned, Settings(20, depth, 1)).constants() for depth in (5, 2)]
-    both = in_graph(Trees.combine(forests, (0.7, 0.2)), inputs)
-    deep, flat = (in_graph(forest, inputs) for forest in forests)
-    assert both[0] == pytest.approx(0.7 * deep[0] + 0.2 * flat[0], abs=2e-6)
-    assert both[1] == pytest.approx(deep[1] + flat[1], abs=1e-5)
+@pytest.mark.parametrize(("trees", "depth"), [(1, 4), (5, 1), (7, 2), (6, 5)])
+def test_trees_that_are_joined_have_the_sums_of_each(trees, depth):
+    random = np.random.default_rng(depth)
+    column, border = random.integers(0, 3, (trees, depth)), random.normal(size=(trees, depth))
+    value, rows = random.normal(size=(trees, 2**depth)), random.uniform(1, 99, (trees, 2**depth))
+    forest = Trees(column.astype(np.int32), border.astype(np.float32), value, rows, bias=0.5)
+    inputs = random.normal(size=(40, 3)).astype(np.float32)
+    leaf = (inputs[:, column] > border.astype(np.float32)) @ (1 << np.arange(depth))  # [row, tree]
+    tree = np.arange(trees)
+    log_odds, uncertainty = in_graph(forest, inputs)
+    assert log_odds == pytest.approx(value[tree, leaf].sum(axis=1) + 0.5, abs=1e-5)
+    assert uncertainty == pytest.approx((1 / (rows[tree, leaf] + PRIOR_ROWS)).sum(axis=1), abs=1e-5)
 
 
 def test_the_uncertainty_is_larger_where_leaves_have_few_rows():

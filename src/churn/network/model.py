@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from churn.backend import tensorflow
@@ -31,10 +30,6 @@ class Model:
         network = tf.reduce_mean(clip_logit(members), axis=1)
         if not self.forests:
             return network, tf.zeros_like(network)
-        log_odds, uncertainty = self._trees(self.encoder.tree_inputs(numbers, codes))
-        return log_odds + self.stack.network * network + self.stack.intercept, uncertainty
-
-    @cached_property
-    def _trees(self) -> Trees:
-        """The trees of all depths, with their weights."""
-        return Trees.combine(self.forests, self.stack.trees)
+        inputs = self.encoder.tree_inputs(numbers, codes)
+        log_odds, uncertainty = zip(*(forest(inputs) for forest in self.forests), strict=True)
+        return self.stack(log_odds, network), tf.add_n(uncertainty)

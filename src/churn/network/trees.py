@@ -8,7 +8,6 @@ every tree. Another gather gives the leaf's value and rows, which lie side by si
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +17,9 @@ import numpy as np
 from churn.backend import tensorflow
 
 NEVER = np.float32(3e38)  # a border that no number exceeds: a question that is not asked
+DEEPEST = (
+    8  # questions up to which two trees become one: a table of 256 leaves stays in the processor's cache
+)
 PRIOR_ROWS = 3.0  # added to the rows of a leaf: the uncertainty of a leaf without rows is finite
 
 
@@ -39,45 +41,36 @@ class Trees:
         error of a leaf's value falls with the root of its rows.
         """
         tf, (column, border, asked) = tensorflow(), self._questions
+        asked, leaves = _joined(asked, self._leaves)
         answers = tf.cast(tf.gather(inputs, column) > border, tf.float32)
-        leaf = tf.gather(answers, asked[-1])
-        for question in asked[-2::-1]:  # float32 is exact here, and faster than integers
+        leaf = tf.gather(answers, asked[:, -1])
+        for question in asked[:, -2::-1].T:  # float32 is exact here, and faster than integers
             leaf = 2 * leaf + tf.gather(answers, question)
-        first = np.arange(len(self.value), dtype=np.float32)[:, None] * self.value.shape[1]
-        leaves = np.stack([self.value.ravel(), 1 / (self.rows.ravel() + PRIOR_ROWS)], axis=1)
-        sums = tf.reduce_sum(tf.gather(leaves, tf.cast(leaf + first, tf.int32)), axis=0)
+        first = np.arange(len(leaves), dtype=np.float32)[:, None] * leaves.shape[1]
+        table = leaves.reshape(-1, 2).astype(np.float32)
+        sums = tf.reduce_sum(tf.gather(table, tf.cast(leaf + first, tf.int32)), axis=0)
         return sums[:, 0] + np.float32(self.bias), sums[:, 1]
 
-    @classmethod
-    def combine(cls, forests: Sequence[Trees], weights: Sequence[float]) -> Trees:
-        """One forest of several, whose log-odds are multiplied by `weights`."""
-        depth = max(forest.column.shape[1] for forest in forests)
-        deep = [forest._with_depth(depth) for forest in forests]
-        pairs = list(zip(deep, weights, strict=True))
-        return cls(
-            np.concatenate([forest.column for forest in deep]),
-            np.concatenate([forest.border for forest in deep]),
-            np.concatenate([np.float32(weight) * forest.value for forest, weight in pairs]),
-            np.concatenate([forest.rows for forest in deep]),
-            sum(weight * forest.bias for forest, weight in pairs),
-        )
-
-    def _with_depth(self, depth: int) -> Trees:
-        """The same trees with more questions, which are not asked."""
-        more = [(0, 0), (0, depth - self.column.shape[1])]
-        leaves = [(0, 0), (0, 2**depth - self.value.shape[1])]
-        return Trees(
-            np.pad(self.column, more),
-            np.pad(self.border, more, constant_values=NEVER),
-            np.pad(self.value, leaves),
-            np.pad(self.rows, leaves),
-            self.bias,
-        )
+    @property
+    def _leaves(self) -> np.ndarray:
+        """[T, 2^d, 2] what each leaf adds to the log-odds and to their uncertainty."""
+        return np.stack([self.value, 1 / (self.rows + PRIOR_ROWS)], axis=2, dtype=float)
 
     @cached_property
     def _questions(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Columns [S] and borders [S, 1] of the distinct questions; which of them each tree asks [d, T]."""
+        """Columns [S] and borders [S, 1] of the distinct questions; which of them each tree asks [T, d]."""
         asked = np.stack([self.column.ravel(), self.border.ravel()], axis=1).astype(float)
         distinct, place = np.unique(asked, axis=0, return_inverse=True)
-        by_bit = place.reshape(self.column.shape).T.astype(np.int32)
-        return distinct[:, 0].astype(np.int32), distinct[:, 1:].astype(np.float32), by_bit
+        questions = place.reshape(self.column.shape).astype(np.int32)
+        return distinct[:, 0].astype(np.int32), distinct[:, 1:].astype(np.float32), questions
+
+
+def _joined(asked: np.ndarray, leaves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The questions and leaves of fewer, deeper trees with the same sums: two trees become one."""
+    while 2 * asked.shape[1] <= DEEPEST:
+        if len(asked) % 2:
+            asked = np.concatenate([asked, asked[:1]])
+            leaves = np.concatenate([leaves, np.zeros_like(leaves[:1])])
+        both = leaves[1::2, :, None] + leaves[::2, None, :]
+        asked, leaves = np.hstack([asked[::2], asked[1::2]]), both.reshape(len(both), -1, 2)
+    return asked, leaves
