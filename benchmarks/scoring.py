@@ -119,8 +119,8 @@ def compare_before(root: str, file: Path, options: argparse.Namespace) -> list[d
 
 def peak_megabytes(bundle: Path, file: Path, source: Path) -> float:
     """The greatest memory of a command that scores a file."""
-    code = "import resource, sys; from churn.__main__ import main; sys.argv[0] = 'churn'; main(); "
-    code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    code = "import sys; from churn.__main__ import main; sys.argv[0] = 'churn'; main(); "
+    code += "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"
     words = ["score", f"bundle={bundle}", f"input={file}", f"output={file}.memory.csv"]
     done = subprocess.run(
         [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True, env=of(source)

@@ -73,9 +73,8 @@ def start_before(checkout: Path, runs: int) -> dict[str, object]:
                 took = first_answer(bundles[name], Path(folder) / f"log-{name}", environment)
                 seconds[name] += [took] if number else []
     for name, values in seconds.items():
-        print(
-            f"churn serve, {name:8} {sorted(values)[runs // 2]:6.3f} s   ({min(values):.3f} to {max(values):.3f})"
-        )
+        low, middle, high = min(values), sorted(values)[runs // 2], max(values)
+        print(f"churn serve, {name:8} {middle:6.3f} s   ({low:.3f} to {high:.3f})")
     return ratio("start_before", seconds["now"], seconds["before"], "the version before")
 
 
