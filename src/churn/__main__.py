@@ -66,6 +66,7 @@ churn: from a raw customer table to a model that is served, watched and retraine
   churn loop        simulate a year of drift, with and without retraining
   churn export      make a model of BigQuery ML of the bundle, for scores in SQL:
                     churn export to=bigquery input=bq://P.SET.TABLE output=bq://P.SET.MODEL
+                    or a file for other programs: to=litert or to=onnx input=FILE output=FILE
   churn deploy      deploy the bundle on Vertex AI: first the plan and its costs, then a question
                     (deploy.plan_only=true: only the plan)
   churn rollback    give the traffic back to the previous version

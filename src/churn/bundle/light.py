@@ -8,7 +8,8 @@ values first.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from churn.files import atomic_write
 TOLERANCE = 1e-6  # of a number
 ON_A_LIMIT = 0.001  # share of rows whose probability may lie on a limit, to the last digit
 COMPARED, COMPARED_MISSING, EXPLAINED = 1_000, 100, 20  # rows
+Rows = tuple[np.ndarray, np.ndarray]  # numbers [F, n] and codes [C, n]
+Answer = Callable[[np.ndarray, np.ndarray], Outputs]
 _DO = "leave the light model out, and serve and score with TensorFlow: export.light=false"
 
 
@@ -62,11 +65,25 @@ def require_parity(bundle: Bundle, numbers: np.ndarray, codes: np.ndarray) -> No
     Numbers [F, n] and codes [C, n] of real rows.
     """
     light, graph = (Model(bundle, runtime) for runtime in Runtime)
-    for rows, what in _variants(bundle, numbers[:, :COMPARED], codes[:, :COMPARED]):
-        _compare(light(*rows, reasons=False), graph(*rows, reasons=False), what)
-    if bundle.light_file(CODED_REASONS).exists():
-        for rows, what in _variants(bundle, numbers[:, :1], codes[:, :1], most=EXPLAINED):
-            _compare(light(*rows, reasons=True), graph(*rows, reasons=True), what)
+    try:
+        compare_answers(light, graph, variants(bundle, numbers, codes))
+        if bundle.light_file(CODED_REASONS).exists():
+            few = variants(bundle, numbers[:, :1], codes[:, :1], EXPLAINED)
+            compare_answers(partial(light, reasons=True), partial(graph, reasons=True), few)
+    except MismatchError as error:
+        raise UserError(
+            f"the light model differs from the SavedModel: {error}", "export.light", _DO
+        ) from None
+
+
+class MismatchError(Exception):
+    """Two answers to the same rows differ by more than rounding."""
+
+
+def compare_answers(answer: Answer, expected: Answer, rows: Iterable[tuple[Rows, str]]) -> None:
+    """Raise `MismatchError`, which names the rows, where two models answer otherwise."""
+    for (numbers, codes), what in rows:
+        _compare(answer(numbers, codes), expected(numbers, codes), what)
 
 
 def typical_rows(bundle: Bundle, rows: int = 50) -> tuple[np.ndarray, np.ndarray]:
@@ -81,11 +98,11 @@ def typical_rows(bundle: Bundle, rows: int = 50) -> tuple[np.ndarray, np.ndarray
     return np.array(numbers, np.float32).reshape(-1, rows), np.array(codes, np.int32).reshape(-1, rows)
 
 
-def _variants(
+def variants(
     bundle: Bundle, numbers: np.ndarray, codes: np.ndarray, most: int | None = None
-) -> Iterator[tuple[tuple[np.ndarray, np.ndarray], str]]:
-    """The rows, then some of them with one value missing, column after column."""
-    yield (numbers, codes), "for real rows"
+) -> Iterator[tuple[Rows, str]]:
+    """The rows, then some of them with one value missing, column after column, and words about each."""
+    yield (numbers[:, :COMPARED], codes[:, :COMPARED]), "for real rows"
     blank = bundle.vocabulary.get("", 0)  # 0: a text that training has not seen
     for position, column in enumerate(bundle.schema.features[:most]):
         fewer, others = numbers[:, :COMPARED_MISSING].copy(), codes[:, :COMPARED_MISSING].copy()
@@ -96,19 +113,15 @@ def _variants(
         yield (fewer, others), f"where '{column}' is missing"
 
 
-def _compare(light: Outputs, graph: Outputs, what: str) -> None:
-    """Raise `UserError` where two answers differ by more than rounding."""
-    for name, expected in graph.items():
-        if expected.dtype.kind == "f":
-            wrong = ~(abs(light[name] - expected) <= TOLERANCE)
-            allowed = 0.0
+def _compare(answer: Outputs, expected: Outputs, what: str) -> None:
+    for name, right in expected.items():
+        if right.dtype.kind == "f":
+            wrong, allowed = ~(abs(answer[name] - right) <= TOLERANCE), 0.0
         elif name.startswith("reason_"):  # two contributions may be equal to the last digit
             continue
         else:
-            wrong = light[name] != expected
+            wrong = answer[name] != right
             allowed = 0.0 if name == "unseen_inputs" else max(1.0, ON_A_LIMIT * len(wrong))
         if wrong.sum() > allowed:
             first = int(np.argmax(wrong))
-            values = f"{light[name][first]} in place of {expected[first]}"
-            fault = f"the light model gives another {name} than the SavedModel {what}: {values}"
-            raise UserError(fault, "export.light", _DO)
+            raise MismatchError(f"another {name} {what}, {answer[name][first]} in place of {right[first]}")

@@ -105,6 +105,8 @@ class ExportFormat(Enum):
     """What `churn export` makes of a bundle."""
 
     bigquery = "bigquery"  # a model of BigQuery ML
+    litert = "litert"  # a file for LiteRT: phones, browsers, small machines
+    onnx = "onnx"  # a file for ONNX Runtime: .NET, Java, C++, databases
 
 
 class Environment(Enum):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from churn.bundle.bundle import Bundle
+from churn.bundle.portable import KINDS, export_file
 from churn.bundle.registry import find_bundle
 from churn.config.root import Config
 from churn.data.contract import CUSTOMER_KEY
@@ -31,8 +32,13 @@ COMPARED = 20  # rows whose scores are compared with the bundle's
 def export(cfg: Config) -> None:
     """Stage the bundle, make the model, compare scores of real rows; prints the statements before it asks.
 
+    Other formats are files (`churn.bundle.portable`).
+
     >>> export(compose_config("to=bigquery", "input=bq://P.SET.TABLE", "output=bq://P.SET.MODEL"))
     """
+    if cfg.to in KINDS:
+        export_file(cfg)
+        return
     addresses = [str(cfg.input), str(cfg.output)]
     if cfg.to is None or any(a.count(".") != 2 or not a.startswith("bq://") for a in addresses):
         do = "churn export to=bigquery input=bq://P.SET.TABLE output=bq://P.SET.MODEL"
