@@ -123,6 +123,7 @@ WRITES_ELSEWHERE = {  # whatever else writes, and why it may
     "churn.data.sources.compressed": "an unpacked file, in a scratch folder",
     "churn.data.sources.paths": "a folder for the members of an archive, in a scratch folder",
     "churn.data.sources.workbooks": "nothing: it reads members of an archive whose names begin with an x",
+    "churn.bundle.portable": "the light model, to a file that its caller opened aside",
     "churn.events.writing": "a writer for a file that its caller opened aside",
     "churn.events.reading": "a typed copy of a table, in a scratch folder",
     "churn.retrain.training_set": "`write_rows` writes where its callers say: aside, or in a scratch folder",

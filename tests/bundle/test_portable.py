@@ -1,10 +1,13 @@
 """A bundle as a file for other programs answers as the bundle does, or is not written."""
 
-import json
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import compose_config
+from conftest import ROOT, compose_config
 
 from churn.bundle import portable
 from churn.bundle.bundle import Bundle
@@ -23,15 +26,32 @@ def cfg(exported_bundle, customers, tmp_path):
     return lambda *more: compose_config(f"bundle={exported_bundle}", rows, *more)
 
 
-def test_a_client_needs_the_two_files_alone(cfg, exported_bundle, customers, tmp_path):
+def clients() -> list[str]:
+    """The programs that the guide shows: for LiteRT, for ONNX."""
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "light.md").read_text(), re.S | re.M)
+
+
+def answer_of(program: str, folder: Path) -> float:
+    """The probability that a program of the guide prints about a customer of the test."""
+    known = '{"tenure": 3.0, "contract": "monthly"}'
+    program = re.sub(r"customer = \{.*?\}.*", f"customer = {known}", program)
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout.split()[0])
+
+
+@pytest.fixture(scope="session")
+def expected(exported_bundle, customers):
+    """The bundle's own answer about that customer."""
+    row = customers.frame.iloc[[0]].assign(tenure=3.0, contract="monthly", payment="")
+    row["Monthly  charge"] = np.nan
+    answer = Model(Bundle.load(exported_bundle)).answer(frame_features(row, customers.schema))
+    return pytest.approx(answer["churn_probability"][0], abs=1e-6)
+
+
+def test_the_guide_s_client_of_litert_needs_the_two_files_alone(cfg, expected, tmp_path):
     export(cfg("to=litert", f"output={tmp_path}/churn.tflite"))
-    about, row = json.loads((tmp_path / "churn.json").read_text()), customers.frame.iloc[[3]]
-    numbers = row[about["numbers"]].fillna(about["missing_number"]).to_numpy(np.float32).T
-    codes = np.array([[about["codes"].get(row[name].item(), 0)] for name in about["categories"]], np.int32)
-    answer = LiteRT(tmp_path / "churn.tflite")(numbers, codes)
-    expected = Model(Bundle.load(exported_bundle)).answer(frame_features(row, customers.schema))
-    assert answer["churn_probability"] == pytest.approx(expected["churn_probability"], abs=1e-6)
-    assert about["certainty"][answer["certainty"][0]] == expected["certainty"][0]
+    assert answer_of(clients()[0], tmp_path) == expected
 
 
 def test_a_file_that_answers_otherwise_is_not_written(cfg, tmp_path, monkeypatch):
@@ -55,8 +75,8 @@ def test_onnx_without_its_extra_says_which_to_install(cfg, tmp_path, monkeypatch
         export(cfg("to=onnx", f"output={tmp_path}/churn.onnx"))
 
 
-def test_onnx_answers_as_the_bundle_does(cfg, tmp_path):
-    pytest.importorskip("tf2onnx", reason="the extra `onnx` is not installed")
-    pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+def test_the_guide_s_client_of_onnx_needs_the_two_files_alone(cfg, expected, tmp_path):
+    for package in ("tf2onnx", "onnxruntime"):
+        pytest.importorskip(package, reason="the extra `onnx` is not installed")
     export(cfg("to=onnx", f"output={tmp_path}/churn.onnx"))
-    assert (tmp_path / "churn.onnx").stat().st_size > 10_000
+    assert answer_of(clients()[1], tmp_path) == expected

@@ -73,10 +73,11 @@ def _rows(bundle: Bundle, cfg: Config) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _as_clients(model: Answer) -> Answer:
-    """The model, asked as clients do: missing is a number. tf2onnx makes a product of a choice: 0 times NaN."""
-    return lambda numbers, codes: model(
-        np.where(np.isnan(numbers), np.float32(MISSING_BELOW), numbers), codes
-    )
+    """The model, asked as clients do: "missing" is a number.
+
+    tf2onnx makes products of a choice between two values, and 0 times NaN is NaN.
+    """
+    return lambda numbers, codes: model(np.nan_to_num(numbers, nan=MISSING_BELOW), codes)
 
 
 def _plain(model: Model, numbers: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
