@@ -36,7 +36,7 @@ from churn.evaluate.report.console import describe_data, describe_finding, summa
 from churn.evaluate.report.content import gather_content
 from churn.evaluate.report.page import write_report
 from churn.evaluate.results import Results, evaluate_bundle
-from churn.files import atomic_write, write_text
+from churn.files import PERSONAL, atomic_write, write_text
 from churn.monitor.drift.profile import profile_of_experiment
 from churn.network import distributed
 from churn.network.boosting import THREADS_FROM, FittedTrees
@@ -230,7 +230,7 @@ def _report(
     for finding in content.findings[len(experiment.data.findings) :]:
         print(describe_finding(finding))
     if experiment.data.bad_rows is not None:
-        with atomic_write(directory / "bad_rows.csv") as aside:
+        with atomic_write(directory / "bad_rows.csv", PERSONAL) as aside:
             experiment.data.bad_rows.to_csv(aside, index=False)
     write_text(directory / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(experiment.cfg)))
     metrics = results.to_json() | {"seconds": step.seconds}

@@ -1,4 +1,4 @@
-"""Keys of the model card and of approvals: what only people know."""
+"""Keys of the model card, of approvals and of privacy."""
 
 from dataclasses import dataclass, field
 from typing import Optional
@@ -23,3 +23,12 @@ class ApprovalConfig:
 
     by: Optional[str] = None  # a name
     evidence: Optional[str] = None  # what it rests on: minutes, a ticket, the model card that was read
+
+
+@dataclass
+class PrivacyConfig:
+    """What files may hold of persons (`churn.data.id_hash`)."""
+
+    # File of the key by which ids are hashed; made at the first use. Copy it to each machine that serves or
+    # monitors, or set CHURN_ID_KEY there. null: ~/.config/churn/id.key. It may not lie in `run.root`.
+    key_file: Optional[str] = None

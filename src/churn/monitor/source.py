@@ -32,7 +32,12 @@ def read_predictions(cfg: Config, since: datetime, until: datetime) -> Iterator[
 
 def log_location(cfg: Config) -> str:
     """The folder, file or bq:// table that is read."""
-    return cfg.monitor.log or cfg.serve.log.dir or str(Path(cfg.run.root) / "log")
+    return cfg.monitor.log or str(server_log(cfg))
+
+
+def server_log(cfg: Config) -> Path:
+    """The folder that the server of this machine writes."""
+    return Path(cfg.serve.log.dir or Path(cfg.run.root) / "log")
 
 
 def _query_chunks(sql: str, cfg: Config) -> Iterator[pa.Table]:

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,25 +16,28 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from churn.files import atomic_write, clear_partials, make_folder
+from churn.files import PERSONAL, atomic_write, clear_partials, make_folder
 from churn.refusals import refusal_of
 from churn.serve.log.broken import FOLDER as BROKEN
 from churn.serve.log.broken import UNREADABLE
 from churn.serve.log.lines_file import LinesFile
+from churn.serve.log.retention import remove_old
 from churn.serve.log.write import SUFFIX
 
 NICENESS = 10  # gives a tenth of a busy core, which is what compaction needs under a full load of single rows
 AFTER_FAILURE_SECONDS = 30
+RETENTION_SECONDS = 3_600.0  # between two looks for files that are too old
 
 
 class Compactor(threading.Thread):
-    """Compacts closed files at a low priority, once in `seconds`.
+    """Compacts closed files at a low priority, once in `seconds`, and removes old ones once an hour.
 
     It is a thread, not a process: Arrow works without the GIL, and a process would need memory of its own.
     """
 
-    def __init__(self, folder: Path, seconds: float = 1.0) -> None:
+    def __init__(self, folder: Path, keep_days: float | None = None, seconds: float = 1.0) -> None:
         super().__init__(name="compactor", daemon=True)
+        self.keep_days, self.looked = keep_days, float("-inf")
         self.folder, self.seconds, self.stopped = folder, seconds, threading.Event()
         self.failures, self.trouble = 0, ""
 
@@ -43,6 +47,7 @@ class Compactor(threading.Thread):
         while not self.stopped.wait(self.seconds):
             try:
                 compact_all(self.folder)
+                self._remove_old()
                 self.trouble = ""
             except Exception as error:  # such as a full disk; the lines are still there for another try
                 self.failures += 1
@@ -50,6 +55,12 @@ class Compactor(threading.Thread):
                 if not refusal_of(error):  # a bug
                     traceback.print_exception(error)
                 self.stopped.wait(AFTER_FAILURE_SECONDS)
+
+    def _remove_old(self) -> None:
+        """Remove files that are too old, once an hour."""
+        if time.monotonic() - self.looked >= RETENTION_SECONDS:
+            self.looked = time.monotonic()
+            remove_old(self.folder, self.keep_days)
 
     def stop(self) -> None:
         """Finish the current file, and compact the last closed ones."""
@@ -119,7 +130,10 @@ def write_parquet(file: Path, target: Path) -> None:
     tables = lines.chunks()
     if (first := next(tables, None)) is not None:
         schema = first.schema.with_metadata({b"churn": json.dumps(lines.header).encode()})
-        with atomic_write(target) as aside, pq.ParquetWriter(aside, schema, compression="zstd") as writer:
+        with (
+            atomic_write(target, PERSONAL) as aside,
+            pq.ParquetWriter(aside, schema, compression="zstd") as writer,
+        ):
             for table in chain([first], tables):
                 writer.write_table(table)
     if lines.broken:
@@ -128,7 +142,7 @@ def write_parquet(file: Path, target: Path) -> None:
 
 def _keep_broken(file: Path, lines: LinesFile) -> None:
     """Write the broken lines of a file, below its header, to the folder `broken`."""
-    with atomic_write(file.parent / BROKEN / file.name) as aside:
+    with atomic_write(file.parent / BROKEN / file.name, PERSONAL) as aside:
         head = json.dumps(lines.header).encode() + b"\n"
         aside.write_bytes(head + b"".join(line for _, line in lines.broken))
     print(f"churn: {file}: {len(lines.broken):,} broken lines are in {BROKEN}/{file.name}", file=sys.stderr)
