@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 from churn.errors import UserError, user_error_of_many
 
 _NO_TEXT = re.compile(r"[+-]?[\d.][\w.+-]*|[+-]?(inf|nan)|true|false", re.IGNORECASE)  # to Hydra, perhaps
+_GRAMMAR = re.compile(r"[\[\]{}()'\"\\$,=:]")  # characters that mean something to Hydra
 _PLAIN_LIST = re.compile(r"\[[^][{}()'\"\\$]*\]")
 _PACKAGE = re.compile(r"^#\s*@package\s+(\S+)", re.MULTILINE)  # of Hydra, in the head of a file
 
@@ -32,13 +33,21 @@ def keep_texts(overrides: Sequence[str], schema: type) -> list[str]:
 def _keep_text(override: str, schema: type) -> str:
     key, equals, value = override.partition("=")
     kind = _kind_of(schema, key.lstrip("+").split("."))
-    if kind is str and _NO_TEXT.fullmatch(value):
+    if kind is str and (_NO_TEXT.fullmatch(value) or _beyond_hydra(value)):
         return f'{key}="{value}"'
     if get_origin(kind) is list and get_args(kind) == (str,) and _PLAIN_LIST.fullmatch(value):
         words = [word.strip() for word in value[1:-1].split(",")]
-        quoted = [f'"{word}"' if _NO_TEXT.fullmatch(word) or word == "null" else word for word in words]
+        quoted = [
+            f'"{word}"' if _NO_TEXT.fullmatch(word) or word == "null" or _beyond_hydra(word) else word
+            for word in words
+        ]
         return f"{key}{equals}[{','.join(quoted)}]"
     return override
+
+
+def _beyond_hydra(word: str) -> bool:
+    """Whether a plain word has letters or signs that Hydra wants in quotes, such as ü and €."""
+    return not word.isascii() and not _GRAMMAR.search(word)
 
 
 def _kind_of(kind: Any, path: Sequence[str]) -> Any:
