@@ -261,6 +261,19 @@ def write_rows(tmp_path, watched, frame, day, keys):
     pq.write_table(table, tmp_path / "log" / f"{day:02}.parquet")
 
 
+def test_an_unseen_text_is_shown_only_if_several_customers_share_it(watched, run_monitor, tmp_path):
+    frame = customers(400, 7)
+    frame.loc[:4, "plan"] = "gold"
+    frame.loc[10:13, "plan"] = [f"Jane Doe {i}" for i in range(4)]
+    write_rows(tmp_path, watched, frame, 0, [f"c{i}" for i in range(400)])
+    run_monitor(0)
+    assert read_report(tmp_path)["unseen_levels"] == {"plan": {"gold": 5}}
+    assert read_report(tmp_path)["features"]["plan"]["unseen"] == pytest.approx(9 / 400)
+    written = [file.read_text() for file in (tmp_path / "monitor").rglob("*") if file.is_file()]
+    assert len(written) == 4
+    assert not any("Jane Doe" in text for text in written)
+
+
 def test_hashed_ids_of_the_log_meet_the_plain_ids_of_labels(watched, run_monitor, tmp_path):
     frame, keys = customers(400, 7), [f"c0-{i}" for i in range(400)]
     hash_id = IdHash(os.environ["CHURN_ID_KEY"].encode())

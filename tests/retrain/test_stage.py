@@ -101,6 +101,17 @@ def monitor_since(root, since, *overrides):
     return read_history(root / "monitor" / "synthetic")[-1]
 
 
+def files_with(root, texts):
+    """How many files below `root` were searched, and those that hold one of the texts, also compressed."""
+    files, found = [file for file in root.rglob("*") if file.is_file()], set()
+    for file in files:
+        content = file.read_bytes()
+        if file.suffix == ".parquet":
+            content += str(pq.read_table(file).to_pydict()).encode()
+        found |= {file.relative_to(root) for text in texts if text.encode() in content}
+    return len(files), found
+
+
 def test_nothing_is_trained_without_a_trigger(root, capsys):
     run(root)
     assert "No retraining" in capsys.readouterr().out
@@ -144,6 +155,9 @@ def test_two_alarms_train_a_challenger_on_the_log_with_its_labels_and_it_serves(
         since = datetime.now(UTC)
         predict(server, second, new_customers[:500])
         assert monitor_since(root, since)["bundle"] == second.digest
+    searched, with_ids = files_with(root, [*new_customers["customerID"][:300], "new "])
+    assert with_ids == {Path("labels.csv")}, "ids are in the user's file only"
+    assert searched > 50
     train, fresh = re.search(r"([\d,]+) labelled rows to learn from, ([\d,]+) fresh", printed).groups()
     rows = [int(number.replace(",", "")) for number in (train, fresh)]
     assert sum(rows) == 1_200 + 2_700, "the table, and the customers who were not called"

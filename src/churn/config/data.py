@@ -87,6 +87,9 @@ class DataConfig:
     numeric: list[str] = field(default_factory=list)  # columns of numbers
     categorical: list[str] = field(default_factory=list)  # columns of categories
     drop: list[str] = field(default_factory=list)  # columns to leave out; say why in a comment
+    # Columns about persons, such as names and addresses: they are read and forgotten, so that no file has
+    # their cells. (The id is known without being named here.)
+    personal: list[str] = field(default_factory=list)
     # Columns whose groups the decision should treat alike, such as gender; also in `drop` if the model must
     # not see them. The report shows what the decision does to each group (`churn.evaluate.fairness`).
     protected: list[str] = field(default_factory=list)

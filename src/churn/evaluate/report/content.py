@@ -13,11 +13,12 @@ from omegaconf import OmegaConf
 from churn.bundle.bundle import Bundle
 from churn.bundle.export import library_versions
 from churn.config.training import DecisionConfig
+from churn.data.contract import SHOWN_FROM
 from churn.data.dataset import Dataset, Finding
 from churn.data.experiment import Experiment
 from churn.data.split import Splits
 from churn.evaluate.coverage import Coverage
-from churn.evaluate.dependence import DRAWN_FEATURES, Dependence, partial_dependence
+from churn.evaluate.dependence import DRAWN_FEATURES, Dependence, has_shown_values, partial_dependence
 from churn.evaluate.evaluation import MODEL, Evaluation
 from churn.evaluate.fairness import Fairness
 from churn.evaluate.importance import Importance, find_dominant_feature, permutation_importance
@@ -98,7 +99,7 @@ def gather_content(
 
     importance = permutation_importance(predict, test.frame, test.churned, cfg.evaluate, cfg.seed)
     names = [column.feature for column in importance]
-    drawn = [name for name in names[:DRAWN_FEATURES] if test.frame[name].notna().any()]
+    drawn = [name for name in names[:DRAWN_FEATURES] if has_shown_values(test.frame[name])]
     segmented = test.frame[names[:SEGMENTED_FEATURES]]
     return ReportContent(
         data=summarize_data(experiment.data, experiment.splits),
@@ -167,7 +168,7 @@ def _summarize_category(values: pd.Series) -> ColumnSummary:
     missing = float((values == "").mean())
     if len(counts) == 0:
         return ColumnSummary(str(values.name), "category", missing, "no values")
-    shown = (
-        f"{len(counts):,} levels, most often “{counts.index[0]}” ({100 * counts.iloc[0] / len(values):.0f} %)"
-    )
+    shown = f"{len(counts):,} levels"
+    if counts.iloc[0] >= SHOWN_FROM:
+        shown += f", most often “{counts.index[0]}” ({100 * counts.iloc[0] / len(values):.0f} %)"
     return ColumnSummary(str(values.name), "category", missing, shown)
