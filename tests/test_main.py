@@ -40,6 +40,7 @@ from churn.config.root import config_directory
         (["--multirun", "model=dense"], "no stage is named"),
         (["score"], "churn score input=FILE output=FILE"),
         (["promote"], "churn promote run=runs/latest"),
+        (["forget"], "churn forget id=ID"),
     ],
 )
 def test_a_wrong_configuration_ends_with_one_message_and_code_2(arguments, says, tmp_path):
