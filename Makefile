@@ -70,7 +70,7 @@ docs: $(EXECUTED)  ## the notebooks, the guides and the reference as a site: sit
 test: $(VENV)/test $(CONTAINER)  ## run all tests
 	@$(BIN)/python -m pytest $(ARGS)
 
-fuzz: $(VENV)/test  ## try 100,000 inputs on loader, configuration, endpoint and log; FUZZ=N: another number
+fuzz: $(VENV)/test $(VENV)-openapi/installed  ## try 100,000 inputs on loader, configuration, endpoint and log; FUZZ=N: another number
 	@FUZZ=$(or $(FUZZ),100000) $(BIN)/python -m pytest tests/fuzz -n0 -s -q $(ARGS)
 
 lint: $(VENV)/test  ## ruff and mypy
@@ -88,7 +88,7 @@ sbom/%.cdx.json: requirements/%.txt pyproject.toml | $(VENV)/test
 	@PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements $< --pyproject pyproject.toml --output-reproducible --output-file $@
 
 clean:  ## remove virtual environments and unfinished runs
-	rm -rf $(VENV) $(VENV)-container $(VENV)-bench $(VENV)-drift-peers $(VENV)-featuretools runs/.unfinished-* runs/notebooks site sbom
+	rm -rf $(VENV) $(VENV)-container $(VENV)-bench $(VENV)-drift-peers $(VENV)-featuretools $(VENV)-openapi runs/.unfinished-* runs/notebooks site sbom
 
 $(VENV)/uv: requirements/uv.txt
 	@echo "Creating the virtual environment ($(PYTHON)) ..."
@@ -124,4 +124,4 @@ lock: $(VENV)/uv  ## renew the hash-pinned locks after a change of pyproject.tom
 	$(COMPILE) pyproject.toml -c requirements/test.txt -o requirements/core.txt
 	for extra in tables events ui serve deploy; do $(COMPILE) pyproject.toml --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
 	$(COMPILE) pyproject.toml --extra notebooks --extra docs --extra events --extra serve --extra deploy --extra test -c requirements/test.txt -o requirements/notebooks.txt
-	for name in uv build container bench dataflow drift-peers featuretools; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt; done
+	for name in uv build container bench dataflow drift-peers featuretools openapi; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt; done

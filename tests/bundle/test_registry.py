@@ -145,6 +145,28 @@ def test_an_interrupted_registration_leaves_no_running_run_and_can_be_repeated(m
     assert {tracked.info.status for tracked in client.search_runs([experiment])} == {"KILLED", "FINISHED"}
 
 
+@pytest.mark.parametrize(
+    ("killed_in", "ended"), [("log_artifacts", {"KILLED", "FINISHED"}), ("set_terminated", {"FINISHED"})]
+)
+def test_the_run_that_a_kill_left_in_the_tracking_is_ended_by_the_next_call(
+    make_run, cfg, monkeypatch, killed_in, ended
+):
+    def kill(*_):
+        raise KeyboardInterrupt
+
+    run = make_run("first")
+    with monkeypatch.context() as patch:
+        patch.setattr("mlflow.MlflowClient.set_terminated", lambda *_: None)  # a kill runs no handler
+        patch.setattr(f"mlflow.MlflowClient.{killed_in}", kill)
+        with pytest.raises(KeyboardInterrupt):
+            register_run(run, cfg.run.root)
+    client = mlflow_client(cfg.run.root)
+    experiment = client.get_experiment_by_name("customers").experiment_id
+    assert [tracked.info.status for tracked in client.search_runs([experiment])] == ["RUNNING"]
+    assert register_run(run, cfg.run.root) == "1"
+    assert {tracked.info.status for tracked in client.search_runs([experiment])} == ended
+
+
 def test_a_finished_run_that_a_killed_process_left_is_registered_by_any_command(
     make_run, cfg, tmp_path, monkeypatch, capsys
 ):

@@ -10,6 +10,7 @@ import pytest
 
 from churn.bundle.bundle import Bundle, decode_strings
 from churn.serve.model import COMPILED_ROWS
+from churn.serve.protocol import STATUS
 from serve.conftest import ROW, running
 
 JSON = {"Content-Type": "application/json"}
@@ -122,7 +123,14 @@ def test_the_model_and_the_openapi_page_describe_a_request(endpoint, exported_bu
     assert facts["digest"] == Bundle.load(exported_bundle).digest
     schema = httpx.get(f"{endpoint.root}/openapi.json", timeout=30).json()["paths"]["/predict"]["post"]
     body = schema["requestBody"]["content"]["application/json"]["schema"]
-    assert body["properties"]["instances"]["items"]["required"] == list(ROW)
+    assert body["additionalProperties"] is False
+    assert set(schema["responses"]) == {"200", *map(str, set(STATUS) - {405})}
+    row = body["properties"]["instances"]["items"]
+    assert row["required"] == list(ROW)
+    highest = row["properties"]["tenure"]["maximum"]
+    assert endpoint.predict(ROW | {"tenure": highest}).status_code == 200
+    refused = endpoint.predict(ROW | {"tenure": 1.0001 * highest})
+    assert "expected a number from -3.402823e+38 to 3.402823e+38" in refused.json()["error"]["message"]
     assert httpx.post(endpoint.url, json=body["example"], timeout=30).status_code == 200
     assert httpx.get(f"{endpoint.root}/docs", timeout=30).status_code == 200
 

@@ -83,6 +83,20 @@ def test_a_table_of_bigquery_is_scored_as_objects_with_missing_values_replaced(
     compare({row["key"]: json.loads(row["prediction"]) for row in rows}, expected)
 
 
+def test_columns_of_a_table_of_bigquery_with_many_unseen_cells_are_named(cloud, settings, table, capsys):
+    frame = pd.read_csv(table)
+    frame["contract"] = frame["contract"].str.capitalize()
+    frame["tenure"] = 7e4
+    cloud.service.warehouse.write("p.d.customers", frame)
+    score(settings(1, "input=bq://p.d.customers", "output=bq://p.d"))
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("! ")]
+    assert len(printed) == 2
+    assert printed[0] == (
+        f"! column 'tenure': 100% of the cells are unlike any in training, most often '70000' ({len(frame)})"
+    )
+    assert "! column 'contract': 100% of the cells" in printed[1]
+
+
 def test_json_lines_in_a_bucket_are_used_as_they_are(cloud, settings):
     row = {
         "tenure": 1.0,

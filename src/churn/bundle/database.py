@@ -61,7 +61,7 @@ def mlflow_client(root: str) -> MlflowClient:
 
 def on_server() -> bool:
     """Whether a tracking server takes the place of the database."""
-    return SERVER in os.environ
+    return bool(os.environ.get(SERVER))
 
 
 def _make_database(file: Path) -> None:

@@ -48,6 +48,7 @@ def register_run(run: Path, root: str) -> str:
     name, metrics = bundle.facts["name"], json.loads((run / "metrics.json").read_text())
     with one_writer(root):
         version = registered_version(client, bundle) or _register(client, run, bundle, metrics, root)
+        _end_interrupted(client, version, run, bundle)
         fair = broken_limit(bundle.facts, limits_of_run(run)) is None
         if fair and version_with_alias(client, name, CHAMPION) is None and beats_base_rate(metrics):
             for alias in (REFERENCE, CHAMPION):
@@ -83,6 +84,15 @@ def _register(client: MlflowClient, run: Path, bundle: Bundle, metrics: dict[str
         raise
     client.set_terminated(tracked.run_id)
     return str(version)
+
+
+def _end_interrupted(client: MlflowClient, version: str, run: Path, bundle: Bundle) -> None:
+    """End what killed processes left of a run in the tracking: it looks as if it went on."""
+    done = client.get_model_version(bundle.facts["name"], version).run_id
+    experiment = client.get_run(done).info.experiment_id
+    for found in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+        if found.info.run_name == run.name:
+            client.set_terminated(found.info.run_id, "FINISHED" if found.info.run_id == done else "KILLED")
 
 
 def check_name(name: str) -> None:

@@ -86,17 +86,22 @@ class UnseenCells:
                 if rows and text not in known and (spelled := apply_steps(text, self._steps)) not in known:
                     self._add(name, spelled, rows)
 
-    def add_numbers(self, name: str, numbers: np.ndarray) -> None:
-        """Count the cells [n] of a number; NaN is missing, as are the values that mean it."""
+    def add_numbers(self, name: str, numbers: np.ndarray, rows: np.ndarray | None = None) -> None:
+        """Count the cells [n] of a number, each in as many `rows` [n], or one.
+
+        NaN is missing, as are the values that mean it.
+        """
         if name not in self._ranges:
             return
+        rows = np.ones(len(numbers), int) if rows is None else rows
         lowest, highest, was_missing = self._ranges[name]
         missing = np.isnan(numbers) | (numbers <= MISSING_BELOW) | np.isin(numbers, self._codes)
-        outside = numbers[~missing & ((numbers < lowest) | (numbers > highest))]
-        for value, rows in zip(*np.unique(outside, return_counts=True), strict=True):
-            self._add(name, f"{value:g}", int(rows))
+        outside = ~missing & ((numbers < lowest) | (numbers > highest))
+        values, places = np.unique(numbers[outside], return_inverse=True)
+        for value, times in zip(values, np.bincount(places, rows[outside]), strict=True):
+            self._add(name, f"{value:g}", int(times))
         if missing.any() and not was_missing:
-            self._add(name, "", int(missing.sum()))
+            self._add(name, "", int(rows[missing].sum()))
 
     def _add(self, name: str, cell: str, rows: int) -> None:
         cells = self._cells.setdefault(name, Counter())

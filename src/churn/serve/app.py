@@ -10,15 +10,28 @@ from uuid import uuid4
 
 from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from churn.config.serving import ServeConfig
 from churn.serve.batching import Batcher
 from churn.serve.gate import Gate, Headers
 from churn.serve.metrics import Metrics
-from churn.serve.protocol import EXPECTED, RefusedError
+from churn.serve.protocol import JSON_SCHEMAS, RefusedError
 
 CLOSING = (401, 403, 405, 413, 415)  # errors for which the body is not read to its end
+ANSWERS = {  # of the predict route, by code
+    "200": "One prediction per instance, in the same order",
+    "400": "What is wrong in which row and field, for the first rows",
+    "401": "The token is missing or wrong",
+    "403": "Another host's name, or a page of another site",
+    "408": "The request did not arrive in time",
+    "413": "The body is too long",
+    "415": "The body does not say that it is JSON",
+    "431": "The headers are too long",
+    "500": "The model failed",
+    "503": "The model is being loaded, or there are too many connections",
+}
 LONGEST_ID = 128  # characters that are kept of a request id that a client sends
 
 
@@ -172,7 +185,7 @@ def _other_routes(endpoint: Endpoint) -> FastAPI:
         model = endpoint.batcher.model
         return {**model.description, "digest": model.bundle.digest, **model.bundle.facts}
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """For Prometheus."""
         return Response(generate_latest(endpoint.metrics.registry), media_type=CONTENT_TYPE_LATEST)
@@ -197,7 +210,7 @@ def _predict_schema(model: Any) -> dict[str, Any]:
     kinds = model.fields.kinds
     row = {
         "type": "object",
-        "properties": {name: {"type": EXPECTED[kind].split()[-1]} for name, kind in kinds.items()},
+        "properties": {name: JSON_SCHEMAS[kind] for name, kind in kinds.items()},
         "required": [] if model.read.lenient else list(kinds),
         "additionalProperties": False,
     }
@@ -205,13 +218,11 @@ def _predict_schema(model: Any) -> dict[str, Any]:
         "type": "object",
         "properties": {"instances": {"type": "array", "items": row, "minItems": 1}, "parameters": {}},
         "required": ["instances"],
+        "additionalProperties": False,
         "example": {"instances": [model.example]},
     }
     return {
         "summary": "Predict",
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
-        "responses": {
-            "200": {"description": "One prediction per instance, in the same order"},
-            "400": {"description": "What is wrong in which row and field, for all rows"},
-        },
+        "responses": {code: {"description": meaning} for code, meaning in ANSWERS.items()},
     }

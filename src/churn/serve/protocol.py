@@ -24,6 +24,10 @@ from churn.errors import did_you_mean
 MISSING: dict[str, Any] = {"number": MISSING_BELOW, "category": ""}  # the values that mean it to the graph
 GREATEST = 3.4028234663852886e38  # of float32
 EXPECTED = {"number": "a number", "category": "a string"}
+JSON_SCHEMAS: dict[str, dict[str, Any]] = {
+    "number": {"type": "number", "minimum": -GREATEST, "maximum": GREATEST},
+    "category": {"type": "string"},
+}
 UNREADABLE = (
     msgspec.DecodeError,
     UnicodeDecodeError,
@@ -221,7 +225,9 @@ def _shortened(text: str) -> str:
 
 
 def _expected(kind: str, value: Any) -> str:
-    """The expected type, and how a truth value or a number that has to be a string is written."""
+    """The expected type, its limits, and how a truth value or a number that has to be a string is written."""
+    if kind == "number" and isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{EXPECTED[kind]} from {-GREATEST:.7g} to {GREATEST:.7g}"
     if kind != "category" or not isinstance(value, int | float):
         return EXPECTED[kind]
     return (

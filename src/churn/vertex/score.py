@@ -7,9 +7,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from churn.bundle.bundle import Bundle
 from churn.bundle.registry import find_bundle
-from churn.bundle.unseen import UnseenCells
+from churn.bundle.unseen import REMEMBERED, UnseenCells
 from churn.config.root import Config
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.infer.cells import to_ids
@@ -139,7 +141,7 @@ def _input_config(session: Session, cfg: Config, bundle: Bundle, name: str) -> d
 def _upload_instances(session: Session, cfg: Config, bundle: Bundle, name: str) -> list[str]:
     """Write the rows to the bucket, one file per chunk; gives their addresses.
 
-    Prints the columns of which many cells are unlike any in training.
+    Prints columns of unseen cells.
     """
     uris: list[str] = []
     unseen = UnseenCells(bundle)
@@ -153,19 +155,43 @@ def _upload_instances(session: Session, cfg: Config, bundle: Bundle, name: str) 
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         path = f"{session.deployment.name}/scoring/{name}/{len(uris):05}.jsonl"
         uris.append(upload_object(session, path, lines))
-    for column in unseen.columns():
-        print(f"! {column}")
+    _print_columns(unseen)
     return uris
 
 
 def _make_instance_table(session: Session, cfg: Config, bundle: Bundle, name: str) -> str:
-    """Let BigQuery make the table of instances, beside the answers or in the log; gives its name."""
+    """Let BigQuery make the table of instances, beside the answers or in the log; gives its name.
+
+    Prints columns of unseen cells.
+    """
     dataset = _instances_dataset(session, str(cfg.output))
     source, table = str(cfg.input).removeprefix("bq://"), f"{dataset}.{name.replace('-', '_')}"
     types = {field.name: field.field_type for field in session.clients.bigquery.get_table(source).schema}
     query = _instances_query(session.deployment, bundle, source, table, types)
     session.clients.bigquery.query(query).result()
+    if bundle.profile:
+        _print_columns(_unseen_cells(session, bundle, table))
     return table
+
+
+def _unseen_cells(session: Session, bundle: Bundle, table: str) -> UnseenCells:
+    """The cells of a table of instances that are unlike any in training, as far as they are common."""
+    unseen, columns = UnseenCells(bundle), {one["input"]: one["column"] for one in bundle.facts["inputs"]}
+    query = sql.unseen_cells(bundle, table, REMEMBERED)
+    for name, cell, rows in session.clients.bigquery.query(query).result():
+        if not name:
+            unseen.add_rows(rows)
+        elif columns[name] in bundle.schema.categorical:
+            unseen.add_texts(columns[name], {cell: rows})
+        else:
+            unseen.add_numbers(columns[name], np.array([cell], np.float32), np.array([rows]))
+    return unseen
+
+
+def _print_columns(unseen: UnseenCells) -> None:
+    """Print the columns of which many cells are unlike any in training."""
+    for column in unseen.columns():
+        print(f"! {column}")
 
 
 def _instances_dataset(session: Session, output: str) -> str:

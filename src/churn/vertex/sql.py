@@ -44,6 +44,27 @@ def customer_key(bundle: Bundle, types: Mapping[str, str]) -> str:
     return _text(name, NAMES.get(types[name], types[name])) if name else "''"
 
 
+def unseen_cells(bundle: Bundle, table: str, most: int) -> str:
+    """GoogleSQL that counts cells of a table of instances: `input`, `cell` as text, `cells`.
+
+    Of a category it gives the commonest levels, of a number the commonest values outside the range in
+    training, at most `most` of each; for the input '' all rows.
+    """
+    parts = [f"SELECT '' AS input, '' AS cell, COUNT(*) AS cells FROM `{table}`"]
+    for field in bundle.facts["inputs"]:
+        name, outside = field["input"], ""
+        if field["kind"] == "number":
+            known = bundle.profile["numeric"][field["column"]]
+            if known["lowest"] is None:
+                continue
+            outside = f"WHERE NOT `{name}` BETWEEN {known['lowest']} AND {known['highest']} "
+        parts.append(
+            f"(SELECT '{name}' AS input, CAST(`{name}` AS STRING) AS cell, COUNT(*) AS cells FROM `{table}` "
+            f"{outside}GROUP BY cell ORDER BY cells DESC LIMIT {most})"
+        )
+    return "SELECT input, cell, cells FROM (" + "\nUNION ALL\n".join(parts) + ")"
+
+
 def _check_columns(bundle: Bundle, kinds: Mapping[str, str]) -> None:
     """Raise `UserError` for columns that are absent, or of a type that is read otherwise in training."""
     names = [field["column"] for field in bundle.facts["inputs"]] + [*filter(None, [bundle.schema.id])]

@@ -1,9 +1,12 @@
 """Files that pyreadstat writes, read back with what SPSS, Stata and SAS mean by them."""
 
+import ctypes
+
 import numpy as np
 import pandas as pd
 import pyreadstat
 import pytest
+from pyreadstat import _readstat_writer
 
 from churn.config.data import DataConfig
 from churn.data.sources import files
@@ -152,3 +155,77 @@ def test_a_damaged_file_is_refused(tmp_path):
     (tmp_path / "t.sav").write_bytes((tmp_path / "t.sav").read_bytes()[:300])
     with pytest.raises(UserError, match="cannot be read as one of SPSS"):
         read(tmp_path / "t.sav")
+
+
+def write_sas7bdat(path, columns, rows):
+    """Write a file by ReadStat itself: pyreadstat 1.3.7 holds its writer of sas7bdat without a function.
+
+    `columns`: the name of each, its bytes if it is text or else 0, and SAS's format.
+    """
+    library, pointer = ctypes.CDLL(_readstat_writer.__file__), ctypes.c_void_p
+    library.readstat_writer_init.restype = library.readstat_add_variable.restype = pointer
+    content = bytearray()
+
+    @ctypes.CFUNCTYPE(ctypes.c_ssize_t, pointer, ctypes.c_size_t, pointer)
+    def keep(data, size, _):
+        content.extend(ctypes.string_at(data, size))
+        return size
+
+    writer = pointer(library.readstat_writer_init())
+    assert library.readstat_set_data_writer(writer, keep) == 0
+    variables = []
+    for name, width, form in columns:
+        kind, size = (0, width) if width else (5, 8)  # READSTAT_TYPE_STRING and _DOUBLE
+        variable = pointer(library.readstat_add_variable(writer, name.encode(), kind, ctypes.c_size_t(size)))
+        library.readstat_variable_set_format(variable, form.encode())
+        variables.append(variable)
+    assert library.readstat_begin_writing_sas7bdat(writer, None, ctypes.c_long(len(rows))) == 0
+    for row in rows:
+        assert library.readstat_begin_row(writer) == 0
+        for variable, cell in zip(variables, row, strict=True):
+            if isinstance(cell, str):
+                failed = library.readstat_insert_string_value(writer, variable, cell.encode())
+            elif cell is None:
+                failed = library.readstat_insert_missing_value(writer, variable)
+            else:
+                failed = library.readstat_insert_double_value(writer, variable, ctypes.c_double(cell))
+            assert failed == 0
+        assert library.readstat_end_row(writer) == 0
+    assert library.readstat_end_writing(writer) == 0
+    library.readstat_writer_free(writer)
+    path.write_bytes(content)
+
+
+def test_a_table_of_sas_is_read_with_its_dates_and_in_chunks(tmp_path):
+    columns = [("id", 0, "BEST12"), ("note", 12, "$"), ("day", 0, "DATE9"), ("time", 0, "DATETIME20"),
+               ("month", 0, "MONYY7"), ("fee", 0, "DOLLAR8")]  # fmt: skip
+    rows = [
+        (1001.0, "a", 23000.0, 1.9e9, 23000.0, 9.5),
+        (1002.0, "007", None, 0.0, -1.0, None),
+        (1003.0, "\u00fc", 0.0, None, None, 0.1),
+    ]
+    path = tmp_path / "t.sas7bdat"
+    write_sas7bdat(path, columns, rows)
+    raw = read(path)
+    assert raw.notes[0].endswith("SAS, 0 columns with value labels")
+    assert raw.frame["id"].tolist() == [1001, 1002, 1003]
+    assert raw.frame["note"].tolist() == ["a", "007", "\u00fc"]
+    np.testing.assert_array_equal(raw.frame["fee"], [9.5, np.nan, 0.1])
+    times = {
+        "day": ["2022-12-21", None, "1960-01-01"],
+        "time": ["2020-03-16 17:46:40", "1960-01-01", None],
+        "month": ["2022-12-21", "1959-12-31", None],
+    }
+    for name, expected in times.items():
+        np.testing.assert_array_equal(raw.frame[name], np.array(expected, "datetime64[s]"))
+    chunks = list(files.file_chunks(str(path), DataConfig(), 2))
+    assert [len(chunk.table) for chunk in chunks] == [0, 2, 1]
+    assert chunks[-1].lines.tolist() == [3]
+
+
+def test_a_damaged_table_of_sas_is_one_message(tmp_path):
+    path = tmp_path / "t.sas7bdat"
+    write_sas7bdat(path, [("id", 0, "BEST12")], [(1.0,)])
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(UserError, match="cannot be read as one of SAS"):
+        read(path)

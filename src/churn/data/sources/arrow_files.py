@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from operator import itemgetter
@@ -48,8 +48,7 @@ def arrow_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chu
         reader = ipc.open_file(mapped) if is_file else ipc.open_stream(mapped)
         batches = map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
         refuse_nested(reader.schema, cfg, source.name)
-        tables = (table for batch in batches for table in at_most(pa.table(batch), rows))
-        yield from typed_chunks(source.name, reader.schema, tables, "Arrow")
+        yield from typed_chunks(source.name, reader.schema, _tables(batches, rows), "Arrow")
 
 
 def orc_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
@@ -76,6 +75,18 @@ def avro_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chun
         refuse_nested(schema, cfg, source.name)
         blocks = iter(lambda: list(islice(records, rows)), [])
         yield from typed_chunks(source.name, schema, (_to_table(block, schema) for block in blocks), "Avro")
+
+
+def _tables(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Tables of at most `rows` rows; small batches are put together, because each table costs some time."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(map(len, held)) >= rows:
+            yield from at_most(pa.Table.from_batches(held), rows)
+            held = []
+    if held:
+        yield from at_most(pa.Table.from_batches(held), rows)
 
 
 @contextmanager
