@@ -33,6 +33,7 @@ from churn.data.learnt import write_customers
 from churn.data.load import dataset_name, load_dataset
 from churn.data.stream.rows import Stream, open_stream
 from churn.errors import UserError
+from churn.evaluate.attack import check_influence
 from churn.evaluate.baselines import predict_baselines
 from churn.evaluate.report.card import make_card
 from churn.evaluate.report.card_formats import to_cyclonedx, to_markdown
@@ -115,6 +116,7 @@ def _load(cfg: Config, step: _StepTimer) -> tuple[Experiment, Stream | None]:
     else:
         experiment = Experiment.split(data, cfg)
     check_decision(cfg.decision, data.frame)
+    check_influence(cfg.data.influence, data.schema, data.frame)
     print(describe_data(experiment))
     return experiment, stream
 
@@ -243,7 +245,7 @@ def _report(
             experiment.data.bad_rows.to_csv(aside, index=False)
     _note_customers(experiment, directory)
     write_text(directory / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(experiment.cfg)))
-    metrics = results.to_json() | {"seconds": step.seconds}
+    metrics = results.to_json() | {"robustness": content.robustness.to_json(), "seconds": step.seconds}
     write_text(directory / "metrics.json", json.dumps(metrics, indent=1))
 
 

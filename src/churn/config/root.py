@@ -33,7 +33,7 @@ from churn.config.training import (
     RunConfig,
     TrainConfig,
 )
-from churn.config.trust import ApprovalConfig, CardConfig, PrivacyConfig
+from churn.config.trust import ApprovalConfig, CardConfig, PrivacyConfig, RobustnessConfig
 from churn.errors import UserError
 
 RENAMED = {  # key of an earlier version: key now
@@ -75,6 +75,7 @@ class Config:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     card: CardConfig = field(default_factory=CardConfig)
     approval: ApprovalConfig = field(default_factory=ApprovalConfig)
+    robustness: RobustnessConfig = field(default_factory=RobustnessConfig)
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     beam: BeamConfig = field(default_factory=BeamConfig)
