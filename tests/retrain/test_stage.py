@@ -28,6 +28,7 @@ from churn.data.sources import synthetic
 from churn.errors import UserError
 from churn.monitor.history import read_history
 from churn.monitor.stage import monitor
+from churn.retrain.forget import forget
 from churn.retrain.stage import retrain
 
 OVERRIDES = (*SMALL, "train.epochs=4", "retrain.gate.bootstrap=100", "retrain.fresh_share=0.4")
@@ -175,6 +176,21 @@ def test_two_alarms_train_a_challenger_on_the_log_with_its_labels_and_it_serves(
     line = json.loads((root / "retrain" / "synthetic" / "history.jsonl").read_text())
     assert (line["kind"], line["promoted"]) == ("alarm", True)
     assert "Promoted" in (Path(line["run"]) / "decision.html").read_text()
+
+
+def test_the_versions_that_learnt_from_a_customer_are_named_and_no_other(root, new_customers, capsys):
+    """After the test above."""
+    named = []
+    for who in new_customers["customerID"][:5]:
+        forget(compose_config(f"run.root={root}", f"id={who}"))
+        printed = capsys.readouterr().out
+        assert who not in printed
+        assert "version 1" not in printed, "its customers are others"
+        named.append("Learnt from the customer: version 2 of 'synthetic'" in printed)
+    assert any(named)
+    assert not named[0], "who was called is not learnt from"
+    forget(compose_config(f"run.root={root}", "id=nobody"))
+    assert "No version is known to have learnt from the customer." in capsys.readouterr().out
 
 
 def test_a_promoted_model_is_rolled_back_when_it_turns_out_worse(root, capsys):

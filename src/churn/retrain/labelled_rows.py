@@ -19,6 +19,7 @@ from churn.config.root import Config
 from churn.data.dataset import Dataset
 from churn.data.declared import with_declared_roles
 from churn.data.features import DictionaryColumn, logged_column
+from churn.data.forgotten import Forgotten
 from churn.data.id_hash import IdHash, id_hash
 from churn.data.load import load_dataset
 from churn.errors import UserError
@@ -75,6 +76,7 @@ def settled_rows(cfg: Config, champion: Bundle) -> LabelledRows:
     now = parse_time(cfg.retrain.now, "retrain.now")
     if known := configured_labels(cfg, champion, now):
         rows += _rows_of_log(cfg, champion, known, now)
+    rows = rows.take(~Forgotten.of(cfg).rows_of(rows.customers))
     horizon = np.timedelta64(label_horizon(champion, cfg), "D")
     return rows.take(np.asarray(rows.times + horizon <= to_datetime64(now)))
 

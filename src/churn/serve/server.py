@@ -22,6 +22,7 @@ from churn.bundle.bundle import Bundle
 from churn.bundle.registry import find_bundle
 from churn.config.root import Config
 from churn.config.serving import ServeConfig
+from churn.data.forgotten import Forgotten
 from churn.data.id_hash import IdHash
 from churn.errors import UserError
 from churn.serve.app import Endpoint
@@ -48,7 +49,8 @@ class Server(uvicorn.Server):
         self.endpoint = Endpoint(cfg.serve, self.metrics)
         self.endpoint.trouble = self._trouble
         self.complaint = Complaint()
-        self.compactor = Compactor(log_folder, cfg.serve.log.keep_days) if log_folder else None
+        forgotten = partial(Forgotten.of, cfg)
+        self.compactor = Compactor(log_folder, cfg.serve.log.keep_days, forgotten) if log_folder else None
         self.loading: asyncio.Task[None] | None = None
         self.asked_again = False  # for a reload, while a model is being loaded
         self.status = Status(named=cfg.bundle)

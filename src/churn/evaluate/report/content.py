@@ -24,6 +24,7 @@ from churn.evaluate.fairness import Fairness
 from churn.evaluate.importance import Importance, find_dominant_feature, permutation_importance
 from churn.evaluate.profit import Profit
 from churn.evaluate.results import Results
+from churn.evaluate.robustness import Robustness, measure_robustness
 from churn.evaluate.segments import SEGMENTED_FEATURES, Segment, measure_segments
 from churn.network.trained import Trained
 
@@ -81,6 +82,7 @@ class ReportContent:
     versions: Mapping[str, str]  # by package
     config: str  # resolved, as YAML
     created: str  # date and time, for people
+    robustness: Robustness
     fairness: Fairness | None = None
 
 
@@ -118,6 +120,7 @@ def gather_content(
         versions=library_versions(),
         config=OmegaConf.to_yaml(OmegaConf.structured(cfg)),
         created=f"{datetime.now():%Y-%m-%d %H:%M}",
+        robustness=measure_robustness(experiment, trained, bundle, predict, names),
         fairness=results.fairness,
     )
 
