@@ -14,8 +14,6 @@ from churn.config.root import config_directory
     [
         (["train", "train.epoch=3"], "did you mean 'train.epochs'?"),
         (["score"], "churn score input=FILE output=FILE"),
-        (["forget"], "churn forget id=ID"),
-        (["train", "data.influence={x: [-1, 1]}"], "begin with a plus sign: +data.influence.x="),
     ],
 )
 def test_a_wrong_configuration_ends_with_one_message_and_code_2(arguments, says, tmp_path):
