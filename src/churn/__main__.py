@@ -42,6 +42,7 @@ STAGES = {  # the function of each stage; its module is imported only when the s
     "monitor": "churn.monitor.stage:monitor",
     "retrain": "churn.retrain.stage:retrain",
     "loop": "churn.retrain.simulation.stage:loop",
+    "forget": "churn.retrain.forget:forget",
     "export": "churn.vertex.export:export",
     "deploy": "churn.vertex.deploy:deploy",
     "rollback": "churn.vertex.rollback:rollback",
@@ -70,6 +71,7 @@ churn: from a raw customer table to a model that is served, watched and retraine
   churn monitor     compare the logged requests with the training data, and predictions with labels
   churn retrain     if the policy asks for it, train a challenger; promote it if it is better
   churn loop        simulate a year of drift, with and without retraining
+  churn forget      remove a person from the log and from future trainings: churn forget id=ID
   churn export      make a model of BigQuery ML of the bundle, for scores in SQL:
                     churn export to=bigquery input=bq://P.SET.TABLE output=bq://P.SET.MODEL
   churn deploy      deploy the bundle on Vertex AI: first the plan and its costs, then a question

@@ -33,6 +33,13 @@ _EXAMPLES = {  # what a file alone was probably meant as
     "app": "churn app bundle={0}",
     "deploy": "churn deploy bundle={0}",
 }
+_READ_BY = {  # keys that are of some stages only
+    "input": ("score", "export"),
+    "output": ("score", "synthesize", "snapshot", "loop", "export"),
+    "top": ("score",),
+    "to": ("export",),
+    "id": ("forget",),
+}
 _SECOND = {"score": "scores.csv", "snapshot": "snapshots.parquet"}  # a file to write, where none was named
 _CHOICES = ("data", "model", "events", "serving", "target")
 _HYDRAS = re.compile(  # flags that are passed on
@@ -71,6 +78,18 @@ def check_arguments(stage: str, arguments: Sequence[str]) -> None:
         elif argument.endswith("="):
             key = argument[:-1]
             raise UserError(f"{key} has no value", do=f"{key}=VALUE, or {key}=null for none")
+        else:
+            _check_reader(stage, *argument.split("=", 1))
+
+
+def _check_reader(stage: str, key: str, value: str) -> None:
+    """Raise `UserError` for a key that the stage would not read: a file would be left aside in silence."""
+    stages = _READ_BY.get(key)
+    if stages and stage not in stages:
+        do = f"leave it out; it is for churn {', '.join(stages)}"
+        if key == "input" and stage in _EXAMPLES:
+            do = _EXAMPLES[stage].format(shlex.quote(value), _SECOND.get(stage, ""))
+        raise UserError(f"churn {stage} does not read '{key}'", do=do)
 
 
 def _check_flag(stage: str, flag: str, following: Sequence[str]) -> None:
@@ -85,6 +104,7 @@ def _check_flag(stage: str, flag: str, following: Sequence[str]) -> None:
         )
     if not equals:
         value = following[0] if following and not following[0].startswith("-") else "VALUE"
+    _check_reader(stage, key, value)
     raise UserError(f"keys have no dashes: {flag}", do=f"churn {stage} {type_key(key, value)}")
 
 

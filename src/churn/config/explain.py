@@ -58,11 +58,23 @@ def is_of_hydra(error: Exception) -> bool:
 
 def refuse_added_keys(composed: DictConfig) -> None:
     """Refuse undeclared keys that `+key=value` added: Hydra allows them."""
-    if unknown := set(_keys_below(composed)) - set(_valid_keys()):
+    known, declared = set(_valid_keys()), OmegaConf.structured(Config)
+    unknown = set(_keys_below(composed)) - known
+    if unknown := {key for key in unknown if not _is_chosen_by_user(key, declared)}:
         raise _unknown_key(min(unknown))
 
 
+def _is_chosen_by_user(key: str, declared: DictConfig) -> bool:
+    """Whether a key lies in a node whose keys the user chooses, as in `data.influence`."""
+    above = key.rpartition(".")[0]
+    node = OmegaConf.select(declared, above) if above else None
+    return isinstance(node, DictConfig) and node._metadata.object_type is dict
+
+
 def _unknown_key(key: str) -> UserError:
+    if _is_chosen_by_user(key, OmegaConf.structured(Config)):
+        what = f"'{key.rpartition('.')[2]}' is to be added to a configuration key"
+        return UserError(what, key.rpartition(".")[0], f"begin with a plus sign: +{key}=...")
     hint = did_you_mean(key, _valid_keys(), dotted=True)
     return UserError(f"unknown configuration key '{key}'{hint}", do=LIST_KEYS)
 

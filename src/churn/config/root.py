@@ -35,7 +35,7 @@ from churn.config.training import (
     RunConfig,
     TrainConfig,
 )
-from churn.config.trust import ApprovalConfig, CardConfig
+from churn.config.trust import ApprovalConfig, CardConfig, PrivacyConfig, RobustnessConfig
 from churn.errors import UserError
 
 RENAMED = {  # key of an earlier version: key now
@@ -77,6 +77,8 @@ class Config:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     card: CardConfig = field(default_factory=CardConfig)
     approval: ApprovalConfig = field(default_factory=ApprovalConfig)
+    robustness: RobustnessConfig = field(default_factory=RobustnessConfig)
+    privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     beam: BeamConfig = field(default_factory=BeamConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
@@ -89,6 +91,7 @@ class Config:
     loop: LoopConfig = field(default_factory=LoopConfig)
     run: RunConfig = field(default_factory=RunConfig)
     seed: int = key(42, ZERO_OR_MORE)
+    id: Optional[str] = None  # of the customer whom `churn forget` forgets
     bundle: Optional[str] = None  # directory; null: the champion, else runs/latest/bundle
     input: Optional[str] = None  # file of customers to score, bq://PROJECT.DATASET.TABLE, or `events`
     # File to write; for `churn score` also a folder, or a bq:// table; for `churn export` bq://P.SET.MODEL.

@@ -59,16 +59,26 @@ class Overload(Enum):
     drop = "drop"  # send the answer without a log line, and count it
 
 
+class LogIds(Enum):
+    """How the log names customers."""
+
+    hashed = "hashed"  # by a keyed hash of the id (`churn.data.id_hash`)
+    plain = "plain"  # by the id as it was sent
+
+
 @dataclass
 class LogConfig:
     """The prediction log of `churn serve` (`churn.serve.log`)."""
 
     enabled: bool = True
+    ids: LogIds = LogIds.hashed
     dir: Optional[str] = None  # null: <run.root>/log
     overload: Overload = Overload.wait
     segment_bytes: int = key(64_000_000, ONE_OR_MORE)  # a file of lines becomes Parquet at this size ...
     segment_seconds: float = key(600.0, POSITIVE)  # ... or at this age
     max_backlog_bytes: int = key(2_000_000_000, ZERO_OR_MORE)  # lines not yet in Parquet; more is an overload
+    # A file is removed when its newest line is so old; null: never. Labels reach back `monitor.label_days`.
+    keep_days: Optional[float] = key(400.0, POSITIVE)
 
 
 @dataclass

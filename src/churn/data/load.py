@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from churn.config.data import DataConfig, Source
 from churn.data.dataset import Dataset
 from churn.data.declared import with_declared_roles
-from churn.data.table import RawTable
+from churn.data.table import RawTable, without_personal
 from churn.errors import UserError
 
 WITHOUT_FILE = (Source.synthetic, Source.kaggle, Source.bigquery)  # sources that read no file of the user's
@@ -34,6 +34,7 @@ def build_dataset(raw: RawTable, cfg: DataConfig) -> Dataset:
     from churn.data.validate import validate_table
 
     schema, findings = infer_schema(raw, cfg)
+    raw = without_personal(raw, cfg.personal)
     data = validate_table(raw, schema, cfg)
     findings += data.findings + find_leakage(data) + find_quality_problems(data)
     return replace(data, name=dataset_name(cfg), findings=findings)

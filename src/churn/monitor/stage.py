@@ -14,8 +14,10 @@ from churn.monitor.history import monitor_dir, read_history, record_report
 from churn.monitor.page import write_page
 from churn.monitor.period import Period
 from churn.monitor.prometheus import write_gauges
+from churn.monitor.source import server_log
 from churn.monitor.window import assess_window
 from churn.monitor.wording import summarize_report
+from churn.serve.log.retention import remove_old
 
 EXIT_CODES = {"warning": 10, "alarm": 11}
 
@@ -28,6 +30,7 @@ def monitor(cfg: Config) -> None:
 
     >>> monitor(compose_config("monitor.days=7", "monitor.labels=labels.csv"))
     """
+    remove_old(server_log(cfg), cfg.serve.log.keep_days)
     bundle, policy, period = choose_bundle(cfg), DriftPolicy.of(cfg), Period.of(cfg.monitor)
     found = collect_window(cfg, bundle, period)
     report = {

@@ -22,6 +22,8 @@ from churn.bundle.bundle import Bundle
 from churn.bundle.registry import find_bundle
 from churn.config.root import Config
 from churn.config.serving import ServeConfig
+from churn.data.forgotten import Forgotten
+from churn.data.id_hash import IdHash
 from churn.errors import UserError
 from churn.serve.app import Endpoint
 from churn.serve.batching import Batcher
@@ -41,13 +43,14 @@ SHUTDOWN_SECONDS = 30  # at most, for the requests that are being answered
 class Server(uvicorn.Server):
     """uvicorn, which also answers while the model is loaded or reloaded, and while the server drains."""
 
-    def __init__(self, cfg: Config, bundle: Bundle, log_folder: Path | None) -> None:
-        self.cfg, self.log_folder = cfg, log_folder
+    def __init__(self, cfg: Config, bundle: Bundle, log_folder: Path | None, hash_id: IdHash | None) -> None:
+        self.cfg, self.log_folder, self.hash_id = cfg, log_folder, hash_id
         self.metrics = Metrics()
         self.endpoint = Endpoint(cfg.serve, self.metrics)
         self.endpoint.trouble = self._trouble
         self.complaint = Complaint()
-        self.compactor = Compactor(log_folder) if log_folder else None
+        forgotten = partial(Forgotten.of, cfg)
+        self.compactor = Compactor(log_folder, cfg.serve.log.keep_days, forgotten) if log_folder else None
         self.loading: asyncio.Task[None] | None = None
         self.asked_again = False  # for a reload, while a model is being loaded
         self.status = Status(named=cfg.bundle)
@@ -131,7 +134,7 @@ class Server(uvicorn.Server):
         """Answer new requests with a model that is warm."""
         previous = self.endpoint.batcher
         spool = Spool(self.log_folder, log_header(model), self.cfg.serve.log) if self.log_folder else None
-        self.endpoint.swap(Batcher(model, spool, self.metrics, self.cfg.serve))
+        self.endpoint.swap(Batcher(model, spool, self.metrics, self.cfg.serve, self.hash_id))
         if previous:
             previous.close()
         host, port = self.servers[0].sockets[0].getsockname()[:2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +13,8 @@ from pathlib import Path
 
 from churn.bundle.choice import choose_bundle
 from churn.config.root import Config
-from churn.config.serving import ServeConfig
+from churn.config.serving import LogIds, ServeConfig
+from churn.data.id_hash import IdHash, id_hash
 from churn.errors import UserError, missing_extra
 
 PACKAGES = ("fastapi", "httptools", "msgspec", "starlette", "uvicorn", "uvloop")  # of the extra `serve`
@@ -43,7 +45,15 @@ def serve(cfg: Config) -> None:
     bundle, listener = choose_bundle(cfg), listen(cfg.serve.host, cfg.serve.port)
     _allow_open_files(cfg.serve.max_connections + OTHER_FILES)
     log_folder = Path(cfg.serve.log.dir or Path(cfg.run.root) / "log") if cfg.serve.log.enabled else None
-    Server(cfg, bundle, log_folder).run([listener])
+    Server(cfg, bundle, log_folder, _hash_of_log(cfg)).run([listener])
+
+
+def _hash_of_log(cfg: Config) -> IdHash | None:
+    """What the log writes in place of ids; None for the ids themselves, which is said aloud."""
+    if not cfg.serve.log.enabled or cfg.serve.log.ids is LogIds.hashed:
+        return id_hash(cfg) if cfg.serve.log.enabled else None
+    print("churn: the log holds the customers' ids in plain text (serve.log.ids=plain)", file=sys.stderr)
+    return None
 
 
 def _apply_environment(cfg: ServeConfig, environment: Mapping[str, str]) -> ServeConfig:

@@ -106,7 +106,7 @@ def infer_role(name: str, values: pd.DataFrame, cfg: DataConfig) -> Role:
         return _drop_role(name, reason, f"{distinct:,} different values in {known:,} rows")
     if _has_texts(values) and are_dates(values.index.to_series()):
         advice = f"to split by time: data.time='\"{name}\"'; as an input, turn it into a number of days first"
-        return _drop_role(name, "holds dates", f"e.g. {values.index[0]}", advice)
+        return _drop_role(name, "holds dates", f"{distinct:,} different ones in {known:,} rows", advice)
     if _holds_numbers(values) and not _is_code(name, values):
         return Role("numeric")
     if distinct > MANY_VALUES and distinct > known / 2:

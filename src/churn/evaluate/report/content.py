@@ -14,16 +14,18 @@ from churn.bundle.bundle import REASONS, Bundle, decode_strings
 from churn.bundle.export import library_versions
 from churn.bundle.reasons import reason_columns
 from churn.config.training import DecisionConfig
+from churn.data.contract import SHOWN_FROM
 from churn.data.dataset import Dataset, Finding
 from churn.data.experiment import Experiment, Part
 from churn.data.split import Splits
 from churn.evaluate.coverage import Coverage
-from churn.evaluate.dependence import DRAWN_FEATURES, Dependence, partial_dependence
+from churn.evaluate.dependence import DRAWN_FEATURES, Dependence, has_shown_values, partial_dependence
 from churn.evaluate.evaluation import MODEL, Evaluation
 from churn.evaluate.fairness import Fairness
 from churn.evaluate.importance import Importance, find_dominant_feature, permutation_importance
 from churn.evaluate.profit import Profit
 from churn.evaluate.results import Results
+from churn.evaluate.robustness import Robustness, measure_robustness
 from churn.evaluate.segments import SEGMENTED_FEATURES, Segment, measure_segments
 from churn.network.trained import Trained
 
@@ -91,6 +93,7 @@ class ReportContent:
     versions: Mapping[str, str]  # by package
     config: str  # resolved, as YAML
     created: str  # date and time, for people
+    robustness: Robustness
     fairness: Fairness | None = None
     examples: Sequence[Example] = ()
 
@@ -110,7 +113,7 @@ def gather_content(
 
     importance = permutation_importance(predict, test.frame, test.churned, cfg.evaluate, cfg.seed)
     names = [column.feature for column in importance]
-    drawn = [name for name in names[:DRAWN_FEATURES] if test.frame[name].notna().any()]
+    drawn = [name for name in names[:DRAWN_FEATURES] if has_shown_values(test.frame[name])]
     segmented = test.frame[names[:SEGMENTED_FEATURES]]
     return ReportContent(
         data=summarize_data(experiment.data, experiment.splits),
@@ -129,6 +132,7 @@ def gather_content(
         versions=library_versions(),
         config=OmegaConf.to_yaml(OmegaConf.structured(cfg)),
         created=f"{datetime.now():%Y-%m-%d %H:%M}",
+        robustness=measure_robustness(experiment, trained, bundle, predict, names),
         fairness=results.fairness,
         examples=_examples(bundle, test, results),
     )
@@ -196,7 +200,7 @@ def _summarize_category(values: pd.Series) -> ColumnSummary:
     missing = float((values == "").mean())
     if len(counts) == 0:
         return ColumnSummary(str(values.name), "category", missing, "no values")
-    shown = (
-        f"{len(counts):,} levels, most often “{counts.index[0]}” ({100 * counts.iloc[0] / len(values):.0f} %)"
-    )
+    shown = f"{len(counts):,} levels"
+    if counts.iloc[0] >= SHOWN_FROM:
+        shown += f", most often “{counts.index[0]}” ({100 * counts.iloc[0] / len(values):.0f} %)"
     return ColumnSummary(str(values.name), "category", missing, shown)

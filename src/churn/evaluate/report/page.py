@@ -10,6 +10,7 @@ from churn.evaluate.report import wording
 from churn.evaluate.report.charts import draw_charts
 from churn.evaluate.report.content import ReportContent
 from churn.evaluate.report.effects import draw_effects, draw_profit_curve, draw_selection
+from churn.evaluate.report.stress import draw_robustness
 from churn.evaluate.report.templates import template_environment
 from churn.files import write_text
 
@@ -32,7 +33,7 @@ def render_report(content: ReportContent) -> str:
     return template.render(
         **vars(content)
         | {"effects": draw_effects(content.dependence), "profit_curve": draw_profit_curve(content.profit)}
-        | {"selection": draw_selection(content.fairness)},
+        | {"selection": draw_selection(content.fairness), "stress": draw_robustness(content.robustness)},
         words=wording,
         metrics=METRICS,
         rows=len(content.churned),
