@@ -17,7 +17,16 @@ from churn.config.serving import LogIds, ServeConfig
 from churn.data.id_hash import IdHash, id_hash
 from churn.errors import UserError, missing_extra
 
-PACKAGES = ("fastapi", "httptools", "msgspec", "starlette", "uvicorn", "uvloop")  # of the extra `serve`
+# Of the extra `serve`.
+PACKAGES = (
+    "fastapi",
+    "fastapi_offline",
+    "httptools",
+    "msgspec",
+    "starlette",
+    "uvicorn",
+    "uvloop",
+)  # of the extra `serve`
 BACKLOG = 1_000  # connections that wait to be accepted
 OTHER_FILES = 200  # that the process has open beside its connections
 
