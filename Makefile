@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CONTAINER := $(if $(shell command -v python3.11),$(VENV)-container/installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-setup train snapshot promote score serve monitor retrain loop deploy rollback status destroy ui notebooks docs test fuzz lint sbom audit lock clean
+.PHONY: help bench-setup train snapshot promote score serve monitor retrain loop deploy rollback status destroy ui notebooks chapter docs test fuzz lint sbom audit lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,13 +55,18 @@ destroy: $(VENV)/deploy  ## Vertex AI: remove everything of the deployment, then
 ui: $(VENV)/ui  ## compare runs in a browser, on this machine only
 	$(BIN)/mlflow server --backend-store-uri sqlite:///runs/mlflow.db --host 127.0.0.1 --port 5000
 
-EXECUTED := $(patsubst notebooks/%,runs/notebooks/%,$(wildcard notebooks/*.ipynb))
+CHAPTER ?=
+EXECUTED := $(patsubst notebooks/%,runs/notebooks/%,$(wildcard notebooks/$(CHAPTER)*.ipynb))
 notebooks: $(VENV)/notebooks  ## run every notebook from a clean kernel, and say how long each took
 	@rm -rf runs/notebooks
 	@$(MAKE) --no-print-directory $(EXECUTED)
 
 runs/notebooks/%.ipynb: notebooks/%.ipynb docs/execute.py $(shell find src configs -type f ! -name '*.pyc') | $(VENV)/notebooks
 	@$(BIN)/python docs/execute.py $< $@
+
+chapter: $(EXECUTED)  ## one chapter to read: CHAPTER=04; see runs/notebooks/
+	@$(BIN)/jupyter-nbconvert --log-level=WARN --to html --template lab $(EXECUTED)
+	@echo "Open $(EXECUTED:.ipynb=.html)"
 
 docs: $(EXECUTED)  ## the notebooks, the guides and the reference as a site: site/index.html
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,12 +20,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from churn.config.arguments import check_arguments, unknown_stage
 from churn.config.explain import explain, is_of_hydra, refuse_added_keys
 from churn.config.root import Config, config_directory, to_config
 from churn.config.secrets import hide_passwords
 from churn.config.serving import Platform
 from churn.config.texts import check_files, keep_texts
-from churn.errors import UserError, did_you_mean
+from churn.errors import UserError
 from churn.refusals import refusal_of
 from churn.runs import has_unregistered
 from churn.scratch import clear_leftovers
@@ -53,6 +55,8 @@ ON_VERTEX = {  # the same with target=vertex
     "retrain": "churn.retrain.stage:retrain",  # trains here, deploys there
 }
 
+GROUPS = ("data", "model")  # whose choices the help of each stage lists
+
 HELP = """\
 churn: from a raw customer table to a model that is served, watched and retrained.
 
@@ -76,9 +80,10 @@ churn: from a raw customer table to a model that is served, watched and retraine
   target=vertex     runs train and score as jobs on Vertex AI
 
 Each stage takes its configuration as KEY=VALUE, for example: churn train data=telco train.epochs=20
-  churn STAGE --help      show the choices, and the keys with their values
+  churn STAGE --help      explain the keys that matter most
   churn STAGE --cfg job   show the whole configuration of the stage
   churn STAGE -m KEY=1,2  run the stage once for each value
+  churn --version         show the version
   churn --hydra-help      show more flags of Hydra, and how to set up shell completion
 """
 
@@ -147,20 +152,43 @@ def _fail(error: Exception) -> NoReturn:
 
 def _split_command(arguments: list[str]) -> tuple[str, list[str]]:
     """The stage, "" if there is only a flag such as --help, and the arguments for Hydra."""
-    if not arguments or arguments in (["--help"], ["-h"]):
-        print(HELP, end="")
-        sys.exit(0)
-    first, *rest = arguments
+    if not arguments or arguments in (["--help"], ["-h"], ["help"]):
+        _print_and_end(HELP)
+    if {*arguments} & {"--version", "-V", "version"}:
+        _print_and_end(f"churn {version('churn')}\n")
+    first, *rest = [*arguments[1:], "--help"] if arguments[0] == "help" else arguments
     if first in ("-sc", "--shell-completion") and rest[:1] == ["query=bash"]:
         _complete_stage()
     if first.startswith("-"):
+        check_arguments("STAGE", arguments)
         return "", arguments
     if first not in STAGES:
-        raise UserError(
-            f"unknown stage '{first}'{did_you_mean(first, STAGES)}", do=f"one of: {', '.join(STAGES)}"
-        )
+        raise unknown_stage(first, list(STAGES))
+    if {*rest} & {"--help", "-h"}:
+        _print_and_end(_help_of_stage(first))
+    check_arguments(first, rest)
     arguments = [hide_passwords(re.sub(r"^run=", "run.dir=", argument)) for argument in rest]
     return first, keep_texts(arguments, Config)
+
+
+def _print_and_end(text: str) -> NoReturn:
+    print(text, end="")
+    sys.exit(0)
+
+
+def _help_of_stage(stage: str) -> str:
+    """What a stage does, its most important keys, and where all are."""
+    from churn.config.describe import help_of
+
+    groups = {
+        group: sorted(file.stem for file in (config_directory() / group).glob("*.yaml")) for group in GROUPS
+    }
+    choices = [f"  {group}=" + " | ".join(names) for group, names in groups.items()]
+    about = re.search(rf"^  churn {stage} .*(\n {{10,}}.*)*", HELP, re.M)
+    parts = [about[0].strip() if about else stage, "Choices:\n" + "\n".join(choices),
+             "Keys that matter most, with their defaults (KEY=VALUE):\n" + help_of(stage),
+             f"All keys: docs/keys.md; their values: churn {stage} --cfg job\n"]  # fmt: skip
+    return "\n\n".join(parts)
 
 
 def _complete_stage() -> None:

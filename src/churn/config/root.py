@@ -3,6 +3,7 @@
 The YAML files in `configs/` set these keys; Hydra refuses a key or a type that is not declared.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,8 +96,8 @@ class Config:
     output: Optional[str] = None
     to: Optional[ExportFormat] = None  # of `churn export`
     top: Optional[int] = key(None, ONE_OR_MORE)  # customers on the call list of `churn score`; null: no list
-    # Keys of the decision that the command line sets, filled in by the program: so `churn score` tells a key
-    # that was set to its default from one that is left to the bundle.
+    # Keys of the decision and the data that the command line sets, filled in by the program: so a key that
+    # was set to its default is told from one that is left to the bundle.
     overridden: list[str] = field(default_factory=list)
 
 
@@ -140,7 +141,7 @@ def to_config(composed: DictConfig, overrides: Sequence[str] = ()) -> Config:
     """
     cfg = cast("Config", OmegaConf.to_object(composed))
     keys = {override.lstrip("+~").partition("=")[0] for override in overrides}
-    cfg.overridden = sorted(key for key in keys if key.startswith("decision."))
+    cfg.overridden = sorted(key for key in keys if re.match(r"decision\.|data(\.|$)", key))
     check_bounds(cfg)
     hide_passwords_of(cfg)
     return cfg

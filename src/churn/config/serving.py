@@ -24,6 +24,9 @@ class ScoreConfig:
 
     sort: bool = False  # write the likeliest churners first, instead of the input order
     reasons: bool = False  # write each customer's reasons, in words; the call list (`top`) always has them
+    # Columns of the input to write beside the scores, such as name and phone; not inputs of the model.
+    keep: list[str] = field(default_factory=list)
+    page: Optional[str] = None  # HTML file for the call list (`top`): one page to print
     do_not_contact: Optional[str] = None  # file of customer ids to leave out of the call list
     cutoff: Optional[str] = None  # with input=events: ISO day at whose beginning it is asked; null: today
     chunk_rows: int = key(50_000, ONE_OR_MORE)  # rows scored at a time; a few such chunks are in memory

@@ -65,6 +65,7 @@ class TrainConfig:
 class DecisionConfig:
     """What a call costs and brings, in any one currency. The defaults are Verbraken et al.'s (2013)."""
 
+    currency: Optional[str] = None  # of every amount, as it is shown: EUR, $
     customer_value: float = key(200.0, POSITIVE)  # money lost when a customer leaves
     value_column: Optional[str] = None  # column with the value of each customer; null: `customer_value`
     value_factor: float = key(1.0, POSITIVE)  # factor of `value_column`: 24 for two years of monthly charges

@@ -57,7 +57,12 @@ def read_source(cfg: DataConfig, seed: int) -> RawTable:
     if cfg.source is Source.synthetic:
         from churn.data.sources import synthetic
 
-        return synthetic.make_table(cfg.synthetic, seed)
+        table = synthetic.make_table(cfg.synthetic, seed)
+        if cfg.target and cfg.target not in table.frame:
+            fault = f"the synthetic customers have no column '{cfg.target}'"
+            do = f"for a table of your own: churn train data=csv data.path=FILE data.target={cfg.target}"
+            raise UserError(fault, "data.target", do)
+        return table
     if cfg.source is Source.kaggle:
         from churn.data.sources import kaggle
 

@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from churn.bundle.registry import find_bundle
+from churn.bundle.choice import choose_bundle
 from churn.config.root import Config
 from churn.monitor.collect import collect_window
 from churn.monitor.drift.alarm import DriftPolicy
@@ -31,7 +31,7 @@ def monitor(cfg: Config) -> None:
     >>> monitor(compose_config("monitor.days=7", "monitor.labels=labels.csv"))
     """
     remove_old(server_log(cfg), cfg.serve.log.keep_days)
-    bundle, policy, period = find_bundle(cfg), DriftPolicy.of(cfg), Period.of(cfg.monitor)
+    bundle, policy, period = choose_bundle(cfg), DriftPolicy.of(cfg), Period.of(cfg.monitor)
     found = collect_window(cfg, bundle, period)
     report = {
         "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",

@@ -12,7 +12,7 @@ from churn.data.features import ArrowFeatures, id_column
 from churn.data.sources import files
 from churn.data.sources.chunk import Chunk
 from churn.data.validate import to_features
-from churn.score.call_list import sort_outputs
+from churn.score.candidates import sort_outputs
 
 
 def score_chunk(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from churn.bundle.registry import find_bundle
+from churn.bundle.choice import choose_bundle
 from churn.config.root import Config
 from churn.config.serving import LogIds, ServeConfig
 from churn.data.id_hash import IdHash, id_hash
@@ -22,7 +22,7 @@ OTHER_FILES = 200  # that the process has open beside its connections
 
 
 def serve(cfg: Config) -> None:
-    """Answer predict requests with the bundle that `find_bundle` gives, until SIGTERM or Ctrl-C.
+    """Answer predict requests with the bundle that `choose_bundle` gives, until SIGTERM or Ctrl-C.
 
     Vertex AI's variables AIP_* come before the configuration. Raises `UserError` for a bundle that cannot be
     loaded and for an address that cannot be used.
@@ -41,7 +41,7 @@ def serve(cfg: Config) -> None:
         cfg = replace(cfg, bundle=str(local_bundle(uri)))
     check_address(cfg.serve)
     check_certificate(cfg.serve)
-    bundle, listener = find_bundle(cfg), _listen(cfg.serve)
+    bundle, listener = choose_bundle(cfg), _listen(cfg.serve)
     _allow_open_files(cfg.serve.max_connections + OTHER_FILES)
     log_folder = Path(cfg.serve.log.dir or Path(cfg.run.root) / "log") if cfg.serve.log.enabled else None
     Server(cfg, bundle, log_folder, _hash_of_log(cfg)).run([listener])

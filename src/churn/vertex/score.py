@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from churn.bundle.bundle import Bundle
-from churn.bundle.registry import find_bundle
+from churn.bundle.choice import choose_bundle
 from churn.bundle.unseen import REMEMBERED, UnseenCells
 from churn.config.root import Config
 from churn.data.contract import CUSTOMER_KEY
@@ -48,7 +48,7 @@ def score(cfg: Config) -> None:
     if not cfg.input or not str(cfg.output).startswith(("bq://", "gs://")):
         do = "input=bq://P.SET.TABLE, or a file, here or gs://; output=bq://P.SET or gs://BUCKET/DIR"
         raise UserError("Vertex AI needs something to read and a place to write", "input, output", do)
-    bundle, deployment = find_bundle(cfg), Deployment.from_config(cfg)
+    bundle, deployment = choose_bundle(cfg), Deployment.from_config(cfg)
     raise_problems(preflight.offline_problems(deployment, bundle, today()))
     session = connect(deployment)
     cost = load_prices().describe_cost(cfg.target.machine_type, cfg.target.replicas)

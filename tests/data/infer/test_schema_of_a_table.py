@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from churn.config.data import DataConfig
+from churn.data.infer.roles import id_rank, infer_role, value_table
 from churn.data.infer.schema import infer_schema
 from churn.data.load import build_dataset
 from churn.data.table import BAD_ROW, RawTable
@@ -134,6 +135,20 @@ def test_a_protected_column_is_there_and_has_groups_and_may_be_left_out():
 def test_a_table_without_features_is_refused():
     with pytest.raises(UserError, match="no column is left to predict from"):
         inferred(BASE, drop=["x"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Kundennr.", "Kunden-Nr", "Kd.-Nr.", "Kundennummer", "Vertragsnummer", "Mitgliedsnummer", "id_cliente",
+     "num_client", "Numero Client", "Klantnummer"],
+)  # fmt: skip
+def test_an_id_is_recognised_in_other_languages(name):
+    assert id_rank(name) == 0
+
+
+def test_the_advice_about_a_column_of_names_mentions_the_id():
+    values = value_table(pd.Series([f"Ann {i}" for i in range(100)]), DataConfig())
+    assert 'data.id="Name"' in infer_role("Name", values, DataConfig()).finding.advice
 
 
 def test_cells_of_personal_columns_are_in_nothing_that_is_made_of_a_table():
