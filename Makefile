@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CONTAINER := $(if $(shell command -v python3.11),$(VENV)-container/installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-setup train snapshot promote score serve monitor retrain loop deploy rollback status destroy ui notebooks docs test fuzz lint sbom lock clean
+.PHONY: help bench-setup train snapshot promote score serve app monitor retrain loop deploy rollback status destroy ui notebooks chapter docs test fuzz lint sbom audit lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ score: $(VENV)/score  ## churn probabilities for a file: ARGS='input=FILE output
 
 serve: $(VENV)/serve  ## answer requests on this machine as Vertex AI does: http://127.0.0.1:8080
 	@$(BIN)/churn serve $(ARGS)
+
+app: $(VENV)/app  ## a page in the browser: drop a file, see whom to call, ask why and what if, train
+	@$(BIN)/churn app $(ARGS)
 
 monitor: $(VENV)/score  ## drift and performance of what was predicted: ARGS='monitor.labels=FILE'
 	@$(BIN)/churn monitor $(ARGS)
@@ -55,13 +58,18 @@ destroy: $(VENV)/deploy  ## Vertex AI: remove everything of the deployment, then
 ui: $(VENV)/ui  ## compare runs in a browser, on this machine only
 	$(BIN)/mlflow server --backend-store-uri sqlite:///runs/mlflow.db --host 127.0.0.1 --port 5000
 
-EXECUTED := $(patsubst notebooks/%,runs/notebooks/%,$(wildcard notebooks/*.ipynb))
+CHAPTER ?=
+EXECUTED := $(patsubst notebooks/%,runs/notebooks/%,$(wildcard notebooks/$(CHAPTER)*.ipynb))
 notebooks: $(VENV)/notebooks  ## run every notebook from a clean kernel, and say how long each took
 	@rm -rf runs/notebooks
 	@$(MAKE) --no-print-directory $(EXECUTED)
 
 runs/notebooks/%.ipynb: notebooks/%.ipynb docs/execute.py $(shell find src configs -type f ! -name '*.pyc') | $(VENV)/notebooks
 	@$(BIN)/python docs/execute.py $< $@
+
+chapter: $(EXECUTED)  ## one chapter to read: CHAPTER=04; see runs/notebooks/
+	@$(BIN)/jupyter-nbconvert --log-level=WARN --to html --template lab $(EXECUTED)
+	@echo "Open $(EXECUTED:.ipynb=.html)"
 
 docs: $(EXECUTED)  ## the notebooks, the guides and the reference as a site: site/index.html
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
@@ -83,6 +91,13 @@ sbom: $(VENV)/test $(SHIPPED:%=sbom/%.cdx.json)  ## bills of materials of the lo
 	@$(BIN)/pip-licenses --output-file sbom/licences.csv >/dev/null
 	@echo "sbom/: $(SHIPPED:%=%.cdx.json) licences.csv"
 
+OSV_EXPORT := https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip
+OSV ?= sbom/osv-pypi.zip
+audit: $(VENV)/test  ## look up known vulnerabilities of the locks, also offline if OSV=FILE is at hand
+	@mkdir -p sbom
+	@test -e $(OSV) || ! curl -fsSo $(OSV).partial --max-time 120 $(OSV_EXPORT) || mv $(OSV).partial $(OSV)
+	@$(BIN)/python .ci/audit.py $(OSV) $(SHIPPED:%=requirements/%.txt)
+
 sbom/%.cdx.json: requirements/%.txt pyproject.toml | $(VENV)/test
 	@mkdir -p sbom
 	@PYTHONWARNINGS=ignore $(BIN)/cyclonedx-py requirements $< --pyproject pyproject.toml --output-reproducible --output-file $@
@@ -102,7 +117,7 @@ $(VENV)/%: requirements/%.txt requirements/build.txt pyproject.toml | $(VENV)/uv
 	@echo "Installing $< ..."
 	@$(UV) install --quiet --require-hashes --compile-bytecode --build-constraints requirements/build.txt -r $<
 	@$(UV) install --quiet --no-deps --build-constraints requirements/build.txt --editable .
-	@touch $@ $(if $(filter test,$*),$(addprefix $(VENV)/,train score serve tables events ui deploy notebooks))  # the tests' lock holds the others
+	@touch $@ $(if $(filter test,$*),$(addprefix $(VENV)/,train score serve tables events ui app deploy notebooks))  # the tests' lock holds the others
 
 $(VENV)-container/installed: requirements/container.txt | $(VENV)/uv
 	@echo "Installing $< (the TensorFlow of Vertex AI's containers) ..."
@@ -122,7 +137,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 lock: $(VENV)/uv  ## renew the hash-pinned locks after a change of pyproject.toml or requirements/*.in
 	$(COMPILE) pyproject.toml --all-extras -o requirements/test.txt
 	for extra in train score; do $(COMPILE) pyproject.toml --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
-	for extra in tables events ui deploy; do $(COMPILE) pyproject.toml --extra train --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
+	for extra in tables events ui app deploy; do $(COMPILE) pyproject.toml --extra train --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
 	$(COMPILE) pyproject.toml --extra serve --extra registry -c requirements/test.txt -o requirements/serve.txt
 	$(COMPILE) pyproject.toml --extra serve -c requirements/test.txt -o requirements/serve-alone.txt  # deploy/serving/
 	$(COMPILE) pyproject.toml --extra train --extra notebooks --extra docs --extra events --extra serve --extra deploy --extra test -c requirements/test.txt -o requirements/notebooks.txt

@@ -57,7 +57,9 @@ def serve_until_killed(bundle: Path, log: Path, number: int) -> list[str]:
     overrides = [f"bundle={bundle}", f"serve.log.dir={log}", "serve.port=0", "serve.log.segment_bytes=500000"]
     command = [sys.executable, "-u", "-m", "churn", "serve", *overrides]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        url = urlsplit(process.stdout.readline().split()[-1])
+        assert process.stdout
+        serving = next(line for line in process.stdout if line.startswith("Serving "))
+        url = urlsplit(serving.split()[-1])
         body = example(url.netloc)
         seen: list[str] = []
         clients = [(url.netloc, url.path, body, f"{number}-{i}", seen) for i in range(CLIENTS)]

@@ -22,7 +22,7 @@ FLOORS = (  # from the ground up; wings on one floor do not import each other
     ("events",),  # draws its page with the charts of reports; scoring makes the rows of today with it
     ("score", "serve", "vertex"),
     ("monitor",),
-    ("pipeline",),
+    ("app", "pipeline"),
     ("retrain", "stage"),
     ("__main__",),
 )

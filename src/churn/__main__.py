@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,12 +20,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from churn.config.arguments import check_arguments, unknown_stage
 from churn.config.explain import explain, is_of_hydra, refuse_added_keys
 from churn.config.root import Config, config_directory, to_config
 from churn.config.secrets import hide_passwords
 from churn.config.serving import Platform
 from churn.config.texts import check_files, keep_texts
-from churn.errors import UserError, did_you_mean, missing_package
+from churn.errors import UserError, missing_package
 from churn.refusals import refusal_of
 from churn.runs import has_unregistered
 from churn.scratch import clear_leftovers
@@ -36,9 +38,11 @@ STAGES = {  # the function of each stage; its module is imported only when the s
     "synthesize": "churn.events.stage:synthesize",
     "snapshot": "churn.events.stage:snapshot",
     "serve": "churn.serve.stage:serve",
+    "app": "churn.app.stage:app",
     "monitor": "churn.monitor.stage:monitor",
     "retrain": "churn.retrain.stage:retrain",
     "loop": "churn.retrain.simulation.stage:loop",
+    "forget": "churn.retrain.forget:forget",
     "export": "churn.vertex.export:export",
     "deploy": "churn.vertex.deploy:deploy",
     "rollback": "churn.vertex.rollback:rollback",
@@ -52,6 +56,8 @@ ON_VERTEX = {  # the same with target=vertex
     "retrain": "churn.retrain.stage:retrain",  # trains here, deploys there
 }
 
+GROUPS = ("data", "model")  # whose choices the help of each stage lists
+
 HELP = """\
 churn: from a raw customer table to a model that is served, watched and retrained.
 
@@ -61,9 +67,11 @@ churn: from a raw customer table to a model that is served, watched and retraine
   churn synthesize  write a file of synthetic customers: churn synthesize data.synthetic.rows=N output=FILE
   churn snapshot    turn event tables into a labelled table: churn snapshot events=NAME output=FILE
   churn serve       serve the bundle on this machine by Vertex AI's protocol, with metrics and a log
+  churn app         a page in the browser: drop a file, see the list, ask why and what if, train
   churn monitor     compare the logged requests with the training data, and predictions with labels
   churn retrain     if the policy asks for it, train a challenger; promote it if it is better
   churn loop        simulate a year of drift, with and without retraining
+  churn forget      remove a person from the log and from future trainings: churn forget id=ID
   churn export      make a model of BigQuery ML of the bundle, for scores in SQL:
                     churn export to=bigquery input=bq://P.SET.TABLE output=bq://P.SET.MODEL
                     or a file for other programs: to=litert or to=onnx input=FILE output=FILE
@@ -75,9 +83,10 @@ churn: from a raw customer table to a model that is served, watched and retraine
   target=vertex     runs train and score as jobs on Vertex AI
 
 Each stage takes its configuration as KEY=VALUE, for example: churn train data=telco train.epochs=20
-  churn STAGE --help      show the choices, and the keys with their values
+  churn STAGE --help      explain the keys that matter most
   churn STAGE --cfg job   show the whole configuration of the stage
   churn STAGE -m KEY=1,2  run the stage once for each value
+  churn --version         show the version
   churn --hydra-help      show more flags of Hydra, and how to set up shell completion
 """
 
@@ -146,20 +155,43 @@ def _fail(error: Exception) -> NoReturn:
 
 def _split_command(arguments: list[str]) -> tuple[str, list[str]]:
     """The stage, "" if there is only a flag such as --help, and the arguments for Hydra."""
-    if not arguments or arguments in (["--help"], ["-h"]):
-        print(HELP, end="")
-        sys.exit(0)
-    first, *rest = arguments
+    if not arguments or arguments in (["--help"], ["-h"], ["help"]):
+        _print_and_end(HELP)
+    if {*arguments} & {"--version", "-V", "version"}:
+        _print_and_end(f"churn {version('churn')}\n")
+    first, *rest = [*arguments[1:], "--help"] if arguments[0] == "help" else arguments
     if first in ("-sc", "--shell-completion") and rest[:1] == ["query=bash"]:
         _complete_stage()
     if first.startswith("-"):
+        check_arguments("STAGE", arguments)
         return "", arguments
     if first not in STAGES:
-        raise UserError(
-            f"unknown stage '{first}'{did_you_mean(first, STAGES)}", do=f"one of: {', '.join(STAGES)}"
-        )
+        raise unknown_stage(first, list(STAGES))
+    if {*rest} & {"--help", "-h"}:
+        _print_and_end(_help_of_stage(first))
+    check_arguments(first, rest)
     arguments = [hide_passwords(re.sub(r"^run=", "run.dir=", argument)) for argument in rest]
     return first, keep_texts(arguments, Config)
+
+
+def _print_and_end(text: str) -> NoReturn:
+    print(text, end="")
+    sys.exit(0)
+
+
+def _help_of_stage(stage: str) -> str:
+    """What a stage does, its most important keys, and where all are."""
+    from churn.config.describe import help_of
+
+    groups = {
+        group: sorted(file.stem for file in (config_directory() / group).glob("*.yaml")) for group in GROUPS
+    }
+    choices = [f"  {group}=" + " | ".join(names) for group, names in groups.items()]
+    about = re.search(rf"^  churn {stage} .*(\n {{10,}}.*)*", HELP, re.M)
+    parts = [about[0].strip() if about else stage, "Choices:\n" + "\n".join(choices),
+             "Keys that matter most, with their defaults (KEY=VALUE):\n" + help_of(stage),
+             f"All keys: docs/keys.md; their values: churn {stage} --cfg job\n"]  # fmt: skip
+    return "\n\n".join(parts)
 
 
 def _complete_stage() -> None:

@@ -19,15 +19,18 @@ from secrets import token_hex
 
 PARTIAL = ".partial"
 LOCK = ".lock"
+# Modes of files: for everybody; with persons' data, so not for others; a secret of this user.
+EVERYBODY, PERSONAL, SECRET = 0o666, 0o640, 0o600
 CANNOT_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)  # folders of some network file systems
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, mode: int = EVERYBODY) -> Iterator[Path]:
     """A temporary path to write a file to; it becomes `path` if the block ends without error.
 
-    The content is on disk before it has its name. Raises OSError before the block if there can be no such
-    file: its name is too long, a folder has it, or it is a device or a pipe, which a move would replace.
+    The content is on disk before it has its name. The umask takes rights off the mode, as ever. Raises
+    OSError before the block if there can be no such file: its name is too long, a folder has it, or it is a
+    device or a pipe, which a move would replace.
 
     >>> with atomic_write(Path("report.json")) as temporary:
     ...     temporary.write_text("{}")
@@ -36,7 +39,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     make_folder(path.parent)
     clear_partials(path.parent, path.name)
     temporary = path.with_name(f"{_prefix(path.name)}{token_hex(4)}{PARTIAL}")
-    descriptor = _lock(temporary)
+    descriptor = _lock(temporary, mode=mode)
     try:
         yield temporary
         _sync(temporary)
@@ -119,10 +122,10 @@ def exclusive(path: Path, wait: bool = True) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _lock(path: Path, flags: int = 0) -> int:
+def _lock(path: Path, flags: int = 0, mode: int = EVERYBODY) -> int:
     """The descriptor of a file that this process has locked; it is made if it does not exist."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, mode)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | flags)
             if os.path.samestat(os.fstat(descriptor), path.stat()):

@@ -11,13 +11,13 @@ from pathlib import Path
 from churn.files import make_folder
 
 
-def append_line(path: Path, line: str) -> None:
+def append_line(path: Path, line: str, mode: int = 0o644) -> None:
     """Append a line of JSON, whole or not at all; the lines of two processes do not mix.
 
     An end that a killed process cut off is mended first. Raises OSError if there is no room for the line.
     """
     make_folder(path.parent)
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, mode)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
         _mend_end(file)

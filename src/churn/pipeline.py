@@ -24,11 +24,16 @@ from churn.bundle.parametric_bootstrap import can_refit
 from churn.bundle.registry import check_name, register_run
 from churn.config.root import Config
 from churn.config.training import ModelName
+from churn.data.dataset import Dataset
 from churn.data.declared import with_declared_roles
 from churn.data.experiment import Experiment
+from churn.data.forgotten import Forgotten, without_forgotten
+from churn.data.id_hash import id_hash
+from churn.data.learnt import write_customers
 from churn.data.load import dataset_name, load_dataset
 from churn.data.stream.rows import Stream, open_stream
 from churn.errors import UserError
+from churn.evaluate.attack import check_influence
 from churn.evaluate.baselines import predict_baselines
 from churn.evaluate.report.card import make_card
 from churn.evaluate.report.card_formats import to_cyclonedx, to_markdown
@@ -36,7 +41,7 @@ from churn.evaluate.report.console import describe_data, describe_finding, summa
 from churn.evaluate.report.content import gather_content
 from churn.evaluate.report.page import write_report
 from churn.evaluate.results import Results, evaluate_bundle
-from churn.files import atomic_write, write_text
+from churn.files import PERSONAL, atomic_write, write_text
 from churn.monitor.drift.profile import profile_of_experiment
 from churn.network import distributed
 from churn.network.boosting import THREADS_FROM, FittedTrees
@@ -105,14 +110,20 @@ def _load(cfg: Config, step: _StepTimer) -> tuple[Experiment, Stream | None]:
         distributed.strategy()  # must be the first call to TensorFlow
     with step("load", "Loading the data"):
         stream = open_stream(cfg)
-        data = stream.sample if stream else load_dataset(cfg.data, cfg.seed)
+        data = stream.sample if stream else _dataset(cfg)
     if stream:
         experiment = Experiment(data, stream.split.splits_of(data), cfg, is_sample=True)
     else:
         experiment = Experiment.split(data, cfg)
     check_decision(cfg.decision, data.frame)
+    check_influence(cfg.data.influence, data.schema, data.frame)
     print(describe_data(experiment))
     return experiment, stream
+
+
+def _dataset(cfg: Config) -> Dataset:
+    """The data set in memory, without the customers whom `churn forget` put on the list."""
+    return without_forgotten(load_dataset(cfg.data, cfg.seed), Forgotten.of(cfg))
 
 
 @contextmanager
@@ -230,11 +241,24 @@ def _report(
     for finding in content.findings[len(experiment.data.findings) :]:
         print(describe_finding(finding))
     if experiment.data.bad_rows is not None:
-        with atomic_write(directory / "bad_rows.csv") as aside:
+        with atomic_write(directory / "bad_rows.csv", PERSONAL) as aside:
             experiment.data.bad_rows.to_csv(aside, index=False)
+    _note_customers(experiment, directory)
     write_text(directory / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(experiment.cfg)))
-    metrics = results.to_json() | {"seconds": step.seconds}
+    metrics = results.to_json() | {"robustness": content.robustness.to_json(), "seconds": step.seconds}
     write_text(directory / "metrics.json", json.dumps(metrics, indent=1))
+
+
+def _note_customers(experiment: Experiment, directory: Path) -> None:
+    """Write down whom the model learnt from, as hashes; not of a table that is larger than memory."""
+    if experiment.data.ids is None or experiment.is_sample:
+        return
+    try:
+        hash_id = id_hash(experiment.cfg)
+    except OSError as error:
+        print(f"! No key of ids can be made, so churn forget will not know this run's customers: {error}")
+        return
+    write_customers(experiment, hash_id, directory)
 
 
 def _register(experiment: Experiment, run_dir: Path, worker: Executor, step: _StepTimer) -> str:

@@ -30,6 +30,13 @@ def test_a_customer_between_two_limits_is_ambiguous_or_unusual():
     assert certainties(apart, probability).tolist() == ["stays", "unusual", "leaves"]
 
 
+def test_a_customer_unlike_any_in_training_is_never_certain():
+    probability, unseen = np.array([0.1, 0.4, 0.9], np.float32), np.array([1, 0, 2], np.int32)
+    for sets in (PredictionSets(0.9, 0.2, 0.6), PredictionSets(0.9, 0.6, 0.2)):
+        certainty = conformal.as_text(sets(probability, unseen)).numpy().astype(str)
+        assert certainty[[0, 2]].tolist() == ["ambiguous", "ambiguous"]
+
+
 def test_too_few_held_out_rows_make_every_customer_ambiguous():
     sets = conformal.fit_prediction_sets(np.array([0, 1, 1]), np.array([0.2, 0.6, 0.7]), 0.9)
     assert set(certainties(sets, np.array([0.0, 0.5, 1.0]))) == {"ambiguous"}

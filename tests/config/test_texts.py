@@ -27,6 +27,8 @@ from churn.errors import UserError
         ("data.missing=[NA, null, -99.0, +1]", "missing", ["NA", "null", "-99.0", "+1"]),
         ("data.churned=[left, 'went, away']", "churned", ["left", "went, away"]),
         ("data.churned=[]", "churned", []),
+        ("data.churned=[gekündigt]", "churned", ["gekündigt"]),
+        ("data.target=Abgang 2026 für Müller", "target", "Abgang 2026 für Müller"),
         ("data.horizon=60", "horizon", 60),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.evaluate.dependence import partial_dependence
+from churn.evaluate.dependence import has_shown_values, partial_dependence
 
 
 def frame(rows=1_000):
@@ -39,3 +39,10 @@ def test_the_most_frequent_levels_come_first_with_their_share():
     assert dependence.observed == pytest.approx([0.6, 0.3, 0.1], abs=0.05)
     assert dependence.probability[1] - dependence.probability[0] == pytest.approx(0.3)
     assert dependence.probability[2] == pytest.approx(dependence.probability[0])
+
+
+def test_levels_that_few_customers_share_are_not_shown():
+    rows = frame().assign(plan=[*["a"] * 990, *["Jane Doe"] * 4, *["b"] * 6])
+    assert partial_dependence(additive, rows, "plan").values.tolist() == ["a", "b"]
+    assert has_shown_values(rows["plan"])
+    assert not has_shown_values(rows["plan"].iloc[990:994])

@@ -1,6 +1,7 @@
 """`churn monitor`: from a log to a report, a page, gauges and an exit code."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from conftest import compose_config
 from doubles.bigquery import BigQuery, Table
 
+from churn.data.id_hash import IdHash
 from churn.errors import UserError
 from churn.monitor.history import read_history
 from churn.monitor.period import Period
@@ -257,6 +259,37 @@ def write_rows(tmp_path, watched, frame, day, keys):
     table = log_table(frame, watched.digest, day=day)
     table = table.set_column(table.column_names.index("customer_key"), "customer_key", pa.array(keys))
     pq.write_table(table, tmp_path / "log" / f"{day:02}.parquet")
+
+
+def test_an_unseen_text_is_shown_only_if_several_customers_share_it(watched, run_monitor, tmp_path):
+    frame = customers(400, 7)
+    frame.loc[:4, "plan"] = "gold"
+    frame.loc[10:13, "plan"] = [f"Jane Doe {i}" for i in range(4)]
+    write_rows(tmp_path, watched, frame, 0, [f"c{i}" for i in range(400)])
+    run_monitor(0)
+    assert read_report(tmp_path)["unseen_levels"] == {"plan": {"gold": 5}}
+    assert read_report(tmp_path)["features"]["plan"]["unseen"] == pytest.approx(9 / 400)
+    written = [file.read_text() for file in (tmp_path / "monitor").rglob("*") if file.is_file()]
+    assert len(written) == 4
+    assert not any("Jane Doe" in text for text in written)
+
+
+def test_hashed_ids_of_the_log_meet_the_plain_ids_of_labels(watched, run_monitor, tmp_path):
+    frame, keys = customers(400, 7), [f"c0-{i}" for i in range(400)]
+    hash_id = IdHash(os.environ["CHURN_ID_KEY"].encode())
+    write_rows(tmp_path, watched, frame, 0, [*map(hash_id, keys[:200]), *keys[200:]])  # half as they came
+    outcomes = (np.random.default_rng(0).random(400) < probability(frame)).astype(int)
+    write_rows(tmp_path, watched, frame, 35, [""] * 400)
+    run_monitor(35, labels(tmp_path / "labels.csv", outcomes))
+    assert read_report(tmp_path)["labels"]["settled"] == 400
+
+
+def test_ids_hashed_by_another_key_are_named_as_such_and_no_id_is_shown(watched, run_monitor, tmp_path):
+    keys = list(map(IdHash(b"the key of another machine, or lost"), (f"c0-{i}" for i in range(400))))
+    write_rows(tmp_path, watched, customers(400, 7), 0, keys)
+    with pytest.raises(UserError, match="another key has hashed 400 of 400 ids") as refused:
+        run_monitor(35, labels(tmp_path / "labels.csv", [0, 1]))
+    assert "c0-" not in str(refused.value)
 
 
 def test_a_customer_who_is_asked_every_day_counts_once_in_a_window(watched, run_monitor, tmp_path):

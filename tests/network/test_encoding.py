@@ -97,7 +97,7 @@ def test_a_level_of_another_column_is_unknown(encoder, customers):
 
 def test_fields_unlike_anything_in_training_are_counted(encoder, customers):
     assert unseen(encoder, customers) == 0
-    assert unseen(encoder, customers, payment="barter") == 0  # rare, but seen
+    assert unseen(encoder, customers, payment="barter") == 1  # too rare to be known
     assert unseen(encoder, customers, payment="shells") == 1
     assert unseen(encoder, customers, payment="shells", contract="card", tenure=1e5) == 3
     assert unseen(encoder, customers, tenure=np.nan) == 1  # never missing in training
@@ -145,3 +145,8 @@ def test_the_inputs_do_not_depend_on_the_names_of_levels(customers):
         for frame in (customers.frame, renamed)
     ]
     assert np.array_equal(*inputs)
+
+
+def test_the_text_of_a_rare_level_is_not_in_the_encoder(encoder, customers):
+    assert (customers.frame["payment"] == "barter").any()
+    assert set(encoder.vocabulary) == {"monthly", "one year", "two years", "cheque", "card", ""}

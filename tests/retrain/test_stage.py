@@ -28,6 +28,7 @@ from churn.data.sources import synthetic
 from churn.errors import UserError
 from churn.monitor.history import read_history
 from churn.monitor.stage import monitor
+from churn.retrain.forget import forget
 from churn.retrain.stage import retrain
 
 OVERRIDES = (*SMALL, "train.epochs=4", "retrain.gate.bootstrap=100", "retrain.fresh_share=0.4")
@@ -101,6 +102,17 @@ def monitor_since(root, since, *overrides):
     return read_history(root / "monitor" / "synthetic")[-1]
 
 
+def files_with(root, texts):
+    """How many files below `root` were searched, and those that hold one of the texts, also compressed."""
+    files, found = [file for file in root.rglob("*") if file.is_file()], set()
+    for file in files:
+        content = file.read_bytes()
+        if file.suffix == ".parquet":
+            content += str(pq.read_table(file).to_pydict()).encode()
+        found |= {file.relative_to(root) for text in texts if text.encode() in content}
+    return len(files), found
+
+
 def test_nothing_is_trained_without_a_trigger(root, capsys):
     run(root)
     assert "No retraining" in capsys.readouterr().out
@@ -144,6 +156,9 @@ def test_two_alarms_train_a_challenger_on_the_log_with_its_labels_and_it_serves(
         since = datetime.now(UTC)
         predict(server, second, new_customers[:500])
         assert monitor_since(root, since)["bundle"] == second.digest
+    searched, with_ids = files_with(root, [*new_customers["customerID"][:300], "new "])
+    assert with_ids == {Path("labels.csv")}, "ids are in the user's file only"
+    assert searched > 50
     train, fresh = re.search(r"([\d,]+) labelled rows to learn from, ([\d,]+) fresh", printed).groups()
     rows = [int(number.replace(",", "")) for number in (train, fresh)]
     assert sum(rows) == 1_200 + 2_700, "the table, and the customers who were not called"
@@ -161,6 +176,21 @@ def test_two_alarms_train_a_challenger_on_the_log_with_its_labels_and_it_serves(
     line = json.loads((root / "retrain" / "synthetic" / "history.jsonl").read_text())
     assert (line["kind"], line["promoted"]) == ("alarm", True)
     assert "Promoted" in (Path(line["run"]) / "decision.html").read_text()
+
+
+def test_the_versions_that_learnt_from_a_customer_are_named_and_no_other(root, new_customers, capsys):
+    """After the test above."""
+    named = []
+    for who in new_customers["customerID"][:5]:
+        forget(compose_config(f"run.root={root}", f"id={who}"))
+        printed = capsys.readouterr().out
+        assert who not in printed
+        assert "version 1" not in printed, "its customers are others"
+        named.append("Learnt from the customer: version 2 of 'synthetic'" in printed)
+    assert any(named)
+    assert not named[0], "who was called is not learnt from"
+    forget(compose_config(f"run.root={root}", "id=nobody"))
+    assert "No version is known to have learnt from the customer." in capsys.readouterr().out
 
 
 def test_a_promoted_model_is_rolled_back_when_it_turns_out_worse(root, capsys):

@@ -12,6 +12,7 @@ from churn.bundle import export
 from churn.bundle.bundle import Bundle
 from churn.bundle.reasons import reason_outputs
 from churn.errors import UserError
+from churn.score.common_reasons import set_apart
 from churn.score.stage import score
 
 
@@ -307,3 +308,57 @@ def test_customers_in_several_rows_are_counted(table, exported_bundle, tmp_path,
     said = "100 customers stand in 200 rows: each row has its score; top=N lists each customer once"
     assert said in capsys.readouterr().out
     assert len(pd.read_csv(tmp_path / "out.csv")) == 900
+
+
+def test_the_list_says_what_to_do_with_each_customer(scored, capsys):
+    calls = scored("top=50", "decision.control_share=0.3")
+    assert calls.action.eq("call").tolist() == calls.treated.eq(1).tolist()
+    assert set(calls.action) == {"call", "keep as control"}
+    assert "'keep as control' means: do not call" in capsys.readouterr().out
+
+
+def test_columns_to_call_by_are_carried_along(scored, table, tmp_path):
+    frame = table[1].assign(name=[f"Ann {i}" for i in range(800)], phone=[f"+49 0{i}" for i in range(800)])
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    frame.to_parquet(tmp_path / "in.parquet")
+    keep = "score.keep=[phone,name,worth]"
+    for file in ("in.csv", "in.parquet"):
+        everyone = scored(f"input={tmp_path / file}", keep)
+        assert everyone.columns[:4].tolist() == ["customer", "phone", "name", "worth"]
+        assert everyone.phone.tolist() == frame.phone.tolist()
+        calls = scored(
+            f"input={tmp_path / file}", keep, "top=20", "score.chunk_rows=100", name="monday.parquet"
+        )
+        expected = frame.set_index("customer").loc[calls.customer]
+        assert calls.columns[:5].tolist() == ["customer", "phone", "name", "worth", "action"]
+        assert calls.name.tolist() == expected.name.tolist()
+        assert calls.worth.astype(float).to_numpy() == pytest.approx(expected.worth)
+    with pytest.raises(UserError, match="no column 'nam'; did you mean 'name'"):
+        scored(f"input={tmp_path / 'in.csv'}", "score.keep=[nam]")
+
+
+def test_a_reason_that_most_share_is_said_once_and_comes_last():
+    rows = [["A is 1 (+0.20)", f"B is {i} (+0.10)", "C is 3 (-0.05)"] for i in range(6)]
+    rows[5][2] = "D is 1 (+0.04)"
+    ordered, common = set_apart(pd.DataFrame(rows, columns=["reason_1", "reason_2", "reason_3"]))
+    assert common == ["6 of 6: A is 1", "5 of 6: C is 3"]
+    assert ordered.reason_1.tolist() == [f"B is {i} (+0.10)" for i in range(6)]
+    assert ordered.loc[5].tolist() == ["B is 5 (+0.10)", "D is 1 (+0.04)", "A is 1 (+0.20)"]
+    assert set_apart(pd.DataFrame(rows[:4]))[1] == []
+
+
+def test_the_page_for_the_boss_shows_who_why_and_what_it_brings(scored, tmp_path):
+    page = tmp_path / "monday.html"
+    calls = scored("top=20", f"score.page={page}", "decision.currency=€", "decision.customer_value=500")
+    text = page.read_text()
+    called = calls[calls.treated == 1]
+    assert f"€{called.expected_profit.sum():,.0f}</b>is what these calls should bring" in text
+    assert all(f">{customer}</td>" in text for customer in calls.customer)
+    assert calls.reason_1[0] in text
+    assert text.count("<main>") == 1
+    with pytest.raises(UserError, match="the page shows a call list"):
+        scored(f"score.page={page}")
+
+
+def test_a_currency_changes_nobody_s_place(scored):
+    pd.testing.assert_frame_equal(scored("top=800"), scored("top=800", "decision.currency=EUR"))

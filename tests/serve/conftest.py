@@ -47,9 +47,11 @@ def running(bundle: Path, folder: Path, *overrides: str, **environment: str) -> 
         env=os.environ | {"PYTHONUNBUFFERED": "1"} | environment,
     )
     try:
-        line = process.stdout.readline()
-        assert line.startswith("Serving "), f"the server printed {line!r}"
-        yield Running(process, line.split()[-1].replace("0.0.0.0", "127.0.0.1"), folder)
+        printed: list[str] = []
+        while not (printed and printed[-1].startswith("Serving ")):
+            printed.append(process.stdout.readline())
+            assert printed[-1], f"the server ended and had printed {printed}"
+        yield Running(process, printed[-1].split()[-1].replace("0.0.0.0", "127.0.0.1"), folder)
     finally:
         process.kill()
         process.wait()

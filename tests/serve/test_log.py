@@ -13,7 +13,10 @@ from churn.config.serving import LogConfig
 from churn.errors import UserError
 from churn.serve.log import compact, lines_file, read
 from churn.serve.log.compact import compact_all
+from churn.serve.log.retention import remove_old
 from churn.serve.log.write import Spool, SpoolFullError
+
+from .conftest import wait_until
 
 HEADER = {
     "bundle": "abc",
@@ -360,3 +363,48 @@ def test_a_log_that_was_removed_goes_on_in_a_new_file(tmp_path):
     log.tick()
     log.append(line(2))
     assert ids(tmp_path / "log") == ["2"]
+
+
+def test_every_file_of_the_log_has_the_same_mode(tmp_path):
+    old = os.umask(0)
+    try:
+        file = written_log(tmp_path)
+        live = file.stat().st_mode & 0o777
+        file.write_bytes(file.read_bytes() + b"broken\n")
+        compact_all(tmp_path)
+    finally:
+        os.umask(old)
+    files = [*tmp_path.glob("*.parquet"), *(tmp_path / "broken").iterdir()]
+    assert {live, *(one.stat().st_mode & 0o777 for one in files)} == {0o640}
+    assert len(files) == 2
+
+
+def test_files_older_than_keep_days_are_removed_and_newer_ones_stay(tmp_path, capsys):
+    log = spool(tmp_path)  # files are named by when they began, lines have the time of 2026-01-01
+    log.append(line(0))
+    log.rotate()
+    log.append(line(0).replace(b"2026-01-01", b"2999-01-01"))
+    log.close()
+    compact_all(tmp_path)
+    (tmp_path / "2020-01-01T00-00-00.000000Z-1.parquet").write_bytes(b"no Parquet")
+    old, new = sorted(tmp_path.glob("2*Z-*.parquet"))[1:]
+    for number, file in enumerate((old, new)):
+        file.rename(tmp_path / f"2025-12-31T00-00-0{number}.000000Z-1.parquet")
+    assert remove_old(tmp_path, None) == 0
+    assert remove_old(tmp_path, 36_500.0) == 0
+    assert remove_old(tmp_path, 1.0) == 1
+    assert "1 file of more than 1 days ago removed from the log" in capsys.readouterr().err
+    kept = read.file_chunks(tmp_path / "2025-12-31T00-00-01.000000Z-1.parquet")
+    assert [table["time"][0].as_py().year for table in kept] == [2999]
+    assert len(list(tmp_path.iterdir())) == 2, "what is no part of the log is not touched"
+
+
+def test_the_compactor_removes_what_is_too_old(tmp_path):
+    written_log(tmp_path)
+    compact_all(tmp_path)
+    file = next(tmp_path.glob("*.parquet"))
+    file = file.rename(tmp_path / "2025-12-31T00-00-00.000000Z-1.parquet")
+    compactor = compact.Compactor(tmp_path, keep_days=1.0, seconds=0.01)
+    compactor.start()
+    wait_until(lambda: not file.exists())
+    compactor.stop()

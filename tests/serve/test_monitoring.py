@@ -1,6 +1,7 @@
 """A real Prometheus reads the metrics, and `deploy/monitoring` has rules and a dashboard for them."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -8,12 +9,21 @@ import time
 from pathlib import Path
 
 import httpx
+import pyarrow as pa
 import pytest
 import yaml
 
+from churn.config.root import compose_config
+from churn.data.id_hash import IdHash
+from churn.serve import stage
+from churn.serve.log.lines import log_lines
+from churn.serve.log.read import read_log
 from serve.conftest import ROW, wait_until
 
 MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"
+
+
+KEYS = ["planted-id-1", 'planted-id-2"}\\', 'planted-id-3","customer_key":"planted-id-4"}', ""]
 
 
 def tool(name):
@@ -121,6 +131,26 @@ def test_promtool_accepts_the_metrics_and_the_rules(endpoint):
 def test_no_label_of_a_metric_names_a_customer_or_a_request(endpoint):
     endpoint.predict(ROW | {"customer_key": "secret-key"})
     assert "secret-key" not in httpx.get(f"{endpoint.root}/metrics", timeout=30).text
+
+
+def test_the_log_holds_hashes_of_ids_and_no_id(endpoint):
+    sent = [ROW | {"customer_key": key} for key in KEYS]
+    answer = endpoint.predict(*sent).json()["predictions"]
+    assert [row["customer_key"] for row in answer] == KEYS
+    log = endpoint.folder / "log"
+    lines = b"".join(file.read_bytes() for file in log.rglob("*.jsonl"))
+    assert b"planted-id" not in lines
+    hashed = [IdHash(os.environ["CHURN_ID_KEY"].encode())(row["customer_key"]) for row in sent]
+    logged = pa.concat_tables(read_log(log), promote_options="permissive")["customer_key"].to_pylist()
+    assert logged[-4:] == hashed
+
+
+def test_a_log_with_plain_ids_is_a_choice_that_is_said_aloud(capsys):
+    assert stage._hash_of_log(compose_config("serve.log.ids=plain")) is None
+    assert "plain text (serve.log.ids=plain)" in capsys.readouterr().err
+    rows = [[(1.0, "card", "planted-id")]]
+    sent = b'[{"customer_key":"planted-id"}]'
+    assert b"planted-id" in log_lines(["1"], rows, [sent], 1, None)
 
 
 def test_the_histogram_counts_like_the_one_of_prometheus_client():

@@ -32,10 +32,15 @@ class PredictionSets:
     churn_from: float  # the least probability at which "leaves" is in the set
     stay_to: float  # the greatest probability at which "stays" is in the set
 
-    def __call__(self, probability: Any) -> Any:
-        """[n] int32 positions in `CERTAINTIES`, from probabilities [n]."""
+    def __call__(self, probability: Any, unseen: Any = 0) -> Any:
+        """[n] int32 positions in `CERTAINTIES`, from probabilities [n].
+
+        A customer of whom `unseen` [n] fields are unlike any in training is ambiguous: no held-out customer
+        tells how far such a probability can be trusted.
+        """
         tf = tensorflow()
-        leaves, stays = probability >= self.churn_from, probability <= self.stay_to
+        unlike = tf.broadcast_to(tf.greater(unseen, 0), tf.shape(probability))
+        leaves, stays = (probability >= self.churn_from) | unlike, (probability <= self.stay_to) | unlike
         stays_only, leaves_only, both, neither = range(len(CERTAINTIES))
         return tf.where(leaves, tf.where(stays, both, leaves_only), tf.where(stays, stays_only, neither))
 

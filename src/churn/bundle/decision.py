@@ -178,5 +178,5 @@ def worth_a_call(
 
 
 def _who_pays(cfg: DecisionConfig) -> DecisionConfig:
-    """The assumptions without those that only shape the list."""
-    return replace(cfg, capacity=None, control_share=0.0, success_evidence=1.0)
+    """The assumptions without those that only shape the list, or its look."""
+    return replace(cfg, currency=None, capacity=None, control_share=0.0, success_evidence=1.0)

@@ -108,7 +108,7 @@ class ServingGraph:
         if self.interval:
             outputs |= zip(INTERVAL, self.interval(log_odds, uncertainty, unseen), strict=True)
         if self.prediction_sets:
-            outputs["certainty"] = self.prediction_sets(probability)
+            outputs["certainty"] = self.prediction_sets(probability, unseen)
         return outputs
 
     def with_reasons(self, fields: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,14 @@ class LiteRT:
         self.rows = rows
         self.workers = [_Interpreter(content) for _ in range(threads)]
         self.kinds = self.workers[0].kinds
+        self.lock = Lock()  # an interpreter computes for one caller at a time
 
     def __call__(self, numbers: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
         """The outputs in the order of `kinds`."""
+        with self.lock:
+            return self._compute(numbers, codes)
+
+    def _compute(self, numbers: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
         count = numbers.shape[1]
         if count <= self.rows:
             return dict(zip(self.kinds, self.workers[0](numbers, codes), strict=True))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+import os
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,12 @@ class Model:
         from churn.bundle.litert import SLICE, LiteRT
 
         return LiteRT(file, self.threads, rows or SLICE)
+
+
+@lru_cache(maxsize=4)
+def model_of(bundle: Bundle, runtime: Runtime = Runtime.litert) -> Model:
+    """The bundle's model on all cores, loaded once; several threads may ask it."""
+    return Model(bundle, runtime, threads=os.cpu_count() or 1)
 
 
 class _Signature:

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from churn.bundle.bundle import CODED, Bundle
+from churn.bundle.choice import choose_bundle
 from churn.bundle.conformal import CERTAINTIES
 from churn.bundle.light import Answer, MismatchError, compare_answers, variants
 from churn.bundle.litert import LiteRT
 from churn.bundle.model import Model
-from churn.bundle.registry import find_bundle
 from churn.config.root import Config
 from churn.config.serving import ExportFormat
 from churn.data.coded import frame_features, to_matrices
@@ -39,7 +39,7 @@ _EXAMPLE = "churn export to={} input=customers.csv output=churn.{}"
 
 
 def export_file(cfg: Config) -> None:
-    """Write the model of `find_bundle` to `cfg.output`, compared on rows of `cfg.input`.
+    """Write the model of `choose_bundle` to `cfg.output`, compared on rows of `cfg.input`.
 
     Raises `UserError` where the file could not answer as the bundle does.
 
@@ -50,7 +50,7 @@ def export_file(cfg: Config) -> None:
     if not cfg.input or not cfg.output or Path(cfg.output).suffix != f".{suffix}":
         what = f"an export needs customers to compare with, and a file to write that ends in .{suffix}"
         raise UserError(what, do=_EXAMPLE.format(cfg.to.value, suffix))
-    bundle, output = find_bundle(cfg), Path(cfg.output)
+    bundle, output = choose_bundle(cfg), Path(cfg.output)
     numbers, codes = _rows(bundle, cfg)
     with atomic_write(output) as aside:
         convert(bundle, aside)

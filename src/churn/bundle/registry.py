@@ -21,6 +21,7 @@ from churn.bundle.bundle import Bundle
 from churn.bundle.database import database_file, mlflow_client, on_server, one_writer
 from churn.bundle.fairness_limits import broken_limit, limits_of_run
 from churn.config.root import Config, flatten
+from churn.data.learnt import FILE as LEARNT
 from churn.errors import UserError
 from churn.refusals import refusal_of
 from churn.runs import forget_unregistered, unregistered_runs
@@ -109,7 +110,9 @@ def _log_run(client: MlflowClient, run_id: str, run: Path, metrics: dict[str, An
     for metric, estimate in metrics["test"].items():
         if estimate["value"] is not None:
             client.log_metric(run_id, f"test.{metric}", estimate["value"])
-    client.log_artifact(run_id, str(run / "report.html"))
+    for name in ("report.html", LEARNT):
+        if (run / name).exists():
+            client.log_artifact(run_id, str(run / name))
     client.log_artifacts(run_id, str(run / "bundle"), "bundle")
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from churn.bundle.bundle import Bundle
 from churn.data.coded import ArrowFeatures, DictionaryColumn
-from churn.data.contract import MISSING_BELOW
+from churn.data.contract import MISSING_BELOW, SHOWN_FROM
 from churn.data.infer.cells import missing_codes
 from churn.data.spelling import apply_steps, spelling_steps
 from churn.errors import quoted
@@ -18,7 +18,7 @@ from churn.errors import quoted
 if TYPE_CHECKING:
     import pandas as pd
 
-SHARE = 0.03  # of a column's cells, from which it is named
+SHARE = 0.03  # of a column's cells, from which it is named, beside what training had of rare levels
 REMEMBERED = 1_000  # different cells of a column, the commonest
 
 
@@ -27,13 +27,15 @@ class UnseenColumn(NamedTuple):
 
     name: str
     share: float  # of its cells
-    commonest: str  # the commonest of them, "" for a missing one
+    commonest: str | None  # the commonest of them, "" for a missing one; None: each is too rare to be shown
     cells: int  # how often it occurs
 
     def __str__(self) -> str:
-        most = f"{quoted(self.commonest) if self.commonest else 'blank'} ({self.cells:,})"
-        unlike = f"{self.share:.0%} of the cells are unlike any in training"
-        return f"column '{self.name}': {unlike}, most often {most}"
+        unlike = f"column '{self.name}': {self.share:.0%} of the cells are unlike any in training"
+        if self.commonest is None:
+            return f"{unlike}, each in fewer than {SHOWN_FROM} rows"
+        most = quoted(self.commonest) if self.commonest else "blank"
+        return f"{unlike}, most often {most} ({self.cells:,})"
 
 
 class UnseenCells:
@@ -45,6 +47,7 @@ class UnseenCells:
     def __init__(self, bundle: Bundle) -> None:
         self._steps, self._codes = spelling_steps(bundle.schema), missing_codes(bundle.schema)
         self._levels = {name: set(levels) for name, levels in bundle.profile.get("categorical", {}).items()}
+        self._expected = _expected_shares(bundle.profile)
         self._ranges = {
             name: (one["lowest"], one["highest"], one["missing"] > 0)
             for name, one in bundle.profile.get("numeric", {}).items()
@@ -78,7 +81,7 @@ class UnseenCells:
 
     def add_texts(self, name: str, rows_by_text: Mapping[str, int]) -> None:
         """Count the cells of a category, in any spelling."""
-        if known := self._levels.get(name):
+        if (known := self._levels.get(name)) is not None:
             for text, rows in rows_by_text.items():
                 if rows and text not in known and (spelled := apply_steps(text, self._steps)) not in known:
                     self._add(name, spelled, rows)
@@ -111,6 +114,14 @@ class UnseenCells:
         found = []
         for name, cells in self._cells.items():
             share = cells.total() / max(self._rows, 1)
-            if share > SHARE:
-                found.append(UnseenColumn(name, share, *cells.most_common(1)[0]))
+            if share > SHARE + self._expected.get(name, 0.0):
+                text, rows = cells.most_common(1)[0]
+                shown = text if rows >= SHOWN_FROM or not text else None
+                found.append(UnseenColumn(name, share, shown, rows))
         return sorted(found, key=lambda column: -column.share)
+
+
+def _expected_shares(profile: Mapping[str, Any]) -> dict[str, float]:
+    """By category the share of its training rows whose levels were too rare to be named."""
+    rows = max(profile.get("rows", 1), 1)
+    return {name: one["rows"] / rows for name, one in profile.get("rare", {}).items()}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Optional
+from typing import Any, Optional
 
 from churn.config.limits import (
     ANY_NUMBER,
@@ -87,9 +87,17 @@ class DataConfig:
     numeric: list[str] = field(default_factory=list)  # columns of numbers
     categorical: list[str] = field(default_factory=list)  # columns of categories
     drop: list[str] = field(default_factory=list)  # columns to leave out; say why in a comment
+    # Columns about persons, such as names and addresses: they are read and forgotten, so that no file has
+    # their cells. (The id is known without being named here.)
+    personal: list[str] = field(default_factory=list)
     # Columns whose groups the decision should treat alike, such as gender; also in `drop` if the model must
     # not see them. The report shows what the decision does to each group (`churn.evaluate.fairness`).
     protected: list[str] = field(default_factory=list)
+    # What customers can change themselves, and how far: for a number the least and the greatest change, for a
+    # category the levels to move to. The report shows whose decision flips (`churn.evaluate.attack`).
+    influence: dict[str, Any] = field(
+        default_factory=dict
+    )  # {MonthlyCharges: [-20, 0], Contract: [One year]}
 
     delimiter: Optional[str] = None  # of a text file; null: recognised
     encoding: Optional[str] = None  # of a text file; null: recognised

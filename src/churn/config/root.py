@@ -3,6 +3,7 @@
 The YAML files in `configs/` set these keys; Hydra refuses a key or a type that is not declared.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from churn.config.limits import ONE_OR_MORE, ZERO_OR_MORE, check_bounds, key
 from churn.config.loop import LoopConfig, MonitorConfig, RetrainConfig
 from churn.config.secrets import hide_passwords_of
 from churn.config.serving import (
+    AppConfig,
     BeamConfig,
     DeployConfig,
     ExportFormat,
@@ -33,7 +35,7 @@ from churn.config.training import (
     RunConfig,
     TrainConfig,
 )
-from churn.config.trust import ApprovalConfig, CardConfig
+from churn.config.trust import ApprovalConfig, CardConfig, PrivacyConfig, RobustnessConfig
 from churn.errors import UserError
 
 RENAMED = {  # key of an earlier version: key now
@@ -75,9 +77,12 @@ class Config:
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     card: CardConfig = field(default_factory=CardConfig)
     approval: ApprovalConfig = field(default_factory=ApprovalConfig)
+    robustness: RobustnessConfig = field(default_factory=RobustnessConfig)
+    privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     score: ScoreConfig = field(default_factory=ScoreConfig)
     beam: BeamConfig = field(default_factory=BeamConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
+    app: AppConfig = field(default_factory=AppConfig)
     serving: ServingConfig = field(default_factory=ServingConfig)
     target: TargetConfig = field(default_factory=TargetConfig)
     deploy: DeployConfig = field(default_factory=DeployConfig)
@@ -86,14 +91,15 @@ class Config:
     loop: LoopConfig = field(default_factory=LoopConfig)
     run: RunConfig = field(default_factory=RunConfig)
     seed: int = key(42, ZERO_OR_MORE)
+    id: Optional[str] = None  # of the customer whom `churn forget` forgets
     bundle: Optional[str] = None  # directory; null: the champion, else runs/latest/bundle
     input: Optional[str] = None  # file of customers to score, bq://PROJECT.DATASET.TABLE, or `events`
     # File to write; for `churn score` also a folder, or a bq:// table; for `churn export` bq://P.SET.MODEL.
     output: Optional[str] = None
     to: Optional[ExportFormat] = None  # of `churn export`
     top: Optional[int] = key(None, ONE_OR_MORE)  # customers on the call list of `churn score`; null: no list
-    # Keys of the decision that the command line sets, filled in by the program: so `churn score` tells a key
-    # that was set to its default from one that is left to the bundle.
+    # Keys of the decision and the data that the command line sets, filled in by the program: so a key that
+    # was set to its default is told from one that is left to the bundle.
     overridden: list[str] = field(default_factory=list)
 
 
@@ -137,7 +143,7 @@ def to_config(composed: DictConfig, overrides: Sequence[str] = ()) -> Config:
     """
     cfg = cast("Config", OmegaConf.to_object(composed))
     keys = {override.lstrip("+~").partition("=")[0] for override in overrides}
-    cfg.overridden = sorted(key for key in keys if key.startswith("decision."))
+    cfg.overridden = sorted(key for key in keys if re.match(r"decision\.|data(\.|$)", key))
     check_bounds(cfg)
     hide_passwords_of(cfg)
     return cfg

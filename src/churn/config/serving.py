@@ -31,6 +31,9 @@ class ScoreConfig:
 
     sort: bool = False  # write the likeliest churners first, instead of the input order
     reasons: bool = False  # write each customer's reasons, in words; the call list (`top`) always has them
+    # Columns of the input to write beside the scores, such as name and phone; not inputs of the model.
+    keep: list[str] = field(default_factory=list)
+    page: Optional[str] = None  # HTML file for the call list (`top`): one page to print
     do_not_contact: Optional[str] = None  # file of customer ids to leave out of the call list
     runtime: Runtime = Runtime.litert
     cutoff: Optional[str] = None  # with input=events: ISO day at whose beginning it is asked; null: today
@@ -64,16 +67,26 @@ class Overload(Enum):
     drop = "drop"  # send the answer without a log line, and count it
 
 
+class LogIds(Enum):
+    """How the log names customers."""
+
+    hashed = "hashed"  # by a keyed hash of the id (`churn.data.id_hash`)
+    plain = "plain"  # by the id as it was sent
+
+
 @dataclass
 class LogConfig:
     """The prediction log of `churn serve` (`churn.serve.log`)."""
 
     enabled: bool = True
+    ids: LogIds = LogIds.hashed
     dir: Optional[str] = None  # null: <run.root>/log
     overload: Overload = Overload.wait
     segment_bytes: int = key(64_000_000, ONE_OR_MORE)  # a file of lines becomes Parquet at this size ...
     segment_seconds: float = key(600.0, POSITIVE)  # ... or at this age
     max_backlog_bytes: int = key(2_000_000_000, ZERO_OR_MORE)  # lines not yet in Parquet; more is an overload
+    # A file is removed when its newest line is so old; null: never. Labels reach back `monitor.label_days`.
+    keep_days: Optional[float] = key(400.0, POSITIVE)
 
 
 @dataclass
@@ -99,6 +112,13 @@ class ServeConfig:
     threads: int = key(1, ONE_OR_MORE)  # of the runtime, for requests of many rows
     drain_seconds: float = key(2.0, ZERO_OR_MORE)  # after SIGTERM: report unhealthy but go on answering
     log: LogConfig = field(default_factory=LogConfig)
+
+
+@dataclass
+class AppConfig:
+    """`churn app`. Address, certificate and who may ask are those of `serve`, except for the port."""
+
+    port: int = key(8050, PORT)
 
 
 class ExportFormat(Enum):

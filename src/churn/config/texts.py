@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 from churn.errors import UserError, user_error_of_many
 
 _NO_TEXT = re.compile(r"[+-]?[\d.][\w.+-]*|[+-]?(inf|nan)|true|false", re.IGNORECASE)  # to Hydra, perhaps
+_GRAMMAR = re.compile(r"[\[\]{}()'\"\\$,=:]")  # characters that mean something to Hydra
 _PLAIN_LIST = re.compile(r"\[[^][{}()'\"\\$]*\]")
 _PACKAGE = re.compile(r"^#\s*@package\s+(\S+)", re.MULTILINE)  # of Hydra, in the head of a file
 
@@ -25,24 +26,38 @@ def keep_texts(overrides: Sequence[str], schema: type) -> list[str]:
 
     >>> keep_texts(["data.id=1e5", "data.missing=[NA, null]", "seed=7"], Config)
     ['data.id="1e5"', 'data.missing=[NA,"null"]', 'seed=7']
+    >>> keep_texts(["data.churned=yes"], Config)
+    ['data.churned=[yes]']
     """
     return [_keep_text(override, schema) for override in overrides]
 
 
 def _keep_text(override: str, schema: type) -> str:
     key, equals, value = override.partition("=")
-    kind = _kind_of(schema, key.lstrip("+").split("."))
-    if kind is str and _NO_TEXT.fullmatch(value):
+    kind = kind_of(schema, key.lstrip("+").split("."))
+    if kind is str and (_NO_TEXT.fullmatch(value) or _beyond_hydra(value)):
         return f'{key}="{value}"'
-    if get_origin(kind) is list and get_args(kind) == (str,) and _PLAIN_LIST.fullmatch(value):
+    if get_origin(kind) is list and get_args(kind) == (str,):
+        if value and value != "null" and not _GRAMMAR.search(value):
+            value = f"[{value}]"  # one word is a list of one
+        if not _PLAIN_LIST.fullmatch(value):
+            return override
         words = [word.strip() for word in value[1:-1].split(",")]
-        quoted = [f'"{word}"' if _NO_TEXT.fullmatch(word) or word == "null" else word for word in words]
+        quoted = [
+            f'"{word}"' if _NO_TEXT.fullmatch(word) or word == "null" or _beyond_hydra(word) else word
+            for word in words
+        ]
         return f"{key}{equals}[{','.join(quoted)}]"
     return override
 
 
-def _kind_of(kind: Any, path: Sequence[str]) -> Any:
-    """The declared type at a path of keys; None if there is none."""
+def _beyond_hydra(word: str) -> bool:
+    """Whether a plain word has letters or signs that Hydra wants in quotes, such as ü and €."""
+    return not word.isascii() and not _GRAMMAR.search(word)
+
+
+def kind_of(kind: Any, path: Sequence[str]) -> Any:
+    """The declared type at a path of keys, `str` for `Optional[str]`; None if there is none."""
     for name in path:
         kind = _without_none(kind)
         if is_dataclass(kind):
@@ -128,7 +143,7 @@ def _values(read: Any, written: Any, path: Sequence[str], schema: type) -> Itera
         for name in written:
             yield from _values(read.get(name), written[name], [*path, name], schema)
         return
-    kind = _kind_of(schema, path)
+    kind = kind_of(schema, path)
     if get_origin(kind) is list and isinstance(read, list):
         yield from (_Value(path, get_args(kind)[0], *pair) for pair in zip(read, written, strict=True))
     elif isinstance(written, str):

@@ -43,7 +43,7 @@ class ModelConfig:
     least_deviation: float = key(0.3, ZERO_OR_MORE)
     clip: float = key(4.0, ZERO_OR_MORE)  # largest input, in standard deviations; 0: no limit
     max_levels: int = key(64, ONE_OR_MORE)  # levels of a category that get an input of their own
-    min_level_rows: int = key(8, ONE_OR_MORE)  # a level with fewer train rows counts as unknown
+    min_level_rows: int = key(8, ONE_OR_MORE)  # a level with fewer train rows: unknown, not written
 
 
 @dataclass
@@ -65,6 +65,7 @@ class TrainConfig:
 class DecisionConfig:
     """What a call costs and brings, in any one currency. The defaults are Verbraken et al.'s (2013)."""
 
+    currency: Optional[str] = None  # of every amount, as it is shown: EUR, $
     customer_value: float = key(200.0, POSITIVE)  # money lost when a customer leaves
     value_column: Optional[str] = None  # column with the value of each customer; null: `customer_value`
     value_factor: float = key(1.0, POSITIVE)  # factor of `value_column`: 24 for two years of monthly charges

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from churn.config.data import DataConfig, Source
 from churn.data.dataset import Dataset
 from churn.data.declared import with_declared_roles
-from churn.data.table import RawTable
+from churn.data.table import RawTable, without_personal
 from churn.errors import UserError
 
 WITHOUT_FILE = (Source.synthetic, Source.kaggle, Source.bigquery)  # sources that read no file of the user's
@@ -34,6 +34,7 @@ def build_dataset(raw: RawTable, cfg: DataConfig) -> Dataset:
     from churn.data.validate import validate_table
 
     schema, findings = infer_schema(raw, cfg)
+    raw = without_personal(raw, cfg.personal)
     data = validate_table(raw, schema, cfg)
     findings += data.findings + find_leakage(data) + find_quality_problems(data)
     return replace(data, name=dataset_name(cfg), findings=findings)
@@ -56,7 +57,12 @@ def read_source(cfg: DataConfig, seed: int) -> RawTable:
     if cfg.source is Source.synthetic:
         from churn.data.sources import synthetic
 
-        return synthetic.make_table(cfg.synthetic, seed)
+        table = synthetic.make_table(cfg.synthetic, seed)
+        if cfg.target and cfg.target not in table.frame:
+            fault = f"the synthetic customers have no column '{cfg.target}'"
+            do = f"for a table of your own: churn train data=csv data.path=FILE data.target={cfg.target}"
+            raise UserError(fault, "data.target", do)
+        return table
     if cfg.source is Source.kaggle:
         from churn.data.sources import kaggle
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,3 +28,14 @@ class RawTable:
     true_probability: np.ndarray | None = None  # [n] float64, known for synthetic data only
     unit: str = "row"  # what `lines` counts: "line" in text files
     broken: pd.DataFrame | None = None  # rows that do not fit the header, columns `BAD_ROW`
+
+
+def without_personal(raw: RawTable, columns: list[str]) -> RawTable:
+    """The table without its columns about persons, and without the text of rows that do not fit the header.
+
+    Which cell of such a row belongs to which column is not known.
+    """
+    if not columns:
+        return raw
+    broken = None if raw.broken is None else raw.broken.assign(value="not shown: data.personal")
+    return replace(raw, frame=raw.frame.drop(columns=columns), broken=broken)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -89,7 +89,8 @@ def to_features(raw: RawTable, schema: Schema) -> pd.DataFrame:
 
 def _parse_columns(raw: RawTable, schema: Schema) -> tuple[pd.DataFrame, list[_BadCells]]:
     """The features as in `Dataset.frame`, and the cells that should be numbers and are not."""
-    _check_columns(raw, schema)
+    if error := missing_columns(raw.frame.columns, schema, raw.origin):
+        raise error
     columns: dict[str, np.ndarray | pd.Series] = {}
     bad = []
     for name in schema.numeric:
@@ -116,14 +117,13 @@ def _numbers_or_texts(column: pd.Series, schema: Schema) -> np.ndarray | pd.Seri
     return to_text(column, schema) if few or not_a_number.any() else numbers
 
 
-def _check_columns(raw: RawTable, schema: Schema) -> None:
-    """Raise `UserError` if features are missing."""
-    absent = [name for name in schema.features if name not in raw.frame]
-    if absent:
-        problems = [
-            UserError(f"column '{name}' is missing{did_you_mean(name, raw.frame.columns)}") for name in absent
-        ]
-        raise user_error_of_many(f"{raw.origin} is not a table that this model can read", problems)
+def missing_columns(columns: Collection[str], schema: Schema, origin: str) -> UserError | None:
+    """The error for features that a table with these columns lacks; None if it has all."""
+    absent = [name for name in schema.features if name not in columns]
+    if not absent:
+        return None
+    problems = [UserError(f"column '{name}' is missing{did_you_mean(name, columns)}") for name in absent]
+    return user_error_of_many(f"{origin} is not a table that this model can read", problems)
 
 
 def _unusable_roles(raw: RawTable, schema: Schema) -> list[_BadCells]:

@@ -17,7 +17,7 @@ import pyarrow.parquet
 
 from churn.data.sources.columns import decode_dictionary
 from churn.errors import UserError, missing_extra
-from churn.files import atomic_write
+from churn.files import PERSONAL, atomic_write
 
 SHEET_ROWS = 1_048_576  # of a workbook's sheet, the header included
 WIDTHS = (8, 60)  # characters of the narrowest and the widest column of a sheet
@@ -126,7 +126,7 @@ def write_tables(tables: Iterator[pa.Table], output: Path) -> int:
     if first is None:
         raise UserError("there are no customers to score", "input")
     rows = 0
-    with atomic_write(output) as temporary:
+    with atomic_write(output, PERSONAL) as temporary:
         writer = WRITERS[output.suffix](temporary, _plain(first).schema)
         with closing(writer):
             for table in chain([first], tables):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from churn.data.contract import SHOWN_FROM
+
 DRAWN_FEATURES = 6  # the most important ones are drawn
 CUSTOMERS = 300  # that are given each value in turn
 POINTS = 15  # values of a number, at most
@@ -29,8 +31,8 @@ def partial_dependence(
 ) -> Dependence:
     """The partial dependence on the column `name` over rows of `frame` (Friedman 2001).
 
-    The column needs one known value at least. Where columns are correlated, the curve mixes values that do
-    not occur together: read it where customers are.
+    The column needs a value that is shown (`has_shown_values`). Where columns are correlated, the curve mixes
+    values that do not occur together: read it where customers are.
 
     >>> partial_dependence(trained.predict, test.frame, "tenure").probability
     """
@@ -40,8 +42,21 @@ def partial_dependence(
         observed = column.dropna().to_numpy(float)
         values = np.unique(np.quantile(observed, np.linspace(0, 1, POINTS)))
     else:
-        counts = column.value_counts()[:LEVELS]
+        counts = _shown_levels(column)[:LEVELS]
         values, observed = counts.index.to_numpy(object), counts.to_numpy() / len(column)
     changed = [sample.assign(**{name: value}) for value in values]
     probability = predict(pd.concat(changed)).reshape(len(values), -1).mean(axis=1)
     return Dependence(name, values, probability, observed)
+
+
+def has_shown_values(column: pd.Series) -> bool:
+    """Whether a column has a known number, or a level that enough customers share."""
+    if pd.api.types.is_numeric_dtype(column):
+        return bool(column.notna().any())
+    return len(_shown_levels(column)) > 0
+
+
+def _shown_levels(column: pd.Series) -> pd.Series:
+    """The rows of each level that enough customers share, most frequent first."""
+    counts = column.value_counts()
+    return counts[(counts >= SHOWN_FROM) | (counts.index == "")]

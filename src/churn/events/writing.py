@@ -18,7 +18,7 @@ from churn.data.declared import KEY
 from churn.errors import UserError
 from churn.events.definition import label_days, to_json
 from churn.events.names import CHURNED, CUSTOMER, CUTOFF, feature_roles
-from churn.files import atomic_write
+from churn.files import PERSONAL, atomic_write
 
 SAMPLE = 20_000  # rows kept in memory for a look at single columns, about
 
@@ -68,7 +68,7 @@ def write_snapshot(
     """Write the parts of a snapshot to a file that appears whole; raises `UserError` if there is no row."""
     contents, rng = Contents(), np.random.default_rng(seed)
     share, writer = min(1.0, SAMPLE / max(expected_rows, 1)), None
-    with atomic_write(file) as aside:
+    with atomic_write(file, PERSONAL) as aside:
         for part in parts:
             writer = writer or _open_writer(aside, part.schema)
             writer.write_table(part)

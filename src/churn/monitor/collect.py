@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,7 +13,8 @@ from churn.bundle.bundle import Bundle
 from churn.config.root import Config
 from churn.data.coded import DictionaryColumn
 from churn.data.contract import CUSTOMER_KEY
-from churn.data.features import id_column, logged_column
+from churn.data.features import logged_column
+from churn.data.id_hash import id_hash
 from churn.errors import UserError
 from churn.monitor import labels, source
 from churn.monitor.closed_windows import ClosedWindows
@@ -70,7 +70,7 @@ def collect_window(cfg: Config, bundle: Bundle, period: Period) -> Collected:
         rows = filter_period(answered, period.since, None)
         found.other_bundles += filter_period(chunk, period.since, None).num_rows - rows.num_rows
         if closed:
-            closed.labels.meet(customers_of(chunk))
+            closed.labels.meet(closed.labels.customers_of(chunk))
         if closed and answered.num_rows:
             _add_outcomes(closed, answered)
         first = rows.filter(_first_requests(rows, seen))
@@ -102,7 +102,7 @@ def configured_labels(cfg: Config, bundle: Bundle, until: datetime) -> Labels | 
         return None
     in_bigquery = path.startswith(source.BIGQUERY)
     table = source.read_bigquery_table(path, cfg) if in_bigquery else labels.read_labels(path)
-    return labels.labels_from_table(table, path, bundle.schema, until)
+    return labels.labels_from_table(table, path, bundle.schema, until, id_hash(cfg))
 
 
 def label_horizon(bundle: Bundle, cfg: Config) -> int:
@@ -127,14 +127,9 @@ def _check_columns(rows: pa.Table, names: dict[str, str], path: str) -> None:
         raise UserError(f"the log lacks columns that the bundle reads: {columns}", path, do)
 
 
-def customers_of(rows: pa.Table) -> np.ndarray:
-    """[n] str: the customer of each prediction."""
-    return id_column(rows[CUSTOMER_KEY]).texts.astype(str)
-
-
 def _add_outcomes(closed: ClosedWindows, rows: pa.Table) -> None:
     """Add the outcomes that are known."""
-    keys = customers_of(rows)
+    keys = closed.labels.customers_of(rows)
     closed.add(keys, rows["time"].to_numpy(), rows[PROBABILITY].to_numpy())
     closed.compact()
 

@@ -16,7 +16,7 @@ label of the customer at or after t + h. `churn.monitor.closed_windows` says whi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,9 +27,11 @@ import pyarrow as pa
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Schema
 from churn.data.declared import facts_of
+from churn.data.features import id_column
+from churn.data.id_hash import IdHash
 from churn.data.infer.cells import as_written, to_ids, to_times
 from churn.data.sources.columns import simplify_types, to_pandas
-from churn.data.sources.side_files import no_match_error, read_side_table
+from churn.data.sources.side_files import read_side_table
 from churn.data.spelling import one_spelling
 from churn.data.table import RawTable
 from churn.errors import UserError, count
@@ -53,12 +55,22 @@ class Labels:
     known: np.ndarray  # [K] the last time that a label of each customer covers
     treated: np.ndarray  # [K] 1, 0 or UNKNOWN
     closed: int  # the last time for which it is known who had stayed: later windows are open; or UNKNOWN
+    hash_id: IdHash | None = None  # by which `keys` are hashed; None: they are as they were sent
     met: bool = False  # whether there was a prediction about a customer with a label
-    others: list[str] = field(default_factory=list)  # a few customers that predictions were about
+    others: int = 0  # predictions about customers
+    foreign: int = 0  # those of them whose ids another key has hashed
 
     @classmethod
-    def of(cls, key: np.ndarray, time: np.ndarray, churned: np.ndarray, treated: np.ndarray) -> Labels:
+    def of(
+        cls,
+        key: np.ndarray,
+        time: np.ndarray,
+        churned: np.ndarray,
+        treated: np.ndarray,
+        hash_id: IdHash | None = None,
+    ) -> Labels:
         """From columns [n]: str, datetime64 (UTC), 0 or 1, and 1, 0 or UNKNOWN."""
+        key = key if hash_id is None else hash_id.each(key)
         keys, code = np.unique(np.asarray(key, str), return_inverse=True)
         moment = to_seconds(time)
         known, was_treated = np.full(len(keys), -1), np.full(len(keys), UNKNOWN)
@@ -66,7 +78,14 @@ class Labels:
         np.maximum.at(was_treated, code, treated)
         left = churned == 1
         closed = int(moment[~left].max(initial=UNKNOWN))
-        return cls(keys, np.sort(code[left] * SECONDS + moment[left]), known, was_treated, closed)
+        return cls(keys, np.sort(code[left] * SECONDS + moment[left]), known, was_treated, closed, hash_id)
+
+    def customers_of(self, rows: pa.Table) -> np.ndarray:
+        """[n] str: the customers of predictions from the log, in the form of `keys`."""
+        column = id_column(rows[CUSTOMER_KEY])
+        if self.hash_id is None:
+            return column.texts.astype(str)
+        return self.hash_id.each(column.levels).astype(str)[column.codes]
 
     def is_closed(self, time: np.ndarray, horizon: int) -> np.ndarray:
         """[n] whether the outcome windows of predictions made at times [n] are closed."""
@@ -93,14 +112,24 @@ class Labels:
 
     def meet(self, key: np.ndarray) -> None:
         """Take note of the customers [n] that some predictions were about, whichever model made them."""
-        self.others = self.others or list(map(str, key[:10]))
+        if not self.met:
+            self.others += len(key)
+            self.foreign += sum(map(self.hash_id.is_foreign, map(str, key))) if self.hash_id else 0
         self.met = self.met or bool(np.isin(key, self.keys).any())
 
     def check_met(self, path: str) -> None:
-        """Raise `UserError` if there were predictions, and none about a customer with a label."""
-        if len(self.keys) and self.others and not self.met:
-            do = "write the keys as they were sent in `customer_key`; or leave monitor.labels out"
-            raise no_match_error(set(map(str, self.keys)), self.others, f"monitor.labels={path}", do)
+        """Raise `UserError` if there were predictions, and none about a customer with a label.
+
+        No id is shown: messages end in logs.
+        """
+        if self.met or not len(self.keys) or not self.others:
+            return
+        what = f"none of its {count(len(self.keys), 'customer')} is in the log"
+        do = "write the ids as they were sent in `customer_key`; or leave monitor.labels out"
+        if self.foreign:
+            what += f", where another key has hashed {self.foreign:,} of {count(self.others, 'id')}"
+            do = "use the server's key: CHURN_ID_KEY, or privacy.key_file=FILE"
+        raise UserError(what, f"monitor.labels={path}", do)
 
 
 def to_seconds(time: np.ndarray) -> np.ndarray:
@@ -129,7 +158,13 @@ def _labels_of_snapshot(table: RawTable, roles: dict[str, Any]) -> RawTable:
     return replace(table, frame=pd.DataFrame(columns))
 
 
-def labels_from_table(table: RawTable | pa.Table, path: str, schema: Schema, until: datetime) -> Labels:
+def labels_from_table(
+    table: RawTable | pa.Table,
+    path: str,
+    schema: Schema,
+    until: datetime,
+    hash_id: IdHash | None = None,
+) -> Labels:
     """Labels from a table with the columns that the docstring of this module names, as known at `until`.
 
     Raises `UserError` for missing columns and for cells that are not a label, with their lines.
@@ -147,7 +182,7 @@ def labels_from_table(table: RawTable | pa.Table, path: str, schema: Schema, unt
     _refuse_cells(wrong, "a cell is no time", frame[TIME], raw, "write 2026-11-24 or 2026-11-24T12:00:00Z")
     past = time <= np.datetime64(until.astimezone(UTC).replace(tzinfo=None), "s")
     keys = to_ids(frame[CUSTOMER_KEY]).to_numpy(object)
-    return Labels.of(keys[past], time[past], churned[past], treated[past])
+    return Labels.of(keys[past], time[past], churned[past], treated[past], hash_id)
 
 
 def _with_columns(frame: pd.DataFrame, path: str, schema: Schema) -> pd.DataFrame:

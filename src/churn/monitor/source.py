@@ -9,8 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from churn.config.root import Config
+from churn.data.forgotten import Forgotten
 from churn.errors import UserError
 from churn.serve.log import read
+from churn.serve.log.erase import without_rows_of
 
 BIGQUERY = "bq://"
 VERTEX_COLUMNS = "deployed_model_id, logging_time, request_id, request_payload, response_payload"
@@ -27,12 +29,19 @@ def read_predictions(cfg: Config, since: datetime, until: datetime) -> Iterator[
         return
     if not Path(path).exists():
         raise UserError("there is no log", path, "churn serve writes one; or name another: monitor.log=PATH")
-    yield from read.read_log(Path(path), since, until, coded=True)
+    forgotten = Forgotten.of(cfg)
+    for chunk in read.read_log(Path(path), since, until, coded=True):
+        yield without_rows_of(chunk, forgotten)
 
 
 def log_location(cfg: Config) -> str:
     """The folder, file or bq:// table that is read."""
-    return cfg.monitor.log or cfg.serve.log.dir or str(Path(cfg.run.root) / "log")
+    return cfg.monitor.log or str(server_log(cfg))
+
+
+def server_log(cfg: Config) -> Path:
+    """The folder that the server of this machine writes."""
+    return Path(cfg.serve.log.dir or Path(cfg.run.root) / "log")
 
 
 def _query_chunks(sql: str, cfg: Config) -> Iterator[pa.Table]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from churn.backend import arrow_alone
-from churn.bundle.registry import find_bundle
+from churn.bundle.choice import choose_bundle
 from churn.config.root import Config
 from churn.monitor.collect import collect_window
 from churn.monitor.drift.alarm import DriftPolicy
@@ -15,8 +15,10 @@ from churn.monitor.history import monitor_dir, read_history, record_report
 from churn.monitor.page import write_page
 from churn.monitor.period import Period
 from churn.monitor.prometheus import write_gauges
+from churn.monitor.source import server_log
 from churn.monitor.window import assess_window
 from churn.monitor.wording import summarize_report
+from churn.serve.log.retention import remove_old
 
 EXIT_CODES = {"warning": 10, "alarm": 11}
 
@@ -30,7 +32,8 @@ def monitor(cfg: Config) -> None:
     >>> monitor(compose_config("monitor.days=7", "monitor.labels=labels.csv"))
     """
     arrow_alone()
-    bundle, policy, period = find_bundle(cfg), DriftPolicy.of(cfg), Period.of(cfg.monitor)
+    remove_old(server_log(cfg), cfg.serve.log.keep_days)
+    bundle, policy, period = choose_bundle(cfg), DriftPolicy.of(cfg), Period.of(cfg.monitor)
     found = collect_window(cfg, bundle, period)
     report = {
         "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",

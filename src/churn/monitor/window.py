@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from churn.data.contract import SHOWN_FROM
 from churn.monitor.closed_windows import ClosedWindows
 from churn.monitor.drift.alarm import DriftPolicy
 from churn.monitor.drift.compare import compare_with_training
@@ -75,8 +77,16 @@ def assess_window(
         "features": {name: asdict(change) for name, change in drift.features.items()},
         "score": drift.score and asdict(drift.score),
         "together": drift.together and asdict(drift.together),
-        "unseen_levels": {name: dict(seen.most_common(5)) for name, seen in window.summary.unseen.items()},
+        "unseen_levels": {name: _shared(seen) for name, seen in window.summary.unseen.items()},
         "performance": measured,
         "expected": expected_performance(window.summary.score),
         "treatment": measure_treatment(window.campaign),
     }
+
+
+def _shared(seen: Counter[str]) -> dict[str, int]:
+    """The commonest texts that training did not see, of those that several customers share.
+
+    A text that a few have may be a name or a note. It is in the share of unseen levels, and nowhere shown.
+    """
+    return {text: rows for text, rows in seen.most_common(5) if rows >= SHOWN_FROM}

@@ -10,8 +10,8 @@ What the graph does with the values:
   Numerical Features), so that a small network can bend where the data are;
 - a missing number (NaN or <= -1e30) is replaced by the train median; if the column had missing values in
   training, a flag beside it says that the number was missing;
-- categories with too few train rows share one input; a text that training has not seen sets that input too,
-  or no input of its column if training had no such rare levels;
+- levels with too few train rows count as unknown: they may name a person, so the graph does not hold them. An
+  unknown text sets the input that such levels share, or none of its column if training had no rare levels;
 - a missing category (the empty string) is a level like any other; levels are ordered by their rows, so that
   nothing depends on their names;
 - inputs are standardised; flags, bins and levels are divided by at least `least_deviation`, so that what few
@@ -51,7 +51,7 @@ class Encoding:
     upper: np.ndarray  # [B] float32 upper edge of the bins
     lowest: np.ndarray  # [F] least and
     highest: np.ndarray  # [F] greatest value in training
-    positions: tuple[dict[str, int], ...]  # per category: level -> input, rare levels the same
+    positions: tuple[dict[str, int], ...]  # per category: level -> input; without the rare levels
     rare: tuple[int | None, ...]  # per category: the input that rare and unknown levels share
     widths: tuple[int, ...]  # per category: number of inputs
     shift: np.ndarray  # [D] float32 mean and
@@ -112,7 +112,9 @@ def fit_encoding(frame: pd.DataFrame, schema: Schema, cfg: ModelConfig) -> Encod
     fitted = make_transformer(frame, schema, cfg).fit(frame)
     columns, scaler = fitted[0].named_transformers_, fitted[1]
     numbers = frame[list(schema.numeric)].to_numpy(float)
-    levels = _level_inputs(columns["levels"]) if schema.categorical else []
+    levels = (
+        _level_inputs(columns["levels"], frame[list(schema.categorical)], cfg) if schema.categorical else []
+    )
     imputer, bins = (columns["numbers"], columns["bins"][1]) if schema.numeric else (None, None)
     no_positions, no_values = np.empty(0, int), np.empty(0, np.float32)
     is_number = np.arange(len(scaler.scale_)) < len(schema.numeric)
@@ -133,13 +135,23 @@ def fit_encoding(frame: pd.DataFrame, schema: Schema, cfg: ModelConfig) -> Encod
     )
 
 
-def _level_inputs(encoder: OneHotEncoder) -> list[tuple[dict[str, int], int | None, int]]:
-    """For each category: the input of each level, the input of rare levels, and the number of inputs."""
+def _level_inputs(
+    encoder: OneHotEncoder, frame: pd.DataFrame, cfg: ModelConfig
+) -> list[tuple[dict[str, int], int | None, int]]:
+    """For each category: the input of each level, the input of rare levels, and the number of inputs.
+
+    Levels beyond `max_levels` share the input of rare levels, and are known all the same.
+    """
     inputs = []
-    for levels, infrequent in zip(encoder.categories_, encoder.infrequent_categories_, strict=True):
+    columns = (frame[name] for name in frame)
+    for column, levels, infrequent in zip(
+        columns, encoder.categories_, encoder.infrequent_categories_, strict=True
+    ):
         rare = set() if infrequent is None else set(infrequent)
         frequent = [level for level in levels if level not in rare]
-        position = {level: i for i, level in enumerate(frequent)} | dict.fromkeys(rare, len(frequent))
+        rows = column.value_counts()
+        known = [level for level in rare if rows[level] >= cfg.min_level_rows or not level]
+        position = {level: i for i, level in enumerate(frequent)} | dict.fromkeys(known, len(frequent))
         inputs.append((position, len(frequent) if rare else None, len(frequent) + bool(rare)))
     return inputs
 

@@ -20,11 +20,13 @@ from churn.data.coded import DictionaryColumn
 from churn.data.dataset import Dataset
 from churn.data.declared import with_declared_roles
 from churn.data.features import logged_column
+from churn.data.forgotten import Forgotten
+from churn.data.id_hash import IdHash, id_hash
 from churn.data.load import load_dataset
 from churn.errors import UserError
 from churn.monitor import source
 from churn.monitor.closed_windows import ClosedWindows
-from churn.monitor.collect import configured_labels, customers_of, label_horizon
+from churn.monitor.collect import configured_labels, label_horizon
 from churn.monitor.labels import UNKNOWN, Labels
 from churn.monitor.period import parse_time
 from churn.monitor.wording import describe_labels
@@ -39,7 +41,7 @@ class LabelledRows:
 
     frame: pd.DataFrame  # features as in `Dataset.frame`
     churned: np.ndarray  # [n] int8, 1 = left
-    customers: np.ndarray  # [n] str
+    customers: np.ndarray  # [n] str, hashed ids
     times: np.ndarray  # [n] datetime64[s], UTC
     treated: np.ndarray  # [n] int8: 1 called, 0 held out as control, UNKNOWN
 
@@ -71,10 +73,11 @@ def settled_rows(cfg: Config, champion: Bundle) -> LabelledRows:
     cfg = replace(cfg, data=with_declared_roles(cfg.data))
     data = load_dataset(cfg.data, cfg.seed)
     _check_features(data, champion)
-    rows = _rows_of_dataset(data, champion)
+    rows = _rows_of_dataset(data, champion, id_hash(cfg))
     now = parse_time(cfg.retrain.now, "retrain.now")
     if known := configured_labels(cfg, champion, now):
         rows += _rows_of_log(cfg, champion, known, now)
+    rows = rows.take(~Forgotten.of(cfg).rows_of(rows.customers))
     horizon = np.timedelta64(label_horizon(champion, cfg), "D")
     return rows.take(np.asarray(rows.times + horizon <= to_datetime64(now)))
 
@@ -103,10 +106,12 @@ def last_seen(bundle: Bundle) -> np.datetime64:
     return np.datetime64(time, "s")
 
 
-def _rows_of_dataset(data: Dataset, champion: Bundle) -> LabelledRows:
+def _rows_of_dataset(data: Dataset, champion: Bundle, hash_id: IdHash) -> LabelledRows:
     """Rows of a table; without times, they count as old as the champion's newest."""
     n = len(data)
-    customers = np.array([f"row {i}" for i in range(n)], object) if data.ids is None else data.ids
+    customers = (
+        np.array([f"row {i}" for i in range(n)], object) if data.ids is None else hash_id.each(data.ids)
+    )
     times = np.full(n, last_seen(champion)) if data.times is None else data.times
     treated = np.full(n, UNKNOWN, np.int8)
     frame = data.frame[list(champion.schema.features)]
@@ -120,8 +125,9 @@ def _rows_of_log(cfg: Config, champion: Bundle, known: Labels, until: datetime) 
         if not has_inputs(chunk, champion):
             others += chunk.num_rows
             continue
-        known.meet(customers_of(chunk))
-        parts.append(_settled_of_chunk(chunk, closed, champion))
+        keys = known.customers_of(chunk)
+        known.meet(keys)
+        parts.append(_settled_of_chunk(chunk, keys, closed, champion))
         if (kept := closed.compact()) is not None:
             parts = [reduce(add, parts).take(kept)]
     if others:
@@ -134,9 +140,11 @@ def _rows_of_log(cfg: Config, champion: Bundle, known: Labels, until: datetime) 
     return reduce(add, parts).take(closed.once_a_period())
 
 
-def _settled_of_chunk(table: pa.Table, closed: ClosedWindows, bundle: Bundle) -> LabelledRows:
-    """The rows whose outcome is known, from a chunk of `churn.serve.log.read`."""
-    keys, times = customers_of(table), table["time"].to_numpy()
+def _settled_of_chunk(
+    table: pa.Table, keys: np.ndarray, closed: ClosedWindows, bundle: Bundle
+) -> LabelledRows:
+    """The rows whose outcome is known, from a chunk of `churn.serve.log.read` about the customers `keys`."""
+    times = table["time"].to_numpy()
     before = len(closed.settled)
     known = closed.add(keys, times, np.zeros(len(keys)))
     added = closed.settled.take(np.arange(before, before + len(known)))

@@ -18,7 +18,7 @@ from churn.config.root import Config
 from churn.files import write_text
 from churn.monitor import source
 from churn.monitor.closed_windows import DAY, ClosedWindows
-from churn.monitor.collect import configured_labels, customers_of, label_horizon
+from churn.monitor.collect import configured_labels, label_horizon
 from churn.monitor.drift.profile import shift_profile
 from churn.monitor.labels import SECONDS, Labels, to_seconds
 from churn.retrain.labelled_rows import frame_of_log, has_inputs
@@ -41,10 +41,10 @@ def needed_shift(cfg: Config, champion: Bundle, now: datetime) -> Shift | None:
     closed, newest = ClosedWindows(known, label_horizon(champion, cfg)), list[_Predictions]()
     for chunk in source.read_predictions(cfg, now - timedelta(days=cfg.monitor.label_days), now):
         if has_inputs(chunk, champion):
-            keys = customers_of(chunk)
+            keys = known.customers_of(chunk)
             closed.add(keys, chunk["time"].to_numpy(), np.zeros(len(keys)))
             closed.compact()
-            newest.append(_Predictions.of(chunk, champion, int(known.known.max()) - days * DAY))
+            newest.append(_Predictions.of(chunk, keys, champion, int(known.known.max()) - days * DAY))
     leavers = _ages_of_leavers(closed)
     if len(leavers) < LEAST_AGES:
         return None
@@ -66,11 +66,11 @@ class _Predictions:
     frame: pd.DataFrame  # features as in `Dataset.frame`
 
     @classmethod
-    def of(cls, chunk: pa.Table, champion: Bundle, since: float) -> _Predictions:
-        """Those of a chunk since a time."""
-        rows = chunk.filter(pa.array(to_seconds(chunk["time"].to_numpy()) >= since))
-        times = to_seconds(rows["time"].to_numpy())
-        return cls(customers_of(rows), times, frame_of_log(rows, champion))
+    def of(cls, chunk: pa.Table, keys: np.ndarray, champion: Bundle, since: float) -> _Predictions:
+        """Those of a chunk, about the customers `keys`, since a time."""
+        times = to_seconds(chunk["time"].to_numpy())
+        kept = times >= since
+        return cls(keys[kept], times[kept], frame_of_log(chunk.filter(pa.array(kept)), champion))
 
 
 def _ages_of_leavers(closed: ClosedWindows) -> np.ndarray:

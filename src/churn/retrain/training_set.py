@@ -100,5 +100,6 @@ def data_config(cfg: DataConfig, schema: Schema, path: Path) -> DataConfig:
         horizon=cfg.horizon,
         numeric=list(schema.numeric),
         categorical=list(schema.categorical),
+        influence={name: bound for name, bound in cfg.influence.items() if name in schema.features},
         protected=[name for name in cfg.protected if name in schema.features],  # the file has no others
     )

@@ -3,38 +3,49 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from churn.bundle import decision
-from churn.bundle.model import Model
+from churn.bundle.bundle import Bundle
+from churn.bundle.model import model_of
 from churn.bundle.reasons import reason_columns
 from churn.config.root import Config
+from churn.config.serving import Runtime
 from churn.config.training import DecisionConfig
 from churn.data.coded import frame_features
-from churn.data.dataset import Schema
-from churn.data.infer.cells import to_ids, to_numbers
 from churn.data.sources.side_files import no_match_error, read_ids
 from churn.data.table import RawTable
-from churn.data.validate import to_features
-from churn.errors import UserError, count
-from churn.score.output import sort_outputs
+from churn.errors import count
+from churn.score.candidates import score_candidates, with_profit
+from churn.score.common_reasons import set_apart
 
-ROW = "row"  # takes the place of the id if the table has none: 1 for the first customer
+CALL, CONTROL = "call", "keep as control"  # what to do with a customer on the list
+CONTROL_NOTE = f"'{CONTROL}' means: do not call. What becomes of these customers shows what calling changes"
 
 
-def call_list(model: Model, tables: Iterable[RawTable], cfg: Config) -> pd.DataFrame:
+class CallList(NamedTuple):
+    """The list, and what is said once above it."""
+
+    table: pd.DataFrame  # a row for each customer, greatest expected profit first
+    common: list[str]  # reasons that most customers on the list share
+    assumed: DecisionConfig  # what a call costs and brings
+
+
+def call_list(bundle: Bundle, tables: Iterable[RawTable], cfg: Config) -> CallList:
     """At most `cfg.top` customers that are worth a call, greatest expected profit first.
 
-    `churn.bundle.decision.worth_a_call` says who is. Each customer is listed once. `treated` is 0 for the
-    control group: do not call these; `decision.capacity` limits the others. Memory is bounded by the list and
-    one table. Raises `UserError` for impossible assumptions and rows that cannot be read.
+    `churn.bundle.decision.worth_a_call` says who is. Each customer is listed once. The column `action` says
+    whom to call, and who belongs to the control group (`treated` is 0); `decision.capacity` limits the calls.
+    Memory is bounded by the list and one table. Raises `UserError` for impossible assumptions and rows that
+    cannot be read.
 
-    >>> call_list(Model(bundle), [RawTable(frame)], compose_config("top=50"))
+    >>> call_list(bundle, [RawTable(frame)], compose_config("top=50")).table
     """
-    bundle = model.bundle
     assumed = decision.effective_assumptions(cfg.decision, bundle.facts, cfg.overridden)
     own = decision.effective_assumptions(DecisionConfig(), bundle.facts)
     barred_file = cfg.score.do_not_contact
@@ -42,10 +53,12 @@ def call_list(model: Model, tables: Iterable[RawTable], cfg: Config) -> pd.DataF
     best, rows, worth, left_out, again = pd.DataFrame(), 0, 0, 0, 0
     seen: list[str] = []
     for table in tables:
-        scored = _score_candidates(model, table, assumed, rows)
-        barred, pays = scored["key", "key"].isin(excluded), _pays(scored, assumed, own)
+        scored = with_profit(
+            score_candidates(bundle, table, assumed, cfg.score.keep, rows, cfg.score.runtime), assumed
+        )
+        barred, pays = scored["key", "key"].isin(excluded), is_worth_a_call(scored, assumed, own)
         rows, worth, left_out = rows + len(scored), worth + (pays & ~barred).sum(), left_out + barred.sum()
-        best, repeated = _most_profitable(pd.concat([best, scored[pays & ~barred]]), cfg.top or 0)
+        best, repeated = most_profitable(pd.concat([best, scored[pays & ~barred]]), cfg.top or 0)
         again += repeated
         seen = seen or list(scored["key", "key"][:10])
     if excluded and not left_out:
@@ -55,16 +68,39 @@ def call_list(model: Model, tables: Iterable[RawTable], cfg: Config) -> pd.DataF
     print(f"{count(rows, noun)}, {worth:,} worth a call, {left_out:,} not to be contacted")
     if again:
         print(f"{count(again, 'further row')} of customers left out: each is on the list once, at most")
-    treated = _divide([] if best.empty else best["key", "key"], assumed, cfg.seed)
-    print(f"{treated.sum():,} to call, {len(treated) - treated.sum():,} held out as control")
+    chosen = list_of(best, assumed, cfg.seed, partial(explain_customers, bundle, runtime=cfg.score.runtime))
+    _print_summary(chosen)
+    return chosen
+
+
+def list_of(
+    best: pd.DataFrame,
+    assumed: DecisionConfig,
+    seed: int,
+    explain: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+) -> CallList:
+    """The list of the best candidates, in their order, as long as `assumed.capacity` allows.
+
+    `explain` gives the reasons of candidates; without it the list has none.
+    """
+    treated = _divide([] if best.empty else best["key", "key"], assumed, seed)
     best = best[: len(treated)]
-    answers = pd.DataFrame(best["answer"]).drop(columns="churn").round({"expected_profit": 2})
-    answers.insert(1, "treated", treated.astype(int))
-    return pd.concat([answers, _explain_customers(model, pd.DataFrame(best["features"]))], axis=1)
+    if best.columns.empty:
+        return CallList(pd.DataFrame(columns=["action", "treated"]), [], assumed)
+    parts = {name: pd.DataFrame(best[name]) for name in best.columns.get_level_values(0).unique()}
+    answer = parts["answer"].drop(columns="churn").round({"expected_profit": 2})
+    answer.insert(0, "expected_profit", answer.pop("expected_profit"))
+    action = pd.DataFrame(
+        {"action": np.where(treated, CALL, CONTROL), "treated": treated.astype(int)}, best.index
+    )
+    explained, common = set_apart(explain(best) if explain else pd.DataFrame(index=best.index))
+    kept = [parts["kept"]] if "kept" in parts else []
+    table = pd.concat([parts["id"], *kept, action, answer, explained], axis=1)
+    return CallList(table, common, assumed)
 
 
-def _pays(scored: pd.DataFrame, assumed: DecisionConfig, own: DecisionConfig) -> np.ndarray:
-    """[n] whether each customer is worth a call."""
+def is_worth_a_call(scored: pd.DataFrame, assumed: DecisionConfig, own: DecisionConfig) -> np.ndarray:
+    """[n] whether each candidate with a profit is worth a call; `own` are the bundle's assumptions."""
     answer = pd.DataFrame(scored["answer"])
     probability, called, profit = (
         answer[name].to_numpy(float) for name in ("churn_probability", "churn", "expected_profit")
@@ -72,43 +108,13 @@ def _pays(scored: pd.DataFrame, assumed: DecisionConfig, own: DecisionConfig) ->
     return decision.worth_a_call(probability, called == 1, profit, assumed, own)
 
 
-def _most_profitable(scored: pd.DataFrame, length: int) -> tuple[pd.DataFrame, int]:
+def most_profitable(scored: pd.DataFrame, length: int) -> tuple[pd.DataFrame, int]:
     """The most profitable customers, each once, and how many further rows they had."""
     by = ("answer", "expected_profit")
     ordered = scored.sort_values(by, ascending=False, kind="stable", ignore_index=True)
     key = ordered["key", "key"]
     again = key.duplicated() & (key != "")
     return ordered[~again].reset_index(drop=True)[:length], int(again.sum())
-
-
-def _score_candidates(model: Model, raw: RawTable, assumed: DecisionConfig, before: int) -> pd.DataFrame:
-    """Columns ("answer", ...), ("features", ...) and ("key", "key"); `before` rows were read earlier."""
-    bundle = model.bundle
-    frame = to_features(raw, bundle.schema)
-    # Reasons are computed later, only for the customers on the list.
-    outputs = model.answer(frame_features(frame, bundle.schema), reasons=False)
-    name = bundle.schema.id if bundle.schema.id in raw.frame else None
-    ids = raw.frame[name] if name else pd.Series(np.arange(len(frame)) + before + 1)
-    valued = _with_value(raw, frame, bundle.schema, assumed.value_column)
-    decision.check_decision(assumed, valued)
-    value = decision.customer_values(valued, assumed)
-    profit = decision.expected_profit(outputs["churn_probability"].astype(float), value, assumed)
-    answer = {name or ROW: to_ids(ids) if name else ids, "expected_profit": profit}
-    answer |= {output: outputs[output] for output in sort_outputs(outputs)}
-    key = pd.DataFrame({"key": to_ids(ids)})
-    return pd.concat({"answer": pd.DataFrame(answer), "features": frame, "key": key}, axis=1)
-
-
-def _with_value(raw: RawTable, frame: pd.DataFrame, schema: Schema, column: str | None) -> pd.DataFrame:
-    """The features, and the column with the customers' values if it is not one of them."""
-    if column is None or column in frame or column not in raw.frame:
-        return frame
-    value, *wrong = to_numbers(raw.frame[column], schema)
-    if np.any(wrong):
-        first = raw.frame[column][np.any(wrong, axis=0)].iloc[0]
-        where = f"column '{column}' (decision.value_column)"
-        raise UserError(f"'{first}' is not a number", where, "correct it")
-    return frame.assign(**{column: value})
 
 
 def _divide(keys: Iterable[str], assumed: DecisionConfig, seed: int) -> np.ndarray:
@@ -137,9 +143,21 @@ def _lot(key: str, seed: int) -> float:
     return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:8], "big") / 2**64
 
 
-def _explain_customers(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
-    """The main reasons of each customer in words; no columns if the bundle gives no reasons."""
+def explain_customers(bundle: Bundle, best: pd.DataFrame, runtime: Runtime = Runtime.litert) -> pd.DataFrame:
+    """The main reasons of candidates in words; no columns if the bundle gives no reasons."""
+    frame = pd.DataFrame(best["features"])
+    model = model_of(bundle, runtime)
     if not model.gives_reasons or frame.empty:
         return pd.DataFrame(index=frame.index)
-    rows = frame_features(frame, model.bundle.schema)
+    rows = frame_features(frame, bundle.schema)
     return pd.DataFrame(reason_columns(model.answer(rows, reasons=True), rows), index=frame.index)
+
+
+def _print_summary(chosen: CallList) -> None:
+    """Print how many are called and held out, what that means, and the reasons that most share."""
+    treated = chosen.table["treated"]
+    print(f"{treated.sum():,} to call, {len(treated) - treated.sum():,} held out as control")
+    if len(treated) > treated.sum():
+        print(f"  {CONTROL_NOTE}")
+    for reason in chosen.common:
+        print(f"  {reason}")

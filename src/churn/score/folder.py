@@ -70,4 +70,5 @@ def _fingerprint_of(bundle: Bundle, cfg: Config) -> dict[str, object]:
         "chunk_rows": cfg.score.chunk_rows,
         "chunks_per_file": cfg.score.chunks_per_file,
         "reasons": cfg.score.reasons,
+        "keep": cfg.score.keep,
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -14,8 +13,8 @@ import pyarrow.compute
 
 from churn.backend import arrow_alone
 from churn.bundle.bundle import Bundle
-from churn.bundle.model import Model
-from churn.bundle.registry import find_bundle
+from churn.bundle.choice import check_columns, choose_bundle
+from churn.bundle.model import Model, model_of
 from churn.bundle.unseen import UnseenCells
 from churn.config.root import Config
 from churn.config.serving import BeamRunner
@@ -29,6 +28,7 @@ from churn.events.scoring import INPUT, scoring_features
 from churn.parallel import prefetch
 from churn.score.answer import score_chunk
 from churn.score.folder import ScoreFolder
+from churn.score.kept import add_kept, check_kept
 from churn.score.output import check_output
 from churn.score.repeats import RepeatedCustomers
 from churn.scratch import scratch_folder
@@ -48,7 +48,7 @@ def score(cfg: Config) -> None:
     """
     _check_input_and_output(cfg)
     arrow_alone()
-    bundle = find_bundle(cfg)
+    bundle = choose_bundle(cfg)
     if _in_bigquery(cfg.input) and bundle.schema.id is None:
         raise UserError(
             "rows of BigQuery have no order, and the bundle has no column of customer ids",
@@ -78,15 +78,20 @@ def _write_scores(bundle: Bundle, output: Path, cfg: Config, seen: _Seen) -> int
     """Write scores or the call list; gives the number of rows."""
     if cfg.beam.runner is not BeamRunner.none:
         return _score_by_beam(bundle, cfg, seen.cells)
-    model = Model(bundle, cfg.score.runtime, threads=os.cpu_count() or 1)
+    model = model_of(bundle, cfg.score.runtime)
     if cfg.score.reasons and not model.gives_reasons:
         raise UserError("the bundle gives no reasons", "score.reasons", "train it with export.background=64")
     if cfg.top is not None:
         from churn.score.call_list import call_list
 
         tables = (files.to_raw_table(str(cfg.input), [chunk]) for chunk in _counted(bundle, cfg, seen))
-        calls = call_list(model, tables, cfg)
-        return write_tables(iter([pa.Table.from_pandas(calls, preserve_index=False)]), output)
+        calls = call_list(bundle, tables, cfg)
+        rows = write_tables(iter([pa.Table.from_pandas(calls.table, preserve_index=False)]), output)
+        if cfg.score.page:
+            from churn.score.page import write_page
+
+            write_page(Path(cfg.score.page), calls, bundle)
+        return rows
     if output.suffix in WRITERS:
         scored = _score_chunks(model, cfg, seen)
         return write_tables(_most_likely_first(scored) if cfg.score.sort else scored, output)
@@ -111,11 +116,14 @@ def _output_file(cfg: Config) -> Iterator[Path]:
         warehouse.load_parquet(file, str(cfg.output), cfg.data)
 
 
-def _input_chunks(cfg: Config) -> Iterator[Chunk]:
-    """The rows of `cfg.input`, a chunk at a time."""
+def _input_chunks(bundle: Bundle, cfg: Config) -> Iterator[Chunk]:
+    """The rows of `cfg.input`, a chunk at a time; raises `UserError` if they lack a column."""
     read = warehouse.bigquery_chunks if _in_bigquery(cfg.input) else files.file_chunks
-    chunks = read(str(cfg.input), cfg.data, cfg.score.chunk_rows)
-    return (chunk for chunk in chunks if len(chunk.table) or chunk.broken)
+    for chunk in read(str(cfg.input), cfg.data, cfg.score.chunk_rows):
+        if len(chunk.table) or chunk.broken:
+            check_columns(bundle, chunk.table.column_names, chunk.file, cfg)
+            check_kept(cfg.score.keep, chunk, bundle)
+            yield chunk
 
 
 def _score_by_beam(bundle: Bundle, cfg: Config, unseen: UnseenCells) -> int:
@@ -145,19 +153,26 @@ def _check_input_and_output(cfg: Config) -> None:
     if not suffix and cfg.input == INPUT:
         do = "name a .csv or .parquet file"
         raise UserError("features of today are made anew each time", f"output={cfg.output}", do)
+    if cfg.score.page and (cfg.top is None or Path(cfg.score.page).suffix != ".html"):
+        do = "churn score input=FILE output=monday.csv top=50 score.page=monday.html"
+        raise UserError("the page shows a call list, in HTML", f"score.page={cfg.score.page}", do)
     if not suffix and (cfg.top is not None or cfg.score.sort):
         raise UserError("a sorted list is one file", f"output={cfg.output}", "name a .csv or .parquet file")
     check_output(cfg)
-    if cfg.overridden and cfg.top is None:
+    given = [key for key in cfg.overridden if key.startswith("decision.")]
+    if given and cfg.top is None:
         fault = "these keys change the call list only; the column `churn` follows the bundle's own threshold"
-        raise UserError(fault, ", ".join(cfg.overridden), "add top=N, or leave them out")
+        raise UserError(fault, ", ".join(given), "add top=N, or leave them out")
 
 
 def _score_chunks(model: Model, cfg: Config, seen: _Seen, skip: int = 0) -> Iterator[pa.Table]:
     """The answers for all chunks after the first `skip`; reading, computing and writing overlap."""
-    chunks = islice(_input_chunks(cfg), skip, None)
+    chunks = islice(_input_chunks(model.bundle, cfg), skip, None)
     read = prefetch((chunk, _features(model.bundle, chunk, seen)) for chunk in chunks)
-    scored = prefetch(score_chunk(model, chunk, features, cfg.score.reasons) for chunk, features in read)
+    scored = prefetch(
+        add_kept(score_chunk(model, chunk, features, cfg.score.reasons), chunk, cfg.score.keep)
+        for chunk, features in read
+    )
     return seen.customers.counted(scored)
 
 
@@ -171,7 +186,7 @@ def _features(bundle: Bundle, chunk: Chunk, seen: _Seen) -> ArrowFeatures | None
 
 def _counted(bundle: Bundle, cfg: Config, seen: _Seen) -> Iterator[Chunk]:
     """The chunks of the input, their features counted."""
-    for chunk in _input_chunks(cfg):
+    for chunk in _input_chunks(bundle, cfg):
         _features(bundle, chunk, seen)
         yield chunk
 

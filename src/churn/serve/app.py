@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -15,12 +16,14 @@ from churn.config.serving import ServeConfig
 from churn.serve.batching import Batcher
 from churn.serve.gate import Gate, Headers
 from churn.serve.metrics import Metrics
-from churn.serve.openapi import DOCS, describe
+from churn.serve.openapi import describe, docs_pages
 from churn.serve.protocol import RefusedError
+from churn.serve.welcome import welcome_page
 
 CLOSING = (401, 403, 405, 413, 415)  # errors for which the body is not read to its end
 JSON, HTML = b"application/json", b"text/html; charset=utf-8"
 READING = ("GET", "HEAD")
+DOCS_FILES = "/static-offline-docs"  # as fastapi-offline calls it
 LONGEST_ID = 128  # characters that are kept of a request id that a client sends
 
 
@@ -40,12 +43,12 @@ class Endpoint:
         self.gate = Gate(cfg)
         self.trouble: Callable[[], str] = str  # what is wrong with the log; "" for nothing
         self.process, self.numbers = uuid4().hex, count()  # of the request ids that the server gives
+        self.docs: Any = None  # loaded when somebody asks for them
         self.pages: dict[str, Callable[[], Page]] = {
             cfg.health_route: self._health,
             "/model": self._model,
             "/metrics": self._metrics,
             "/openapi.json": self._openapi,
-            "/docs": lambda: (200, HTML, DOCS),
         }
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -53,7 +56,7 @@ class Endpoint:
         if scope["path"] == self.cfg.predict_route and scope["method"] == "POST":
             await self._predict(scope, receive, send)
         else:
-            await self._read(scope, send)
+            await self._read(scope, receive, send)
 
     async def _predict(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a predict request with predictions or with an error."""
@@ -70,27 +73,33 @@ class Endpoint:
         finally:
             self.metrics.in_flight -= 1
 
-    async def _read(self, scope: Any, send: Any) -> None:
+    async def _read(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer any request but one for predictions. Anybody may ask for the health."""
         path, method = scope["path"], scope["method"]
+        is_docs = path == "/docs" or path.startswith(f"{DOCS_FILES}/")
         try:
             if path != self.cfg.health_route:
                 self.gate.check_caller(dict(scope["headers"]))
             if path == self.cfg.predict_route:
                 raise RefusedError(405, "method", "send rows with POST", headers=[(b"allow", b"POST")])
-            if path not in self.pages:
-                raise RefusedError(404, "path", f"there is: {', '.join(self.pages)}")
+            if path not in self.pages and path != "/" and not is_docs:
+                raise RefusedError(404, "path", f"there is: /, /docs, {', '.join(self.pages)}")
             if method not in READING:
                 raise RefusedError(405, "method", "only GET", headers=[(b"allow", b"GET, HEAD")])
         except RefusedError as refused:
             await self._refuse(send, refused, "")
         else:
-            await _send(send, self.pages[path](), "", self.draining)
+            if is_docs:
+                self.docs = self.docs or await asyncio.to_thread(docs_pages)
+                await self.docs(scope, receive, send)
+            else:
+                page = self._welcome(scope) if path == "/" else self.pages[path]()
+                await _send(send, page, "", self.draining)
 
     async def answer_surplus(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request on a connection that is one too many: the health keeps its place."""
         if scope["path"] == self.cfg.health_route:
-            await self._read(scope, send)
+            await self._read(scope, receive, send)
         else:
             close = [(b"connection", b"close")]
             refused = RefusedError(503, "connections", "too many connections: try again", headers=close)
@@ -134,6 +143,15 @@ class Endpoint:
         return _json(
             200 if state == "ready" else 503, {"status": state} | ({"log": trouble} if trouble else {})
         )
+
+    def _welcome(self, scope: Any) -> Page:
+        """What serves, and a request that works."""
+        if self.batcher is None:
+            return 503, b"text/plain", b"The model is being loaded."
+        model, host = self.batcher.model, dict(scope["headers"]).get(b"host", b"localhost").decode("latin-1")
+        address = f"{scope['scheme']}://{host}{self.cfg.predict_route}"
+        page = welcome_page(model.bundle.facts, model.example, address, self.cfg.health_route)
+        return 200, HTML, page.encode()
 
     def _model(self) -> Page:
         """What serves: name, digest, inputs, outputs, threshold, metrics."""

@@ -11,6 +11,7 @@ from itertools import chain
 import msgspec
 
 from churn.config.serving import ServeConfig
+from churn.data.id_hash import IdHash
 from churn.serve.log.lines import log_lines
 from churn.serve.log.overload import RETRY_SECONDS, AnswerLog
 from churn.serve.log.write import Spool
@@ -40,8 +41,16 @@ class Batcher:
     third of a millisecond, which is less than handing the batch to another thread would cost.
     """
 
-    def __init__(self, model: ServedModel, spool: Spool | None, metrics: Metrics, cfg: ServeConfig) -> None:
+    def __init__(
+        self,
+        model: ServedModel,
+        spool: Spool | None,
+        metrics: Metrics,
+        cfg: ServeConfig,
+        hash_id: IdHash | None = None,  # for the log; None: it has the ids as they come
+    ) -> None:
         self.model, self.spool, self.metrics, self.cfg = model, spool, metrics, cfg
+        self.hash_id = hash_id
         self.log = AnswerLog(spool, metrics, cfg.log.overload) if spool else None
         self.loop = asyncio.get_running_loop()
         self.waiting: list[Call] = []
@@ -88,7 +97,7 @@ class Batcher:
 
     def _log_lines(self, batch: list[Call], encoded: list[bytes]) -> bytes:
         ids, rows = [call.id for call in batch], [call.rows for call in batch]
-        return log_lines(ids, rows, encoded, len(self.model.fields.numbers))
+        return log_lines(ids, rows, encoded, len(self.model.fields.numbers), self.hash_id)
 
     def _send(self, batch: list[Call], encoded: list[bytes]) -> None:
         """Give each request its answer."""

@@ -78,11 +78,15 @@ class Metrics(Collector):
         self.errors[reason] += 1
 
     def _unseen_columns(self) -> Metric:
-        """The columns of which more than a few per cent of the fields are unseen, with the commonest one."""
+        """The columns of which more than a few per cent of the fields are unseen, with the commonest one.
+
+        Its label is "(rare)" where each is too rare to be shown.
+        """
         text = "Share of a column's fields unlike any in training, and the commonest of them"
         family = GaugeMetricFamily("churn_unseen_column_ratio", text, labels=["column", "commonest"])
         for column in self.unseen_cells.columns() if self.unseen_cells else []:
-            family.add_metric([column.name, column.commonest[:LONGEST_LABEL]], column.share)
+            commonest = "(rare)" if column.commonest is None else column.commonest
+            family.add_metric([column.name, commonest[:LONGEST_LABEL]], column.share)
         return family
 
     def collect(self) -> Iterator[Metric]:

@@ -21,13 +21,6 @@ ANSWERS = {  # of the predict route, by code
     "500": "The model failed",
     "503": "The model is being loaded, or there are too many connections",
 }
-DOCS = b"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>churn</title>
-<link rel="stylesheet" href="https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/swagger-ui.css"></head>
-<body><div id="page"></div>
-<script src="https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle({url: "/openapi.json", dom_id: "#page"})</script></body></html>
-"""
 
 
 def describe(cfg: ServeConfig, model: ServedModel | None) -> dict[str, Any]:
@@ -44,6 +37,13 @@ def describe(cfg: ServeConfig, model: ServedModel | None) -> dict[str, Any]:
         "info": {"title": "churn", "version": "1", "description": TEXT},
         "paths": paths,
     }
+
+
+def docs_pages() -> Any:
+    """An ASGI application with the page /docs and its files, which needs no internet."""
+    from fastapi_offline import FastAPIOffline
+
+    return FastAPIOffline(title="churn")
 
 
 def _page(summary: str, codes: dict[str, str], kind: str = "application/json") -> dict[str, Any]:

@@ -23,6 +23,8 @@ from churn.bundle.model import Model
 from churn.bundle.registry import find_bundle
 from churn.config.root import Config
 from churn.config.serving import Runtime, ServeConfig
+from churn.data.forgotten import Forgotten
+from churn.data.id_hash import IdHash
 from churn.errors import UserError
 from churn.serve.app import Endpoint
 from churn.serve.batching import Batcher
@@ -44,8 +46,8 @@ SHUTDOWN_SECONDS = 30  # at most, for the requests that are being answered
 class Server(uvicorn.Server):
     """uvicorn, which also answers while the model is loaded or reloaded, and while the server drains."""
 
-    def __init__(self, cfg: Config, bundle: Bundle, log_folder: Path | None) -> None:
-        self.cfg, self.log_folder = cfg, log_folder
+    def __init__(self, cfg: Config, bundle: Bundle, log_folder: Path | None, hash_id: IdHash | None) -> None:
+        self.cfg, self.log_folder, self.hash_id = cfg, log_folder, hash_id
         self.metrics = Metrics()
         self.endpoint = Endpoint(cfg.serve, self.metrics)
         self.endpoint.trouble = self._trouble
@@ -118,7 +120,7 @@ class Server(uvicorn.Server):
         self.metrics.reloads["done"] += not first
         self.find = partial(find_bundle, self.cfg)  # this also releases the bundle before
         if self.log_folder and not self.compactor:
-            self.compactor = await asyncio.to_thread(_start_compactor, self.log_folder)
+            self.compactor = await asyncio.to_thread(_start_compactor, self.log_folder, self.cfg)
         _freeze_garbage()
         return ""
 
@@ -134,7 +136,7 @@ class Server(uvicorn.Server):
         """Answer new requests with a model that is warm."""
         previous = self.endpoint.batcher
         spool = Spool(self.log_folder, log_header(model), self.cfg.serve.log) if self.log_folder else None
-        self.endpoint.swap(Batcher(model, spool, self.metrics, self.cfg.serve))
+        self.endpoint.swap(Batcher(model, spool, self.metrics, self.cfg.serve, self.hash_id))
         if previous:
             previous.close()
         host, port = self.servers[0].sockets[0].getsockname()[:2]
@@ -207,12 +209,12 @@ def _load_model(find: Callable[[], Bundle], cfg: ServeConfig) -> ServedModel:
     return ServedModel(Model(bundle, cfg.runtime, cfg.threads), cfg.lenient)
 
 
-def _start_compactor(folder: Path) -> Compactor:
+def _start_compactor(folder: Path, cfg: Config) -> Compactor:
     """The thread that compacts the log, started. Arrow is imported here, when the server answers already."""
     arrow_alone()
     from churn.serve.log.compact import Compactor
 
-    compactor = Compactor(folder)
+    compactor = Compactor(folder, cfg.serve.log.keep_days, partial(Forgotten.of, cfg))
     compactor.start()
     return compactor
 

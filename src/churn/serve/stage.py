@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from churn.bundle.registry import find_bundle
+from churn.bundle.choice import choose_bundle
 from churn.config.root import Config
-from churn.config.serving import ServeConfig
+from churn.config.serving import LogIds, ServeConfig
+from churn.data.id_hash import IdHash, id_hash
 from churn.errors import UserError
 
+BACKLOG = 1_000  # connections that wait to be accepted
 OTHER_FILES = 200  # that the process has open beside its connections
 
 
 def serve(cfg: Config) -> None:
-    """Answer predict requests with the bundle that `find_bundle` gives, until SIGTERM or Ctrl-C.
+    """Answer predict requests with the bundle that `choose_bundle` gives, until SIGTERM or Ctrl-C.
 
     Vertex AI's variables AIP_* come before the configuration. Raises `UserError` for a bundle that cannot be
     loaded and for an address that cannot be used.
@@ -34,10 +37,18 @@ def serve(cfg: Config) -> None:
         cfg = replace(cfg, bundle=str(local_bundle(uri)))
     check_address(cfg.serve)
     check_certificate(cfg.serve)
-    bundle, listener = find_bundle(cfg), _listen(cfg.serve)
+    bundle, listener = choose_bundle(cfg), listen(cfg.serve.host, cfg.serve.port)
     _allow_open_files(cfg.serve.max_connections + OTHER_FILES)
     log_folder = Path(cfg.serve.log.dir or Path(cfg.run.root) / "log") if cfg.serve.log.enabled else None
-    Server(cfg, bundle, log_folder).run([listener])
+    Server(cfg, bundle, log_folder, _hash_of_log(cfg)).run([listener])
+
+
+def _hash_of_log(cfg: Config) -> IdHash | None:
+    """What the log writes in place of ids; None for the ids themselves, which is said aloud."""
+    if not cfg.serve.log.enabled or cfg.serve.log.ids is LogIds.hashed:
+        return id_hash(cfg) if cfg.serve.log.enabled else None
+    print("churn: the log holds the customers' ids in plain text (serve.log.ids=plain)", file=sys.stderr)
+    return None
 
 
 def _apply_environment(cfg: ServeConfig, environment: Mapping[str, str]) -> ServeConfig:
@@ -80,10 +91,11 @@ def _allow_open_files(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _listen(cfg: ServeConfig) -> socket.socket:
+def listen(host: str, port: int, key: str = "serve.port") -> socket.socket:
+    """A socket that listens; raises `UserError` with the key of the port where that is impossible."""
     try:
-        return socket.create_server((cfg.host, cfg.port), backlog=cfg.max_connections)
+        return socket.create_server((host, port), backlog=BACKLOG)
     except OSError as error:
-        where = f"serve.host={cfg.host} serve.port={cfg.port}"
-        do = "name another port: serve.port=8081"
+        where = f"serve.host={host} {key}={port}"
+        do = f"name another port: {key}={8081 if port < 1024 else port + 1}"
         raise UserError(f"cannot listen: {error.strerror}", where, do) from None

@@ -8,7 +8,7 @@ import pandas as pd
 
 from churn.bundle.approval import require_approval
 from churn.bundle.bundle import Bundle
-from churn.bundle.registry import find_bundle
+from churn.bundle.choice import choose_bundle
 from churn.config.root import Config
 from churn.data.load import read_source
 from churn.data.validate import to_features
@@ -35,7 +35,7 @@ def deploy(cfg: Config) -> None:
 
     >>> deploy(compose_config("bundle=runs/latest/bundle", "deploy.plan_only=true"))
     """
-    bundle, deployment = find_bundle(cfg), Deployment.from_config(cfg)
+    bundle, deployment = choose_bundle(cfg), Deployment.from_config(cfg)
     raise_problems(preflight.offline_problems(deployment, bundle, today()))
     if text := preflight.end_of_support(deployment, today()):
         print(f"Warning: {text}", file=sys.stderr)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from churn.bundle.bundle import Bundle
+from churn.bundle.choice import choose_bundle
 from churn.bundle.portable import KINDS, export_file
-from churn.bundle.registry import find_bundle
 from churn.config.root import Config
 from churn.data.contract import CUSTOMER_KEY
 from churn.errors import UserError
@@ -43,7 +43,7 @@ def export(cfg: Config) -> None:
     if cfg.to is None or any(a.count(".") != 2 or not a.startswith("bq://") for a in addresses):
         do = "churn export to=bigquery input=bq://P.SET.TABLE output=bq://P.SET.MODEL"
         raise UserError("an export needs a kind, a table of customers and a name for the model", do=do)
-    bundle, deployment = find_bundle(cfg), Deployment.from_config(cfg)
+    bundle, deployment = choose_bundle(cfg), Deployment.from_config(cfg)
     raise_problems(_limit_problems(bundle))
     session = connect(deployment)
     table, model = (address.removeprefix("bq://") for address in addresses)

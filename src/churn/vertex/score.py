@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from churn.bundle.bundle import Bundle
-from churn.bundle.registry import find_bundle
+from churn.bundle.choice import choose_bundle
 from churn.bundle.unseen import REMEMBERED, UnseenCells
 from churn.config.root import Config
 from churn.data.contract import CUSTOMER_KEY
@@ -48,7 +48,7 @@ def score(cfg: Config) -> None:
     if not cfg.input or not str(cfg.output).startswith(("bq://", "gs://")):
         do = "input=bq://P.SET.TABLE, or a file, here or gs://; output=bq://P.SET or gs://BUCKET/DIR"
         raise UserError("Vertex AI needs something to read and a place to write", "input, output", do)
-    bundle, deployment = find_bundle(cfg), Deployment.from_config(cfg)
+    bundle, deployment = choose_bundle(cfg), Deployment.from_config(cfg)
     raise_problems(preflight.offline_problems(deployment, bundle, today()))
     session = connect(deployment)
     cost = load_prices().describe_cost(cfg.target.machine_type, cfg.target.replicas)
@@ -210,8 +210,9 @@ def _instances_query(
     if bundle.schema.id:
         columns.append(f"{sql.customer_key(bundle, types)} AS `{ROW}`")
     labels = ", ".join(f'("{name}", "{value}")' for name, value in deployment.labels.items())
+    key = f'kms_key_name="{deployment.config.kms_key}", ' if deployment.config.kms_key else ""
     return (
         f"CREATE OR REPLACE TABLE `{table}`\n"
         "OPTIONS(expiration_timestamp=TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 7 DAY), "
-        f"labels=[{labels}])\nAS SELECT\n  " + ",\n  ".join(columns) + f"\nFROM `{source}`"
+        f"{key}labels=[{labels}])\nAS SELECT\n  " + ",\n  ".join(columns) + f"\nFROM `{source}`"
     )

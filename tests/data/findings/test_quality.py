@@ -50,3 +50,12 @@ def test_zeros_far_from_all_other_values_are_reported_but_zeros_of_a_count_are_n
     age, calls = RNG.integers(18, 80, 300).astype(float), RNG.poisson(8, 300).astype(float)
     age[:80] = calls[:80] = 0
     assert titles(age=age, calls=calls) == ["column 'age' has many zeros: do they mean 'missing'?"]
+
+
+def test_a_column_of_many_rare_levels_is_named():
+    names = pd.Series([f"person {i // 2}" for i in range(200)] + ["nobody"] * 100, dtype="str")
+    assert titles(x=X, agent=names) == [
+        "column 'agent' has many rare levels: does it hold names, or free text?"
+    ]
+    few = pd.Series(["a"] * 290 + [f"person {i}" for i in range(10)], dtype="str")
+    assert titles(x=X, agent=few) == []

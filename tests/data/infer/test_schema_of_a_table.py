@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from churn.config.data import DataConfig
+from churn.data.infer.roles import id_rank, infer_role, value_table
 from churn.data.infer.schema import infer_schema
-from churn.data.table import RawTable
+from churn.data.load import build_dataset
+from churn.data.table import BAD_ROW, RawTable
 from churn.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -123,7 +127,7 @@ def test_a_protected_column_is_there_and_has_groups_and_may_be_left_out():
         inferred(BASE, protected=["X", "Churn"], target="Churn")
     message = str(error.value)
     assert "no column 'X'; did you mean 'x'?\n    where: data.protected" in message
-    assert "column 'Churn' is the target, the id or the time: its values are no groups" in message
+    assert "column 'Churn' is the target, the id, the time or personal: its values are no groups" in message
     frame = BASE.assign(other=BASE["x"])
     assert inferred(frame, protected=["other", "x"], drop=["other"])[0].dropped == ("other",)
 
@@ -131,3 +135,49 @@ def test_a_protected_column_is_there_and_has_groups_and_may_be_left_out():
 def test_a_table_without_features_is_refused():
     with pytest.raises(UserError, match="no column is left to predict from"):
         inferred(BASE, drop=["x"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Kundennr.", "Kunden-Nr", "Kd.-Nr.", "Kundennummer", "Vertragsnummer", "Mitgliedsnummer", "id_cliente",
+     "num_client", "Numero Client", "Klantnummer"],
+)  # fmt: skip
+def test_an_id_is_recognised_in_other_languages(name):
+    assert id_rank(name) == 0
+
+
+def test_the_advice_about_a_column_of_names_mentions_the_id():
+    values = value_table(pd.Series([f"Ann {i}" for i in range(100)]), DataConfig())
+    assert 'data.id="Name"' in infer_role("Name", values, DataConfig()).finding.advice
+
+
+def test_cells_of_personal_columns_are_in_nothing_that_is_made_of_a_table():
+    rows = 40
+    frame = pd.DataFrame(
+        {
+            "plan": ["basic", "gold"] * (rows // 2),
+            "mail": [f"planted{i}@example.org" for i in range(rows)],
+            "left": ["yes", "no", "no", "no"] * (rows // 4),
+        }
+    )
+    broken = pd.DataFrame([["f.csv", 3, "", "a;planted99@example.org", "4 cells"]], columns=list(BAD_ROW))
+    cfg = DataConfig(target="left", personal=["mail"], max_bad_rows=1)
+    data = build_dataset(RawTable(frame, "customers", broken=broken), cfg)
+    assert data.schema.features == ("plan",)
+    assert "planted" not in repr(vars(data)) + data.schema.to_yaml() + data.bad_rows.to_csv()
+    shown = build_dataset(RawTable(frame, "customers", broken=broken), replace(cfg, personal=[]))
+    assert "planted" in shown.bad_rows.to_csv()
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"personal": ["mial"]}, "no column 'mial'; did you mean 'mail'"),
+        ({"personal": ["mail"], "categorical": ["mail"]}, "column 'mail' has several roles"),
+        ({"personal": ["mail"], "protected": ["mail"]}, "personal: its values are no groups"),
+    ],
+)
+def test_a_personal_column_exists_and_has_no_other_role(keys, says):
+    frame = pd.DataFrame({"mail": ["a", "b"], "left": ["yes", "no"], "x": ["1", "2"]})
+    with pytest.raises(UserError, match=says):
+        infer_schema(RawTable(frame, "customers"), DataConfig(target="left", **keys))

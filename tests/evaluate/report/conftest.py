@@ -6,6 +6,7 @@ from churn.bundle.conformal import CERTAINTIES
 from churn.config.training import DecisionConfig, EvaluateConfig
 from churn.data.dataset import Dataset, Finding, Schema
 from churn.data.split import Splits
+from churn.evaluate.attack import Attack
 from churn.evaluate.bootstrap import Estimate
 from churn.evaluate.coverage import Coverage
 from churn.evaluate.dependence import partial_dependence
@@ -14,6 +15,7 @@ from churn.evaluate.fairness import measure_fairness
 from churn.evaluate.importance import Importance
 from churn.evaluate.profit import Outcome, measure_profit
 from churn.evaluate.report.content import ReportContent, summarize_data
+from churn.evaluate.robustness import Curve, Membership, Robustness
 from churn.evaluate.segments import measure_segments
 
 LONG = "A column whose name is the whole question of a survey, " * 3
@@ -68,6 +70,13 @@ def make_content():
             versions={"churn": "0.1.0"},
             config="seed: 42\n",
             created="2026-01-02 03:04",
+            robustness=Robustness(
+                missing=Curve((0, 1), [estimate, estimate]),
+                outliers=Curve((0.0, 0.1), [estimate, estimate]),
+                label_noise=Curve((0.0, 0.2), [estimate, estimate]),
+                attack=Attack(("plan",), np.array([True, False]), np.array([0.5, np.inf])),
+                membership=Membership(Estimate(0.55, 0.51, 0.59), Estimate(0.5, 0.46, 0.54)),
+            ),
             fairness=measure_fairness(frame[list(protected)][:rows], outcome, 0.2, assumptions, few, 0)
             if protected
             else None,

@@ -19,7 +19,7 @@ def test_the_summary_has_roles_missing_values_values_and_parts():
     assert [(c.name, c.role, c.missing, c.values) for c in summary.columns] == [
         ("age", "number", 0.25, "20 … 30 … 40"),
         ("blank", "number", 1.0, "no values"),
-        ("plan", "category", 0.25, "2 levels, most often “a” (50 %)"),
+        ("plan", "category", 0.25, "2 levels"),  # a text that two customers share may name them
         ("none", "category", 1.0, "no values"),
     ]
     assert [(p.name, p.rows) for p in summary.parts] == [
@@ -30,3 +30,13 @@ def test_the_summary_has_roles_missing_values_values_and_parts():
     ]
     assert summary.parts[0].churn_rate == 0.5
     assert summary.roles == {"target": "left (churned: yes)", "id": "who", "dropped": "score, reason"}
+
+
+def test_a_level_that_several_customers_share_is_named():
+    frame = pd.DataFrame({"plan": ["a"] * 5 + ["Jane Doe"] * 4 + [""]})
+    data = Dataset(
+        "table", Schema("left", ("yes",), (), ("plan",)), frame, np.resize(np.array([0, 1], np.int8), 10)
+    )
+    half = np.arange(5)
+    summary = summarize_data(data, Splits(half, half[:0], half[:0], half + 5))
+    assert summary.columns[0].values == "2 levels, most often “a” (50 %)"

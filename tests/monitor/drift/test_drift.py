@@ -1,5 +1,7 @@
 """Drift: no alarm without a change, an alarm with one, and the same result for rows in pieces."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from churn.data.dataset import Schema
 from churn.monitor.drift.alarm import TOO_FEW_ROWS, DriftPolicy
 from churn.monitor.drift.compare import compare_with_training
-from churn.monitor.drift.profile import build_profile
+from churn.monitor.drift.profile import build_profile, without_rare_levels
 from churn.monitor.drift.reference import Reference
 from churn.monitor.drift.summary import Summary
 
@@ -89,6 +91,49 @@ def test_rare_levels_that_training_missed_by_chance_raise_no_alarm():
     report = compare_with_training(Reference(known), window, DriftPolicy(permutations=0))
     assert report.features["street"].unseen > 0.3
     assert report.status == "ok"
+
+
+def streets(rows, seed, count=600):
+    """Rows whose texts are as frequent as the words of a language; many occur once."""
+    random = np.random.default_rng(seed)
+    share = 1 / np.arange(1, count + 1)
+    return random.choice([f"street {i}" for i in range(count)], rows, p=share / share.sum()).astype(object)
+
+
+@pytest.fixture(scope="module")
+def without_rare():
+    """A profile that names no level of fewer than 8 rows."""
+    frame = pd.DataFrame({"street": streets(3_000, 0)})
+    schema = Schema("left", ("yes",), (), ("street",))
+    return without_rare_levels(build_profile(frame, schema, frame, np.full(3_000, 0.2)), 8), frame
+
+
+def test_levels_of_few_rows_are_nowhere_in_a_profile_but_counted(without_rare):
+    profile, frame = without_rare
+    rows = frame["street"].value_counts()
+    written = json.dumps(profile)
+    assert [level for level in rows.index if f'"{level}"' in written] == list(rows.index[rows >= 8])
+    assert profile["rare"]["street"] == {"rows": rows[rows < 8].sum(), "least": 8, "next": (rows == 8).sum()}
+    assert rows[rows < 8].sum() > 500
+    assert {len(profile[what]["street"]) for what in ("probability", "profit")} == {(rows >= 8).sum() + 1}
+    assert max(profile["sample"]["street"]) <= (rows >= 8).sum()
+
+
+def test_rare_levels_without_a_name_raise_no_alarm_and_new_ones_do(without_rare):
+    profile, _ = without_rare
+    known = Reference(profile)
+
+    def status(column):
+        window = Summary(known)
+        window.add({"street": column}, np.full(len(column), 0.2))
+        return compare_with_training(known, window, DriftPolicy(permutations=0)).status
+
+    assert [status(streets(rows, seed)) for rows in (500, 3_000, 20_000) for seed in range(1, 6)] == [
+        "ok"
+    ] * 15
+    for changed in (streets(3_000, 1), streets(3_000, 2)):
+        changed[:450] = "a new street"
+        assert status(changed) != "ok"
 
 
 def test_a_significant_but_tiny_change_raises_no_alarm():

@@ -13,6 +13,8 @@ from churn.data.infer.roles import MANY_VALUES
 from churn.errors import shell_override
 
 SAMPLE = 50_000  # rows to examine, at most
+FEW_ROWS = 8  # a level with fewer is rare
+RARE_SHARE = 0.2  # of the rows: so many with rare levels are named
 
 
 def find_quality_problems(data: Dataset) -> tuple[Finding, ...]:
@@ -23,6 +25,7 @@ def find_quality_problems(data: Dataset) -> tuple[Finding, ...]:
         *_constant_columns(frame),
         *_linear_copies(numbers),
         *_recoded_copies(frame),
+        *_many_rare_levels(categories),
         *_words_for_missing(categories),
         *_zeros_for_missing(numbers),
     )
@@ -80,6 +83,21 @@ def _recoded_copies(frame: pd.DataFrame) -> Iterator[Finding]:
                     f"their {len(values):,} values correspond one to one in all {len(frame):,} rows",
                     _leave_out(name),
                 )
+
+
+def _many_rare_levels(frame: pd.DataFrame) -> Iterator[Finding]:
+    """Categories of which many rows have a text that few others have: names, notes, addresses."""
+    for name in map(str, frame):
+        rows = frame[name].value_counts().drop("", errors="ignore")
+        rare = rows[rows < FEW_ROWS]
+        if len(rare) > MANY_VALUES and rare.sum() > RARE_SHARE * rows.sum():
+            drop, personal = shell_override("data.drop", name), shell_override("data.personal", name)
+            yield Finding(
+                f"column '{name}' has many rare levels: does it hold names, or free text?",
+                f"{len(rare):,} of its {len(rows):,} levels have fewer than {FEW_ROWS} rows, together "
+                f"{rare.sum() / len(frame):.0%} of the rows; the model takes them for one",
+                f"to leave it out: {drop}; if it tells something of a person: {personal}",
+            )
 
 
 def _words_for_missing(frame: pd.DataFrame) -> Iterator[Finding]:

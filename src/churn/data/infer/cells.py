@@ -62,6 +62,20 @@ def to_ids(column: pd.Series) -> pd.Series:
     return text.mask(short, text[short].map(lambda number: f"{float(number):.0f}")) if short.any() else text
 
 
+def to_id(text: str) -> str:
+    """The same as `to_ids` for one text, quickly.
+
+    >>> to_id(" 1001.0"), to_id("0042"), to_id("1e+05")
+    ('1001', '0042', '100000')
+    """
+    text = text.strip()
+    if text.endswith("0") and "." in text:
+        text = re.sub(POINT_ZERO, r"\1", text)
+    if "+" in text and re.fullmatch(SHORT_SCIENTIFIC, text):
+        return f"{float(text):.0f}"
+    return "" if text[:1] in ("\\", "#") and text in NULL_MARKS else text
+
+
 def has_lost_digits(column: pd.Series) -> np.ndarray:
     """[n] whether an id went through a floating-point number that could not hold its digits."""
     from pandas.api import types

@@ -18,7 +18,7 @@ from churn.data.infer.cells import (
     parse_numbers,
     to_text,
 )
-from churn.errors import shell_override
+from churn.errors import shell_override, shell_setting
 
 MANY_VALUES = 20  # a column with more distinct values may name rows or people instead of describing them
 COUNTERS = {"rownumber", "rownum", "rownames", "rowname", "rowid", "row", "index", "unnamed0", "indexlevel0"}
@@ -28,8 +28,10 @@ SHORTEST_PHONE = 10_000  # numbers below it name nobody
 IDS = re.compile(  # names of a customer's id: who it is, alone or with a word for an id
     r"(customer|client|user|account|subscriber|member|cust|acct|policy|household)(id|no|nr|num|number|key|ref|uuid|guid)?"
     r"|(employee|emp|staff|worker|person|patient|student|player|guest|donor|sub|subs|subscription|contract|card"
-    r"|loyalty|party|contact|shopper|buyer|borrower|holder|insured|consumer|visitor|mem|usr|clnt|kunden|kunde)"
-    r"(id|no|nr|num|number|key|ref|uuid|guid|nummer)|id|uid|uuid|guid|msno|msisdn"
+    r"|loyalty|party|contact|shopper|buyer|borrower|holder|insured|consumer|visitor|mem|usr|clnt)"
+    r"(id|no|nr|num|number|key|ref|uuid|guid)"
+    r"|(kunden?|kd|vertrags|mitglieds?|konto|versicherten|klant|cliente?|abonne|asiakas)(id|nr|no|num|nummer|numero)"
+    r"|(id|num|numero|codigo|n)(cliente?|abonne)|id|uid|uuid|guid|msno|msisdn"
 )
 PREFIXES = {"crm", "dim", "fk", "pk", "raw", "src"}  # before the name of a column
 ENDS_IN_ID = re.compile("[a-z]{2,}id")
@@ -104,7 +106,7 @@ def infer_role(name: str, values: pd.DataFrame, cfg: DataConfig) -> Role:
         return _drop_role(name, reason, f"{distinct:,} different values in {known:,} rows")
     if _has_texts(values) and are_dates(values.index.to_series()):
         advice = f"to split by time: data.time='\"{name}\"'; as an input, turn it into a number of days first"
-        return _drop_role(name, "holds dates", f"e.g. {values.index[0]}", advice)
+        return _drop_role(name, "holds dates", f"{distinct:,} different ones in {known:,} rows", advice)
     if _holds_numbers(values) and not _is_code(name, values):
         return Role("numeric")
     if distinct > MANY_VALUES and distinct > known / 2:
@@ -120,7 +122,8 @@ def _drop_role(name: str, reason: str, evidence: str, advice: str = "") -> Role:
     """The role of a column that is left out, with a finding."""
     if not advice:
         keys = shell_override("data.categorical", name), shell_override("data.numeric", name)
-        advice = f"to use it nevertheless: {' or '.join(keys)}"
+        advice = f"if it says who the customer is: {shell_setting('data.id', name)}; to use it nevertheless: "
+        advice += " or ".join(keys)
     return Role("drop", Finding(f"column '{name}' {reason}: it is left out", evidence, advice))
 
 

@@ -22,8 +22,9 @@ def infer_schema(raw: RawTable, cfg: DataConfig) -> tuple[Schema, tuple[Finding,
     Raises `UserError` for columns of the configuration that the table does not have, an unclear target, and
     numbers whose format has to be set.
     """
-    frame, names = raw.frame, list(map(str, raw.frame))
-    _check_configured_roles(names, cfg)
+    _check_configured_roles(list(map(str, raw.frame)), cfg)
+    frame = raw.frame.drop(columns=cfg.personal)
+    names = list(map(str, frame))
     target, churned, blank_stayed = find_target(frame, cfg)
     roles = {name: Role(key) for key in ("numeric", "categorical", "drop") for name in getattr(cfg, key)}
     others = [name for name in names if name not in {target, cfg.id, cfg.time, *roles}]
@@ -72,7 +73,8 @@ def _refuse_number_formats(values: dict[str, pd.DataFrame], undecided: list[str]
 def _check_configured_roles(present: list[str], cfg: DataConfig) -> None:
     """Raise `UserError` for columns that are not in the table or have two roles, and a wrong decimal mark."""
     roles = [(key, name) for key in ("target", "id", "time") if (name := getattr(cfg, key)) is not None]
-    roles += [(key, name) for key in ("numeric", "categorical", "drop") for name in getattr(cfg, key)]
+    lists = ("numeric", "categorical", "drop", "personal")
+    roles += [(key, name) for key in lists for name in getattr(cfg, key)]
     keys_of: dict[str, list[str]] = {}
     for key, name in roles:
         keys_of.setdefault(name, []).append(f"data.{key}")
@@ -100,13 +102,13 @@ def _check_configured_roles(present: list[str], cfg: DataConfig) -> None:
 
 def _unusable_protected_columns(present: list[str], cfg: DataConfig) -> list[UserError]:
     """What is wrong with `data.protected`: its columns are features, or left out by `data.drop`."""
-    no_groups = "column '{}' is the target, the id or the time: its values are no groups"
+    no_groups = "column '{}' is the target, the id, the time or personal: its values are no groups"
     faults = {
         name: f"there is no column '{name}'{did_you_mean(name, present)}"
         if name not in present
         else no_groups.format(name)
         for name in cfg.protected
-        if name not in present or name in (cfg.target, cfg.id, cfg.time)
+        if name not in present or name in (cfg.target, cfg.id, cfg.time, *cfg.personal)
     }
     return [UserError(fault, "data.protected") for fault in faults.values()]
 

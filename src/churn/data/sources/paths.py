@@ -104,7 +104,7 @@ def list_files(path: str) -> list[str]:
         raise UserError("this is a device or a pipe, not a file", path, "write the rows to a file first")
     neighbours = [file.name for file in local.parent.iterdir()] if local.parent.is_dir() else []
     hint = did_you_mean(local.name, neighbours)
-    raise UserError(f"there is no such file{hint}", path, "name a file, a glob or a folder: data.path=...")
+    raise UserError(f"there is no such file{hint}", path, "name a file, a glob or a folder that exists")
 
 
 def is_delta(path: str) -> bool:

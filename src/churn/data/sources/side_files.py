@@ -54,8 +54,25 @@ def read_ids(path: str, column: str | None, key: str) -> set[str]:
 
 
 def no_match_error(ids: set[str], others: list[str], where: str, do: str) -> UserError:
-    """The error for ids of a side file none of which is among others, with examples of both spellings."""
-    ours, theirs = (", ".join(f"'{one}'" for one in sorted(some)[:SHOWN]) for some in (ids, set(others)))
-    return UserError(
-        f"none of its {len(ids):,} ids is among the customers: {ours}; theirs are {theirs}", where, do
+    """The error for ids of a side file none of which is among others, with the forms of both.
+
+    No id is shown: messages end in logs.
+    """
+    ours, theirs = (
+        ", ".join(f"'{form}'" for form in sorted(set(map(_form, some)))[:SHOWN]) for some in (ids, others)
     )
+    return UserError(
+        f"none of its {len(ids):,} ids is among the customers: they look like {ours}; theirs like {theirs}",
+        where,
+        do,
+    )
+
+
+def _form(text: str) -> str:
+    """How an id is written: 9 for each digit, A and a for letters.
+
+    >>> _form("7590-VHveg")
+    '9999-AAaaa'
+    """
+    kinds = ((str.isdigit, "9"), (str.isupper, "A"), (str.isalpha, "a"))
+    return "".join(next((sign for is_kind, sign in kinds if is_kind(one)), one) for one in text)

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,8 @@ from churn.config.root import Config
 from churn.config.training import ModelName
 from churn.data.coded import ArrowFeatures, DictionaryColumn
 from churn.data.dataset import Dataset, Finding, Schema
-from churn.data.features import dictionary_column, to_arrow_features
+from churn.data.features import dictionary_column, id_column, to_arrow_features
+from churn.data.forgotten import Forgotten, without_forgotten
 from churn.data.infer.target import left_and_blank
 from churn.data.load import build_dataset
 from churn.data.sources import files
@@ -61,6 +62,7 @@ class Stream:
     groups: list[RowGroup]
     sample: Dataset
     split: HashSplit
+    forgotten: Forgotten = field(default_factory=Forgotten)
 
     def rows(self, groups: Iterable[RowGroup]) -> StreamRows:
         """The rows of some groups, without those of the test part; raises `UserError` for unusable cells."""
@@ -76,7 +78,11 @@ class Stream:
         keys = self.split.table_keys(table, features)
         churned = left[target.codes].astype(np.float32)
         rows = StreamRows(features, churned, self.split.fold_of(keys))
-        return rows.take(np.flatnonzero(self.split.parts(keys) != TEST_PART))
+        kept = self.split.parts(keys) != TEST_PART
+        if schema.id and self.forgotten.hashes:
+            ids = id_column(table[schema.id])
+            kept &= ~self.forgotten.rows_of(ids.levels)[ids.codes]
+        return rows.take(np.flatnonzero(kept))
 
     def count(self) -> Counts:
         """Exact counts of the rows to learn from; reads every cell of the table, on all cores."""
@@ -117,6 +123,8 @@ def open_stream(cfg: Config) -> Stream | None:
         )
     total = sum(group.rows for group in groups)
     data = build_dataset(sample_table(groups, cfg.train.sample_rows, cfg.seed, str(cfg.data.path)), cfg.data)
+    forgotten = Forgotten.of(cfg)
+    data = without_forgotten(data, forgotten)
     split = HashSplit(data.schema, cfg.split, cfg.model.folds, cfg.seed)
     data = replace(
         data,
@@ -125,7 +133,7 @@ def open_stream(cfg: Config) -> Stream | None:
         findings=(_sample_finding(len(data), total), *data.findings),
         fingerprint=hashlib.sha256(f"{data.fingerprint} {_file_stamps(groups)}".encode()).hexdigest(),
     )
-    return Stream(groups, data, split)
+    return Stream(groups, data, split, forgotten)
 
 
 def _sample_finding(sampled: int, total: int) -> Finding:

@@ -125,6 +125,11 @@ def _limits(experiment: Experiment, content: ReportContent) -> Iterator[str]:
                 f"{segment.mean_probability:.1%} were predicted"
             )
     yield f"{content.coverage.unseen:.1%} of the test rows have a field unlike any in training"
+    if not (member := content.robustness.membership).no_better_than_chance:
+        yield (
+            "It gives something away of whom it learnt from: membership inference has ROC AUC "
+            f"{member.model.value:.3f} ({member.model.low:.3f} to {member.model.high:.3f})"
+        )
     if experiment.data.times is None:
         yield "Test and training rows are of the same time: how it does in later months is unknown."
 

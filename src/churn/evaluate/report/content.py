@@ -10,19 +10,23 @@ import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 
-from churn.bundle.bundle import Bundle
+from churn.bundle.bundle import REASONS, Bundle, decode_strings
 from churn.bundle.export import library_versions
+from churn.bundle.reasons import reason_columns
 from churn.config.training import DecisionConfig
+from churn.data.coded import frame_features
+from churn.data.contract import SHOWN_FROM
 from churn.data.dataset import Dataset, Finding
-from churn.data.experiment import Experiment
+from churn.data.experiment import Experiment, Part
 from churn.data.split import Splits
 from churn.evaluate.coverage import Coverage
-from churn.evaluate.dependence import DRAWN_FEATURES, Dependence, partial_dependence
+from churn.evaluate.dependence import DRAWN_FEATURES, Dependence, has_shown_values, partial_dependence
 from churn.evaluate.evaluation import MODEL, Evaluation
 from churn.evaluate.fairness import Fairness
 from churn.evaluate.importance import Importance, find_dominant_feature, permutation_importance
 from churn.evaluate.profit import Profit
 from churn.evaluate.results import Results
+from churn.evaluate.robustness import Robustness, measure_robustness
 from churn.evaluate.segments import SEGMENTED_FEATURES, Segment, measure_segments
 from churn.network.trained import Trained
 
@@ -61,6 +65,16 @@ class DataSummary:
 
 
 @dataclass(frozen=True)
+class Example:
+    """A customer of the test part."""
+
+    probability: float
+    called: bool
+    left: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ReportContent:
     """Everything that the page shows."""
 
@@ -80,7 +94,9 @@ class ReportContent:
     versions: Mapping[str, str]  # by package
     config: str  # resolved, as YAML
     created: str  # date and time, for people
+    robustness: Robustness
     fairness: Fairness | None = None
+    examples: Sequence[Example] = ()
 
 
 def gather_content(
@@ -98,7 +114,7 @@ def gather_content(
 
     importance = permutation_importance(predict, test.frame, test.churned, cfg.evaluate, cfg.seed)
     names = [column.feature for column in importance]
-    drawn = [name for name in names[:DRAWN_FEATURES] if test.frame[name].notna().any()]
+    drawn = [name for name in names[:DRAWN_FEATURES] if has_shown_values(test.frame[name])]
     segmented = test.frame[names[:SEGMENTED_FEATURES]]
     return ReportContent(
         data=summarize_data(experiment.data, experiment.splits),
@@ -117,8 +133,27 @@ def gather_content(
         versions=library_versions(),
         config=OmegaConf.to_yaml(OmegaConf.structured(cfg)),
         created=f"{datetime.now():%Y-%m-%d %H:%M}",
+        robustness=measure_robustness(experiment, trained, bundle, predict, names),
         fairness=results.fairness,
+        examples=_examples(bundle, test, results),
     )
+
+
+def _examples(bundle: Bundle, test: Part, results: Results) -> list[Example]:
+    """The customers with the highest and the lowest probability, and one at the threshold, with reasons."""
+    probability, threshold = results.probability, results.profit.threshold
+    nearest = np.abs(probability - threshold)
+    chosen = np.array([probability.argmax(), nearest.argmin(), probability.argmin()])
+    rows = test.frame.iloc[chosen].reset_index(drop=True)
+    if REASONS in bundle.saved_model.signatures:
+        outputs = decode_strings(bundle.predict(rows, signature=REASONS))
+        reasons = pd.DataFrame(reason_columns(outputs, frame_features(rows, bundle.schema)))
+    else:
+        reasons = pd.DataFrame(index=rows.index)
+    return [
+        Example(float(probability[i]), bool(probability[i] >= threshold), bool(test.churned[i]), tuple(texts))
+        for i, texts in zip(chosen, reasons.to_numpy(object), strict=True)
+    ]
 
 
 def _roc_auc(results: Results) -> float:
@@ -167,7 +202,7 @@ def _summarize_category(values: pd.Series) -> ColumnSummary:
     missing = float((values == "").mean())
     if len(counts) == 0:
         return ColumnSummary(str(values.name), "category", missing, "no values")
-    shown = (
-        f"{len(counts):,} levels, most often “{counts.index[0]}” ({100 * counts.iloc[0] / len(values):.0f} %)"
-    )
+    shown = f"{len(counts):,} levels"
+    if counts.iloc[0] >= SHOWN_FROM:
+        shown += f", most often “{counts.index[0]}” ({100 * counts.iloc[0] / len(values):.0f} %)"
     return ColumnSummary(str(values.name), "category", missing, shown)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from churn.evaluate.evaluation import MODEL
 from churn.evaluate.metrics import METRICS
 from churn.evaluate.report import wording
 from churn.evaluate.report.charts import draw_charts
 from churn.evaluate.report.content import ReportContent
 from churn.evaluate.report.effects import draw_effects, draw_profit_curve, draw_selection
+from churn.evaluate.report.stress import draw_robustness
 from churn.evaluate.report.templates import template_environment
 from churn.files import write_text
 
@@ -31,12 +33,16 @@ def render_report(content: ReportContent) -> str:
     return template.render(
         **vars(content)
         | {"effects": draw_effects(content.dependence), "profit_curve": draw_profit_curve(content.profit)}
-        | {"selection": draw_selection(content.fairness)},
+        | {"selection": draw_selection(content.fairness), "stress": draw_robustness(content.robustness)},
         words=wording,
         metrics=METRICS,
         rows=len(content.churned),
         names=sorted(evaluation.scores, key=_column_order),
-        statements=wording.statements(evaluation, len(content.churned)),
+        statements=[
+            wording.money_statement(content.profit, content.assumptions),
+            *wording.statements(evaluation, len(content.churned)),
+        ],
+        confusion=wording.confusion(content.churned, content.predictions[MODEL] >= content.profit.threshold),
         answer=answer,
         comparisons=comparisons,
         charts=draw_charts(content.churned, content.predictions, content.history),

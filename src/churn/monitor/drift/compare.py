@@ -78,7 +78,7 @@ def _feature_drift(reference: Reference, window: Summary, name: str, status_of: 
     r, m, n = feature.counts, reference.rows, window.rows
     if isinstance(feature, Category):
         missing, unseen = feature.missing, int(w[-1])
-        change = compare_levels(r, w, m, n)
+        change = compare_levels(feature, w, m, n)
     else:
         missing, unseen = len(r) - 1, 0
         change = compare_ordered(r[:-1], w[:-1], (int(r[-1]), m, int(w[-1]), n))

@@ -107,15 +107,20 @@ def p_share(r: int, m: int, w: int, n: int) -> float:
     return min(1.0, 2 * min(upper, float(bdtr(k, total, share))))
 
 
-def p_unseen(unseen: int, once: int, m: int, n: int) -> float:
-    """The p-value of `unseen` rows of new levels, if the reference has `once` levels with a single row.
+def p_unseen(unseen: int, few: tuple[int, int, int], m: int, n: int) -> float:
+    """The p-value of `unseen` rows of levels that the reference has not, or only in a few rows.
 
-    The number of unseen rows is compared with a negative binomial distribution: for each level seen once, and
-    one more, a geometric number of rows, where the next row of a level belongs to the reference with the
-    reference's share of all rows.
+    few: the reference's rows of such levels, the least rows of other levels, and how many of these have just
+    so many; where every level is named, (0, 1, levels with a single row). Without drift a window has as many
+    unseen rows as the reference has of such levels, and of those that have just one row too many (Good 1953).
+    They are compared with a negative binomial distribution: for each of those rows a geometric number, where
+    the next row of a level belongs to the reference with the reference's share of all rows.
     """
-    levels = once + 2 + int(np.ceil(2 * np.sqrt(once)))  # more than once + 1, because `once` is random itself
-    return 1.0 if unseen == 0 else float(nbdtrc(unseen - 1, levels, m / (m + n)))
+    rows, least, levels = few
+    mean = rows + least * levels
+    spread = np.sqrt(rows + least**2 * levels)
+    known = mean + 2 * least + int(np.ceil(2 * spread))  # more than mean + 1, because `mean` is random itself
+    return 1.0 if unseen == 0 else float(nbdtrc(unseen - 1, known, m / (m + n)))
 
 
 def merge_cells(counts: np.ndarray, bins: int = 10) -> np.ndarray:

@@ -37,7 +37,8 @@ def profile_of_experiment(experiment: Experiment, bundle: Bundle, probability: n
     value = float(customer_values(experiment.data.frame, cfg.decision).mean())
     profit = partial(policy_profit, value=value, threshold=bundle.facts["threshold"], cfg=cfg.decision)
     train, test = experiment.train.frame, experiment.test.frame
-    return build_profile(train, schema, test, probability, profit, cfg.seed)
+    profile = build_profile(train, schema, test, probability, profit, cfg.seed)
+    return without_rare_levels(profile, cfg.model.min_level_rows)
 
 
 def build_profile(
@@ -72,6 +73,38 @@ def build_profile(
         "profit": {name: _cell_means(cells[name], profit, sizes[name]) for name in cells},
         "sample": _sample_cells(reference, frame, seed),
     }
+
+
+def without_rare_levels(profile: Mapping[str, Any], least: int) -> dict[str, Any]:
+    """The profile without the levels of fewer than `least` rows, which may name a person.
+
+    They are counted with the levels that training did not see. `rare` says of how many rows they are, and of
+    how many those levels that nearly are: with it the monitor tells new levels from rare ones.
+    """
+    kept, rare, cells = {}, {}, {}
+    for name, levels in profile["categorical"].items():
+        counts = np.array([*levels.values()], int)
+        is_kept = (counts >= least) | np.array([not level for level in levels], bool)
+        kept[name] = {level: levels[level] for level, keep in zip(levels, is_kept, strict=True) if keep}
+        rows, just = int(counts[~is_kept].sum()), int((counts == least).sum())
+        rare[name] = {"rows": rows, "least": least, "next": just}
+        cells[name] = np.append(np.where(is_kept, np.cumsum(is_kept) - 1, is_kept.sum()), is_kept.sum())
+    pooled = dict(profile) | {"categorical": kept, "rare": rare}
+    for what in ("probability", "profit"):
+        means = {
+            name: _pool_means(profile[what][name], levels, cells[name])
+            for name, levels in profile["categorical"].items()
+        }
+        pooled[what] = dict(profile[what]) | means
+    sample = {name: cells[name][profile["sample"][name]].tolist() for name in kept}
+    return pooled | {"sample": dict(profile["sample"]) | sample}
+
+
+def _pool_means(means: list[float], levels: Mapping[str, int], cells: np.ndarray) -> list[float]:
+    """The means of the cells that the levels, and unseen ones, are joined to, weighted by rows."""
+    rows = [*levels.values(), PRIOR]
+    total, weight = np.bincount(cells, np.multiply(means, rows)), np.bincount(cells, rows)
+    return np.round(total / weight, 6).tolist()
 
 
 def shift_profile(profile: Mapping[str, Any], log_odds: float) -> dict[str, Any]:

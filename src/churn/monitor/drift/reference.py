@@ -1,7 +1,8 @@
 """The profile of the training rows, ready to count other rows in the same cells.
 
 A number has a cell for each of its quantile bins and one for "missing". A category has a cell for each level
-that training saw and one for all others. Numbers are compared as float32, because the model reads float32.
+that training saw in enough rows and one for all others. Numbers are compared as float32, because the model
+reads float32.
 """
 
 from __future__ import annotations
@@ -55,13 +56,17 @@ class Number:
 class Category:
     """Levels of a categorical column; the empty string is "missing"."""
 
-    counts: np.ndarray  # [L + 1] training rows per level, then 0 for unseen ones
+    counts: np.ndarray  # [L + 1] training rows per level, then those of rare levels, which are not named
     cell: dict[str, int]  # of each of the L levels
+    least: int = 1  # rows of a level that is named
+    next: int = 0  # named levels with just so many rows
 
     @classmethod
-    def of(cls, profile: Mapping[str, int]) -> Category:
-        """From the profile of the column."""
-        return cls(np.array([*profile.values(), 0]), {level: i for i, level in enumerate(profile)})
+    def of(cls, profile: Mapping[str, int], rare: Mapping[str, int] | None = None) -> Category:
+        """From the profile of the column, and what it says of rare levels."""
+        rare = rare or {"rows": 0, "least": 1, "next": sum(rows == 1 for rows in profile.values())}
+        cells = {level: i for i, level in enumerate(profile)}
+        return cls(np.array([*profile.values(), rare["rows"]]), cells, rare["least"], rare["next"])
 
     @property
     def missing(self) -> int:
@@ -106,7 +111,8 @@ class Reference:
     @cached_property
     def categories(self) -> dict[str, Category]:
         """The categorical columns by name."""
-        return {name: Category.of(part) for name, part in self.profile["categorical"].items()}
+        rare = self.profile.get("rare", {})
+        return {name: Category.of(part, rare.get(name)) for name, part in self.profile["categorical"].items()}
 
     @cached_property
     def features(self) -> dict[str, Number | Category]:

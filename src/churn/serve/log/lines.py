@@ -6,15 +6,20 @@ half the time. `churn.serve.log.read` reads both.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from churn.data.contract import CUSTOMER_KEY
+from churn.data.id_hash import IdHash
 from churn.serve.model import ServedModel
 from churn.serve.protocol import RequestRows
 
+# The last field of a prediction. No text of another one looks so: its quotation marks have a backslash.
+_KEY = re.compile(rb',"%s":"[^"\\]*(?:\\.[^"\\]*)*"\}' % CUSTOMER_KEY.encode())
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 
@@ -39,19 +44,22 @@ def log_header(model: ServedModel) -> dict[str, Any]:
 
 
 def log_lines(
-    ids: Sequence[str], requests: Iterable[RequestRows], predictions: Iterable[bytes], numbers: int
+    ids: Sequence[str],
+    requests: Iterable[RequestRows],
+    predictions: Iterable[bytes],
+    numbers: int,
+    hash_id: IdHash | None,
 ) -> bytes:
-    """A line for each request: id, time, rows (in each row numbers first, `numbers` of them), predictions."""
+    """A line for each request: id, time, rows (in each row numbers first, `numbers` of them), predictions.
+
+    hash_id: its hashes take the place of the customers' ids; the predictions are then logged without them.
+    """
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-    return _encode_lines(
-        [
-            _Line(
-                id,
-                now,
-                [row[:numbers] for row in rows],
-                [row[numbers:] for row in rows],
-                msgspec.Raw(answer),
-            )
-            for id, rows, answer in zip(ids, requests, predictions, strict=True)
-        ]
-    )
+    lines = []
+    for id, rows, answer in zip(ids, requests, predictions, strict=True):
+        values, texts = [row[:numbers] for row in rows], [row[numbers:] for row in rows]
+        if hash_id is not None:
+            texts = [(*row[:-1], hash_id(row[-1])) for row in texts]
+            answer = _KEY.sub(b"}", answer)
+        lines.append(_Line(id, now, values, texts, msgspec.Raw(answer)))
+    return _encode_lines(lines)

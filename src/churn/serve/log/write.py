@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from churn.config.serving import LogConfig
-from churn.files import clear_partials, make_folder
+from churn.files import PERSONAL, clear_partials, make_folder
 
 SUFFIX = ".jsonl"
 
@@ -44,7 +44,7 @@ class Spool:
         name = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%fZ}-{os.getpid()}{SUFFIX}"
         make_folder(self.folder)
         aside = self.folder / f".{name}.partial"
-        file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
+        file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, PERSONAL)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             line = json.dumps(self.header).encode() + b"\n"

@@ -43,7 +43,8 @@ def drift_thresholds(bundle: Bundle, rows: int) -> dict[str, float]:
             column = profile["numeric"][field["column"]]
             distances, least = _number_distances(column, rows, random), LEAST_DIVERGENCE
         else:
-            counts = np.array([*profile["categorical"][field["column"]].values()], float)
+            rare = profile.get("rare", {}).get(field["column"], {"rows": 0})["rows"]
+            counts = np.array([*profile["categorical"][field["column"]].values(), rare], float)
             shares = counts / counts.sum()
             distances = _category_distances(shares, rows, random)
             least = min(LEAST_SHARE, float(shares.max()) / 2)

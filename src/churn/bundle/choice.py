@@ -1,0 +1,84 @@
+"""The model that a command takes: named in words, and refused where another was probably meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from churn.bundle.bundle import Bundle
+from churn.bundle.contents import EXTRA, read_facts
+from churn.bundle.registry import find_bundle
+from churn.config.root import Config
+from churn.errors import UserError, shell_setting
+
+
+def choose_bundle(cfg: Config) -> Bundle:
+    """The bundle of `find_bundle`, after a line that names it.
+
+    Raises `UserError` if nobody named a model or a data set, and the newest run is another data set's: then
+    the champion is the right model only by chance.
+    """
+    bundle = find_bundle(cfg)
+    newest = Path(cfg.run.root) / "latest" / "bundle"
+    if not (cfg.bundle or _names_data(cfg)) and newest.exists():
+        facts = read_facts(newest / EXTRA / "bundle.json")
+        if facts["name"] != bundle.facts["name"]:
+            raise _unclear(bundle, facts, newest)
+    print(f"Model: {describe_model(bundle.facts)}, {bundle.path}", flush=True)
+    return bundle
+
+
+def describe_model(facts: dict[str, Any]) -> str:
+    """The data set, the day and the AUC of a bundle, whose bundle.json is `facts`.
+
+    >>> describe_model(bundle.facts)
+    "'telco' of 2026-11-30, ROC AUC 0.847"
+    """
+    day = f" of {facts['created'][:10]}" if "created" in facts else ""
+    auc = facts.get("metrics", {}).get("roc_auc", {}).get("value")
+    return f"'{facts.get('name', 'unnamed')}'{day}" + ("" if auc is None else f", ROC AUC {auc:.3f}")
+
+
+def check_columns(bundle: Bundle, columns: Collection[str], origin: str, cfg: Config) -> None:
+    """Raise `UserError` if a table lacks columns of the model; the error names a model that can read it."""
+    if {*bundle.schema.features} <= {*columns}:
+        return
+    from churn.data.validate import missing_columns
+
+    if error := missing_columns(columns, bundle.schema, origin):
+        do = f"this model is {describe_model(bundle.facts)}; for another one: bundle=DIR"
+        if able := _able_to_read(columns, cfg.run.root):
+            do = f"this model is {describe_model(bundle.facts)}; to take a model with these columns: {able}"
+        raise UserError(error.what, do=do)
+
+
+def _names_data(cfg: Config) -> bool:
+    return any(key == "data" or key.startswith("data.") for key in cfg.overridden)
+
+
+def _unclear(bundle: Bundle, newest: dict[str, Any], path: Path) -> UserError:
+    name = bundle.facts["name"]
+    what = (
+        f"it is not clear which model is meant: the newest run is {describe_model(newest)}, "
+        f"the champion of the default data set is {describe_model(bundle.facts)}"
+    )
+    do = f"{_setting('bundle', path)} for the newest, {_setting('data.name', name)} for the champion"
+    return UserError(what, do=do)
+
+
+def _able_to_read(columns: Collection[str], root: str) -> str:
+    """How to name the newest run whose model needs no other columns; "" if there is none."""
+    for bundle in sorted(Path(root).glob("*/bundle"), key=lambda path: path.stat().st_mtime, reverse=True):
+        with suppress(UserError, OSError):  # a damaged bundle is no remedy
+            schema = read_facts(bundle / EXTRA / "bundle.json")["schema"]
+            if {*schema["numeric"], *schema["categorical"]} <= {*columns}:
+                return _setting("bundle", bundle)
+    return ""
+
+
+def _setting(key: str, value: object) -> str:
+    """What to type, in quotes only where a shell or Hydra needs them."""
+    return f"{key}={value}" if re.fullmatch(r"[\w./+-]+", str(value)) else shell_setting(key, str(value))

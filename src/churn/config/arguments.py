@@ -1,0 +1,125 @@
+"""Arguments that are no KEY=VALUE: what was probably meant, before Hydra reads them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from churn.config.explain import nearest_key, type_key
+from churn.errors import UserError, did_you_mean
+
+ALSO_CALLED = {  # what other tools call a stage, or a command beside them
+    "predict": "churn score",
+    "batch": "churn score",
+    "fit": "churn train",
+    "evaluate": "churn train, which writes report.html",
+    "report": "churn train, which writes report.html",
+    "start": "churn serve",
+    "drift": "churn monitor",
+    "dashboard": "churn app",
+    "ui": "make ui",
+    "install": "make train, which installs what it needs",
+    "test": "make test",
+}
+_EXAMPLES = {  # what a file alone was probably meant as
+    "train": "churn train data=csv data.path={0} data.target=COLUMN",
+    "score": "churn score input={0} output={1}",
+    "promote": "churn promote run={0}",
+    "monitor": "churn monitor monitor.labels={0}",
+    "snapshot": "churn snapshot events={0} output={1}",
+    "synthesize": "churn synthesize output={0}",
+    "serve": "churn serve bundle={0}",
+    "app": "churn app bundle={0}",
+    "deploy": "churn deploy bundle={0}",
+    "forget": "churn forget id={0}",
+}
+_READ_BY = {  # keys that are of some stages only
+    "input": ("score", "export"),
+    "output": ("score", "synthesize", "snapshot", "loop", "export"),
+    "top": ("score",),
+    "to": ("export",),
+    "id": ("forget",),
+}
+_SECOND = {"score": "scores.csv", "snapshot": "snapshots.parquet"}  # a file to write, where none was named
+_CHOICES = ("data", "model", "events", "serving", "target")
+_HYDRAS = re.compile(  # flags that are passed on
+    r"-(h|c|m|p|r|i|cp|cn|cd|sc)|--(help|hydra-help|cfg|resolve|package|run|multirun|shell-completion"
+    r"|config-path|config-name|config-dir|experimental-rerun|info)(=.*)?"
+)
+_TAKE_A_WORD = re.compile(
+    r"-(c|p|sc|cp|cn|cd)|--(cfg|package|shell-completion|config-path|config-name|config-dir)"
+)
+
+
+def unknown_stage(word: str, stages: Sequence[str]) -> UserError:
+    """The error for a first word that is no stage."""
+    if word.casefold() in ALSO_CALLED:
+        return UserError(f"there is no stage '{word}'", do=ALSO_CALLED[word.casefold()])
+    if "=" in word:
+        return UserError(f"the stage comes first, then {word}", do=f"churn STAGE {shlex.quote(word)}")
+    hint = did_you_mean(word, stages)
+    return UserError(f"unknown stage '{word}'{hint}", do=f"one of: {', '.join(stages)}")
+
+
+def check_arguments(stage: str, arguments: Sequence[str]) -> None:
+    """Raise `UserError` for an argument that is neither KEY=VALUE nor a flag of Hydra."""
+    if "=" in arguments:
+        joined = re.sub(r" = ", "=", " ".join(arguments))
+        raise UserError("there are blanks around =", do=f"churn {stage} {joined}")
+    taken = False
+    for number, argument in enumerate(arguments):
+        if taken or argument.startswith("~"):  # the word of the flag before it; or Hydra's sign for "without"
+            taken = False
+        elif argument.startswith("-"):
+            _check_flag(stage, argument, arguments[number + 1 : number + 2])
+            taken = bool(_TAKE_A_WORD.fullmatch(argument))
+        elif "=" not in argument:
+            raise _no_key(stage, arguments, number)
+        elif argument.endswith("="):
+            key = argument[:-1]
+            raise UserError(f"{key} has no value", do=f"{key}=VALUE, or {key}=null for none")
+        else:
+            _check_reader(stage, *argument.split("=", 1))
+
+
+def _check_reader(stage: str, key: str, value: str) -> None:
+    """Raise `UserError` for a key that the stage would not read: a file would be left aside in silence."""
+    stages = _READ_BY.get(key)
+    if stages and stage not in stages:
+        do = f"leave it out; it is for churn {', '.join(stages)}"
+        if key == "input" and stage in _EXAMPLES:
+            do = _EXAMPLES[stage].format(shlex.quote(value), _SECOND.get(stage, ""))
+        raise UserError(f"churn {stage} does not read '{key}'", do=do)
+
+
+def _check_flag(stage: str, flag: str, following: Sequence[str]) -> None:
+    """Raise `UserError` for a flag that is not Hydra's: keys have no dashes here."""
+    if _HYDRAS.fullmatch(flag):
+        return
+    key, equals, value = flag.lstrip("-").partition("=")
+    key = nearest_key(key.replace("-", "_")) or (key if key in _CHOICES else "")
+    if not key:
+        raise UserError(
+            f"there is no flag {flag}", do=f"churn {stage} --help".replace("churn STAGE", "churn")
+        )
+    if not equals:
+        value = following[0] if following and not following[0].startswith("-") else "VALUE"
+    _check_reader(stage, key, value)
+    raise UserError(f"keys have no dashes: {flag}", do=f"churn {stage} {type_key(key, value)}")
+
+
+def _no_key(stage: str, arguments: Sequence[str], number: int) -> UserError:
+    """The error for an argument without a key."""
+    word = arguments[number]
+    if word in ("help", "?"):
+        return UserError(f"'{word}' is no KEY=VALUE", do=f"churn {stage} --help")
+    if number and "=" in arguments[number - 1]:
+        key, _, value = arguments[number - 1].partition("=")
+        whole = " ".join([value, word, *arguments[number + 1 :]])
+        what = f"'{word}' is no KEY=VALUE; if it belongs to {key}, the value needs quotes"
+        return UserError(what, do=f"type {type_key(key, whole)}")
+    free = [shlex.quote(argument) for argument in arguments[number:] if "=" not in argument]
+    example = _EXAMPLES.get(stage, f"churn {stage} KEY={{0}}")
+    do = example.format(free[0], free[1] if len(free) > 1 else _SECOND.get(stage, ""))
+    return UserError(f"'{word}' is no KEY=VALUE", do=do)

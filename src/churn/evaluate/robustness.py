@@ -1,0 +1,153 @@
+"""What the model loses with worse data, what it gives away of its training rows, and how it can be gamed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from churn.bundle.bundle import Bundle
+from churn.bundle.calibration import apply_temperature
+from churn.data.experiment import Experiment
+from churn.evaluate.attack import Attack, Predict, attack
+from churn.evaluate.bootstrap import Estimate
+from churn.evaluate.segments import auc_interval
+from churn.network.fit import fit_network
+from churn.network.trained import Trained
+
+MISSING = (0, 1, 2, 3, 5, 8, 12)  # columns that are missing, the most important first
+OUTLIERS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)  # shares of the cells of numbers
+FAR = 10.0  # standard deviations between an outlier and the mean
+COMPARED = 5_000  # rows of each kind, at most, for the membership inference
+SMALLEST = 1e-7  # probabilities are kept this far from 0 and 1
+
+
+@dataclass(frozen=True)
+class Curve:
+    """ROC AUC on the test part by how bad the data are, with 95 % intervals."""
+
+    amount: Sequence[float]
+    roc_auc: Sequence[Estimate]
+
+    def to_json(self) -> dict[str, Any]:
+        """The amounts, and the estimate at each."""
+        return {"amount": list(self.amount), "roc_auc": [one.to_json() for one in self.roc_auc]}
+
+
+@dataclass(frozen=True)
+class Membership:
+    """How well the loss of a row tells whether the model learnt from it: ROC AUC; 0.5 is chance.
+
+    Yeom et al. 2018, Privacy Risk in Machine Learning.
+    """
+
+    model: Estimate  # by the model's own loss
+    honest: Estimate  # by the loss of out-of-fold predictions, which do not know the row: what chance gives
+
+    @property
+    def no_better_than_chance(self) -> bool:
+        """Whether chance is inside the interval."""
+        return self.model.low <= 0.5
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """All of it; None for what was not asked for, or cannot be measured."""
+
+    missing: Curve
+    outliers: Curve | None
+    label_noise: Curve | None
+    attack: Attack | None
+    membership: Membership
+
+    def to_json(self) -> dict[str, Any]:
+        """The section `robustness` of metrics.json."""
+        curves = {name: getattr(self, name) for name in ("missing", "outliers", "label_noise", "attack")}
+        found = {name: None if one is None else one.to_json() for name, one in curves.items()}
+        return found | {"membership": {k: one.to_json() for k, one in vars(self.membership).items()}}
+
+
+def measure_robustness(
+    experiment: Experiment, trained: Trained, bundle: Bundle, predict: Predict, ranked: Sequence[str]
+) -> Robustness:
+    """The robustness of a bundle on the test part; `ranked` are its columns, the most important first."""
+    cfg, test, schema = experiment.cfg, experiment.test, experiment.data.schema
+    attacked = None
+    if influence := cfg.data.influence:
+        chosen = np.unique(np.linspace(0, len(test.frame) - 1, cfg.robustness.customers).astype(int))
+        rows = test.frame.iloc[chosen].reset_index(drop=True)
+        attacked = attack(predict, rows, bundle.facts["threshold"], influence, experiment.train.frame)
+    shares = [0.0, *cfg.robustness.label_noise] if cfg.robustness.label_noise else []
+    return Robustness(
+        missing=_missing_curve(predict, test.frame, test.churned, ranked),
+        outliers=_outlier_curve(predict, test.frame, test.churned, cfg.seed) if schema.numeric else None,
+        label_noise=_noise_curve(experiment, shares) if shares and not experiment.is_sample else None,
+        attack=attacked,
+        membership=_membership(experiment, trained, bundle, predict),
+    )
+
+
+def _missing_curve(
+    predict: Predict, frame: pd.DataFrame, churned: np.ndarray, ranked: Sequence[str]
+) -> Curve:
+    """ROC AUC without the most important columns, as if the export had left them blank."""
+    amounts = [amount for amount in MISSING if amount <= len(ranked)]
+    scores = []
+    for amount in amounts:
+        blank = {
+            name: np.nan if pd.api.types.is_numeric_dtype(frame[name]) else "" for name in ranked[:amount]
+        }
+        scores.append(auc_interval(churned, predict(frame.assign(**blank))))
+    return Curve(amounts, scores)
+
+
+def _outlier_curve(predict: Predict, frame: pd.DataFrame, churned: np.ndarray, seed: int) -> Curve:
+    """ROC AUC with a share of the numbers far from the others."""
+    random, scores = np.random.default_rng(seed), []
+    numeric = list(frame.select_dtypes("number"))
+    values = frame[numeric].to_numpy(float)
+    draw, sign = random.random(values.shape), random.choice([-FAR, FAR], values.shape)
+    far = frame[numeric].mean().to_numpy() + sign * frame[numeric].std(ddof=0).to_numpy()
+    for share in OUTLIERS:
+        changed = pd.DataFrame(np.where(draw < share, far, values), frame.index, numeric)
+        scores.append(auc_interval(churned, predict(frame.assign(**changed))))
+    return Curve(OUTLIERS, scores)
+
+
+def _noise_curve(experiment: Experiment, shares: Sequence[float]) -> Curve:
+    """ROC AUC on the test part of models that learn from labels of which a share is flipped."""
+    test, scores = experiment.test, []
+    for share in shares:
+        random = np.random.default_rng(experiment.cfg.seed)
+        flipped = random.random(len(experiment.data)) < share
+        churned = np.where(flipped, 1 - experiment.data.churned, experiment.data.churned).astype(np.int8)
+        noisy = replace(experiment, data=replace(experiment.data, churned=churned))
+        scores.append(auc_interval(test.churned, fit_network(noisy, quiet=True).predict(test.frame)))
+    return Curve(shares, scores)
+
+
+def _membership(experiment: Experiment, trained: Trained, bundle: Bundle, predict: Predict) -> Membership:
+    """Rows that the model learnt from against test rows, by their loss."""
+    random, test = np.random.default_rng(experiment.cfg.seed), experiment.test
+    chosen = np.sort(random.permutation(len(trained.held_out_rows))[:COMPARED])
+    learnt = experiment.part(trained.held_out_rows[chosen])
+    others = np.sort(random.permutation(len(test.churned))[:COMPARED])
+    outside = _loss(test.churned[others], predict(test.frame.iloc[others]))
+    honest = apply_temperature(trained.held_out_probability[chosen], bundle.facts["temperature"])
+    inside = {"model": predict(learnt.frame), "honest": honest}
+    is_member = np.repeat([1, 0], [len(chosen), len(others)])
+    return Membership(
+        **{
+            name: auc_interval(is_member, -np.concatenate([_loss(learnt.churned, probability), outside]))
+            for name, probability in inside.items()
+        }
+    )
+
+
+def _loss(churned: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """[n] log loss of each row, in nats."""
+    kept = np.clip(probability, SMALLEST, 1 - SMALLEST)
+    return -np.where(churned == 1, np.log(kept), np.log1p(-kept))

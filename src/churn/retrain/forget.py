@@ -1,0 +1,97 @@
+"""`churn forget`: remove a person from the log and from future trainings, and name what learnt from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from churn.bundle.database import database_file, mlflow_client, on_server
+from churn.config.root import Config
+from churn.data.forgotten import Forgotten, forgotten_file, put_on_list
+from churn.data.id_hash import id_hash
+from churn.data.learnt import FILE, has_learnt
+from churn.errors import UserError, count
+from churn.files import LOCK, exclusive
+from churn.monitor.source import server_log
+from churn.scratch import scratch_folder
+from churn.serve.log.compact import compact_all
+from churn.serve.log.erase import Erased, erase_rows
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+LONGEST = 1_000  # characters of an id
+
+
+def forget(cfg: Config) -> None:
+    """Forget the customer `cfg.id`; the id is not printed.
+
+    First the customer is put on the list that trainings and the server heed, so that a command that is killed
+    can be run again and does the rest. Raises `UserError` where no customer is named.
+
+    >>> forget(compose_config("id=7590-VHVEG"))
+    """
+    if not cfg.id or not (customer := id_hash(cfg)(cfg.id)) or len(cfg.id) > LONGEST:
+        raise UserError("no customer is named", "id", "churn forget id=ID, with the id as in the table")
+    with exclusive(Path(cfg.run.root) / f".forget{LOCK}"):
+        new = put_on_list(cfg, customer)
+        done = _erase(cfg)
+    listed = "is" if new else "was already"
+    print(f"The customer {listed} on the list {forgotten_file(cfg)}: no training learns from them.")
+    print(_describe(done, cfg))
+    for line in _models_that_learnt(cfg, customer):
+        print(line)
+    print("Not touched: your own tables, labels and files of scores, and logs elsewhere (Vertex AI's).")
+
+
+def _erase(cfg: Config) -> Erased:
+    """Remove the customers on the list from the server's log."""
+    folder = server_log(cfg)
+    if not folder.is_dir():
+        return Erased()
+    compact_all(folder, partial(Forgotten.of, cfg))
+    return erase_rows(folder, Forgotten.of(cfg))
+
+
+def _describe(done: Erased, cfg: Config) -> str:
+    """What was removed from the log, and what was not."""
+    text = f"{count(done.rows, 'row')} removed from the log, in {count(done.files, 'file')}."
+    if done.waiting:
+        minutes = f"{cfg.serve.log.segment_seconds / 60:.0f} minutes"
+        text += f" The server is writing {count(done.waiting, 'row')} more: they go within {minutes}."
+    if done.unread:
+        text += f" {count(done.unread, 'broken file')} could not be read: look there, or remove them."
+    return text
+
+
+def _models_that_learnt(cfg: Config, customer: str) -> Iterator[str]:
+    """A line for each registered version that learnt from the customer, or of which that is not known."""
+    if not on_server() and not database_file(cfg.run.root).exists():
+        yield "No model is registered."
+        return
+    client, known = mlflow_client(cfg.run.root), False
+    for version in client.search_model_versions():
+        learnt = _has_learnt(client, version, customer)
+        aliases = ", ".join(client.get_model_version(version.name, version.version).aliases)
+        name = f"version {version.version} of '{version.name}'" + f" ({aliases})" * bool(aliases)
+        if learnt:
+            known = True
+            yield f"Learnt from the customer: {name}: train it anew, and promote that."
+        elif learnt is None:
+            yield f"Not known whether it learnt from the customer: {name}"
+    if not known:
+        yield "No version is known to have learnt from the customer."
+
+
+def _has_learnt(client: MlflowClient, version: ModelVersion, customer: str) -> bool | None:
+    """Whether a version learnt from a customer; None if its run has no list, or one by another key."""
+    from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
+
+    if FILE not in {entry.path for entry in client.list_artifacts(version.run_id)}:
+        return None
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
+    with scratch_folder() as folder:
+        return has_learnt(Path(client.download_artifacts(version.run_id, FILE, str(folder))), customer)

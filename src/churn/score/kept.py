@@ -1,0 +1,38 @@
+"""Columns that are carried along beside the scores, such as names and telephone numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from churn.bundle.bundle import Bundle
+from churn.data.features import id_column
+from churn.data.sources.chunk import Chunk
+from churn.errors import UserError, did_you_mean
+
+OWN = ("action", "treated", "expected_profit", "row")  # columns of a call list beside the bundle's outputs
+
+
+def check_kept(keep: Sequence[str], chunk: Chunk, bundle: Bundle) -> None:
+    """Raise `UserError` for a column of `score.keep` that the table lacks, or that the scores have."""
+    for name in keep:
+        if name not in chunk.table.column_names:
+            known = did_you_mean(name, chunk.table.column_names)
+            do = f"one of: {', '.join(chunk.table.column_names)}"
+            raise UserError(f"{chunk.file} has no column '{name}'{known}", "score.keep", do)
+        if name in OWN or name in bundle.facts.get("outputs", {}):
+            raise UserError(f"the scores have a column '{name}' themselves", "score.keep", "rename it first")
+
+
+def add_kept(scored: pa.Table, chunk: Chunk, keep: Sequence[str]) -> pa.Table:
+    """The scores of a chunk with the columns `keep` after the id: typed as in the table, or as text."""
+    first = scored.column_names[0]
+    new = [name for name in keep if name not in scored.column_names]
+    position = 1 if first in chunk.table.column_names else 0
+    for number, name in enumerate(new):
+        column = (
+            chunk.table[name] if chunk.typed else pa.array(id_column(chunk.table[name]).texts, pa.string())
+        )
+        scored = scored.add_column(position + number, name, column)
+    return scored

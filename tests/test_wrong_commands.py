@@ -1,0 +1,122 @@
+"""Wrong commands that newcomers typed, each with one message that names what to type instead."""
+
+import shlex
+import sys
+
+import pytest
+
+from churn import __main__ as command_line
+
+TABLE = "id,months,plan,left\n" + "".join(
+    f"c{i},{i % 50},p{i % 3},{int((i * 37 % 100) > (i % 50) + 25)}\n" for i in range(100)
+)
+GERMAN = "Kundennr.;Monate;Status\n" + "".join(
+    f"{i};{i % 50};{'gekündigt' if i % 3 else 'aktiv'}\n" for i in range(100)
+)
+WRONG = [  # what was typed after `churn`, and what the answer says
+    ("trian", "did you mean 'train'"),
+    ("Train", "did you mean 'train'"),
+    ("predict", "do: churn score"),
+    ("ui", "do: make ui"),
+    ("data.path=mine.csv", "do: churn STAGE data.path=mine.csv"),
+    ("-v", "do: churn --help"),
+    ("--multirun model=dense", "no stage is named"),
+    ("train help", "do: churn train --help"),
+    ("train mine.csv", "do: churn train data=csv data.path=mine.csv data.target=COLUMN"),
+    ("score mine.csv", "do: churn score input=mine.csv output=scores.csv"),
+    ("score mine.csv monday.csv", "do: churn score input=mine.csv output=monday.csv"),
+    ("promote runs/latest", "do: churn promote run=runs/latest"),
+    ("train input=mine.csv", "do: churn train data=csv data.path=mine.csv data.target=COLUMN"),
+    ("train --input=mine.csv", "do: churn train data=csv data.path=mine.csv data.target=COLUMN"),
+    ("monitor input=mine.csv", "do: churn monitor monitor.labels=mine.csv"),
+    ("retrain input=mine.csv", "do: leave it out; it is for churn score, export"),
+    ("serve top=50", "do: leave it out; it is for churn score"),
+    ("forget", "do: churn forget id=ID"),
+    ("train 'data.influence={x: [-1, 1]}'", "begin with a plus sign: +data.influence.x="),
+    ("score --input mine.csv --output out.csv", "do: churn score input=mine.csv"),
+    ("train --data=csv", "do: churn train data=csv"),
+    ("train --epochs 3", "do: churn train train.epochs=3"),
+    ("train -epochs=3", "do: churn train train.epochs=3"),
+    ("serve --port 80", "do: churn serve serve.port=80"),
+    ("serve port=80", "did you mean 'serve.port'?"),
+    ("serve serve.port=99999", "do: choose a number that is from 0 to 65535"),
+    ("serve serve.port=abc", "do: it takes a whole number, such as serve.port=8080"),
+    ("score input = mine.csv output = out.csv", "do: churn score input=mine.csv output=out.csv"),
+    ("score input= output=out.csv", "do: input=VALUE, or input=null for none"),
+    ("train data.path=churn (1).csv", """do: type 'data.path="churn (1).csv"'"""),
+    ("train 'data.path=churn (1).csv'", """do: type 'data.path="churn (1).csv"'"""),
+    ("train 'data.drop=[Größe,x (2)]'", """do: type 'data.drop=["Größe","x (2)"]'"""),
+    ("train data.path=june,july.csv", """do: type 'data.path="june,july.csv"'"""),
+    ("train data.path=a=b.csv", """do: type 'data.path="a=b.csv"'"""),
+    ("train \"data.target=it's\"", """do: type 'data.target="it'"'"'s"'"""),
+    ("train data.path=postgresql://u:hush@h/d?ssl=1", """type 'data.path="postgresql://u:***@h/d?ssl=1"'"""),
+    ("train data.path=mine.csv data.target=left", "do: churn train data=csv data.path=mine.csv"),
+    ("train data=mine.csv", "do: churn train data=csv data.path=mine.csv data.target=COLUMN"),
+    ("train data=CSV", "did you mean 'csv'?"),
+    ("train data=1", "must be a string"),
+    ("train data=[", "no viable alternative"),
+    ("train data=csv,telco", "do: -m data=csv,telco runs the stage once for each"),
+    ("train data=csv", "do: data.path=FILE, or data=synthetic for synthetic customers"),
+    ("train data.target=left", "your own: churn train data=csv data.path=FILE data.target=left"),
+    ("train data=csv data.path=mine.cvs data.target=left", "did you mean 'mine.csv'?"),
+    ("train data=csv data.path=mine.csv data.target=Left", "did you mean 'left'?"),
+    ("train data=csv data.path=empty.csv data.target=left", "do: export it again, or name another file"),
+    ("train data=csv data.path=german.csv data.target=Status", "of the values mean 'left', name them"),
+    ("train data=csv data.path=german.csv data.target=Status data.churned=gekundigt", "'gekündigt' 66"),
+    ("train model=tutorail", "unknown choice 'model=tutorail'; did you mean 'tutorial'?"),
+    ("train model=xgboost", "do: one of: dense, network, tutorial"),
+    ("train model.name=deep", "expected one of [tutorial, network, dense]"),
+    ("train train.epoch=3", "unknown configuration key 'train.epoch'; did you mean 'train.epochs'?"),
+    ("train epochs=3", "did you mean 'train.epochs'?"),
+    ("train +train.foo=3", "docs/keys.md"),
+    ("train train.epochs=0", "do: choose a number that is 1 or more"),
+    ("train train.epochs=many", "do: it takes a whole number, such as train.epochs=12"),
+    ("train data.drop=a,b", "do: type 'data.drop=[\"a\",\"b\"]'"),
+    ("train train.profile=maybe", "do: it takes true or false, such as train.profile=false"),
+    ("score", "do: churn score input=FILE output=FILE"),
+    ("score input=missing.csv output=out.csv bundle=nowhere", "do: name a directory"),
+    ("score input=mine.csv output=out.pdf", "do: one of: .csv, .tsv, .parquet"),
+    ("score input=mine.csv output=mine.csv", "do: name another file: output=scores.csv"),
+    ("score input=mine.csv output=out.csv", "do: churn train, or name one: bundle=DIR"),
+    ("monitor labels=labels.csv", "did you mean 'monitor.labels'?"),
+    ("promote", "do: churn promote run=runs/latest"),
+    ("export to=excel", "expected one of [bigquery]"),
+    ("loop target=vertex", "do: target=local"),
+    ("snapshot", "events=synthetic"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def type_command(monkeypatch, tmp_path, capsys):
+    """A function: exit code and output of `churn LINE`, in a folder with three tables."""
+    (tmp_path / "mine.csv").write_text(TABLE)
+    (tmp_path / "german.csv").write_text(GERMAN)
+    (tmp_path / "empty.csv").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command_line, "_collect_garbage_rarely", lambda: None)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+
+    def run(line):
+        monkeypatch.setattr(sys, "argv", ["churn", *shlex.split(line)])
+        with pytest.raises(SystemExit) as ended:
+            command_line.main()
+        return ended.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize(("line", "says"), WRONG)
+def test_a_wrong_command_ends_with_what_to_type_instead(line, says, type_command, tmp_path):
+    code, _, error = type_command(line)
+    assert says in error
+    assert code == 2
+    assert "Traceback" not in error
+    assert {path.name for path in tmp_path.iterdir()} <= {"runs", "mine.csv", "german.csv", "empty.csv"}
+
+
+@pytest.mark.parametrize("line", ["help", "--help", "", "train --help", "help train", "--version", "version"])
+def test_help_and_version_are_printed(line, type_command):
+    code, printed, _ = type_command(line)
+    assert code == 0
+    expected = "churn 0." if "version" in line else "train.epochs=12" if "train" in line else "churn train "
+    assert expected in printed
