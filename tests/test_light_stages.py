@@ -58,7 +58,7 @@ def test_serving_and_monitoring_what_was_served(bundle, tmp_path):
     code = WATCH.format(heavy={*HEAVY, "pandas"})
     command = [sys.executable, "-uc", code, "serve", *settings, "serve.port=0", "serve.drain_seconds=0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    url = process.stdout.readline().split()[-1]
+    url = next(line for line in process.stdout if line.startswith("Serving ")).split()[-1]
     assert httpx.post(url, json={"instances": [ROW]}, timeout=30).status_code == 200
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=30)
