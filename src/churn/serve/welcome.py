@@ -33,15 +33,15 @@ def welcome_page(facts: dict[str, Any], example: dict[str, Any], address: str, h
     """The HTML of the page; `address` is that of the predict route, `example` a row that works."""
     return PAGE.format(
         model=html.escape(describe_model(facts)),
-        curl=html.escape(curl_command(address, example)),
+        curl=html.escape(_curl_command(address, example)),
         health=html.escape(health_route.lstrip("/")),
     )
 
 
-def curl_command(address: str, example: dict[str, Any]) -> str:
+def _curl_command(address: str, example: dict[str, Any]) -> str:
     """The command that sends one row.
 
-    >>> curl_command("http://127.0.0.1:8080/predict", {"tenure": 1.0, "customer_key": ""})
+    >>> _curl_command("http://127.0.0.1:8080/predict", {"tenure": 1.0, "customer_key": ""})
     """
     body = json.dumps({"instances": [example]}, ensure_ascii=False)
     token = f" -H 'Authorization: Bearer '\"${TOKEN}\"" if os.environ.get(TOKEN) else ""

@@ -38,7 +38,7 @@ def describe_finding(finding: Finding) -> str:
     return f"! {finding.title}\n    {finding.evidence}\n    {finding.advice}"
 
 
-def summarize_run(evaluation: Evaluation, run: Path, registered: str) -> str:
+def summarize_run(evaluation: Evaluation, run: Path, registered: str = "") -> str:
     """The main metrics of the network and the baselines, on 80 columns, and where report and bundle are."""
     header = _line("", [LABELS[metric] for metric in SHOWN])
     rows = []
@@ -48,7 +48,8 @@ def summarize_run(evaluation: Evaluation, run: Path, registered: str) -> str:
             rows.append(_line(label, [f"{estimate.value:.3f}" for estimate in estimates]))
             if not all(np.isnan(estimate.low) for estimate in estimates):
                 rows.append(_line("", list(map(_format_interval, estimates))))
-    files = f"\nReport: {run / 'report.html'}\nBundle: {run / 'bundle'}  (registered as {registered})"
+    files = f"\nReport: {run / 'report.html'}\nBundle: {run / 'bundle'}"
+    files += f"  (registered as {registered})" if registered else ""
     return "\n".join(["", "On the test part, with 95 % intervals:", header, *rows, files])
 
 
