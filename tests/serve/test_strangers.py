@@ -306,7 +306,7 @@ def test_with_a_certificate_the_server_speaks_tls(tmp_path):
     certificate, key = make_certificate(tmp_path)
     cfg = compose_config(f"serve.certificate={certificate}", f"serve.certificate_key={key}")
     check_certificate(cfg.serve)
-    uvicorns = Server(cfg, None, None).config
+    uvicorns = Server(cfg, None, None, None).config
     uvicorns.load()
     assert isinstance(uvicorns.ssl, ssl.SSLContext)
     for wrong in ({"certificate": key}, {"certificate": "absent.pem"}, {"certificate_key": certificate}):
