@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CONTAINER := $(if $(shell command -v python3.11),$(VENV)-container/installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-setup train snapshot promote score serve app monitor retrain loop deploy rollback status destroy ui notebooks chapter docs test fuzz lint sbom lock clean
+.PHONY: help bench-setup train snapshot promote score serve app monitor retrain loop deploy rollback status destroy ui notebooks chapter docs test fuzz lint sbom audit lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,13 @@ SHIPPED := core tables events serve deploy
 sbom: $(VENV)/test $(SHIPPED:%=sbom/%.cdx.json)  ## bills of materials of the locks (CycloneDX), and the licences, if all are allowed
 	@$(BIN)/pip-licenses --output-file sbom/licences.csv >/dev/null
 	@echo "sbom/: $(SHIPPED:%=%.cdx.json) licences.csv"
+
+OSV_EXPORT := https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip
+OSV ?= sbom/osv-pypi.zip
+audit: $(VENV)/test  ## look up known vulnerabilities of the locks, also offline if OSV=FILE is at hand
+	@mkdir -p sbom
+	@test -e $(OSV) || ! curl -fsSo $(OSV).partial --max-time 120 $(OSV_EXPORT) || mv $(OSV).partial $(OSV)
+	@$(BIN)/python .ci/audit.py $(OSV) $(SHIPPED:%=requirements/%.txt)
 
 sbom/%.cdx.json: requirements/%.txt pyproject.toml | $(VENV)/test
 	@mkdir -p sbom

@@ -24,6 +24,7 @@ def make_job(template: str, options: Namespace, parameters: dict[str, Any]) -> A
         parameter_values=parameters,
         enable_caching=False,  # the same overrides read other rows tomorrow
         labels={LABEL: options.name},
+        encryption_spec_key_name=options.kms_key,
         project=options.project,
         location=options.region,
     )
@@ -38,6 +39,7 @@ def make_parser() -> ArgumentParser:
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--name", default="churn-dev", help="name of the deployment")
     parser.add_argument("--cron", help="run on this schedule, e.g. 'TZ=Europe/Berlin 0 6 * * 1'")
+    parser.add_argument("--kms-key", help="projects/P/locations/REGION/keyRings/R/cryptoKeys/K")
     parser.add_argument("--service-account", help="account that the steps run as")
     return parser
 

@@ -1,13 +1,15 @@
 """A graph that computes is loaded; one that reads, writes, prints or calls Python is refused before."""
 
+import re
 import shutil
 
 import pytest
+from conftest import ROOT
 
 from churn.backend import silent_stderr, tensorflow
 from churn.bundle.bundle import EXTRA, Bundle
 from churn.bundle.export import seal
-from churn.bundle.operations import COMPUTING, verify_operations
+from churn.bundle.operations import COMPUTING, SAVING, verify_operations
 from churn.errors import UserError
 
 
@@ -106,3 +108,12 @@ def test_every_allowed_operation_exists():
     from tensorflow.python.framework import op_def_registry
 
     assert [name for name in sorted(COMPUTING) if op_def_registry.get(name) is None] == []
+
+
+def test_the_documents_list_every_operation_that_is_allowed_and_no_other():
+    text = (ROOT / "docs" / "model-card.md").read_text()
+    named = set(re.findall("`([A-Z]\\w+)`", text.partition("## Operations")[2]))
+    refused = {"WriteFile", "ReadFile", "PrintV2", "PyFunc", "EagerPyFunc", "LoadLibrary", "MatchingFiles"}
+    refused |= {"RpcCall", "TFRecordReaderV2", "Assert"}
+    assert refused.isdisjoint(COMPUTING | SAVING)
+    assert named == COMPUTING | SAVING | refused

@@ -14,21 +14,23 @@ def submit():
 
 
 def test_a_run_has_the_overrides_and_the_label_of_the_deployment(cloud, submit, template):
-    name = submit([str(template), *OPTIONS, "data=telco", "target=vertex"])
+    name = submit([str(template), *OPTIONS, "--kms-key=k", "data=telco", "target=vertex"])
     ((known, job),) = cloud.service.pipelines.items()
     assert name.endswith(known.rpartition("/")[2])
     assert list(job.runtime_config.parameter_values["overrides"]) == ["data=telco", "target=vertex"]
+    assert job.encryption_spec.kms_key_name == "k"
     assert dict(job.labels)["churn-deployment"] == "churn-prod"
     assert job.runtime_config.gcs_output_directory == "gs://bucket/churn-prod/retrain"
 
 
 def test_a_schedule_starts_one_run_at_a_time(cloud, submit, template):
-    name = submit([str(template), *OPTIONS, "--cron=TZ=Europe/Berlin 0 6 * * 1", "data=telco"])
+    name = submit([str(template), *OPTIONS, "--cron=TZ=Europe/Berlin 0 6 * * 1", "--kms-key=k", "data=telco"])
     ((known, schedule),) = cloud.service.schedules.items()
     assert name.endswith(known.rpartition("/")[2])
     assert schedule.cron == "TZ=Europe/Berlin 0 6 * * 1"
     assert schedule.max_concurrent_run_count == 1
     run = schedule.create_pipeline_job_request.pipeline_job
+    assert run.encryption_spec.kms_key_name == "k"
     assert list(run.runtime_config.parameter_values["overrides"]) == ["data=telco"]
 
 

@@ -1,7 +1,8 @@
 """Approvals: who let a version go to production, when, and on which evidence.
 
 They are kept with the version in the registry, all of them, oldest first. The name is what was typed: who
-may run `churn promote` is a matter of the machine's accounts.
+may run `churn promote` is a matter of the machine's accounts, and of who has the key that signs
+(`churn.bundle.signature`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from churn.bundle.bundle import Bundle
 from churn.bundle.database import database_file, mlflow_client, on_server, one_writer
 from churn.bundle.registry import registered_version
+from churn.bundle.signature import is_signed, sign
 from churn.config.root import Config
 from churn.config.serving import Environment, Platform
 from churn.config.trust import ApprovalConfig
@@ -33,7 +35,10 @@ def check_approval(cfg: Config) -> None:
         raise UserError("nobody has approved this version", "deploy.env=prod", f"add {_TYPE}")
     if bool(approval.by) != bool(approval.evidence):
         raise UserError("an approval has a name and its evidence", "approval", _TYPE)
-    for key, text in vars(approval).items():
+    if _given(approval) and approval.trusted and not approval.key:
+        do = "sign it: approval.key=FILE.pem"
+        raise UserError("an approval needs a signature here", "approval.trusted", do)
+    for key, text in (("by", approval.by), ("evidence", approval.evidence)):
         if text and len(text) > LONGEST:
             do = "name the document that holds it"
             raise UserError(f"more than {LONGEST:,} characters", f"approval.{key}", do)
@@ -53,10 +58,12 @@ def record_approval(cfg: Config, name: str, version: str) -> str:
     with one_writer(cfg.run.root):
         tags = client.get_model_version(name, version).tags
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        entry = {"by": approval.by, "at": now, "evidence": approval.evidence}
+        entry = {"by": str(approval.by), "at": now, "evidence": str(approval.evidence)}
+        if approval.key:
+            entry |= sign(entry, tags["digest"], approval.key)
         approvals = [*json.loads(tags.get(TAG, "[]")), entry]
         client.set_model_version_tag(name, version, TAG, json.dumps(approvals))
-    return f" Approved by {approval.by}."
+    return f" Approved by {approval.by}{', signed' if approval.key else ''}."
 
 
 def approvals_of(bundle: Bundle, root: str) -> list[dict[str, str]]:
@@ -71,10 +78,20 @@ def approvals_of(bundle: Bundle, root: str) -> list[dict[str, str]]:
 
 
 def require_approval(cfg: Config, bundle: Bundle) -> None:
-    """Raise `UserError` if a bundle is to be deployed to production and nobody has approved it."""
-    if cfg.deploy.env is Environment.prod and not approvals_of(bundle, cfg.run.root):
-        do = f"churn promote run=RUN {_TYPE}"
-        raise UserError("nobody has approved this bundle", f"deploy.env=prod, bundle={bundle.path}", do)
+    """Raise `UserError` if a bundle is to be deployed to production and nobody has approved it.
+
+    With `approval.trusted` one of these keys must have signed an approval.
+    """
+    if cfg.deploy.env is not Environment.prod:
+        return
+    where, trusted = f"deploy.env=prod, bundle={bundle.path}", cfg.approval.trusted
+    if not (approvals := approvals_of(bundle, cfg.run.root)):
+        raise UserError("nobody has approved this bundle", where, f"churn promote run=RUN {_TYPE}")
+    if trusted and not any(is_signed(entry, bundle.digest, trusted) for entry in approvals):
+        what = "no approval of this bundle has a signature by a trusted key"
+        raise UserError(
+            what, f"{where}, approval.trusted", f"churn promote run=RUN {_TYPE} approval.key=FILE.pem"
+        )
 
 
 def _given(approval: ApprovalConfig) -> bool:

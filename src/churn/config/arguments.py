@@ -32,6 +32,7 @@ _EXAMPLES = {  # what a file alone was probably meant as
     "serve": "churn serve bundle={0}",
     "app": "churn app bundle={0}",
     "deploy": "churn deploy bundle={0}",
+    "forget": "churn forget id={0}",
 }
 _READ_BY = {  # keys that are of some stages only
     "input": ("score", "export"),

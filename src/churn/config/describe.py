@@ -39,10 +39,10 @@ SHOWN = {  # the ten keys that matter most to a stage, or fewer
     "events.engine events.until",
     "loop": "loop.seeds loop.rows_per_day loop.price_month loop.competitor_month loop.label_days seed "
     "run.root",
+    "forget": "id privacy.key_file serve.log.dir run.root",
     "export": "to input output bundle deploy.project deploy.bucket",
     "deploy": "bundle deploy.project deploy.bucket deploy.region deploy.env deploy.canary "
     "deploy.plan_only deploy.yes deploy.machine_type deploy.idle_minutes",
-    "forget": "id run.root data.name",
     "rollback": "deploy.project deploy.region deploy.env deploy.yes",
     "status": "deploy.project deploy.region deploy.env",
     "destroy": "deploy.project deploy.region deploy.env deploy.yes",

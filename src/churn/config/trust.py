@@ -25,6 +25,9 @@ class ApprovalConfig:
 
     by: Optional[str] = None  # a name
     evidence: Optional[str] = None  # what it rests on: minutes, a ticket, the model card that was read
+    key: Optional[str] = None  # PEM file of the private Ed25519 key that signs it; null: not signed
+    # PEM files of public keys: `deploy.env=prod` then takes no approval that none of them has signed.
+    trusted: list[str] = field(default_factory=list)
 
 
 @dataclass

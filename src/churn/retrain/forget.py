@@ -75,7 +75,8 @@ def _models_that_learnt(cfg: Config, customer: str) -> Iterator[str]:
     client, known = mlflow_client(cfg.run.root), False
     for version in client.search_model_versions():
         learnt = _has_learnt(client, version, customer)
-        name = f"version {version.version} of '{version.name}' (run {version.run_id})"
+        aliases = ", ".join(client.get_model_version(version.name, version.version).aliases)
+        name = f"version {version.version} of '{version.name}'" + f" ({aliases})" * bool(aliases)
         if learnt:
             known = True
             yield f"Learnt from the customer: {name}: train it anew, and promote that."
@@ -87,7 +88,10 @@ def _models_that_learnt(cfg: Config, customer: str) -> Iterator[str]:
 
 def _has_learnt(client: MlflowClient, version: ModelVersion, customer: str) -> bool | None:
     """Whether a version learnt from a customer; None if its run has no list, or one by another key."""
+    from mlflow.environment_variables import MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR
+
     if FILE not in {entry.path for entry in client.list_artifacts(version.run_id)}:
         return None
+    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR.set(False)
     with scratch_folder() as folder:
         return has_learnt(Path(client.download_artifacts(version.run_id, FILE, str(folder))), customer)

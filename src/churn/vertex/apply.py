@@ -125,12 +125,14 @@ def _create_endpoint(session: Session) -> None:
 
 def ensure_dataset(session: Session) -> None:
     """Create the BigQuery data set of the log, unless it exists."""
-    from google.cloud.bigquery import Dataset
+    from google.cloud.bigquery import Dataset, EncryptionConfiguration
 
     deployment = session.deployment
     if find_dataset(session) is None:
         dataset = Dataset(f"{deployment.project}.{deployment.dataset}")
         dataset.location, dataset.labels = deployment.region, deployment.labels
+        if key := deployment.config.kms_key:  # of every table that has no other one
+            dataset.default_encryption_configuration = EncryptionConfiguration(key)
         session.clients.bigquery.create_dataset(dataset)
 
 

@@ -210,8 +210,9 @@ def _instances_query(
     if bundle.schema.id:
         columns.append(f"{sql.customer_key(bundle, types)} AS `{ROW}`")
     labels = ", ".join(f'("{name}", "{value}")' for name, value in deployment.labels.items())
+    key = f'kms_key_name="{deployment.config.kms_key}", ' if deployment.config.kms_key else ""
     return (
         f"CREATE OR REPLACE TABLE `{table}`\n"
         "OPTIONS(expiration_timestamp=TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 7 DAY), "
-        f"labels=[{labels}])\nAS SELECT\n  " + ",\n  ".join(columns) + f"\nFROM `{source}`"
+        f"{key}labels=[{labels}])\nAS SELECT\n  " + ",\n  ".join(columns) + f"\nFROM `{source}`"
     )

@@ -29,7 +29,8 @@ def upload_bundle(session: Session, bundle: Bundle) -> None:
 def upload_object(session: Session, name: str, content: bytes | str) -> str:
     """Write an object with the deployment's label; gives its gs:// address."""
     deployment = session.deployment
-    blob = session.clients.storage.bucket(deployment.bucket).blob(name)
+    bucket = session.clients.storage.bucket(deployment.bucket)
+    blob = bucket.blob(name, kms_key_name=deployment.config.kms_key)
     blob.metadata = deployment.labels
     blob.upload_from_string(content, "application/octet-stream")
     return f"gs://{deployment.bucket}/{name}"

@@ -28,7 +28,9 @@ def _key_values(values: Mapping[str, object]) -> str:
 
 def _copy_command(deployment: Deployment, *words: str) -> str:
     """Copy files into the bucket, with the label by which `churn destroy` finds them."""
-    options = (f"--custom-metadata={_key_values(deployment.labels)}", f"--project={deployment.project}")
+    key = deployment.config.kms_key
+    options = [f"--encryption-key={key}"] if key else []
+    options += [f"--custom-metadata={_key_values(deployment.labels)}", f"--project={deployment.project}"]
     return shlex.join(["gcloud", "storage", "cp", *words, *options])
 
 
@@ -63,7 +65,9 @@ def create_dataset(deployment: Deployment) -> str:
     """Create the data set that requests are logged to."""
     label = _key_values(deployment.labels).replace("=", ":")
     dataset = f"{deployment.project}:{deployment.dataset}"
-    words = [f"--location={deployment.region}", "mk", "--dataset", f"--label={label}", dataset]
+    key = deployment.config.kms_key
+    encrypted = [f"--default_kms_key={key}"] if key else []
+    words = [f"--location={deployment.region}", "mk", "--dataset", f"--label={label}", *encrypted, dataset]
     return shlex.join(["bq", *words])
 
 
