@@ -130,7 +130,9 @@ def experiment():
 def membership(experiment, predict):
     """Of a model whose out-of-fold predictions are 0.5."""
     rows = np.concatenate([experiment.splits.train, experiment.splits.validation])
-    trained = SimpleNamespace(held_out_rows=rows, held_out_probability=np.full(len(rows), 0.5))
+    trained = SimpleNamespace(
+        held_out_rows=rows, held_out_probability=np.full(len(rows), 0.5), fold_of_row=np.zeros(len(rows), int)
+    )
     bundle = SimpleNamespace(facts={"temperature": 1.0})
     return robustness._membership(experiment, trained, bundle, predict)
 
@@ -162,3 +164,22 @@ def test_label_noise_flips_labels_to_learn_from_and_none_to_measure_with(experim
     assert flipped == [0, pytest.approx(0.2, abs=0.04)]
     assert curve.roc_auc[0] == curve.roc_auc[1], "both are measured with the true labels"
     assert curve.roc_auc[0].value > 0.8
+
+
+def test_a_model_that_is_not_cross_fitted_is_asked_about_its_train_part(experiment):
+    rows = experiment.splits.calibration
+    none = np.empty(0, int)
+    seen = []
+
+    def predict(frame):
+        seen.append(set(frame.index))
+        return np.full(len(frame), 0.5)
+
+    bundle = SimpleNamespace(facts={"temperature": 1.0})
+    trained = SimpleNamespace(
+        held_out_rows=rows[:0], held_out_probability=none.astype(float), fold_of_row=none
+    )
+    found = robustness._membership(experiment, trained, bundle, predict)
+    assert seen == [set(experiment.splits.test), set(experiment.splits.train)]
+    assert np.isnan(found.honest.value), "without held-out rows there is nothing to compare with"
+    assert found.no_better_than_chance

@@ -50,7 +50,7 @@ class Membership:
     @property
     def no_better_than_chance(self) -> bool:
         """Whether chance is inside the interval."""
-        return self.model.low <= 0.5
+        return not self.model.low > 0.5  # an unknown one is NaN
 
 
 @dataclass(frozen=True)
@@ -132,19 +132,24 @@ def _noise_curve(experiment: Experiment, shares: Sequence[float]) -> Curve:
 def _membership(experiment: Experiment, trained: Trained, bundle: Bundle, predict: Predict) -> Membership:
     """Rows that the model learnt from against test rows, by their loss."""
     random, test = np.random.default_rng(experiment.cfg.seed), experiment.test
-    chosen = np.sort(random.permutation(len(trained.held_out_rows))[:COMPARED])
-    learnt = experiment.part(trained.held_out_rows[chosen])
     others = np.sort(random.permutation(len(test.churned))[:COMPARED])
     outside = _loss(test.churned[others], predict(test.frame.iloc[others]))
-    honest = apply_temperature(trained.held_out_probability[chosen], bundle.facts["temperature"])
-    inside = {"model": predict(learnt.frame), "honest": honest}
-    is_member = np.repeat([1, 0], [len(chosen), len(others)])
-    return Membership(
-        **{
-            name: auc_interval(is_member, -np.concatenate([_loss(learnt.churned, probability), outside]))
-            for name, probability in inside.items()
-        }
-    )
+    crossfitted = len(trained.fold_of_row) > 0
+    rows = trained.held_out_rows if crossfitted else experiment.splits.train
+    learnt = experiment.part(np.sort(random.permutation(rows)[:COMPARED]))
+    inside = _loss(learnt.churned, predict(learnt.frame))
+    held_out = np.sort(random.permutation(len(trained.held_out_rows))[:COMPARED])
+    honest = apply_temperature(trained.held_out_probability[held_out], bundle.facts["temperature"])
+    churned = experiment.data.churned[trained.held_out_rows[held_out]]
+    return Membership(_guess_auc(inside, outside), _guess_auc(_loss(churned, honest), outside))
+
+
+def _guess_auc(inside: np.ndarray, outside: np.ndarray) -> Estimate:
+    """How well a small loss tells rows inside from rows outside; unknown without two of each."""
+    if min(len(inside), len(outside)) < 2:
+        return Estimate(np.nan, np.nan, np.nan)
+    is_inside = np.repeat([1, 0], [len(inside), len(outside)])
+    return auc_interval(is_inside, -np.concatenate([inside, outside]))
 
 
 def _loss(churned: np.ndarray, probability: np.ndarray) -> np.ndarray:
