@@ -56,7 +56,8 @@ destroy: $(VENV)/deploy  ## Vertex AI: remove everything of the deployment, then
 	@$(BIN)/churn destroy $(CHOSEN)
 
 ui: $(VENV)/ui  ## compare runs in a browser, on this machine only
-	$(BIN)/mlflow server --backend-store-uri sqlite:///runs/mlflow.db --host 127.0.0.1 --port 5000
+	@mkdir -p runs && $(BIN)/python -m churn.bundle.runs_page http://127.0.0.1:5000
+	@$(BIN)/mlflow server --backend-store-uri sqlite:///runs/mlflow.db --host 127.0.0.1 --port 5000
 
 CHAPTER ?=
 EXECUTED := $(patsubst notebooks/%,runs/notebooks/%,$(wildcard notebooks/$(CHAPTER)*.ipynb))

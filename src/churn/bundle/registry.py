@@ -110,6 +110,8 @@ def _log_run(client: MlflowClient, run_id: str, run: Path, metrics: dict[str, An
     for metric, estimate in metrics["test"].items():
         if estimate["value"] is not None:
             client.log_metric(run_id, f"test.{metric}", estimate["value"])
+    if rules := metrics.get("profit", {}).get("rules"):
+        client.log_metric(run_id, "test.profit", rules[0]["profit"]["value"])  # per customer
     for name in ("report.html", LEARNT):
         if (run / name).exists():
             client.log_artifact(run_id, str(run / name))

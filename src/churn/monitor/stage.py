@@ -34,6 +34,7 @@ def monitor(cfg: Config) -> None:
     arrow_alone()
     remove_old(server_log(cfg), cfg.serve.log.keep_days)
     bundle, policy, period = choose_bundle(cfg), DriftPolicy.of(cfg), Period.of(cfg.monitor)
+    print("Reading the log ...", flush=True)
     found = collect_window(cfg, bundle, period)
     report = {
         "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",

@@ -15,6 +15,7 @@ def loop(cfg: Config) -> None:
     path = Path(cfg.output or Path(cfg.run.root) / "loop.html")
     years: list[Year] = []
     for number in range(cfg.loop.seeds):
+        print(f"Simulating the year of seed {cfg.seed + number} (a minute or two) ...", flush=True)
         years.append(simulate(quick_config(cfg), cfg.seed + number))
         print(describe_year(years[-1]), flush=True)
         page.write_loop_page(path, years, cfg)
