@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 CONTAINER := $(if $(shell command -v python3.11),$(VENV)-container/installed)
 
 .DEFAULT_GOAL := help
-.PHONY: help bench-setup train snapshot promote score serve monitor retrain loop deploy rollback status destroy ui notebooks chapter docs test fuzz lint sbom audit lock clean
+.PHONY: help bench-setup train snapshot promote score serve app monitor retrain loop deploy rollback status destroy ui notebooks chapter docs test fuzz lint sbom audit lock clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ score: $(VENV)/core  ## churn probabilities for a file: ARGS='input=FILE output=
 
 serve: $(VENV)/serve  ## answer requests on this machine as Vertex AI does: http://127.0.0.1:8080
 	@$(BIN)/churn serve $(ARGS)
+
+app: $(VENV)/app  ## a page in the browser: drop a file, see whom to call, ask why and what if, train
+	@$(BIN)/churn app $(ARGS)
 
 monitor: $(VENV)/core  ## drift and performance of what was predicted: ARGS='monitor.labels=FILE'
 	@$(BIN)/churn monitor $(ARGS)
@@ -114,7 +117,7 @@ $(VENV)/%: requirements/%.txt requirements/build.txt pyproject.toml | $(VENV)/uv
 	@echo "Installing $< ..."
 	@$(UV) install --quiet --require-hashes --compile-bytecode --build-constraints requirements/build.txt -r $<
 	@$(UV) install --quiet --no-deps --build-constraints requirements/build.txt --editable .
-	@touch $@ $(if $(filter test,$*),$(VENV)/core $(VENV)/tables $(VENV)/events $(VENV)/ui $(VENV)/serve $(VENV)/deploy $(VENV)/notebooks)  # the tests' lock holds the others
+	@touch $@ $(if $(filter test,$*),$(VENV)/core $(VENV)/tables $(VENV)/events $(VENV)/ui $(VENV)/serve $(VENV)/app $(VENV)/deploy $(VENV)/notebooks)  # the tests' lock holds the others
 
 $(VENV)-container/installed: requirements/container.txt | $(VENV)/uv
 	@echo "Installing $< (the TensorFlow of Vertex AI's containers) ..."
@@ -134,6 +137,6 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 lock: $(VENV)/uv  ## renew the hash-pinned locks after a change of pyproject.toml or requirements/*.in
 	$(COMPILE) pyproject.toml --all-extras -o requirements/test.txt
 	$(COMPILE) pyproject.toml -c requirements/test.txt -o requirements/core.txt
-	for extra in tables events ui serve deploy; do $(COMPILE) pyproject.toml --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
+	for extra in tables events ui serve app deploy; do $(COMPILE) pyproject.toml --extra $$extra -c requirements/test.txt -o requirements/$$extra.txt; done
 	$(COMPILE) pyproject.toml --extra notebooks --extra docs --extra events --extra serve --extra deploy --extra test -c requirements/test.txt -o requirements/notebooks.txt
 	for name in uv build container bench dataflow drift-peers featuretools openapi; do $(COMPILE) requirements/$$name.in -o requirements/$$name.txt; done

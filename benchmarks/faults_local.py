@@ -82,6 +82,7 @@ class Whole(NamedTuple):
     largest: int  # bytes of its largest file
     writes: list[int]  # numbers of the calls to let fail
     calls: int  # that write a file
+    kinds: int  # of these calls
 
 
 def train_command(root: Path) -> list[str]:
@@ -400,7 +401,11 @@ def search(options: Any, folder: Path, small: Path | None) -> list[Entry]:
     wholes, counts, recoveries = {}, Counter(), {name: [] for name in options.stages}
     for name in options.stages:
         wholes[name] = unbroken(STAGES[name], folder, options.writes)
-        print(f"{name}: {wholes[name].seconds:.1f} s unbroken, {wholes[name].calls} writes", flush=True)
+        print(
+            f"{name}: {wholes[name].seconds:.1f} s unbroken, {wholes[name].calls} writes of "
+            f"{wholes[name].kinds} kinds",
+            flush=True,
+        )
     deadline = time.monotonic() + 60 * options.minutes
     with suppress(KeyboardInterrupt):  # the table says how far it came
         for name, kind, number in cases(options, wholes, small):
@@ -444,21 +449,27 @@ def unbroken(stage: Stage, folder: Path, writes: int) -> Whole:
         shutil.rmtree(case)
         calls = listing.read_text().splitlines()
         listing.unlink()
-    return Whole(seconds, result, largest, chosen(calls, writes), len(calls))
+    return Whole(seconds, result, largest, chosen(calls, writes), len(calls), len(by_kind(calls)))
 
 
 def chosen(calls: list[str], most: int) -> list[int]:
     """Numbers of at most so many calls, from 1: first one of each kind of call and file, then others."""
     if len(calls) <= most:
         return list(range(1, len(calls) + 1))
-    kinds: dict[str, list[int]] = {}
-    for number, call in enumerate(calls, 1):
-        kinds.setdefault(re.sub(r"[0-9a-f]{6,}|\d+", "N", call), []).append(number)
+    kinds = by_kind(calls)
     for numbers in kinds.values():
         random.shuffle(numbers)
     longest = max(map(len, kinds.values()))
     in_turn = [numbers[i] for i in range(longest) for numbers in kinds.values() if i < len(numbers)]
     return in_turn[:most]
+
+
+def by_kind(calls: list[str]) -> dict[str, list[int]]:
+    """The numbers of the calls, from 1, by function and file; digits of names count as one."""
+    kinds: dict[str, list[int]] = {}
+    for number, call in enumerate(calls, 1):
+        kinds.setdefault(re.sub(r"[0-9a-f]{6,}|\d+", "N", call), []).append(number)
+    return kinds
 
 
 def read_result(stage: Stage, case: Path) -> Any:

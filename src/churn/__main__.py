@@ -38,6 +38,7 @@ STAGES = {  # the function of each stage; its module is imported only when the s
     "synthesize": "churn.events.stage:synthesize",
     "snapshot": "churn.events.stage:snapshot",
     "serve": "churn.serve.stage:serve",
+    "app": "churn.app.stage:app",
     "monitor": "churn.monitor.stage:monitor",
     "retrain": "churn.retrain.stage:retrain",
     "loop": "churn.retrain.simulation.stage:loop",
@@ -66,6 +67,7 @@ churn: from a raw customer table to a model that is served, watched and retraine
   churn synthesize  write a file of synthetic customers: churn synthesize data.synthetic.rows=N output=FILE
   churn snapshot    turn event tables into a labelled table: churn snapshot events=NAME output=FILE
   churn serve       serve the bundle on this machine by Vertex AI's protocol, with metrics and a log
+  churn app         a page in the browser: drop a file, see the list, ask why and what if, train
   churn monitor     compare the logged requests with the training data, and predictions with labels
   churn retrain     if the policy asks for it, train a challenger; promote it if it is better
   churn loop        simulate a year of drift, with and without retraining

@@ -30,8 +30,9 @@ from churn.data.experiment import Experiment
 from churn.data.forgotten import Forgotten, without_forgotten
 from churn.data.id_hash import id_hash
 from churn.data.learnt import write_customers
-from churn.data.load import dataset_name, load_dataset
+from churn.data.load import build_dataset, dataset_name, load_dataset
 from churn.data.stream.rows import Stream, open_stream
+from churn.data.table import RawTable
 from churn.errors import UserError
 from churn.evaluate.attack import check_influence
 from churn.evaluate.baselines import predict_baselines
@@ -73,6 +74,27 @@ def run_into(run_dir: Path, cfg: Config, worker: Executor = LAZY) -> float:
     """The same as `run`, into a directory that `churn.runs.reserve_run` gave."""
     step = _StepTimer()
     experiment, stream = _load(cfg, step)  # source -> Dataset -> Splits
+    trained, results = _work(experiment, stream, run_dir, worker, step)
+    version = _register(experiment, run_dir, worker, step)
+    if unfair := broken_limit(Bundle.load(run_dir / "bundle").facts, cfg.retrain.gate):
+        print(f"! It cannot become the champion: {unfair}")
+    print(summarize_run(results.evaluation, run_dir, f"{experiment.data.name} version {version}"))
+    return trained.held_out_log_loss(experiment.data)
+
+
+def run_frame(raw: RawTable, cfg: Config, run_dir: Path) -> None:
+    """The same steps for a table that is in memory already, without registering the run."""
+    experiment = Experiment.split(build_dataset(raw, cfg.data), cfg)
+    check_decision(cfg.decision, experiment.data.frame)
+    print(describe_data(experiment))
+    _, results = _work(experiment, None, run_dir, LAZY, _StepTimer())
+    print(summarize_run(results.evaluation, run_dir))
+
+
+def _work(
+    experiment: Experiment, stream: Stream | None, run_dir: Path, worker: Executor, step: _StepTimer
+) -> tuple[Trained, Results]:
+    """Train, export, evaluate and report into the directory of the run."""
     with (
         new_run(experiment.cfg, run_dir, experiment.data.fingerprint) as directory,
         _shared_cores(experiment, worker) as worker,
@@ -82,11 +104,7 @@ def run_into(run_dir: Path, cfg: Config, worker: Executor = LAZY) -> float:
         bundle = _export(experiment, trained, directory, step)  # -> bundle
         results = _evaluate(experiment, trained, bundle, baselines, step)  # -> Evaluation
         _report(experiment, trained, bundle, results, directory, step)
-    version = _register(experiment, run_dir, worker, step)
-    if unfair := broken_limit(Bundle.load(run_dir / "bundle").facts, cfg.retrain.gate):
-        print(f"! It cannot become the champion: {unfair}")
-    print(summarize_run(results.evaluation, run_dir, f"{experiment.data.name} version {version}"))
-    return trained.held_out_log_loss(experiment.data)
+    return trained, results
 
 
 class _StepTimer:

@@ -1,6 +1,9 @@
 """A running server answers as an endpoint of Vertex AI does."""
 
+import html
 import json
+import re
+import shlex
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -132,7 +135,23 @@ def test_the_model_and_the_openapi_page_describe_a_request(endpoint, exported_bu
     refused = endpoint.predict(ROW | {"tenure": 1.0001 * highest})
     assert "expected a number from -3.402823e+38 to 3.402823e+38" in refused.json()["error"]["message"]
     assert httpx.post(endpoint.url, json=body["example"], timeout=30).status_code == 200
-    assert httpx.get(f"{endpoint.root}/docs", timeout=30).status_code == 200
+
+
+def test_the_first_page_shows_a_request_that_works(endpoint):
+    page = httpx.get(f"{endpoint.root}/", timeout=30).text
+    shown = html.unescape(re.search(r"<code>(curl .*?)</code>", page, re.S)[1])
+    assert endpoint.url in shown
+    body = shlex.split(shown)[-1]
+    assert httpx.post(endpoint.url, content=body, headers=JSON, timeout=30).status_code == 200
+
+
+def test_the_page_to_try_requests_loads_nothing_from_elsewhere(endpoint):
+    page = httpx.get(f"{endpoint.root}/docs", timeout=30).text
+    files = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(files) >= 2
+    for file in files:
+        assert file.startswith("/")
+        assert httpx.get(f"{endpoint.root}{file}", timeout=30).status_code == 200
 
 
 def test_on_vertex_ai_the_environment_names_port_routes_and_bundle(exported_bundle, tmp_path):

@@ -24,6 +24,8 @@ SHOWN = {  # the ten keys that matter most to a stage, or fewer
     "decision.capacity decision.customer_value",
     "serve": "bundle serve.port serve.host serve.certificate serve.certificate_key serve.behind_proxy "
     "serve.lenient serve.threads serve.log.enabled serve.log.dir",
+    "app": "bundle app.port serve.host serve.certificate serve.certificate_key serve.behind_proxy data.name "
+    "run.root",
     "monitor": "monitor.log monitor.labels monitor.days monitor.since monitor.until monitor.min_rows "
     "monitor.warning_psi monitor.alarm_psi monitor.exit_code bundle",
     "retrain": "data.path monitor.log monitor.labels retrain.force retrain.trigger.alarms "

@@ -17,6 +17,7 @@ from churn.config.limits import ONE_OR_MORE, ZERO_OR_MORE, check_bounds, key
 from churn.config.loop import LoopConfig, MonitorConfig, RetrainConfig
 from churn.config.secrets import hide_passwords_of
 from churn.config.serving import (
+    AppConfig,
     BeamConfig,
     DeployConfig,
     ExportFormat,
@@ -81,6 +82,7 @@ class Config:
     score: ScoreConfig = field(default_factory=ScoreConfig)
     beam: BeamConfig = field(default_factory=BeamConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
+    app: AppConfig = field(default_factory=AppConfig)
     serving: ServingConfig = field(default_factory=ServingConfig)
     target: TargetConfig = field(default_factory=TargetConfig)
     deploy: DeployConfig = field(default_factory=DeployConfig)

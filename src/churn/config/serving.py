@@ -105,6 +105,13 @@ class ServeConfig:
     log: LogConfig = field(default_factory=LogConfig)
 
 
+@dataclass
+class AppConfig:
+    """`churn app`. Address, certificate and who may ask are those of `serve`, except for the port."""
+
+    port: int = key(8050, PORT)
+
+
 class ExportFormat(Enum):
     """What `churn export` makes of a bundle."""
 

@@ -37,7 +37,7 @@ METRICS = {
     "average_precision": Metric("average precision", "precision over all thresholds", 4, 1),
     "lift_at_10": Metric("lift in the top 10 %", "times as many churners as by chance", 2, 1),
     "captured_at_10": Metric("churners in the top 10 %", "share of all churners", 1, 1, percent=True),
-    "log_loss": Metric("log loss", "nats per customer; less is better", 4, -1),
+    "log_loss": Metric("log loss", "how far the probabilities are from what happened; less is better", 4, -1),
     "brier": Metric("Brier score", "mean squared error; less is better", 4, -1),
     "calibration_slope": Metric("calibration slope", "1 is right; below 1: too extreme", 2, 0),
     "calibration_intercept": Metric(

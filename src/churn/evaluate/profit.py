@@ -139,7 +139,7 @@ def _strategies(
         f"probability at least {chosen:.3f} (chosen)": probability >= chosen,
         "nobody": np.zeros(len(probability), bool),
         "everyone": np.ones(len(probability), bool),
-        f"probability at least {TUTORIAL} (the tutorial's)": probability >= TUTORIAL,
+        f"probability at least {TUTORIAL} (whatever a call costs)": probability >= TUTORIAL,
     }
     if cfg.value_column is not None:
         strategies["each by their own value, as churn score does"] = expected > 0

@@ -8,7 +8,7 @@ work of one thread: sums do not depend on the number of threads.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -39,7 +39,9 @@ def fill_ages(work: Workspace, cutoffs: list[int]) -> ir.Table:
     return ibis.table({"day": "int64", "cutoff": "int64", "age": "int64"}, name="ages")
 
 
-def snapshot_parts(work: Workspace, cutoffs: list[int], labelled: bool = True) -> Iterator[pa.Table]:
+def snapshot_parts(
+    work: Workspace, cutoffs: list[int], labelled: bool = True
+) -> Generator[pa.Table, None, None]:
     """The rows of a snapshot, stretch by stretch of customers, sorted by customer and cut-off.
 
     Features are float32, texts string, the cut-off a date.

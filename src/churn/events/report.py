@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def make_snapshot(work: Workspace, output: Path, seed: int) -> SnapshotReport:
     cutoffs, undecided = _cutoffs(work, until)
     span = f"{to_date(cutoffs[0])} to {to_date(cutoffs[-1])}"
     print(f"Asking at {count(len(cutoffs), 'cut-off')}, {span} ...", flush=True)
-    contents = write_snapshot(snapshot_parts(work, cutoffs), cfg, output, work.customers * len(cutoffs), seed)
+    with closing(snapshot_parts(work, cutoffs)) as parts:  # while the database is open
+        contents = write_snapshot(parts, cfg, output, work.customers * len(cutoffs), seed)
     silences = [returns_after_silence(work, name, until) for name in _signs_of_life(cfg)]
     return SnapshotReport(
         cfg=cfg,

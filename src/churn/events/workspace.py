@@ -7,6 +7,7 @@ customers after the other (`churn.events.duck`).
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ from churn.events.staging import Staging
 from churn.events.views import quoted, read_view
 from churn.scratch import scratch_folder
 
+OF_FILES = re.compile("read file|Failed to commit")  # in errors that have no kind of their own
 DAYS = ("day", "known", "begin", "end")  # columns of staged tables that count days
 
 
@@ -88,11 +90,11 @@ def _explained() -> Iterator[None]:
         what = f"DuckDB needs more memory, or more room in its folder: {str(error).splitlines()[0]}"
         do = "allow more: events.memory_gb=4"
         raise UserError(what, "events.memory_gb, events.scratch", do) from error
-    except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        if isinstance(error, duckdb.InvalidInputException) and "read file" not in str(error):
+    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.TransactionException) as error:
+        if not (isinstance(error, duckdb.IOException) or OF_FILES.search(str(error))):
             raise
         what = f"a file cannot be read or written: {str(error).splitlines()[0]}"
-        do = "copy or export the table again; events.scratch names a folder with more room"
+        do = "copy or export the table again, or name a folder with more room: events.scratch=FOLDER"
         raise UserError(what, "events", do) from error
 
 

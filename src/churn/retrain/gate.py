@@ -32,7 +32,7 @@ ROWS = 1_400  # fresh rows for which the margins in the configuration are
 GATE_METRICS = {
     "log_loss": METRICS["log_loss"],
     "roc_auc": METRICS["roc_auc"],
-    "calibration": Metric("calibration", "nats that a recalibration would save; less is better", 4, -1),
+    "calibration": Metric("calibration", "log loss that a recalibration would save; less is better", 4, -1),
     "profit": Metric("profit", "per customer, in the currency of the decision", 4, 1),
 }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -50,9 +51,9 @@ def call_list(bundle: Bundle, tables: Iterable[RawTable], cfg: Config) -> CallLi
     seen: list[str] = []
     for table in tables:
         scored = with_profit(score_candidates(bundle, table, assumed, cfg.score.keep, rows), assumed)
-        barred, pays = scored["key", "key"].isin(excluded), _is_worth_a_call(scored, assumed, own)
+        barred, pays = scored["key", "key"].isin(excluded), is_worth_a_call(scored, assumed, own)
         rows, worth, left_out = rows + len(scored), worth + (pays & ~barred).sum(), left_out + barred.sum()
-        best, repeated = _most_profitable(pd.concat([best, scored[pays & ~barred]]), cfg.top or 0)
+        best, repeated = most_profitable(pd.concat([best, scored[pays & ~barred]]), cfg.top or 0)
         again += repeated
         seen = seen or list(scored["key", "key"][:10])
     if excluded and not left_out:
@@ -62,13 +63,21 @@ def call_list(bundle: Bundle, tables: Iterable[RawTable], cfg: Config) -> CallLi
     print(f"{count(rows, noun)}, {worth:,} worth a call, {left_out:,} not to be contacted")
     if again:
         print(f"{count(again, 'further row')} of customers left out: each is on the list once, at most")
-    chosen = _list_of(bundle, best, assumed, cfg.seed)
+    chosen = list_of(best, assumed, cfg.seed, partial(explain_customers, bundle))
     _print_summary(chosen)
     return chosen
 
 
-def _list_of(bundle: Bundle, best: pd.DataFrame, assumed: DecisionConfig, seed: int) -> CallList:
-    """The list of the best candidates, in their order, as long as `assumed.capacity` allows; with reasons."""
+def list_of(
+    best: pd.DataFrame,
+    assumed: DecisionConfig,
+    seed: int,
+    explain: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+) -> CallList:
+    """The list of the best candidates, in their order, as long as `assumed.capacity` allows.
+
+    `explain` gives the reasons of candidates; without it the list has none.
+    """
     treated = _divide([] if best.empty else best["key", "key"], assumed, seed)
     best = best[: len(treated)]
     if best.columns.empty:
@@ -79,13 +88,13 @@ def _list_of(bundle: Bundle, best: pd.DataFrame, assumed: DecisionConfig, seed: 
     action = pd.DataFrame(
         {"action": np.where(treated, CALL, CONTROL), "treated": treated.astype(int)}, best.index
     )
-    explained, common = set_apart(_explain_customers(bundle, parts["features"]))
+    explained, common = set_apart(explain(best) if explain else pd.DataFrame(index=best.index))
     kept = [parts["kept"]] if "kept" in parts else []
     table = pd.concat([parts["id"], *kept, action, answer, explained], axis=1)
     return CallList(table, common, assumed)
 
 
-def _is_worth_a_call(scored: pd.DataFrame, assumed: DecisionConfig, own: DecisionConfig) -> np.ndarray:
+def is_worth_a_call(scored: pd.DataFrame, assumed: DecisionConfig, own: DecisionConfig) -> np.ndarray:
     """[n] whether each candidate with a profit is worth a call; `own` are the bundle's assumptions."""
     answer = pd.DataFrame(scored["answer"])
     probability, called, profit = (
@@ -94,7 +103,7 @@ def _is_worth_a_call(scored: pd.DataFrame, assumed: DecisionConfig, own: Decisio
     return decision.worth_a_call(probability, called == 1, profit, assumed, own)
 
 
-def _most_profitable(scored: pd.DataFrame, length: int) -> tuple[pd.DataFrame, int]:
+def most_profitable(scored: pd.DataFrame, length: int) -> tuple[pd.DataFrame, int]:
     """The most profitable customers, each once, and how many further rows they had."""
     by = ("answer", "expected_profit")
     ordered = scored.sort_values(by, ascending=False, kind="stable", ignore_index=True)
@@ -129,8 +138,9 @@ def _lot(key: str, seed: int) -> float:
     return int.from_bytes(hashlib.sha256(f"{seed}:{key}".encode()).digest()[:8], "big") / 2**64
 
 
-def _explain_customers(bundle: Bundle, frame: pd.DataFrame) -> pd.DataFrame:
-    """The main reasons of each customer in words; no columns if the bundle gives no reasons."""
+def explain_customers(bundle: Bundle, best: pd.DataFrame) -> pd.DataFrame:
+    """The main reasons of candidates in words; no columns if the bundle gives no reasons."""
+    frame = pd.DataFrame(best["features"])
     if REASONS not in bundle.saved_model.signatures or frame.empty:
         return pd.DataFrame(index=frame.index)
     return reason_columns(decode_strings(bundle.predict(frame, signature=REASONS)), frame)

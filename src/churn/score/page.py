@@ -20,11 +20,11 @@ from churn.score.common_reasons import claim_of
 
 def write_page(path: Path, calls: CallList, bundle: Bundle) -> None:
     """Write the page: one HTML file that needs neither scripts nor other files."""
-    write_text(path, _render_page(calls, bundle))
+    write_text(path, render_page(calls, bundle))
     print(f"Page to print: {path}")
 
 
-def _render_page(calls: CallList, bundle: Bundle) -> str:
+def render_page(calls: CallList, bundle: Bundle) -> str:
     """The HTML of the page."""
     table, currency = calls.table, calls.assumed.currency
     common = {line.partition(": ")[2] for line in calls.common}
@@ -47,10 +47,14 @@ def _render_page(calls: CallList, bundle: Bundle) -> str:
     )
 
 
+def reasons_of(row: Mapping[Any, Any]) -> list[str]:
+    """The reasons in a row of the list."""
+    return [text for name, text in row.items() if str(name).startswith("reason_") and not pd.isna(text)]
+
+
 def _row(row: Mapping[Any, Any], currency: str | None, common: Collection[str]) -> dict[str, Any]:
     """A row of the list with its texts; reasons that are said above the list are left out."""
-    reasons = [value for name, value in row.items() if name.startswith("reason_") and not pd.isna(value)]
-    reasons = [reason for reason in reasons if claim_of(reason) not in common]
+    reasons = [reason for reason in reasons_of(row) if claim_of(reason) not in common]
     low, high = row.get("churn_probability_low"), row.get("churn_probability_high")
     interval = "" if low is None or high is None else f"{100 * low:.0f} to {100 * high:.0f} %"
     worth = format_amount(row["expected_profit"], currency)

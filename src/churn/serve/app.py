@@ -8,9 +8,10 @@ from itertools import count
 from typing import Any
 from uuid import uuid4
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import PlainTextResponse
+from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from churn.config.serving import ServeConfig
@@ -18,6 +19,7 @@ from churn.serve.batching import Batcher
 from churn.serve.gate import Gate, Headers
 from churn.serve.metrics import Metrics
 from churn.serve.protocol import JSON_SCHEMAS, RefusedError
+from churn.serve.welcome import welcome_page
 
 CLOSING = (401, 403, 405, 413, 415)  # errors for which the body is not read to its end
 ANSWERS = {  # of the predict route, by code
@@ -163,7 +165,17 @@ async def _send_json(
 
 def _other_routes(endpoint: Endpoint) -> FastAPI:
     """Health, model information, metrics, and the OpenAPI page."""
-    app = FastAPI(title="churn", description="Churn probabilities, by Vertex AI's prediction contract.")
+    about = "Churn probabilities, by Vertex AI's prediction contract."
+    app = FastAPIOffline(title="churn", description=about)  # /docs works without internet
+
+    @app.get("/", include_in_schema=False)
+    async def welcome(request: Request) -> Response:
+        if endpoint.batcher is None:
+            return Response("The model is being loaded.", 503, media_type="text/plain")
+        model = endpoint.batcher.model
+        address = f"{request.base_url}{endpoint.cfg.predict_route.lstrip('/')}"
+        page = welcome_page(model.bundle.facts, model.example, address, endpoint.cfg.health_route)
+        return Response(page, media_type="text/html")
 
     @app.get(endpoint.cfg.health_route)
     async def health(response: Response) -> dict[str, str]:
@@ -190,7 +202,7 @@ def _other_routes(endpoint: Endpoint) -> FastAPI:
         """For Prometheus."""
         return Response(generate_latest(endpoint.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    app.openapi = lambda: _openapi_schema(app, endpoint)  # type: ignore[method-assign]
+    app.openapi = lambda: _openapi_schema(app, endpoint)
     return app
 
 

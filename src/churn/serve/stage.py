@@ -17,7 +17,17 @@ from churn.config.serving import LogIds, ServeConfig
 from churn.data.id_hash import IdHash, id_hash
 from churn.errors import UserError, missing_extra
 
-PACKAGES = ("fastapi", "httptools", "msgspec", "starlette", "uvicorn", "uvloop")  # of the extra `serve`
+# Of the extra `serve`.
+PACKAGES = (
+    "fastapi",
+    "fastapi_offline",
+    "httptools",
+    "msgspec",
+    "starlette",
+    "uvicorn",
+    "uvloop",
+)  # of the extra `serve`
+BACKLOG = 1_000  # connections that wait to be accepted
 OTHER_FILES = 200  # that the process has open beside its connections
 
 
@@ -41,7 +51,7 @@ def serve(cfg: Config) -> None:
         cfg = replace(cfg, bundle=str(local_bundle(uri)))
     check_address(cfg.serve)
     check_certificate(cfg.serve)
-    bundle, listener = choose_bundle(cfg), _listen(cfg.serve)
+    bundle, listener = choose_bundle(cfg), listen(cfg.serve.host, cfg.serve.port)
     _allow_open_files(cfg.serve.max_connections + OTHER_FILES)
     log_folder = Path(cfg.serve.log.dir or Path(cfg.run.root) / "log") if cfg.serve.log.enabled else None
     Server(cfg, bundle, log_folder, _hash_of_log(cfg)).run([listener])
@@ -95,10 +105,11 @@ def _allow_open_files(count: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _listen(cfg: ServeConfig) -> socket.socket:
+def listen(host: str, port: int, key: str = "serve.port") -> socket.socket:
+    """A socket that listens; raises `UserError` with the key of the port where that is impossible."""
     try:
-        return socket.create_server((cfg.host, cfg.port), backlog=cfg.max_connections)
+        return socket.create_server((host, port), backlog=BACKLOG)
     except OSError as error:
-        where = f"serve.host={cfg.host} serve.port={cfg.port}"
-        do = "name another port: serve.port=8081"
+        where = f"serve.host={host} {key}={port}"
+        do = f"name another port: {key}={8081 if port < 1024 else port + 1}"
         raise UserError(f"cannot listen: {error.strerror}", where, do) from None

@@ -132,7 +132,7 @@ def _scores(churned: np.ndarray, probability: np.ndarray) -> Chart:
 
 
 def _training(history: Mapping[str, Sequence[float]]) -> Chart:
-    figure, axes = new_figure("Epoch", "Loss (nats per customer)")
+    figure, axes = new_figure("Epoch", "Log loss per customer")
     axes.plot(*_by_epoch(history["loss"]), label="train part", color=FAINT, linewidth=2.2)
     losses = history.get("val_loss", [])
     axes.plot(*_by_epoch(losses), label="validation part", color=NETWORK, marker=".", markersize=4)

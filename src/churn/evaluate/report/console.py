@@ -10,9 +10,14 @@ from churn.data.dataset import Finding
 from churn.data.experiment import Experiment
 from churn.evaluate.bootstrap import Estimate
 from churn.evaluate.evaluation import Evaluation
-from churn.evaluate.metrics import METRICS
 from churn.evaluate.report.wording import NAMES
 
+LABELS = {  # short enough for a terminal
+    "roc_auc": "ROC AUC",
+    "average_precision": "avg. precision",
+    "log_loss": "log loss",
+    "lift_at_10": "lift, top 10 %",
+}
 SHOWN = ("roc_auc", "average_precision", "log_loss", "lift_at_10")
 
 
@@ -33,20 +38,24 @@ def describe_finding(finding: Finding) -> str:
     return f"! {finding.title}\n    {finding.evidence}\n    {finding.advice}"
 
 
-def summarize_run(evaluation: Evaluation, run: Path, registered: str) -> str:
-    """The main metrics of the network and the baselines, and where report and bundle are."""
-    header = f"{'':24}" + "".join(f"{METRICS[metric].label:>27}" for metric in SHOWN)
-    rows = [
-        f"{label:24}"
-        + "".join(f"{_format_estimate(evaluation.scores[name][metric]):>27}" for metric in SHOWN)
-        for name, label in NAMES.items()
-        if name in evaluation.scores
-    ]
-    files = f"\nReport: {run / 'report.html'}\nBundle: {run / 'bundle'}  (registered as {registered})"
+def summarize_run(evaluation: Evaluation, run: Path, registered: str = "") -> str:
+    """The main metrics of the network and the baselines, on 80 columns, and where report and bundle are."""
+    header = _line("", [LABELS[metric] for metric in SHOWN])
+    rows = []
+    for name, label in NAMES.items():
+        if name in evaluation.scores:
+            estimates = [evaluation.scores[name][metric] for metric in SHOWN]
+            rows.append(_line(label, [f"{estimate.value:.3f}" for estimate in estimates]))
+            if not all(np.isnan(estimate.low) for estimate in estimates):
+                rows.append(_line("", list(map(_format_interval, estimates))))
+    files = f"\nReport: {run / 'report.html'}\nBundle: {run / 'bundle'}"
+    files += f"  (registered as {registered})" if registered else ""
     return "\n".join(["", "On the test part, with 95 % intervals:", header, *rows, files])
 
 
-def _format_estimate(estimate: Estimate) -> str:
-    if np.isnan(estimate.low):
-        return f"{estimate.value:.3f}"
-    return f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+def _line(label: str, cells: list[str]) -> str:
+    return (f"{label:20}" + "".join(f"{cell:>15}" for cell in cells)).rstrip()
+
+
+def _format_interval(estimate: Estimate) -> str:
+    return "" if np.isnan(estimate.low) else f"{estimate.low:.3f}–{estimate.high:.3f}"

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
 
-from churn.bundle.bundle import Bundle
+from churn.bundle.bundle import REASONS, Bundle, decode_strings
 from churn.bundle.export import library_versions
+from churn.bundle.reasons import reason_columns
 from churn.config.training import DecisionConfig
 from churn.data.contract import SHOWN_FROM
 from churn.data.dataset import Dataset, Finding
-from churn.data.experiment import Experiment
+from churn.data.experiment import Experiment, Part
 from churn.data.split import Splits
 from churn.evaluate.coverage import Coverage
 from churn.evaluate.dependence import DRAWN_FEATURES, Dependence, has_shown_values, partial_dependence
@@ -63,6 +64,16 @@ class DataSummary:
 
 
 @dataclass(frozen=True)
+class Example:
+    """A customer of the test part."""
+
+    probability: float
+    called: bool
+    left: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ReportContent:
     """Everything that the page shows."""
 
@@ -84,6 +95,7 @@ class ReportContent:
     created: str  # date and time, for people
     robustness: Robustness
     fairness: Fairness | None = None
+    examples: Sequence[Example] = ()
 
 
 def gather_content(
@@ -122,7 +134,24 @@ def gather_content(
         created=f"{datetime.now():%Y-%m-%d %H:%M}",
         robustness=measure_robustness(experiment, trained, bundle, predict, names),
         fairness=results.fairness,
+        examples=_examples(bundle, test, results),
     )
+
+
+def _examples(bundle: Bundle, test: Part, results: Results) -> list[Example]:
+    """The customers with the highest and the lowest probability, and one at the threshold, with reasons."""
+    probability, threshold = results.probability, results.profit.threshold
+    nearest = np.abs(probability - threshold)
+    chosen = np.array([probability.argmax(), nearest.argmin(), probability.argmin()])
+    rows = test.frame.iloc[chosen].reset_index(drop=True)
+    if REASONS in bundle.saved_model.signatures:
+        reasons = reason_columns(decode_strings(bundle.predict(rows, signature=REASONS)), rows)
+    else:
+        reasons = pd.DataFrame(index=rows.index)
+    return [
+        Example(float(probability[i]), bool(probability[i] >= threshold), bool(test.churned[i]), tuple(texts))
+        for i, texts in zip(chosen, reasons.to_numpy(object), strict=True)
+    ]
 
 
 def _roc_auc(results: Results) -> float:

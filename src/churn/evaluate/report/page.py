@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from churn.evaluate.evaluation import MODEL
 from churn.evaluate.metrics import METRICS
 from churn.evaluate.report import wording
 from churn.evaluate.report.charts import draw_charts
@@ -37,7 +38,11 @@ def render_report(content: ReportContent) -> str:
         metrics=METRICS,
         rows=len(content.churned),
         names=sorted(evaluation.scores, key=_column_order),
-        statements=wording.statements(evaluation, len(content.churned)),
+        statements=[
+            wording.money_statement(content.profit, content.assumptions),
+            *wording.statements(evaluation, len(content.churned)),
+        ],
+        confusion=wording.confusion(content.churned, content.predictions[MODEL] >= content.profit.threshold),
         answer=answer,
         comparisons=comparisons,
         charts=draw_charts(content.churned, content.predictions, content.history),

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from churn.bundle.decision import NOBODY
+from churn.bundle.money import format_amount
 from churn.config.training import DecisionConfig
 from churn.evaluate.bootstrap import Estimate
 from churn.evaluate.evaluation import MODEL, TRUTH, Evaluation
 from churn.evaluate.metrics import METRICS, Metric
-from churn.evaluate.profit import Sensitivity
+from churn.evaluate.profit import Profit, Sensitivity
 
 NAMES = {
     MODEL: "this network",
     "boosting": "gradient boosting",
     "logistic_regression": "logistic regression",
-    "tutorial": "the tutorial's network",
+    "tutorial": "plain dense network",
     "base_rate": "base rate",
     TRUTH: "best possible",
 }
@@ -89,6 +90,33 @@ def compare_estimate(metric: Metric, difference: Estimate) -> str:
 def statements(evaluation: Evaluation, rows: int) -> list[Statement]:
     """The main results on `rows` test rows, most useful first."""
     return [_top_tenth(evaluation), _ranking(evaluation), _calibration(evaluation, rows)]
+
+
+def money_statement(profit: Profit, cfg: DecisionConfig) -> Statement:
+    """What the decision earns, and what calling everybody would."""
+    chosen, everyone = profit.strategies[0], next(s for s in profit.strategies if s.name == "everyone")
+
+    def amount(value: float) -> str:
+        return format_amount(1_000 * value, cfg.currency)
+
+    text = (
+        f"is what calling {100 * chosen.called:.0f} % of 1,000 customers earns at the assumed costs; "
+        f"calling all of them: {amount(everyone.profit.value)}."
+    )
+    low, high = chosen.profit.low, chosen.profit.high
+    detail = "" if np.isnan(low) else f"95 % interval {amount(low)} … {amount(high)}"
+    unit = "" if cfg.currency else "; the currency is that of the assumptions (decision.currency)"
+    return Statement(amount(chosen.profit.value), text, detail + unit)
+
+
+def confusion(churned: np.ndarray, called: np.ndarray) -> list[tuple[str, int, int]]:
+    """For those who left and those who stayed: how many were called, and how many not.
+
+    >>> confusion(np.array([1, 0]), np.array([True, False]))
+    [('left', 1, 0), ('stayed', 0, 1)]
+    """
+    rows = (("left", churned == 1), ("stayed", churned == 0))
+    return [(name, int((group & called).sum()), int((group & ~called).sum())) for name, group in rows]
 
 
 def _top_tenth(evaluation: Evaluation) -> Statement:

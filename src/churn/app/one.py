@@ -1,0 +1,115 @@
+"""One customer on the page: where each field lies, the reasons, what if, and customers like this one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from churn.bundle.bundle import REASONS, Bundle, decode_strings
+from churn.bundle.decision import customer_values, expected_profit
+from churn.bundle.reasons import TOP, reason_in_words
+from churn.config.training import DecisionConfig
+
+ALIKE = 50  # customers that are looked at
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model expects of one customer."""
+
+    probability: float
+    low: float | None
+    high: float | None
+    call: bool
+    certainty: str
+    profit: float
+    unseen: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """A bar of the waterfall, in shares from 0 to 1."""
+
+    label: str
+    change: float
+    begin: float
+    end: float
+
+
+def answer(bundle: Bundle, row: pd.DataFrame, assumed: DecisionConfig) -> Answer:
+    """The answer for one row [1] as in `Dataset.frame`."""
+    out = {name: values[0] for name, values in decode_strings(bundle.predict(row)).items()}
+    probability = np.array([out["churn_probability"]], float)
+    own_column = assumed.value_column in row if assumed.value_column else True
+    value = customer_values(row, assumed) if own_column else np.array([assumed.customer_value])
+    return Answer(
+        float(probability[0]),
+        float(out["churn_probability_low"]) if "churn_probability_low" in out else None,
+        float(out["churn_probability_high"]) if "churn_probability_high" in out else None,
+        bool(out["churn"]),
+        str(out.get("certainty", "")),
+        float(expected_profit(probability, value, assumed)[0]),
+        int(out["unseen_inputs"]),
+    )
+
+
+def waterfall(bundle: Bundle, row: pd.DataFrame) -> list[Step]:
+    """From the average customer's probability to this one's; empty if the bundle gives no reasons."""
+    if REASONS not in bundle.saved_model.signatures:
+        return []
+    out = {name: values[0] for name, values in decode_strings(bundle.predict(row, signature=REASONS)).items()}
+    at = float(out["average_probability"])
+    steps = [Step("average customer", at, 0.0, at)]
+    for i in range(1, TOP + 1):
+        if name := out.get(f"reason_{i}"):
+            change = float(out[f"contribution_{i}"])
+            label = reason_in_words(name, row[name].iloc[0], change).rpartition(" (")[0]
+            steps.append(Step(label, change, at, at + change))
+            at += change
+    others = float(out["other_contributions"])
+    steps.append(Step("all other fields", others, at, at + others))
+    return [*steps, Step("this customer", at + others, 0.0, at + others)]
+
+
+def place_of(bundle: Bundle, column: str, value: Any) -> str:
+    """Where a value lies in the training data, in words."""
+    profile = bundle.profile
+    if number := profile.get("numeric", {}).get(column):
+        if number["lowest"] is None:
+            return "no values in training"
+        if pd.isna(value):
+            return "missing" + ("" if number["missing"] else ", as never in training")
+        if not number["lowest"] <= value <= number["highest"]:
+            return f"outside training: {number['lowest']:,.6g} to {number['highest']:,.6g}"
+        counts = np.array(number["counts"], float)
+        below = counts[: int(np.searchsorted(number["edges"], value, side="left"))].sum() / max(
+            counts.sum(), 1
+        )
+        return f"higher than about {100 * below:.0f} % of the customers"
+    levels = profile.get("categorical", {}).get(column, {})
+    rows = sum(levels.values())
+    if not rows:
+        return ""
+    share = levels.get(str(value), 0) / rows
+    return f"{100 * share:.0f} % of the customers" if share else "not in training"
+
+
+def alike(row: pd.DataFrame, frame: pd.DataFrame, churned: np.ndarray) -> tuple[int, int, pd.DataFrame]:
+    """Of the customers most like this one: how many, how many left, and the nearest five with their outcome.
+
+    The distance is Gower's (1971): numbers by their range, categories by equality.
+    """
+    distance = np.zeros(len(frame))
+    for name in frame:
+        column, own = frame[name], row[name].iloc[0]
+        if pd.api.types.is_numeric_dtype(column):
+            scale = float(np.nanmax(column) - np.nanmin(column)) or 1.0
+            distance += np.nan_to_num(np.abs(column.to_numpy(float) - float(own)) / scale, nan=1.0)
+        else:
+            distance += (column.to_numpy(object) != own).astype(float)
+    nearest = np.argsort(distance, kind="stable")[:ALIKE]
+    shown = frame.iloc[nearest[:5]].assign(outcome=np.where(churned[nearest[:5]] == 1, "left", "stayed"))
+    return len(nearest), int(churned[nearest].sum()), shown

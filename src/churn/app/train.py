@@ -1,0 +1,155 @@
+"""Training from the page: what the columns are, and the command that trains, with its progress."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from churn.config.root import Config, flatten
+from churn.data.dataset import Finding
+from churn.data.infer.schema import infer_schema
+from churn.data.infer.target import format_counts
+from churn.data.sources import files
+from churn.data.table import RawTable
+from churn.errors import UserError, shell_override, shell_setting
+from churn.files import atomic_write
+
+SAMPLE_ROWS = 100_000  # that roles are looked at, at most; the training reads all
+FEW_VALUES = 10  # of a column that may say who left
+OWN = ("model", "train", "evaluate", "export", "split", "decision", "seed", "run.root")  # keys passed on
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What a person chose for a training."""
+
+    path: Path
+    target: str = ""
+    churned: str = ""
+    left_out: tuple[str, ...] = ()
+    name: str = "mine"  # of the data set
+    file: str = "table.csv"  # the name of the file
+    digest: str = ""  # sha256 of its bytes
+
+
+@dataclass(frozen=True)
+class Roles:
+    """What the columns would be taken for."""
+
+    by_column: dict[str, str] = field(default_factory=dict)  # "number", "category", "id", "left out"
+    findings: tuple[Finding, ...] = ()
+    problem: str = ""
+
+
+def read_sample(path: Path, cfg: Config) -> RawTable:
+    """The first rows of a file."""
+    return next(files.raw_tables(str(path), cfg.data, SAMPLE_ROWS))
+
+
+def possible_targets(raw: RawTable) -> dict[str, list[str]]:
+    """The columns with few values, which may say who left, and their values."""
+    counted = {str(name): raw.frame[name].dropna().astype(str).value_counts() for name in raw.frame}
+    return {
+        name: [str(value) for value in values.index if str(value)]
+        for name, values in counted.items()
+        if 1 < len(values) <= FEW_VALUES
+    }
+
+
+def infer_roles(raw: RawTable, draft: Draft, cfg: Config) -> Roles:
+    """The roles of the columns for a target and columns to leave out."""
+    churned = [draft.churned] if draft.churned else []
+    data = replace(cfg.data, target=draft.target, churned=churned, drop=list(draft.left_out), name=draft.name)
+    data = replace(data, id=None, time=None, numeric=[], categorical=[])
+    try:
+        schema, findings = infer_schema(raw, data)
+    except UserError as error:
+        return Roles(problem=str(error))
+    kinds = dict.fromkeys(schema.numeric, "number") | dict.fromkeys(schema.categorical, "category")
+    kinds |= dict.fromkeys(schema.dropped, "left out") | {schema.target: "says who left"}
+    if schema.id:
+        kinds[schema.id] = "names the customer"
+    return Roles({str(name): kinds[str(name)] for name in raw.frame if str(name) in kinds}, findings)
+
+
+def describe_values(raw: RawTable, column: str) -> str:
+    """The values of a column with their numbers of rows."""
+    counts = raw.frame[column].dropna().astype(str).value_counts()
+    return format_counts(counts, int(raw.frame[column].isna().sum()))
+
+
+def training_command(draft: Draft, cfg: Config) -> list[str]:
+    """The arguments of `churn` that train as the page does."""
+    stamp = f"{datetime.now():%Y-%m-%dT%H-%M-%S}"
+    settings = [
+        "data=csv",
+        _setting("data.path", str(_kept_path(draft, cfg))),
+        _setting("data.target", draft.target),
+    ]
+    settings += [_setting("data.name", draft.name), f"run.dir={cfg.run.root}/{stamp}-{draft.name}"]
+    settings += [_listed("data.churned", [draft.churned])] if draft.churned else []
+    settings += [_listed("data.drop", draft.left_out)] if draft.left_out else []
+    default = flatten(OmegaConf.structured(Config()))
+    own = flatten(OmegaConf.structured(cfg))
+    return [
+        "train",
+        *settings,
+        *(f"{key}={own[key]}" for key in own if _passed_on(key) and own[key] != default[key]),
+    ]
+
+
+def keep_table(draft: Draft, cfg: Config) -> None:
+    """Copy the table beside the runs: a model can be compared and retrained only with its data."""
+    target = _kept_path(draft, cfg)
+    if not target.exists():
+        with atomic_write(target) as aside:
+            shutil.copyfile(draft.path, aside)
+
+
+def _kept_path(draft: Draft, cfg: Config) -> Path:
+    return Path(cfg.run.root) / "uploads" / draft.digest[:12] / draft.file
+
+
+def _passed_on(key: str) -> bool:
+    return any(key == one or key.startswith(f"{one}.") for one in OWN)
+
+
+def _setting(key: str, value: str) -> str:
+    return f"{key}={value}" if re.fullmatch(r"[\w./+-]+", value) else _unquoted(shell_setting(key, value))
+
+
+def _listed(key: str, values: Sequence[str]) -> str:
+    return _unquoted(shell_override(key, *values))
+
+
+def _unquoted(text: str) -> str:
+    """An argument as a shell passes it on."""
+    return shlex.split(text)[0]
+
+
+async def run_churn(arguments: Sequence[str]) -> AsyncIterator[str]:
+    """The lines that `churn *arguments` prints, as they come; raises `UserError` if it fails."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "churn", *arguments,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    assert process.stdout
+    lines = []
+    try:
+        async for line in process.stdout:
+            lines.append(line.decode(errors="replace").rstrip())
+            yield lines[-1]
+        if await process.wait():
+            raise UserError("\n".join(lines[-8:]))
+    finally:
+        if process.returncode is None:
+            process.terminate()

@@ -1,0 +1,118 @@
+"""The list on the page: the same numbers as `churn score`, filtered, with the profit curve."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from churn.bundle.bundle import Bundle
+from churn.bundle.decision import effective_assumptions
+from churn.config.training import DecisionConfig
+from churn.data.writers import write_tables
+from churn.errors import shell_override
+from churn.score.call_list import CallList, explain_customers, is_worth_a_call, list_of, most_profitable
+from churn.score.candidates import with_profit
+from churn.scratch import scratch_folder
+
+MONEY = ("customer_value", "contact_cost", "offer_cost", "success")  # what the page lets people change
+POINTS = 200  # of the curve, at most
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Candidates that are worth a call, greatest expected profit first, and what was assumed."""
+
+    best: pd.DataFrame
+    assumed: DecisionConfig
+    customers: int  # of the whole file
+    barred: int  # customers not to be contacted
+
+    @property
+    def curve(self) -> np.ndarray:
+        """[k + 1] expected profit of calling the first k customers."""
+        return np.concatenate([[0.0], np.cumsum(self.best["answer", "expected_profit"].to_numpy(float))])
+
+
+def assumptions(bundle: Bundle, changed: Mapping[str, Any]) -> DecisionConfig:
+    """The bundle's assumptions with those that the page changed."""
+    given = [f"decision.{name}" for name in changed]
+    return effective_assumptions(replace(DecisionConfig(), **changed), bundle.facts, given)
+
+
+def rank(
+    scored: pd.DataFrame, bundle: Bundle, assumed: DecisionConfig, excluded: Collection[str] = ()
+) -> Ranked:
+    """The candidates worth a call, each once, without those not to be contacted."""
+    valued = with_profit(scored, assumed)
+    barred = valued["key", "key"].isin(excluded)
+    pays = is_worth_a_call(valued, assumed, assumptions(bundle, {}))
+    best, _ = most_profitable(valued[pays & ~barred], len(valued))
+    return Ranked(best, assumed, len(scored), int(barred.sum()))
+
+
+def monday_list(ranked: Ranked, bundle: Bundle, seed: int) -> CallList:
+    """The list of the customers to call and of the control group, with the reasons of all."""
+    return list_of(ranked.best, ranked.assumed, seed, partial(explain_customers, bundle))
+
+
+def matching(table: pd.DataFrame, text: str, column: str, level: str, certainty: str) -> pd.DataFrame:
+    """The rows of a list that hold a text anywhere, a level in one column, and a certainty; "" for any."""
+    kept = np.ones(len(table), bool)
+    if text:
+        cells = table.astype(str).apply(lambda one: one.str.contains(text, case=False, regex=False))
+        kept &= cells.any(axis=1).to_numpy(bool)
+    if column and level:
+        kept &= (table[column].astype(str) == level).to_numpy(bool)
+    if certainty:
+        kept &= (table["certainty"] == certainty).to_numpy(bool)
+    return table[kept]
+
+
+def to_file(table: pd.DataFrame, suffix: str) -> bytes:
+    """A list as a file: .csv or .xlsx."""
+    with scratch_folder() as folder:
+        file = folder / f"list{suffix}"
+        write_tables(iter([pa.Table.from_pandas(table, preserve_index=False)]), file)
+        return file.read_bytes()
+
+
+def command(file: str, bundle: Path, kept: Sequence[str], changed: Mapping[str, Any], rows: int) -> str:
+    """The command that writes the same list."""
+    settings = [f"decision.{name}={value:g}" for name, value in changed.items()]
+    keep = [shell_override("score.keep", *kept)] if kept else []
+    parts = [
+        "churn score",
+        f"bundle={bundle}",
+        f"input={file}",
+        "output=monday.csv",
+        f"top={rows}",
+        *keep,
+        *settings,
+    ]
+    return " ".join(parts)
+
+
+def draw_curve(ranked: Ranked, called: int) -> dict[str, Any]:
+    """Positions, in per cent of the drawing, of the profit curve and of "here you are"."""
+    curve = ranked.curve
+    top = max(curve.max(), 1e-9)
+    at = np.unique(np.linspace(0, len(curve) - 1, min(POINTS, len(curve))).astype(int))
+    end = max(len(curve) - 1, 1)
+    points = " ".join(f"{100 * i / end:.2f},{100 - 100 * curve[i] / top:.2f}" for i in at)
+    called = min(called, len(curve) - 1)
+    return {
+        "points": points,
+        "x": 100 * called / end,
+        "y": 100 - 100 * curve[called] / top,
+        "top": float(top),
+        "end": len(curve) - 1,
+        "here": float(curve[called]),
+        "called": called,
+    }

@@ -1,0 +1,140 @@
+"""From a pandas frame to a model, in one line: the pipeline's own functions for notebooks and programs.
+
+>>> model = churn.fit(customers, target="Churn")
+>>> model.report()
+>>> model.predict(new_customers)
+>>> model.save("models/june")
+"""
+
+from __future__ import annotations
+
+import html
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from churn.bundle.bundle import REASONS, Bundle, decode_strings
+from churn.bundle.choice import describe_model
+from churn.bundle.reasons import reason_columns, reason_outputs
+from churn.config.root import compose_config
+from churn.data.contract import CUSTOMER_KEY
+from churn.data.infer.cells import to_ids
+from churn.data.table import RawTable
+from churn.data.validate import to_features
+from churn.errors import UserError, quoted
+from churn.files import PARTIAL
+from churn.score.candidates import sort_outputs
+
+
+@dataclass(frozen=True)
+class Report:
+    """The page of a model; a notebook shows it."""
+
+    path: Path
+
+    def _repr_html_(self) -> str:
+        page = html.escape(self.path.read_text(encoding="utf-8"))
+        return f'<iframe srcdoc="{page}" title="Churn report" style="width: 100%; height: 40rem"></iframe>'
+
+
+class Model:
+    """A trained model: a run directory with its bundle and its report."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """The bundle, for everything else that one can do with it."""
+        return Bundle.load(self.path / "bundle")
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics of the test part, by name."""
+        return {name: estimate["value"] for name, estimate in self.bundle.facts["metrics"].items()}
+
+    def report(self) -> Report:
+        """The report; in a notebook, the page itself."""
+        return Report(self.path / "report.html")
+
+    def predict(self, customers: pd.DataFrame, reasons: bool = False) -> pd.DataFrame:
+        """A row for each customer, as `churn score` writes it: id, probability, interval, decision, reasons.
+
+        The index is that of `customers`. Raises `UserError` if a column is missing or a cell is no number.
+        """
+        schema = self.bundle.schema
+        features = to_features(_to_raw(customers), schema)
+        signature = REASONS if reasons else "serving_default"
+        answers = decode_strings(self.bundle.predict(features, signature=signature))
+        unused = {CUSTOMER_KEY, *reason_outputs(schema)}
+        table = pd.DataFrame({name: answers[name] for name in sort_outputs(answers) if name not in unused})
+        if reasons:
+            table = table.join(reason_columns(answers, features))
+        if schema.id in customers:
+            table.insert(0, schema.id, to_ids(customers[schema.id]).to_numpy(object))
+        return table.set_index(customers.index)
+
+    def save(self, folder: str | Path) -> Path:
+        """Copy the model into a new folder, whole: `churn score bundle=FOLDER/bundle` takes it from there.
+
+        Raises `UserError` if there is something already.
+        """
+        target = Path(folder)
+        if target.exists() and any(target.iterdir()):
+            raise UserError("there is something in this folder already", str(target), "name another folder")
+        aside = target.with_name(f".{target.name}{PARTIAL}")
+        shutil.rmtree(aside, ignore_errors=True)  # of a killed process
+        shutil.copytree(self.path, aside)
+        aside.rename(target)
+        return target
+
+    def __repr__(self) -> str:
+        return f"<churn model {describe_model(self.bundle.facts)}>"
+
+
+def fit(
+    customers: pd.DataFrame,
+    target: str,
+    *,
+    id: str | None = None,
+    name: str = "frame",
+    settings: Sequence[str] = (),
+) -> Model:
+    """A model of who leaves, trained, calibrated, compared with baselines and measured on a test part.
+
+    target: the column that says who left; id: that of the customer's id, if its name does not say so;
+    settings: keys as on the command line. The model lies in a temporary folder until it is saved. Nothing is
+    registered. Raises `UserError` as `churn train` does.
+
+    >>> model = fit(customers, target="Churn", settings=["train.epochs=5", "data.drop=[name]"])
+    """
+    from churn import pipeline
+
+    folder = Path(tempfile.mkdtemp(prefix="churn-model-"))
+    cfg = compose_config("data=csv", *settings, f"run.root={folder}", f"run.dir={folder}/{name}")
+    cfg.data.target, cfg.data.id, cfg.data.name = target, id or cfg.data.id, name
+    pipeline.run_frame(_to_raw(customers), cfg, folder / name)
+    return Model(folder / name)
+
+
+def load(folder: str | Path) -> Model:
+    """A model that was saved, or a run directory.
+
+    >>> load("runs/latest").predict(customers)
+    """
+    return Model(Path(folder).resolve())
+
+
+def _to_raw(customers: pd.DataFrame) -> RawTable:
+    """A frame as a table whose cells are not checked yet."""
+    names: list[Any] = [name for name in customers if not isinstance(name, str)]
+    if names:
+        listed = ", ".join(quoted(str(name)) for name in names)
+        raise UserError(f"names of columns have to be text: {listed}", do="df.columns = df.columns.map(str)")
+    return RawTable(customers.reset_index(drop=True), origin="a frame")

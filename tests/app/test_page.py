@@ -1,0 +1,147 @@
+"""The page in a real browser: drop a file, filter, slide, ask what if, download, train."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import compose_config
+
+from churn.score.stage import score
+
+SECTIONS = ("file", "list", "customer", "model", "train")
+
+
+@pytest.fixture(scope="module")
+def page(browser, address):
+    """The page, opened once for all tests of this file: they go through it in the order of its sections."""
+    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened.set_default_timeout(60_000)
+    errors = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.goto(address)
+    yield opened
+    assert errors == []
+
+
+def violations(page):
+    """What axe-core finds on the page as it is shown."""
+    axe = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
+    page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text())
+    found = page.evaluate("axe.run()")
+    assert len(found["passes"]) > 20
+    return [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]]
+
+
+def go(page, section):
+    page.click(f"header nav a[href='#{section}']")
+    page.wait_for_selector(f"#{section}:not([hidden])")
+
+
+def called(page):
+    return int(page.inner_text("#called").replace(",", ""))
+
+
+def test_a_file_is_described_in_words_before_anything_is_predicted(page, customers_file, tmp_path):
+    wrong = tmp_path / "other.csv"
+    wrong.write_text("a,b\n1,2\n")
+    page.set_input_files("#upload", wrong)
+    page.wait_for_selector("#recognised .problem")
+    assert "column 'tenure' is missing" in page.inner_text("#recognised")
+    page.set_input_files("#upload", customers_file)
+    page.wait_for_selector("#score")
+    said = page.inner_text("#recognised")
+    assert "300 rows, 23 columns" in said
+    assert "carried along, not used by the model: name, phone" in said
+    assert violations(page) == []
+
+
+def test_the_list_has_the_numbers_of_churn_score(page, customers_file, tmp_path):
+    page.click("#score")
+    page.wait_for_selector(".calls tbody tr")
+    before = called(page)
+    page.locator("#capacity").fill("12")
+    page.locator("#customer_value").fill("400")
+    settings = "decision.customer_value=400 decision.capacity=12"
+    page.wait_for_function(f"document.getElementById('score_command').textContent.includes('{settings}')")
+    page.wait_for_function("document.getElementById('called').textContent == '12'")
+    assert before != 12
+    assert "here you are: 13 customers" in page.inner_text("#curve")
+    command = page.text_content("#score_command pre")
+    with page.expect_download() as download:
+        page.click("#csv")
+    download.value.save_as(tmp_path / "page.csv")
+    settings = re.findall(r"(?:bundle|top|decision\.\w+)=\S+", command)
+    output = tmp_path / "command.csv"
+    score(compose_config(f"input={customers_file}", f"output={output}", "score.keep=[name,phone]", *settings))
+    assert (tmp_path / "page.csv").read_text() == output.read_text()
+    assert pd.read_csv(output).treated.sum() == 12
+    with page.expect_download() as download:
+        page.click("#xlsx")
+    download.value.save_as(tmp_path / "page.xlsx")
+    sheet = pd.read_excel(tmp_path / "page.xlsx", engine="openpyxl")
+    assert sheet["phone"].tolist() == pd.read_csv(output)["phone"].tolist()
+    assert violations(page) == []
+
+
+def test_the_list_is_filtered_by_text_and_by_level(page):
+    total = page.locator(".calls tbody tr").count()
+    name = page.locator(".calls tbody tr td").first.inner_text()
+    page.fill("#search", name.lower())
+    page.wait_for_function(f"document.querySelectorAll('.calls tbody tr').length < {total}")
+    assert name in page.inner_text(".calls tbody")
+    page.fill("#search", "")
+    page.wait_for_function(f"document.querySelectorAll('.calls tbody tr').length == {total}")
+
+
+def test_a_change_of_one_customer_moves_the_answer(page):
+    page.locator(".calls tbody button").first.click()
+    page.wait_for_selector("#probability")
+    page.wait_for_selector("[data-field=tenure]")
+    page.wait_for_selector("#alike table")
+    as_in_the_file = page.inner_text("#probability")
+    page.locator("[data-field=tenure]").fill("70")
+    page.wait_for_function(f"document.getElementById('probability').textContent != '{as_in_the_file}'")
+    assert f"{as_in_the_file} as in the file" in page.inner_text("#answer")
+    assert page.locator(".waterfall [role=listitem]").count() == 6
+    assert "not what changing the field would cause" in page.inner_text("#customer")
+    assert violations(page) == []
+
+
+def test_the_model_says_what_it_is_worth(page):
+    go(page, "model")
+    page.wait_for_selector("#standing table")
+    said = page.inner_text("#standing")
+    assert "champion" in said
+    assert "In money" in said
+    with page.expect_popup() as popup:
+        page.click("text=The whole report")
+    assert "Churn report" in popup.value.title()
+    popup.value.close()
+    assert violations(page) == []
+
+
+def test_a_model_is_trained_from_the_page_and_made_the_champion(page, customers_file):
+    go(page, "train")
+    page.set_input_files("#history", customers_file)
+    page.wait_for_selector("#start")
+    assert page.input_value("#target") == "Churn"
+    page.wait_for_function("document.getElementById('roles').textContent.includes('names the customer')")
+    assert violations(page) == []
+    page.click("#start")
+    page.wait_for_selector("#training_progress pre")
+    page.wait_for_selector("#promote")
+    assert "registered as june version 1" in page.inner_text("#training_progress pre")
+    page.click("#promote")
+    page.wait_for_selector(".shiny-notification")
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_telephone_nothing_is_cut_off(page, scheme):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.emulate_media(color_scheme=scheme)
+    for section in SECTIONS:
+        go(page, section)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, section
+    assert violations(page) == []

@@ -1,0 +1,62 @@
+"""Who may open the page: this machine, or who has the token."""
+
+import asyncio
+
+import httpx
+import pytest
+from conftest import compose_config
+
+pytest.importorskip("shiny", reason="the extra `app` is not installed")
+
+from churn.app.server import make_app
+from churn.app.stage import app
+from churn.errors import UserError
+
+
+@pytest.fixture
+def client(tmp_path, monkeypatch):
+    """A function: a client of the page, whose `Host` is given."""
+
+    def make(host, token=None):
+        monkeypatch.setenv("CHURN_TOKEN", token) if token else monkeypatch.delenv(
+            "CHURN_TOKEN", raising=False
+        )
+        (tmp_path / "run").mkdir(exist_ok=True)
+        (tmp_path / "run" / "report.html").write_text("the report")
+        (tmp_path / "mlflow.db").write_text("secret")
+        transport = httpx.ASGITransport(make_app(compose_config(f"run.root={tmp_path}")))
+        return lambda *paths: asyncio.run(_ask(transport, host, paths))
+
+    return make
+
+
+async def _ask(transport, host, paths):
+    """The last of the answers to the paths, as a browser with cookies gets them."""
+    async with httpx.AsyncClient(
+        transport=transport, base_url=f"http://{host}", follow_redirects=True
+    ) as client:
+        return [await client.get(path) for path in paths][-1]
+
+
+def test_the_page_answers_to_the_names_of_its_machine_only(client):
+    assert client("127.0.0.1:8050")("/").status_code == 200
+    assert client("evil.example")("/").status_code == 403
+
+
+def test_reports_are_shown_and_nothing_else(client):
+    here = client("localhost")
+    assert here("/files/run/report.html").text == "the report"
+    assert here("/files/mlflow.db").status_code == 404
+
+
+def test_with_a_token_a_browser_shows_it_once(client):
+    here = client("localhost", "open-sesame")
+    assert here("/").status_code == 401
+    assert here("/?token=wrong").status_code == 401
+    assert here("/?token=open-sesame", "/").status_code == 200
+
+
+def test_beyond_this_machine_a_token_and_a_certificate_are_wanted(monkeypatch):
+    monkeypatch.delenv("CHURN_TOKEN", raising=False)
+    with pytest.raises(UserError, match="other machines can reach this server"):
+        app(compose_config("serve.host=0.0.0.0"))

@@ -1,0 +1,86 @@
+"""`from churn import fit`: a frame in, a model out, and nothing heavy before that."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import compose_config
+
+import churn
+from churn.bundle.bundle import Bundle
+from churn.data.sources.synthetic import make_table
+from churn.errors import UserError
+from churn.frame import fit, load
+from churn.score.stage import score
+
+QUICK = [
+    "model=tutorial",
+    "train.epochs=1",
+    "export.background=8",
+    "export.refits=0",
+    "evaluate.bootstrap=20",
+    "evaluate.importance_repeats=1",
+]
+
+
+@pytest.fixture(scope="module")
+def customers():
+    """400 customers with an index of their own."""
+    frame = make_table(compose_config("data.synthetic.rows=400").data.synthetic, 3).frame
+    return frame.set_index(pd.RangeIndex(1000, 1400))
+
+
+@pytest.fixture(scope="module")
+def model(customers):
+    return fit(customers, target="Churn", name="mine", settings=QUICK)
+
+
+def test_importing_churn_does_nothing_heavy():
+    program = (
+        "import churn, sys; print(sorted(m for m in ('tensorflow', 'pandas', 'numpy') if m in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    assert (churn.fit, churn.load) == (fit, load)
+    with pytest.raises(AttributeError, match="no attribute 'fitt'"):
+        _ = churn.fitt
+
+
+def test_a_model_of_a_frame_predicts_as_churn_score_does(model, customers, tmp_path):
+    answers = model.predict(customers, reasons=True)
+    assert answers.index.equals(customers.index)
+    customers.to_parquet(tmp_path / "in.parquet")
+    score(compose_config(f"bundle={model.path}/bundle", f"input={tmp_path}/in.parquet", "score.reasons=true",
+                         f"output={tmp_path}/out.parquet"))  # fmt: skip
+    written = pd.read_parquet(tmp_path / "out.parquet")
+    assert answers["customerID"].tolist() == written["customerID"].tolist()
+    assert np.allclose(answers["churn_probability"], written["churn_probability"], atol=1e-6)
+    assert answers["reason_1"].tolist() == written["reason_1"].tolist()
+    assert list(model.predict(customers).columns) == [name for name in answers if "reason" not in name]
+
+
+def test_the_report_is_shown_in_a_notebook(model):
+    assert "Churn report: mine" in model.report().path.read_text()
+    assert model.report()._repr_html_().startswith("<iframe")
+    assert 0.4 < model.metrics["roc_auc"] < 1
+    assert "'mine' of" in repr(model)
+
+
+def test_a_model_is_saved_whole_and_loaded_again(model, customers, tmp_path):
+    saved = model.save(tmp_path / "june")
+    assert Bundle.load(saved / "bundle").digest == model.bundle.digest
+    again = load(saved).predict(customers)
+    assert np.allclose(again["churn_probability"], model.predict(customers)["churn_probability"])
+    with pytest.raises(UserError, match="something in this folder already"):
+        model.save(saved)
+
+
+def test_wrong_frames_are_the_user_s_errors(model, customers):
+    with pytest.raises(UserError, match="column 'tenure' is missing"):
+        model.predict(customers.drop(columns="tenure"))
+    with pytest.raises(UserError, match="names of columns have to be text: '0'"):
+        fit(pd.DataFrame(np.zeros((4, 1))), target="Churn")
+    with pytest.raises(UserError, match="no column 'churn'; did you mean 'Churn'"):
+        fit(customers, target="churn")
