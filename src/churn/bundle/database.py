@@ -46,8 +46,9 @@ def mlflow_client(root: str) -> MlflowClient:
     import_mlflow()
     from mlflow import MlflowClient
 
-    for chatty in ("mlflow", "alembic"):  # after the import, which sets the levels
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    # After the import, which sets the levels. MLflow prints the traceback of an error that it raises, too.
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     if on_server():
         return MlflowClient(os.environ[SERVER])
     file = database_file(root)

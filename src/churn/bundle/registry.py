@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,8 @@ def _register(client: MlflowClient, run: Path, bundle: Bundle, metrics: dict[str
         source, tags = f"{tracked.artifact_uri}/bundle", {"digest": bundle.digest}
         version = client.create_model_version(name, source, tracked.run_id, tags).version
     except BaseException:  # also Ctrl-C: the run must not look as if it went on
-        client.set_terminated(tracked.run_id, "KILLED")
+        with suppress(Exception):  # on a full disk; the next call does it (`_end_interrupted`)
+            client.set_terminated(tracked.run_id, "KILLED")
         raise
     client.set_terminated(tracked.run_id)
     return str(version)
