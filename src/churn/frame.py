@@ -19,17 +19,18 @@ from typing import Any
 
 import pandas as pd
 
-from churn.bundle.bundle import REASONS, Bundle, decode_strings
+from churn.bundle.bundle import Bundle
 from churn.bundle.choice import describe_model
+from churn.bundle.model import model_of
 from churn.bundle.reasons import reason_columns, reason_outputs
 from churn.config.root import compose_config
-from churn.data.contract import CUSTOMER_KEY
+from churn.data.coded import frame_features
 from churn.data.infer.cells import to_ids
 from churn.data.table import RawTable
 from churn.data.validate import to_features
 from churn.errors import UserError, quoted
 from churn.files import PARTIAL
-from churn.score.candidates import sort_outputs
+from churn.score.output import sort_outputs
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,12 @@ class Model:
         The index is that of `customers`. Raises `UserError` if a column is missing or a cell is no number.
         """
         schema = self.bundle.schema
-        features = to_features(_to_raw(customers), schema)
-        signature = REASONS if reasons else "serving_default"
-        answers = decode_strings(self.bundle.predict(features, signature=signature))
-        unused = {CUSTOMER_KEY, *reason_outputs(schema)}
+        rows = frame_features(to_features(_to_raw(customers), schema), schema)
+        answers = model_of(self.bundle).answer(rows, reasons)
+        unused = reason_outputs(schema)
         table = pd.DataFrame({name: answers[name] for name in sort_outputs(answers) if name not in unused})
         if reasons:
-            table = table.join(reason_columns(answers, features))
+            table = table.join(pd.DataFrame(reason_columns(answers, rows)))
         if schema.id in customers:
             table.insert(0, schema.id, to_ids(customers[schema.id]).to_numpy(object))
         return table.set_index(customers.index)
