@@ -46,7 +46,9 @@ SHUTDOWN_SECONDS = 30  # at most, for the requests that are being answered
 class Server(uvicorn.Server):
     """uvicorn, which also answers while the model is loaded or reloaded, and while the server drains."""
 
-    def __init__(self, cfg: Config, bundle: Bundle, log_folder: Path | None, hash_id: IdHash | None) -> None:
+    def __init__(
+        self, cfg: Config, bundle: Bundle, log_folder: Path | None, hash_id: IdHash | None = None
+    ) -> None:
         self.cfg, self.log_folder, self.hash_id = cfg, log_folder, hash_id
         self.metrics = Metrics()
         self.endpoint = Endpoint(cfg.serve, self.metrics)
