@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from churn.data.experiment import Experiment
 from churn.data.id_hash import DIGITS, IdHash
 from churn.files import PERSONAL, atomic_write
+
+if TYPE_CHECKING:
+    from churn.data.experiment import Experiment
 
 FILE = "customers.npz"  # in a run; not in its bundle
 
