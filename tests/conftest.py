@@ -21,6 +21,7 @@ from churn.config.root import compose_config
 from churn.data.dataset import Dataset, Schema
 
 ROOT = Path(__file__).parents[1]
+os.environ["CHURN_ID_KEY"] = "key of the tests, not of this user"  # which hashes the customers' ids
 settings.register_profile("repeatable", derandomize=True)  # the same examples wherever the tests run
 settings.load_profile("repeatable")
 

@@ -80,7 +80,7 @@ WRONG = [  # what was typed after `churn`, and what the answer says
     ("score input=mine.csv output=out.csv", "do: churn train, or name one: bundle=DIR"),
     ("monitor labels=labels.csv", "did you mean 'monitor.labels'?"),
     ("promote", "do: churn promote run=runs/latest"),
-    ("export to=excel", "expected one of [bigquery]"),
+    ("export to=excel", "expected one of [bigquery, litert, onnx]"),
     ("loop target=vertex", "do: target=local"),
     ("snapshot", "events=synthetic"),
 ]  # fmt: skip
