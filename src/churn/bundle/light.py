@@ -23,9 +23,8 @@ from churn.errors import UserError
 from churn.files import atomic_write
 
 TOLERANCE = 1e-6  # of a number
-LIMITS = (
-    3  # probabilities beside which rounding may change a word: the threshold, the ends of prediction sets
-)
+# Probabilities beside which rounding may change a word: the threshold, and the ends of the prediction sets.
+LIMITS = 3
 COMPARED, COMPARED_MISSING, EXPLAINED = 1_000, 100, 20  # rows
 Rows = tuple[np.ndarray, np.ndarray]  # numbers [F, n] and codes [C, n]
 Answer = Callable[[np.ndarray, np.ndarray], Outputs]
