@@ -115,6 +115,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 SMALL = (
     "data.synthetic.rows=1200",
     "train.epochs=3",
+    "model.members=3",
+    "model.folds=3",
+    "model.trees=60",
+    "export.refits=2",
     "evaluate.bootstrap=50",
     "evaluate.importance_repeats=1",
 )

@@ -19,6 +19,7 @@ SMALL = (
     "train.batch_size=16",
     "model.members=3",
     "model.folds=3",
+    "model.trees=20",
     "export.refits=0",
     "export.background=0",
     "evaluate.bootstrap=20",
