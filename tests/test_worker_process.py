@@ -1,6 +1,5 @@
-"""A worker process answers calls, ends with its caller, and does not change results."""
+"""A worker process answers calls, and ends with its caller."""
 
-import json
 import os
 import signal
 import subprocess
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from churn.bundle.bundle import Bundle
-from churn.config.root import compose_config
 from churn.errors import UserError
 from churn.parallel import LAZY, WorkerProcess
 
@@ -110,19 +108,3 @@ def test_without_a_worker_a_call_runs_when_its_result_is_needed():
     assert done == [1]
     with pytest.raises(ValueError, match="invalid literal"):
         LAZY.submit(int, "one").result()
-
-
-def test_a_run_is_the_same_with_a_worker_and_without(tmp_path):
-    from churn import pipeline
-
-    overrides = ("data.synthetic.rows=1200", "train.epochs=2", "export.background=0", "export.refits=0",
-                 "evaluate.bootstrap=20", "evaluate.importance_repeats=1")  # fmt: skip
-    results = []
-    with WorkerProcess("churn.evaluate.baselines") as worker:
-        for name, executor in {"with": worker, "without": LAZY}.items():
-            cfg = compose_config(*overrides, f"run.root={tmp_path}", f"run.dir={tmp_path / name}")
-            loss = pipeline.run(cfg, executor)
-            results.append((loss, json.loads((tmp_path / name / "metrics.json").read_text())))
-    for _, metrics in results:
-        metrics.pop("seconds")
-    assert results[0] == results[1]

@@ -1,5 +1,6 @@
 """Every number of the configuration has a bound, and numbers outside it are refused."""
 
+import copy
 import dataclasses
 
 import pytest
@@ -37,9 +38,14 @@ def test_every_number_has_a_bound():
     assert len(KEYS) > 100
 
 
+@pytest.fixture(scope="module")
+def composed():
+    return compose_config()
+
+
 @pytest.mark.parametrize("name", KEYS)
-def test_a_number_outside_its_bound_is_refused_with_its_key(name):
-    cfg = compose_config()
+def test_a_number_outside_its_bound_is_refused_with_its_key(name, composed):
+    cfg = copy.deepcopy(composed)
     owner, field = next((owner, field) for key, owner, field in numbers(cfg) if key == name)
     wrong = WRONG[field.metadata["bound"].text]
     setattr(owner, field.name, [8, wrong] if isinstance(getattr(owner, field.name), list) else wrong)
