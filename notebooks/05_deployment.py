@@ -78,7 +78,7 @@ server = subprocess.Popen(
     [sys.executable, "-m", "churn", "serve", f"bundle={bundle.path}", "serve.port=0"],
     stdout=subprocess.PIPE, text=True,
 )
-address = server.stdout.readline().split()[-1]
+address = next(line for line in server.stdout if line.startswith("Serving ")).split()[-1]
 print(address)
 
 # %% [markdown]
