@@ -263,7 +263,8 @@ def _report(
             experiment.data.bad_rows.to_csv(aside, index=False)
     _note_customers(experiment, directory)
     write_text(directory / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(experiment.cfg)))
-    metrics = results.to_json() | {"robustness": content.robustness.to_json(), "seconds": step.seconds}
+    metrics = results.to_json() | {"segments": [segment.to_json() for segment in content.segments]}
+    metrics |= {"robustness": content.robustness.to_json(), "seconds": step.seconds}
     write_text(directory / "metrics.json", json.dumps(metrics, indent=1))
 
 

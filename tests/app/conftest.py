@@ -7,19 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import compose_config
+from conftest import SMALLEST, compose_config
 
 from churn.data.sources.synthetic import make_table
 
 NO_BROWSER = "no Chromium: apt-get install chromium, or .venv/bin/playwright install chromium"
-QUICK = (
-    "model=tutorial",
-    "train.epochs=1",
-    "export.background=0",
-    "export.refits=0",
-    "evaluate.bootstrap=20",
-    "evaluate.importance_repeats=1",
-)
+QUICK = SMALLEST[1:]  # of a table of one's own
 
 
 @pytest.fixture(scope="module")  # while it lives, the main thread has an event loop

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,10 @@ class Segment:
     mean_probability: float
     roc_auc: Estimate  # within the segment
     deviates: bool  # whether the two rates differ by more than chance, given the number of segments
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields, the estimate as an object."""
+        return vars(self) | {"roc_auc": self.roc_auc.to_json()}
 
 
 def measure_segments(frame: pd.DataFrame, churned: np.ndarray, probability: np.ndarray) -> list[Segment]:
