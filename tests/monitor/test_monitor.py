@@ -17,6 +17,7 @@ from doubles.bigquery import BigQuery, Table
 
 from churn.data.id_hash import IdHash
 from churn.errors import UserError
+from churn.monitor.drift.alarm import STATUSES
 from churn.monitor.history import read_history
 from churn.monitor.period import Period
 from churn.monitor.source import VERTEX_COLUMNS
@@ -134,7 +135,7 @@ def test_the_effect_of_calling_is_measured_by_decile(write_log, run_monitor, tmp
 
 
 class Tags(HTMLParser):
-    """The open tags, the links and the number of bars of a page."""
+    """The open tags, the links and the number of bars of windows on a page."""
 
     def __init__(self):
         super().__init__()
@@ -143,11 +144,14 @@ class Tags(HTMLParser):
     def handle_starttag(self, tag, attributes):
         if tag not in ("meta", "br"):
             self.open.append(tag)
-        self.bars += tag == "rect"
+        self._count_bar(tag, attributes)
         self.sources += [value for name, value in attributes if name in ("src", "href")]
 
     def handle_startendtag(self, tag, attributes):
-        self.bars += tag == "rect"
+        self._count_bar(tag, attributes)
+
+    def _count_bar(self, tag, attributes):
+        self.bars += tag == "rect" and dict(attributes)["class"] in STATUSES
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -163,9 +167,9 @@ def test_the_page_is_one_complete_file_with_all_windows(write_log, run_monitor, 
     assert tags.open == []
     assert tags.sources == []
     assert tags.bars == 2 * 4  # two windows of three features and the score
-    assert text.index("2026-03-02: PSI") < text.index("2026-03-03: PSI")
-    assert "2026-03-02 … 2026-03-03" in text
-    assert text.index(">age<") < text.index(">spend<")
+    assert text.index("2026-03-01: PSI") < text.index("2026-03-02: PSI")  # windows end at midnight
+    assert "2026-03-01 … 2026-03-02" in text
+    assert text.index(">age: ") < text.index(">spend: ")
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool, part of Prometheus, is not installed")

@@ -66,11 +66,15 @@ def test_the_order_of_the_columns_does_not_matter(table, champion):
     assert len(rows) == 300
 
 
+def test_a_table_without_times_has_only_customers_whose_outcome_is_known(table, champion):
+    assert len(settled_rows(table(now=-1), champion)) == 300
+
+
 def test_columns_that_differ_are_named(table, champion):
     with pytest.raises(UserError) as caught:
         settled_rows(table(spend="Spend"), champion)
-    assert "number 'Spend' is in the table only" in caught.value.what
-    assert "number 'spend' is in the champion only" in caught.value.what
+    assert "'Spend' is missing in the champion, a number in the table" in caught.value.what
+    assert "'spend' is a number in the champion, missing in the table" in caught.value.what
     assert "age" not in caught.value.what
 
 

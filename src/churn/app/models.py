@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -168,7 +168,7 @@ def weakest(metrics: Mapping[str, Any]) -> str:
 
 def newest_alarms(cfg: Config, name: str) -> dict[str, Any] | None:
     """The newest report of the monitor: status, end, changed features, address; None if there is none."""
-    folder = monitor_dir(replace(cfg, data=replace(cfg.data, name=name)))
+    folder = monitor_dir(cfg, name)
     history = read_history(folder) if folder.exists() else []
     if not history or not folder.is_relative_to(cfg.run.root):
         return None
@@ -178,3 +178,19 @@ def newest_alarms(cfg: Config, name: str) -> dict[str, Any] | None:
     ]
     page = f"files/{folder.relative_to(cfg.run.root)}/report.html"
     return {"status": now["status"], "until": now["until"], "changed": changed, "page": page}
+
+
+def standing(bundle: Bundle, cfg: Config) -> tuple[Any, ...]:
+    """What section 4 shows of a model."""
+    root, name = cfg.run.root, bundle.facts["name"]
+    metrics, run = metrics_of(bundle, root), run_of(bundle, root)
+    report = f"files/{run.relative_to(root)}/report.html" if run and run.is_relative_to(root) else ""
+    return (
+        describe_model(bundle.facts),
+        statements(bundle.facts, metrics),
+        in_money(bundle.facts, metrics),
+        weakest(metrics),
+        list_versions(cfg, name),
+        report,
+        newest_alarms(cfg, name),
+    )

@@ -14,6 +14,7 @@ from churn.bundle.model import model_of
 from churn.bundle.reasons import TOP, reason_in_words
 from churn.config.training import DecisionConfig
 from churn.data.coded import frame_features
+from churn.data.infer.cells import to_numbers
 
 ALIKE = 50  # customers that are looked at
 
@@ -57,6 +58,33 @@ def answer(bundle: Bundle, row: pd.DataFrame, assumed: DecisionConfig) -> Answer
         float(expected_profit(probability, value, assumed)[0]),
         int(out["unseen_inputs"]),
     )
+
+
+def find(scored: pd.DataFrame | None, key: str) -> pd.DataFrame | None:
+    """The row [1] of a customer by id, or by the number of the row; None if there is none."""
+    if scored is None or not key.strip():
+        return None
+    rows = (scored["key", "key"] == key.strip()).to_numpy().nonzero()[0]
+    return pd.DataFrame(scored["features"].iloc[rows[:1]]) if len(rows) else None
+
+
+def changed_row(bundle: Bundle, row: pd.DataFrame, field: str, value: str) -> pd.DataFrame:
+    """The row with another value in one field; a number that is none counts as missing."""
+    schema, changed = bundle.schema, row.copy()
+    changed[field] = to_numbers(pd.Series([value]), schema)[0] if field in schema.numeric else value
+    return changed
+
+
+def fields(bundle: Bundle, row: pd.DataFrame) -> list[dict[str, Any]]:
+    """The fields of a customer: name, value, levels of a category, and where it lies."""
+    described, levels = [], bundle.profile.get("categorical", {})
+    for name in bundle.schema.features:
+        value = row[name].iloc[0]
+        known = sorted({value, *levels.get(name, {})}) if name in bundle.schema.categorical else None
+        shown = value if known else "" if pd.isna(value) else f"{value:.6g}"
+        place = place_of(bundle, name, value)
+        described.append({"name": name, "value": shown, "levels": known, "place": place})
+    return described
 
 
 def waterfall(bundle: Bundle, row: pd.DataFrame) -> list[Step]:

@@ -107,6 +107,11 @@ def training_command(draft: Draft, cfg: Config) -> list[str]:
     ]
 
 
+def promotion(run: Path, cfg: Config) -> list[str]:
+    """The arguments of `churn` that make a run's model the champion."""
+    return ["promote", f"run={run}", f"run.root={cfg.run.root}"]
+
+
 def keep_table(draft: Draft, cfg: Config) -> None:
     """Copy the table beside the runs: a model can be compared and retrained only with its data."""
     target = _kept_path(draft, cfg)

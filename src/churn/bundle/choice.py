@@ -31,6 +31,20 @@ def choose_bundle(cfg: Config) -> Bundle:
     return bundle
 
 
+def check_data_set(bundle: Bundle, name: str, cfg: Config) -> None:
+    """Raise `UserError` if the data set `name`, of which a model is to learn, is not the bundle's own.
+
+    Who names the bundle says that it is.
+    """
+    own = bundle.facts["name"]
+    if own != name and not cfg.bundle:
+        raise UserError(
+            f"the champion is {describe_model(bundle.facts)}, but the table to learn from is '{name}'",
+            do=f"name its table: data=csv data.path=FILE {_setting('data.name', own)}; or train and promote "
+            f"a first model of '{name}'",
+        )
+
+
 def describe_model(facts: dict[str, Any]) -> str:
     """The data set, the day and the AUC of a bundle, whose bundle.json is `facts`.
 

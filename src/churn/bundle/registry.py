@@ -174,6 +174,19 @@ def registered_version(client: MlflowClient, bundle: Bundle) -> str | None:
     return str(versions[0].version) if versions else None
 
 
+def describe_version(bundle: Bundle, root: str) -> str:
+    """Version, day and digest of a bundle, in words; without the version if it is not registered.
+
+    >>> describe_version(bundle, "runs")
+    "version 2 of 2026-11-30 (228bd60d6396)"
+    """
+    known = on_server() or os.path.lexists(database_file(root))
+    version = registered_version(mlflow_client(root), bundle) if known else None
+    name = f"version {version}" if version else "not registered"
+    day = f" of {bundle.facts['created'][:10]}" if "created" in bundle.facts else ""
+    return f"{name}{day} ({bundle.digest[:12]})"
+
+
 def _registered_models(client: MlflowClient, name: str) -> Sequence[RegisteredModel]:
     """The registered model of that name, in a list; empty if there is none."""
     return [model for model in client.search_registered_models(f"name = '{name}'") if model.name == name]

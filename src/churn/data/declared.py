@@ -42,12 +42,12 @@ def facts_of(file: Any) -> dict[str, Any]:
     return {} if stored is None else json.loads(stored)
 
 
-def with_declared_roles(cfg: DataConfig) -> DataConfig:
+def with_declared_roles(cfg: DataConfig, facts: dict[str, Any] | None = None) -> DataConfig:
     """The configuration with the name and the roles that the file declares, where it names none itself.
 
-    The horizon is the file's: it says when a label was decided.
+    The horizon is the file's: it says when a label was decided. facts: `declared_facts`, if they are read.
     """
-    facts = declared_facts(cfg)
+    facts = declared_facts(cfg) if facts is None else facts
     roles = facts.get("roles")
     if roles is None or cfg.target not in (None, roles["target"]):
         return cfg

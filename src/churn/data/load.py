@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from churn.config.data import DataConfig, Source
 from churn.data.dataset import Dataset
-from churn.data.declared import with_declared_roles
+from churn.data.declared import declared_facts, with_declared_roles
 from churn.data.table import RawTable, without_personal
 from churn.errors import UserError
 
@@ -22,8 +22,10 @@ def load_dataset(cfg: DataConfig, seed: int) -> Dataset:
 
     >>> data = load_dataset(compose_config("data=telco").data, seed=42)
     """
-    cfg = with_declared_roles(cfg)
-    return build_dataset(read_source(cfg, seed), cfg)
+    facts = declared_facts(cfg)
+    cfg = with_declared_roles(cfg, facts)
+    raw = read_source(cfg, seed)
+    return build_dataset(replace(raw, origin=facts.get("origin", raw.origin)), cfg)
 
 
 def build_dataset(raw: RawTable, cfg: DataConfig) -> Dataset:

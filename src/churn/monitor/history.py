@@ -11,16 +11,15 @@ from typing import Any
 import numpy as np
 
 from churn.config.root import Config
-from churn.data.load import dataset_name
 from churn.files import LOCK, exclusive, write_text
 from churn.lines import append_line, read_lines
 
 HISTORY = "history.jsonl"
 
 
-def monitor_dir(cfg: Config) -> Path:
-    """The folder of the reports."""
-    return Path(cfg.monitor.dir or Path(cfg.run.root) / "monitor" / dataset_name(cfg.data))
+def monitor_dir(cfg: Config, model: str) -> Path:
+    """The folder of the reports on a model, which has the name of its data set."""
+    return Path(cfg.monitor.dir or Path(cfg.run.root) / "monitor" / model)
 
 
 def record_report(folder: Path, report: dict[str, Any]) -> None:

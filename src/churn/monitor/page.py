@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from churn.bundle.bundle import Bundle
+from churn.bundle.money import format_amount
 from churn.evaluate.metrics import METRICS
 from churn.evaluate.report.templates import capitalize_first, template_environment
 from churn.files import write_text
 from churn.monitor.drift.alarm import STATUSES, TOO_FEW_ROWS, DriftPolicy
 from churn.monitor.history import end_of_window
-from churn.monitor.wording import SCORE, describe_change, describe_outcomes
+from churn.monitor.wording import SCORE, describe_change, describe_means, describe_outcomes
 
 WINDOWS = 40  # the newest ones are shown
 SLOTS = 12  # windows for which a chart has room, at least
+NAMED = 3  # features in the verdict
 SHOWN = 12  # features before the reader asks for all
 SHOWN_METRICS = ("roc_auc", "log_loss", "calibration_slope", "calibration_intercept")
 VERDICTS = {
     "ok": "The window looks like the training rows",
     "warning": "Something changed, but not enough to act at once",
-    "alarm": "The inputs or the predictions changed too much, or the predictions became worse",
+    "alarm": "The customers or the predictions are not what they were in training",
     TOO_FEW_ROWS: "Too few predictions for a verdict",
 }
 
@@ -44,9 +48,14 @@ def _render_page(facts: dict[str, Any], history: Sequence[dict[str, Any]], polic
         notes=[*now["notes"], *describe_outcomes(now)],
         windows=windows,
         span=_span(windows),
+        days=[_last_day(window)[:10] for window in windows],
         slots=max(len(windows), SLOTS),
-        verdict=VERDICTS[now["status"]],
-        drifts=[(name, drift, _past(windows, name), describe_change(drift)) for name, drift in drifts],
+        verdict=_verdict(now),
+        money=partial(_change_in_money, currency=facts.get("decision", {}).get("currency")),
+        drifts=[
+            (name, drift, _past(windows, name), describe_change(drift, False), describe_means(drift))
+            for name, drift in drifts
+        ],
         shown=SHOWN + 1,
         metrics=[
             (
@@ -64,15 +73,37 @@ def _render_page(facts: dict[str, Any], history: Sequence[dict[str, Any]], polic
     )
 
 
+def _verdict(now: dict[str, Any]) -> str:
+    """What the status means, and what changed most."""
+    alarmed = [name for name, drift in now["features"].items() if drift["status"] == now["status"] != "ok"]
+    if now["performance"] and now["performance"]["worse"]:
+        return "The predictions are worse than in the test"
+    if not alarmed:
+        return VERDICTS[now["status"]]
+    more = f" and {len(alarmed) - NAMED} more" if len(alarmed) > NAMED else ""
+    return f"{VERDICTS[now['status']]}: {', '.join(alarmed[:NAMED])}{more}"
+
+
+def _change_in_money(amount: float, currency: str | None) -> str:
+    """A change of a profit, with its sign."""
+    text = format_amount(abs(amount), currency)
+    return ("−" if amount < 0 else "+") + text
+
+
 def _span(windows: Sequence[dict[str, Any]]) -> list[str]:
-    """The days on which the first and the last window ended; the times if it is one day.
+    """The last days of the first and the last window; the times if it is one day.
 
     Below the left and the right end of a chart; both on the left if the windows do not fill it.
     """
-    first, last = (windows[i]["until"] for i in (0, -1))
+    first, last = (_last_day(windows[i]) for i in (0, -1))
     one_day = len(windows) > 1 and first[:10] == last[:10]
     ends = [until[11:16] if one_day else until[:10] for until in (first, last)]
     return ends if len(windows) >= SLOTS else [" … ".join(dict.fromkeys(ends)), ""]
+
+
+def _last_day(window: dict[str, Any]) -> str:
+    """The last moment of a window: one that ends at midnight ends on the day before."""
+    return f"{end_of_window(window) - timedelta(seconds=1):%Y-%m-%dT%H:%M}"
 
 
 def _severity(windows: Sequence[dict[str, Any]], name: str, drift: dict[str, Any]) -> tuple[int, int]:

@@ -38,7 +38,9 @@ class Outcomes:
         """Count predictions [n] with their outcome and their treatment [n], each 1, 0 or UNKNOWN."""
         known = np.asarray(churned) != UNKNOWN
         group = np.zeros(int(known.sum()), int) if treated is None else np.asarray(treated)[known] + 1
-        cells = (group * 2 + np.asarray(churned)[known]) * GRID + grid_cell(np.asarray(probability)[known])
+        cells = (group * 2 + np.asarray(churned, int)[known]) * GRID + grid_cell(
+            np.asarray(probability)[known]
+        )
         self.counts += np.bincount(cells.astype(int), minlength=6 * GRID).reshape(3, 2, GRID)
 
     def __add__(self, other: Outcomes) -> Outcomes:

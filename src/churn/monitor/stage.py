@@ -44,7 +44,7 @@ def monitor(cfg: Config) -> None:
         **found.to_json(),
         **assess_window(found.window, bundle.facts.get("metrics", {}), policy),
     }
-    folder = monitor_dir(cfg)
+    folder = monitor_dir(cfg, bundle.facts["name"])
     record_report(folder, report)
     write_page(folder / "report.html", bundle, read_history(folder), policy)
     write_gauges(Path(cfg.monitor.prometheus or folder / "churn.prom"), bundle.facts["name"], report)

@@ -73,8 +73,8 @@ def describe_labels(labels: dict[str, Any]) -> list[str]:
     return lines
 
 
-def describe_change(drift: dict[str, Any]) -> str:
-    """How a feature, or the score, changed."""
+def describe_change(drift: dict[str, Any], means: bool = True) -> str:
+    """How a feature, or the score, changed; with its means, if they are not said elsewhere."""
     parts = []
     before, after = drift["missing"]
     if abs(after - before) > 0.005:
@@ -83,11 +83,29 @@ def describe_change(drift: dict[str, Any]) -> str:
         parts.append(f"unseen levels {_percent(drift['unseen'])}")
     if drift["outside"] > 0.001:
         parts.append(f"out of range {_percent(drift['outside'])}")
-    if drift["shift"]:
-        parts.append(f"moved by {drift['shift']:.2f} sd")
+    moved = f"moved by {drift['shift']:.2f} sd".replace("-", "−") if drift["shift"] else ""
+    if means and (both := describe_means(drift)):
+        parts.append(f"mean {both}")
+    if moved:
+        parts.append(moved)
     parts.append(f"PSI {max(drift['psi'], 0):.3f}, Jensen–Shannon {drift['jensen_shannon']:.2f}")
     parts.append(f"mean probability {100 * drift['probability']:+.1f} points".replace("-", "−"))
     return ", ".join(parts)
+
+
+def describe_means(drift: dict[str, Any]) -> str:
+    """The mean of a number in training and in the window, in the unit of the column; "" if unknown.
+
+    >>> describe_means({"spread": {"means": [66.71, 87.42]}})
+    "66.7 → 87.4"
+    """
+    spread = drift.get("spread") or {}
+    means = spread.get("means")
+    if means is None:
+        return ""
+    largest = max(map(abs, means))
+    digits = 0 if largest >= 1_000 else 1 if largest >= 10 else 2
+    return " → ".join(f"{mean:,.{digits}f}" for mean in means).replace("-", "−") + spread.get("unit", "")
 
 
 def _percent(share: float) -> str:

@@ -70,6 +70,7 @@ class Verdict:
     rows: int
     scores: dict[str, dict[str, float]]  # metrics on the fresh rows, by model
     checks: list[GateCheck]
+    models: dict[str, str] = field(default_factory=dict)  # which version each is, in words
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON."""

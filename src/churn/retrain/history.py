@@ -57,7 +57,7 @@ def champion_windows(champion: Bundle, cfg: Config) -> list[dict[str, Any]]:
     digests, begun = _one_model(champion, cfg)
     own = [
         report
-        for report in read_history(monitor_dir(cfg))
+        for report in read_history(monitor_dir(cfg, champion.facts["name"]))
         if report["bundle"] in digests and (begun is None or datetime.fromisoformat(report["until"]) > begun)
     ]
     return separate_windows(own)

@@ -23,7 +23,7 @@ from churn.data.features import logged_column
 from churn.data.forgotten import Forgotten
 from churn.data.id_hash import IdHash, id_hash
 from churn.data.load import load_dataset
-from churn.errors import UserError
+from churn.errors import UserError, count
 from churn.monitor import source
 from churn.monitor.closed_windows import ClosedWindows
 from churn.monitor.collect import configured_labels, label_horizon
@@ -73,24 +73,33 @@ def settled_rows(cfg: Config, champion: Bundle) -> LabelledRows:
     cfg = replace(cfg, data=with_declared_roles(cfg.data))
     data = load_dataset(cfg.data, cfg.seed)
     _check_features(data, champion)
-    rows = _rows_of_dataset(data, champion, id_hash(cfg))
-    now = parse_time(cfg.retrain.now, "retrain.now")
+    rows, now = _rows_of_dataset(data, champion, id_hash(cfg)), parse_time(cfg.retrain.now, "retrain.now")
+    closed = to_datetime64(now) - np.timedelta64(label_horizon(champion, cfg), "D")
+    if data.times is not None:  # a table without times has only customers whose outcome is known
+        rows = _up_to(closed, rows, data.origin)
     if known := configured_labels(cfg, champion, now):
-        rows += _rows_of_log(cfg, champion, known, now)
-    rows = rows.take(~Forgotten.of(cfg).rows_of(rows.customers))
-    horizon = np.timedelta64(label_horizon(champion, cfg), "D")
-    return rows.take(np.asarray(rows.times + horizon <= to_datetime64(now)))
+        rows += _up_to(closed, _rows_of_log(cfg, champion, known, now), "the log")
+    return rows.take(~Forgotten.of(cfg).rows_of(rows.customers))
+
+
+def _up_to(closed: np.datetime64, rows: LabelledRows, origin: str) -> LabelledRows:
+    """The rows up to a time; says how many are later: what became of them is not known yet."""
+    settled = np.asarray(rows.times <= closed)
+    if late := int((~settled).sum()):
+        print(f"{origin}: {count(late, 'row')} later than {closed}, whose outcome windows are open, left out")
+    return rows.take(settled)
 
 
 def _check_features(data: Dataset, champion: Bundle) -> None:
     """Raise `UserError` if the table lacks features of the champion, or has others, or of another kind."""
     own, table = (
-        {"number": set(s.numeric), "category": set(s.categorical)} for s in (champion.schema, data.schema)
+        dict.fromkeys(schema.numeric, "a number") | dict.fromkeys(schema.categorical, "a category")
+        for schema in (champion.schema, data.schema)
     )
     problems = [
-        f"{kind} {name!r} is {'in the champion only' if name in own[kind] else 'in the table only'}"
-        for kind in own
-        for name in sorted(own[kind] ^ table[kind])
+        f"{name!r} is {own.get(name, 'missing')} in the champion, {table.get(name, 'missing')} in the table"
+        for name in sorted({*own, *table})
+        if own.get(name) != table.get(name)
     ]
     if problems:
         raise UserError(

@@ -16,6 +16,7 @@ from churn.monitor.period import parse_time
 from churn.retrain import pending, steps
 from churn.retrain.gate import Verdict
 from churn.retrain.history import RECALIBRATION, champion_windows, new_entry, retraining_times
+from churn.retrain.labelled_rows import last_seen
 from churn.retrain.probation import review
 from churn.retrain.recalibrate import needed_shift, write_recalibrated
 from churn.retrain.recalibration import Shift
@@ -58,7 +59,12 @@ def _retrain(cfg: Config, now: datetime) -> None:
     print(f"Retraining: {trigger.reason}.")
     challenger = _train_challenger(cfg, models, trigger)
     if challenger is None:
-        print("Not yet: these are too few to compare on (retrain.gate.min_rows), so nothing is trained.")
+        since = last_seen(models[CHAMPION])
+        print(
+            f"Not yet: these are too few to compare on (retrain.gate.min_rows={cfg.retrain.gate.min_rows}), so "
+            f"nothing is trained.\nFresh rows are newer than {since}, the champion's newest: rows of the log with "
+            "monitor.labels=FILE, or rows of the table with data.time=COLUMN."
+        )
         return
     run, verdict = challenger
     steps.document(cfg, verdict, trigger, run / "decision.html", run / "decision.json")

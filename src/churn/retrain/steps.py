@@ -17,8 +17,9 @@ from churn import pipeline
 from churn.bundle import decision, registry
 from churn.bundle.approval import check_standing_approval, record_approval
 from churn.bundle.bundle import Bundle
+from churn.bundle.choice import check_data_set, choose_bundle
 from churn.bundle.fairness_limits import broken_limit
-from churn.bundle.registry import CHALLENGER, CHAMPION, REFERENCE, bundle_with_alias, find_bundle
+from churn.bundle.registry import CHALLENGER, CHAMPION, REFERENCE, bundle_with_alias, describe_version
 from churn.config.data import SplitMethod
 from churn.config.root import Config
 from churn.config.serving import Platform
@@ -36,6 +37,7 @@ from churn.retrain.trigger import Trigger
 from churn.runs import reserve_run
 
 UNFAIR = "unfair"  # attribute of the file of predictions: why limits of fairness keep the challenger out
+NAMES = "names"  # attribute of the file of predictions: which version each model is
 SEGMENT = "segment "  # prefix of the segments' columns in the file of predictions
 MIN_ROWS = 200  # least rows to train on, and least rows of a segment that the gate checks
 PROMOTED, KEPT, ROLLED_BACK = "promoted", "promoted and kept", "rolled back"  # values of the tag `decision`
@@ -43,7 +45,8 @@ PROMOTED, KEPT, ROLLED_BACK = "promoted", "promoted and kept", "rolled back"  # 
 
 def load_models(cfg: Config) -> dict[str, Bundle]:
     """The champion and, where it is another model, the reference."""
-    champion = find_bundle(cfg)
+    champion = choose_bundle(cfg)
+    check_data_set(champion, dataset_name(cfg.data), cfg)
     path = None if cfg.bundle else bundle_with_alias(REFERENCE, cfg)
     reference = Bundle.load(path) if path else champion
     models = {CHAMPION: champion}
@@ -121,6 +124,7 @@ def evaluate(cfg: Config, models: Mapping[str, Bundle], fresh: Path, predictions
         table[name], table[f"{name} calls"] = probability, probability >= bundle.facts["threshold"]
     for column in cfg.retrain.segments:
         table[SEGMENT + column] = rows[column]
+    table.attrs[NAMES] = {name: describe_version(bundle, cfg.run.root) for name, bundle in models.items()}
     table.attrs[UNFAIR] = broken_limit(models[CHALLENGER].facts, cfg.retrain.gate)
     with atomic_write(predictions) as aside:
         table.to_parquet(aside, index=False)
@@ -149,6 +153,7 @@ def decide(cfg: Config, predictions: Path, alarmed: bool) -> Verdict:
         segments=_segments(table),
     )
     verdict = gate.judge_challenger(fresh, alarmed, cfg.retrain.gate, cfg.seed)
+    verdict = replace(verdict, models=table.attrs[NAMES])
     if verdict.promote and (unfair := table.attrs[UNFAIR]):
         return replace(verdict, promote=False, reason=unfair)
     return verdict

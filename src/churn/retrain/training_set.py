@@ -23,6 +23,7 @@ from churn.retrain.labelled_rows import LabelledRows
 TIME = "predicted_at"  # name of the time column where the training table has none
 LEFT, STAYED = "left", "stayed"  # the words for who left, where the table has none, and who did not
 DAY = 86_400  # seconds
+ORIGIN = "the labelled rows of churn retrain"  # in its report: the file itself is gone then
 
 
 def split_fresh(
@@ -77,8 +78,8 @@ def write_rows(rows: LabelledRows, schema: Schema, path: Path, events: dict[str,
         schema.target: np.where(rows.churned == 1, _left_word(schema), STAYED),
     }
     table = pa.Table.from_pandas(rows.frame.assign(**columns), preserve_index=False)
-    declared = {} if events is None else {KEY: json.dumps({"events": events})}
-    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, **declared}), path)
+    declared = {"origin": ORIGIN} | ({} if events is None else {"events": events})
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, KEY: json.dumps(declared)}), path)
 
 
 def _left_word(schema: Schema) -> str:

@@ -15,6 +15,7 @@ from churn.monitor.drift.alarm import STATUSES, TOO_FEW_ROWS, DriftPolicy
 from churn.monitor.drift.column import ColumnChange, compare_levels, compare_ordered
 from churn.monitor.drift.measures import jensen_shannon
 from churn.monitor.drift.reference import GRID_PROBABILITY, Category, Reference
+from churn.monitor.drift.spread import Spread, means_of, spread_of_category, spread_of_number, spread_of_score
 from churn.monitor.drift.summary import Summary
 from churn.monitor.drift.two_sample import TwoSampleTest, two_sample_test
 
@@ -35,6 +36,7 @@ class Drift:
     missing: tuple[float, float] = (0.0, 0.0)  # share in training, in the window
     outside: float = 0.0  # share of the window's numbers outside the range of training
     unseen: float = 0.0  # share of the window's levels that training did not see
+    spread: Spread | None = None  # before and after, for a chart
 
 
 @dataclass(frozen=True)
@@ -77,10 +79,12 @@ def _feature_drift(reference: Reference, window: Summary, name: str, status_of: 
     feature, w = reference.features[name], window.counts[name]
     r, m, n = feature.counts, reference.rows, window.rows
     if isinstance(feature, Category):
-        missing, unseen = feature.missing, int(w[-1])
+        missing, unseen, spread = feature.missing, int(w[-1]), spread_of_category(feature, w)
         change = compare_levels(feature, w, m, n)
     else:
         missing, unseen = len(r) - 1, 0
+        means = means_of(reference.profile["numeric"][name], window.sums[name], n - int(w[-1]))
+        spread = spread_of_number(feature, w, means)
         change = compare_ordered(r[:-1], w[:-1], (int(r[-1]), m, int(w[-1]), n))
     moved = w / n - r / m  # of the share of each cell
     return Drift(
@@ -90,6 +94,7 @@ def _feature_drift(reference: Reference, window: Summary, name: str, status_of: 
         missing=(r[missing] / m, w[missing] / n),
         outside=window.outside[name] / n,
         unseen=unseen / n,
+        spread=spread,
     )
 
 
@@ -101,6 +106,7 @@ def _score_drift(reference: Reference, window: Summary, status_of: StatusOf) -> 
         *_size(change, status_of, r, w),
         probability=float(moved @ GRID_PROBABILITY),
         profit=float(moved @ reference.grid_profit),
+        spread=spread_of_score(reference.score, window.score),
     )
 
 

@@ -128,7 +128,14 @@ def number_profile(values: np.ndarray) -> dict[str, Any]:
     """
     known = values[~np.isnan(values)]
     if len(known) == 0:
-        return {"edges": [], "counts": [0], "missing": len(values), "lowest": None, "highest": None}
+        return {
+            "edges": [],
+            "counts": [0],
+            "missing": len(values),
+            "lowest": None,
+            "highest": None,
+            "mean": None,
+        }
     edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]).astype(np.float32))
     counts = np.bincount(np.searchsorted(edges, known, side="right"), minlength=len(edges) + 1)
     return {
@@ -137,6 +144,7 @@ def number_profile(values: np.ndarray) -> dict[str, Any]:
         "missing": len(values) - len(known),
         "lowest": float(known.min()),
         "highest": float(known.max()),
+        "mean": float(known.mean(dtype=float)),
     }
 
 

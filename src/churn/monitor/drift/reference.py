@@ -39,9 +39,7 @@ class Number:
 
     def bins(self, values: Any) -> np.ndarray:
         """[n] 0: below the range of training, 1 to B: bin, B + 1: above the range, B + 2: missing."""
-        if isinstance(values, (pa.Array, pa.ChunkedArray)):
-            values = values.to_numpy() if isinstance(values, pa.ChunkedArray) else _to_numpy(values)
-        single = np.asarray(values, np.float32)
+        single = single_precision(values)
         bins = np.searchsorted(self.bounds, single, side="right")
         bins[np.isnan(single)] = len(self.bounds) + 1
         return bins
@@ -85,8 +83,13 @@ class Category:
         return np.array([*cell, self.missing])[codes.to_numpy()], coded
 
 
-def _to_numpy(values: pa.Array) -> np.ndarray:
-    return values.to_numpy(zero_copy_only=False)
+def single_precision(values: Any) -> np.ndarray:
+    """[n] float32: numbers of Arrow or NumPy as the model reads them; NaN is missing."""
+    if isinstance(values, pa.ChunkedArray):
+        values = values.to_numpy()
+    elif isinstance(values, pa.Array):
+        values = values.to_numpy(zero_copy_only=False)
+    return np.asarray(values, np.float32)
 
 
 @dataclass(frozen=True)

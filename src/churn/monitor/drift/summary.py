@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from churn.monitor.drift.reference import GRID, Reference, grid_cell
+from churn.monitor.drift.reference import GRID, Reference, grid_cell, single_precision
 
 SAMPLE_ROWS = 1_000  # rows of a window that are kept, as cells, for the comparison of all features together
 UNSEEN_LEVELS = 50  # unseen levels of a column that are kept by name
@@ -29,6 +29,7 @@ class Summary:
     rows: int = 0
     counts: dict[str, np.ndarray] = field(default_factory=dict)  # per feature and cell
     outside: Counter[str] = field(default_factory=Counter)  # per number: rows outside the range of training
+    sums: dict[str, float] = field(default_factory=lambda: defaultdict(float))  # per number: of its values
     unseen: dict[str, Counter[str]] = field(default_factory=dict)  # per category: some unseen levels
     score: np.ndarray = field(default_factory=lambda: np.zeros(GRID, int))  # by grid cell
     sample: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), int))  # [k, F] cells
@@ -57,7 +58,9 @@ class Summary:
         """Count a column; gives the bin of each number, or the cell of each level."""
         total = self.counts[name]
         if number := self.reference.numbers.get(name):
+            values = single_precision(values)
             bins, size = number.bins(values), len(total) + 2
+            self.sums[name] += float(np.nansum(values, dtype=float))
             rows = np.bincount(bins, minlength=size)
             self.outside[name] += int(rows[0] + rows[size - 2])
             total += np.bincount(number.cells(np.arange(size)), rows, len(total)).astype(int)
@@ -107,6 +110,7 @@ class Summary:
             self.rows + other.rows,
             {name: counts + other.counts[name] for name, counts in self.counts.items()},
             self.outside + other.outside,
+            defaultdict(float, {name: total + other.sums[name] for name, total in self.sums.items()}),
             unseen,
             self.score + other.score,
             self.sample,

@@ -8,23 +8,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from shiny import Inputs, Session, reactive, render, ui
+from shiny import Inputs, reactive, render, ui
 
 from churn.app import models, train
 from churn.app.desk import Desk
+from churn.app.fragments import html
 from churn.app.upload import file_digest
 from churn.data.load import dataset_name
+from churn.data.table import RawTable
 from churn.errors import UserError
 
 SHOWN = 12  # of the newest lines
-Html = Callable[..., Any]
+USUAL = {"": "the usual one"}
+LIKELY = ("churn", "left", "exited", "cancel", "attrition", "gekündigt", "status")  # in a target's name
+Raw = reactive.Value[RawTable | None]
+Drafted = Callable[[], train.Draft]
 
 
-def fill_training(input: Inputs, session: Session, desk: Desk, html: Html) -> None:
+def fill_training(input: Inputs, desk: Desk) -> None:
     """From a file to roles, a training with its progress, and the champion."""
-    raw = reactive.value[Any](None)
-    run = reactive.value[Any](None)
-    lines = reactive.value[list[str]]([])
+    raw: Raw = reactive.value[RawTable | None](None)
 
     @reactive.effect
     @reactive.event(input.history)
@@ -33,7 +36,23 @@ def fill_training(input: Inputs, session: Session, desk: Desk, html: Html) -> No
             raw.set(train.read_sample(Path(input.history()[0]["datapath"]), desk.cfg))
         except UserError as error:
             raw.set(None)
-            ui.notification_show(str(error), type="error", duration=None)
+            _show(error)
+
+    @reactive.calc
+    def drafted() -> train.Draft:
+        file = input.history()[0]
+        path, name = Path(file["datapath"]), file["name"]
+        chosen = input.target(), input.churned(), tuple(input.left_out())
+        data_set = dataset_name(replace(desk.cfg.data, name=None, path=name))
+        return train.Draft(path, *chosen, data_set, name, file_digest(path))
+
+    _fill_choices(input, raw)
+    _fill_roles(input, desk, raw, drafted)
+    _fill_run(input, desk, drafted)
+
+
+def _fill_choices(input: Inputs, raw: Raw) -> None:
+    """What a person chooses: the column that says who left, its word for it, columns to leave out."""
 
     @render.ui
     def draft() -> Any:
@@ -44,41 +63,42 @@ def fill_training(input: Inputs, session: Session, desk: Desk, html: Html) -> No
         if not targets:
             return ui.p("No column has few enough values to say who left.", role="alert")
         names = [str(name) for name in table.frame]
+        column = "The column that says who left"
         return ui.TagList(
-            ui.input_select(
-                "target", "The column that says who left", list(targets), selected=_likely(targets)
-            ),
-            ui.input_select("churned", "The word for “left”", {"": "the usual one"}),
+            ui.input_select("target", column, list(targets), selected=_likely(targets)),
+            ui.input_select("churned", "The word for “left”", USUAL),
             ui.input_select("left_out", "Columns to leave out", names, multiple=True, size="6"),
         )
 
     @reactive.effect
     @reactive.event(input.target)
     def _words() -> None:
-        words = train.possible_targets(raw()).get(input.target(), [])
-        ui.update_select("churned", choices={"": "the usual one"} | {word: word for word in words})
+        table = raw()
+        words = train.possible_targets(table).get(input.target(), []) if table else []
+        ui.update_select("churned", choices=USUAL | {word: word for word in words})
 
-    @reactive.calc
-    def drafted() -> train.Draft:
-        file = input.history()[0]
-        path, name = (
-            Path(file["datapath"]),
-            dataset_name(replace(desk.cfg.data, name=None, path=file["name"])),
-        )
-        chosen = input.target(), input.churned(), tuple(input.left_out())
-        return train.Draft(path, *chosen, name, file["name"], file_digest(path))
+
+def _fill_roles(input: Inputs, desk: Desk, raw: Raw, drafted: Drafted) -> None:
+    """What the columns are taken for, the button that starts, and the command that does the same."""
 
     @render.ui
     def roles() -> Any:
-        if raw() is None or not input.target():
+        table = raw()
+        if table is None or not input.target():
             return None
-        found = train.infer_roles(raw(), drafted(), desk.cfg)
-        shown = html("roles", found, f"{input.target()}: {train.describe_values(raw(), input.target())}")
+        found = train.infer_roles(table, drafted(), desk.cfg)
+        shown = html("roles", found, f"{input.target()}: {train.describe_values(table, input.target())}")
         if found.problem:
             return shown
         command = "churn " + shlex.join(train.training_command(drafted(), desk.cfg))
         button = ui.input_action_button("start", "Train", class_="primary")
         return ui.TagList(shown, ui.p(button), html("command", command))
+
+
+def _fill_run(input: Inputs, desk: Desk, drafted: Drafted) -> None:
+    """The training, as the command does it, and the promotion."""
+    run = reactive.value[Any](None)
+    lines = reactive.value[list[str]]([])
 
     @reactive.extended_task
     async def training(arguments: list[str]) -> str:
@@ -109,27 +129,28 @@ def fill_training(input: Inputs, session: Session, desk: Desk, html: Html) -> No
         shown = html("training", lines(), status == "success", trouble, report)
         if status != "success":
             return shown
-        return ui.TagList(shown, ui.input_action_button("promote", "Make it the champion", class_="primary"))
+        button = ui.input_action_button("promote", "Make it the champion", class_="primary")
+        return ui.TagList(
+            shown, button, html("command", "churn " + shlex.join(train.promotion(run(), desk.cfg)))
+        )
 
     @reactive.effect
     @reactive.event(input.promote)
     async def _promote() -> None:
         try:
-            said = [
-                line
-                async for line in train.run_churn(
-                    ["promote", f"run={run()}", f"run.root={desk.cfg.run.root}"]
-                )
-            ]
+            said = [line async for line in train.run_churn(train.promotion(run(), desk.cfg))]
             ui.notification_show(said[-1] if said else "It is the champion.", duration=None)
         except UserError as error:
-            ui.notification_show(str(error), type="error", duration=None)
+            _show(error)
         ui.update_select("bundle", choices=models.list_models(desk.cfg), selected=str(run() / "bundle"))
+
+
+def _show(error: UserError) -> None:
+    ui.notification_show(str(error), type="error", duration=None)
 
 
 def _likely(targets: dict[str, list[str]]) -> str:
     """The column that says who left, by its name; else the last one with two values."""
-    words = ("churn", "left", "exited", "cancel", "attrition", "gekündigt", "status")
-    named = [name for name in targets if any(word in name.casefold() for word in words)]
+    named = [name for name in targets if any(word in name.casefold() for word in LIKELY)]
     two = [name for name, values in targets.items() if len(values) == 2]
     return (named or two or list(targets))[-1]

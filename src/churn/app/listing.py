@@ -1,0 +1,120 @@
+"""The list before one person: who is worth a call with the settings of the sliders, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from shiny import reactive
+
+from churn.app import whom
+from churn.app.desk import Desk
+from churn.bundle.money import format_amount
+from churn.data.sources.side_files import read_ids
+from churn.score.call_list import CallList, explain_customers, list_of
+from churn.score.common_reasons import claim_of, set_apart
+from churn.score.page import reasons_of
+
+MOST_LEVELS = 50  # of a column that can be filtered by
+
+
+class Listing:
+    """The list of a page. `settings` and `barred_ids` are what its sliders and its file of ids say."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.settings: Callable[[], Mapping[str, Any]] = dict
+        self.barred_ids: Callable[[], set[str]] = set
+        self._reasons: dict[tuple[str, str, int], Any] = {}
+        self.ranked = reactive.calc(self._ranked)
+        self.calls = reactive.calc(self._calls)
+
+    def _ranked(self) -> whom.Ranked:
+        bundle = self.desk.bundle()
+        return whom.rank(
+            self.desk.scored(), bundle, whom.assumptions(bundle, self.settings()), self.barred_ids()
+        )
+
+    def _calls(self) -> CallList:
+        ranked = self.ranked()
+        return list_of(ranked.best, ranked.assumed, self.desk.cfg.seed)
+
+    def full(self) -> CallList:
+        """The list with the reasons of all customers, for files."""
+        return whom.monday_list(self.ranked(), self.desk.bundle(), self.desk.cfg.seed)
+
+    def changed(self, sliders: Mapping[str, Any]) -> dict[str, Any]:
+        """The keys of the decision that the sliders set to something else than the bundle's."""
+        own = whom.assumptions(self.desk.bundle(), {})
+        values = {name: float(value) for name, value in sliders.items() if name != "capacity"}
+        values["success"] /= 100
+        changed = {name: value for name, value in values.items() if abs(value - getattr(own, name)) > 1e-9}
+        return changed | {"capacity": int(sliders["capacity"])}
+
+    def excluded(self, files: Sequence[Mapping[str, Any]] | None) -> set[str]:
+        """The ids not to be contacted."""
+        path = files[0]["datapath"] if files else None
+        return read_ids(path, self.desk.bundle().schema.id, files[0]["name"]) if files and path else set()
+
+    def explained(self, index: pd.Index) -> tuple[pd.DataFrame, list[str]]:
+        """The reasons of some rows of the list, and those that most of them share."""
+        best, digests = self.ranked().best.loc[index], (self.desk.upload().digest, self.desk.bundle().digest)
+        names = [(*digests, hash(tuple(row))) for row in best["features"].itertuples(index=False)]
+        new = [i for i, name in enumerate(names) if name not in self._reasons]
+        if new:
+            found = explain_customers(self.desk.bundle(), best.iloc[new])
+            self._reasons |= {names[i]: row for i, row in zip(new, found.to_dict("records"), strict=True)}
+        return set_apart(pd.DataFrame([self._reasons[name] for name in names], index))
+
+    def with_features(self, table: pd.DataFrame) -> pd.DataFrame:
+        """A list with the fields of its customers, to search and filter by."""
+        features = pd.DataFrame(self.ranked().best["features"]).loc[table.index]
+        return table.join(features[[name for name in features if name not in table]])
+
+    def rows(self, shown: pd.DataFrame) -> list[dict[Any, Any]]:
+        """Rows of the list with their texts; a reason that most of them share is said above them."""
+        reasons, common = self.explained(shown.index)
+        claims = {line.partition(": ")[2] for line in common}
+        rows = []
+        for index, row in zip(shown.index, shown.to_dict("records"), strict=True):
+            own = [one for one in reasons_of(reasons.loc[index].to_dict()) if claim_of(one) not in claims]
+            texts: dict[Any, Any] = {
+                "key": self.ranked().best.loc[index, ("key", "key")],
+                "low": row.get("churn_probability_low"),
+                "high": row.get("churn_probability_high"),
+                "certainty": row.get("certainty", ""),
+                "worth": self.money(row["expected_profit"]),
+                "reasons": own or ["as most of them"],
+            }
+            rows.append(row | texts)
+        return rows
+
+    def who(self) -> list[str]:
+        """The columns that say who a customer is."""
+        table = self.calls().table
+        return list(table.columns[: table.columns.get_loc("action")])
+
+    def money(self, amount: float) -> str:
+        """An amount in the currency of the decision."""
+        return format_amount(amount, self.ranked().assumed.currency)
+
+    def columns(self) -> list[str]:
+        """The columns with few values, to filter by."""
+        scored = self.desk.scored()
+        parts = [scored[part] for part in ("features", "kept") if part in scored.columns.levels[0]]
+        table = pd.concat(parts, axis=1)
+        return [name for name in table if table[name].nunique() <= MOST_LEVELS]
+
+    def levels_of(self, column: str) -> list[str]:
+        """The values of a column in the file."""
+        scored = self.desk.scored()
+        if not column or scored is None:
+            return []
+        part = "features" if ("features", column) in scored else "kept"
+        return sorted(map(str, scored[part, column].dropna().unique()))
+
+    def command(self) -> str:
+        """The command that writes the same list."""
+        upload, bundle = self.desk.upload(), self.desk.bundle()
+        return whom.command(upload.name, bundle.path, upload.kept, self.settings(), upload.rows)

@@ -1,0 +1,112 @@
+"""Section 2 of the page: the list, in the order that the sliders give, and its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from shiny import Inputs, Session, reactive, render, ui
+
+from churn.app import whom
+from churn.app.fragments import html
+from churn.app.listing import Listing
+from churn.app.page import SLIDERS
+from churn.score.call_list import CONTROL_NOTE
+from churn.score.page import render_page
+
+SHOWN = 20  # rows of the list that are explained and shown
+
+
+def fill_list(input: Inputs, session: Session, listing: Listing) -> None:
+    """The sliders, the profit curve, and the rows that the filters let through."""
+    _fill_settings(input, session, listing)
+    scored = listing.desk.scored
+
+    @reactive.calc
+    def matching() -> pd.DataFrame:
+        table = listing.with_features(listing.calls().table)
+        return whom.matching(table, input.search(), input.column(), input.level(), input.certainty())
+
+    @reactive.calc
+    def shown() -> pd.DataFrame:
+        return matching()[:SHOWN]
+
+    @render.ui
+    def headline() -> Any:
+        if scored() is None:
+            return html("nothing", "file")
+        treated = listing.calls().table["treated"]
+        called = int(treated.sum())
+        profit = listing.money(listing.calls().table["expected_profit"][treated == 1].sum())
+        common = listing.explained(shown().index)[1]
+        kept = len(treated) - called
+        return html("headline", listing.ranked(), called, kept, profit, common, CONTROL_NOTE)
+
+    @render.ui
+    def curve() -> Any:
+        if scored() is None:
+            return None
+        drawn = whom.draw_curve(listing.ranked(), len(listing.calls().table))
+        return html("curve", drawn, listing.money(drawn["top"]), listing.money(drawn["here"]))
+
+    @render.ui
+    def calls() -> Any:
+        if scored() is None:
+            return None
+        return html("calls", listing.rows(shown()), listing.who(), len(matching()), len(shown()))
+
+    @render.ui
+    def score_command() -> Any:
+        return html("command", listing.command()) if scored() is not None else None
+
+
+def _fill_settings(input: Inputs, session: Session, listing: Listing) -> None:
+    """The sliders and the filters begin with what the model and the file have."""
+    desk = listing.desk
+
+    @reactive.effect
+    @reactive.event(desk.scored)
+    def _set_sliders() -> None:
+        if desk.scored() is None:
+            return
+        assumed = whom.assumptions(desk.bundle(), {})
+        longest = max(1, len(whom.rank(desk.scored(), desk.bundle(), assumed).best))
+        start = {name: getattr(assumed, name) for name in whom.MONEY} | {"success": 100 * assumed.success}
+        for name in SLIDERS:
+            value = min(assumed.capacity or 50, longest) if name == "capacity" else start[name]
+            more = {"max": longest} if name == "capacity" else {"max": max(SLIDERS[name][2], 3 * value)}
+            session.send_input_message(name, {"value": value} | ({} if name == "success" else more))
+        ui.update_select("column", choices={"": "any"} | {name: name for name in listing.columns()})
+
+    @reactive.effect
+    @reactive.event(input.column)
+    def _set_levels() -> None:
+        levels = listing.levels_of(input.column())
+        ui.update_select("level", choices={"": "any"} | {level: level for level in levels})
+
+    @reactive.calc
+    def changed() -> Mapping[str, Any]:
+        return listing.changed({name: input[name]() for name in SLIDERS})
+
+    @reactive.calc
+    def excluded() -> set[str]:
+        return listing.excluded(input.barred())
+
+    listing.settings, listing.barred_ids = changed, excluded
+
+
+def fill_downloads(listing: Listing) -> None:
+    """The files: the whole list as it stands, without filters."""
+
+    @render.download_button(filename="monday.csv")
+    def csv() -> Any:
+        yield whom.to_file(listing.full().table, ".csv")
+
+    @render.download_button(filename="monday.xlsx")
+    def xlsx() -> Any:
+        yield whom.to_file(listing.full().table, ".xlsx")
+
+    @render.download_button(filename="monday.html")
+    def printed() -> Any:
+        yield render_page(listing.full(), listing.desk.bundle())
