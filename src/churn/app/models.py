@@ -56,7 +56,7 @@ def _bundles_of_runs(root: str) -> list[Path]:
     return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
-def run_of(bundle: Bundle, root: str) -> Path | None:
+def _run_of(bundle: Bundle, root: str) -> Path | None:
     """The directory of the run that made a bundle; None if it is gone."""
     for path in [bundle.path, *_bundles_of_runs(root)]:
         made_it = (path.parent / "metrics.json").exists()
@@ -65,7 +65,7 @@ def run_of(bundle: Bundle, root: str) -> Path | None:
     return None
 
 
-def list_versions(cfg: Config, name: str) -> list[Version]:
+def _list_versions(cfg: Config, name: str) -> list[Version]:
     """The registered versions of a data set's model, newest first."""
     if not on_server() and not database_file(cfg.run.root).exists():
         return []
@@ -95,7 +95,7 @@ class Training:
 
 def training_of(bundle: Bundle, root: str) -> Training:
     """The rows of a bundle's run, read again from their source; raises `UserError` if that is impossible."""
-    run = run_of(bundle, root)
+    run = _run_of(bundle, root)
     if run is None:
         raise UserError("the run that made this model is gone", do="train it again, or drop a file")
     merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(run / "config.yaml"))
@@ -108,13 +108,13 @@ def training_of(bundle: Bundle, root: str) -> Training:
     return Training(test[:EXAMPLE_ROWS].reset_index(drop=True), data.frame, data.churned)
 
 
-def metrics_of(bundle: Bundle, root: str) -> Mapping[str, Any]:
+def _metrics_of(bundle: Bundle, root: str) -> Mapping[str, Any]:
     """metrics.json of the run that made a bundle; empty if it is gone."""
-    run = run_of(bundle, root)
+    run = _run_of(bundle, root)
     return json.loads((run / "metrics.json").read_text()) if run else {}
 
 
-def statements(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _statements(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Number, text and detail of the main results on the test part."""
     found = []
     own = facts.get("metrics", {})
@@ -137,7 +137,7 @@ def _interval(estimate: Mapping[str, Any], digits: int) -> str:
     return f"95 % interval {estimate['low']:.{digits}f} to {estimate['high']:.{digits}f}"
 
 
-def in_money(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+def _in_money(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """What the decision earned on the test part, beside calling everyone; "" if that is unknown."""
     rules = {rule["name"]: rule for rule in metrics.get("profit", {}).get("rules", [])}
     if not rules:
@@ -155,7 +155,7 @@ def in_money(facts: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     )
 
 
-def weakest(metrics: Mapping[str, Any]) -> str:
+def _weakest(metrics: Mapping[str, Any]) -> str:
     """Where the probabilities are worst; "" if no segment is known."""
     segments = metrics.get("segments") or []
     if not segments:
@@ -166,7 +166,7 @@ def weakest(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def newest_alarms(cfg: Config, name: str) -> dict[str, Any] | None:
+def _newest_alarms(cfg: Config, name: str) -> dict[str, Any] | None:
     """The newest report of the monitor: status, end, changed features, address; None if there is none."""
     folder = monitor_dir(cfg, name)
     history = read_history(folder) if folder.exists() else []
@@ -183,14 +183,14 @@ def newest_alarms(cfg: Config, name: str) -> dict[str, Any] | None:
 def standing(bundle: Bundle, cfg: Config) -> tuple[Any, ...]:
     """What section 4 shows of a model."""
     root, name = cfg.run.root, bundle.facts["name"]
-    metrics, run = metrics_of(bundle, root), run_of(bundle, root)
+    metrics, run = _metrics_of(bundle, root), _run_of(bundle, root)
     report = f"files/{run.relative_to(root)}/report.html" if run and run.is_relative_to(root) else ""
     return (
         describe_model(bundle.facts),
-        statements(bundle.facts, metrics),
-        in_money(bundle.facts, metrics),
-        weakest(metrics),
-        list_versions(cfg, name),
+        _statements(bundle.facts, metrics),
+        _in_money(bundle.facts, metrics),
+        _weakest(metrics),
+        _list_versions(cfg, name),
         report,
-        newest_alarms(cfg, name),
+        _newest_alarms(cfg, name),
     )

@@ -61,8 +61,9 @@ def _retrain(cfg: Config, now: datetime) -> None:
     if challenger is None:
         since = last_seen(models[CHAMPION])
         print(
-            f"Not yet: these are too few to compare on (retrain.gate.min_rows={cfg.retrain.gate.min_rows}), so "
-            f"nothing is trained.\nFresh rows are newer than {since}, the champion's newest: rows of the log with "
+            f"Not yet: these are too few to compare on (retrain.gate.min_rows={cfg.retrain.gate.min_rows}), "
+            "so nothing is trained.\n"
+            f"Fresh rows are newer than {since}, the champion's newest: rows of the log with "
             "monitor.labels=FILE, or rows of the table with data.time=COLUMN."
         )
         return
