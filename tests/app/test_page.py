@@ -42,6 +42,15 @@ def called(page):
     return int(page.inner_text("#called").replace(",", ""))
 
 
+def test_the_model_s_own_customers_are_an_example(page):
+    page.click("#example")
+    page.wait_for_selector("#score")
+    assert "240 rows, 20 columns" in page.inner_text("#recognised")
+    page.click("#score")
+    page.wait_for_selector(".calls tbody tr")
+    go(page, "file")
+
+
 def test_a_file_is_described_in_words_before_anything_is_predicted(page, customers_file, tmp_path):
     wrong = tmp_path / "other.csv"
     wrong.write_text("a,b\n1,2\n")

@@ -102,7 +102,9 @@ class Listing:
     def columns(self) -> list[str]:
         """The columns with few values, to filter by."""
         scored = self.desk.scored()
-        parts = [scored[part] for part in ("features", "kept") if part in scored.columns.levels[0]]
+        parts = [
+            scored[part] for part in ("features", "kept") if part in {*scored.columns.get_level_values(0)}
+        ]
         table = pd.concat(parts, axis=1)
         return [name for name in table if table[name].nunique() <= MOST_LEVELS]
 

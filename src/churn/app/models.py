@@ -23,6 +23,7 @@ from churn.data.experiment import Experiment
 from churn.data.load import load_dataset
 from churn.errors import UserError
 from churn.monitor.history import monitor_dir, read_history
+from churn.scratch import SCRATCH
 
 EXAMPLE_ROWS = 2_000  # test rows that are taken as an example, at most
 
@@ -100,6 +101,9 @@ def training_of(bundle: Bundle, root: str) -> Training:
         raise UserError("the run that made this model is gone", do="train it again, or drop a file")
     merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(run / "config.yaml"))
     cfg = cast("Config", OmegaConf.to_object(merged))
+    if SCRATCH in str(cfg.data.path):  # of a retraining: its rows are removed when it ends
+        what = "the rows that a retrained model learnt from are not kept"
+        raise UserError(what, do="drop a file, or choose the model before")
     data = load_dataset(cfg.data, cfg.seed)
     experiment = Experiment.split(data, cfg)
     test, rows = experiment.test.frame, experiment.splits.test

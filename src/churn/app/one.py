@@ -82,7 +82,7 @@ def fields(bundle: Bundle, row: pd.DataFrame) -> list[dict[str, Any]]:
         value = row[name].iloc[0]
         known = sorted({value, *levels.get(name, {})}) if name in bundle.schema.categorical else None
         shown = value if known else "" if pd.isna(value) else f"{value:.6g}"
-        place = place_of(bundle, name, value)
+        place = _place_of(bundle, name, value)
         described.append({"name": name, "value": shown, "levels": known, "place": place})
     return described
 
@@ -106,7 +106,7 @@ def waterfall(bundle: Bundle, row: pd.DataFrame) -> list[Step]:
     return [*steps, Step("this customer", at + others, 0.0, at + others)]
 
 
-def place_of(bundle: Bundle, column: str, value: Any) -> str:
+def _place_of(bundle: Bundle, column: str, value: Any) -> str:
     """Where a value lies in the training data, in words."""
     profile = bundle.profile
     if number := profile.get("numeric", {}).get(column):

@@ -59,10 +59,8 @@ def decide_trigger(
         return Trigger("alarm", f"{count} and in the newest")
     if cfg.every_days is not None and _is_due(reports, retrained, now, cfg.every_days):
         return Trigger("schedule", f"it is due every {cfg.every_days:g} days")
-    needed = (
-        f"{cfg.alarms} of {cfg.windows} would (retrain.trigger.alarms)" if cfg.alarms else "alarms never do"
-    )
-    return Trigger(None, f"{count}; nothing calls for it: {needed}")
+    needed = f": {cfg.alarms} of {cfg.windows} would (retrain.trigger.alarms)" if cfg.alarms else ""
+    return Trigger(None, f"{count}; nothing calls for it{needed}")
 
 
 def _check_policy(cfg: TriggerConfig) -> None:

@@ -1,0 +1,21 @@
+"""Shared by the benchmarks of pages: Chromium of this machine, headless, which asks no other machine."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Chromium of this machine, or Playwright's own."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as running:
+        path = next(filter(None, map(shutil.which, NAMES)), None) or running.chromium.executable_path
+        browser = running.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
