@@ -1,8 +1,8 @@
 """How long a change of "what if" on the page takes until the answer has moved, in a real Chromium.
 
-One network is trained; `churn app` runs as a process of its own, as on an analyst's machine. Wall time is measured in
-the browser, from the event of the field to the new answer on the page. Processor time is that of the server, with the
-reasons, which come after the answer.
+One network is trained; `churn app` runs as a process of its own, as on an analyst's machine. Wall time is
+measured in the browser, from the event of the field to the new answer on the page. Processor time is that of
+the server, with the reasons, which come after the answer.
 """
 
 import os
@@ -21,7 +21,8 @@ from browser import chromium
 from compare import arguments, finish
 
 CHANGE = """async (value) => {
-  const field = document.querySelector("[data-field][type=number]"), answer = document.getElementById("answer");
+  const field = document.querySelector("[data-field][type=number]");
+  const answer = document.getElementById("answer");
   const began = performance.now();
   const moved = new Promise((done) => {
     const watch = new MutationObserver(() => { watch.disconnect(); done(performance.now() - began); });

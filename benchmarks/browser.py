@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -19,3 +20,13 @@ def chromium() -> Iterator[Any]:
         browser = running.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
+
+
+def violations(page: Any) -> list[str]:
+    """What axe-core finds on a page as it is shown: each violated rule with its first element."""
+    import axe_playwright_python
+
+    page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text())
+    found = page.evaluate("axe.run()")
+    assert len(found["passes"]) > 5, page.url  # it looked at something
+    return [f"{one['id']}: {one['nodes'][0]['html'][:100]}" for one in found["violations"]]

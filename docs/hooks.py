@@ -53,6 +53,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_post_page(output: str, **_: object) -> str:
+    """Name the dialog, keep inner lists out of the landmarks, and make no header of an empty cell."""
+    output = output.replace('role="dialog">', 'role="dialog" aria-label="Search">')
+    output = re.sub(r"<th([^>]*)></th>", r"<td\1></td>", output)
+    return re.sub(r'<nav class="md-nav" aria-label="[^"]*"', '<nav class="md-nav" role="none"', output)
+
+
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Replace links from the guides to files of the repository, which are not in the site, by their paths."""
     if "/" in page.file.src_uri:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -16,29 +17,39 @@ from churn.score.call_list import CallList, explain_customers, list_of
 from churn.score.common_reasons import claim_of, set_apart
 from churn.score.page import reasons_of
 
-MOST_LEVELS = 50  # of a column that can be filtered by
+MOST_LEVELS = 50  # of a column that can be filtered by, in its first rows
+LOOKED_AT = 100_000  # rows
 
 
 class Listing:
-    """The list of a page. `settings` and `barred_ids` are what its sliders and its file of ids say."""
+    """The list of a page.
+
+    `changes` and `capacity` are what its sliders say, `barred_ids` its file of ids. The capacity is apart: it
+    ends the list, and does not change the order.
+    """
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self.settings: Callable[[], Mapping[str, Any]] = dict
+        self.changes: Callable[[], Mapping[str, Any]] = dict
+        self.capacity: Callable[[], int] = int
         self.barred_ids: Callable[[], set[str]] = set
         self._reasons: dict[tuple[str, str, int], Any] = {}
+        self.in_order = reactive.calc(self._in_order)
         self.ranked = reactive.calc(self._ranked)
+        self.first = reactive.calc(lambda: self.ranked().first())
         self.calls = reactive.calc(self._calls)
 
-    def _ranked(self) -> whom.Ranked:
+    def _in_order(self) -> whom.Ranked:
         bundle = self.desk.bundle()
-        return whom.rank(
-            self.desk.scored(), bundle, whom.assumptions(bundle, self.settings()), self.barred_ids()
-        )
+        assumed = whom.assumptions(bundle, self.changes())
+        return whom.rank(self.desk.scored(), bundle, assumed, self.barred_ids())
+
+    def _ranked(self) -> whom.Ranked:
+        ranked = self.in_order()
+        return replace(ranked, assumed=replace(ranked.assumed, capacity=self.capacity()))
 
     def _calls(self) -> CallList:
-        ranked = self.ranked()
-        return list_of(ranked.best, ranked.assumed, self.desk.cfg.seed)
+        return list_of(self.first(), self.ranked().assumed, self.desk.cfg.seed)
 
     def full(self) -> CallList:
         """The list with the reasons of all customers, for files."""
@@ -47,10 +58,9 @@ class Listing:
     def changed(self, sliders: Mapping[str, Any]) -> dict[str, Any]:
         """The keys of the decision that the sliders set to something else than the bundle's."""
         own = whom.assumptions(self.desk.bundle(), {})
-        values = {name: float(value) for name, value in sliders.items() if name != "capacity"}
+        values = {name: float(value) for name, value in sliders.items()}
         values["success"] /= 100
-        changed = {name: value for name, value in values.items() if abs(value - getattr(own, name)) > 1e-9}
-        return changed | {"capacity": int(sliders["capacity"])}
+        return {name: value for name, value in values.items() if abs(value - getattr(own, name)) > 1e-9}
 
     def excluded(self, files: Sequence[Mapping[str, Any]] | None) -> set[str]:
         """The ids not to be contacted."""
@@ -59,7 +69,7 @@ class Listing:
 
     def explained(self, index: pd.Index) -> tuple[pd.DataFrame, list[str]]:
         """The reasons of some rows of the list, and those that most of them share."""
-        best, digests = self.ranked().best.loc[index], (self.desk.upload().digest, self.desk.bundle().digest)
+        best, digests = self.first().loc[index], (self.desk.upload().digest, self.desk.bundle().digest)
         names = [(*digests, hash(tuple(row))) for row in best["features"].itertuples(index=False)]
         new = [i for i, name in enumerate(names) if name not in self._reasons]
         if new:
@@ -69,7 +79,7 @@ class Listing:
 
     def with_features(self, table: pd.DataFrame) -> pd.DataFrame:
         """A list with the fields of its customers, to search and filter by."""
-        features = pd.DataFrame(self.ranked().best["features"]).loc[table.index]
+        features = pd.DataFrame(self.first()["features"]).loc[table.index]
         return table.join(features[[name for name in features if name not in table]])
 
     def rows(self, shown: pd.DataFrame) -> list[dict[Any, Any]]:
@@ -80,7 +90,7 @@ class Listing:
         for index, row in zip(shown.index, shown.to_dict("records"), strict=True):
             own = [one for one in reasons_of(reasons.loc[index].to_dict()) if claim_of(one) not in claims]
             texts: dict[Any, Any] = {
-                "key": self.ranked().best.loc[index, ("key", "key")],
+                "key": self.first().loc[index, ("key", "key")],
                 "low": row.get("churn_probability_low"),
                 "high": row.get("churn_probability_high"),
                 "certainty": row.get("certainty", ""),
@@ -105,7 +115,7 @@ class Listing:
         parts = [
             scored[part] for part in ("features", "kept") if part in {*scored.columns.get_level_values(0)}
         ]
-        table = pd.concat(parts, axis=1)
+        table = pd.concat(parts, axis=1)[:LOOKED_AT]
         return [name for name in table if table[name].nunique() <= MOST_LEVELS]
 
     def levels_of(self, column: str) -> list[str]:
@@ -119,4 +129,5 @@ class Listing:
     def command(self) -> str:
         """The command that writes the same list."""
         upload, bundle = self.desk.upload(), self.desk.bundle()
-        return whom.command(upload.name, bundle.path, upload.kept, self.settings(), upload.rows)
+        settings = {**self.changes(), "capacity": self.capacity()}
+        return whom.command(upload.name, bundle.path, upload.kept, settings, upload.rows)

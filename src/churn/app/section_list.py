@@ -86,14 +86,18 @@ def _fill_settings(input: Inputs, session: Session, listing: Listing) -> None:
         ui.update_select("level", choices={"": "any"} | {level: level for level in levels})
 
     @reactive.calc
-    def changed() -> Mapping[str, Any]:
-        return listing.changed({name: input[name]() for name in SLIDERS})
+    def changes() -> Mapping[str, Any]:
+        return listing.changed({name: input[name]() for name in SLIDERS if name != "capacity"})
+
+    @reactive.calc
+    def capacity() -> int:
+        return int(input.capacity())
 
     @reactive.calc
     def excluded() -> set[str]:
         return listing.excluded(input.barred())
 
-    listing.settings, listing.barred_ids = changed, excluded
+    listing.changes, listing.capacity, listing.barred_ids = changes, capacity, excluded
 
 
 def fill_downloads(listing: Listing) -> None:

@@ -22,17 +22,30 @@ from churn.score.candidates import with_profit
 from churn.scratch import scratch_folder
 
 MONEY = ("customer_value", "contact_cost", "offer_cost", "success")  # what the page lets people change
+MOST_CONTROL, SPARE = 0.4, 1_000  # up to this share, and with so many more, twice the capacity fills a list
 POINTS = 200  # of the curve, at most
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """Candidates that are worth a call, greatest expected profit first, and what was assumed."""
+    """Candidates that are worth a call, greatest expected profit first, and what was assumed.
 
-    best: pd.DataFrame
+    Of a large file only what ranks them is sorted; `first` looks up the rest of those that are shown.
+    """
+
+    best: pd.DataFrame  # answers, profit, key, and ("row", "row"), the position in `scored`
+    scored: pd.DataFrame
     assumed: DecisionConfig
-    customers: int  # of the whole file
     barred: int  # customers not to be contacted
+
+    def first(self) -> pd.DataFrame:
+        """All columns of those who may be on the list, which the capacity ends."""
+        capacity, share = self.assumed.capacity, self.assumed.control_share
+        few = capacity is not None and share < MOST_CONTROL
+        top = self.best[: 2 * capacity + SPARE] if few and capacity else self.best
+        rows = self.scored.iloc[top["row", "row"]].reset_index(drop=True)
+        rows["answer", "expected_profit"] = top["answer", "expected_profit"].to_numpy()
+        return rows
 
     @property
     def curve(self) -> np.ndarray:
@@ -50,16 +63,21 @@ def rank(
     scored: pd.DataFrame, bundle: Bundle, assumed: DecisionConfig, excluded: Collection[str] = ()
 ) -> Ranked:
     """The candidates worth a call, each once, without those not to be contacted."""
-    valued = with_profit(scored, assumed)
+    own = ("features", assumed.value_column or bundle.schema.features[0])
+    ranking = [
+        name for name in scored.columns.tolist() if name[0] in ("answer", "value", "key") or name == own
+    ]
+    valued = with_profit(scored[ranking], assumed)
+    valued["row", "row"] = np.arange(len(scored))
     barred = valued["key", "key"].isin(excluded)
     pays = is_worth_a_call(valued, assumed, assumptions(bundle, {}))
     best, _ = most_profitable(valued[pays & ~barred], len(valued))
-    return Ranked(best, assumed, len(scored), int(barred.sum()))
+    return Ranked(best, scored, assumed, int(barred.sum()))
 
 
 def monday_list(ranked: Ranked, bundle: Bundle, seed: int) -> CallList:
     """The list of the customers to call and of the control group, with the reasons of all."""
-    return list_of(ranked.best, ranked.assumed, seed, partial(explain_customers, bundle))
+    return list_of(ranked.first(), ranked.assumed, seed, partial(explain_customers, bundle))
 
 
 def matching(table: pd.DataFrame, text: str, column: str, level: str, certainty: str) -> pd.DataFrame:

@@ -119,9 +119,10 @@ def draw_curve(axes: Axes, name: str, x: np.ndarray, y: np.ndarray) -> None:
 
 
 def to_chart(figure: Figure, axes: Axes, title: str, text: str) -> Chart:
-    """The figure for the page, with a legend if something has a label."""
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend()
+    """The figure for the page, with a legend below it if something has a label: no curve crosses it."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 3))
     svg = StringIO()
     with mpl.rc_context({"svg.hashsalt": title}), warnings.catch_warnings():  # the same ids in each run
         warnings.filterwarnings(
