@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from churn.config.arguments import check_arguments, unknown_stage
+from churn.config.commands import HELP, help_of_stage
 from churn.config.explain import explain, is_of_hydra, refuse_added_keys
 from churn.config.root import Config, config_directory, to_config
 from churn.config.secrets import hide_passwords
@@ -55,40 +56,6 @@ ON_VERTEX = {  # the same with target=vertex
     "score": "churn.vertex.score:score",
     "retrain": "churn.retrain.stage:retrain",  # trains here, deploys there
 }
-
-GROUPS = ("data", "model")  # whose choices the help of each stage lists
-
-HELP = """\
-churn: from a raw customer table to a model that is served, watched and retrained.
-
-  churn train       load a table, train and evaluate a model, write the bundle and the report
-  churn promote     make the bundle of a run the champion: churn promote run=runs/latest
-  churn score       write the churn probabilities of a file: churn score input=FILE output=FILE
-  churn synthesize  write a file of synthetic customers: churn synthesize data.synthetic.rows=N output=FILE
-  churn snapshot    turn event tables into a labelled table: churn snapshot events=NAME output=FILE
-  churn serve       serve the bundle on this machine by Vertex AI's protocol, with metrics and a log
-  churn app         a page in the browser: drop a file, see the list, ask why and what if, train
-  churn monitor     compare the logged requests with the training data, and predictions with labels
-  churn retrain     if the policy asks for it, train a challenger; promote it if it is better
-  churn loop        simulate a year of drift, with and without retraining
-  churn forget      remove a person from the log and from future trainings: churn forget id=ID
-  churn export      make a model of BigQuery ML of the bundle, for scores in SQL:
-                    churn export to=bigquery input=bq://P.SET.TABLE output=bq://P.SET.MODEL
-                    or a file for other programs: to=litert or to=onnx input=FILE output=FILE
-  churn deploy      deploy the bundle on Vertex AI: first the plan and its costs, then a question
-                    (deploy.plan_only=true: only the plan)
-  churn rollback    give the traffic back to the previous version
-  churn status      show what runs on Vertex AI, and what it costs
-  churn destroy     remove everything from Vertex AI, and check that it is gone
-  target=vertex     runs train and score as jobs on Vertex AI
-
-Each stage takes its configuration as KEY=VALUE, for example: churn train data=telco train.epochs=20
-  churn STAGE --help      explain the keys that matter most
-  churn STAGE --cfg job   show the whole configuration of the stage
-  churn STAGE -m KEY=1,2  run the stage once for each value
-  churn --version         show the version
-  churn --hydra-help      show more flags of Hydra, and how to set up shell completion
-"""
 
 
 def main() -> None:
@@ -168,7 +135,7 @@ def _split_command(arguments: list[str]) -> tuple[str, list[str]]:
     if first not in STAGES:
         raise unknown_stage(first, list(STAGES))
     if {*rest} & {"--help", "-h"}:
-        _print_and_end(_help_of_stage(first))
+        _print_and_end(help_of_stage(first))
     check_arguments(first, rest)
     arguments = [hide_passwords(re.sub(r"^run=", "run.dir=", argument)) for argument in rest]
     return first, keep_texts(arguments, Config)
@@ -177,21 +144,6 @@ def _split_command(arguments: list[str]) -> tuple[str, list[str]]:
 def _print_and_end(text: str) -> NoReturn:
     print(text, end="")
     sys.exit(0)
-
-
-def _help_of_stage(stage: str) -> str:
-    """What a stage does, its most important keys, and where all are."""
-    from churn.config.describe import help_of
-
-    groups = {
-        group: sorted(file.stem for file in (config_directory() / group).glob("*.yaml")) for group in GROUPS
-    }
-    choices = [f"  {group}=" + " | ".join(names) for group, names in groups.items()]
-    about = re.search(rf"^  churn {stage} .*(\n {{10,}}.*)*", HELP, re.M)
-    parts = [about[0].strip() if about else stage, "Choices:\n" + "\n".join(choices),
-             "Keys that matter most, with their defaults (KEY=VALUE):\n" + help_of(stage),
-             f"All keys: docs/keys.md; their values: churn {stage} --cfg job\n"]  # fmt: skip
-    return "\n\n".join(parts)
 
 
 def _complete_stage() -> None:

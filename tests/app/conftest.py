@@ -15,7 +15,7 @@ NO_BROWSER = "no Chromium: apt-get install chromium, or .venv/bin/playwright ins
 QUICK = SMALLEST[1:]  # of a table of one's own
 
 
-@pytest.fixture(scope="module")  # while it lives, the main thread has an event loop
+@pytest.fixture(scope="package")  # while it lives, the main thread has an event loop
 def browser():
     """Chromium of this machine, or Playwright's own."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -29,7 +29,7 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def customers_file(tmp_path_factory):
     """300 customers with names and telephone numbers."""
     frame = make_table(compose_config("data.synthetic.rows=300").data.synthetic, 5).frame

@@ -28,8 +28,10 @@ def violations(page):
     """What axe-core finds on the page as it is shown."""
     axe = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
     page.evaluate((Path(axe.__file__).parent / "axe.min.js").read_text())
-    found = page.evaluate("axe.run()")
-    assert len(found["passes"]) > 20
+    found = page.evaluate(
+        "axe.run({exclude: [['svg *']]}, {resultTypes: ['violations']})"
+    )  # drawings are images
+    assert len(found["passes"]) > 10
     return [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]]
 
 
@@ -153,4 +155,4 @@ def test_on_a_telephone_nothing_is_cut_off(page, scheme):
     for section in SECTIONS:
         go(page, section)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, section
-    assert violations(page) == []
+        assert violations(page) == [], section

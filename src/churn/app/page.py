@@ -7,6 +7,7 @@ from typing import Any
 
 from shiny import ui
 
+from churn.bundle.conformal import CERTAINTIES
 from churn.evaluate.report.templates import template_environment
 
 HERE = Path(__file__).parent
@@ -76,7 +77,7 @@ def _list() -> Any:
             ui.input_text("search", "Search any column"),
             ui.input_select("column", "Only customers with", {"": "any"}),
             ui.input_select("level", "being", {"": "any"}),
-            ui.input_select("certainty", "Certainty", ["", "leaves", "stays", "ambiguous", "unusual"]),
+            ui.input_select("certainty", "Certainty", {"": "any"} | {word: word for word in CERTAINTIES}),
             class_="filters",
         ),
         ui.output_ui("calls"),

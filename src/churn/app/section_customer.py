@@ -105,6 +105,6 @@ def _show_alike(row: pd.DataFrame, desk: Desk) -> Any:
     try:
         training = desk.training()
     except UserError as error:
-        return str(error)
+        return ui.p(f"{error.what}: {error.do}")
     total, left, nearest = one.alike(row, training.frame, training.churned)
     return html("alike", total, left, nearest.to_dict("records"), list(row.columns))

@@ -17,7 +17,8 @@ PAGE = """<!doctype html>
 <meta name="color-scheme" content="light dark"><link rel="icon" href="data:,"><title>churn: {model}</title>
 <style>body {{ max-width: 50rem; margin: 0 auto; padding: 1.5rem 1rem;
 font: 1rem/1.5 system-ui, sans-serif; }}
-pre {{ padding: 1rem; border: 1px solid; white-space: pre-wrap; overflow-wrap: anywhere; }}</style></head>
+pre {{ padding: 1rem; border: 1px solid; white-space: pre-wrap; overflow-wrap: anywhere; }}
+a {{ color: inherit; }}</style></head>
 <body><main><h1>Churn probabilities</h1><p>Model: {model}.</p>
 <h2>A request that works</h2><pre tabindex="0"><code>{curl}</code></pre>
 <p>A row has exactly these fields. Numbers are numbers, categories are text (<code>"0"</code>, not 0), and
