@@ -1,6 +1,7 @@
 """Who may open the page: this machine, or who has the token."""
 
 import asyncio
+import shutil
 
 import httpx
 import pytest
@@ -8,8 +9,10 @@ from conftest import compose_config
 
 pytest.importorskip("shiny", reason="the extra `app` is not installed")
 
+from churn.app.models import list_models
 from churn.app.server import make_app
 from churn.app.stage import app
+from churn.bundle.registry import register_run
 from churn.errors import UserError
 
 
@@ -60,3 +63,13 @@ def test_beyond_this_machine_a_token_and_a_certificate_are_wanted(monkeypatch):
     monkeypatch.delenv("CHURN_TOKEN", raising=False)
     with pytest.raises(UserError, match="other machines can reach this server"):
         app(compose_config("serve.host=0.0.0.0"))
+
+
+def test_with_several_data_sets_nobody_gets_a_model_by_chance(run_directory, exported_bundle, tmp_path):
+    shutil.copytree(run_directory, tmp_path / "run")
+    register_run(tmp_path / "run", str(tmp_path))
+    cfg = compose_config(f"run.root={tmp_path}")
+    assert next(iter(list_models(cfg).values())).endswith("in use")
+    shutil.copytree(exported_bundle, tmp_path / "other" / "bundle")
+    (tmp_path / "latest").symlink_to("other")
+    assert next(iter(list_models(cfg).items())) == ("", "choose a model: there are several data sets")

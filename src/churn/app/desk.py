@@ -77,6 +77,8 @@ class Desk:
         with reactive.isolate():
             bundle: Bundle | None = self.bundle()
         if bundle is None:
+            if models.list_models(self.cfg):
+                raise UserError("no model is chosen", do="choose the one that these customers belong to")
             raise UserError("there is no model yet", do="train one: section 5")
         return bundle
 

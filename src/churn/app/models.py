@@ -13,7 +13,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from churn.bundle.bundle import Bundle
-from churn.bundle.choice import describe_model
+from churn.bundle.choice import describe_model, unclear_choice
 from churn.bundle.contents import EXTRA, read_facts
 from churn.bundle.database import database_file, mlflow_client, on_server
 from churn.bundle.money import format_amount
@@ -43,6 +43,8 @@ def list_models(cfg: Config) -> dict[str, str]:
     found = {}
     try:
         first = find_bundle(cfg)
+        if unclear_choice(first, cfg):  # of several data sets: the person says which is meant
+            found[""] = "choose a model: there are several data sets"
         found[str(first.path)] = f"{describe_model(first.facts)}, in use"
     except UserError:  # there is no model yet
         pass

@@ -22,13 +22,19 @@ def choose_bundle(cfg: Config) -> Bundle:
     the champion is the right model only by chance.
     """
     bundle = find_bundle(cfg)
-    newest = Path(cfg.run.root) / "latest" / "bundle"
-    if not (cfg.bundle or _names_data(cfg)) and newest.exists():
-        facts = read_facts(newest / EXTRA / "bundle.json")
-        if facts["name"] != bundle.facts["name"]:
-            raise _unclear(bundle, facts, newest)
+    if unclear := unclear_choice(bundle, cfg):
+        raise unclear
     print(f"Model: {describe_model(bundle.facts)}, {bundle.path}", flush=True)
     return bundle
+
+
+def unclear_choice(bundle: Bundle, cfg: Config) -> UserError | None:
+    """Why a bundle of `find_bundle` is the right one only by chance; None if it is not."""
+    newest = Path(cfg.run.root) / "latest" / "bundle"
+    if cfg.bundle or _names_data(cfg) or not newest.exists():
+        return None
+    facts = read_facts(newest / EXTRA / "bundle.json")
+    return None if facts["name"] == bundle.facts["name"] else _unclear(bundle, facts, newest)
 
 
 def check_data_set(bundle: Bundle, name: str, cfg: Config) -> None:
