@@ -9,9 +9,10 @@ import pytest
 from churn.config.root import compose_config
 from churn.data.dataset import Dataset, Schema
 from churn.data.experiment import Experiment
+from churn.data.influence import check_influence
 from churn.errors import UserError
 from churn.evaluate import robustness
-from churn.evaluate.attack import attack, check_influence
+from churn.evaluate.attack import attack
 
 SCHEMA = Schema("left", ("yes",), ("spend", "calls"), ("plan",))
 FRAME = pd.DataFrame(
