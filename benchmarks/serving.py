@@ -4,13 +4,10 @@ Each server runs on core 0, wrk on the last one. Requests are counted per second
 server, background work on the log included: a busy machine distorts that little. p50 and p99 are wall-clock
 times.
 
-"two" is `serve.processes=2` on cores 0 and 1. With three cores or more, `serve_two` compares requests per second
-of wall clock. On two cores wrk needs a part of the second one: there it compares requests per second of
-processor time, of all processes, times the number of cores that the server has. `serve_two_100_wall` is of
-wall clock everywhere: with 100 instances wrk needs little.
-
-`--before CHECKOUT` compares with an earlier version instead: each with a bundle that it trained itself, and
-both with an empty model, which shows the server alone.
+"two" is `serve.processes=2` on cores 0 and 1. With three cores or more, `serve_two` compares requests per
+second of wall clock. On two cores wrk needs a part of the second one: there it compares requests per second
+of processor time, of all processes, times the number of cores that the server has. `serve_two_100_wall` is
+of wall clock everywhere: with 100 instances wrk needs little.
 """
 
 import json
@@ -92,8 +89,11 @@ def main() -> None:
             )
         scripts = write_requests(folder)
         samples = measure(processes, scripts, options.runs)
+        memory = {name: resident(process.pid) for name, process in processes.items()}
     table(samples)
     entries = list(compare(samples, BEFORE if before else PEERS_OF_OURS))
+    if before:
+        entries.append(resident_before(memory))
     for entry in entries:
         low, high, peer = entry["low"], entry["high"], entry["peer"]
         print(f"{entry['name']:18} {entry['value']:6.2f} x   ({low:.2f} to {high:.2f})   {peer}")
@@ -116,7 +116,7 @@ def trained(folder: Path, environment: Mapping[str, str] = os.environ) -> Path:
 
 
 @contextmanager
-def servers(bundle: Path, folder: Path, only: Sequence[str] = tuple(PORTS)) -> Iterator[Processes]:
+def servers(bundle: Path, folder: Path, only: Sequence[str]) -> Iterator[Processes]:
     """Our servers and their peers, each on core 0."""
     commands = {name: [PEERS, name, str(port), str(bundle)] for name, port in PORTS.items()}
     churn = ["-m", "churn", "serve"]
@@ -189,9 +189,9 @@ def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -
     sys.exit(f"{url}: no answer in {seconds} s")
 
 
-def write_requests(folder: Path) -> dict[int, Path]:
-    """For each number of instances, a script for wrk that sends them."""
-    with urlopen(f"http://127.0.0.1:{PORTS['ours']}/openapi.json", timeout=10) as answer:
+def write_requests(folder: Path, server: str = "ours") -> dict[int, Path]:
+    """For each number of instances, a script for wrk that sends them, in the form that a server describes."""
+    with urlopen(f"http://127.0.0.1:{PORTS[server]}/openapi.json", timeout=10) as answer:
         post = json.load(answer)["paths"]["/predict"]["post"]
     row = post["requestBody"]["content"]["application/json"]["schema"]["example"]["instances"][0]
     scripts = {}
@@ -258,8 +258,9 @@ def children(pid: int) -> list[int]:
 
 
 def resident(pid: int) -> float:
-    """MB of a process in memory."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    """MB in memory of a server's processes."""
+    pages = sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in (pid, *children(pid)))
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def resident_before(memory: dict[str, float]) -> dict[str, Any]:
