@@ -30,7 +30,6 @@ def serve(cfg: Config) -> None:
     >>> serve(compose_config("bundle=runs/latest/bundle", "serve.port=8081"))
     """
     from churn.serve.gate import check_address, check_certificate
-    from churn.serve.server import Server
 
     cfg = replace(cfg, serve=_apply_environment(cfg.serve, os.environ))
     if uri := os.environ.get("AIP_STORAGE_URI"):
@@ -40,7 +39,14 @@ def serve(cfg: Config) -> None:
     bundle, listener = choose_bundle(cfg), listen(cfg.serve.host, cfg.serve.port)
     _allow_open_files(cfg.serve.max_connections + OTHER_FILES)
     log_folder = Path(cfg.serve.log.dir or Path(cfg.run.root) / "log") if cfg.serve.log.enabled else None
-    Server(cfg, bundle, log_folder, _hash_of_log(cfg)).run([listener])
+    if cfg.serve.processes == 1:
+        from churn.serve.server import Server
+
+        Server(cfg, bundle, log_folder, _hash_of_log(cfg)).run([listener])
+    else:
+        from churn.serve.supervisor import Supervisor
+
+        Supervisor(cfg, bundle, log_folder, _hash_of_log(cfg)).run(listener)
 
 
 def _hash_of_log(cfg: Config) -> IdHash | None:
