@@ -138,7 +138,6 @@ def write_saved_model(graph: ServingGraph, path: Path, reasons: bool = False, li
 
     reasons: put reasons into every signature of named inputs.
 
-
     Uses `ExportArchive`, since TensorFlow Serving cannot load what `tf.saved_model.save` writes for a Keras 3
     model. Raises `UserError` for reasons without a background.
     """
@@ -151,10 +150,9 @@ def write_saved_model(graph: ServingGraph, path: Path, reasons: bool = False, li
     signatures = {"serving_default": graph.with_reasons if reasons else graph}
     if graph.background:
         signatures[REASONS] = graph.with_reasons
-    for name, function in signatures.items():
-        archive.add_endpoint(name, function, input_signature=[graph.signature()])
+    named = {name: _traced(function, [graph.signature()]) for name, function in signatures.items()}
     coded = _coded_functions(graph)
-    for name, function in coded.items():
+    for name, function in (named | coded).items():
         archive.add_endpoint(name, function)
     archive.write_out(str(path), verbose=False)
     (path / EXTRA).mkdir()
@@ -165,15 +163,22 @@ def write_saved_model(graph: ServingGraph, path: Path, reasons: bool = False, li
 
 
 def _coded_functions(graph: ServingGraph) -> dict[str, Any]:
-    """The signatures that take codes, as functions that were traced once."""
-    function = tensorflow().function
-    functions = {CODED: function(graph.from_codes, input_signature=graph.coded_signature())}
+    """The signatures that take codes, as functions that were traced."""
+    functions = {CODED: _traced(graph.from_codes, graph.coded_signature())}
     if graph.background:
-        one_row = graph.coded_signature(rows=1)
-        functions[CODED_REASONS] = function(graph.reasons_from_codes, input_signature=one_row)
-    for each in functions.values():
-        each.get_concrete_function()
+        functions[CODED_REASONS] = _traced(graph.reasons_from_codes, graph.coded_signature(rows=1))
     return functions
+
+
+def _traced(function: Any, signature: list[Any]) -> Any:
+    """A TensorFlow function that was traced for its signature.
+
+    Autograph would rewrite Python's own `if` and `for`; no value of the graph decides one of them, and
+    rewriting took half of the time.
+    """
+    traced = tensorflow().function(function, input_signature=signature, autograph=False)
+    traced.get_concrete_function()
+    return traced
 
 
 def describe_inputs(graph: ServingGraph) -> list[dict[str, str]]:

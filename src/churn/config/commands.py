@@ -31,6 +31,8 @@ churn: from a raw customer table to a model that is served, watched and retraine
   churn status      show what runs on Vertex AI, and what it costs
   churn destroy     remove everything from Vertex AI, and check that it is gone
   target=vertex     runs train and score as jobs on Vertex AI
+  target=cloudrun   deploys to Cloud Run, which costs nothing while nobody calls; also rolls back there,
+                    shows what runs, and removes it
 
 Each stage takes its configuration as KEY=VALUE, for example: churn train data=telco train.epochs=20
   churn STAGE --help      explain the keys that matter most
