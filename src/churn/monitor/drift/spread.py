@@ -50,7 +50,8 @@ def _equally_wide(
     low, high = max(edges[0], edges[1] - beyond), min(edges[-1], edges[-2] + beyond)
     wide = np.linspace(low, high, BARS + 1)
     at = np.r_[edges[0], wide[1:-1], edges[-1]]
-    return wide, *(np.diff(np.interp(at, edges, np.r_[0, np.cumsum(counts)])) for counts in (before, after))
+    one, other = (np.diff(np.interp(at, edges, np.r_[0, np.cumsum(counts)])) for counts in (before, after))
+    return wide, one, other
 
 
 def spread_of_category(category: Category, after: np.ndarray) -> Spread | None:
