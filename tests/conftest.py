@@ -15,10 +15,11 @@ import pytest
 from hypothesis import settings
 from scipy.special import expit
 
-from churn.bundle import export
+from churn.bundle import database, export
 from churn.bundle.bundle import Bundle
 from churn.config.root import compose_config
 from churn.data.dataset import Dataset, Schema
+from churn.files import atomic_write
 
 ROOT = Path(__file__).parents[1]
 os.environ["CHURN_ID_KEY"] = "key of the tests, not of this user"  # which hashes the customers' ids
@@ -101,6 +102,22 @@ def graphs_loaded_once() -> Iterator[None]:
         cached = cached_property(load_once)
         cached.__set_name__(Bundle, "saved_model")
         patch.setattr(Bundle, "saved_model", cached)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def databases_made_once(tmp_path_factory) -> Iterator[None]:
+    """MLflow's empty database is made once, and copied: its migrations take more than a second."""
+    make, made = database._make_database, tmp_path_factory.mktemp("database") / "mlflow.db"
+
+    def copy(file: Path) -> None:
+        if not made.exists():
+            make(made)
+        with atomic_write(file) as aside:
+            shutil.copyfile(made, aside)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "_make_database", copy)
         yield
 
 

@@ -3,9 +3,8 @@
 import re
 
 import pytest
-from conftest import ROOT, copy_of_the_project, run_block
+from conftest import ROOT, SMALL, SMALLEST, copy_of_the_project, run_block
 
-QUICK = ("train.epochs=2", "evaluate.bootstrap=20", "evaluate.importance_repeats=1", "export.refits=0")
 README = (ROOT / "README.md").read_text()
 
 
@@ -15,10 +14,9 @@ def checkout(tmp_path_factory):
 
 
 def smaller(block: str) -> str:
-    """The block with a quick training of few customers."""
-    quick = " ".join(QUICK)
-    block = block.replace("make train", f"make train ARGS='data.synthetic.rows=1200 {quick}'")
-    return re.sub(r"(churn train data=.*)", rf"\1 {quick}", block)
+    """The block with quick trainings: the first of the default model, the others of the smallest."""
+    block = block.replace("make train", f"make train ARGS='{' '.join(SMALL)}'")
+    return re.sub(r"(churn train data=.*)", rf"\1 {' '.join(SMALLEST[1:])}", block)
 
 
 def test_every_shell_block_of_the_readme_runs_except_make_test(checkout):

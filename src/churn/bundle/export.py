@@ -173,7 +173,11 @@ def _coded_functions(graph: ServingGraph) -> dict[str, Any]:
 
 
 def _traced(function: Any, signature: list[Any]) -> Any:
-    """A function as a concrete one, which nothing traces again."""
+    """A function as a concrete one, which nothing traces again.
+
+    Autograph would rewrite Python's own `if` and `for`; no value of the graph decides one of them, and
+    rewriting took half of the time.
+    """
     return tensorflow().function(function, signature, autograph=False).get_concrete_function()
 
 
