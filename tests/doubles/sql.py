@@ -7,6 +7,7 @@ from one, `CREATE OR REPLACE MODEL` and `ML.PREDICT` are known; another statemen
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -106,7 +107,8 @@ class Warehouse:
         raise bad_query(f"Syntax error: {statement.key} is not of the kinds that this double knows")
 
     def create_model(self, name: str, options: dict[str, Any]) -> None:
-        if options.get("MODEL_TYPE") != "TENSORFLOW" or set(options) != {"MODEL_TYPE", "MODEL_PATH"}:
+        known = {"MODEL_TYPE", "MODEL_PATH", "KMS_KEY_NAME"}
+        if options.get("MODEL_TYPE") != "TENSORFLOW" or "MODEL_PATH" not in options or set(options) - known:
             raise bad_query(f"Invalid options of CREATE MODEL: {options}")
         if not options["MODEL_PATH"].endswith("/*"):
             raise bad_query("MODEL_PATH must end in a wildcard for the files of a SavedModel.")
@@ -211,4 +213,6 @@ def to_cells(table: pa.Table) -> list[dict[str, Any]]:
 def cell_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, datetime) and value.tzinfo:  # as clients ask for it: microseconds
+        return str(round(value.timestamp() * 1e6))
     return json.dumps(value) if isinstance(value, (dict, list)) else str(value)

@@ -20,13 +20,14 @@ from churn.bundle.bundle import Bundle
 from churn.bundle.model import Model
 from churn.bundle.registry import find_bundle
 from churn.config.root import Config
-from churn.config.serving import Runtime, ServeConfig
+from churn.config.serving import LogTo, Runtime, ServeConfig
 from churn.data.forgotten import Forgotten
 from churn.data.id_hash import IdHash
 from churn.errors import UserError
 from churn.serve.app import Endpoint
 from churn.serve.batching import Batcher
 from churn.serve.connection import Connection
+from churn.serve.log.entries import EntryLog
 from churn.serve.log.lines import log_header
 from churn.serve.log.overload import Complaint
 from churn.serve.log.write import Spool
@@ -138,14 +139,20 @@ class Server(uvicorn.Server):
     def _serve_with(self, model: ServedModel) -> None:
         """Answer new requests with a model that is warm."""
         previous = self.endpoint.batcher
-        spool = Spool(self.log_folder, log_header(model), self.cfg.serve.log) if self.log_folder else None
-        self.endpoint.swap(Batcher(model, spool, self.metrics, self.cfg.serve, self.hash_id))
+        self.endpoint.swap(Batcher(model, self._open_log(model), self.metrics, self.cfg.serve, self.hash_id))
         if previous:
             previous.close()
         bundle = model.bundle
         self.status = replace(
             self.status, digest=bundle.digest, name=bundle.facts["name"], path=str(bundle.path)
         )
+
+    def _open_log(self, model: ServedModel) -> Spool | EntryLog | None:
+        """The log of a model; None if there is none."""
+        if self.log_folder:
+            return Spool(self.log_folder, log_header(model), self.cfg.serve.log)
+        log = self.cfg.serve.log
+        return EntryLog(log_header(model)) if log.enabled and log.to is LogTo.stdout else None
 
     def reload(self) -> None:
         """Look for the champion again and serve with it, at once or after the loading that is in progress."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from churn.bundle.choice import choose_bundle
 from churn.config.root import Config
-from churn.config.serving import LogIds, ServeConfig
+from churn.config.serving import LogIds, LogTo, ServeConfig
 from churn.data.id_hash import IdHash, id_hash
 from churn.errors import UserError
 
@@ -36,9 +36,10 @@ def serve(cfg: Config) -> None:
         cfg = replace(cfg, bundle=str(local_bundle(uri)))
     check_address(cfg.serve)
     check_certificate(cfg.serve)
+    _check_output(cfg.serve)
     bundle, listener = choose_bundle(cfg), listen(cfg.serve.host, cfg.serve.port)
     _allow_open_files(cfg.serve.max_connections + OTHER_FILES)
-    log_folder = Path(cfg.serve.log.dir or Path(cfg.run.root) / "log") if cfg.serve.log.enabled else None
+    log_folder = _log_folder(cfg)
     if cfg.serve.processes == 1:
         from churn.serve.server import Server
 
@@ -47,6 +48,20 @@ def serve(cfg: Config) -> None:
         from churn.serve.supervisor import Supervisor
 
         Supervisor(cfg, bundle, log_folder, _hash_of_log(cfg)).run(listener)
+
+
+def _check_output(cfg: ServeConfig) -> None:
+    """Raise `UserError` if the lines of several processes would mix on one output."""
+    if cfg.processes > 1 and cfg.log.enabled and cfg.log.to is LogTo.stdout:
+        where = f"serve.log.to=stdout serve.processes={cfg.processes}"
+        raise UserError("several processes cannot log to one output", where, "serve.processes=1")
+
+
+def _log_folder(cfg: Config) -> Path | None:
+    """The folder of the log; None if there is no log, or none in files."""
+    if not cfg.serve.log.enabled or cfg.serve.log.to is not LogTo.files:
+        return None
+    return Path(cfg.serve.log.dir or Path(cfg.run.root) / "log")
 
 
 def _hash_of_log(cfg: Config) -> IdHash | None:
