@@ -51,7 +51,7 @@ def pair(root: Path):
 
 def weights(run: Path) -> list[np.ndarray]:
     """The variables of a run's network; the order in which Keras lists them differs from run to run."""
-    values = [variable.numpy() for variable in Bundle.load(run / "bundle").saved_model.variables]
+    values = [variable.numpy() for variable in Bundle.load(run / "bundle").saved_model.weights]
     return sorted(values, key=lambda value: (value.shape, value.sum()))
 
 

@@ -48,11 +48,11 @@ def test_one_kind_of_columns_is_enough(customers, tmp_path, numeric, categorical
         assert_answers_of_the_bundle(model, frame.dropna()[:rows])
 
 
-@pytest.mark.parametrize("runtime", Runtime)
-def test_reasons_in_every_answer(graph, customers, tmp_path, runtime):
+def test_reasons_in_every_answer_of_both_runtimes(graph, customers, tmp_path):
     export.write_saved_model(graph, tmp_path / "b", reasons=True)
     outputs = graph.outputs() | reason_outputs(graph.schema)
     facts = {"name": "t", "schema": vars(graph.schema), "outputs": outputs}
     export.seal(tmp_path / "b", facts | {"inputs": export.describe_inputs(graph)}, {})
-    model = ServedModel(Model(Bundle.load(tmp_path / "b"), runtime))
-    assert_answers_of_the_bundle(model, customers.frame.dropna()[:3])
+    for runtime in Runtime:
+        model = ServedModel(Model(Bundle.load(tmp_path / "b"), runtime))
+        assert_answers_of_the_bundle(model, customers.frame.dropna()[:3])

@@ -7,17 +7,22 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pyarrow as pa
 import pytest
 import yaml
 
+from churn.bundle.unseen import UnseenCells
 from churn.config.root import compose_config
+from churn.data.contract import SHOWN_FROM
 from churn.data.id_hash import IdHash
 from churn.serve import stage
 from churn.serve.log.lines import log_lines
 from churn.serve.log.read import read_log
+from churn.serve.metrics import Metrics
+from churn.serve.shared_metrics import SharedMetrics, make_files
 from serve.conftest import ROW, wait_until
 
 MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"
@@ -174,3 +179,29 @@ def test_the_histogram_counts_like_the_one_of_prometheus_client():
         if s.name != "x_created"
     }
     assert samples == pytest.approx(expected)
+
+
+def test_what_a_killed_process_counted_goes_on_in_the_next_one(customers):
+    bundle = SimpleNamespace(schema=customers.schema, profile={"categorical": {"contract": ["monthly"]}})
+    files = make_files(2)
+    first, second = processes = [SharedMetrics(files, number, Metrics()) for number in range(2)]
+    for number, process in enumerate(processes):
+        process.metrics.requests["200"] += 5 + number
+        process.metrics.reloads["done"] += 1  # the same one
+        process.metrics.in_flight += 2
+        process.metrics.seconds.observe([0.1])
+        process.metrics.unseen_cells = UnseenCells(bundle)
+        process.metrics.unseen_cells.add_texts("contract", {"weekly": SHOWN_FROM - 1})
+        process.metrics.unseen_cells.add_rows(20)
+    first.write()
+    total = second.total()
+    assert (total.requests["200"], total.reloads["done"], total.in_flight) == (11, 1, 4)
+    assert (total.seconds.counts.sum(), total.seconds.sum) == (2, pytest.approx(0.2))
+    (column,) = total.unseen_cells.columns()
+    # They may be the same customers, too few to be shown.
+    assert (column.share, column.commonest) == ((SHOWN_FROM - 1) / 20, None)
+    assert second.metrics.requests["200"] == 6
+    next_one = SharedMetrics(files, 0, Metrics()).metrics
+    assert (next_one.requests["200"], next_one.in_flight, next_one.seconds.sum) == (5, 0, 0.1)
+    for file in files:
+        os.close(file)

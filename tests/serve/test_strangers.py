@@ -105,6 +105,13 @@ def test_integers_of_many_digits_and_lone_surrogates_are_refused(endpoint):
         assert post(endpoint, body.encode()).status_code == 400
 
 
+@pytest.mark.parametrize("plan", ["gold", "new", 'new"\\', ""])
+def test_categories_that_training_knew_and_others_are_read_alike(plan):
+    body = json.dumps({"instances": [{"tenure": 1, "plan": plan, "customer_key": "gold"}] * 2}).encode()
+    reader = Reader(Fields(("tenure",), ("plan", "customer_key")), words=["gold", ""])
+    assert reader(body) == [(1.0, plan, "gold")] * 2
+
+
 def test_where_fields_may_be_left_out_the_rows_have_a_limit():
     reader = Reader(Fields(("tenure",), ("plan", "customer_key")), lenient=True)
     assert len(reader(b'{"instances":[' + b",".join([b"{}"] * MOST_ROWS) + b"]}")) == MOST_ROWS

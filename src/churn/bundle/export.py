@@ -136,34 +136,36 @@ def _git_commit() -> str | None:
 def write_saved_model(graph: ServingGraph, path: Path, reasons: bool = False, light: bool = True) -> None:
     """Write SavedModel and light model, which `seal` completes to a bundle.
 
-    reasons: put reasons into every signature of named inputs.
+    reasons: put reasons into every signature of named inputs. Raises `UserError` for reasons without a
+    background.
 
-    Uses `ExportArchive`, since TensorFlow Serving cannot load what `tf.saved_model.save` writes for a Keras 3
-    model. Raises `UserError` for reasons without a background.
+    It saves functions that were traced once, and what they read; not the Keras model, which TensorFlow
+    Serving cannot load, and whose export traces each function twice.
     """
     if reasons and not graph.background:
         raise UserError("reasons need customers to compare with", "export.background", "export.background=64")
-    keras = tensorflow().keras
-    archive = keras.export.ExportArchive()
-    archive.track(graph.model.network)
-    archive.track(graph.model.encoder.lookup)
-    signatures = {"serving_default": graph.with_reasons if reasons else graph}
-    if graph.background:
-        signatures[REASONS] = graph.with_reasons
-    named = {name: _traced(function, [graph.signature()]) for name, function in signatures.items()}
-    coded = _coded_functions(graph)
-    for name, function in (named | coded).items():
-        archive.add_endpoint(name, function)
-    archive.write_out(str(path), verbose=False)
+    tf = tensorflow()
+    named, coded = _named_functions(graph, reasons), _coded_functions(graph)
+    owner = tf.Module()  # of what the functions read
+    owner.weights = [variable.value for variable in graph.model.network.variables]
+    owner.table = graph.model.encoder.lookup.lookup_table
+    tf.saved_model.save(owner, str(path), signatures=named | coded)
     (path / EXTRA).mkdir()
     write_text(path / EXTRA / "words.json", json.dumps(graph.model.encoder.vocabulary))
     if light:
-        functions = {name: function.get_concrete_function() for name, function in coded.items()}
-        write_light(functions, [variable.value for variable in graph.model.network.variables], path / EXTRA)
+        write_light(coded, owner.weights, path / EXTRA)
+
+
+def _named_functions(graph: ServingGraph, reasons: bool) -> dict[str, Any]:
+    """The signatures that take named fields, traced."""
+    signatures = {"serving_default": graph.with_reasons if reasons else graph}
+    if graph.background:
+        signatures[REASONS] = graph.with_reasons
+    return {name: _traced(function, [graph.signature()]) for name, function in signatures.items()}
 
 
 def _coded_functions(graph: ServingGraph) -> dict[str, Any]:
-    """The signatures that take codes, as functions that were traced."""
+    """The signatures that take codes, traced."""
     functions = {CODED: _traced(graph.from_codes, graph.coded_signature())}
     if graph.background:
         functions[CODED_REASONS] = _traced(graph.reasons_from_codes, graph.coded_signature(rows=1))
@@ -171,14 +173,12 @@ def _coded_functions(graph: ServingGraph) -> dict[str, Any]:
 
 
 def _traced(function: Any, signature: list[Any]) -> Any:
-    """A TensorFlow function that was traced for its signature.
+    """A function as a concrete one, which nothing traces again.
 
     Autograph would rewrite Python's own `if` and `for`; no value of the graph decides one of them, and
     rewriting took half of the time.
     """
-    traced = tensorflow().function(function, input_signature=signature, autograph=False)
-    traced.get_concrete_function()
-    return traced
+    return tensorflow().function(function, signature, autograph=False).get_concrete_function()
 
 
 def describe_inputs(graph: ServingGraph) -> list[dict[str, str]]:

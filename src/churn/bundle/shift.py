@@ -37,7 +37,7 @@ def shift_bundle(
     shutil.copy(bundle.path / EXTRA / "words.json", path / EXTRA / "words.json")
     kept = {name: fact for name, fact in bundle.facts.items() if name != "format"}
     light = [name for name in (CODED, CODED_REASONS) if bundle.light_file(name).exists()]
-    write_light({name: signatures[name] for name in light}, module.inner.variables, path / EXTRA)
+    write_light({name: signatures[name] for name in light}, module.inner.weights, path / EXTRA)
     seal(path, kept | facts, profile)
     shifted = Bundle.load(path)
     if light:

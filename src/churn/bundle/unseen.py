@@ -76,16 +76,19 @@ class UnseenCells:
                 self.add_numbers(str(name), column.to_numpy(np.float32))
         self.add_rows(len(frame))
 
-    def counts(self) -> tuple[int, dict[str, Counter[str]]]:
+    def counts(self) -> tuple[int, dict[str, Counter[str]], dict[str, Counter[str]]]:
         """What `add_counts` takes."""
-        return self._rows, self._cells
+        return self._rows, self._cells, self._again
 
-    def add_counts(self, rows: int, cells: dict[str, Counter[str]]) -> None:
-        """Add what was counted elsewhere for the same bundle."""
+    def add_counts(self, rows: int, cells: dict[str, Counter[str]], again: dict[str, Counter[str]]) -> None:
+        """Add what was counted elsewhere for the same bundle, maybe of the same customers."""
         self._rows += rows
         for name, counter in cells.items():
+            own, repeats = self._cells.setdefault(name, Counter()), self._again.setdefault(name, Counter())
             for cell, times in counter.items():
-                self._add(name, cell, times)
+                first = max(own[cell] - repeats[cell], times - again[name][cell])  # customers, for certain
+                own[cell] += times
+                repeats[cell] = own[cell] - first
 
     def add_rows(self, rows: int) -> None:
         """Rows whose cells were counted, or known to be seen."""

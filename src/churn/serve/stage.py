@@ -36,6 +36,7 @@ def serve(cfg: Config) -> None:
         cfg = replace(cfg, bundle=str(local_bundle(uri)))
     check_address(cfg.serve)
     check_certificate(cfg.serve)
+    _check_output(cfg.serve)
     bundle, listener = choose_bundle(cfg), listen(cfg.serve.host, cfg.serve.port)
     _allow_open_files(cfg.serve.max_connections + OTHER_FILES)
     log_folder = _log_folder(cfg)
@@ -47,6 +48,13 @@ def serve(cfg: Config) -> None:
         from churn.serve.supervisor import Supervisor
 
         Supervisor(cfg, bundle, log_folder, _hash_of_log(cfg)).run(listener)
+
+
+def _check_output(cfg: ServeConfig) -> None:
+    """Raise `UserError` if the lines of several processes would mix on one output."""
+    if cfg.processes > 1 and cfg.log.enabled and cfg.log.to is LogTo.stdout:
+        where = f"serve.log.to=stdout serve.processes={cfg.processes}"
+        raise UserError("several processes cannot log to one output", where, "serve.processes=1")
 
 
 def _log_folder(cfg: Config) -> Path | None:

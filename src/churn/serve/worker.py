@@ -11,6 +11,7 @@ import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from churn.bundle.bundle import Bundle
 from churn.errors import UserError
@@ -65,6 +66,16 @@ class Worker(Server):
             self.handle_exit(signal.SIGINT, None)
         if not order:
             self.loop.remove_reader(self.channel)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """Do what the supervisor orders. A signal to all processes reaches it, too: it counts only once."""
+        if frame is None:
+            super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no connection any more, answer the requests that are there, then close the log."""
+        self.loop.remove_reader(self.channel)
+        await super().shutdown([])
 
     async def _join(self, connection: socket.socket) -> None:
         """Answer what comes through a connection."""
