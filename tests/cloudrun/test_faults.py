@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 from doubles.vertex import Fault
-from vertex.test_faults import attempt, faults, killer  # noqa: F401
+from vertex.test_faults import attempt, faults, killer, without_terraform  # noqa: F401
 
+from churn.cloudrun import deploy as deploy_module
 from churn.cloudrun.deploy import deploy
 from churn.cloudrun.destroy import destroy
 from churn.cloudrun.rollback import rollback
@@ -22,7 +23,7 @@ CANARY, PUBLIC = "deploy.canary=60", "deploy.cloud_run.public=true"
 SCENARIOS = {  # scenario -> earlier commands, and the command that meets a fault
     "Cloud Run: first deployment": ([], (deploy, 1, PUBLIC)),
     "Cloud Run: second revision, canary": ([(deploy, 1)], (deploy, 2, CANARY)),
-    "Cloud Run: promotion, more instances": (
+    "Cloud Run: promotion": (
         [(deploy, 1), (deploy, 2, CANARY)],
         (deploy, 2, "deploy.min_replicas=1"),
     ),
@@ -87,8 +88,10 @@ def test_after_a_fault_at_any_call_the_command_can_be_run_again(
     cloud,
     settings,
     killer,  # noqa: F811
+    monkeypatch,
     capsys,
 ):
+    without_terraform(monkeypatch, deploy_module)
     earlier, (function, *arguments) = SCENARIOS[scenario]
     for command, *overrides in earlier:
         command(settings(*overrides))

@@ -8,6 +8,8 @@ import hcl2
 import pytest
 from conftest import ROOT
 
+from churn.vertex.plan import terraform
+
 FOLDER = ROOT / "deploy" / "terraform"
 GRANTS = {  # kind of resource -> what its role is on, in words of deploy/iam.md
     "google_project_iam_member": "project",
@@ -86,6 +88,12 @@ def test_every_service_that_the_commands_call_is_enabled():
 
     text = (FOLDER / "main.tf").read_text()
     assert [name for name in SERVICES if f'"{name}"' not in text] == []
+
+
+def test_the_plan_knows_every_resource_that_the_files_make():
+    made = {f"{kind}.{name}" for kind, name, _ in resources() if kind not in GRANTS}
+    assert made - set(terraform.ALL) == {"google_iam_workload_identity_pool.github"}  # the provider is in it
+    assert all(f'"{name}"' in (FOLDER / "main.tf").read_text() for name in terraform.SERVICES)
 
 
 def test_the_files_are_formatted():
