@@ -1,8 +1,8 @@
-"""Every call of deploy, rollback, score, train and destroy fails in five ways, against Vertex AI's double.
+"""Every call of deploy, rollback, score, train and destroy fails in five ways, against the doubles.
 
-After each fault the same command runs again and must end in the state of an unbroken run; see
-tests/vertex/test_faults.py for the comparison. Writes faults.json (every case) and faults.md (counts) to
-benchmarks/results/.
+They are those of Vertex AI and of Cloud Run. After each fault the same command runs again and must end in the
+state of an unbroken run; see test_faults.py in tests/vertex and tests/cloudrun for the comparison. Writes
+faults.json (every case) and faults.md (counts) to benchmarks/results/.
 """
 
 import json
@@ -22,13 +22,14 @@ KINDS = {
     "deadline": "504, accepted",
     "killed": "killed, accepted",
 }
+TESTS = ("tests/vertex/test_faults.py", "tests/cloudrun/test_faults.py")
 RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "cases.jsonl"
-        command = [sys.executable, "-m", "pytest", "-q", "-n0", "tests/vertex/test_faults.py"]
+        command = [sys.executable, "-m", "pytest", "-q", "-n0", *TESTS]
         root = Path(__file__).parents[1]
         subprocess.run(command, cwd=root, env=os.environ | {"CHURN_ALL_FAULTS": str(file)}, check=True)
         cases = [json.loads(line) for line in file.read_text().splitlines()]

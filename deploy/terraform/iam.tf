@@ -5,10 +5,13 @@ resource "google_service_account" "deploy" {
 }
 
 resource "google_project_iam_member" "deploy" {
-  for_each = toset(["roles/aiplatform.user", "roles/bigquery.user", "roles/artifactregistry.reader"])
-  project  = var.project
-  role     = each.key
-  member   = google_service_account.deploy.member
+  for_each = toset([
+    "roles/aiplatform.user", "roles/bigquery.user", "roles/artifactregistry.reader",
+    "roles/run.developer", "roles/run.invoker", "roles/logging.configWriter", # target=cloudrun
+  ])
+  project = var.project
+  role    = each.key
+  member  = google_service_account.deploy.member
 }
 
 resource "google_storage_bucket_iam_member" "deploy" {
@@ -23,6 +26,31 @@ resource "google_bigquery_dataset_iam_member" "deploy" {
   dataset_id = google_bigquery_dataset.log.dataset_id
   role       = "roles/bigquery.dataOwner"
   member     = google_service_account.deploy.member
+}
+
+# The container on Cloud Run: deploy.service_account with target=cloudrun.
+resource "google_service_account" "run" {
+  account_id   = "churn-run"
+  display_name = "churn on Cloud Run"
+}
+
+resource "google_storage_bucket_iam_member" "run" {
+  bucket = google_storage_bucket.bundles.name
+  role   = "roles/storage.objectViewer"
+  member = google_service_account.run.member
+}
+
+resource "google_service_account_iam_member" "deploy_as_run" {
+  service_account_id = google_service_account.run.name
+  role               = "roles/iam.serviceAccountUser"
+  member             = google_service_account.deploy.member
+}
+
+# An ID token of its own account, for the rows that are compared.
+resource "google_service_account_iam_member" "token" {
+  service_account_id = google_service_account.deploy.name
+  role               = "roles/iam.serviceAccountOpenIdTokenCreator"
+  member             = google_service_account.deploy.member
 }
 
 resource "google_iam_workload_identity_pool" "github" {

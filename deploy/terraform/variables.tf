@@ -36,6 +36,11 @@ output "identity_provider" {
   value       = google_iam_workload_identity_pool_provider.github.name
 }
 
+output "run_service_account" {
+  description = "deploy.service_account with target=cloudrun"
+  value       = google_service_account.run.email
+}
+
 output "service_account" {
   description = "The workflow's variable SERVICE_ACCOUNT"
   value       = google_service_account.deploy.email

@@ -5,6 +5,7 @@ import json
 import shutil
 from functools import cache
 
+import numpy as np
 import pytest
 from conftest import compose_config
 from doubles import cloudrun
@@ -55,10 +56,13 @@ def cloud(monkeypatch, account, tmp_path):
 
 @pytest.fixture(scope="session")
 def loaded(bundles, table):  # noqa: F811
-    """The bundles by their paths, and the rows that are sent."""
+    """The bundles by their paths, the rows that are sent, and their answers, which both bundles give."""
     cfg = compose_config("data=csv", f"data.path={table}", "data.target=left")
     by_path = {str(path): Bundle.load(path) for path in bundles}
-    return by_path, sample_rows(cfg, by_path[str(bundles[0])])
+    first = by_path[str(bundles[0])]
+    rows = sample_rows(cfg, first)
+    keys = np.array([f"row-{i}" for i in range(len(rows))], dtype=object)
+    return by_path, rows, first.predict(rows, keys)
 
 
 @cache
@@ -70,7 +74,8 @@ def composed(*overrides):
 @pytest.fixture
 def settings(cloud, bundles, loaded, table, monkeypatch):  # noqa: F811
     """A function from a bundle's number (from 1) and overrides to a configuration; no file is read twice."""
-    by_path, rows = loaded
+    by_path, rows, answers = loaded
+    monkeypatch.setattr(Bundle, "predict", lambda *_: answers)
     monkeypatch.setattr(deploy_module, "choose_bundle", lambda cfg: by_path[cfg.bundle])
     monkeypatch.setattr(deploy_module, "sample_rows", lambda *_: rows)
 

@@ -65,6 +65,18 @@ def test_what_lacks_in_the_account_is_named_with_its_remedy(problem, cloud, sett
     assert not cloud.run.services
 
 
+def test_the_plan_names_what_terraform_would_still_make(cloud, settings, capsys):
+    cloud.service.disabled.add("sts.googleapis.com")
+    cloud.service.prepared = {"churn-deploy@p.iam.gserviceaccount.com"}
+    deploy(settings(1))
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("deploy/terraform/")]
+    assert line == (
+        'deploy/terraform/ would still make google_project_service.services["sts"], '
+        "google_bigquery_dataset.log, google_artifact_registry_repository.churn, google_service_account.run, "
+        "google_iam_workload_identity_pool_provider.github"
+    )
+
+
 def test_there_is_nothing_to_roll_back_to_after_one_deployment(cloud, settings):
     deploy(settings(1))
     with pytest.raises(UserError, match="there is no earlier revision to go back to"):

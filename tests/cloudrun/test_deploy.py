@@ -38,7 +38,7 @@ def traffic(cloud):
 @pytest.fixture
 def ask(cloud, bundles, loaded):
     """A function that gives the service's answer to three customers, for a token of an audience."""
-    by_path, rows = loaded
+    by_path, rows, _ = loaded
     instances = to_instances(rows.head(3), by_path[str(bundles[0])])
 
     def call(audience=None):

@@ -8,6 +8,8 @@ import hcl2
 import pytest
 from conftest import ROOT
 
+from churn.vertex.plan import terraform
+
 FOLDER = ROOT / "deploy" / "terraform"
 GRANTS = {  # kind of resource -> what its role is on, in words of deploy/iam.md
     "google_project_iam_member": "project",
@@ -36,6 +38,12 @@ def resources():
                     yield kind.strip('"'), name.strip('"'), body
 
 
+def place(kind, body):
+    """What a grant is on, in words of deploy/iam.md."""
+    of_run = kind == "google_service_account_iam_member" and ".run." in body["service_account_id"]
+    return "`deploy.service_account`, if set" if of_run else GRANTS[kind]
+
+
 def rows_of_iam():
     """Identity, roles and resource of each row of the first table."""
     text, identity = (ROOT / "deploy" / "iam.md").read_text().partition("```")[0], ""
@@ -48,7 +56,7 @@ def rows_of_iam():
 
 def test_every_role_is_one_of_the_table_and_on_the_same_resource():
     granted = {
-        (role, GRANTS[kind])
+        (role, place(kind, body))
         for kind, _, body in resources()
         if kind in GRANTS
         for role in re.findall("roles/[a-zA-Z.]+", f"{body.get('for_each', '')} {body['role']}")
@@ -58,8 +66,10 @@ def test_every_role_is_one_of_the_table_and_on_the_same_resource():
     deployer = {
         (role, resource)
         for identity, roles, resource in rows_of_iam()
-        if identity.startswith(("who deploys", "GitHub", "Google's service agents"))
-        and resource in GRANTS.values()
+        if identity.startswith(
+            ("who deploys", "GitHub", "the container on Cloud Run", "Google's service agents")
+        )
+        if resource in (*GRANTS.values(), "`deploy.service_account`, if set")
         for role in roles
     }
     assert deployer == granted
@@ -101,6 +111,12 @@ def test_every_service_that_the_commands_call_is_enabled():
 
     text = (FOLDER / "main.tf").read_text()
     assert [name for name in SERVICES if f'"{name}"' not in text] == []
+
+
+def test_the_plan_knows_every_resource_that_the_files_make():
+    made = {f"{kind}.{name}" for kind, name, _ in resources() if kind not in GRANTS}
+    assert made - set(terraform.ALL) == {"google_iam_workload_identity_pool.github"}  # the provider is in it
+    assert all(f'"{name}"' in (FOLDER / "main.tf").read_text() for name in terraform.SERVICES)
 
 
 def test_the_files_are_formatted():

@@ -3,6 +3,7 @@
 import json
 import os
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from churn.config.root import compose_config
@@ -41,14 +42,18 @@ def settings(arguments: tuple[str, ...]) -> Any:
     return compose_config(*OWN_ARGUMENTS, *arguments).serve.log
 
 
-@cache
-def load(folder: Any) -> Any:
+MODELS: dict[str, Any] = {}  # by the name of the folder, which is a hash of its content
+
+
+def load(folder: Path) -> Any:
     """The server's model of a bundle."""
     from churn.bundle.bundle import Bundle
     from churn.bundle.model import Model
     from churn.serve.model import ServedModel
 
-    return ServedModel(Model(Bundle.load(folder)))
+    if folder.name not in MODELS:
+        MODELS[folder.name] = ServedModel(Model(Bundle.load(folder)))
+    return MODELS[folder.name]
 
 
 def respond(run: Any, revision: Any, body: bytes, number: int) -> tuple[int, bytes, list[dict[str, Any]]]:

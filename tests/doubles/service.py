@@ -58,6 +58,7 @@ class Service(Jobs, Pipelines):
         self.sleepers: set[str] = set()  # deployed models that scale to zero
         self.asleep = 0  # requests that are lost until a node has started
         self.monitors_hold = False  # an endpoint with a monitoring job keeps its deployed models
+        self.prepared = {"churn"}  # by Terraform, beside the bucket: registry, accounts, workload identity
         self.denied: set[str] = set()  # the caller's missing permissions
         self.disabled: set[str] = set()  # APIs, by their names
         self.exhausted: set[str] = set()  # machine types without machines

@@ -32,6 +32,10 @@ IMAGES = re.compile(r"/v1/projects/p/locations/us-central1/repositories/churn/do
 NUMBER = "1234567890"  # of the project p; the service takes either, and answers with the number
 WITH_NUMBER = re.compile(r"projects/p(?=/locations/[^/\"]+/(?!keyRings)\w+/)")
 IMAGE_BYTES = 400_000_000
+PREPARED = re.compile(
+    r"/v1/projects/p/(serviceAccounts/[^/]+|locations/us-central1/repositories/churn"
+    r"|locations/global/workloadIdentityPools/github/providers/github)"
+)
 ENABLED = re.compile(r"/v1/projects/p/services/([a-z]+\.googleapis\.com)")
 PERMISSIONS = re.compile(r"/storage/v1/b/([^/]+)/iam/testPermissions")
 LAYOUT = re.compile(r"/storage/v1/b/([^/]+)/storageLayout")
@@ -110,8 +114,14 @@ class Vertex(Server):
                 raise not_found(path)
             return json_answer({"name": path})
         if match := ENABLED.fullmatch(path):
-            is_off = match[1] in service.disabled
-            return json_answer({"name": path[4:], "state": "DISABLED" if is_off else "ENABLED"})
+            return json_answer(self.enabled(match[1]))
+        if path == "/v1/projects/p/services:batchGet":
+            names = [value for name, value in parse_qsl(urlsplit(request.url).query) if name == "names"]
+            return json_answer({"services": [self.enabled(name.rpartition("/")[2]) for name in names]})
+        if PREPARED.fullmatch(path):  # what Terraform makes
+            if path.rpartition("/")[2] not in service.prepared:
+                raise not_found(path)
+            return json_answer({"name": path})
         if IMAGES.fullmatch(path):
             images = [
                 {"name": f"{path}/{name}", "imageSizeBytes": str(IMAGE_BYTES)} for name in service.images
@@ -170,6 +180,11 @@ class Vertex(Server):
             (name,) = content or ["nothing"]
             content = paged(content.get(name, []), name, request.parameters, self.service.page)
         return json_answer(content)
+
+    def enabled(self, api: str) -> dict[str, str]:
+        """An API's state."""
+        state = "DISABLED" if api in self.service.disabled else "ENABLED"
+        return {"name": f"projects/p/services/{api}", "state": state}
 
     def objects(self, request: Request) -> Answer:
         """A page of a list of Cloud Storage's objects."""

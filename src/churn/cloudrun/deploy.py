@@ -26,6 +26,7 @@ from churn.vertex.cloud.operations import OperationError
 from churn.vertex.cloud.session import Session
 from churn.vertex.confirm import confirm, raise_problems
 from churn.vertex.deploy import RETRY, sample_rows
+from churn.vertex.plan.terraform import describe_terraform
 
 
 def deploy(cfg: Config) -> None:
@@ -36,7 +37,7 @@ def deploy(cfg: Config) -> None:
     bundle, deployment = choose_bundle(cfg), run_deployment(cfg)
     raise_problems(checks.offline_problems(deployment, bundle))
     if cfg.deploy.plan_only:
-        print(plan.describe_plan(deployment, bundle, RunState()))
+        print(plan.describe_plan(deployment, bundle, RunState()), describe_terraform(None), sep="\n")
         print("No account was asked: this is the plan for a project in which nothing exists yet.")
         return
     require_approval(cfg, bundle)
@@ -45,6 +46,7 @@ def deploy(cfg: Config) -> None:
     with translate_errors(deployment, RETRY):
         raise_problems(account_problems(session, checks.account_checks(deployment)))
         print(plan.describe_plan(deployment, bundle, _read_whole_state(session)))
+        print(describe_terraform(session))
         confirm(deployment, "Deploy")
         before = remember(session)  # the user may have thought for long
     _apply_or_undo(session, bundle, rows, before)

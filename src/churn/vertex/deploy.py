@@ -24,6 +24,7 @@ from churn.vertex.cloud.state import State, read_state
 from churn.vertex.confirm import confirm, raise_problems
 from churn.vertex.destroy import describe_remaining
 from churn.vertex.plan import plan
+from churn.vertex.plan.terraform import describe_terraform
 from churn.vertex.undo import Before, remember, undo
 
 ROWS = 20  # real rows in each request that compares answers
@@ -40,7 +41,7 @@ def deploy(cfg: Config) -> None:
     if text := preflight.end_of_support(deployment, today()):
         print(f"Warning: {text}", file=sys.stderr)
     if cfg.deploy.plan_only:
-        print(plan.describe_plan(deployment, bundle, State()))
+        print(plan.describe_plan(deployment, bundle, State()), describe_terraform(None), sep="\n")
         print("No account was asked: this is the plan for a project in which nothing exists yet.")
         return
     require_approval(cfg, bundle)
@@ -48,7 +49,7 @@ def deploy(cfg: Config) -> None:
     session = connect(deployment)
     with translate_errors(deployment, RETRY):
         state = _check_account(session, bundle)
-        print(plan.describe_plan(deployment, bundle, state))
+        print(plan.describe_plan(deployment, bundle, state), describe_terraform(session), sep="\n")
         confirm(deployment, "Deploy")
         before = remember(session)  # the user may have thought for long
     _apply_or_undo(session, bundle, rows, before)
