@@ -1,5 +1,6 @@
 """Tables as companies have them: every oddity ends in one message or in one counted finding."""
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -185,6 +186,14 @@ def test_a_file_that_is_damaged_inside_is_said_to_be(shop_folder):
     file.write_bytes(content)
     with pytest.raises(UserError, match="a file cannot be read or written"):
         rows_at(definition(shop_folder))
+
+
+def test_a_file_that_cannot_be_synced_is_one_message(shop_folder):
+    with (
+        pytest.raises(UserError, match="a file cannot be read or written"),
+        workspace.open_workspace(definition(shop_folder)),
+    ):
+        raise duckdb.FatalException("FATAL Error: fsync failed!")  # the words of DuckDB 1.4
 
 
 def test_too_little_memory_is_said(shop_folder):

@@ -29,7 +29,7 @@ from churn.events.staging import Staging
 from churn.events.views import quoted, read_view
 from churn.scratch import scratch_folder
 
-OF_FILES = re.compile("read file|Failed to commit")  # in errors that have no kind of their own
+OF_FILES = re.compile("read file|Failed to commit|fsync failed")  # in errors that have no kind of their own
 DAYS = ("day", "known", "begin", "end")  # columns of staged tables that count days
 
 
@@ -90,7 +90,7 @@ def _explained() -> Iterator[None]:
         what = f"DuckDB needs more memory, or more room in its folder: {str(error).splitlines()[0]}"
         do = "allow more: events.memory_gb=4"
         raise UserError(what, "events.memory_gb, events.scratch", do) from error
-    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.TransactionException) as error:
+    except duckdb.Error as error:
         if not (isinstance(error, duckdb.IOException) or OF_FILES.search(str(error))):
             raise
         what = f"a file cannot be read or written: {str(error).splitlines()[0]}"
