@@ -49,7 +49,8 @@ def finish(entries: list[dict[str, Any]], file: Path | None, merge: bool = False
 
     merge: keep entries with other names that the file has already.
     """
-    arguments = [re.sub(r"(^|=)/(?:[^/]+/)*", r"\1", word) for word in sys.argv[1:]]  # no folders of this machine
+    # Without the folders of this machine.
+    arguments = [re.sub(r"(^|=)/(?:[^/]+/)*", r"\1", word) for word in sys.argv[1:]]
     provenance = {
         "command": " ".join([Path(sys.argv[0]).name, *arguments]),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
