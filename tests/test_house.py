@@ -7,7 +7,7 @@ from graphlib import TopologicalSorter
 import pytest
 from conftest import ROOT
 
-from churn.__main__ import ON_VERTEX, STAGES
+from churn.__main__ import ON_CLOUD_RUN, ON_VERTEX, STAGES
 
 SOURCE = ROOT / "src" / "churn"
 FLOORS = (  # from the ground up; wings on one floor do not import each other
@@ -21,6 +21,7 @@ FLOORS = (  # from the ground up; wings on one floor do not import each other
     ("evaluate",),
     ("events",),  # draws its page with the charts of reports; scoring makes the rows of today with it
     ("score", "serve", "vertex"),
+    ("cloudrun",),  # with vertex' staging, checks, questions
     ("monitor",),
     ("app", "pipeline"),
     ("retrain", "stage", "frame"),
@@ -59,7 +60,7 @@ def uses(file):
             yield from (text.replace(":", ".") for text in re.findall(r"churn\.[\w.:]+", node.value))
 
 
-@pytest.mark.parametrize(("command", "target"), [*STAGES.items(), *ON_VERTEX.items()])
+@pytest.mark.parametrize(("command", "target"), [*STAGES.items(), *ON_VERTEX.items(), *ON_CLOUD_RUN.items()])
 def test_a_command_lies_in_the_stage_of_its_wing_or_in_a_file_of_its_name(command, target):
     assert target.partition(":")[0].rpartition(".")[2] in ("stage", command)
 

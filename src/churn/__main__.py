@@ -56,6 +56,13 @@ ON_VERTEX = {  # the same with target=vertex
     "retrain": "churn.retrain.stage:retrain",  # trains here, deploys there
 }
 
+ON_CLOUD_RUN = {  # the same with target=cloudrun
+    "deploy": "churn.cloudrun.deploy:deploy",
+    "rollback": "churn.cloudrun.rollback:rollback",
+    "status": "churn.cloudrun.status:status",
+    "destroy": "churn.cloudrun.destroy:destroy",
+}
+
 GROUPS = ("data", "model")  # whose choices the help of each stage lists
 
 HELP = """\
@@ -81,6 +88,8 @@ churn: from a raw customer table to a model that is served, watched and retraine
   churn status      show what runs on Vertex AI, and what it costs
   churn destroy     remove everything from Vertex AI, and check that it is gone
   target=vertex     runs train and score as jobs on Vertex AI
+  target=cloudrun   deploys to Cloud Run, which costs nothing while nobody calls; also rolls back there,
+                    shows what runs, and removes it
 
 Each stage takes its configuration as KEY=VALUE, for example: churn train data=telco train.epochs=20
   churn STAGE --help      explain the keys that matter most
@@ -245,11 +254,15 @@ def _tidy_up(root: str) -> None:
 
 def _function_of(stage: str, cfg: Config) -> str:
     """The module and the function of a stage on the platform of the configuration."""
-    if cfg.target.name == Platform.local or STAGES[stage].startswith("churn.vertex."):
-        return STAGES[stage]
-    if stage not in ON_VERTEX:
-        _fail(UserError(f"churn {stage} runs on this machine only", "target=vertex", "target=local"))
-    return ON_VERTEX[stage]
+    target, here = cfg.target.name, STAGES[stage]
+    elsewhere = ON_CLOUD_RUN if target == Platform.cloudrun else ON_VERTEX
+    if target == Platform.local or (target == Platform.vertex and here.startswith("churn.vertex.")):
+        return here
+    if stage not in elsewhere:
+        do = "target=vertex, or target=local" if stage in ON_VERTEX else "target=local"
+        what = f"churn {stage} runs on this machine only" if do == "target=local" else "Cloud Run only serves"
+        _fail(UserError(what, f"target={target.value}", do))
+    return elsewhere[stage]
 
 
 def _take_sweep_directory(cfg: Config) -> None:

@@ -19,6 +19,10 @@ TRANSPORTS = {
     "google.cloud.aiplatform_v1.services.schedule_service": "ScheduleServiceRestTransport",
     "google.cloud.resourcemanager_v3.services.projects": "ProjectsRestTransport",
 }
+RUN_TRANSPORTS = {  # a package of its own, whose import takes seconds
+    "google.cloud.run_v2.services.services": "ServicesRestTransport",
+    "google.cloud.run_v2.services.revisions": "RevisionsRestTransport",
+}
 
 
 class RefusalError(Exception):
@@ -78,10 +82,10 @@ def put(content: dict[str, Any], dotted: str, value: str, repeat: bool = False) 
 
 
 @cache
-def bindings() -> list[Binding]:
-    """All HTTP rules of the services in `TRANSPORTS`."""
+def bindings(run: bool = False) -> list[Binding]:
+    """All HTTP rules of the services in `TRANSPORTS`, or of Cloud Run's."""
     rules = []
-    for module, name in TRANSPORTS.items():
+    for module, name in (RUN_TRANSPORTS if run else TRANSPORTS).items():
         transport = getattr(import_module(f"{module}.transports.rest"), name)
         for stub in vars(transport).values():
             hints = get_type_hints(stub.__call__) if inspect.isclass(stub) else {}
@@ -109,7 +113,8 @@ def pattern(template: str) -> re.Pattern[str]:
 @cache
 def find(verb: str, path: str) -> Binding | None:
     """The rule for a call, or None."""
-    return next((b for b in bindings() if b.verb == verb and b.pattern.fullmatch(path)), None)
+    rules = bindings(run=path.startswith("/v2/"))
+    return next((b for b in rules if b.verb == verb and b.pattern.fullmatch(path)), None)
 
 
 @cache

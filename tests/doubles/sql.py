@@ -7,6 +7,7 @@ from one, `CREATE OR REPLACE MODEL` and `ML.PREDICT` are known; another statemen
 
 import json
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -212,4 +213,6 @@ def to_cells(table: pa.Table) -> list[dict[str, Any]]:
 def cell_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, datetime) and value.tzinfo:  # as clients ask for it: microseconds
+        return str(round(value.timestamp() * 1e6))
     return json.dumps(value) if isinstance(value, (dict, list)) else str(value)

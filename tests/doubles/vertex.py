@@ -32,6 +32,7 @@ IMAGES = re.compile(r"/v1/projects/p/locations/us-central1/repositories/churn/do
 NUMBER = "1234567890"  # of the project p; the service takes either, and answers with the number
 WITH_NUMBER = re.compile(r"projects/p(?=/locations/[^/\"]+/(?!keyRings)\w+/)")
 IMAGE_BYTES = 400_000_000
+ENABLED = re.compile(r"/v1/projects/p/services/([a-z]+\.googleapis\.com)")
 PERMISSIONS = re.compile(r"/storage/v1/b/([^/]+)/iam/testPermissions")
 LAYOUT = re.compile(r"/storage/v1/b/([^/]+)/storageLayout")
 TAGS = re.compile(r"/v1/projects/p/locations/us-central1/repositories/churn/packages/([^/]+)/tags/([^/]+)")
@@ -108,6 +109,9 @@ class Vertex(Server):
             if ":".join(match.groups()) not in service.images:
                 raise not_found(path)
             return json_answer({"name": path})
+        if match := ENABLED.fullmatch(path):
+            is_off = match[1] in service.disabled
+            return json_answer({"name": path[4:], "state": "DISABLED" if is_off else "ENABLED"})
         if IMAGES.fullmatch(path):
             images = [
                 {"name": f"{path}/{name}", "imageSizeBytes": str(IMAGE_BYTES)} for name in service.images
@@ -133,8 +137,7 @@ class Vertex(Server):
             return json_answer(service.describe_table(*match.groups()))
         if match := QUERIES.fullmatch(path):
             return json_answer(self.query(request, *match.groups()))
-        if (match := re.search("/locations/([^/]+)", path)) and match[1] not in REGIONS:
-            raise RefusalError(404, "NOT_FOUND", f"Location {match[1]} is not found.")
+        check_region(path)
         if match := OPERATIONS.fullmatch(path):
             parent, number = match.groups()
             if number:
@@ -142,7 +145,11 @@ class Vertex(Server):
                 return json_answer(json_format.MessageToDict(operation))
             operations = json_format.MessageToDict(service.list_operations(parent)).get("operations", [])
             return json_answer(paged(operations, "operations", request.parameters, service.page))
-        path = unquote(path)
+        return self.dispatch_to(service, request)
+
+    def dispatch_to(self, service: Any, request: Request) -> Answer:
+        """The answer of the method of `service` that the client's bindings name."""
+        path = unquote(request.path.replace("/v1beta1/", "/v1/"))
         binding = find(request.method, path)
         if binding is None or not hasattr(service, binding.method):
             raise RefusalError(
@@ -161,7 +168,7 @@ class Vertex(Server):
         content = json_format.MessageToDict(result._pb if hasattr(result, "_pb") else result)
         if binding.method.startswith("List"):
             (name,) = content or ["nothing"]
-            content = paged(content.get(name, []), name, request.parameters, service.page)
+            content = paged(content.get(name, []), name, request.parameters, self.service.page)
         return json_answer(content)
 
     def objects(self, request: Request) -> Answer:
@@ -181,9 +188,12 @@ class Vertex(Server):
         if request.method == "POST":
             if key in datasets:
                 raise exists(key)
-            datasets[key] = body
+            access = [{"role": "OWNER", "specialGroup": "projectOwners"}]
+            datasets[key] = {"access": access, **body}
         if key not in datasets:
             raise not_found(key)
+        if request.method == "PATCH":
+            datasets[key] |= body
         if request.method == "DELETE":
             warehouse, contents = self.service.warehouse, request.parameters.get("deleteContents")
             if contents != "true" and any(table.startswith(f"{key}.") for table in warehouse.tables):
@@ -213,8 +223,16 @@ class Vertex(Server):
             )
         body = json.loads(request.content)
         kind, rows = self.service.warehouse.run(body["configuration"]["query"]["query"])
-        self.results[body["jobReference"]["jobId"]] = kind, rows
-        return body | {"status": {"state": "DONE"}, "statistics": {"query": {"statementType": kind}}}
+        if not body["configuration"].get("dryRun"):
+            self.results[body["jobReference"]["jobId"]] = kind, rows
+        statistics = {"query": {"statementType": kind, "totalBytesProcessed": "1000"}}
+        return body | {"status": {"state": "DONE"}, "statistics": statistics}
+
+
+def check_region(path: str) -> None:
+    """Refuse a region that does not exist."""
+    if (match := re.search("/locations/([^/]+)", path)) and match[1] not in REGIONS:
+        raise RefusalError(404, "NOT_FOUND", f"Location {match[1]} is not found.")
 
 
 def paged_by_name(items: list[Any], parameters: dict[str, str], size: int) -> dict[str, Any]:

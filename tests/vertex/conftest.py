@@ -56,13 +56,18 @@ def table(customers, tmp_path_factory):
 @pytest.fixture
 def cloud(monkeypatch):
     """An empty project; waiting takes no time."""
-    monkeypatch.setattr(operations, "POLL_SECONDS", 0.0)
-    without_waiting = SimpleNamespace(sleep=lambda _: None, monotonic=__import__("time").monotonic)
-    monkeypatch.setattr("google.api_core.retry.retry_unary.time", without_waiting)
+    without_waiting(monkeypatch)
     with vertex.running() as double:
         double.service.lag = double.service.pending = double.service.reluctance = 1
         monkeypatch.setattr(HTTPAdapter, "send", without_sockets(double))
         yield double
+
+
+def without_waiting(monkeypatch):
+    """Let commands and Google's clients not wait between two tries."""
+    monkeypatch.setattr(operations, "POLL_SECONDS", 0.0)
+    time = SimpleNamespace(sleep=lambda _: None, monotonic=__import__("time").monotonic)
+    monkeypatch.setattr("google.api_core.retry.retry_unary.time", time)
 
 
 def without_sockets(double):

@@ -43,9 +43,9 @@ class KilledError(BaseException):
 def fast(monkeypatch, settings, bundles):
     """Keep bundles and rows in memory between the runs of a command."""
     loaded = {str(path): Bundle.load(path) for path in bundles}
-    rows = deploy_module._sample_rows(settings(1), loaded[str(bundles[0])])
+    rows = deploy_module.sample_rows(settings(1), loaded[str(bundles[0])])
     monkeypatch.setattr(deploy_module, "choose_bundle", lambda cfg: loaded[cfg.bundle])
-    monkeypatch.setattr(deploy_module, "_sample_rows", lambda *_: rows)
+    monkeypatch.setattr(deploy_module, "sample_rows", lambda *_: rows)
     for module in (score_module, export_module):
         monkeypatch.setattr(module, "choose_bundle", lambda cfg: loaded[cfg.bundle])
 

@@ -76,6 +76,17 @@ class UnseenCells:
                 self.add_numbers(str(name), column.to_numpy(np.float32))
         self.add_rows(len(frame))
 
+    def counts(self) -> tuple[int, dict[str, Counter[str]]]:
+        """What `add_counts` takes."""
+        return self._rows, self._cells
+
+    def add_counts(self, rows: int, cells: dict[str, Counter[str]]) -> None:
+        """Add what was counted elsewhere for the same bundle."""
+        self._rows += rows
+        for name, counter in cells.items():
+            for cell, times in counter.items():
+                self._add(name, cell, times)
+
     def add_rows(self, rows: int) -> None:
         """Rows whose cells were counted, or known to be seen."""
         self._rows += rows

@@ -29,6 +29,9 @@ BETWEEN_ZERO_AND_ONE = Bound("above 0 and below 1", lambda x: 0 < x < 1)
 TREE_DEPTH = Bound("from 1 to 10", lambda x: 1 <= x <= 10)
 PER_CENT = Bound("from 1 to 100", lambda x: 1 <= x <= 100)
 IDLE_MINUTES = Bound("from 5 to 480", lambda x: 5 <= x <= 480)
+CPUS = Bound("1, 2, 4, 6 or 8", lambda x: x in (1, 2, 4, 6, 8))
+MEMORY_MIB = Bound("from 512 to 32768", lambda x: 512 <= x <= 32_768)
+CONCURRENCY = Bound("from 1 to 1000", lambda x: 1 <= x <= 1_000)
 PORT = Bound("from 0 to 65535", lambda x: 0 <= x <= 65_535)
 
 

@@ -7,7 +7,10 @@ from typing import Optional
 from omegaconf import MISSING
 
 from churn.config.limits import (
+    CONCURRENCY,
+    CPUS,
     IDLE_MINUTES,
+    MEMORY_MIB,
     ONE_OR_MORE,
     PER_CENT,
     PORT,
@@ -74,11 +77,19 @@ class LogIds(Enum):
     plain = "plain"  # by the id as it was sent
 
 
+class LogTo(Enum):
+    """Where the log goes."""
+
+    files = "files"  # lines, then Parquet files, in `dir`
+    stdout = "stdout"  # a line of JSON for each request, which Cloud Run passes on to Cloud Logging
+
+
 @dataclass
 class LogConfig:
     """The prediction log of `churn serve` (`churn.serve.log`)."""
 
     enabled: bool = True
+    to: LogTo = LogTo.files
     ids: LogIds = LogIds.hashed
     dir: Optional[str] = None  # null: <run.root>/log
     overload: Overload = Overload.wait
@@ -106,7 +117,9 @@ class ServeConfig:
     behind_proxy: bool = False
     lenient: bool = False  # a field that is absent or null counts as missing, instead of being an error
     max_request_bytes: int = key(1_500_000, ONE_OR_MORE)  # the limit of Vertex AI's shared endpoints
-    max_connections: int = key(1_000, ONE_OR_MORE)  # more: the longest idle one goes, else status 503
+    # Of a process; more: the longest idle one goes, else status 503.
+    max_connections: int = key(1_000, ONE_OR_MORE)
+    processes: int = key(1, ONE_OR_MORE)  # that answer, each on a core of its own; one port, one log
     batch_rows: int = key(4_096, ONE_OR_MORE)  # rows per call of the model; a larger request is not split
     runtime: Runtime = Runtime.litert
     threads: int = key(1, ONE_OR_MORE)  # of the runtime, for requests of many rows
@@ -170,16 +183,30 @@ class Platform(Enum):
 
     local = "local"
     vertex = "vertex"
+    cloudrun = "cloudrun"  # `churn deploy` and its companions, in place of an endpoint of Vertex AI
 
 
 @dataclass
 class TargetConfig:
-    """Where `churn train` and `churn score` run (`configs/target/`), and on which machines of Vertex AI."""
+    """Where a stage runs, or deploys to (`configs/target/`), and on which machines of Vertex AI."""
 
     name: Platform = Platform.local
     machine_type: str = "n1-standard-4"
     replicas: int = key(1, ONE_OR_MORE)  # machines for scoring
     image: str = "{region}-docker.pkg.dev/{project}/churn/training:latest"  # for training: deploy/training/
+
+
+@dataclass
+class CloudRunConfig:
+    """The service with `target=cloudrun`."""
+
+    cpu: int = key(1, CPUS)  # of each instance
+    memory_mib: int = key(512, MEMORY_MIB)  # of each instance
+    concurrency: int = key(80, CONCURRENCY)  # requests that one instance answers at the same time
+    public: bool = False  # anybody may call it; else callers need roles/run.invoker
+    # Secret of Secret Manager with the key that hashes the log's ids (CHURN_ID_KEY); null: each container
+    # makes one of its own, so that labels cannot be matched with the log.
+    id_key: Optional[str] = None
 
 
 @dataclass
@@ -207,3 +234,4 @@ class DeployConfig:
     yes: bool = False  # do not ask for confirmation
     emulator: Optional[str] = None  # address that replaces all Google services, for tests
     monitoring: MonitoringConfig = field(default_factory=MonitoringConfig)
+    cloud_run: CloudRunConfig = field(default_factory=CloudRunConfig)

@@ -1,4 +1,4 @@
-"""Reads predictions from the server's log, or from Vertex AI's table in BigQuery."""
+"""Reads predictions from the server's log, or from the table of Vertex AI or Cloud Run in BigQuery."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from churn.config.root import Config
 from churn.data.forgotten import Forgotten
 from churn.errors import UserError
 from churn.serve.log import read
+from churn.serve.log.entries import TABLE
 from churn.serve.log.erase import without_rows_of
 
 BIGQUERY = "bq://"
 VERTEX_COLUMNS = "deployed_model_id, logging_time, request_id, request_payload, response_payload"
+CLOUD_RUN_COLUMNS = (
+    "jsonPayload.bundle AS deployed_model_id, timestamp AS logging_time, jsonPayload.request_id,"
+    " jsonPayload.request_payload, jsonPayload.response_payload"
+)
 
 
 def read_predictions(cfg: Config, since: datetime, until: datetime) -> Iterator[pa.Table]:
     """Chunks of the predictions with since <= time < until, in the form of `churn.serve.log.read`."""
     path = log_location(cfg)
     if path.startswith(BIGQUERY):
-        first, last = (f"TIMESTAMP '{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}+00'" for time in (since, until))
-        condition = f"logging_time >= {first} AND logging_time < {last}"
-        sql = f"SELECT {VERTEX_COLUMNS} FROM `{path.removeprefix(BIGQUERY)}` WHERE {condition}"
+        sql = _requests_query(path.removeprefix(BIGQUERY), since, until)
         yield from map(read.from_vertex, _query_chunks(sql, cfg))
         return
     if not Path(path).exists():
@@ -32,6 +35,15 @@ def read_predictions(cfg: Config, since: datetime, until: datetime) -> Iterator[
     forgotten = Forgotten.of(cfg)
     for chunk in read.read_log(Path(path), since, until, coded=True):
         yield without_rows_of(chunk, forgotten)
+
+
+def _requests_query(table: str, since: datetime, until: datetime) -> str:
+    """The query for logged requests with since <= time < until, its columns named as in Vertex AI's table."""
+    first, last = (f"TIMESTAMP '{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}+00'" for time in (since, until))
+    columns, time = (VERTEX_COLUMNS, "logging_time")
+    if table.endswith(f".{TABLE}"):
+        columns, time = CLOUD_RUN_COLUMNS, "timestamp"
+    return f"SELECT {columns} FROM `{table}` WHERE {time} >= {first} AND {time} < {last}"
 
 
 def log_location(cfg: Config) -> str:

@@ -12,6 +12,7 @@ import msgspec
 
 from churn.config.serving import ServeConfig
 from churn.data.id_hash import IdHash
+from churn.serve.log.entries import EntryLog
 from churn.serve.log.lines import log_lines
 from churn.serve.log.overload import RETRY_SECONDS, AnswerLog
 from churn.serve.log.write import Spool
@@ -44,7 +45,7 @@ class Batcher:
     def __init__(
         self,
         model: ServedModel,
-        spool: Spool | None,
+        spool: Spool | EntryLog | None,
         metrics: Metrics,
         cfg: ServeConfig,
         hash_id: IdHash | None = None,  # for the log; None: it has the ids as they come

@@ -40,7 +40,7 @@ class ServedModel:
     def __init__(self, model: Model, lenient: bool = False) -> None:
         self.model, self.bundle = model, model.bundle
         self.fields = Fields.of(self.bundle)
-        self.read = Reader(self.fields, lenient)
+        self.read = Reader(self.fields, lenient, self.bundle.vocabulary)
         self.codes, self.missing_codes = _Codes(self.bundle), missing_codes(self.bundle.schema)
         column = {field["input"]: field["column"] for field in self.bundle.facts["inputs"]}
         self.columns = [column[name] for name in self.fields.kinds if name in column]

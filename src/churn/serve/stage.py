@@ -13,7 +13,7 @@ from pathlib import Path
 
 from churn.bundle.choice import choose_bundle
 from churn.config.root import Config
-from churn.config.serving import LogIds, ServeConfig
+from churn.config.serving import LogIds, LogTo, ServeConfig
 from churn.data.id_hash import IdHash, id_hash
 from churn.errors import UserError
 
@@ -30,7 +30,6 @@ def serve(cfg: Config) -> None:
     >>> serve(compose_config("bundle=runs/latest/bundle", "serve.port=8081"))
     """
     from churn.serve.gate import check_address, check_certificate
-    from churn.serve.server import Server
 
     cfg = replace(cfg, serve=_apply_environment(cfg.serve, os.environ))
     if uri := os.environ.get("AIP_STORAGE_URI"):
@@ -39,8 +38,22 @@ def serve(cfg: Config) -> None:
     check_certificate(cfg.serve)
     bundle, listener = choose_bundle(cfg), listen(cfg.serve.host, cfg.serve.port)
     _allow_open_files(cfg.serve.max_connections + OTHER_FILES)
-    log_folder = Path(cfg.serve.log.dir or Path(cfg.run.root) / "log") if cfg.serve.log.enabled else None
-    Server(cfg, bundle, log_folder, _hash_of_log(cfg)).run([listener])
+    log_folder = _log_folder(cfg)
+    if cfg.serve.processes == 1:
+        from churn.serve.server import Server
+
+        Server(cfg, bundle, log_folder, _hash_of_log(cfg)).run([listener])
+    else:
+        from churn.serve.supervisor import Supervisor
+
+        Supervisor(cfg, bundle, log_folder, _hash_of_log(cfg)).run(listener)
+
+
+def _log_folder(cfg: Config) -> Path | None:
+    """The folder of the log; None if there is no log, or none in files."""
+    if not cfg.serve.log.enabled or cfg.serve.log.to is not LogTo.files:
+        return None
+    return Path(cfg.serve.log.dir or Path(cfg.run.root) / "log")
 
 
 def _hash_of_log(cfg: Config) -> IdHash | None:

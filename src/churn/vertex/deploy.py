@@ -44,7 +44,7 @@ def deploy(cfg: Config) -> None:
         print("No account was asked: this is the plan for a project in which nothing exists yet.")
         return
     require_approval(cfg, bundle)
-    rows = _sample_rows(cfg, bundle)
+    rows = sample_rows(cfg, bundle)
     session = connect(deployment)
     with translate_errors(deployment, RETRY):
         state = _check_account(session, bundle)
@@ -54,7 +54,7 @@ def deploy(cfg: Config) -> None:
     _apply_or_undo(session, bundle, rows, before)
 
 
-def _sample_rows(cfg: Config, bundle: Bundle) -> pd.DataFrame:
+def sample_rows(cfg: Config, bundle: Bundle) -> pd.DataFrame:
     """The first rows of the configured data, as features of the bundle."""
     return to_features(read_source(cfg.data, cfg.seed), bundle.schema).head(ROWS)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from churn.config.serving import Overload
+from churn.serve.log.entries import EntryLog
 from churn.serve.log.write import Spool, SpoolFullError
 from churn.serve.metrics import Metrics
 
@@ -38,7 +39,7 @@ class AnswerLog:
     lets them go without a line and counts them.
     """
 
-    def __init__(self, spool: Spool, metrics: Metrics, overload: Overload) -> None:
+    def __init__(self, spool: Spool | EntryLog, metrics: Metrics, overload: Overload) -> None:
         self.spool, self.metrics, self.overload = spool, metrics, overload
         self.held_back = 0  # batches that wait for the log
 

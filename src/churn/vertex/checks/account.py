@@ -11,7 +11,8 @@ from churn.vertex.cloud.errors import enable_command, grant_command, to_user_err
 from churn.vertex.cloud.session import Session
 from churn.vertex.cloud.state import find_dataset
 
-PERMISSIONS = {  # on the project: those that the commands need, by the role that holds them
+Permissions = dict[str, tuple[str, ...]]
+PERMISSIONS: Permissions = {  # on the project: those that the commands need, by the role that holds them
     "roles/aiplatform.user": (
         "aiplatform.models.upload",
         "aiplatform.modelVersions.delete",
@@ -39,7 +40,7 @@ def account_problems(session: Session, checks: tuple[Check, ...] = ()) -> list[U
     from google.api_core.exceptions import GoogleAPICallError
 
     problems: dict[str, UserError] = {}
-    for check in checks or (check_region, check_project, _check_bucket, check_log, check_container):
+    for check in checks or (check_region, check_project, check_bucket, check_log, check_container):
         try:
             new = list(check(session))
         except GoogleAPICallError as error:
@@ -61,13 +62,13 @@ def check_region(session: Session) -> Iterator[UserError]:
         yield UserError(f"Vertex AI can't be reached in {deployment.region}", str(error), do)
 
 
-def check_project(session: Session) -> Iterator[UserError]:
+def check_project(session: Session, permissions: Permissions = PERMISSIONS) -> Iterator[UserError]:
     """Problems if the project does not exist, or if the user lacks permissions in it."""
     from google.api_core.exceptions import Forbidden, NotFound
 
     deployment = session.deployment
     resource = f"projects/{deployment.project}"
-    needed = [permission for group in PERMISSIONS.values() for permission in group]
+    needed = [permission for group in permissions.values() for permission in group]
     try:
         answer = session.clients.projects.test_iam_permissions(resource=resource, permissions=needed)
     except (Forbidden, NotFound) as error:
@@ -78,7 +79,7 @@ def check_project(session: Session) -> Iterator[UserError]:
             )
         yield problem
         return
-    for role, group in PERMISSIONS.items():
+    for role, group in permissions.items():
         if missing := [permission for permission in group if permission not in answer.permissions]:
             yield UserError(_list_missing(missing), resource, grant_command(deployment, role))
 
@@ -87,7 +88,7 @@ def _list_missing(permissions: list[str]) -> str:
     return f"permission is missing: {', '.join(permissions)}"
 
 
-def _check_bucket(session: Session) -> Iterator[UserError]:
+def check_bucket(session: Session) -> Iterator[UserError]:
     """Problems if the bucket does not exist, is in another region, or is not writable."""
     return _bucket_problems(session, {session.deployment.region})
 

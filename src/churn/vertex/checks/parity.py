@@ -50,7 +50,7 @@ def check_parity(session: Session, state: State, bundle: Bundle, rows: pd.DataFr
     for _ in range(20 * needed * 100 // max(state.share(model_id), 1)):
         answer = predict(instances)
         if answer.deployed_model_id == model_id:
-            _compare_answers([dict(row) for row in answer.predictions], expected)
+            compare_answers([dict(row) for row in answer.predictions], expected)
             compared += 1
         if compared == needed:
             return
@@ -76,7 +76,7 @@ def _make_predictor(session: Session, state: State) -> Callable[[list[dict[str, 
     return predict
 
 
-def _compare_answers(rows: list[dict[str, Any]], expected: dict[str, np.ndarray]) -> None:
+def compare_answers(rows: list[dict[str, Any]], expected: dict[str, np.ndarray]) -> None:
     """Raise `MismatchError` unless every output of every row is as expected."""
     count = len(next(iter(expected.values())))
     if len(rows) != count or any(row.keys() != expected.keys() for row in rows):

@@ -20,18 +20,19 @@ from churn.vertex.cloud.state import State
 def offline_problems(deployment: Deployment, bundle: Bundle, today: date) -> Iterator[UserError]:
     """Problems of configuration and bundle, each with its remedy; needs no account."""
     if not deployment.config.plan_only:
-        yield from _missing_names(deployment)
+        yield from missing_names(deployment)
     yield from _name_problems(deployment)
     yield from _image_problems(deployment, today)
-    yield from _identity_problems(deployment)
-    yield from _size_problems(deployment)
+    yield from identity_problems(deployment)
+    yield from size_problems(deployment)
     yield from _idle_problems(deployment)
     if deployment.config.monitoring.enabled:
         yield from _monitoring_problems(deployment.config.monitoring)
     yield from _signature_problems(bundle)
 
 
-def _missing_names(deployment: Deployment) -> Iterator[UserError]:
+def missing_names(deployment: Deployment) -> Iterator[UserError]:
+    """A project or a bucket that is not named."""
     for key, command in (("project", "gcloud projects list"), ("bucket", "gcloud storage buckets list")):
         if not getattr(deployment.config, key):
             yield UserError(f"no {key} is named", f"deploy.{key}", f"deploy.{key}=NAME ({command})")
@@ -55,7 +56,7 @@ def _image_problems(deployment: Deployment, today: date) -> Iterator[UserError]:
         yield UserError(what, image, f"{build}, then serving=tf_serving")
 
 
-def _identity_problems(deployment: Deployment) -> Iterator[UserError]:
+def identity_problems(deployment: Deployment) -> Iterator[UserError]:
     """An encryption key or a service account that is not named as Google names it."""
     config, project = deployment.config, deployment.project
     key = rf"projects/[^/]+/locations/{config.region}/keyRings/[^/]+/cryptoKeys/[^/]+"
@@ -69,7 +70,8 @@ def _identity_problems(deployment: Deployment) -> Iterator[UserError]:
         yield UserError(f"{account!r} is no service account", "deploy.service_account", listing)
 
 
-def _size_problems(deployment: Deployment) -> Iterator[UserError]:
+def size_problems(deployment: Deployment) -> Iterator[UserError]:
+    """Fewer machines at most than at least."""
     least, most = deployment.size.nodes
     if least > most:
         what = f"min_replicas={least} is more than max_replicas={most}"

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from churn.errors import UserError
 from churn.vertex.cloud.deployment import Deployment
 
-SERVICES = ("aiplatform", "storage", "bigquery", "cloudresourcemanager", "artifactregistry")
+SERVICES = (
+    "aiplatform", "storage", "bigquery", "cloudresourcemanager", "artifactregistry", "run", "logging",
+)  # fmt: skip
 ROLES = {  # text in the service's message -> the least role that helps
     "storage.buckets.": "roles/storage.legacyBucketReader",
     "storage.": "roles/storage.objectAdmin",
@@ -16,6 +18,10 @@ ROLES = {  # text in the service's message -> the least role that helps
     "bigquery.": "roles/bigquery.user",
     "actAs": "roles/iam.serviceAccountUser",
     "artifactregistry.": "roles/artifactregistry.reader",
+    "run.routes.invoke": "roles/run.invoker",
+    "IamPolicy": "roles/run.admin",
+    "'run.": "roles/run.developer",
+    "logging.": "roles/logging.configWriter",
 }
 
 
@@ -64,7 +70,8 @@ def _no_machines(deployment: Deployment, text: str) -> UserError:
 
 
 def _quota_used_up(deployment: Deployment, text: str) -> UserError:
-    listing = "gcloud beta quotas info list --service=aiplatform.googleapis.com"
+    service = "run" if "run.googleapis.com" in text else "aiplatform"
+    listing = f"gcloud beta quotas info list --service={service}.googleapis.com"
     return UserError(
         "a quota is used up (this is no lack of permission)",
         text,

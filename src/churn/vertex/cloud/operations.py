@@ -101,6 +101,6 @@ def _list_operations(session: Session, parent: str) -> Iterator[Any]:
 
 def _poll(session: Session, name: str) -> Any:
     """The operation once it is done."""
-    while not (operation := session.clients.endpoints.get_operation({"name": name})).done:
+    while not (operation := session.clients.operations.get_operation({"name": name})).done:
         time.sleep(POLL_SECONDS)
     return operation

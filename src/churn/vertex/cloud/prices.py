@@ -51,4 +51,5 @@ class Prices:
 
 def load_prices() -> Prices:
     """The table in `configs/prices.yaml`."""
-    return Prices(**yaml.safe_load((config_directory() / "prices.yaml").read_text()))
+    table = yaml.safe_load((config_directory() / "prices.yaml").read_text())
+    return Prices(**{name: value for name, value in table.items() if name != "cloud_run"})

@@ -11,9 +11,19 @@ from churn.vertex.cloud.deployment import Deployment
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
-@dataclass(frozen=True)
-class Clients:
-    """One client per service."""
+@dataclass(frozen=True, kw_only=True)
+class SharedClients:
+    """The clients that each target needs."""
+
+    projects: Any
+    storage: Any
+    bigquery: Any
+    http: Any  # a requests session with the credentials, for services without a client here
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clients(SharedClients):
+    """One client per service of Vertex AI."""
 
     models: Any
     endpoints: Any
@@ -22,10 +32,11 @@ class Clients:
     pipelines: Any
     schedules: Any
     predictions: Any
-    projects: Any
-    storage: Any
-    bigquery: Any
-    http: Any  # a requests session with the credentials, for services without a client here
+
+    @property
+    def operations(self) -> Any:
+        """The client that knows the long-running operations."""
+        return self.endpoints
 
 
 @dataclass(frozen=True)
@@ -36,7 +47,7 @@ class Session:
     >>> read_state(session).share("1234567890")
     """
 
-    clients: Clients
+    clients: Any  # `Clients`, or those of `churn.cloudrun.session`
     deployment: Deployment
 
 
@@ -45,38 +56,54 @@ def connect(deployment: Deployment) -> Session:
 
     Raises `UserError` if the project, the bucket, Google's packages or the credentials are missing.
     """
+    require_names(deployment)
+    return Session(_make_clients(deployment), deployment)
+
+
+def require_names(deployment: Deployment) -> None:
+    """Raise `UserError` if the project or the bucket is not named."""
     for key in ("project", "bucket"):
         if not getattr(deployment.config, key):
             raise UserError(f"no {key} is named", f"deploy.{key}", f"deploy.{key}=NAME")
-    return Session(_make_clients(deployment), deployment)
 
 
 def _make_clients(deployment: Deployment) -> Clients:
     try:
-        from google.auth.transport.requests import AuthorizedSession
-        from google.cloud import aiplatform_v1, bigquery, storage
-        from google.cloud.resourcemanager_v3 import ProjectsClient
+        from google.cloud import aiplatform_v1
     except ImportError:
         raise missing_extra("google-cloud-aiplatform", "deploy") from None
-    emulator = deployment.config.emulator
-    credentials = _find_credentials(emulator)
-    options = {"api_endpoint": emulator or f"{deployment.region}-aiplatform.googleapis.com"}
+    credentials = find_credentials(deployment.config.emulator)
+    options = {"api_endpoint": deployment.config.emulator or f"{deployment.region}-aiplatform.googleapis.com"}
     vertex: dict[str, Any] = {"credentials": credentials, "transport": "rest", "client_options": options}
-    others: dict[str, Any] = {"credentials": credentials}
-    others |= {"client_options": {"api_endpoint": emulator} if emulator else {}}
     return Clients(
-        aiplatform_v1.ModelServiceClient(**vertex),
-        aiplatform_v1.EndpointServiceClient(**vertex),
-        _preview_client(vertex) if deployment.config.idle_minutes else None,
-        aiplatform_v1.JobServiceClient(**vertex),
-        aiplatform_v1.PipelineServiceClient(**vertex),
-        aiplatform_v1.ScheduleServiceClient(**vertex),
-        aiplatform_v1.PredictionServiceClient(**vertex),
-        ProjectsClient(**others, transport="rest"),
-        storage.Client(**others, project=deployment.project),
-        bigquery.Client(**others, project=deployment.project),
-        AuthorizedSession(credentials),
+        models=aiplatform_v1.ModelServiceClient(**vertex),
+        endpoints=aiplatform_v1.EndpointServiceClient(**vertex),
+        preview=_preview_client(vertex) if deployment.config.idle_minutes else None,
+        jobs=aiplatform_v1.JobServiceClient(**vertex),
+        pipelines=aiplatform_v1.PipelineServiceClient(**vertex),
+        schedules=aiplatform_v1.ScheduleServiceClient(**vertex),
+        predictions=aiplatform_v1.PredictionServiceClient(**vertex),
+        **shared_clients(deployment, credentials),
     )
+
+
+def shared_clients(deployment: Deployment, credentials: Any) -> dict[str, Any]:
+    """The fields of `SharedClients`; raises `UserError` where Google's packages are missing."""
+    try:
+        from google.auth.transport.requests import AuthorizedSession
+        from google.cloud import bigquery, storage
+        from google.cloud.resourcemanager_v3 import ProjectsClient
+    except ImportError:
+        raise missing_extra("google-cloud-resource-manager", "deploy") from None
+    emulator = deployment.config.emulator
+    options: dict[str, Any] = {"credentials": credentials}
+    options |= {"client_options": {"api_endpoint": emulator} if emulator else {}}
+    return {
+        "projects": ProjectsClient(**options, transport="rest"),
+        "storage": storage.Client(**options, project=deployment.project),
+        "bigquery": bigquery.Client(**options, project=deployment.project),
+        "http": AuthorizedSession(credentials),
+    }
 
 
 def _preview_client(options: dict[str, Any]) -> Any:
@@ -86,7 +113,7 @@ def _preview_client(options: dict[str, Any]) -> Any:
     return EndpointServiceClient(**options)
 
 
-def _find_credentials(emulator: str | None) -> Any:
+def find_credentials(emulator: str | None) -> Any:
     """The user's credentials; anonymous ones for an emulator."""
     from google.auth import default
     from google.auth.credentials import AnonymousCredentials

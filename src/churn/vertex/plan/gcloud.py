@@ -21,7 +21,7 @@ def _ai_command(deployment: Deployment, *words: str) -> str:
     return shlex.join(["gcloud", "ai", *words, *options])
 
 
-def _key_values(values: Mapping[str, object]) -> str:
+def key_values(values: Mapping[str, object]) -> str:
     """Labels and the like as gcloud takes them: a=1,b=2."""
     return ",".join(f"{key}={value}" for key, value in values.items())
 
@@ -30,7 +30,7 @@ def _copy_command(deployment: Deployment, *words: str) -> str:
     """Copy files into the bucket, with the label by which `churn destroy` finds them."""
     key = deployment.config.kms_key
     options = [f"--encryption-key={key}"] if key else []
-    options += [f"--custom-metadata={_key_values(deployment.labels)}", f"--project={deployment.project}"]
+    options += [f"--custom-metadata={key_values(deployment.labels)}", f"--project={deployment.project}"]
     return shlex.join(["gcloud", "storage", "cp", *words, *options])
 
 
@@ -46,7 +46,7 @@ def upload_model(deployment: Deployment, bundle: Bundle, state: State) -> str:
     return _ai_command(
         deployment, "models", "upload", parent, f"--display-name={deployment.name}",
         f"--artifact-uri={deployment.artifact_uri(bundle)}", f"--container-image-uri={deployment.image}",
-        *_container_flags(deployment.serving), f"--labels={_key_values(version_labels(deployment, bundle))}",
+        *_container_flags(deployment.serving), f"--labels={key_values(version_labels(deployment, bundle))}",
     )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def _container_flags(serving: ServingConfig) -> list[str]:
 
 def create_dataset(deployment: Deployment) -> str:
     """Create the data set that requests are logged to."""
-    label = _key_values(deployment.labels).replace("=", ":")
+    label = key_values(deployment.labels).replace("=", ":")
     dataset = f"{deployment.project}:{deployment.dataset}"
     key = deployment.config.kms_key
     encrypted = [f"--default_kms_key={key}"] if key else []
@@ -77,7 +77,7 @@ def create_endpoint(deployment: Deployment) -> str:
     key = deployment.config.kms_key
     return _ai_command(
         deployment, "endpoints", "create", f"--endpoint-id={deployment.name}",
-        f"--display-name={deployment.name}", f"--labels={_key_values(deployment.labels)}",
+        f"--display-name={deployment.name}", f"--labels={key_values(deployment.labels)}",
         f"--request-response-logging-rate={deployment.config.monitoring.sampling}",
         f"--request-response-logging-table={table}", *([f"--encryption-kms-key-name={key}"] if key else []),
     )  # fmt: skip
@@ -93,13 +93,13 @@ def deploy_model(deployment: Deployment, bundle: Bundle, number: str, serving_id
         deployment, "endpoints", "deploy-model", deployment.name, f"--model={deployment.name}@{number}",
         f"--display-name={deployment.name}-{number}", f"--deployed-model-id={deployment.deployed_id(bundle)}",
         f"--machine-type={size.machine_type}", f"--min-replica-count={size.min_replicas}",
-        f"--max-replica-count={size.max_replicas}", f"--traffic-split={_key_values(split)}", *options,
+        f"--max-replica-count={size.max_replicas}", f"--traffic-split={key_values(split)}", *options,
     )  # fmt: skip
 
 
 def set_traffic(deployment: Deployment, shares: Mapping[str, int]) -> str:
     """Set the traffic of each deployed model."""
-    split = f"--traffic-split={_key_values(shares)}"
+    split = f"--traffic-split={key_values(shares)}"
     return _ai_command(deployment, "endpoints", "update", deployment.name, split)
 
 
@@ -116,8 +116,8 @@ def create_monitor(deployment: Deployment, bundle: Bundle, with_schemas: bool) -
     create = _ai_command(
         deployment, "model-monitoring-jobs", "create", f"--display-name={deployment.name}",
         f"--endpoint={deployment.name}", f"--emails={','.join(monitoring.emails)}",
-        f"--labels={_key_values(deployment.labels)}", f"--prediction-sampling-rate={monitoring.sampling}",
-        f"--monitoring-frequency={monitoring.hours}", f"--feature-thresholds={_key_values(thresholds)}",
+        f"--labels={key_values(deployment.labels)}", f"--prediction-sampling-rate={monitoring.sampling}",
+        f"--monitoring-frequency={monitoring.hours}", f"--feature-thresholds={key_values(thresholds)}",
         "--anomaly-cloud-logging", *_monitor_flags(deployment, bundle),
         *(f"--{name}-instance-schema={uri}" for name, uri in uris.items()),
     )  # fmt: skip
@@ -164,13 +164,25 @@ def destroy_all(deployment: Deployment, state: State, has_log: bool, files: Iter
     lines += [_ai_command(deployment, "endpoints", "delete", deployment.name)] if state.endpoint else []
     lines += [_ai_command(deployment, "models", "delete", deployment.name)] if state.versions else []
     datasets = [deployment.dataset] * has_log + [job.monitoring_dataset(deployment)] * bool(state.monitor)
-    for name in datasets:
-        options = ["--recursive", "--force", "--dataset"]
-        lines.append(shlex.join(["bq", "rm", *options, f"{deployment.project}:{name}"]))
-    for folder in dict.fromkeys("/".join(name.split("/")[:2]) for name in sorted(files)):
-        words = ["gcloud", "storage", "rm", "--recursive", f"gs://{deployment.bucket}/{folder}"]
-        lines.append(shlex.join([*words, f"--project={deployment.project}"]))
-    return lines
+    return [
+        *lines,
+        *(delete_dataset(deployment, name) for name in datasets),
+        *delete_files(deployment, files),
+    ]
+
+
+def delete_dataset(deployment: Deployment, name: str) -> str:
+    """Remove a data set with its tables."""
+    options = ["--recursive", "--force", "--dataset"]
+    return shlex.join(["bq", "rm", *options, f"{deployment.project}:{name}"])
+
+
+def delete_files(deployment: Deployment, files: Iterable[str]) -> list[str]:
+    """Remove the staged folders; files: names of the objects in the bucket."""
+    folders = dict.fromkeys("/".join(name.split("/")[:2]) for name in sorted(files))
+    words = ["gcloud", "storage", "rm", "--recursive"]
+    project = f"--project={deployment.project}"
+    return [shlex.join([*words, f"gs://{deployment.bucket}/{folder}", project]) for folder in folders]
 
 
 def _undeploy_all(deployment: Deployment, state: State) -> list[str]:

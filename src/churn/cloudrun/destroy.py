@@ -1,0 +1,76 @@
+"""`churn destroy target=cloudrun`: remove everything with the deployment's label, and look again."""
+
+from __future__ import annotations
+
+from churn.cloudrun import gcloud
+from churn.cloudrun.log import delete_sink, find_sink
+from churn.cloudrun.service import run_deployment, service_name
+from churn.cloudrun.session import connect_run
+from churn.cloudrun.state import read_run_state, wait_until_settled
+from churn.cloudrun.undo import delete_service
+from churn.config.root import Config
+from churn.errors import UserError
+from churn.vertex.cloud.errors import translate_errors
+from churn.vertex.cloud.session import Session
+from churn.vertex.cloud.staging import delete_objects, list_staged
+from churn.vertex.cloud.state import find_dataset
+from churn.vertex.confirm import confirm
+from churn.vertex.leftovers import describe_leftovers
+
+AGAIN = "churn destroy target=cloudrun, again: it goes on where this one stopped"
+
+
+def destroy(cfg: Config) -> None:
+    """Remove the deployment, first the service; raises `UserError` if anything is left.
+
+    >>> destroy(compose_config("target=cloudrun", "deploy.project=PROJECT", "deploy.bucket=BUCKET"))
+    """
+    deployment = run_deployment(cfg)
+    session = connect_run(deployment)
+    with translate_errors(deployment, AGAIN):
+        print(describe_remaining(session))
+        print(gcloud.describe_commands(_commands(session)))
+        confirm(deployment, "Destroy")
+        _remove_all(session)
+        if names := _list_remaining(session):
+            raise UserError(f"something is left: {', '.join(names)}", deployment.parent, AGAIN)
+        leftovers = describe_leftovers(session)
+    print("Looked again: nothing is left of the deployment.")
+    for line in leftovers:
+        print(f"  {line}")
+    print("  entries of the log stay in Cloud Logging's bucket _Default for 30 days, unless you changed that")
+
+
+def _commands(session: Session) -> list[str]:
+    """The gcloud commands that remove the same."""
+    state, names = read_run_state(session), [blob.name for blob in list_staged(session)]
+    has_sink, has_log = find_sink(session) is not None, find_dataset(session) is not None
+    return gcloud.destroy_all(session.deployment, state, has_sink, has_log, names)
+
+
+def _remove_all(session: Session) -> None:
+    """Remove service, sink, data set and staged files."""
+    if wait_until_settled(session).service:
+        delete_service(session)
+    if find_sink(session):
+        delete_sink(session)
+    if find_dataset(session):
+        dataset = session.deployment.dataset
+        session.clients.bigquery.delete_dataset(dataset, delete_contents=True, not_found_ok=True)
+    delete_objects(session, list_staged(session))
+
+
+def _list_remaining(session: Session) -> list[str]:
+    """Names of everything that exists of the deployment."""
+    deployment, state = session.deployment, read_run_state(session)
+    names = [f"{service_name(deployment)} with {len(state.names)} revisions"] if state.service else []
+    names += [f"log sink {deployment.name}"] if find_sink(session) else []
+    names += [f"data set {deployment.dataset}"] if find_dataset(session) else []
+    files = len(list_staged(session))
+    return names + ([f"{files} files in gs://{deployment.bucket}/{deployment.name}/"] if files else [])
+
+
+def describe_remaining(session: Session) -> str:
+    """What exists, for the user."""
+    lines = [f"  {name}" for name in _list_remaining(session)]
+    return "\n".join(["What exists:", *(lines or ["  nothing"]), "  nothing bills while nobody calls"])

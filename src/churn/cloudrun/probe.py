@@ -1,0 +1,62 @@
+"""Real rows, sent to a revision before customers' are: its answers must be the bundle's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from churn.bundle.bundle import Bundle
+from churn.cloudrun.identity import id_token
+from churn.cloudrun.service import PROBE
+from churn.cloudrun.state import RunState
+from churn.errors import UserError
+from churn.vertex.checks.parity import MismatchError, compare_answers, to_instances
+from churn.vertex.cloud.deployment import Deployment
+from churn.vertex.cloud.session import Session
+
+SECONDS = 120  # for one answer: a container may have to start
+OK, UNAUTHENTICATED, FORBIDDEN, BUSY = 200, 401, 403, (429, 500, 502, 503, 504)
+ATTEMPTS = 5  # of a request that finds no instance
+
+
+def check_revision(session: Session, state: RunState, bundle: Bundle, rows: pd.DataFrame) -> None:
+    """Compare `deploy.answers` answers of the revision that is tagged for it; raises `MismatchError`."""
+    assert state.service
+    address, needed = state.address(PROBE), session.deployment.config.answers
+    if not address:
+        raise MismatchError("the revision has no address of its own", state.service.name, "churn status")
+    expected = bundle.predict(rows, np.array([f"row-{i}" for i in range(len(rows))], dtype=object))
+    url, body = (
+        f"{address}{session.deployment.serving.predict_route}",
+        {"instances": to_instances(rows, bundle)},
+    )
+    headers = {"Authorization": f"Bearer {id_token(session, state.service.uri)}"}
+    for _ in range(needed):
+        answer = _ask(url, body, headers)
+        _refuse_errors(answer, session.deployment, url)
+        compare_answers(answer.json()["predictions"], expected)
+
+
+def _ask(url: str, body: dict[str, Any], headers: dict[str, str]) -> Any:
+    """The answer; a busy service is asked again."""
+    import requests
+
+    for _ in range(ATTEMPTS):
+        answer = requests.post(url, json=body, headers=headers, timeout=SECONDS)
+        if answer.status_code not in BUSY:
+            break
+    return answer
+
+
+def _refuse_errors(answer: Any, deployment: Deployment, url: str) -> None:
+    """Raise `UserError` if the caller may not ask, and `MismatchError` for any other error."""
+    if answer.status_code == OK:
+        return
+    if answer.status_code in (UNAUTHENTICATED, FORBIDDEN):
+        grant = f"gcloud run services add-iam-policy-binding {deployment.name} --role=roles/run.invoker"
+        options = f"--region={deployment.region} --project={deployment.project}"
+        do = f"{grant} --member=user:$(gcloud config get account) {options}; then run the same command again"
+        raise UserError(f"you may not call the service: status {answer.status_code}", url, do)
+    raise MismatchError(f"the revision answers with status {answer.status_code}: {answer.text[:300]}", url)

@@ -1,0 +1,127 @@
+"""The parts of a deployment on Cloud Run that exist."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from churn.cloudrun.service import PREVIOUS, service_name
+from churn.errors import UserError
+from churn.vertex.cloud import operations
+from churn.vertex.cloud.session import Session
+
+
+@dataclass(frozen=True)
+class RunState:
+    """The service and its revisions, as Cloud Run gives them.
+
+    >>> state = read_run_state(connect_run(run_deployment(cfg)))
+    >>> state.shares, state.tags
+    ({'churn-dev-run-0f3a52c1d9': 100}, {'previous': 'churn-dev-run-91b2c0aa17'})
+    """
+
+    service: Any | None = None
+    revisions: tuple[Any, ...] = ()  # oldest first
+    public: bool = False  # anybody may call it; only the plan looks
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the revisions, oldest first."""
+        return [_short(revision.name) for revision in self.revisions]
+
+    @property
+    def shares(self) -> dict[str, int]:
+        """Per cent of the traffic by revision; those without traffic are left out."""
+        shares: dict[str, int] = {}
+        for target in self.service.traffic if self.service else ():
+            if target.percent:
+                name = self._revision_of(target)
+                shares[name] = shares.get(name, 0) + target.percent
+        return shares
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The revision of each tag."""
+        targets = self.service.traffic if self.service else ()
+        return {target.tag: self._revision_of(target) for target in targets if target.tag}
+
+    def _revision_of(self, target: Any) -> str:
+        """A target without a name is the latest revision that is ready."""
+        return target.revision or (_short(self.service.latest_ready_revision) if self.service else "")
+
+    def address(self, tag: str) -> str | None:
+        """The address of a tag's revision, or None."""
+        statuses = self.service.traffic_statuses if self.service else ()
+        return next((status.uri for status in statuses if status.tag == tag), None)
+
+    def running(self, stem: str) -> str | None:
+        """The revision of that name, or of a later attempt, that can serve; None if there is none."""
+        ready = (_short(revision.name) for revision in self.revisions if _is_ready(revision))
+        return next((name for name in ready if _is_attempt(name, stem)), None)
+
+    def next_name(self, stem: str) -> str:
+        """The name of a new revision: earlier attempts that failed keep theirs."""
+        attempts = sum(_is_attempt(name, stem) for name in self.names)
+        return f"{stem}-{attempts + 1}" if attempts else stem
+
+    def serving(self, except_name: str = "") -> str | None:
+        """The revision with the most traffic, the newer of two equals; None without traffic."""
+        order = {name: number for number, name in enumerate(self.names)}
+        others = {name: share for name, share in self.shares.items() if name != except_name}
+        return max(others, key=lambda name: (others[name], order.get(name, -1)), default=None)
+
+    @property
+    def kept_instances(self) -> int:
+        """How many instances run although nobody calls."""
+        return int(self.service.scaling.min_instance_count) if self.service else 0
+
+    @property
+    def previous(self) -> str | None:
+        """The revision to roll back to, or None."""
+        return self.tags.get(PREVIOUS)
+
+
+def _short(name: str) -> str:
+    return name.rpartition("/")[2]
+
+
+def _is_attempt(name: str, stem: str) -> bool:
+    return name == stem or name.startswith(f"{stem}-")
+
+
+def _is_ready(revision: Any) -> bool:
+    from google.cloud.run_v2 import Condition
+
+    good = Condition.State.CONDITION_SUCCEEDED
+    return any(condition.type_ == "Ready" and condition.state == good for condition in revision.conditions)
+
+
+def read_run_state(session: Session) -> RunState:
+    """Everything that exists now; raises `UserError` if there is a service of this name that is not ours."""
+    service = _find_service(session)
+    if service is None:
+        return RunState()
+    revisions = session.clients.revisions.list_revisions(parent=service_name(session.deployment))
+    return RunState(service, tuple(sorted(revisions, key=lambda revision: revision.create_time)))
+
+
+def _find_service(session: Session) -> Any | None:
+    from google.api_core.exceptions import NotFound
+
+    deployment = session.deployment
+    try:
+        service = session.clients.services.get_service(name=service_name(deployment))
+    except NotFound:
+        return None
+    if not deployment.owns(service.labels):
+        what = "there is a service of this name that is not ours"
+        raise UserError(what, service_name(deployment), "deploy.name=NAME")
+    return service
+
+
+def wait_until_settled(session: Session) -> RunState:
+    """What exists once the changes that an earlier, interrupted command started are over."""
+    while (state := read_run_state(session)).service and state.service.reconciling:
+        time.sleep(operations.POLL_SECONDS)
+    return state
