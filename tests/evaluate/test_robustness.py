@@ -1,5 +1,6 @@
 """Attacks, worse data and membership inference give the numbers that are known for simple models."""
 
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -81,6 +82,8 @@ def test_nobody_to_attack_is_unknown_and_not_zero():
         ({"spend": 5}, "write .least, greatest. change"),
         ({"spend": [5, 9]}, "around 0"),
         ({"spend": [-1]}, "around 0"),
+        ({"spend": [0, 0]}, "around 0"),
+        ({"spend": [-math.inf, 0]}, "around 0"),
         ({"spend": ["a", "b"]}, "around 0"),
         ({"plan": ["z"]}, "no customer has the level 'z'"),
         ({"plan": []}, "write"),

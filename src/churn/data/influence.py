@@ -7,6 +7,7 @@ of a customer may cost together. Whole numbers stay whole, and all stay in the r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -52,9 +53,13 @@ def _fault(name: str, bound: Any, schema: Schema, frame: pd.DataFrame) -> str:
         unknown = [str(level) for level in bound if str(level) not in known]
         return f"no customer has the level {', '.join(map(repr, unknown))}" if unknown else ""
     numbers = [one for one in bound if isinstance(one, int | float) and not isinstance(one, bool)]
-    if len(numbers) != 2 or len(bound) != 2 or not numbers[0] <= 0 <= numbers[1]:
+    if len(numbers) != 2 or len(bound) != 2 or not _is_change(*numbers):
         return f"a number needs [least, greatest] change around 0, such as [-10, 5]; got {bound}"
     return ""
+
+
+def _is_change(least: float, greatest: float) -> bool:
+    return least <= 0 <= greatest and 0 < greatest - least < math.inf
 
 
 def single_changes(

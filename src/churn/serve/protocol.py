@@ -220,7 +220,8 @@ def _row_problems(number: int, row: Any, kinds: dict[str, str]) -> Iterator[Prob
         elif not _is_valid(kind, value := row[name]):
             yield number, name, partial(_got, value), partial(_expected, kind, value)
     for name in row.keys() - kinds.keys():
-        yield number, name, partial(_got, row[name]), partial(_only_known, name, kinds)
+        # its value is not shown: the field may be personal (`data.personal`), and clients log their errors
+        yield number, name, lambda: "is unknown", partial(_only_known, name, kinds)
 
 
 def _only_known(name: str, kinds: dict[str, str]) -> str:

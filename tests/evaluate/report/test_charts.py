@@ -6,17 +6,6 @@ from churn.evaluate.report.charts import draw_charts
 from churn.evaluate.report.drawing import POINTS, VARIABLES, Chart
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that are turned into SVG."""
-    figures = []
-    savefig = Figure.savefig
-    monkeypatch.setattr(
-        Figure, "savefig", lambda self, *a, **k: (figures.append(self), savefig(self, *a, **k))[1]
-    )
-    return figures
-
-
 def sample(rows, seed=0):
     random = np.random.default_rng(seed)
     chance = random.beta(1, 3, rows)
@@ -25,53 +14,66 @@ def sample(rows, seed=0):
     return churned, {"model": chance, "base_rate": np.full(rows, 0.25), "boosting": chance**1.2}
 
 
+def draw(*content):
+    """The charts, and the figures that are turned into SVG."""
+    figures, savefig = [], Figure.savefig
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            Figure, "savefig", lambda self, *a, **k: (figures.append(self), savefig(self, *a, **k))[1]
+        )
+        return draw_charts(*content), figures
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """The charts and figures of 1,000 rows, drawn once."""
+    return draw(*sample(1_000), {"loss": [1.0, 0.5], "val_loss": [1.0, 0.6]})
+
+
 def lines(figure, label):
     return next(line for line in figure.axes[0].lines if line.get_label() == label).get_xydata()
 
 
 def test_the_gain_curve_shows_the_churners_that_ten_percent_of_the_calls_reach(drawn):
     churned, predictions = sample(1_000)
-    draw_charts(churned, predictions, {})
     order = np.argsort(-predictions["model"])
     reached = 100 * churned[order[:100]].sum() / churned.sum()
-    assert np.interp(10, *lines(drawn[0], "this network").T) == pytest.approx(reached, abs=0.6)
+    assert np.interp(10, *lines(drawn[1][0], "this network").T) == pytest.approx(reached, abs=0.6)
 
 
 def test_the_dots_of_the_calibration_figure_are_churn_rates_of_equal_groups(drawn):
     churned, predictions = sample(1_000)
-    draw_charts(churned, predictions, {})
-    dots = drawn[1].axes[0].containers[0].lines[0].get_xydata()
+    dots = drawn[1][1].axes[0].containers[0].lines[0].get_xydata()
     assert len(dots) == 10
     assert dots[:, 0].mean() == pytest.approx(100 * predictions["model"].mean())
     assert dots[:, 1].mean() == pytest.approx(100 * churned.mean())
 
 
 def test_every_figure_names_both_axes_with_their_unit(drawn):
-    draw_charts(*sample(100), {"loss": [1.0, 0.5], "val_loss": [1.0, 0.6]})
-    for figure in drawn:
+    for figure in drawn[1]:
         assert figure.axes[-1].get_xlabel()
         assert all(axes.get_ylabel() for axes in figure.axes)
     labels = [
-        label for figure in drawn[:5] for label in (figure.axes[-1].get_xlabel(), figure.axes[0].get_ylabel())
+        label
+        for figure in drawn[1][:5]
+        for label in (figure.axes[-1].get_xlabel(), figure.axes[0].get_ylabel())
     ]
+    assert len(labels) == 10
     assert all("%" in label for label in labels)
 
 
-def test_a_curve_of_many_rows_is_thinned_to_what_a_screen_shows(drawn):
-    draw_charts(*sample(50_000), {})
-    assert len(lines(drawn[0], "this network")) <= POINTS
-
-
-def test_colours_and_fonts_come_from_the_page():
-    for chart in draw_charts(*sample(100), {}):
+def test_colours_and_fonts_come_from_the_page(drawn):
+    for chart in drawn[0]:
         assert "var(--ours)" in chart.svg
         assert "currentColor" in chart.svg
         assert "font-family" not in chart.svg
         assert not any(color in chart.svg for color in VARIABLES)
 
 
-def test_training_without_a_validation_part_has_a_figure_too():
-    assert draw_charts(*sample(100), {"loss": [1.0, 0.5]})[-1].title == "Training: loss after each epoch"
+def test_many_rows_are_thinned_to_what_a_screen_shows_and_no_validation_part_is_needed():
+    charts, figures = draw(*sample(50_000), {"loss": [1.0, 0.5]})
+    assert len(lines(figures[0], "this network")) <= POINTS
+    assert charts[-1].title == "Training: loss after each epoch"
 
 
 def test_in_a_notebook_a_figure_has_its_own_colours():

@@ -149,13 +149,23 @@ def _examples(bundle: Bundle, test: Part, results: Results) -> list[Example]:
     rows = test.frame.iloc[chosen].reset_index(drop=True)
     if REASONS in bundle.saved_model.signatures:
         outputs = decode_strings(bundle.predict(rows, signature=REASONS))
-        reasons = pd.DataFrame(reason_columns(outputs, frame_features(rows, bundle.schema)))
+        shown = without_rare_texts(rows, test.frame)
+        reasons = pd.DataFrame(reason_columns(outputs, frame_features(shown, bundle.schema)))
     else:
         reasons = pd.DataFrame(index=rows.index)
     return [
         Example(float(probability[i]), bool(probability[i] >= threshold), bool(test.churned[i]), tuple(texts))
         for i, texts in zip(chosen, reasons.to_numpy(object), strict=True)
     ]
+
+
+def without_rare_texts(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `frame` with "(rare)" for each text that fewer than `SHOWN_FROM` of its rows share."""
+    shown = rows.copy()
+    for name in rows.select_dtypes(exclude="number"):
+        times = rows[name].map(frame[name].value_counts())
+        shown[name] = rows[name].where((times >= SHOWN_FROM) | (rows[name] == ""), "(rare)")
+    return shown
 
 
 def _roc_auc(results: Results) -> float:
