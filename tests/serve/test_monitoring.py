@@ -18,6 +18,7 @@ from churn.bundle.unseen import UnseenCells
 from churn.config.root import compose_config
 from churn.data.contract import SHOWN_FROM
 from churn.data.id_hash import IdHash
+from churn.errors import UserError
 from churn.serve import stage
 from churn.serve.log.lines import log_lines
 from churn.serve.log.read import read_log
@@ -205,3 +206,9 @@ def test_what_a_killed_process_counted_goes_on_in_the_next_one(customers):
     assert (next_one.requests["200"], next_one.in_flight, next_one.seconds.sum) == (5, 0, 0.1)
     for file in files:
         os.close(file)
+
+
+def test_several_processes_do_not_log_to_one_output(exported_bundle):
+    settings = ("serve.processes=2", "serve.log.to=stdout", f"bundle={exported_bundle}")
+    with pytest.raises(UserError, match=r"one output(.|\n)*serve.processes=1"):
+        stage.serve(compose_config(*settings))
