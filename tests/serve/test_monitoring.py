@@ -204,6 +204,9 @@ def test_what_a_killed_process_counted_goes_on_in_the_next_one(customers):
     assert second.metrics.requests["200"] == 6
     next_one = SharedMetrics(files, 0, Metrics()).metrics
     assert (next_one.requests["200"], next_one.in_flight, next_one.seconds.sum) == (5, 0, 0.1)
+    os.ftruncate(files[0], 0)
+    os.pwrite(files[0], b"counts that a kill cut", 1)
+    assert second.total().requests["200"] == 6
     for file in files:
         os.close(file)
 

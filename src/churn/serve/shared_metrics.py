@@ -16,6 +16,7 @@ from typing import Any
 from churn.serve.metrics import Metrics
 
 SHARE_SECONDS = 0.05  # between two writings: a killed process loses no more than these
+WHOLE = b"!"  # the first byte of counts that were written to their end
 
 
 def make_files(processes: int) -> list[int]:
@@ -36,10 +37,10 @@ class SharedMetrics:
         counts = self.metrics.counts() | {"process": os.getpid(), "bundle": self.metrics.bundle}
         if self.metrics.unseen_cells:
             counts["unseen_cells"] = self.metrics.unseen_cells.counts()
-        content = pickle.dumps(counts)
         with _locked(self.files[self.own], fcntl.LOCK_EX) as file:
-            os.pwrite(file, content, 0)
-            os.ftruncate(file, len(content))
+            os.ftruncate(file, 0)
+            os.pwrite(file, pickle.dumps(counts), len(WHOLE))
+            os.pwrite(file, WHOLE, 0)  # after the counts: a kill may cut them
 
     def total(self) -> Metrics:
         """The metrics of all processes together."""
@@ -56,10 +57,10 @@ class SharedMetrics:
 
 
 def _read(file: int) -> dict[str, Any]:
-    """The counts in a file; empty if there are none yet."""
+    """The counts in a file; empty if there are none, or if a kill cut them."""
     with _locked(file, fcntl.LOCK_SH):
         content = os.pread(file, os.fstat(file).st_size, 0)
-    counts: dict[str, Any] = pickle.loads(content) if content else {}
+    counts: dict[str, Any] = pickle.loads(content[len(WHOLE) :]) if content.startswith(WHOLE) else {}
     return counts
 
 
