@@ -19,7 +19,7 @@ provider "google" {
 locals {
   services = [
     "aiplatform", "artifactregistry", "bigquery", "cloudbuild", "cloudresourcemanager", "iam", "iamcredentials",
-    "storage", "sts",
+    "logging", "run", "storage", "sts",
   ]
   labels = { churn-deployment = var.name }
 }
