@@ -77,8 +77,8 @@ resource "google_service_account_iam_member" "github" {
   member             = "principalSet://iam.googleapis.com/${google_iam_workload_identity_pool.github.name}/attribute.repository/${var.repository}"
 }
 
-# Google's services use the key in the name of their agents. A new project has the last two only after
-#   gcloud beta services identity create --service=aiplatform.googleapis.com (and artifactregistry.googleapis.com)
+# Google's services use the key in the name of their agents. A new project has the last three only after
+#   gcloud beta services identity create --service=aiplatform.googleapis.com (and run., artifactregistry.)
 data "google_project" "this" {}
 data "google_storage_project_service_account" "agent" {}
 data "google_bigquery_default_service_account" "agent" {}
@@ -88,6 +88,7 @@ locals {
     storage  = data.google_storage_project_service_account.agent.email_address
     bigquery = data.google_bigquery_default_service_account.agent.email
     vertex   = "service-${data.google_project.this.number}@gcp-sa-aiplatform.iam.gserviceaccount.com"
+    run      = "service-${data.google_project.this.number}@serverless-robot-prod.iam.gserviceaccount.com"
     registry = "service-${data.google_project.this.number}@gcp-sa-artifactregistry.iam.gserviceaccount.com"
   }
 }

@@ -285,6 +285,10 @@ def test_the_server_s_metrics_name_the_column_and_the_commonest_unseen_value(bun
         model([model.read(json.dumps({"instances": [row | one]}).encode())])
     text = generate_latest(metrics.registry).decode()
     assert 'churn_unseen_column_ratio{column="flag",commonest="(rare)"} 0.25' in text
+    together = UnseenCells(bundle)  # of several processes, which may all have met the same customer
+    for _ in range(6):
+        together.add_counts(*model.unseen.counts())
+    assert [(one.name, one.share, one.commonest) for one in together.columns()] == [("flag", 0.25, None)]
 
 
 def test_missing_fields_are_counted_in_every_spelling(bundle):

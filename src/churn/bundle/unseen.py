@@ -81,14 +81,17 @@ class UnseenCells:
         return self._rows, self._cells, self._again
 
     def add_counts(self, rows: int, cells: dict[str, Counter[str]], again: dict[str, Counter[str]]) -> None:
-        """Add what was counted elsewhere for the same bundle, maybe of the same customers."""
+        """Add what was counted elsewhere for the same bundle.
+
+        Customers may have been counted here, too: of a cell there are as many as one place knows.
+        """
         self._rows += rows
         for name, counter in cells.items():
-            own, repeats = self._cells.setdefault(name, Counter()), self._again.setdefault(name, Counter())
             for cell, times in counter.items():
-                first = max(own[cell] - repeats[cell], times - again[name][cell])  # customers, for certain
-                own[cell] += times
-                repeats[cell] = own[cell] - first
+                there = times - again[name][cell]
+                new = max(0, there - self._customers(name, cell))
+                self._add(name, cell, new, again=False)
+                self._add(name, cell, times - new, again=True)
 
     def add_rows(self, rows: int) -> None:
         """Rows whose cells were counted, or known to be seen."""
@@ -120,6 +123,10 @@ class UnseenCells:
         if missing.any() and not was_missing:
             self._add(name, "", int(rows[missing].sum()), again)
 
+    def _customers(self, name: str, cell: str) -> int:
+        """How many customers are known to share a cell."""
+        return self._cells[name][cell] - self._again[name][cell] if name in self._cells else 0
+
     def _add(self, name: str, cell: str, rows: int, again: bool) -> None:
         cells, repeats = self._cells.setdefault(name, Counter()), self._again.setdefault(name, Counter())
         cells[cell] += rows
@@ -136,7 +143,7 @@ class UnseenCells:
             share = cells.total() / max(self._rows, 1)
             if share > SHARE + self._expected.get(name, 0.0):
                 text, rows = cells.most_common(1)[0]
-                shown = text if rows - self._again[name][text] >= SHOWN_FROM or not text else None
+                shown = text if self._customers(name, text) >= SHOWN_FROM or not text else None
                 found.append(UnseenColumn(name, share, shown, rows))
         return sorted(found, key=lambda column: -column.share)
 
