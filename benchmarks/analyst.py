@@ -113,7 +113,9 @@ def plan(page: Any, diary: Diary, today: Path, folder: Path) -> None:
     with diary.step("looks at the model", lambda: page.inner_text("#standing")):
         go(page, "model")
         page.wait_for_selector("#standing table")
-    with diary.step("takes the list away", lambda: f"{len(pd.read_excel(folder / 'list.xlsx'))} rows"):
+    with diary.step(
+        "takes the list away", lambda: f"{len(pd.read_excel(folder / 'list.xlsx', engine='openpyxl'))} rows"
+    ):
         go(page, "list")
         with page.expect_download() as download:
             page.click("#xlsx")
