@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -48,7 +49,8 @@ def finish(entries: list[dict[str, Any]], file: Path | None, merge: bool = False
 
     merge: keep entries with other names that the file has already.
     """
-    arguments = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    # Without the folders of this machine.
+    arguments = [re.sub(r"(^|=)/(?:[^/]+/)*", r"\1", word) for word in sys.argv[1:]]
     provenance = {
         "command": " ".join([Path(sys.argv[0]).name, *arguments]),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",

@@ -1,9 +1,11 @@
 """Searches every file that train, score, serve, monitor, retrain and MLflow write for planted values.
 
 Planted are ids, two personal columns, texts of single customers, unseen texts of requests, and secrets in the
-environment. Parquet files and archives are searched by their content. What the user asks for by name (the
-file of scores) has ids and is not searched; the tables of the user are not, either. The prediction log holds
-the inputs of requests, because models learn from it: a text of a request may be there, and nowhere else.
+environment. One customer is asked about again and again with an unseen text, and one request has a personal
+column, which is refused. Parquet files and archives are searched by their content. What the user asks for by
+name (the file of scores) has ids and is not searched; the tables of the user are not, either. The prediction
+log holds the inputs of requests, because models learn from it: a text of a request may be there, and nowhere
+else.
 """
 
 import json
@@ -115,8 +117,14 @@ def serve(root: Path, data: list[str], table: pd.DataFrame) -> str:
         rows = table[["tenure", "plan", "note"]].assign(customer_key=table["customer"])[-REQUESTS:]
         rows.loc[rows.index[::10], "note"] = [f"Unseen Person {i}" for i in range(REQUESTS // 10)]
         token = {"Authorization": f"Bearer {SECRETS['CHURN_TOKEN']}"}
-        for row in rows.to_dict("records"):
+        often = [rows.iloc[0].to_dict()] * 20  # one customer's text is not shared by many
+        for row in rows.to_dict("records") + often:
             httpx.post(url, json={"instances": [row]}, headers=token).raise_for_status()
+        personal = table.loc[rows.index[0], ["email", "born"]].to_dict()
+        refused = httpx.post(url, json={"instances": [often[0] | personal]}, headers=token)
+        if refused.status_code != 400:
+            sys.exit(f"a personal column was not refused: {refused.status_code}")
+        printed += refused.text
         printed += httpx.get(url.rpartition("/")[0] + "/metrics", headers=token).text
         process.terminate()
         return printed + process.stdout.read()

@@ -1,10 +1,13 @@
 """Our endpoint beside the obvious server, and beside itself with an empty model: wrk, 32 connections.
 
-Each server runs on core 0, wrk on another. Requests are counted per second of processor time of the server,
-background work on the log included: a busy machine distorts that little. p50 and p99 are wall-clock times.
+Each server runs on core 0, wrk on the last one. Requests are counted per second of processor time of the
+server, background work on the log included: a busy machine distorts that little. p50 and p99 are wall-clock
+times.
 
-`--before CHECKOUT` compares with an earlier version instead: each with a bundle that it trained itself, and
-both with an empty model, which shows the server alone.
+"two" is `serve.processes=2` on cores 0 and 1. With three cores or more, `serve_two` compares requests per
+second of wall clock. On two cores wrk needs a part of the second one: there it compares requests per second
+of processor time, of all processes, times the number of cores that the server has. `serve_two_100_wall` is
+of wall clock everywhere: with 100 instances wrk needs little.
 """
 
 import json
@@ -24,11 +27,12 @@ from urllib.request import urlopen
 from compare import arguments, finish
 
 CONNECTIONS, SECONDS, INSTANCES = 32, 3, (1, 100)
-PORTS = {"ours": 8190, "obvious": 8191, "empty": 8192, "stripped": 8193, "bare": 8194}
+PORTS = {"ours": 8190, "obvious": 8191, "empty": 8192, "stripped": 8193, "bare": 8194, "two": 8197}
 EARLIER = {"before": 8195, "before empty": 8196}
 Sample = dict[str, float]
 Processes = dict[str, subprocess.Popen[bytes]]
 WHAT = {
+    "ours": "one process on one core",
     "obvious": "FastAPI, pydantic, the signature",
     "empty": "the same server with an empty model",
     "stripped": "our server, empty model, no log, no metrics",
@@ -49,7 +53,10 @@ PEERS_OF_OURS = (
     ("serve_1_wall", 1, "per_second", "ours", "obvious", "higher"),
     ("serve_100_wall", 100, "per_second", "ours", "obvious", "higher"),
     ("serve_of_empty_wall", 1, "per_second", "ours", "empty", "higher"),
+    ("serve_two", 1, "per_second" if os.cpu_count() > 2 else "capacity", "two", "ours", "higher"),
+    ("serve_two_100_wall", 100, "per_second", "two", "ours", "higher"),
 )
+CORES = {"two": (0, 1)}  # of a server; the others have core 0
 BEFORE = (
     ("serve_1_before", 1, "per_core", "ours", "before", "higher"),
     ("serve_100_before", 100, "per_core", "ours", "before", "higher"),
@@ -82,8 +89,11 @@ def main() -> None:
             )
         scripts = write_requests(folder)
         samples = measure(processes, scripts, options.runs)
+        memory = {name: resident(process.pid) for name, process in processes.items()}
     table(samples)
     entries = list(compare(samples, BEFORE if before else PEERS_OF_OURS))
+    if before:
+        entries.append(resident_before(memory))
     for entry in entries:
         low, high, peer = entry["low"], entry["high"], entry["peer"]
         print(f"{entry['name']:18} {entry['value']:6.2f} x   ({low:.2f} to {high:.2f})   {peer}")
@@ -106,11 +116,13 @@ def trained(folder: Path, environment: Mapping[str, str] = os.environ) -> Path:
 
 
 @contextmanager
-def servers(bundle: Path, folder: Path, only: Sequence[str] = tuple(PORTS)) -> Iterator[Processes]:
+def servers(bundle: Path, folder: Path, only: Sequence[str]) -> Iterator[Processes]:
     """Our servers and their peers, each on core 0."""
     commands = {name: [PEERS, name, str(port), str(bundle)] for name, port in PORTS.items()}
-    for name, program in (("ours", ["-m", "churn", "serve"]), ("empty", [PEERS, "empty"])):
+    churn = ["-m", "churn", "serve"]
+    for name, program in (("ours", churn), ("empty", [PEERS, "empty"]), ("two", churn)):
         commands[name] = [*program, *overrides(bundle, PORTS[name], folder / name)]
+    commands["two"].append("serve.processes=2")
     with started({name: commands[name] for name in only}) as processes:
         yield processes
 
@@ -141,7 +153,9 @@ def started(
     """Servers that are healthy."""
     processes = {
         name: subprocess.Popen(
-            ["taskset", "-c", "0", sys.executable, *command], stdout=subprocess.DEVNULL, env=environment
+            ["taskset", "-c", ",".join(map(str, cores_of(name))), sys.executable, *command],
+            stdout=subprocess.DEVNULL,
+            env=environment,
         )
         for name, command in commands.items()
     }
@@ -154,6 +168,11 @@ def started(
             process.terminate()
         for process in processes.values():
             process.wait(60)
+
+
+def cores_of(name: str) -> tuple[int, ...]:
+    """The cores of a server."""
+    return CORES.get(name, (0,))
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
@@ -170,9 +189,9 @@ def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 120) -
     sys.exit(f"{url}: no answer in {seconds} s")
 
 
-def write_requests(folder: Path) -> dict[int, Path]:
-    """For each number of instances, a script for wrk that sends them."""
-    with urlopen(f"http://127.0.0.1:{PORTS['ours']}/openapi.json", timeout=10) as answer:
+def write_requests(folder: Path, server: str = "ours") -> dict[int, Path]:
+    """For each number of instances, a script for wrk that sends them, in the form that a server describes."""
+    with urlopen(f"http://127.0.0.1:{PORTS[server]}/openapi.json", timeout=10) as answer:
         post = json.load(answer)["paths"]["/predict"]["post"]
     row = post["requestBody"]["content"]["application/json"]["schema"]["example"]["instances"][0]
     scripts = {}
@@ -195,6 +214,7 @@ def measure(
         for (name, count), taken in samples.items():
             address = f"http://127.0.0.1:{(PORTS | EARLIER)[name]}/predict"
             sample = load(processes[name].pid, address, scripts[count])
+            sample["capacity"] = sample["per_core"] * len(cores_of(name))
             if number:
                 taken.append(sample)
     return samples
@@ -225,14 +245,22 @@ def load(pid: int, url: str, script: Path, seconds: int = SECONDS) -> Sample:
 
 
 def processor_seconds(pid: int) -> float:
-    """User and system time of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """User and system time of a server's processes."""
+    fields = [
+        Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in (pid, *children(pid))
+    ]
+    return sum(int(one[11]) + int(one[12]) for one in fields) / os.sysconf("SC_CLK_TCK")
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def resident(pid: int) -> float:
-    """MB of a process in memory."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    """MB in memory of a server's processes."""
+    pages = sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) for one in (pid, *children(pid)))
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def resident_before(memory: dict[str, float]) -> dict[str, Any]:

@@ -1,9 +1,14 @@
-"""SIGKILL at random moments under load: the requests that were answered beside those that were logged."""
+"""SIGKILL at random moments under load: the requests that were answered beside those that were logged.
+
+With `--processes 2` one of two is killed, and after another random moment the process that started them.
+"""
 
 import collections
 import http.client
 import json
+import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,7 +19,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from compare import arguments, finish
-from serving import trained
+from serving import children, trained
 
 from churn.serve.log import read
 from churn.serve.log.compact import compact_all
@@ -27,13 +32,14 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--bundle", type=Path, help="serve this one instead of a freshly trained one")
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--processes", type=int, default=1, help="that serve: serve.processes")
     options = parser.parse_args()
     random.seed(0)
     answered: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         bundle = options.bundle or trained(Path(folder))
         for number in range(options.kills):
-            answered += serve_until_killed(bundle, Path(folder) / "log", number)
+            answered += serve_until_killed(bundle, Path(folder) / "log", number, options.processes)
             print(f"kill {number + 1}: {len(answered):,} requests answered so far", flush=True)
         compact_all(Path(folder) / "log")
         tables = read.read_log(Path(folder) / "log")
@@ -52,9 +58,10 @@ def main() -> None:
     finish(entries, options.json)
 
 
-def serve_until_killed(bundle: Path, log: Path, number: int) -> list[str]:
+def serve_until_killed(bundle: Path, log: Path, number: int, processes: int) -> list[str]:
     """Ids of the requests that a server answered until it was killed at a random moment."""
     overrides = [f"bundle={bundle}", f"serve.log.dir={log}", "serve.port=0", "serve.log.segment_bytes=500000"]
+    overrides += [f"serve.processes={processes}", "serve.drain_seconds=0"]
     command = [sys.executable, "-u", "-m", "churn", "serve", *overrides]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -67,6 +74,9 @@ def serve_until_killed(bundle: Path, log: Path, number: int) -> list[str]:
         for thread in threads:
             thread.start()
         time.sleep(random.uniform(0.05, 2))
+        if processes > 1:
+            os.kill(random.choice(children(process.pid)), signal.SIGKILL)
+            time.sleep(random.uniform(0.05, 2))
         process.kill()
         for thread in threads:
             thread.join()

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from compare import arguments, finish
-from serving import PORTS, load, servers, trained, write_requests
+from serving import PORTS, load, resident, servers, trained, write_requests
 
 WINDOW = 10  # seconds
 
@@ -17,33 +17,31 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--bundle", type=Path, help="serve this one instead of a freshly trained one")
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument(
+        "--processes", type=int, choices=(1, 2), default=1, help="that serve: serve.processes"
+    )
     parser.add_argument("--picture", type=Path, help="draw both there (SVG or PNG)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         bundle = options.bundle or trained(Path(folder))
-        with servers(bundle, Path(folder), only=("ours",)) as processes:
-            script = write_requests(Path(folder))[1]
-            windows = list(soak(processes["ours"].pid, script, options.minutes))
-        log = sum(file.stat().st_size for file in (Path(folder) / "ours").glob("*.parquet"))
+        name = {1: "ours", 2: "two"}[options.processes]
+        with servers(bundle, Path(folder), only=(name,)) as processes:
+            script = write_requests(Path(folder), name)[1]
+            windows = list(soak(processes[name].pid, PORTS[name], script, options.minutes))
+        log = sum(file.stat().st_size for file in (Path(folder) / name).glob("*.parquet"))
     if options.picture:
         draw(windows, options.picture)
     finish(list(entries(windows, log)), options.json)
 
 
-def soak(pid: int, script: Path, minutes: float) -> Any:
+def soak(pid: int, port: int, script: Path, minutes: float) -> Any:
     """A sample for each window of load."""
     began = time.monotonic()
     while time.monotonic() - began < 60 * minutes:
-        sample = load(pid, f"http://127.0.0.1:{PORTS['ours']}/predict", script, WINDOW)
+        sample = load(pid, f"http://127.0.0.1:{port}/predict", script, WINDOW)
         sample |= {"minutes": (time.monotonic() - began) / 60, "megabytes": resident(pid)}
         print(json.dumps({key: round(value, 2) for key, value in sample.items()}), flush=True)
         yield sample
-
-
-def resident(pid: int) -> float:
-    """Resident megabytes of a process."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 def entries(windows: list[dict[str, float]], log: int) -> Any:

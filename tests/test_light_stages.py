@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 from conftest import churn
-from serve.conftest import ROW
+from serve.conftest import ROW, wait_until
 
 from churn.bundle.bundle import Bundle
 from churn.bundle.export import seal
@@ -55,15 +55,16 @@ def test_scoring_a_file(exported_bundle, customers, tmp_path, suffix):
 
 def test_serving_and_monitoring_what_was_served(bundle, tmp_path):
     settings = (f"bundle={bundle}", f"run.root={tmp_path}")
+    quick = ("serve.drain_seconds=0", "serve.log.segment_seconds=0.5")
     code = WATCH.format(heavy={*HEAVY, "pandas"})
-    command = [sys.executable, "-uc", code, "serve", *settings, "serve.port=0", "serve.drain_seconds=0"]
+    command = [sys.executable, "-uc", code, "serve", *settings, "serve.port=0", *quick]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     url = next(line for line in process.stdout if line.startswith("Serving ")).split()[-1]
     assert httpx.post(url, json={"instances": [ROW]}, timeout=30).status_code == 200
+    wait_until(lambda: list((tmp_path / "log").glob("*.parquet")))  # the log is compacted without pandas, too
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=30)
     assert errors.endswith("loaded: []\n")
-    assert list((tmp_path / "log").glob("*.parquet"))  # the log is compacted without pandas, too
     assert loaded("monitor", *settings) == []
 
 

@@ -36,7 +36,7 @@ def record_anomaly(time: datetime, env: Mapping[str, str]) -> int:
 
     bucket = storage.Client(project=env["PROJECT"]).bucket(env["BUCKET"])
     prefix = f"{env['NAME']}/anomalies/"
-    blob = bucket.blob(f"{prefix}{time:%Y-%m-%dT%H:%M:%SZ}")
+    blob = bucket.blob(f"{prefix}{time:%Y-%m-%dT%H:%M:%SZ}", kms_key_name=env.get("KMS_KEY"))
     blob.metadata = {LABEL: env["NAME"]}
     blob.upload_from_string("")
     hours, count = float(env.get("HOURS", 24)), int(env.get("WINDOWS", 5))
@@ -76,6 +76,7 @@ def submit(entry: Mapping[str, Any], reason: str, env: Mapping[str, str]) -> str
         parameter_values={"overrides": json.loads(env["OVERRIDES"]), "kind": "alarm", "reason": reason},
         enable_caching=False,
         labels={LABEL: env["NAME"]},
+        encryption_spec_key_name=env.get("KMS_KEY"),
         project=env["PROJECT"],
         location=env["REGION"],
     )

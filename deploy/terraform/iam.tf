@@ -76,3 +76,25 @@ resource "google_service_account_iam_member" "github" {
   role               = "roles/iam.workloadIdentityUser"
   member             = "principalSet://iam.googleapis.com/${google_iam_workload_identity_pool.github.name}/attribute.repository/${var.repository}"
 }
+
+# Google's services use the key in the name of their agents. A new project has the last two only after
+#   gcloud beta services identity create --service=aiplatform.googleapis.com (and artifactregistry.googleapis.com)
+data "google_project" "this" {}
+data "google_storage_project_service_account" "agent" {}
+data "google_bigquery_default_service_account" "agent" {}
+
+locals {
+  agents = {
+    storage  = data.google_storage_project_service_account.agent.email_address
+    bigquery = data.google_bigquery_default_service_account.agent.email
+    vertex   = "service-${data.google_project.this.number}@gcp-sa-aiplatform.iam.gserviceaccount.com"
+    registry = "service-${data.google_project.this.number}@gcp-sa-artifactregistry.iam.gserviceaccount.com"
+  }
+}
+
+resource "google_kms_crypto_key_iam_member" "agents" {
+  for_each      = { for name, email in local.agents : name => email if var.kms_key != null }
+  crypto_key_id = var.kms_key
+  role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+  member        = "serviceAccount:${each.value}"
+}

@@ -39,6 +39,13 @@ resource "google_storage_bucket" "bundles" {
   soft_delete_policy {
     retention_duration_seconds = 604800
   }
+  dynamic "encryption" {
+    for_each = var.kms_key[*]
+    content {
+      default_kms_key_name = encryption.value
+    }
+  }
+  depends_on = [google_kms_crypto_key_iam_member.agents]
 }
 
 # `churn destroy` removes it with the deployment; the next apply, or deployment, makes it again.
@@ -46,7 +53,13 @@ resource "google_bigquery_dataset" "log" {
   dataset_id = "${replace(var.name, "-", "_")}_log"
   location   = var.region
   labels     = local.labels
-  depends_on = [google_project_service.services]
+  dynamic "default_encryption_configuration" {
+    for_each = var.kms_key[*]
+    content {
+      kms_key_name = default_encryption_configuration.value
+    }
+  }
+  depends_on = [google_project_service.services, google_kms_crypto_key_iam_member.agents]
 }
 
 resource "google_artifact_registry_repository" "churn" {
@@ -54,5 +67,6 @@ resource "google_artifact_registry_repository" "churn" {
   location      = var.region
   format        = "DOCKER"
   labels        = local.labels
-  depends_on    = [google_project_service.services]
+  kms_key_name  = var.kms_key
+  depends_on    = [google_project_service.services, google_kms_crypto_key_iam_member.agents]
 }

@@ -20,6 +20,12 @@ variable "name" {
   default     = "churn-dev"
 }
 
+variable "kms_key" {
+  type        = string
+  description = "Key of the region that encrypts bucket, data set and registry; deploy.kms_key. null: Google's keys"
+  default     = null
+}
+
 variable "repository" {
   type        = string
   description = "OWNER/REPO on GitHub that may deploy"

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from pathlib import Path
+from threading import RLock
 from types import ModuleType
 from typing import Any
+
+_HIDING = RLock()
 
 
 def tensorflow() -> ModuleType:
@@ -66,10 +69,13 @@ def limit_threads(threads: int) -> None:
 
 @contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Hide what the process writes to stderr, C++ included; print it if the block fails."""
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as hidden:
+    """Hide what the process writes to stderr, C++ included; print it if the block fails.
+
+    One thread at a time: a second one would take the hiding place of the first for stderr.
+    """
+    with _HIDING, tempfile.TemporaryFile() as hidden:
+        sys.stderr.flush()
+        terminal = os.dup(2)
         os.dup2(hidden.fileno(), 2)
         try:
             yield

@@ -29,12 +29,12 @@ from churn.data.declared import with_declared_roles
 from churn.data.experiment import Experiment
 from churn.data.forgotten import Forgotten, without_forgotten
 from churn.data.id_hash import id_hash
+from churn.data.influence import check_influence
 from churn.data.learnt import write_customers
 from churn.data.load import build_dataset, dataset_name, load_dataset
 from churn.data.stream.rows import Stream, open_stream
 from churn.data.table import RawTable
 from churn.errors import UserError
-from churn.evaluate.attack import check_influence
 from churn.evaluate.baselines import predict_baselines
 from churn.evaluate.report.card import make_card
 from churn.evaluate.report.card_formats import to_cyclonedx, to_markdown
@@ -45,6 +45,7 @@ from churn.evaluate.results import Results, evaluate_bundle
 from churn.files import PERSONAL, atomic_write, write_text
 from churn.monitor.drift.profile import profile_of_experiment
 from churn.network import distributed
+from churn.network.adversarial import check_adversarial
 from churn.network.boosting import THREADS_FROM, FittedTrees
 from churn.network.fit import fit_experiment_trees, fit_network
 from churn.network.fit_stream import fit_stream
@@ -135,6 +136,7 @@ def _load(cfg: Config, step: _StepTimer) -> tuple[Experiment, Stream | None]:
         experiment = Experiment.split(data, cfg)
     check_decision(cfg.decision, data.frame)
     check_influence(cfg.data.influence, data.schema, data.frame)
+    check_adversarial(cfg, in_memory=stream is None)
     print(describe_data(experiment))
     return experiment, stream
 

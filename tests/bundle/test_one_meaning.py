@@ -279,6 +279,12 @@ def test_the_server_s_metrics_name_the_column_and_the_commonest_unseen_value(bun
     text = generate_latest(metrics.registry).decode()
     assert 'churn_unseen_column_ratio{column="flag",commonest="ja"} 0.25' in text
     assert text.count("column=") == 1
+    model, one = ServedModel(Model(bundle)), {"customer_key": "the same customer"}
+    metrics.unseen_cells = model.unseen
+    for row in as_instances(rows):
+        model([model.read(json.dumps({"instances": [row | one]}).encode())])
+    text = generate_latest(metrics.registry).decode()
+    assert 'churn_unseen_column_ratio{column="flag",commonest="(rare)"} 0.25' in text
 
 
 def test_missing_fields_are_counted_in_every_spelling(bundle):

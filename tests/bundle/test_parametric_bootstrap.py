@@ -19,14 +19,14 @@ def refitted(customers):
     """A model, its refits, and the labels that their trees were grown on."""
     cfg = compose_config("export.refits=2", "train.epochs=4", "model.trees=60")
     experiment = Experiment(customers, split_dataset(customers, cfg.split, 0, cfg.seed), cfg)
-    trained, grow, labels = fit_network(experiment, quiet=True), parametric_bootstrap.grow, []
+    trained, grow, labels = fit_network(experiment, quiet=True), parametric_bootstrap.grow_rows, []
 
-    def grow_and_note(inputs, churned, settings):
-        labels.append(churned)
-        return grow(inputs, churned, settings)
+    def grow_and_note(rows, learns, settings):
+        labels.append(rows.churned)
+        return grow(rows, learns, settings)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parametric_bootstrap, "grow", grow_and_note)
+        patch.setattr(parametric_bootstrap, "grow_rows", grow_and_note)
         refits = parametric_bootstrap.refit(experiment, trained)
     return SimpleNamespace(refits=refits, labels=labels, trained=trained, experiment=experiment)
 

@@ -13,7 +13,14 @@ from conftest import ROOT
 from churn.backend import tensorflow
 from churn.bundle import bundle, export
 from churn.bundle.bundle import Bundle
-from churn.bundle.reasons import Background, Reasons, choose_background, reason_in_words, reason_outputs
+from churn.bundle.reasons import (
+    ALIKE,
+    Background,
+    Reasons,
+    choose_background,
+    reason_in_words,
+    reason_outputs,
+)
 from churn.data.dataset import Schema
 from churn.errors import UserError
 
@@ -133,6 +140,18 @@ def test_no_customer_s_row_stands_in_the_background():
     chosen = choose_background(frame, interacting(*tensors(frame)).numpy(), SCHEMA, 64, 0)
     assert not np.isin(chosen.numbers, frame[["a", "b", "c"]].to_numpy(np.float32)).any()
     assert set(chosen.categories[:, 0]) == {"x", "y"}
+
+
+@pytest.mark.parametrize(("columns", "levels"), [(6, 4), (12, 3), (3, 2)])
+def test_no_customer_s_row_stands_in_the_background_of_categories_alone(columns, levels):
+    random = np.random.default_rng(0)
+    names = [f"c{i}" for i in range(columns)]
+    frame = pd.DataFrame({name: random.choice(list("wxyz")[:levels], 2_000) for name in names})
+    schema = Schema("left", ("yes",), (), tuple(names))
+    chosen = choose_background(frame, random.random(2_000), schema, 64, 0)
+    rows = frame.value_counts().to_dict()
+    shared = [rows.get(tuple(row), 0) for row in chosen.categories]
+    assert [count for count in shared if 0 < count < ALIKE] == []
 
 
 def test_the_greatest_contributions_are_named_first():

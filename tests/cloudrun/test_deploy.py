@@ -232,6 +232,7 @@ def test_anybody_may_call_only_if_that_is_asked_for(cloud, settings):
 def test_every_setting_reaches_the_service(cloud, settings):
     key = "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k"
     cloud.run.secrets.add("churn-id-key")
+    cloud.service.storage.encrypt_bucket("bucket", key)
     deploy(
         settings(
             1, f"deploy.kms_key={key}", "deploy.service_account=a@p.iam.gserviceaccount.com",

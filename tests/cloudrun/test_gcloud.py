@@ -75,6 +75,7 @@ def verbs(line):
 
 def test_the_printed_commands_typed_into_gcloud(cloud, settings, gcloud, capsys):
     cloud.run.secrets.add("churn-id-key")
+    cloud.service.storage.encrypt_bucket("bucket", KEY)
     cloud.service.lag = 0  # gcloud waits for seconds
     for function, overrides, expected_verbs in STEPS:
         before = copy.deepcopy((cloud.run.services, cloud.run.revisions, cloud.run.policies, cloud.sinks))

@@ -16,6 +16,7 @@ GRANTS = {  # kind of resource -> what its role is on, in words of deploy/iam.md
     "google_storage_bucket_iam_member": "bucket",
     "google_bigquery_dataset_iam_member": "data set of the log",
     "google_service_account_iam_member": "`churn-deploy@PROJECT`",
+    "google_kms_crypto_key_iam_member": "`deploy.kms_key`, if set",
 }
 MADE = (
     "google_project_service",
@@ -65,7 +66,9 @@ def test_every_role_is_one_of_the_table_and_on_the_same_resource():
     deployer = {
         (role, resource)
         for identity, roles, resource in rows_of_iam()
-        if identity.startswith(("who deploys", "GitHub", "the container on Cloud Run"))
+        if identity.startswith(
+            ("who deploys", "GitHub", "the container on Cloud Run", "Google's service agents")
+        )
         if resource in (*GRANTS.values(), "`deploy.service_account`, if set")
         for role in roles
     }
@@ -81,6 +84,26 @@ def test_the_bucket_is_private_and_what_churn_owns_has_its_label():
     assert bodies["google_storage_bucket"]["public_access_prevention"].strip('"') == "enforced"
     for kind in ("google_storage_bucket", "google_bigquery_dataset"):
         assert "local.labels" in bodies[kind]["labels"]
+
+
+TAKES_KEY = {  # resource that takes a key: the argument, or the block with it (hashicorp/google 6)
+    "google_storage_bucket": "encryption",
+    "google_bigquery_dataset": "default_encryption_configuration",
+    "google_artifact_registry_repository": "kms_key_name",
+}
+
+
+def test_every_resource_that_takes_a_key_gets_it():
+    for kind, _, body in resources():
+        if kind in TAKES_KEY:
+            blocks = {name.strip('"') for block in body.get("dynamic", []) for name in block}
+            assert TAKES_KEY[kind] in {*body, *blocks}, kind
+            assert "var.kms_key" in str(body), kind
+    keyless = {
+        "google_project_service",
+        *(kind for kind in MADE if kind.startswith(("google_iam", "google_service"))),
+    }
+    assert {*MADE} == {*TAKES_KEY, *keyless}, "a new kind: does it take a key?"
 
 
 def test_every_service_that_the_commands_call_is_enabled():

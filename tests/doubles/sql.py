@@ -107,7 +107,8 @@ class Warehouse:
         raise bad_query(f"Syntax error: {statement.key} is not of the kinds that this double knows")
 
     def create_model(self, name: str, options: dict[str, Any]) -> None:
-        if options.get("MODEL_TYPE") != "TENSORFLOW" or set(options) != {"MODEL_TYPE", "MODEL_PATH"}:
+        known = {"MODEL_TYPE", "MODEL_PATH", "KMS_KEY_NAME"}
+        if options.get("MODEL_TYPE") != "TENSORFLOW" or "MODEL_PATH" not in options or set(options) - known:
             raise bad_query(f"Invalid options of CREATE MODEL: {options}")
         if not options["MODEL_PATH"].endswith("/*"):
             raise bad_query("MODEL_PATH must end in a wildcard for the files of a SavedModel.")

@@ -95,6 +95,11 @@ class Storage:
         self.call("POST", "/storage/v1/b", json.dumps({"name": name}).encode())
         self.call("PATCH", f"/storage/v1/b/{name}", json.dumps({"location": location}).encode())
 
+    def encrypt_bucket(self, name: str, key: str) -> None:
+        """Give the bucket a default key."""
+        body = {"encryption": {"defaultKmsKeyName": key}}
+        self.call("PATCH", f"/storage/v1/b/{name}", json.dumps(body).encode())
+
     def fetch(self, uri: str) -> Path:
         """A copy of all objects below `uri`, in a directory named by its content."""
         objects = self.list(uri)

@@ -1,5 +1,6 @@
 """Attacks, worse data and membership inference give the numbers that are known for simple models."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 from churn.config.root import compose_config
 from churn.data.dataset import Dataset, Schema
 from churn.data.experiment import Experiment
+from churn.data.influence import check_influence
 from churn.errors import UserError
 from churn.evaluate import robustness
-from churn.evaluate.attack import attack, check_influence
+from churn.evaluate.attack import attack
 
 SCHEMA = Schema("left", ("yes",), ("spend", "calls"), ("plan",))
 FRAME = pd.DataFrame(
@@ -164,6 +166,15 @@ def test_label_noise_flips_labels_to_learn_from_and_none_to_measure_with(experim
     assert flipped == [0, pytest.approx(0.2, abs=0.04)]
     assert curve.roc_auc[0] == curve.roc_auc[1], "both are measured with the true labels"
     assert curve.roc_auc[0].value > 0.8
+
+
+def test_models_that_learn_from_wrong_labels_predict_worse(experiment):
+    cfg = compose_config("model=tutorial", "train.epochs=3", "train.learning_rate=0.02")
+    curve = robustness._noise_curve(replace(experiment, cfg=cfg), [0.0, 0.4])
+    right, wrong = curve.log_loss
+    assert right.high < wrong.low, "the probabilities are drawn to 1/2"
+    assert curve.roc_auc[0].value > 0.85 > curve.log_loss[0].value
+    assert wrong.value == pytest.approx(np.log(2), abs=0.1)
 
 
 def test_a_model_that_is_not_cross_fitted_is_asked_about_its_train_part(experiment):

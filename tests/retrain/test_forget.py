@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -63,6 +64,28 @@ def test_rows_of_the_customer_go_from_every_file_of_the_log_and_all_others_stay(
     assert "1 row removed from the log, in 1 file" in printed, "the other one was never written as Parquet"
     assert "No model is registered" in printed
     assert "c1" not in printed + (tmp_path / "forgotten.jsonl").read_text()
+
+
+def test_copies_of_tables_that_have_the_customer_are_named(cfg, tmp_path, capsys):
+    folder = tmp_path / "uploads" / "ab12"
+    folder.mkdir(parents=True)
+    (folder / "june.csv").write_text("id,plan\nc1,gold\n")
+    (folder / "other.csv").write_text("id,plan\nc11,gold\nab-c1,gold\n")
+    pd.DataFrame({"id": ["c1"] * 9}).to_parquet(folder / "july.parquet")
+    with zipfile.ZipFile(folder / "may.xlsx", "w", zipfile.ZIP_DEFLATED) as book:
+        book.writestr("sheet.xml", "<t>c1</t>" * 9)
+    (folder / "damaged.parquet").write_text("no Parquet")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "bad_rows.csv").write_text("file,line,value\nx.csv,7,c1\n")
+    forget(cfg("id= c1"))
+    printed = capsys.readouterr().out
+    named = {
+        name
+        for name in ("june.csv", "july.parquet", "may.xlsx", "bad_rows.csv", "other.csv")
+        if name in printed
+    }
+    assert named == {"june.csv", "july.parquet", "may.xlsx", "bad_rows.csv"}
+    assert printed.count("remove them there, or the file") == 4
 
 
 def test_a_second_time_changes_nothing_and_says_so(cfg, log, tmp_path, capsys):

@@ -60,7 +60,12 @@ def test_dataflow_gets_all_options_and_the_user_an_error_for_missing_ones():
     with pytest.raises(UserError, match=r"deploy.project, deploy.bucket, beam.image"):
         beam.pipeline_options(compose_config(*settings))
     image = "europe-docker.pkg.dev/p/churn/beam:1"
-    settings += ["deploy.project=customers-1", "deploy.bucket=bucket", f"beam.image={image}"]
+    settings += [
+        "deploy.project=customers-1",
+        "deploy.bucket=bucket",
+        f"beam.image={image}",
+        "deploy.kms_key=k",
+    ]
     options = beam.pipeline_options(compose_config(*settings))
     cloud, workers = options.view_as(GoogleCloudOptions), options.view_as(WorkerOptions)
     assert (cloud.project, cloud.region) == ("customers-1", "us-central1")
@@ -68,6 +73,7 @@ def test_dataflow_gets_all_options_and_the_user_an_error_for_missing_ones():
         "gs://bucket/beam/temp",
         "gs://bucket/beam/staging",
     )
+    assert cloud.dataflow_kms_key == "k"
     assert (workers.max_num_workers, workers.sdk_container_image) == (9, image)
     changed = {name: value for name, value in options.get_all_options(drop_default=True).items() if value}
     as_flags = PipelineOptions([f"--{name}={value}" for name, value in changed.items()])

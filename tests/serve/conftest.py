@@ -21,18 +21,27 @@ class Running:
 
     def __init__(self, process: subprocess.Popen, url: str, folder: Path) -> None:
         self.process, self.url, self.folder = process, url, folder
-        self.root = re.match(r"http://[^/]+", url)[0]
+        self.root = re.match(r"https?://[^/]+", url)[0]
 
     def predict(self, *rows: object, **request: object) -> httpx.Response:
-        return httpx.post(self.url, json={"instances": rows, **request}, timeout=30)
+        return httpx.post(self.url, json={"instances": rows, **request}, timeout=30, verify=False)
 
     def metric(self, name: str) -> float:
-        text = httpx.get(f"{self.root}/metrics", timeout=30).text
+        text = httpx.get(f"{self.root}/metrics", timeout=30, verify=False).text
         return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)[1])
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
+
+
+def make_certificate(folder: Path) -> dict[str, str]:
+    """Files of a certificate that signs itself, and of its key, by the settings that take them."""
+    files = {"certificate": f"{folder}/certificate.pem", "certificate_key": f"{folder}/key.pem"}
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost"
+    out = ["-out", files["certificate"], "-keyout", files["certificate_key"]]
+    subprocess.run([*command.split(), *out], check=True, capture_output=True)
+    return files
 
 
 @contextmanager

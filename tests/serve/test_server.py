@@ -9,6 +9,7 @@ import shutil
 import signal
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -17,13 +18,17 @@ from churn.bundle import export
 from churn.bundle.bundle import Bundle
 from churn.bundle.database import mlflow_client
 from churn.bundle.registry import CHAMPION, register_run
+from churn.config.root import compose_config
 from churn.config.serving import ServeConfig
+from churn.errors import UserError
 from churn.retrain.promote import make_champion
 from churn.serve.app import Endpoint
 from churn.serve.log import read
 from churn.serve.metrics import Metrics
 from churn.serve.processes import reload_servers
-from serve.conftest import ROW, running, wait_until
+from churn.serve.stage import listen
+from churn.serve.supervisor import Supervisor
+from serve.conftest import ROW, make_certificate, running, wait_until
 
 
 class Clients:
@@ -45,7 +50,7 @@ class Clients:
             thread.join()
 
     def ask(self, client):
-        with httpx.Client(timeout=30) as session:
+        with httpx.Client(timeout=30, verify=False) as session:
             for number in range(10**9):
                 if self.stopped.is_set():
                     return
@@ -129,6 +134,64 @@ def test_a_reload_drops_no_request_and_a_bad_bundle_changes_nothing(graph, expor
     bundles = {b for table in read.read_log(tmp_path / "log") for b in table["bundle"].to_pylist()}
     assert bundles == {before.digest, Bundle.load(path).digest}
     assert sorted(logged(tmp_path)) == sorted(identity for identity, _, _ in clients.answers)
+
+
+def processes_of(server):
+    """The ids of the processes that answer for a server."""
+    number = server.process.pid
+    return {int(one) for one in Path(f"/proc/{number}/task/{number}/children").read_text().split()}
+
+
+def test_two_processes_behind_one_port_are_one_server(exported_bundle, tmp_path):
+    """They share connections, metrics and log, are replaced when killed, and reload and drain together."""
+    settings = [f"serve.{name}={file}" for name, file in make_certificate(tmp_path).items()]
+    settings += ["serve.processes=2", "serve.drain_seconds=0.3"]
+    with running(exported_bundle, tmp_path, *settings) as server:
+        answers = []
+
+        def answering():
+            """The process that answers next, by the ids that it gives."""
+            answers.append(server.predict(ROW))
+            return answers[-1].headers["x-request-id"].partition("-")[0]
+
+        began = {answering() for _ in range(10)}
+        assert len(began) == 2  # both answer, in turn
+        wait_until(lambda: all(server.metric("churn_predictions_total") == 10 for _ in range(2)))
+        first, second = processes_of(server)
+        with Clients(server.url) as clients:
+            wait_until(lambda: len(clients.answers) > 40)
+            os.kill(first, signal.SIGKILL)
+            wait_until(lambda: answering() not in began)
+        assert 0 < len(clients.errors) <= 4  # the clients of the killed one; the others asked on
+        with Clients(server.url, range(8, 16)) as others:
+            wait_until(lambda: len(others.answers) > 40)
+            assert len(reload_servers(str(tmp_path))) == 1
+            wait_until(lambda: server.metric('churn_reloads_total{result="done"}') == 1)
+            wait_until(lambda: server.process.stdout.readline().startswith("Serving "))
+            third = processes_of(server) - {second}
+            server.process.send_signal(signal.SIGTERM)
+            assert server.process.wait(30) == 0
+            assert "Serving " not in server.process.stdout.read()  # it is said once for both
+        assert not others.errors
+    answered = [identity for identity, code, _ in clients.answers + others.answers if code == 200]
+    answered += [answer.headers["x-request-id"] for answer in answers]
+    assert len(answered) == len(clients.answers + others.answers + answers)
+    counts = collections.Counter(logged(tmp_path))
+    assert not collections.Counter(answered) - counts
+    assert counts.total() <= len(answered) + 4
+    files = {int(file.stem.rpartition("-")[2]) for file in (tmp_path / "log").glob("*.parquet")}
+    assert files == {first, second, *third}
+
+
+def test_a_server_whose_processes_cannot_start_says_why_once(exported_bundle, tmp_path):
+    bundle = shutil.copytree(exported_bundle, tmp_path / "bundle")
+    facts = Bundle.load(bundle).facts
+    Bundle.load(bundle).light_file("coded").unlink()
+    export.seal(bundle, {key: value for key, value in facts.items() if key != "format"}, {"rows": 4})
+    settings = compose_config("serve.processes=2", f"run.root={tmp_path}", "serve.log.enabled=false")
+    with listen("127.0.0.1", 0) as listener, pytest.raises(UserError, match="no light model"):
+        Supervisor(settings, Bundle.load(bundle), None).run(listener)
+    assert listener.fileno() == -1
 
 
 @pytest.mark.parametrize(("policy", "seconds"), [("drop", 0.5), ("wait", 0.1)])

@@ -3,7 +3,6 @@
 import json
 import socket
 import ssl
-import subprocess
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -19,7 +18,7 @@ from churn.serve.gate import Gate, check_address, check_certificate
 from churn.serve.log.overload import Complaint
 from churn.serve.protocol import EXAMINED, LISTED, MOST_ROWS, Fields, Reader, RefusedError
 from churn.serve.server import Server
-from serve.conftest import ROW, running
+from serve.conftest import ROW, make_certificate, running
 
 BODY = json.dumps({"instances": [ROW]}).encode()
 
@@ -294,16 +293,8 @@ def test_vertex_ai_s_service_is_trusted(monkeypatch):
     Gate(ServeConfig(host="0.0.0.0")).check_post({})
 
 
-def make_certificate(folder):
-    """Files of a certificate that signs itself, and of its key."""
-    files = folder / "certificate.pem", folder / "key.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost"
-    subprocess.run([*command.split(), "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
-    return map(str, files)
-
-
 def test_with_a_certificate_the_server_speaks_tls(tmp_path):
-    certificate, key = make_certificate(tmp_path)
+    certificate, key = make_certificate(tmp_path).values()
     cfg = compose_config(f"serve.certificate={certificate}", f"serve.certificate_key={key}")
     check_certificate(cfg.serve)
     uvicorns = Server(cfg, None, None, None).config

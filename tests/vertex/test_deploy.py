@@ -194,6 +194,7 @@ def test_status_adds_up_the_costs_of_all_versions(cloud, settings, capsys):
 
 def test_a_container_of_our_own_has_its_layout_key_account_and_address(cloud, settings):
     key = "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k"
+    cloud.service.storage.encrypt_bucket("bucket", key)
     deploy(
         settings(
             1, "serving=tf_serving", "deploy.dedicated=true", "deploy.access_logging=true",

@@ -1,16 +1,46 @@
-"""Every resource that takes a key of the customer gets it: each call of the clients is looked at."""
+"""Every resource that takes a key of the customer gets it: each call of the clients is looked at.
 
+Which calls take one is read from the request types of Google's own libraries.
+"""
+
+import ast
 from urllib.parse import unquote
 
+import pytest
+from conftest import ROOT
 from doubles.vertex import name_of
+from google.cloud import aiplatform_v1, aiplatform_v1beta1
 
+from churn.bundle.bundle import Bundle
+from churn.errors import UserError
+from churn.vertex import export, train
+from churn.vertex import score as scoring
+from churn.vertex.cloud.deployment import Deployment
 from churn.vertex.deploy import deploy
-from churn.vertex.score import score
 
 KEY = "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k"
-NO_FIELD = {  # calls that make or change nothing for which Google's API has a field for a key
-    "DeployModel", "Predict", "TestIamPermissions",
+KEYWORDS = {  # calls of Google's other clients that make something: the keyword for a key
+    "blob": "kms_key_name", "PipelineJob": "encryption_spec_key_name",
 }  # fmt: skip
+
+
+def takes_key(call):
+    """Whether the request of a call of Vertex AI, such as CreateEndpoint, has a field for a key."""
+    for version in (aiplatform_v1, aiplatform_v1beta1):
+        if request := getattr(version, f"{call}Request", None):
+            messages = [field.message for field in request.meta.fields.values()]
+            parts = [each.meta.fields for each in messages if hasattr(each, "meta")]
+            return any("encryption_spec" in fields for fields in (request.meta.fields, *parts))
+    raise LookupError(call)
+
+
+def calls_in(*folders):
+    """The name and the keywords of every call of a method in the files below."""
+    for folder in folders:
+        for file in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                    yield node.func.attr, {word.arg for word in node.keywords}
 
 
 def watched(cloud, monkeypatch):
@@ -30,12 +60,42 @@ def watched(cloud, monkeypatch):
 def test_what_deploy_train_and_score_make_is_encrypted_with_the_customer_s_key(
     cloud, settings, table, monkeypatch
 ):
-    calls = watched(cloud, monkeypatch)
-    deploy(settings(1, f"deploy.kms_key={KEY}"))
-    score(settings(1, f"deploy.kms_key={KEY}", f"input={table}", "output=gs://bucket/scores"))
+    cloud.service.storage.encrypt_bucket("bucket", KEY)
+    calls, cfg = watched(cloud, monkeypatch), settings(1, f"deploy.kms_key={KEY}")
+    deploy(cfg)
+    scoring.score(settings(1, f"deploy.kms_key={KEY}", f"input={table}", "output=gs://bucket/scores"))
     made = {name for name, _ in calls}
-    assert made >= {"CreateEndpoint", "UploadModel", "CreateBatchPredictionJob"}
-    assert "CreateModelDeploymentMonitoringJob" in made
-    without = {name for name, content in calls if KEY not in content}
-    assert without <= NO_FIELD, without
+    without = {name for name, content in calls if KEY not in content} - {"TestIamPermissions"}
+    assert [name for name in without if takes_key(name)] == []
     assert len([content for _, content in calls if KEY in content]) > 15, "the objects of the bucket, too"
+    job = train._job_specification(cfg, Deployment.from_config(cfg), "folder", "wheel")
+    assert job["encryption_spec"] == {"kms_key_name": KEY}
+    names = {
+        name for name, _ in calls_in("src/churn/vertex", "deploy") if name.startswith(("create_", "upload_"))
+    }
+    known = {name.title().replace("_", "") for name in names - {"create_dataset"}}  # that is BigQuery's
+    called = {name for name in known if hasattr(aiplatform_v1, f"{name}Request") and takes_key(name)}
+    assert called - made == {"CreateCustomJob"}, "a call that this test does not make"
+    assert len(called) == 5
+
+
+def test_every_object_and_pipeline_is_made_with_a_key():
+    calls = list(calls_in("src/churn/vertex", "deploy"))
+    assert {name for name, _ in calls} >= {*KEYWORDS}
+    assert [name for name, words in calls if KEYWORDS.get(name, "") not in {"", *words}] == []
+
+
+def test_tables_and_models_of_bigquery_have_the_key(bundles, settings):
+    deployment = Deployment.from_config(settings(1, f"deploy.kms_key={KEY}"))
+    bundle = Bundle.load(bundles[0])
+    types = dict.fromkeys(("customer", *bundle.schema.features), "STRING")
+    table = scoring._instances_query(deployment, bundle, "p.d.customers", "p.d.instances", types)
+    model, _ = export._statements(deployment, bundle, "p.d.customers", "p.d.model", types)
+    assert f'kms_key_name="{KEY}"' in table
+    assert f"KMS_KEY_NAME='{KEY}'" in model
+
+
+def test_a_bucket_without_the_key_is_refused_with_the_command_that_gives_it_one(cloud, settings):
+    with pytest.raises(UserError, match="no key of yours") as refused:
+        deploy(settings(1, f"deploy.kms_key={KEY}"))
+    assert f"buckets update gs://bucket --default-encryption-key={KEY}" in str(refused.value)

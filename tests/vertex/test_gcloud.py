@@ -97,6 +97,7 @@ def to_dict(message):
 
 def test_the_commands_of_a_first_deployment_with_every_option(cloud, settings, shell, capsys, monkeypatch):
     key = "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k"
+    cloud.service.storage.encrypt_bucket("bucket", key)
     cfg = settings(
         1, "serving=tf_serving", f"deploy.kms_key={key}", "deploy.access_logging=true",
         "deploy.service_account=a@p.iam.gserviceaccount.com", "deploy.monitoring.emails=[a@b.c]",

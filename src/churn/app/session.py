@@ -59,7 +59,11 @@ def _fill_file(input: Inputs, session: Session, desk: Desk) -> None:
     @reactive.effect
     @reactive.event(input.bundle)
     def _choose() -> None:
-        desk.choose(input.bundle())
+        try:
+            desk.choose(input.bundle())
+        except UserError as error:  # it was changed since the page was opened
+            desk.choose("")
+            ui.notification_show(str(error), type="error", duration=None)
 
     @reactive.effect
     @reactive.event(input.upload, input.bundle)

@@ -21,7 +21,7 @@ from churn.data.infer.target import format_counts
 from churn.data.sources import files
 from churn.data.table import RawTable
 from churn.errors import UserError, shell_override, shell_setting
-from churn.files import atomic_write
+from churn.files import PERSONAL, atomic_write
 
 SAMPLE_ROWS = 100_000  # that roles are looked at, at most; the training reads all
 FEW_VALUES = 10  # of a column that may say who left
@@ -111,7 +111,7 @@ def keep_table(draft: Draft, cfg: Config) -> None:
     """Copy the table beside the runs: a model can be compared and retrained only with its data."""
     target = _kept_path(draft, cfg)
     if not target.exists():
-        with atomic_write(target) as aside:
+        with atomic_write(target, PERSONAL) as aside:
             shutil.copyfile(draft.path, aside)
 
 

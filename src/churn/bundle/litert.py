@@ -6,6 +6,7 @@ ones, none that keep something from one customer to the next, and no loops.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -19,6 +20,8 @@ from churn.backend import silent_stderr
 from churn.errors import UserError
 
 SLICE = 512  # rows that go through the model at a time: what they need fits into the processor's cache
+# Numbers of rows for which an interpreter is laid out. To lay one out anew costs as much as 30 rows.
+_SIZES = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
 _ALLOWED = """
     ABS ADD ADD_N ARG_MAX ARG_MIN BATCH_MATMUL BROADCAST_ARGS BROADCAST_TO CAST CEIL CONCATENATION COS CUMSUM
     DEQUANTIZE DIV ELU EMBEDDING_LOOKUP EQUAL EXP EXPAND_DIMS FILL FLOOR FLOOR_DIV FLOOR_MOD FULLY_CONNECTED
@@ -34,7 +37,7 @@ ALLOWED = frozenset(_ALLOWED.split())
 class LiteRT:
     """A model as a function of numbers [F, n] float32 and codes [C, n] int32; gives named arrays [n].
 
-    Each of the threads computes on an interpreter of its own, a slice of the rows at a time. Raises
+    Each of the threads computes on interpreters of its own, a slice of the rows at a time. Raises
     `UserError` for a file that can do more than compute.
 
     >>> LiteRT(bundle.light_file(CODED))(numbers, codes)["churn_probability"]
@@ -44,7 +47,7 @@ class LiteRT:
         content = file.read_bytes()
         verify_operators(content, file)
         self.rows = rows
-        self.workers = [_Interpreter(content) for _ in range(threads)]
+        self.workers = [_Worker(content, rows) for _ in range(threads)]
         self.kinds = self.workers[0].kinds
         self.lock = Lock()  # an interpreter computes for one caller at a time
 
@@ -78,41 +81,57 @@ def _side_by_side(work: list[Any]) -> Iterator[Any]:
         yield from threads.map(lambda function: function(), work)
 
 
-class _Interpreter:
-    """One interpreter, for one thread at a time."""
+class _Worker:
+    """The interpreters of one thread, each for a number of rows, made when first needed."""
 
-    def __init__(self, content: bytes) -> None:
-        with silent_stderr():  # it names what it computes with
-            from ai_edge_litert.interpreter import Interpreter
-
-            self.interpreter = Interpreter(model_content=content, num_threads=1)
-            self.interpreter.allocate_tensors()
-            (name,) = self.interpreter.get_signature_list()
-            signature = self.interpreter.get_signature_runner(name)
-        inputs, outputs = signature.get_input_details(), signature.get_output_details()
-        self.inputs = [(inputs[name]["index"], len(inputs[name]["shape"])) for name in ("numbers", "codes")]
-        self.outputs = [outputs[name]["index"] for name in outputs]
-        self.kinds = {name: np.dtype(outputs[name]["dtype"]) for name in outputs}
-        self.count = 0  # of the rows that memory is laid out for
+    def __init__(self, content: bytes, rows: int) -> None:
+        self.content, self.sizes = content, (*(size for size in _SIZES if size < rows), rows)
+        self.interpreters: dict[int, _Interpreter] = {}
+        self.kinds = self._of_size(self.sizes[0]).kinds
 
     def __call__(self, numbers: np.ndarray, codes: np.ndarray) -> list[np.ndarray]:
-        model = self.interpreter
-        if numbers.shape[1] != self.count:
-            self._lay_out(numbers, codes)
-        for (index, _), values in zip(self.inputs, (numbers, codes), strict=True):
-            model.set_tensor(index, values)
-        model.invoke()
-        return [model.get_tensor(index) for index in self.outputs]
+        return self._of_size(self.sizes[bisect_left(self.sizes, numbers.shape[1])])(numbers, codes)
 
-    def _lay_out(self, numbers: np.ndarray, codes: np.ndarray) -> None:
-        for (index, _), values in zip(self.inputs, (numbers, codes), strict=True):
-            self.interpreter.resize_tensor_input(index, values.shape)
-        self.interpreter.allocate_tensors()
-        self.count = numbers.shape[1]
+    def _of_size(self, rows: int) -> _Interpreter:
+        if rows not in self.interpreters:
+            self.interpreters[rows] = _Interpreter(self.content, rows)
+        return self.interpreters[rows]
 
     def by_slice(self, numbers: np.ndarray, codes: np.ndarray, rows: int) -> list[list[np.ndarray]]:
         cuts = [slice(first, first + rows) for first in range(0, numbers.shape[1], rows)]
         return [self(numbers[:, cut], codes[:, cut]) for cut in cuts]
+
+
+class _Interpreter:
+    """An interpreter laid out for so many rows. It takes fewer, too, and computes the rest in vain."""
+
+    def __init__(self, content: bytes, rows: int) -> None:
+        with silent_stderr():  # it names what it computes with
+            from ai_edge_litert.interpreter import Interpreter
+
+            self.interpreter = Interpreter(model_content=content, num_threads=1)
+            self.inputs = [(index, np.zeros((columns, rows), kind)) for index, columns, kind in self._look()]
+            for index, array in self.inputs:
+                self.interpreter.resize_tensor_input(index, array.shape)
+            self.interpreter.allocate_tensors()
+
+    def _look(self) -> list[tuple[int, int, Any]]:
+        """Number, columns and type of each input; notes the outputs."""
+        (name,) = self.interpreter.get_signature_list()
+        signature = self.interpreter.get_signature_runner(name)
+        inputs, outputs = signature.get_input_details(), signature.get_output_details()
+        self.outputs = [outputs[name]["index"] for name in outputs]
+        self.kinds = {name: np.dtype(outputs[name]["dtype"]) for name in outputs}
+        abouts = [inputs[name] for name in ("numbers", "codes")]
+        return [(about["index"], int(about["shape"][0]), about["dtype"]) for about in abouts]
+
+    def __call__(self, numbers: np.ndarray, codes: np.ndarray) -> list[np.ndarray]:
+        count, model = numbers.shape[1], self.interpreter
+        for (index, array), values in zip(self.inputs, (numbers, codes), strict=True):
+            array[:, :count] = values
+            model.set_tensor(index, array)
+        model.invoke()
+        return [model.get_tensor(index)[:count] for index in self.outputs]
 
 
 def verify_operators(content: bytes, file: Path) -> None:

@@ -16,6 +16,7 @@ from churn.data.coded import ArrowFeatures, to_matrices
 from churn.errors import UserError
 
 Outputs = dict[str, np.ndarray]
+_CERTAINTIES = np.array(CERTAINTIES, object)
 
 
 class Model:
@@ -67,8 +68,12 @@ class Model:
     def _words(self, output: str) -> np.ndarray | None:
         """What the positions in an output stand for; None if it has no positions."""
         if output == "certainty":
-            return np.array(CERTAINTIES, object)
-        return np.array(self.bundle.schema.features, object) if output.startswith("reason_") else None
+            return _CERTAINTIES
+        return self._features if output.startswith("reason_") else None
+
+    @cached_property
+    def _features(self) -> np.ndarray:
+        return np.array(self.bundle.schema.features, object)
 
     def _in_words(self, output: str, values: np.ndarray) -> np.ndarray:
         words = self._words(output)

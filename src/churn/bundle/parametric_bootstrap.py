@@ -15,16 +15,16 @@ from churn.backend import make_deterministic
 from churn.bundle.intervals import Refit
 from churn.config.root import Config
 from churn.data.experiment import Experiment
-from churn.network.boosting import Settings, grow
+from churn.network.boosting import Settings, grow_rows, labelled_rows
 from churn.network.crossfit import TrainingRows
-from churn.network.encoding import tree_inputs
-from churn.network.fit import fit_members, training_rows
+from churn.network.fit import changed_inputs, fit_members, training_rows
 from churn.network.layers import build_network
 from churn.network.log_odds import logit
 from churn.network.trained import Trained, frame_tensors, predict_members
 from churn.network.trainer import Block
 
 MEMBERS = 3  # of a refit's network; each learns from all rows but a fold's
+ALL = slice(None)
 MIN_EACH = 50  # churners, and stayers, below which refits are no use
 
 
@@ -42,12 +42,13 @@ def refit(experiment: Experiment, trained: Trained) -> list[Refit]:
     truth = trained.held_out_probability
     labels = np.random.default_rng(cfg.seed + 1).random((cfg.export.refits, len(truth))) < truth
     networks = _refit_networks(training, trained, labels, cfg)
-    inputs = tree_inputs(training.frame, training.data.schema, trained.encoder.encoding)
+    rows = labelled_rows(training, trained.encoder.encoding, cfg)
     shapes = [forest.column.shape for forest in trained.forests]
     refits = []
     for number, (drawn, network) in enumerate(zip(labels.astype(int), networks, strict=True)):
         settings = [Settings(count, depth, cfg.seed + 1 + number) for count, depth in shapes]
-        trees = [grow(inputs, drawn, each).log_odds(inputs, each.trees) for each in settings]
+        redrawn = replace(rows, churned=drawn)
+        trees = [grow_rows(redrawn, ALL, each).log_odds(rows.inputs, each.trees) for each in settings]
         refits.append(Refit(logit(truth), trained.stack(trees, network)))
     return refits
 
@@ -60,7 +61,8 @@ def _refit_networks(
     inputs = trained.encoder(*frame_tensors(training.frame, trained.schema))
     learns = training.plan.fold_of_row[:, None] != np.arange(MEMBERS)
     weights = np.tile(learns.astype(np.float32), len(labels))
-    block = Block(inputs, np.repeat(labels.T.astype(np.float32), MEMBERS, axis=1), weights)
+    copies = changed_inputs(training, trained.encoder, cfg)
+    block = Block(inputs, np.repeat(labels.T.astype(np.float32), MEMBERS, axis=1), weights, *copies)
     network = build_network(replace(cfg.model, members=len(weights[0])), inputs.shape[1])
     fit_members(network, block, cfg)
     members = np.split(logit(predict_members(network, inputs)), len(labels), axis=1)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 TOP = 3  # reasons that a prediction carries, at most
 ALIKE = 5  # train rows that are averaged to one background customer
+NEAR = 50  # train rows like it, of which it may have a level that keeps it from being a customer
 Probability = Callable[[Any, Any], Any]  # numbers [n, F] float32, categories [n, C] -> [n]
 
 
@@ -84,12 +86,35 @@ def _average_customers(
     for row in middles:
         distance = ((scaled - scaled[row]) ** 2).sum(axis=1) + 2 * (levels != levels[row]).sum(axis=1)
         distance += len(schema.features) * (ranked - ranked[row]) ** 2
-        alike = np.argsort(distance, kind="stable")[:ALIKE]
+        near = np.argsort(distance, kind="stable")[:NEAR]
+        alike = near[:ALIKE]
         means.append(numbers.iloc[alike].mean().to_numpy(np.float32))
-        most = [alike[np.argmax(np.bincount(of_column)[of_column])] for of_column in levels[alike].T]
-        texts.append([frame[name].iat[i] for name, i in zip(schema.categorical, most, strict=True)])
+        same = (numbers.to_numpy(np.float32) == means[-1]).all(axis=1)
+        chosen = _shared_levels(levels, near, np.flatnonzero(same))
+        texts.append([frame[name].iat[i] for name, i in zip(schema.categorical, chosen, strict=True)])
     size = len(middles)
     return np.array(means, np.float32).reshape(size, -1), np.array(texts, object).reshape(size, -1)
+
+
+def _shared_levels(levels: np.ndarray, near: np.ndarray, same: np.ndarray) -> list[int]:
+    """For each category the row whose level a background customer gets: the most frequent of the rows alike.
+
+    `near` are the nearest rows, `same` those with the same numbers. Where some of these, but fewer than
+    `ALIKE`, have all these levels, one column gets another level of a near row, so that nobody's row stands
+    in the graph.
+    """
+    alike = near[:ALIKE]
+    most = [alike[np.argmax(np.bincount(of_column)[of_column])] for of_column in levels[alike].T]
+    others = (
+        [*most[:column], near[first], *most[column + 1 :]]
+        for column in range(len(most))
+        for first in np.sort(np.unique(levels[near, column], return_index=True)[1])
+    )
+    for rows in chain([most], others):
+        own = levels[rows, np.arange(len(rows))]
+        if not 0 < (levels[same] == own).all(axis=1).sum() < ALIKE:
+            return rows
+    return most
 
 
 @dataclass(frozen=True)

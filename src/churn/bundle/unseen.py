@@ -55,6 +55,7 @@ class UnseenCells:
         }
         self._rows = 0
         self._cells: dict[str, Counter[str]] = {}
+        self._again: dict[str, Counter[str]] = {}  # of these, in further rows of a customer
 
     def add_features(self, features: ArrowFeatures) -> None:
         """Count the cells of some rows."""
@@ -75,21 +76,34 @@ class UnseenCells:
                 self.add_numbers(str(name), column.to_numpy(np.float32))
         self.add_rows(len(frame))
 
+    def counts(self) -> tuple[int, dict[str, Counter[str]]]:
+        """What `add_counts` takes."""
+        return self._rows, self._cells
+
+    def add_counts(self, rows: int, cells: dict[str, Counter[str]]) -> None:
+        """Add what was counted elsewhere for the same bundle."""
+        self._rows += rows
+        for name, counter in cells.items():
+            for cell, times in counter.items():
+                self._add(name, cell, times)
+
     def add_rows(self, rows: int) -> None:
         """Rows whose cells were counted, or known to be seen."""
         self._rows += rows
 
-    def add_texts(self, name: str, rows_by_text: Mapping[str, int]) -> None:
-        """Count the cells of a category, in any spelling."""
+    def add_texts(self, name: str, rows_by_text: Mapping[str, int], again: bool = False) -> None:
+        """Count the cells of a category, in any spelling; `again`: of customers who were counted before."""
         if (known := self._levels.get(name)) is not None:
             for text, rows in rows_by_text.items():
                 if rows and text not in known and (spelled := apply_steps(text, self._steps)) not in known:
-                    self._add(name, spelled, rows)
+                    self._add(name, spelled, rows, again)
 
-    def add_numbers(self, name: str, numbers: np.ndarray, rows: np.ndarray | None = None) -> None:
+    def add_numbers(
+        self, name: str, numbers: np.ndarray, rows: np.ndarray | None = None, again: bool = False
+    ) -> None:
         """Count the cells [n] of a number, each in as many `rows` [n], or one.
 
-        NaN is missing, as are the values that mean it.
+        NaN is missing, as are the values that mean it. `again`: of customers who were counted before.
         """
         if name not in self._ranges:
             return
@@ -99,15 +113,18 @@ class UnseenCells:
         outside = ~missing & ((numbers < lowest) | (numbers > highest))
         values, places = np.unique(numbers[outside], return_inverse=True)
         for value, times in zip(values, np.bincount(places, rows[outside]), strict=True):
-            self._add(name, f"{value:g}", int(times))
+            self._add(name, f"{value:g}", int(times), again)
         if missing.any() and not was_missing:
-            self._add(name, "", int(rows[missing].sum()))
+            self._add(name, "", int(rows[missing].sum()), again)
 
-    def _add(self, name: str, cell: str, rows: int) -> None:
-        cells = self._cells.setdefault(name, Counter())
+    def _add(self, name: str, cell: str, rows: int, again: bool) -> None:
+        cells, repeats = self._cells.setdefault(name, Counter()), self._again.setdefault(name, Counter())
         cells[cell] += rows
+        if again:
+            repeats[cell] += rows
         if len(cells) > 2 * REMEMBERED:
-            self._cells[name] = Counter(dict(cells.most_common(REMEMBERED)))
+            kept = self._cells[name] = Counter(dict(cells.most_common(REMEMBERED)))
+            self._again[name] = Counter({text: repeats[text] for text in kept if repeats[text]})
 
     def columns(self) -> list[UnseenColumn]:
         """The columns of which more than a few per cent of the cells are unseen, most first."""
@@ -116,7 +133,7 @@ class UnseenCells:
             share = cells.total() / max(self._rows, 1)
             if share > SHARE + self._expected.get(name, 0.0):
                 text, rows = cells.most_common(1)[0]
-                shown = text if rows >= SHOWN_FROM or not text else None
+                shown = text if rows - self._again[name][text] >= SHOWN_FROM or not text else None
                 found.append(UnseenColumn(name, share, shown, rows))
         return sorted(found, key=lambda column: -column.share)
 

@@ -117,7 +117,9 @@ class ServeConfig:
     behind_proxy: bool = False
     lenient: bool = False  # a field that is absent or null counts as missing, instead of being an error
     max_request_bytes: int = key(1_500_000, ONE_OR_MORE)  # the limit of Vertex AI's shared endpoints
-    max_connections: int = key(1_000, ONE_OR_MORE)  # more: the longest idle one goes, else status 503
+    # Of a process; more: the longest idle one goes, else status 503.
+    max_connections: int = key(1_000, ONE_OR_MORE)
+    processes: int = key(1, ONE_OR_MORE)  # that answer, each on a core of its own; one port, one log
     batch_rows: int = key(4_096, ONE_OR_MORE)  # rows per call of the model; a larger request is not split
     runtime: Runtime = Runtime.litert
     threads: int = key(1, ONE_OR_MORE)  # of the runtime, for requests of many rows

@@ -1,6 +1,6 @@
 """Keys of training: network, optimiser, decision, bundle, report."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Optional
 
@@ -47,6 +47,15 @@ class ModelConfig:
 
 
 @dataclass
+class AdversarialConfig:
+    """Learning also from rows as customers would change them to be decided otherwise (`data.influence`)."""
+
+    share: float = key(0.0, SHARE_BELOW_ONE)  # of each row's weight that its worst changed copy has; 0: off
+    budget: float = key(1.0, POSITIVE)  # what a copy's changes may cost together (`churn.data.influence`)
+    copies: int = key(8, ONE_OR_MORE)  # random changes of each row, of which the worst counts
+
+
+@dataclass
 class TrainConfig:
     """The optimiser, and what it learns from."""
 
@@ -55,6 +64,7 @@ class TrainConfig:
     learning_rate: float = key(3e-3, POSITIVE)  # the highest: it rises from 0 and falls as a cosine
     weight_decay: float = key(1e-2, ZERO_OR_MORE)  # of kernels only
     patience: int = key(0, ZERO_OR_MORE)  # of `tutorial`: epochs without a lower validation loss; 0: off
+    adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
     profile: bool = False  # write a profile of TensorFlow to <run>/profile, for TensorBoard
     stream_rows: int = key(2_000_000, ZERO_OR_MORE)  # a Parquet table with more rows is never read as a whole
     shuffle_rows: int = key(262_144, ONE_OR_MORE)  # its rows that are in memory, and shuffled, at a time

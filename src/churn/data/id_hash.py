@@ -42,6 +42,8 @@ class IdHash:
 
     def __call__(self, text: str) -> str:
         """The hash of an id."""
+        if not text:
+            return ""
         if text.startswith("hmac-") and _ANY_HASH.fullmatch(text):
             return text
         if not (one := to_id(text)):

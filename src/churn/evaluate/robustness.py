@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,14 +27,22 @@ SMALLEST = 1e-7  # probabilities are kept this far from 0 and 1
 
 @dataclass(frozen=True)
 class Curve:
-    """ROC AUC on the test part by how bad the data are, with 95 % intervals."""
+    """ROC AUC and log loss (nats) on the test part by how bad the data are, with 95 % intervals."""
 
     amount: Sequence[float]
     roc_auc: Sequence[Estimate]
+    log_loss: Sequence[Estimate]
+
+    @classmethod
+    def of(cls, amount: Sequence[float], churned: np.ndarray, predictions: Iterable[np.ndarray]) -> Curve:
+        """The curve of the predictions [n] at each amount."""
+        scores = [(auc_interval(churned, each), _mean(_loss(churned, each))) for each in predictions]
+        return cls(amount, *zip(*scores, strict=True))
 
     def to_json(self) -> dict[str, Any]:
-        """The amounts, and the estimate at each."""
-        return {"amount": list(self.amount), "roc_auc": [one.to_json() for one in self.roc_auc]}
+        """The amounts, and the estimates at each."""
+        estimates = {name: [one.to_json() for one in getattr(self, name)] for name in ("roc_auc", "log_loss")}
+        return {"amount": list(self.amount)} | estimates
 
 
 @dataclass(frozen=True)
@@ -93,40 +101,36 @@ def measure_robustness(
 def _missing_curve(
     predict: Predict, frame: pd.DataFrame, churned: np.ndarray, ranked: Sequence[str]
 ) -> Curve:
-    """ROC AUC without the most important columns, as if the export had left them blank."""
+    """Without the most important columns, as if the export had left them blank."""
     amounts = [amount for amount in MISSING if amount <= len(ranked)]
-    scores = []
-    for amount in amounts:
-        blank = {
-            name: np.nan if pd.api.types.is_numeric_dtype(frame[name]) else "" for name in ranked[:amount]
-        }
-        scores.append(auc_interval(churned, predict(frame.assign(**blank))))
-    return Curve(amounts, scores)
+    blank = {name: np.nan if pd.api.types.is_numeric_dtype(frame[name]) else "" for name in ranked}
+    without = (frame.assign(**{name: blank[name] for name in ranked[:amount]}) for amount in amounts)
+    return Curve.of(amounts, churned, map(predict, without))
 
 
 def _outlier_curve(predict: Predict, frame: pd.DataFrame, churned: np.ndarray, seed: int) -> Curve:
-    """ROC AUC with a share of the numbers far from the others."""
-    random, scores = np.random.default_rng(seed), []
-    numeric = list(frame.select_dtypes("number"))
+    """With a share of the numbers far from the others."""
+    random, numeric = np.random.default_rng(seed), list(frame.select_dtypes("number"))
     values = frame[numeric].to_numpy(float)
     draw, sign = random.random(values.shape), random.choice([-FAR, FAR], values.shape)
     far = frame[numeric].mean().to_numpy() + sign * frame[numeric].std(ddof=0).to_numpy()
-    for share in OUTLIERS:
-        changed = pd.DataFrame(np.where(draw < share, far, values), frame.index, numeric)
-        scores.append(auc_interval(churned, predict(frame.assign(**changed))))
-    return Curve(OUTLIERS, scores)
+    cells = (pd.DataFrame(np.where(draw < share, far, values), frame.index, numeric) for share in OUTLIERS)
+    return Curve.of(OUTLIERS, churned, (predict(frame.assign(**changed)) for changed in cells))
 
 
 def _noise_curve(experiment: Experiment, shares: Sequence[float]) -> Curve:
-    """ROC AUC on the test part of models that learn from labels of which a share is flipped."""
-    test, scores = experiment.test, []
-    for share in shares:
-        random = np.random.default_rng(experiment.cfg.seed)
-        flipped = random.random(len(experiment.data)) < share
-        churned = np.where(flipped, 1 - experiment.data.churned, experiment.data.churned).astype(np.int8)
-        noisy = replace(experiment, data=replace(experiment.data, churned=churned))
-        scores.append(auc_interval(test.churned, fit_network(noisy, quiet=True).predict(test.frame)))
-    return Curve(shares, scores)
+    """Of models that learn from labels of which a share is flipped, on the true ones."""
+    test = experiment.test
+    noisy = (_with_noise(experiment, share) for share in shares)
+    return Curve.of(shares, test.churned, (fit_network(e, quiet=True).predict(test.frame) for e in noisy))
+
+
+def _with_noise(experiment: Experiment, share: float) -> Experiment:
+    """The experiment with a share of the labels flipped; those of the test part are not learnt from."""
+    data = experiment.data
+    flipped = np.random.default_rng(experiment.cfg.seed).random(len(data)) < share
+    churned = np.where(flipped, 1 - data.churned, data.churned).astype(np.int8)
+    return replace(experiment, data=replace(data, churned=churned))
 
 
 def _membership(experiment: Experiment, trained: Trained, bundle: Bundle, predict: Predict) -> Membership:
@@ -156,3 +160,9 @@ def _loss(churned: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """[n] log loss of each row, in nats."""
     kept = np.clip(probability, SMALLEST, 1 - SMALLEST)
     return -np.where(churned == 1, np.log(kept), np.log1p(-kept))
+
+
+def _mean(values: np.ndarray) -> Estimate:
+    """The mean of [n] values with its 95 % interval."""
+    mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+    return Estimate(mean, mean - 1.96 * error, mean + 1.96 * error)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from churn.config.root import Config
 from churn.config.training import ModelConfig
 from churn.network.crossfit import CrossfitPlan, TrainingRows
-from churn.network.encoding import fit_encoding, tree_inputs
+from churn.network.encoding import Encoding, fit_encoding, tree_inputs
 from churn.network.log_odds import logit
 from churn.network.trees import NEVER, Trees
 from churn.scratch import scratch_folder
@@ -25,6 +26,7 @@ from churn.scratch import scratch_folder
 LEARNING_RATE = 0.1
 LEAF_PENALTY = 6.0  # L2, on leaf values
 PATIENCE = 25  # trees without a lower loss, after which a fold's half has found its number
+ROUNDS = 2  # of adversarial training: trees, their worst copies, trees again
 MORE_ON_ALL_ROWS = 1.25  # times as many trees on all rows as the folds' own best: more rows bear more trees
 THREADS_FROM = 50_000  # rows; on smaller tables threads wait for each other longer than they work
 
@@ -46,11 +48,17 @@ def fit_trees(training: TrainingRows, cfg: Config) -> list[FittedTrees]:
     """
     if not cfg.model.trees:
         return []
-    frame, schema = training.frame, training.data.schema
-    inputs = tree_inputs(frame, schema, fit_encoding(frame, schema, cfg.model))
-    sampled = np.random.default_rng(cfg.seed).permutation(len(inputs)) < cfg.model.tree_rows
-    rows = LabelledRows(inputs, training.churned, training.plan, sampled)
+    rows = labelled_rows(training, fit_encoding(training.frame, training.data.schema, cfg.model), cfg)
     return [cross_fit(rows, depth, cfg.model, cfg.seed) for depth in cfg.model.tree_depths]
+
+
+def labelled_rows(training: TrainingRows, encoding: Encoding, cfg: Config) -> LabelledRows:
+    """The rows, and their changed copies, as trees read them."""
+    schema, adversarial = training.data.schema, cfg.train.adversarial
+    inputs = tree_inputs(training.frame, schema, encoding)
+    sampled = np.random.default_rng(cfg.seed).permutation(len(inputs)) < cfg.model.tree_rows
+    changed = [tree_inputs(rows, schema, encoding) for rows in training.changed]
+    return LabelledRows(inputs, training.churned, training.plan, sampled, changed, adversarial.share)
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,8 @@ class LabelledRows:
     churned: np.ndarray  # [n] 1 = left
     plan: CrossfitPlan
     sampled: np.ndarray  # [n] whether trees may be grown on the row
+    changed: Sequence[np.ndarray] = ()  # K times [n, K] the rows as customers could change them
+    share: float = 0.0  # of a row's weight that its worst changed copy has
 
 
 def cross_fit(rows: LabelledRows, depth: int, cfg: ModelConfig, seed: int) -> FittedTrees:
@@ -85,7 +95,7 @@ def cross_fit(rows: LabelledRows, depth: int, cfg: ModelConfig, seed: int) -> Fi
         for half, count in enumerate(fold.best_of_half):
             by_half[half, held_out] = fold.grown.log_odds(inputs, count)
     settings = replace(settings, trees=round(MORE_ON_ALL_ROWS * best))
-    grown = grow(rows.inputs[rows.sampled], rows.churned[rows.sampled], settings)
+    grown = grow_rows(rows, rows.sampled, settings)
     return FittedTrees(grown.constants(), out_of_fold, by_half)
 
 
@@ -102,7 +112,7 @@ def _fit_fold(rows: LabelledRows, held_out: np.ndarray, settings: Settings) -> _
     learns = ~held_out & rows.sampled
     halves = [held_out & (rows.plan.half_of_row == half) for half in (0, 1)]
     checks = [(rows.inputs[half], rows.churned[half]) for half in halves if half.any()]
-    grown = grow(rows.inputs[learns], rows.churned[learns], settings, checks)
+    grown = grow_rows(rows, learns, settings, checks)
     if not grown.losses:  # there is nothing to learn from, or nothing to check with
         return _Fold(grown, 1, (1, 1))
     sizes = [len(churned) for _, churned in checks]
@@ -144,7 +154,7 @@ class Grown:
     depth: int
     losses: list[np.ndarray]  # of each check, after each tree
 
-    def log_odds(self, inputs: np.ndarray, trees: int) -> np.ndarray:
+    def log_odds(self, inputs: np.ndarray, trees: int = sys.maxsize) -> np.ndarray:
         """[n] log-odds of inputs [n, K] by the first `trees` trees."""
         if self.model is None or not len(inputs):
             return np.full(len(inputs), self.rate)
@@ -178,11 +188,34 @@ def _constants(trees: list[dict[str, Any]], depth: int, bias: float) -> Trees:
     return Trees(column, border, value, weight, bias)
 
 
+def grow_rows(
+    rows: LabelledRows,
+    learns: np.ndarray | slice,
+    settings: Settings,
+    checks: Sequence[tuple[np.ndarray, np.ndarray]] = (),
+) -> Grown:
+    """Trees of the rows `learns`; if these have changed copies, grown again with the worst copy of each."""
+    inputs, churned = rows.inputs[learns], rows.churned[learns]
+    grown, found, weight = grow(inputs, churned, settings, checks), [inputs], np.ones(len(inputs))
+    for number in range(1, ROUNDS + 1) if rows.changed else ():
+        found.append(_worst_copies(grown, [copy[learns] for copy in rows.changed], churned))
+        weights = np.concatenate([(1 - rows.share) * weight, *number * [rows.share / number * weight]])
+        grown = grow(np.concatenate(found), np.tile(churned, len(found)), settings, checks, weights)
+    return grown
+
+
+def _worst_copies(grown: Grown, copies: list[np.ndarray], churned: np.ndarray) -> np.ndarray:
+    """[n, K] of each row the changed copy that the trees are most wrong about."""
+    wrong = [np.where(churned == 1, -1, 1) * grown.log_odds(copy) for copy in copies]
+    return np.stack(copies)[np.argmax(wrong, axis=0), np.arange(len(churned))]
+
+
 def grow(
     inputs: np.ndarray,
     churned: np.ndarray,
     settings: Settings,
     checks: Sequence[tuple[np.ndarray, np.ndarray]] = (),
+    weights: np.ndarray | None = None,
 ) -> Grown:
     """Trees of inputs [n, K] and labels [n]; fewer when no loss on `checks` falls any more.
 
@@ -204,7 +237,14 @@ def grow(
         verbose=False,
     )
     callbacks = [_AllReady()] if checks else None
-    model.fit(inputs, churned, eval_set=list(checks) or None, use_best_model=False, callbacks=callbacks)
+    model.fit(
+        inputs,
+        churned,
+        sample_weight=weights,
+        eval_set=list(checks) or None,
+        use_best_model=False,
+        callbacks=callbacks,
+    )
     scores = model.get_evals_result()
     losses = [np.array(metrics["Logloss"]) for name, metrics in scores.items() if name != "learn"]
     return Grown(model, rate, settings.depth, losses)

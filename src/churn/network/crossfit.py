@@ -7,6 +7,7 @@ on the labels of its own half.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ class TrainingRows:
     data: Dataset
     rows: np.ndarray  # [h] positions in `data`
     plan: CrossfitPlan
+    changed: Sequence[pd.DataFrame] = ()  # the same rows as customers could change them (`adversarial`)
 
     @property
     def frame(self) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from churn.config.root import Config
 from churn.config.training import ModelName
 from churn.data.experiment import Experiment
 from churn.network import encoding, layers, trainer
+from churn.network.adversarial import changed_copies
 from churn.network.boosting import FittedTrees, fit_trees
 from churn.network.crossfit import TrainingRows, plan_folds
 from churn.network.fit_tutorial import fit_tutorial
@@ -52,7 +53,8 @@ def training_rows(experiment: Experiment) -> TrainingRows:
     """All rows but the test part's, in folds."""
     data, splits, cfg = experiment.data, experiment.splits, experiment.cfg
     rows = np.sort(np.concatenate([splits.train, splits.validation, splits.calibration]))
-    return TrainingRows(data, rows, plan_folds(data, rows, cfg.model, cfg.seed))
+    changed = changed_copies(data.frame.iloc[rows], cfg)
+    return TrainingRows(data, rows, plan_folds(data, rows, cfg.model, cfg.seed), changed)
 
 
 def _fit_crossfitted(
@@ -68,7 +70,8 @@ def _fit_crossfitted(
     encoder = encoding.Encoder(encoding.fit_encoding(training.frame, schema, cfg.model))
     inputs = encoder(*frame_tensors(training.frame, schema))
     labels = training.churned[:, None].astype(np.float32)
-    block = trainer.Block(inputs, labels, (~training.plan.held_out_mask()).astype(np.float32))
+    weights = (~training.plan.held_out_mask()).astype(np.float32)
+    block = trainer.Block(inputs, labels, weights, *changed_inputs(training, encoder, cfg))
     network = layers.build_network(cfg.model, inputs.shape[1])
     history = fit_members(network, block, cfg, checkpoint, quiet)
     fitted = trees.result() if trees else fit_trees(training, cfg)
@@ -91,6 +94,12 @@ def stack_fitted(training: TrainingRows, trained: Trained, fitted: list[FittedTr
         held_out_probability=expit(held_out),
         fold_of_row=plan.fold_of_row,
     )
+
+
+def changed_inputs(training: TrainingRows, encoder: encoding.Encoder, cfg: Config) -> tuple[list[Any], float]:
+    """Inputs [n, D] of each changed copy of the rows, and what they weigh, for a `Block`."""
+    schema, share = training.data.schema, cfg.train.adversarial.share
+    return [encoder(*frame_tensors(rows, schema)) for rows in training.changed], share
 
 
 def fit_members(

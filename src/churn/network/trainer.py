@@ -28,6 +28,8 @@ class Block:
     inputs: Any  # [n, D] float32
     labels: Any  # [n, 1 or M] float32: 0 or 1
     weights: Any  # [n, 1 or M] float32: 0 where a member is not trained on a row
+    changed: Any = ()  # K times [n, D]: the rows as customers could change them
+    share: float = 0.0  # of a row's loss that is the greatest loss of its changed copies
 
 
 Epoch = Callable[[Block, np.ndarray], float]
@@ -45,8 +47,8 @@ def compile_epoch(network: Any, optimizer: Any, xla: bool = True) -> Epoch:
     optimizer.build(network.trainable_variables)
 
     @tf.function(jit_compile=xla, reduce_retracing=True, autograph=False)
-    def epoch(inputs: Any, labels: Any, weights: Any, batches: Any) -> Any:
-        block = Block(inputs, labels, weights)
+    def epoch(inputs: Any, labels: Any, weights: Any, changed: Any, share: Any, batches: Any) -> Any:
+        block = Block(inputs, labels, weights, changed, share)
 
         def add_step(i: Any, sums: Any) -> Any:
             return i + 1, sums + _distributed_step(network, optimizer, block, batches[i])
@@ -57,7 +59,7 @@ def compile_epoch(network: Any, optimizer: Any, xla: bool = True) -> Epoch:
     def run(block: Block, batches: np.ndarray) -> float:
         lacking = -batches.shape[1] % replicas
         batches = np.pad(batches, [(0, 0), (0, lacking)], constant_values=-1)
-        return float(epoch(block.inputs, block.labels, block.weights, batches))
+        return float(epoch(block.inputs, block.labels, block.weights, block.changed, block.share, batches))
 
     return run
 
@@ -85,12 +87,26 @@ def _step(network: Any, optimizer: Any, block: Block, rows: Any) -> Any:
     rows = tf.maximum(rows, 0)
     weights = tf.gather(block.weights, rows) * present
     with tf.GradientTape() as tape:
-        probability = network(tf.gather(block.inputs, rows), training=True)
-        loss = _cross_entropy(tf.gather(block.labels, rows), probability)
+        loss = _loss(network, block, rows)
         member_loss, weight = tf.reduce_sum(loss * weights, 0), tf.reduce_sum(weights, 0)
         mean = tf.reduce_sum(member_loss / tf.maximum(_sum_over_replicas(weight), 1e-7))
     optimizer.apply(tape.gradient(mean, network.trainable_variables), network.trainable_variables)
     return tf.stack([tf.reduce_sum(member_loss), tf.reduce_sum(weight)])
+
+
+def _loss(network: Any, block: Block, rows: Any) -> Any:
+    """[b, M] loss of the rows; with changed copies a mean of that and of the worst copy's, by member.
+
+    The worst of some random changes: Engstrom et al. 2019, Exploring the Landscape of Spatial Robustness.
+    """
+    tf = tensorflow()
+    labels = tf.gather(block.labels, rows)
+    loss = _cross_entropy(labels, network(tf.gather(block.inputs, rows), training=True))
+    if not block.changed:
+        return loss
+    copies = [network(tf.gather(inputs, rows), training=True) for inputs in block.changed]
+    worst = tf.reduce_max([_cross_entropy(labels, copy) for copy in copies], axis=0)
+    return (1 - block.share) * loss + block.share * worst
 
 
 def _sum_over_replicas(x: Any) -> Any:

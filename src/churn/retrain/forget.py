@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from churn.bundle.database import database_file, mlflow_client, on_server
 from churn.config.root import Config
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 LONGEST = 1_000  # characters of an id
+COPIES = ("uploads/*/*", "cache/**/*", "*/bad_rows.csv")  # of tables, or parts of them
 
 
 def forget(cfg: Config) -> None:
@@ -44,6 +51,8 @@ def forget(cfg: Config) -> None:
     print(_describe(done, cfg))
     for line in _models_that_learnt(cfg, customer):
         print(line)
+    for file in _copies_with(cfg, cfg.id.strip()):
+        print(f"A copy of a table may have rows of the customer: {file}: remove them there, or the file.")
     print("Not touched: your own tables, labels and files of scores, and logs elsewhere (Vertex AI's).")
 
 
@@ -65,6 +74,31 @@ def _describe(done: Erased, cfg: Config) -> str:
     if done.unread:
         text += f" {count(done.unread, 'broken file')} could not be read: look there, or remove them."
     return text
+
+
+def _copies_with(cfg: Config, customer: str) -> Iterator[Path]:
+    """The files below `run.root` that were copied or set aside from tables, and hold the id as a word."""
+    word = re.compile(rb"(?<![\w-])" + re.escape(customer.encode()) + rb"(?![\w-])")
+    for pattern in COPIES:
+        for file in sorted(Path(cfg.run.root).glob(pattern)):
+            if file.is_file() and any(word.search(part) for part in _parts(file)):
+                yield file
+
+
+def _parts(file: Path) -> Iterator[bytes]:
+    """The content of a file, and what it holds compressed: in Parquet's columns, or as an archive."""
+    yield file.read_bytes()
+    with suppress(pa.ArrowException, zipfile.BadZipFile):  # of a damaged file the bytes are all there is
+        yield from _compressed_parts(file)
+
+
+def _compressed_parts(file: Path) -> Iterator[bytes]:
+    if file.suffix in (".parquet", ".pq"):
+        for column in pq.read_table(file).columns:
+            yield "\n".join(map(str, column.unique().to_pylist())).encode()
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            yield from (archive.read(name) for name in archive.namelist())
 
 
 def _models_that_learnt(cfg: Config, customer: str) -> Iterator[str]:

@@ -41,6 +41,7 @@ class Endpoint:
         self.batcher: Batcher | None = None
         self.draining = False
         self.gate = Gate(cfg)
+        self.total: Callable[[], Metrics] = lambda: metrics  # of all processes that serve
         self.trouble: Callable[[], str] = str  # what is wrong with the log; "" for nothing
         self.process, self.numbers = uuid4().hex, count()  # of the request ids that the server gives
         self.docs: Any = None  # loaded when somebody asks for them
@@ -162,7 +163,7 @@ class Endpoint:
 
     def _metrics(self) -> Page:
         """For Prometheus."""
-        return 200, CONTENT_TYPE_LATEST.encode(), generate_latest(self.metrics.registry)
+        return 200, CONTENT_TYPE_LATEST.encode(), generate_latest(self.total().registry)
 
     def _openapi(self) -> Page:
         model = self.batcher.model if self.batcher else None

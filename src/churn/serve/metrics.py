@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,11 @@ class Histogram:
         self.counts += np.bincount(buckets, minlength=len(self.counts))
         self.sum += float(array.sum())
 
+    def add(self, other: Histogram) -> None:
+        """Count the values of another one, too."""
+        self.counts += other.counts
+        self.sum += other.sum
+
     def family(self, name: str, documentation: str) -> HistogramMetricFamily:
         """The histogram in the form of prometheus_client, with cumulated counts."""
         bounds = [*map(str, self.bounds.tolist()), "+Inf"]
@@ -47,10 +54,20 @@ class Histogram:
         return HistogramMetricFamily(name, documentation, buckets=buckets, sum_value=self.sum)
 
 
-class Metrics(Collector):
-    """All metrics of one server. Only the event loop changes them, so that they need no locks."""
+ADDED = (
+    *("requests", "errors", "in_flight", "rows", "churn", "unseen", "missing", "seconds", "batch_rows"),
+    *("probability", "log_dropped", "log_failures", "compaction_failures"),
+)
+COMMON = ("reloads", "log_backlog")  # each process of a server sees the same
 
-    def __init__(self) -> None:
+
+class Metrics(Collector):
+    """All metrics of one process. Only the event loop changes them, so that they need no locks.
+
+    processes: ids of all processes of the server, of which the memory and the processor time are given.
+    """
+
+    def __init__(self, processes: Sequence[int] = (os.getpid(),)) -> None:
         self.requests: Counter[str] = Counter()  # by HTTP code
         self.errors: Counter[str] = Counter()  # by reason
         self.reloads = Counter(done=0, failed=0)
@@ -61,7 +78,23 @@ class Metrics(Collector):
         self.unseen_cells: UnseenCells | None = None  # of the model that answers
         self.registry = CollectorRegistry()
         self.registry.register(self)
-        ProcessCollector(registry=self.registry)
+        self.registry.register(_Processes(processes))
+
+    def counts(self) -> dict[str, Any]:
+        """What `add` takes."""
+        return {name: getattr(self, name) for name in ADDED + COMMON}
+
+    def add(self, counts: dict[str, Any]) -> None:
+        """Add the counts of another process."""
+        for name in ADDED:
+            own, other = getattr(self, name), counts[name]
+            if isinstance(own, Histogram):
+                own.add(other)
+            else:
+                setattr(self, name, own + other)
+        for result, times in counts["reloads"].items():
+            self.reloads[result] = max(self.reloads[result], times)
+        self.log_backlog = max(self.log_backlog, counts["log_backlog"])
 
     def answered(self, predictions: Sequence[Any], missing: int) -> None:
         """Count the rows of a batch: probabilities, decisions, unseen and missing fields."""
@@ -110,6 +143,22 @@ class Metrics(Collector):
         )
         yield _labelled("churn_reloads", "Attempts to load a new champion, by result", "result", self.reloads)
         yield InfoMetricFamily("churn_bundle", "The bundle that serves", self.bundle)
+
+
+class _Processes(Collector):
+    """Memory, processor time and open files of some processes together, and when the first one began."""
+
+    def __init__(self, processes: Sequence[int]) -> None:
+        self.each = [ProcessCollector(pid=partial(int, one), registry=None) for one in processes]
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics of `ProcessCollector`."""
+        for families in zip(*(one.collect() for one in self.each), strict=False):
+            together: Callable[..., float] = min if "start_time" in families[0].name else sum
+            value = together(family.samples[0].value for family in families)
+            sample = families[0].samples[0]._replace(value=value)
+            families[0].samples = [sample]
+            yield families[0]
 
 
 def _labelled(name: str, documentation: str, label: str, counts: Counter[str]) -> CounterMetricFamily:

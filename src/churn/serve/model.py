@@ -20,6 +20,7 @@ from churn.data.spelling import apply_steps, spelling_steps
 from churn.serve.protocol import Fields, JsonRow, Reader, RequestRows
 
 WARM_UP_ROWS = (1, 32)
+KNOWN_CUSTOMERS = 100_000  # with unseen cells; what others share is counted, and not shown
 
 
 class _Codes(dict[str, int]):
@@ -39,13 +40,13 @@ class ServedModel:
     def __init__(self, model: Model, lenient: bool = False) -> None:
         self.model, self.bundle = model, model.bundle
         self.fields = Fields.of(self.bundle)
-        self.read = Reader(self.fields, lenient)
+        self.read = Reader(self.fields, lenient, self.bundle.vocabulary)
         self.codes, self.missing_codes = _Codes(self.bundle), missing_codes(self.bundle.schema)
         column = {field["input"]: field["column"] for field in self.bundle.facts["inputs"]}
         self.columns = [column[name] for name in self.fields.kinds if name in column]
         self.outputs = model.kinds()
         self.prediction = msgspec.defstruct("Prediction", [*self.outputs, CUSTOMER_KEY], gc=False)
-        self.unseen = UnseenCells(self.bundle)
+        self.unseen, self.known = UnseenCells(self.bundle), set[str]()
         self._warm_up()
         self.read.example = self.example
         self.unseen = UnseenCells(self.bundle)  # without the rows of the warm-up
@@ -61,7 +62,7 @@ class ServedModel:
         numbers = _matrix(columns[:split], np.float32, len(keys))
         codes = _matrix([map(self.codes.__getitem__, column) for column in texts], np.int32, len(keys))
         outputs = {name: values.tolist() for name, values in self.model(numbers, codes).items()}
-        self._count_unseen(outputs["unseen_inputs"], numbers, texts)
+        self._count_unseen(outputs["unseen_inputs"], numbers, texts, keys)
         predictions = list(map(self.prediction, *outputs.values(), keys))
         missing = self._count_missing(numbers, codes, texts)
         if len(requests) == len(predictions):  # the usual case: one row each
@@ -69,16 +70,38 @@ class ServedModel:
         remaining = iter(predictions)
         return [list(islice(remaining, len(rows))) for rows in requests], missing
 
-    def _count_unseen(self, counts: list[int], numbers: np.ndarray, texts: list[tuple[str, ...]]) -> None:
+    def _count_unseen(
+        self, counts: list[int], numbers: np.ndarray, texts: list[tuple[str, ...]], keys: Sequence[str]
+    ) -> None:
         """Count the cells of the rows in which the model found some that are unlike any in training."""
         self.unseen.add_rows(len(counts))
         if not any(counts):
             return
-        rows = [i for i, number in enumerate(counts) if number]
+        first: list[int] = []
+        repeated: list[int] = []
+        for i, number in enumerate(counts):
+            if number:
+                (first if self._is_first(keys[i]) else repeated).append(i)
+        for rows, again in ((first, False), (repeated, True)):
+            if rows:
+                self._count_cells(rows, again, numbers, texts)
+
+    def _is_first(self, key: str) -> bool:
+        """Whether this is the first row of a customer with unseen cells; so is every one without a name."""
+        if not key:
+            return True
+        if key in self.known or len(self.known) >= KNOWN_CUSTOMERS:
+            return False
+        self.known.add(key)
+        return True
+
+    def _count_cells(
+        self, rows: list[int], again: bool, numbers: np.ndarray, texts: list[tuple[str, ...]]
+    ) -> None:
         for name, values in zip(self.columns, numbers[:, rows], strict=False):
-            self.unseen.add_numbers(name, values)
+            self.unseen.add_numbers(name, values, again=again)
         for name, column in zip(self.columns[len(self.fields.numbers) :], texts, strict=True):
-            self.unseen.add_texts(name, Counter([column[i] for i in rows]))
+            self.unseen.add_texts(name, Counter([column[i] for i in rows]), again)
 
     def _count_missing(self, numbers: np.ndarray, codes: np.ndarray, texts: list[tuple[str, ...]]) -> int:
         """Fields of a batch that mean "missing"."""

@@ -9,11 +9,14 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from churn.config.root import Config
 
 FOLDER = "serving"
 POLL_SECONDS = 0.1
@@ -28,6 +31,8 @@ class Status:
     loads: int = 0  # finished loadings, also those that failed
     failure: str = ""  # why the last one failed
     named: str | None = None  # the bundle that the server was started with: bundle=DIR
+    name: str = ""  # of the bundle that answers
+    path: str = ""  # its directory
 
 
 @contextmanager
@@ -58,6 +63,35 @@ def announce(root: str) -> Iterator[Callable[[Status], None]]:
         finally:
             aside.unlink(missing_ok=True)
             file.unlink(missing_ok=True)
+
+
+class Announcer:
+    """Says how a server does: on the terminal, and in the file that `promote` reads."""
+
+    def __init__(self, cfg: Config, listener: socket.socket) -> None:
+        host, port = listener.getsockname()[:2]
+        self.url = f"http{'s' * bool(cfg.serve.certificate)}://{host}:{port}{cfg.serve.predict_route}"
+        self.before, self.ending = Status(named=cfg.bundle), ExitStack()
+        self.write: Callable[[Status], None] = lambda status: None
+        if "AIP_STORAGE_URI" not in os.environ:  # a container on Vertex AI has one bundle for life
+            self.write = self.ending.enter_context(announce(cfg.run.root))
+            self.write(self.before)
+
+    def __call__(self, status: Status) -> None:
+        """Print what was loaded, or why it was not, and write the state down."""
+        if status.loads > self.before.loads and status.failure:
+            print(f"churn: not reloaded: {status.failure}", flush=True)
+        elif status.loads > self.before.loads:
+            print(f"Serving {status.name} ({status.digest[:12]}) on {self.url}", flush=True)
+        self.before = status
+        try:
+            self.write(status)
+        except OSError as error:  # the server answers on; a promotion waits for it in vain
+            print(f"churn: what this server serves cannot be written down: {error}", flush=True)
+
+    def close(self) -> None:
+        """Let no promotion find the server any more."""
+        self.ending.close()
 
 
 def reload_servers(root: str) -> dict[int, Status]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec.structs import astuple
@@ -101,14 +101,19 @@ class Reader:
 
     msgspec parses and checks in one step. Only a request that it refuses is examined closely, so that the
     error names everything that is wrong. lenient: a field that is left out or null counts as missing.
+
+    words: the categories that training knew. A request with no other ones is read without making new texts,
+    which takes a quarter less to read, and half as long to turn into codes.
     """
 
-    def __init__(self, fields: Fields, lenient: bool = False) -> None:
+    def __init__(self, fields: Fields, lenient: bool = False, words: Iterable[str] = ()) -> None:
         self.fields, self.lenient = fields, lenient
         self.example: JsonRow | None = None  # a row that works, for messages
         self.defaults = {name: MISSING[kind] for name, kind in fields.kinds.items()}
-        self.request = _request_of(fields)
+        self.request = _request_of(fields, str)
         self.decode = msgspec.json.Decoder(self.request).decode
+        known: Any = Literal[*words] if words else str
+        self.decode_known = msgspec.json.Decoder(_request_of(fields, known)).decode
 
     def __call__(self, body: bytes) -> RequestRows:
         """The rows of a request body; raises `RefusedError`, which names every wrong field of every row."""
@@ -118,7 +123,7 @@ class Reader:
                 raise RefusedError(413, "size", f"the request has more than {MOST_ROWS:,} rows: send fewer")
             return self.rows([self._fill(row) for row in instances])
         try:
-            instances = self.decode(body).instances
+            instances = self._decode(body).instances
         except UNREADABLE:
             return self.rows(_instances_of(body))
         return list(map(astuple, instances)) if instances else self.rows(_instances_of(body))
@@ -131,6 +136,13 @@ class Reader:
             raise _rows_refused(instances, self.fields.kinds, self.example) from error
         return list(map(astuple, request.instances))
 
+    def _decode(self, body: bytes) -> Any:
+        """The request; raises one of `UNREADABLE`."""
+        try:
+            return self.decode_known(body)
+        except UNREADABLE:  # most likely a category that is new, or has another spelling
+            return self.decode(body)
+
     def _fill(self, row: Any) -> Any:
         """The row with the value for "missing" in each field that is left out or null."""
         if not isinstance(row, dict):
@@ -138,12 +150,13 @@ class Reader:
         return self.defaults | {name: value for name, value in row.items() if value is not None}
 
 
-def _request_of(fields: Fields) -> Any:
-    """The msgspec type of a request body."""
+def _request_of(fields: Fields, category: Any) -> Any:
+    """The msgspec type of a request body, with the type of a category."""
     number = Annotated[float, msgspec.Meta(ge=-GREATEST, le=GREATEST)]
-    types: dict[str, Any] = {"number": number, "category": str}
+    types: dict[str, Any] = {"number": number, "category": category}
     names = {f"f{i}": name for i, name in enumerate(fields.kinds)}  # an input may be called "class"
-    columns = list(zip(names, map(types.__getitem__, fields.kinds.values()), strict=True))
+    kinds = [str if name == CUSTOMER_KEY else types[kind] for name, kind in fields.kinds.items()]
+    columns = list(zip(names, kinds, strict=True))
     row = msgspec.defstruct("Row", columns, forbid_unknown_fields=True, rename=names, gc=False)
     rows: Any = list[row]  # type: ignore[valid-type]
     body: list[Any] = [("instances", rows), ("parameters", Any, None)]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import signal
 import socket
 import traceback
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +33,7 @@ from churn.serve.log.overload import Complaint
 from churn.serve.log.write import Spool
 from churn.serve.metrics import Metrics
 from churn.serve.model import ServedModel
-from churn.serve.processes import Status, announce
+from churn.serve.processes import Announcer, Status
 
 if TYPE_CHECKING:
     from churn.serve.log.compact import Compactor
@@ -61,7 +59,7 @@ class Server(uvicorn.Server):
         self.status = Status(named=cfg.bundle)
         self.say: Callable[[Status], None] = lambda status: None
         self.failure: Exception | None = None
-        self.announcement = ExitStack()
+        self.announcer: Announcer | None = None
         self.find: Callable[[], Bundle] = lambda: bundle  # once this one serves: the current champion
         super().__init__(
             uvicorn.Config(
@@ -90,12 +88,14 @@ class Server(uvicorn.Server):
         """Listen at once; the model is loaded in the background."""
         await super().startup(sockets)
         self.loop = asyncio.get_running_loop()
-        self.loop.add_signal_handler(signal.SIGHUP, self._reload)
-        if "AIP_STORAGE_URI" not in os.environ:  # a container on Vertex AI has one bundle for life
-            self.say = self.announcement.enter_context(announce(self.cfg.run.root))
-            self.say(self.status)
+        self.take_orders(sockets or [])
         self.ticking = self.loop.create_task(self._tick())
         self.loading = self.loop.create_task(self._load())
+
+    def take_orders(self, sockets: list[socket.socket]) -> None:
+        """Be found by those who promote a model, and reload on SIGHUP."""
+        self.loop.add_signal_handler(signal.SIGHUP, self.reload)
+        self.say = self.announcer = Announcer(self.cfg, sockets[0])
 
     async def _load(self) -> None:
         """Load the current model, and once more if that was asked for meanwhile."""
@@ -105,6 +105,8 @@ class Server(uvicorn.Server):
             self._note(loading=True)
             failure = await self._load_once()
             self._note(loading=self.asked_again, loads=self.status.loads + 1, failure=failure)
+            if not failure:
+                await self._clean_up()
 
     async def _load_once(self) -> str:
         """Load a model in a thread, then serve with it; a reload that fails changes nothing but gives why."""
@@ -115,25 +117,24 @@ class Server(uvicorn.Server):
             self.metrics.reloads["failed"] += not first
             if first:
                 self.failure, self.should_exit = error, True
-            elif isinstance(error, UserError):
-                print(f"churn: not reloaded: {error}", flush=True)
-            else:
+            elif not isinstance(error, UserError):
                 traceback.print_exception(error)
             return str(error) or type(error).__name__
         self.metrics.reloads["done"] += not first
         self.find = partial(find_bundle, self.cfg)  # this also releases the bundle before
+        return ""
+
+    async def _clean_up(self) -> None:
+        """What can wait until the model answers."""
         if self.log_folder and not self.compactor:
             self.compactor = await asyncio.to_thread(_start_compactor, self.log_folder, self.cfg)
         _freeze_garbage()
-        return ""
 
     def _note(self, **changed: Any) -> None:
-        """Tell who waits for a reload how it goes."""
+        """Say how a loading goes."""
         self.status = replace(self.status, **changed)
-        try:
+        if not self.failure:  # of the first model: it is raised
             self.say(self.status)
-        except OSError as error:  # the server answers on; a promotion waits for it in vain
-            print(f"churn: what this server serves cannot be written down: {error}", flush=True)
 
     def _serve_with(self, model: ServedModel) -> None:
         """Answer new requests with a model that is warm."""
@@ -141,11 +142,10 @@ class Server(uvicorn.Server):
         self.endpoint.swap(Batcher(model, self._open_log(model), self.metrics, self.cfg.serve, self.hash_id))
         if previous:
             previous.close()
-        host, port = self.servers[0].sockets[0].getsockname()[:2]
-        self.status = replace(self.status, digest=model.bundle.digest)
-        name, digest = model.bundle.facts["name"], model.bundle.digest[:12]
-        address = f"http{'s' * bool(self.cfg.serve.certificate)}://{host}:{port}"
-        print(f"Serving {name} ({digest}) on {address}{self.cfg.serve.predict_route}", flush=True)
+        bundle = model.bundle
+        self.status = replace(
+            self.status, digest=bundle.digest, name=bundle.facts["name"], path=str(bundle.path)
+        )
 
     def _open_log(self, model: ServedModel) -> Spool | EntryLog | None:
         """The log of a model; None if there is none."""
@@ -154,7 +154,7 @@ class Server(uvicorn.Server):
         log = self.cfg.serve.log
         return EntryLog(log_header(model)) if log.enabled and log.to is LogTo.stdout else None
 
-    def _reload(self) -> None:
+    def reload(self) -> None:
         """Look for the champion again and serve with it, at once or after the loading that is in progress."""
         self.asked_again = True
         if self.loading and self.loading.done():
@@ -198,7 +198,8 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer the requests that are there, then close the log."""
-        self.announcement.close()
+        if self.announcer:
+            self.announcer.close()
         await super().shutdown(sockets)
         self.ticking.cancel()
         if self.endpoint.batcher:

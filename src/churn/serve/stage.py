@@ -30,7 +30,6 @@ def serve(cfg: Config) -> None:
     >>> serve(compose_config("bundle=runs/latest/bundle", "serve.port=8081"))
     """
     from churn.serve.gate import check_address, check_certificate
-    from churn.serve.server import Server
 
     cfg = replace(cfg, serve=_apply_environment(cfg.serve, os.environ))
     if uri := os.environ.get("AIP_STORAGE_URI"):
@@ -39,7 +38,15 @@ def serve(cfg: Config) -> None:
     check_certificate(cfg.serve)
     bundle, listener = choose_bundle(cfg), listen(cfg.serve.host, cfg.serve.port)
     _allow_open_files(cfg.serve.max_connections + OTHER_FILES)
-    Server(cfg, bundle, _log_folder(cfg), _hash_of_log(cfg)).run([listener])
+    log_folder = _log_folder(cfg)
+    if cfg.serve.processes == 1:
+        from churn.serve.server import Server
+
+        Server(cfg, bundle, log_folder, _hash_of_log(cfg)).run([listener])
+    else:
+        from churn.serve.supervisor import Supervisor
+
+        Supervisor(cfg, bundle, log_folder, _hash_of_log(cfg)).run(listener)
 
 
 def _log_folder(cfg: Config) -> Path | None:

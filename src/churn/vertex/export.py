@@ -88,7 +88,10 @@ def _statements(
 ) -> tuple[str, str]:
     """The statement that makes the model, and the query that scores the table."""
     folder = f"gs://{deployment.bucket}/{deployment.staged_path(bundle)}/1"
-    create = f"CREATE OR REPLACE MODEL `{model}`\nOPTIONS(MODEL_TYPE='TENSORFLOW', MODEL_PATH='{folder}/*')"
+    key = deployment.config.kms_key
+    encrypted = f", KMS_KEY_NAME='{key}'" if key else ""
+    options = f"MODEL_TYPE='TENSORFLOW', MODEL_PATH='{folder}/*'{encrypted}"
+    create = f"CREATE OR REPLACE MODEL `{model}`\nOPTIONS({options})"
     columns = [*sql.input_columns(bundle, types), f"{sql.customer_key(bundle, types)} AS `{ROW}`"]
     inner = "SELECT\n    " + ",\n    ".join(columns) + f"\n  FROM `{table}`"
     outputs = ", ".join(f"`{name}`" for name in _output_names(bundle))

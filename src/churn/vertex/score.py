@@ -69,11 +69,12 @@ def check_output(session: Session, output: str) -> None:
     from google.api_core.exceptions import NotFound
 
     if output.startswith("bq://"):
-        name = output.removeprefix("bq://")
+        name, key = output.removeprefix("bq://"), session.deployment.config.kms_key
+        words = f"--dataset --default_kms_key={key}" if key else "--dataset"
         try:
             session.clients.bigquery.get_dataset(name)
         except NotFound:
-            make = f"bq --location={session.deployment.region} mk --dataset {name.replace('.', ':', 1)}"
+            make = f"bq --location={session.deployment.region} mk {words} {name.replace('.', ':', 1)}"
             raise UserError("the data set for the answers does not exist", output, make) from None
 
 

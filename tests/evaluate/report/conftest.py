@@ -71,9 +71,9 @@ def make_content():
             config="seed: 42\n",
             created="2026-01-02 03:04",
             robustness=Robustness(
-                missing=Curve((0, 1), [estimate, estimate]),
-                outliers=Curve((0.0, 0.1), [estimate, estimate]),
-                label_noise=Curve((0.0, 0.2), [estimate, estimate]),
+                missing=Curve((0, 1), [estimate] * 2, [estimate] * 2),
+                outliers=Curve((0.0, 0.1), [estimate] * 2, [estimate] * 2),
+                label_noise=Curve((0.0, 0.2), [estimate] * 2, [estimate] * 2),
                 attack=Attack(("plan",), np.array([True, False]), np.array([0.5, np.inf])),
                 membership=Membership(Estimate(0.55, 0.51, 0.59), Estimate(0.5, 0.46, 0.54)),
             ),

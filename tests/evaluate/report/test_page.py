@@ -107,7 +107,7 @@ def test_every_section_is_there(page, leak):
 
 
 def test_each_drawing_has_a_description_in_words(page):
-    assert page.count("<svg") == page.count('role="img" aria-label="') == page.count("<figcaption>") == 14
+    assert page.count("<svg") == page.count('role="img" aria-label="') == page.count("<figcaption>") == 15
 
 
 def test_names_and_levels_of_the_table_are_text_never_markup(page):
@@ -119,7 +119,7 @@ def test_a_page_with_twenty_rows_sixty_long_columns_and_no_history_is_well_forme
     outline = Outline(render_report(make_content(rows=20, columns=60, truth=False, history=False)))
     assert "fairness" not in outline.ids
     assert outline.open == []
-    assert outline.tags["svg"] == 12
+    assert outline.tags["svg"] == 13
     assert "41 more columns" in " ".join(outline.texts)
 
 

@@ -70,9 +70,12 @@ def make_card(experiment: Experiment, bundle: Bundle, content: ReportContent) ->
 def _facts(cfg: Config, bundle: Bundle) -> dict[str, str]:
     facts = bundle.facts
     within = f"within {facts['horizon']} days" if bundle.schema.time else f"within a time that is {UNKNOWN}"
+    share = cfg.train.adversarial.share
+    columns = ", ".join(cfg.data.influence)
+    hardened = f"; learnt also from changes of {columns}, with a weight of {share:g}" if share else ""
     return {
         "task": f"the probability that a customer leaves {within}, and whom to call",
-        "model": f"{facts['model']} (churn.network.layers), calibrated; one TensorFlow graph",
+        "model": f"{facts['model']} (churn.network.layers), calibrated; one TensorFlow graph{hardened}",
         "decision": f"call from a probability of {facts['threshold']:.4f} on",
         "inputs": f"{len(bundle.schema.numeric)} numbers, {len(bundle.schema.categorical)} categories",
         "owner": cfg.card.owner or UNKNOWN,

@@ -95,6 +95,7 @@ class ReportContent:
     config: str  # resolved, as YAML
     created: str  # date and time, for people
     robustness: Robustness
+    adversarial: float = 0.0  # share of changed copies that the model learnt from
     fairness: Fairness | None = None
     examples: Sequence[Example] = ()
 
@@ -134,6 +135,7 @@ def gather_content(
         config=OmegaConf.to_yaml(OmegaConf.structured(cfg)),
         created=f"{datetime.now():%Y-%m-%d %H:%M}",
         robustness=measure_robustness(experiment, trained, bundle, predict, names),
+        adversarial=cfg.train.adversarial.share,
         fairness=results.fairness,
         examples=_examples(bundle, test, results),
     )

@@ -24,8 +24,7 @@ def draw_robustness(found: Robustness) -> list[Chart]:
             text = "So many of the numbers lie ten standard deviations from the mean."
             charts.append(_draw_curve(found.outliers, "Outliers (% of the numbers)", "Outliers", text, 100))
         if found.label_noise:
-            text = "Models that learnt from labels of which so many are wrong, on the true ones."
-            charts.append(_draw_curve(found.label_noise, "Wrong labels (%)", "Label noise", text, 100))
+            charts += _draw_noise(found.label_noise)
         return charts
 
 
@@ -43,6 +42,18 @@ def _draw_attack(attack: Attack) -> Chart:
     columns = ", ".join(attack.columns)
     text = f"Customers can influence {columns}. A search found these flips; there may be more."
     return to_chart(figure, axes, "How easily the decision is gamed", text)
+
+
+def _draw_noise(curve: Curve) -> list[Chart]:
+    """ROC AUC and log loss: wrong labels spoil the probabilities before the order."""
+    text = "Models that learnt from labels of which so many are wrong, on the true ones."
+    figure, axes = new_figure("Wrong labels (%)", "Log loss (nats)")
+    amount = 100 * np.asarray(curve.amount, float)
+    _draw_band(axes, amount, curve.log_loss, NETWORK, 1)
+    axes.plot(amount, [one.value for one in curve.log_loss], color=NETWORK, marker=".")
+    axes.set_ylim(0, None)
+    losses = to_chart(figure, axes, "Label noise: log loss", text)
+    return [_draw_curve(curve, "Wrong labels (%)", "Label noise", text, 100), losses]
 
 
 def _draw_curve(curve: Curve, x: str, title: str, text: str, unit: float = 1) -> Chart:

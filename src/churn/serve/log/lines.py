@@ -57,9 +57,11 @@ def log_lines(
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
     lines = []
     for id, rows, answer in zip(ids, requests, predictions, strict=True):
-        values, texts = [row[:numbers] for row in rows], [row[numbers:] for row in rows]
-        if hash_id is not None:
-            texts = [(*row[:-1], hash_id(row[-1])) for row in texts]
+        values = [row[:numbers] for row in rows]
+        if hash_id is None:
+            texts = [row[numbers:] for row in rows]
+        else:
+            texts = [(*row[numbers:-1], hash_id(row[-1])) for row in rows]
             answer = _KEY.sub(b"}", answer)
         lines.append(_Line(id, now, values, texts, msgspec.Raw(answer)))
     return _encode_lines(lines)

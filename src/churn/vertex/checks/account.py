@@ -103,7 +103,9 @@ def _bucket_problems(session: Session, locations: set[str]) -> Iterator[UserErro
     from google.api_core.exceptions import NotFound
 
     deployment = session.deployment
-    name, options = deployment.bucket, f"--location={deployment.region} --project={deployment.project}"
+    name, key = deployment.bucket, deployment.config.kms_key
+    options = f"--location={deployment.region} --project={deployment.project}"
+    options += f" --default-encryption-key={key}" if key else ""
     try:
         bucket = session.clients.storage.get_bucket(name)
     except NotFound as error:
@@ -115,6 +117,10 @@ def _bucket_problems(session: Session, locations: set[str]) -> Iterator[UserErro
         other = f"{name}-{deployment.region}"
         do = f"gcloud storage buckets create gs://{other} {options}, then deploy.bucket={other}"
         yield UserError(what, "deploy.bucket", do)
+    if key and not bucket.default_kms_key_name:
+        what = "what jobs write to the bucket would have no key of yours"
+        do = f"gcloud storage buckets update gs://{name} --default-encryption-key={key}"
+        yield UserError(what, f"gs://{name}", do)
     granted = bucket.test_iam_permissions(list(BUCKET_PERMISSIONS))
     if missing := [permission for permission in BUCKET_PERMISSIONS if permission not in granted]:
         do = grant_command(deployment, "roles/storage.objectAdmin")

@@ -124,11 +124,12 @@ def serving_build(deployment: Deployment) -> str:
 
 def build_command(deployment: Deployment, container: str, source: str) -> str:
     """The commands that build a container of `deploy/`, without a local Docker."""
-    region, project = deployment.region, deployment.project
+    region, project, key = deployment.region, deployment.project, deployment.config.kms_key
+    encrypted = f" --kms-key={key}" if key else ""
     return (
         f"gcloud artifacts repositories create churn --repository-format=docker --location={region}"
-        f" --project={project}; gcloud builds submit {source} --config=deploy/{container}/cloudbuild.yaml"
-        f" --substitutions=_REGION={region} --project={project}"
+        f" --project={project}{encrypted}; gcloud builds submit {source}"
+        f" --config=deploy/{container}/cloudbuild.yaml --substitutions=_REGION={region} --project={project}"
     )
 
 

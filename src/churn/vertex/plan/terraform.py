@@ -24,7 +24,8 @@ def describe_terraform(session: Session | None) -> str:
     """One line: what deploy/terraform/ would still make; without an account, what it makes."""
     if session is None:
         return f"deploy/terraform/ prepares a project with {', '.join(ALL)}"
-    missing, unknown = [], []
+    missing: list[str] = []
+    unknown: list[str] = []
     for name, look in LOOKS.items():
         try:
             missing += look(session)
