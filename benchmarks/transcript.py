@@ -1,7 +1,8 @@
-"""Writes docs/deploy-transcript.md: all commands of a deployment, run against the double of Vertex AI.
+"""Writes docs/deploy-transcript.md and docs/cloudrun-transcript.md: all commands of a deployment.
 
-Each command runs as written, and all its output is kept; `$EMULATOR` is the address of the double. At the end
-comes the message for everything that can be wrong before a deployment. Needs gcloud for the prediction.
+They run as written against the doubles of Vertex AI and Cloud Run, and all their output is kept; `$EMULATOR`
+is the address of a double. At the end of the first comes the message for everything that can be wrong before
+a deployment. Needs gcloud for the prediction.
 """
 
 import io
@@ -13,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -21,13 +22,15 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from doubles import vertex
+from doubles.bigquery import BigQuery
 from doubles.service import Service
 from vertex.failures import CONFIGURATIONS, FAILURES, OUT_OF_BOUNDS
 
 from churn.__main__ import main
+from churn.cloudrun.service import LOG_TO_STDOUT
 from churn.vertex.cloud import operations
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "deploy-transcript.md"
+DOCS = Path(__file__).parents[1] / "docs"
 CLOUD = "deploy.project=p deploy.bucket=bucket deploy.emulator=$EMULATOR"
 QUICK = "data.synthetic.rows=3000 train.epochs=4 evaluate.bootstrap=50 evaluate.importance_repeats=1"
 COMMANDS = [  # title, command
@@ -58,6 +61,24 @@ COMMANDS = [  # title, command
     ("Destroy", f"churn destroy deploy.yes=true {CLOUD}"),
     ("Nothing is left", f"churn status {CLOUD}"),
 ]
+RUN = f"target=cloudrun {CLOUD}"
+RUN_COMMANDS = [
+    (
+        "The plan, without an account",
+        "churn deploy target=cloudrun bundle=runs/one/bundle deploy.plan_only=true",
+    ),
+    ("Apply", f"churn deploy bundle=runs/one/bundle deploy.yes=true {RUN}"),
+    (
+        "A second revision, as a canary",
+        f"churn deploy bundle=runs/two/bundle deploy.canary=10 deploy.yes=true {RUN}",
+    ),
+    ("Status of the canary", f"churn status {RUN}"),
+    ("Promote", f"churn deploy bundle=runs/two/bundle deploy.yes=true {RUN}"),
+    ("Roll back", f"churn rollback {RUN}"),
+    ("Status", f"churn status {RUN}"),
+    ("Destroy", f"churn destroy deploy.yes=true {RUN}"),
+    ("Nothing is left", f"churn status {RUN}"),
+]
 
 
 def write() -> None:
@@ -67,9 +88,14 @@ def write() -> None:
         for name, seed in (("one", 1), ("two", 2)):
             run(f"churn train {QUICK} seed={seed} run.dir=runs/{name}", {})
         prepare(Path("runs/one/bundle"))
-        parts = [*run_commands(), *preflight_messages()]
+        save("deploy", "Transcript of a deployment", [*run_commands(), *preflight_messages()])
+        save("cloudrun", "Transcript of a deployment to Cloud Run", run_cloud_run())
+
+
+def save(name: str, title: str, parts: Iterable[str]) -> None:
+    """Write a transcript to its document."""
     note = "Made by `python benchmarks/transcript.py` against `tests/doubles`, not against Google's service."
-    DOCUMENT.write_text("\n".join(["# Transcript of a deployment", "", note, "", *parts]))
+    (DOCS / f"{name}-transcript.md").write_text("\n".join([f"# {title}", "", note, "", *parts]))
 
 
 def prepare(bundle: Path) -> None:
@@ -100,6 +126,23 @@ def run_commands() -> Iterator[str]:
             output = run(command, environment)
             yield f"## {title}\n\n```\n$ {command}\n{output}\n```\n"
         yield describe_rest(cloud.service)
+
+
+def run_cloud_run() -> Iterator[str]:
+    """`RUN_COMMANDS` and what they print, in Markdown."""
+    from doubles import cloudrun, containers
+
+    containers.settings(LOG_TO_STDOUT)  # composed now: Hydra cannot be used twice at the same time
+    with cloudrun.running() as cloud:
+        key = Path("account.json").absolute()
+        key.write_text(json.dumps(BigQuery().account() | {"token_uri": f"{cloud.url}/token"}))
+        os.environ["GOOGLE_APPLICATION_CREDENTIALS"] = str(key)
+        for title, command in RUN_COMMANDS:
+            yield f"## {title}\n\n```\n$ {command}\n{run(command, {'EMULATOR': cloud.url})}\n```\n"
+        counts = (cloud.run.services, cloud.run.revisions, cloud.sinks, cloud.service.datasets)
+        count = sum(map(len, counts)) + len(cloud.service.storage.list("gs://bucket/"))
+        yield f"The double itself holds {count} services, revisions, sinks, data sets and files.\n"
+        del os.environ["GOOGLE_APPLICATION_CREDENTIALS"]
 
 
 def describe_rest(service: Service) -> str:

@@ -36,8 +36,7 @@ def bundles(graph, exported_bundle, tmp_path_factory):
 def account(tmp_path_factory):
     """The key file of a service account."""
     file = tmp_path_factory.mktemp("account") / "key.json"
-    with BigQuery() as service:
-        file.write_text(json.dumps(service.account()))
+    file.write_text(json.dumps(BigQuery().account()))
     return file
 
 

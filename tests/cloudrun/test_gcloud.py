@@ -1,14 +1,9 @@
 """The printed commands, typed into gcloud, do the same as the command that prints them."""
 
 import copy
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from typed_gcloud import typing
 
 from churn.cloudrun.deploy import deploy
 from churn.cloudrun.destroy import destroy
@@ -42,32 +37,15 @@ STEPS = [  # command, its settings, and the verbs of what it prints
 @pytest.fixture
 def gcloud(cloud, tmp_path):
     """A function that types a line into gcloud."""
-    if shutil.which("gcloud") is None:
-        pytest.skip("there is no gcloud on this machine")
-    sdk = Path(shutil.which("gcloud")).resolve().parents[1]
-    python = sdk / "platform" / "bundledpythonunix" / "bin" / "python3"
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
+    environment = {
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_RUN": "http://run.test/",  # gcloud puts the region before the host
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_LOGGING": f"{cloud.url}/",
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_SERVICEUSAGE": f"{cloud.url}/",
-        "CLOUDSDK_AUTH_ACCESS_TOKEN": "fake",
-        "CLOUDSDK_CONFIG": str(tmp_path),
-        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
         "http_proxy": cloud.url,
         "no_proxy": "127.0.0.1",
     }
-    command = [python if python.exists() else sys.executable, "-S", ROOT / "tests" / "gcloud_lines.py", sdk]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, env=environment, text=True, **pipes) as process:
-
-        def run(line):
-            print(line, file=process.stdin, flush=True)
-            ends = iter(process.stdout.readline, "")
-            code = next((end for end in ends if end.startswith("exit ")), "exit").split()[-1]
-            assert code == "0", f"{line}\n{process.communicate()[1]}"
-
+    with typing(environment, tmp_path) as run:
         yield run
-        process.stdin.close()
 
 
 def everything(cloud):

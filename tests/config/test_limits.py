@@ -14,6 +14,7 @@ WRONG = {
     "finite": float("inf"), "1 or more": 0, "0 or more": -1, "above 0": 0, "from 0 to 1": 1.5,
     "above 0 and at most 1": 1.5, "0 or more and below 1": 1, "above 0 and below 1": 1, "from 1 to 100": 101,
     "from 0 to 65535": 99_999, "from 1 to 10": 11, "from 5 to 480": 4,
+    "1, 2, 4, 6 or 8": 3, "from 512 to 32768": 511, "from 1 to 1000": 1001,
 }  # fmt: skip
 
 

@@ -100,6 +100,8 @@ class Job:
 class BigQuery(Server):
     """The service: tables and answers that tests set, and the methods that were called."""
 
+    url = ""  # until it serves
+
     def __init__(self) -> None:
         super().__init__()
         self.tables: dict[str, Table] = {}  # by project.dataset.table

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from google.protobuf import json_format
+from typed_gcloud import anybody, typing
 
 from churn.errors import UserError
 from churn.vertex.deploy import deploy
@@ -26,23 +27,28 @@ def shell(cloud, tmp_path):
     settings = {"api": cloud.url, "discovery_file": sdk / "platform/bq/discovery_next/bigquery.json"}
     settings["use_google_auth"] = "True"
     (tmp_path / "bigqueryrc").write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-    environment = os.environ | {
+    environment = {
         "BIGQUERYRC": str(tmp_path / "bigqueryrc"),
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_AIPLATFORM": f"{cloud.url}/",
         "CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE": f"{cloud.url}/storage/v1/",
-        "CLOUDSDK_AUTH_ACCESS_TOKEN": "fake",
-        "CLOUDSDK_CONFIG": str(tmp_path),
-        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
         "CLOUDSDK_STORAGE_PROCESS_COUNT": "1",
     }
 
-    def run(line):
-        done = subprocess.run(
-            line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    with typing(environment, tmp_path) as gcloud:
+        yield lambda line: type_line(line, gcloud, environment, tmp_path)
 
-    return run
+
+def type_line(line, gcloud, environment, folder):
+    """Run a line: gcloud's by the process that is there, those of other programs in a shell."""
+    for command in line.split(" && ") if line.startswith("echo ") else [line]:
+        if command.startswith("gcloud "):
+            gcloud(command)
+            continue
+        variables = os.environ | anybody(folder) | environment
+        done = subprocess.run(
+            command, shell=True, cwd=folder, env=variables, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
 
 
 def commands_before_question(capsys, monkeypatch, function, cfg):

@@ -73,4 +73,6 @@ def _list_remaining(session: Session) -> list[str]:
 def describe_remaining(session: Session) -> str:
     """What exists, for the user."""
     lines = [f"  {name}" for name in _list_remaining(session)]
-    return "\n".join(["What exists:", *(lines or ["  nothing"]), "  nothing bills while nobody calls"])
+    kept = read_run_state(session).kept_instances if lines else 0
+    bills = f"{kept} instances bill although nobody calls" if kept else "nothing bills while nobody calls"
+    return "\n".join(["What exists:", *(lines or ["  nothing"]), f"  {bills}"])
