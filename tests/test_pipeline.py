@@ -15,7 +15,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from sklearn.metrics import log_loss, roc_auc_score
 
 from churn import pipeline
-from churn.app.models import weakest
+from churn.app.models import _weakest
 from churn.backend import tensorflow
 from churn.bundle.bundle import EXTRA, Bundle
 from churn.data.load import load_dataset
@@ -64,7 +64,7 @@ def test_metrics_have_the_documented_names(metrics):
             assert metrics["baselines"][name][metric].keys() >= {"value", "low", "high", "difference"}
     assert isinstance(metrics["test"]["ece"]["value"], float)
     assert metrics["seconds"].keys() >= {"load", "train", "evaluate"}
-    assert weakest(metrics).startswith(metrics["segments"][0]["feature"])
+    assert _weakest(metrics).startswith(metrics["segments"][0]["feature"])
     test = metrics["test"]["roc_auc"]
     assert test["low"] < test["value"] < test["high"]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -28,9 +29,11 @@ def client(tmp_path, monkeypatch):
         (tmp_path / "run" / "report.html").write_text("the report")
         (tmp_path / "mlflow.db").write_text("secret")
         transport = httpx.ASGITransport(make_app(compose_config(f"run.root={tmp_path}")))
-        return lambda *paths: asyncio.run(_ask(transport, host, paths))
+        # In a thread: a browser of other tests may have an event loop in this one.
+        return lambda *paths: thread.submit(asyncio.run, _ask(transport, host, paths)).result()
 
-    return make
+    with ThreadPoolExecutor(1) as thread:
+        yield make
 
 
 async def _ask(transport, host, paths):

@@ -108,6 +108,7 @@ def test_a_better_challenger_that_breaks_a_limit_of_fairness_is_kept_out(unfair,
     for name, probability in fresh.probability.items():
         table[name], table[f"{name} calls"] = probability, fresh.called[name]
     table.attrs[steps.UNFAIR] = unfair
+    table.attrs[steps.NAMES] = {name: f"version of the {name}" for name in fresh.probability}
     table.to_parquet(tmp_path / "predictions.parquet", index=False)
     cfg = compose_config("retrain.gate.bootstrap=100")
     verdict = steps.decide(cfg, tmp_path / "predictions.parquet", alarmed=False)

@@ -13,7 +13,7 @@ from churn.data.declared import declared_facts, with_declared_roles
 from churn.data.load import load_dataset
 from churn.monitor.labels import UNKNOWN
 from churn.retrain.labelled_rows import LabelledRows
-from churn.retrain.training_set import STAYED, data_config, split_fresh, write_rows
+from churn.retrain.training_set import ORIGIN, STAYED, data_config, split_fresh, write_rows
 
 SEEN, NOW = np.datetime64("2026-01-01", "s"), np.datetime64("2026-12-31", "s")
 DAY = np.timedelta64(1, "D")
@@ -93,7 +93,7 @@ def test_written_rows_keep_the_definition_by_which_columns_are_made_of_event_tab
     schema = Schema("Left", ("gone",), ("tenure",), ("plan",))
     write_rows(make_rows(50, 50), schema, tmp_path / "rows.parquet", {"format": 1, "name": "shop"})
     cfg = data_config(DataConfig(name="x"), schema, tmp_path / "rows.parquet")
-    assert declared_facts(cfg) == {"events": {"format": 1, "name": "shop"}}
+    assert declared_facts(cfg) == {"events": {"format": 1, "name": "shop"}, "origin": ORIGIN}
     assert with_declared_roles(cfg) == cfg
 
 

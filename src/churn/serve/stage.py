@@ -29,6 +29,8 @@ def serve(cfg: Config) -> None:
 
     >>> serve(compose_config("bundle=runs/latest/bundle", "serve.port=8081"))
     """
+    import uvicorn  # noqa: F401  # where it is missing, that is said before anything is done
+
     from churn.serve.gate import check_address, check_certificate
 
     cfg = replace(cfg, serve=_apply_environment(cfg.serve, os.environ))
