@@ -39,7 +39,7 @@ SQLITE = {
     "unable to open database file": errno.EACCES,
 }
 # Libraries that pass the system's refusals on as text. Elsewhere such a text may be anything.
-PASSING_ON = ("tensorflow", "sqlite3", "sqlalchemy", "mlflow", "pyarrow", "h5py", "zipfile")
+PASSING_ON = ("tensorflow", "sqlite3", "sqlalchemy", "mlflow", "pyarrow", "h5py", "zipfile", "_catboost")
 
 
 def refusal_of(error: BaseException) -> UserError | None:

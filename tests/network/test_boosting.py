@@ -1,11 +1,16 @@
 """Trees are cross-fitted: nothing in a row's out-of-fold log-odds comes from the labels of its half."""
 
+import resource
+
+import catboost
 import numpy as np
 import pytest
 from conftest import compose_config
 
-from churn.network.boosting import PATIENCE, LabelledRows, cross_fit, first_minimum
+from churn.errors import UserError
+from churn.network.boosting import PATIENCE, Grown, LabelledRows, cross_fit, first_minimum
 from churn.network.crossfit import CrossfitPlan
+from churn.refusals import refusal_of
 
 CFG = compose_config("model.folds=3", "model.members=3", "model.trees=60").model
 
@@ -53,3 +58,24 @@ def test_a_few_churners_all_in_one_fold_are_no_error(leavers):
     fitted = cross_fit(rows(churned, count=60), 3, CFG, seed=1)
     assert np.isfinite(fitted.by_half).all()
     assert np.isfinite(fitted.out_of_fold).all()
+
+
+@pytest.mark.parametrize("missing", [1, 100_000])
+def test_trees_that_catboost_could_not_write_are_refused(missing, tmp_path):
+    """CatBoost 1.2.10 gives no error where only the end of its JSON cannot be written."""
+    rows = np.random.default_rng(0).normal(size=(500, 5))
+    model = catboost.CatBoostClassifier(iterations=100, depth=6, verbose=False, allow_writing_files=False)
+    grown = Grown(model.fit(rows, rows[:, 0] > 0), 0.0, 6, [])
+    model.save_model(str(tmp_path / "whole.json"), format="json")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = (tmp_path / "whole.json").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - missing, before[1]))
+    try:
+        with pytest.raises((UserError, catboost.CatBoostError)) as refused:
+            grown.constants()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    if missing == 1:
+        assert "could not write its trees to their end" in str(refused.value)
+    else:
+        assert "File too large" in str(refusal_of(refused.value))

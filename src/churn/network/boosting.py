@@ -11,12 +11,14 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from churn.config.root import Config
 from churn.config.training import ModelConfig
+from churn.errors import UserError
 from churn.network.crossfit import CrossfitPlan, TrainingRows
 from churn.network.encoding import Encoding, fit_encoding, tree_inputs
 from churn.network.log_odds import logit
@@ -169,10 +171,20 @@ class Grown:
         with scratch_folder() as folder:  # there is no other documented way to the splits
             path = folder / "trees.json"
             self.model.save_model(str(path), format="json")
-            saved = json.loads(path.read_text())
+            saved = _read_saved(path)
         scale, (bias,) = saved["scale_and_bias"]
         trees = _constants(saved["oblivious_trees"], self.depth, bias)
         return replace(trees, value=trees.value * np.float32(scale))
+
+
+def _read_saved(path: Path) -> dict[str, Any]:
+    """The JSON of CatBoost, which does not always say that it could not write on."""
+    try:
+        saved: dict[str, Any] = json.loads(path.read_text())
+        return saved
+    except ValueError as error:
+        do = "free some space there, or name another folder: TMPDIR=FOLDER churn ..."
+        raise UserError("CatBoost could not write its trees to their end", str(path.parent), do) from error
 
 
 def _constants(trees: list[dict[str, Any]], depth: int, bias: float) -> Trees:
