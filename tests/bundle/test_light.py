@@ -1,6 +1,7 @@
 """The light model answers as the SavedModel does, or is not written; and it can do nothing but compute."""
 
 import json
+import resource
 import shutil
 from contextlib import nullcontext
 
@@ -82,6 +83,20 @@ def test_a_model_that_litert_cannot_compute_is_refused_with_the_operation():
     function = tf.function(lambda x: {"y": tf.strings.length(tf.strings.as_string(x))})
     with pytest.raises(UserError, match="cannot compute this model: it lacks AsString, StringLength"):
         light.convert(function.get_concrete_function(tf.TensorSpec([None], tf.float32, "x")))
+
+
+def test_a_model_that_could_not_be_written_for_the_converter_is_refused():
+    """TensorFlow 2.21 converts without a signature then, and says nothing."""
+    tf = tensorflow()
+    tensor = tf.TensorSpec([1, None], tf.float32, "numbers")
+    function = tf.function(lambda numbers: {"sum": numbers + 1}, [tensor], autograph=False)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(UserError, match="could not write the model that it converts"):
+            light.convert(function.get_concrete_function())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_many_rows_on_several_threads_give_the_same_answers(exported_bundle, rows):

@@ -8,6 +8,7 @@ values first.
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 
 from churn.backend import silent_stderr, tensorflow
 from churn.bundle.bundle import CODED_REASONS, Bundle
+from churn.bundle.litert import has_signature
 from churn.bundle.model import Model, Outputs
 from churn.config.serving import Runtime
 from churn.errors import UserError
@@ -49,10 +51,23 @@ def convert(function: Any, variables: Iterable[Any] = ()) -> bytes:
         try:
             converter = lite.TFLiteConverter.from_concrete_functions([function], owner)
             content: bytes = converter.convert()
-            return content
         except Exception as error:  # of many kinds: the converter has none of its own
             failure = error
+        else:
+            return _with_signature(content)
     raise UserError(f"LiteRT cannot compute this model: {_reason(failure)}", "export.light", _DO) from failure
+
+
+def _with_signature(content: bytes) -> bytes:
+    """The LiteRT file; raises `UserError` without a signature.
+
+    The converter first writes a SavedModel to a temporary folder. Where that fails it says nothing and
+    converts without the names of inputs and outputs.
+    """
+    if has_signature(content):
+        return content
+    do = "free some space there, or name another folder: TMPDIR=FOLDER churn ..."
+    raise UserError("TensorFlow could not write the model that it converts", tempfile.gettempdir(), do)
 
 
 def _reason(failure: Exception) -> str:

@@ -134,6 +134,13 @@ class _Interpreter:
         return [model.get_tensor(index)[:count] for index in self.outputs]
 
 
+def has_signature(content: bytes) -> bool:
+    """Whether a LiteRT file names its inputs and outputs."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    return bool(schema.Model.GetRootAs(content).SignatureDefsLength())
+
+
 def verify_operators(content: bytes, file: Path) -> None:
     """Raise `UserError` if a LiteRT file is damaged or can do more than compute."""
     from ai_edge_litert import schema_py_generated as schema
