@@ -121,7 +121,7 @@ def weights(bundle):
 
 LONG = (
     "data.synthetic.rows=1200",
-    "train.epochs=20",
+    "train.epochs=60",
     "model.members=3",
     "model.folds=3",
     "model.trees=20",
@@ -168,7 +168,7 @@ def test_a_killed_run_continues_and_ends_as_an_uninterrupted_one(tmp_path):
     (checkpoint,) = killed.glob(".unfinished-*/checkpoints/model.npz")
     with np.load(checkpoint) as state:
         finished = json.loads(str(state["facts"]))["epochs"]
-    assert 0 < finished < 20
+    assert 0 < finished < 60
     churn("train", *LONG, f"run.root={killed}")
     assert weights(killed / "latest" / "bundle") == weights(uninterrupted / "latest" / "bundle")
     assert not list(killed.glob(".unfinished*"))
