@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pandas as pd
-
 from churn.bundle.approval import require_approval
-from churn.bundle.bundle import Bundle
 from churn.bundle.choice import choose_bundle
 from churn.cloudrun import checks, plan
 from churn.cloudrun.apply import apply_revision
@@ -16,16 +13,13 @@ from churn.cloudrun.invokers import anybody_may_call
 from churn.cloudrun.service import run_deployment
 from churn.cloudrun.session import connect_run
 from churn.cloudrun.state import RunState, wait_until_settled
-from churn.cloudrun.undo import Before, remember, undo
+from churn.cloudrun.undo import remember, undo
 from churn.config.root import Config
-from churn.errors import UserError
 from churn.vertex.checks.account import account_problems
-from churn.vertex.checks.parity import MismatchError
 from churn.vertex.cloud.errors import translate_errors
-from churn.vertex.cloud.operations import OperationError
 from churn.vertex.cloud.session import Session
 from churn.vertex.confirm import confirm, raise_problems
-from churn.vertex.deploy import RETRY, sample_rows
+from churn.vertex.deploy import RETRY, apply_or_undo, sample_rows
 from churn.vertex.plan.terraform import describe_terraform
 
 
@@ -49,7 +43,13 @@ def deploy(cfg: Config) -> None:
         print(describe_terraform(session))
         confirm(deployment, "Deploy")
         before = remember(session)  # the user may have thought for long
-    _apply_or_undo(session, bundle, rows, before)
+    apply_or_undo(
+        deployment,
+        apply=lambda: apply_revision(session, bundle, rows),
+        undo=lambda: undo(session, before),
+        remaining=lambda: _describe_remaining(session),
+    )
+    print(f"Revision of {bundle.path} answers. To remove everything: churn destroy target=cloudrun")
 
 
 def _read_whole_state(session: Session) -> RunState:
@@ -58,25 +58,6 @@ def _read_whole_state(session: Session) -> RunState:
     return replace(state, public=anybody_may_call(session)) if state.service else state
 
 
-def _apply_or_undo(session: Session, bundle: Bundle, rows: pd.DataFrame, before: Before) -> None:
-    """Apply; where the revision cannot work, remove what this call created, and say what remains."""
-    deployment = session.deployment
-    try:
-        with translate_errors(deployment, RETRY):
-            apply_revision(session, bundle, rows)
-    except (MismatchError, OperationError) as error:
-        with translate_errors(deployment, RETRY):
-            undo(session, before)
-            raise UserError(f"{error}\n{describe_remaining(session)}") from error
-    except UserError as error:
-        raise UserError(f"{error}\n{_try_to_describe_remaining(session)}") from error
-    print(f"Revision of {bundle.path} answers. To remove everything: churn destroy target=cloudrun")
-
-
-def _try_to_describe_remaining(session: Session) -> str:
-    try:
-        with translate_errors(session.deployment, RETRY):
-            wait_until_settled(session)  # a call whose answer was lost may have been accepted
-            return describe_remaining(session)
-    except UserError as error:
-        return f"What is left could not be looked up: {error.what}"
+def _describe_remaining(session: Session) -> str:
+    wait_until_settled(session)  # a call whose answer was lost may have been accepted
+    return describe_remaining(session)

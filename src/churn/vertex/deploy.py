@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -25,7 +26,7 @@ from churn.vertex.confirm import confirm, raise_problems
 from churn.vertex.destroy import describe_remaining
 from churn.vertex.plan import plan
 from churn.vertex.plan.terraform import describe_terraform
-from churn.vertex.undo import Before, remember, undo
+from churn.vertex.undo import remember, undo
 
 ROWS = 20  # real rows in each request that compares answers
 RETRY = "run the same command again: it goes on where this one stopped (churn status, churn destroy)"
@@ -52,7 +53,13 @@ def deploy(cfg: Config) -> None:
         print(plan.describe_plan(deployment, bundle, state), describe_terraform(session), sep="\n")
         confirm(deployment, "Deploy")
         before = remember(session)  # the user may have thought for long
-    _apply_or_undo(session, bundle, rows, before)
+    apply_or_undo(
+        deployment,
+        apply=lambda: apply_deployment(session, bundle, rows),
+        undo=lambda: undo(session, bundle, before),
+        remaining=lambda: _describe_remaining(session),
+    )
+    print(f"Version of {bundle.path} answers on {deployment.endpoint}. To remove everything: churn destroy")
 
 
 def sample_rows(cfg: Config, bundle: Bundle) -> pd.DataFrame:
@@ -69,25 +76,29 @@ def _check_account(session: Session, bundle: Bundle) -> State:
     return state
 
 
-def _apply_or_undo(session: Session, bundle: Bundle, rows: pd.DataFrame, before: Before) -> None:
-    """Apply; where the version cannot work, remove what this call created, and say what remains."""
-    deployment = session.deployment
+def apply_or_undo(
+    deployment: Deployment, apply: Callable[[], None], undo: Callable[[], None], remaining: Callable[[], str]
+) -> None:
+    """Apply; where the new version cannot work, undo what this call created; the error says what remains."""
     try:
         with translate_errors(deployment, RETRY):
-            apply_deployment(session, bundle, rows)
+            apply()
     except (MismatchError, OperationError) as error:
         with translate_errors(deployment, RETRY):
-            undo(session, bundle, before)
-            raise UserError(f"{error}\n{describe_remaining(session)}") from error
+            undo()
+            raise UserError(f"{error}\n{remaining()}") from error
     except UserError as error:
-        raise UserError(f"{error}\n{_try_to_describe_remaining(session)}") from error
-    print(f"Version of {bundle.path} answers on {deployment.endpoint}. To remove everything: churn destroy")
+        raise UserError(f"{error}\n{_remaining_if_known(deployment, remaining)}") from error
 
 
-def _try_to_describe_remaining(session: Session) -> str:
+def _remaining_if_known(deployment: Deployment, remaining: Callable[[], str]) -> str:
     try:
-        with translate_errors(session.deployment, RETRY):
-            wait_for_pending(session)  # a call whose answer was lost may have been accepted
-            return describe_remaining(session)
+        with translate_errors(deployment, RETRY):
+            return remaining()
     except UserError as error:
         return f"What is left could not be looked up: {error.what}"
+
+
+def _describe_remaining(session: Session) -> str:
+    wait_for_pending(session)  # a call whose answer was lost may have been accepted
+    return describe_remaining(session)
