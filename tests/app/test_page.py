@@ -68,8 +68,11 @@ def test_a_file_is_described_in_words_before_anything_is_predicted(page, custome
 
 
 def test_the_list_has_the_numbers_of_churn_score(page, customers_file, tmp_path):
+    of_the_example = page.get_attribute("#capacity", "max")
     page.click("#score")
-    page.wait_for_selector(".calls tbody tr")
+    # Until the new list and its sliders have arrived, the page shows those of the example.
+    page.wait_for_selector(".calls tbody :text('Ann ')")
+    page.wait_for_function(f"document.getElementById('capacity').max != '{of_the_example}'")
     before = called(page)
     page.locator("#capacity").fill("12")
     page.locator("#customer_value").fill("400")
