@@ -66,8 +66,7 @@ def _stop_machines(session: Session) -> None:
 def _remove_all(session: Session) -> None:
     """Remove monitoring, endpoint, model, log, staged files; no other order is allowed."""
     clients, deployment, state = session.clients, session.deployment, read_state(session)
-    if state.monitor:  # its tables first: only the job knows them
-        job.delete_tables(session, state.monitor)
+    job.delete_tables(session, state.monitor)  # first: while there is a job, it knows them all
     job.remove_monitor(session, state)
     if state.endpoint:
         _undeploy_all(session, state)

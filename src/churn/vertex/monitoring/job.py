@@ -81,17 +81,23 @@ def _delete_job(session: Session, name: str) -> None:
     wait_for(session, jobs.delete_model_deployment_monitoring_job(request))
 
 
-def delete_tables(session: Session, monitor: Any) -> None:
-    """Delete a job's tables, and their data set if it is empty then; `churn destroy` names what stays."""
+def delete_tables(session: Session, monitor: Any | None) -> None:
+    """Delete a job's tables, and their data set if it is empty then; `churn destroy` names what stays.
+
+    Without a job, the table that an earlier one had by its documented name.
+    """
     from google.api_core.exceptions import BadRequest, Forbidden
 
-    bigquery = session.clients.bigquery
+    bigquery, deployment = session.clients.bigquery, session.deployment
+    dataset = monitoring_dataset(deployment)
+    tables = [f"{deployment.project}.{dataset}.serving_predict"]
+    if monitor:
+        tables = [table.bigquery_table_path.removeprefix("bq://") for table in monitor.bigquery_tables]
     with suppress(Forbidden, BadRequest):  # the service made them: the user may lack the role; not empty
-        for table in monitor.bigquery_tables:
-            path = table.bigquery_table_path.removeprefix("bq://")
-            if path.split(".")[-2] != session.deployment.dataset:  # that one has the requests: see destroy
+        for path in tables:
+            if path.split(".")[-2] != deployment.dataset:  # that one has the requests: see destroy
                 bigquery.delete_table(path, not_found_ok=True)
-        bigquery.delete_dataset(monitoring_dataset(session.deployment), not_found_ok=True)
+        bigquery.delete_dataset(dataset, not_found_ok=True)
 
 
 def monitoring_dataset(deployment: Deployment) -> str:
