@@ -181,12 +181,18 @@ def test_monitoring_that_is_switched_off_keeps_its_tables(cloud, settings):
     assert list(cloud.service.warehouse.tables) == ["p.model_deployment_monitoring_churn_dev.serving_predict"]
 
 
-def test_tables_that_may_not_be_removed_are_named_with_their_price(cloud, settings, capsys):
+def test_tables_that_may_not_be_removed_are_named_with_their_price_and_removed_later(
+    cloud, settings, capsys
+):
     deploy(settings(1))
     cloud.service.denied.add("bigquery.tables.delete")
     destroy(settings(1))
     text = r"data set model_deployment_monitoring_churn_dev with 1 tables .*\$0.00 a month\): bq rm"
     assert re.search(text, capsys.readouterr().out)
+    cloud.service.denied.clear()
+    destroy(settings(1))
+    assert not cloud.service.warehouse.tables
+    assert "with 1 tables" not in capsys.readouterr().out
 
 
 def test_scarce_machines_are_no_quota(cloud, settings):
