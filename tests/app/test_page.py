@@ -113,6 +113,7 @@ def test_a_change_of_one_customer_moves_the_answer(page):
     page.wait_for_selector("#probability")
     page.wait_for_selector("[data-field=tenure]")
     page.wait_for_selector("#alike table")
+    assert not re.search(r"\d\.0\b", page.inner_text("#alike"))  # whole numbers look whole
     as_in_the_file = page.inner_text("#probability")
     page.locator("[data-field=tenure]").fill("70")
     page.wait_for_function(f"document.getElementById('probability').textContent != '{as_in_the_file}'")

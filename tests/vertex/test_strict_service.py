@@ -181,9 +181,7 @@ def test_monitoring_that_is_switched_off_keeps_its_tables(cloud, settings):
     assert list(cloud.service.warehouse.tables) == ["p.model_deployment_monitoring_churn_dev.serving_predict"]
 
 
-def test_tables_that_may_not_be_removed_are_named_with_their_price_and_removed_later(
-    cloud, settings, capsys
-):
+def test_tables_that_may_not_be_removed_are_named_with_their_price_and_removed_later(cloud, settings, capsys):
     deploy(settings(1))
     cloud.service.denied.add("bigquery.tables.delete")
     destroy(settings(1))

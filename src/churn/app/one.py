@@ -11,7 +11,7 @@ import pandas as pd
 from churn.bundle.bundle import Bundle
 from churn.bundle.decision import customer_values, expected_profit
 from churn.bundle.model import model_of
-from churn.bundle.reasons import TOP, reason_in_words
+from churn.bundle.reasons import TOP, reason_in_words, value_in_words
 from churn.config.training import DecisionConfig
 from churn.data.coded import frame_features
 from churn.data.infer.cells import to_numbers
@@ -143,5 +143,6 @@ def alike(row: pd.DataFrame, frame: pd.DataFrame, churned: np.ndarray) -> tuple[
         else:
             distance += (column.to_numpy(object) != own).astype(float)
     nearest = np.argsort(distance, kind="stable")[:ALIKE]
-    shown = frame.iloc[nearest[:5]].assign(outcome=np.where(churned[nearest[:5]] == 1, "left", "stayed"))
+    shown = frame.iloc[nearest[:5]].map(value_in_words)
+    shown = shown.assign(outcome=np.where(churned[nearest[:5]] == 1, "left", "stayed"))
     return len(nearest), int(churned[nearest].sum()), shown

@@ -139,7 +139,7 @@ def _fill_run(input: Inputs, desk: Desk, drafted: Drafted) -> None:
     async def _promote() -> None:
         try:
             said = [line async for line in train.run_churn(train.promotion(run(), desk.cfg))]
-            ui.notification_show(said[-1] if said else "It is the champion.", duration=None)
+            ui.notification_show(said[-1] if said else "It is the champion.", duration=10)
         except UserError as error:
             _show(error)
         ui.update_select("bundle", choices=models.list_models(desk.cfg), selected=str(run() / "bundle"))

@@ -199,11 +199,18 @@ def reason_in_words(column: str, value: Any, contribution: float) -> str:
     >>> reason_in_words("Contract", "month-to-month", 0.12)
     'Contract is month-to-month (+0.12)'
     """
+    return f"{column} is {value_in_words(value)} ({contribution:+.2f})"
+
+
+def value_in_words(value: Any) -> str:
+    """A cell as people read it.
+
+    >>> value_in_words(1234.0), value_in_words(float("nan"))
+    ('1,234', 'missing')
+    """
     if isinstance(value, float | np.floating):
-        text = "missing" if np.isnan(value) else f"{value:,.6g}"
-    else:
-        text = value or "missing"
-    return f"{column} is {text} ({contribution:+.2f})"
+        return "missing" if np.isnan(value) else f"{value:,.6g}"
+    return value or "missing"
 
 
 def reason_columns(outputs: dict[str, np.ndarray], rows: ArrowFeatures) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ import pandas as pd
 from churn.bundle.bundle import Bundle
 from churn.bundle.choice import describe_model
 from churn.bundle.money import format_amount
-from churn.evaluate.report.templates import template_environment
+from churn.evaluate.report.templates import format_probability, template_environment
 from churn.files import write_text
 from churn.score.call_list import CONTROL_NOTE, CallList
 from churn.score.common_reasons import claim_of
@@ -56,6 +56,8 @@ def _row(row: Mapping[Any, Any], currency: str | None, common: Collection[str]) 
     """A row of the list with its texts; reasons that are said above the list are left out."""
     reasons = [reason for reason in reasons_of(row) if claim_of(reason) not in common]
     low, high = row.get("churn_probability_low"), row.get("churn_probability_high")
-    interval = "" if low is None or high is None else f"{100 * low:.0f} to {100 * high:.0f} %"
+    interval = (
+        "" if low is None or high is None else f"{format_probability(low)} to {format_probability(high)}"
+    )
     worth = format_amount(row["expected_profit"], currency)
     return {**row, "reasons": reasons, "interval": interval, "worth": worth}

@@ -22,9 +22,25 @@ def template_environment(folder: str) -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["sentence"] = capitalize_first
+    environment.filters["probability"] = format_probability
     return environment
 
 
 def capitalize_first(text: str) -> str:
     """The text with a capital first letter; unlike `str.capitalize`, it leaves the others as they are."""
     return text[:1].upper() + text[1:]
+
+
+def format_probability(probability: float, digits: int = 0) -> str:
+    """A probability in per cent; nobody leaves or stays for sure because of rounding.
+
+    >>> format_probability(0.998), format_probability(0.998, 1), format_probability(0.001)
+    ('> 99 %', '99.8 %', '< 1 %')
+    """
+    step = 10.0**-digits
+    percent = round(100 * probability, digits)
+    if percent == 100 and probability < 1:
+        return f"> {100 - step:.{digits}f} %"
+    if percent == 0 and probability > 0:
+        return f"< {step:.{digits}f} %"
+    return f"{percent:.{digits}f} %"
