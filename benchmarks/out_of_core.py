@@ -32,6 +32,7 @@ from compare import arguments, finish, ratio
 from churn.config.root import Config, compose_config
 from churn.data.stream.rows import open_stream
 from churn.network import encoding, layers, trainer
+from churn.network.encoder import Encoder
 from churn.network.fit_stream import encode_block, fit_stream
 from churn.network.trainer import default_batch_size, make_optimizer
 
@@ -143,7 +144,7 @@ def measure(file: Path, copies: int) -> dict[str, Any]:
 def encode_all(table: Any, cfg: Config) -> None:
     """Read, check, split and encode every row."""
     data = table.sample
-    encoder = encoding.Encoder(encoding.fit_encoding(data.frame, data.schema, cfg.model))
+    encoder = Encoder(encoding.fit_encoding(data.frame, data.schema, cfg.model))
     for groups in table.shuffled_groups(cfg.train.shuffle_rows, cfg.seed, 0):
         encode_block(table.rows(groups), encoder, data.schema, np.arange(cfg.model.members))
 
@@ -151,7 +152,7 @@ def encode_all(table: Any, cfg: Config) -> None:
 def in_memory(table: Any, cfg: Config) -> float:
     """Rows per second of the same loop on rows that are encoded already."""
     groups, data = table.groups, table.sample
-    encoder = encoding.Encoder(encoding.fit_encoding(data.frame, data.schema, cfg.model))
+    encoder = Encoder(encoding.fit_encoding(data.frame, data.schema, cfg.model))
     few = groups[: max(1, IN_MEMORY // groups[0].rows)]
     block = encode_block(
         table.rows(few), encoder, data.schema, np.arange(cfg.model.members) % cfg.model.folds

@@ -27,6 +27,7 @@ from churn.data.experiment import Experiment
 from churn.data.load import load_dataset
 from churn.data.split import Splits
 from churn.network import encoding, layers, trainer
+from churn.network.encoder import Encoder
 from churn.network.fit import fit_network
 from churn.network.trained import frame_tensors
 from churn.network.trainer import default_batch_size, make_optimizer
@@ -128,7 +129,7 @@ def default_epoch(runs: int) -> dict[str, Any]:
     """An epoch of the default network's members on 5,000 customers, beside the article's."""
     tf, cfg = tensorflow(), compose_config("data.synthetic.rows=5000")
     data = load_dataset(cfg.data, 0)
-    encoder = encoding.Encoder(encoding.fit_encoding(data.frame, data.schema, cfg.model))
+    encoder = Encoder(encoding.fit_encoding(data.frame, data.schema, cfg.model))
     inputs = encoder(*frame_tensors(data.frame, data.schema))
     rows, members = len(inputs), cfg.model.members
     network = layers.build_network(cfg.model, inputs.shape[1])
@@ -151,7 +152,7 @@ def cost(path: str, runs: int) -> dict[str, Any]:
     fit, test = np.split(np.random.default_rng(0).permutation(len(data)), [len(data) * 4 // 5])
     parts = Splits(fit, fit[:0], fit[:0], test)
     single = encoding.fit_encoding(data.frame.iloc[fit], data.schema, compose_config("model=tutorial").model)
-    inputs = encoding.Encoder(single)(*frame_tensors(data.frame.iloc[fit], data.schema)).numpy()
+    inputs = Encoder(single)(*frame_tensors(data.frame.iloc[fit], data.schema)).numpy()
 
     def ours() -> None:
         with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
@@ -11,14 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from omegaconf import OmegaConf
 from threadpoolctl import threadpool_limits
 
 from churn.backend import leave_one_core, profiler
 from churn.bundle.bundle import Bundle
 from churn.bundle.database import import_mlflow
 from churn.bundle.decision import check_decision
-from churn.bundle.export import add_files, complete_bundle, export_bundle, fit_interval
+from churn.bundle.export import complete_bundle, export_bundle, fit_interval
 from churn.bundle.fairness_limits import broken_limit
 from churn.bundle.parametric_bootstrap import can_refit
 from churn.bundle.registry import check_name, register_run
@@ -28,25 +26,22 @@ from churn.data.dataset import Dataset
 from churn.data.declared import with_declared_roles
 from churn.data.experiment import Experiment
 from churn.data.forgotten import Forgotten, without_forgotten
-from churn.data.id_hash import id_hash
 from churn.data.influence import check_influence
-from churn.data.learnt import write_customers
 from churn.data.load import build_dataset, dataset_name, load_dataset
 from churn.data.stream.rows import Stream, open_stream
 from churn.data.table import RawTable
 from churn.errors import UserError
 from churn.evaluate.baselines import predict_baselines
-from churn.evaluate.report.card import make_card
-from churn.evaluate.report.card_formats import to_cyclonedx, to_markdown
-from churn.evaluate.report.console import describe_data, describe_finding, summarize_run
+from churn.evaluate.report.console import describe_data, summarize_run
 from churn.evaluate.report.content import gather_content
 from churn.evaluate.report.page import write_report
+from churn.evaluate.report.run_files import write_run_files
 from churn.evaluate.results import Results, evaluate_bundle
-from churn.files import PERSONAL, atomic_write, write_text
 from churn.monitor.drift.profile import profile_of_experiment
 from churn.network import distributed
 from churn.network.adversarial import check_adversarial
-from churn.network.boosting import THREADS_FROM, FittedTrees
+from churn.network.boosting import FittedTrees
+from churn.network.catboost_trees import THREADS_FROM
 from churn.network.fit import fit_experiment_trees, fit_network
 from churn.network.fit_stream import fit_stream
 from churn.network.trained import Trained
@@ -104,7 +99,10 @@ def _work(
         trained = _train(experiment, stream, trees, directory, step)  # -> trained network
         bundle = _export(experiment, trained, directory, step)  # -> bundle
         results = _evaluate(experiment, trained, bundle, baselines, step)  # -> Evaluation
-        _report(experiment, trained, bundle, results, directory, step)
+        with step("report", "Drawing the report"):
+            content = gather_content(experiment, trained, bundle, results, step.seconds)
+            write_report(directory / "report.html", content)
+        write_run_files(experiment, bundle, results, content, directory)
     return trained, results
 
 
@@ -239,47 +237,6 @@ def _evaluate(
     profile = profile_of_experiment(experiment, bundle, results.probability)
     complete_bundle(bundle, results.to_json(), profile)
     return results
-
-
-def _report(
-    experiment: Experiment,
-    trained: Trained,
-    bundle: Bundle,
-    results: Results,
-    directory: Path,
-    step: _StepTimer,
-) -> None:
-    """Write report, model card, configuration, metrics, and rows that were set aside."""
-    with step("report", "Drawing the report"):
-        content = gather_content(experiment, trained, bundle, results, step.seconds)
-        write_report(directory / "report.html", content)
-        card = make_card(experiment, bundle, content)
-        texts = {"card.md": to_markdown(card), "card.json": to_cyclonedx(card)}
-        add_files(bundle.path, texts)
-        for name, text in texts.items():
-            write_text(directory / name, text)
-    for finding in content.findings[len(experiment.data.findings) :]:
-        print(describe_finding(finding))
-    if experiment.data.bad_rows is not None:
-        with atomic_write(directory / "bad_rows.csv", PERSONAL) as aside:
-            experiment.data.bad_rows.to_csv(aside, index=False)
-    _note_customers(experiment, directory)
-    write_text(directory / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(experiment.cfg)))
-    metrics = results.to_json() | {"segments": [segment.to_json() for segment in content.segments]}
-    metrics |= {"robustness": content.robustness.to_json(), "seconds": step.seconds}
-    write_text(directory / "metrics.json", json.dumps(metrics, indent=1))
-
-
-def _note_customers(experiment: Experiment, directory: Path) -> None:
-    """Write down whom the model learnt from, as hashes; not of a table that is larger than memory."""
-    if experiment.data.ids is None or experiment.is_sample:
-        return
-    try:
-        hash_id = id_hash(experiment.cfg)
-    except OSError as error:
-        print(f"! No key of ids can be made, so churn forget will not know this run's customers: {error}")
-        return
-    write_customers(experiment, hash_id, directory)
 
 
 def _register(experiment: Experiment, run_dir: Path, worker: Executor, step: _StepTimer) -> str:

@@ -237,7 +237,7 @@ def test_typed_columns_mean_what_their_texts_mean(bundle, tmp_path, column, valu
 )
 def test_a_category_that_is_no_string_is_refused_with_a_row_that_works(bundle, value, shown):
     """TensorFlow Serving, and so Vertex AI, takes only strings for string inputs; so does this server."""
-    from churn.serve.protocol import RefusedError
+    from churn.serve.refused import RefusedError
 
     model = ServedModel(Model(bundle))
     (row,) = as_instances([TYPICAL])

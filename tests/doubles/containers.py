@@ -60,7 +60,7 @@ def respond(run: Any, revision: Any, body: bytes, number: int) -> tuple[int, byt
     """Status and content of the answer to a predict request, and the entries of the log."""
     import msgspec
 
-    from churn.serve.protocol import RefusedError
+    from churn.serve.refused import RefusedError
 
     (container,) = revision.containers
     environment = {variable.name: variable.value for variable in container.env}

@@ -85,7 +85,7 @@ def load_ours(directory: Path) -> Callable[[list[Any]], list[dict[str, Any]]]:
     from churn.bundle.bundle import Bundle
     from churn.bundle.model import Model as BundleModel
     from churn.serve.model import ServedModel
-    from churn.serve.protocol import RefusedError
+    from churn.serve.refused import RefusedError
 
     model = ServedModel(BundleModel(Bundle.load(directory)))
 

@@ -27,7 +27,8 @@ from churn.serve.app import Endpoint
 from churn.serve.connection import Connection
 from churn.serve.log import read
 from churn.serve.metrics import Metrics
-from churn.serve.protocol import Fields, Reader, RefusedError
+from churn.serve.protocol import Fields, Reader
+from churn.serve.refused import RefusedError
 
 INPUTS = int(os.environ.get("FUZZ", "1000"))
 SHARES = {"body": 0.55, "bytes": 0.2, "log": 0.1, "config": 0.05, "loader": 0.1}

@@ -13,7 +13,8 @@ from churn.data.split import split_dataset
 from churn.errors import UserError
 from churn.network import trainer
 from churn.network.adversarial import changed_copies, check_adversarial
-from churn.network.boosting import LabelledRows, Settings, grow_rows
+from churn.network.boosting import LabelledRows, grow_rows
+from churn.network.catboost_trees import Settings
 from churn.network.fit import fit_network
 from churn.network.log_odds import logit
 

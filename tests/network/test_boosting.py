@@ -8,7 +8,8 @@ import pytest
 from conftest import compose_config
 
 from churn.errors import UserError
-from churn.network.boosting import PATIENCE, Grown, LabelledRows, cross_fit, first_minimum
+from churn.network.boosting import LabelledRows, cross_fit, first_minimum
+from churn.network.catboost_trees import PATIENCE, Grown
 from churn.network.crossfit import CrossfitPlan
 from churn.refusals import refusal_of
 

@@ -7,7 +7,8 @@ import pytest
 from churn.backend import tensorflow
 from churn.config.training import ModelConfig
 from churn.data.dataset import Schema
-from churn.network.encoding import Encoder, fit_encoding, make_transformer, tree_inputs
+from churn.network.encoder import Encoder
+from churn.network.encoding import fit_encoding, make_transformer, tree_inputs
 from churn.network.trained import frame_tensors
 
 CFG = ModelConfig(least_deviation=0, clip=0)

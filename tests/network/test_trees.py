@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from churn.backend import tensorflow
-from churn.network.boosting import Settings, grow
+from churn.network.catboost_trees import Settings, grow
 from churn.network.trees import NEVER, PRIOR_ROWS, Trees
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from churn.bundle.bundle import Bundle, decode_strings
-from churn.serve.protocol import STATUS
+from churn.serve.refused import STATUS
 from serve.conftest import ROW, running
 
 JSON = {"Content-Type": "application/json"}

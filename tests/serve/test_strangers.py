@@ -16,7 +16,9 @@ from churn.errors import UserError
 from churn.serve.connection import HEADER_BYTES, HEADER_SECONDS, HEADERS, REQUEST_SECONDS, Connection
 from churn.serve.gate import Gate, check_address, check_certificate
 from churn.serve.log.overload import Complaint
-from churn.serve.protocol import EXAMINED, LISTED, MOST_ROWS, Fields, Reader, RefusedError
+from churn.serve.problems import EXAMINED, LISTED
+from churn.serve.protocol import MOST_ROWS, Fields, Reader
+from churn.serve.refused import RefusedError
 from churn.serve.server import Server
 from serve.conftest import ROW, make_certificate, running
 

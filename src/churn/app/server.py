@@ -18,7 +18,7 @@ from churn.app.page import page
 from churn.app.session import serve_session
 from churn.config.root import Config
 from churn.serve.gate import TOKEN, Gate
-from churn.serve.protocol import RefusedError
+from churn.serve.refused import RefusedError
 
 COOKIE = "churn_token"
 

@@ -15,7 +15,8 @@ from churn.backend import make_deterministic
 from churn.bundle.intervals import Refit
 from churn.config.root import Config
 from churn.data.experiment import Experiment
-from churn.network.boosting import Settings, grow_rows, labelled_rows
+from churn.network.boosting import grow_rows, labelled_rows
+from churn.network.catboost_trees import Settings
 from churn.network.crossfit import TrainingRows
 from churn.network.fit import changed_inputs, fit_members, training_rows
 from churn.network.layers import build_network

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from churn.data.coded import ArrowFeatures
-    from churn.network.encoding import Encoder
+    from churn.network.encoder import Encoder
 
 TOP = 3  # reasons that a prediction carries, at most
 ALIKE = 5  # train rows that are averaged to one background customer

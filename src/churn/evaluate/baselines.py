@@ -24,7 +24,7 @@ from churn.config.root import with_tutorial_model
 from churn.config.training import ModelName
 from churn.data.dataset import Schema
 from churn.data.experiment import Experiment, Part
-from churn.network.boosting import THREADS_FROM
+from churn.network.catboost_trees import THREADS_FROM
 from churn.network.fit import fit_network
 
 MOST_LEVELS = 255  # of a category, that trees can tell apart

@@ -19,6 +19,7 @@ from churn.network import encoding, layers, trainer
 from churn.network.adversarial import changed_copies
 from churn.network.boosting import FittedTrees, fit_trees
 from churn.network.crossfit import TrainingRows, plan_folds
+from churn.network.encoder import Encoder
 from churn.network.fit_tutorial import fit_tutorial
 from churn.network.log_odds import logit
 from churn.network.stack import NETWORK_ALONE, fit_stack, stack_out_of_fold
@@ -67,7 +68,7 @@ def _fit_crossfitted(
     """Trees and members that are each fitted without one fold of the rows (see `churn.network.crossfit`)."""
     make_deterministic(cfg.seed)
     schema = training.data.schema
-    encoder = encoding.Encoder(encoding.fit_encoding(training.frame, schema, cfg.model))
+    encoder = Encoder(encoding.fit_encoding(training.frame, schema, cfg.model))
     inputs = encoder(*frame_tensors(training.frame, schema))
     labels = training.churned[:, None].astype(np.float32)
     weights = (~training.plan.held_out_mask()).astype(np.float32)
@@ -96,7 +97,7 @@ def stack_fitted(training: TrainingRows, trained: Trained, fitted: list[FittedTr
     )
 
 
-def changed_inputs(training: TrainingRows, encoder: encoding.Encoder, cfg: Config) -> tuple[list[Any], float]:
+def changed_inputs(training: TrainingRows, encoder: Encoder, cfg: Config) -> tuple[list[Any], float]:
     """Inputs [n, D] of each changed copy of the rows, and what they weigh, for a `Block`."""
     schema, share = training.data.schema, cfg.train.adversarial.share
     return [encoder(*frame_tensors(rows, schema)) for rows in training.changed], share

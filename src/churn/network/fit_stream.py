@@ -20,6 +20,7 @@ from churn.data.stream.rows import Stream, StreamRows
 from churn.network import encoding, layers, trainer
 from churn.network.boosting import fit_trees
 from churn.network.crossfit import CrossfitPlan, TrainingRows, folds_of_members
+from churn.network.encoder import Encoder
 from churn.network.fit import stack_fitted
 from churn.network.trained import Trained, frame_tensors
 from churn.parallel import prefetch
@@ -37,7 +38,7 @@ def fit_stream(stream: Stream, cfg: Config, checkpoint: Path) -> Trained:
     training, counts = _sampled_rows(stream, cfg), _count_table(stream, cfg)
     schema, frame = training.data.schema, training.frame
     fitted = encoding.fit_encoding(frame, schema, cfg.model)
-    encoder = encoding.Encoder(replace(fitted, lowest=counts.lowest, highest=counts.highest))
+    encoder = Encoder(replace(fitted, lowest=counts.lowest, highest=counts.highest))
     network = layers.build_network(cfg.model, len(fitted.shift))
     history = _fit_chunks(network, stream, encoder, counts.rows, cfg, checkpoint)
     trained = Trained(schema, encoder, network, history)
@@ -63,7 +64,7 @@ def _count_table(stream: Stream, cfg: Config) -> Counts:
 
 
 def _fit_chunks(
-    network: Any, stream: Stream, encoder: encoding.Encoder, rows: int, cfg: Config, checkpoint: Path
+    network: Any, stream: Stream, encoder: Encoder, rows: int, cfg: Config, checkpoint: Path
 ) -> dict[str, list[float]]:
     """Train on every chunk of every epoch; gives the losses after each chunk."""
     train, folds = cfg.train, folds_of_members(cfg.model)
@@ -86,7 +87,7 @@ def _fit_chunks(
 
 
 def encode_block(
-    rows: StreamRows, encoder: encoding.Encoder, schema: Schema, fold_of_member: np.ndarray
+    rows: StreamRows, encoder: Encoder, schema: Schema, fold_of_member: np.ndarray
 ) -> trainer.Block:
     """The rows as inputs of the network; a member has weight 0 for the rows of its fold."""
     inputs = encoder.encode(*to_matrices(rows.features, schema, encoder.vocabulary))

@@ -13,6 +13,7 @@ from churn.config.training import TrainConfig
 from churn.data.experiment import Experiment, Part
 from churn.network import encoding, layers
 from churn.network.checkpoint import Checkpoint
+from churn.network.encoder import Encoder
 from churn.network.progress import ShowLosses, epochs_bar, silence
 from churn.network.trained import Trained, frame_tensors, predict_members
 from churn.network.trainer import default_batch_size, make_optimizer
@@ -22,7 +23,7 @@ def fit_tutorial(experiment: Experiment, checkpoint: Path | None = None, quiet: 
     """The network, trained on the train part; early stopping, if any, uses the validation part."""
     data, splits, cfg = experiment.data, experiment.splits, experiment.cfg
     make_deterministic(cfg.seed)
-    encoder = encoding.Encoder(encoding.fit_encoding(experiment.train.frame, data.schema, cfg.model))
+    encoder = Encoder(encoding.fit_encoding(experiment.train.frame, data.schema, cfg.model))
 
     def encode(part: Part) -> tuple[Any, Any]:
         return encoder(*frame_tensors(part.frame, data.schema)), part.churned.astype(np.float32)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from churn.backend import tensorflow
-from churn.network.encoding import Encoder
+from churn.network.encoder import Encoder
 from churn.network.layers import network_logits
 from churn.network.log_odds import clip_logit
 from churn.network.stack import NETWORK_ALONE, Stack

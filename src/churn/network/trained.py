@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss
 
 from churn.backend import tensorflow
 from churn.data.dataset import Dataset, Schema
-from churn.network.encoding import Encoder
+from churn.network.encoder import Encoder
 from churn.network.model import Model
 from churn.network.stack import NETWORK_ALONE, Stack
 from churn.network.trees import Trees

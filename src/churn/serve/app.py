@@ -17,7 +17,7 @@ from churn.serve.batching import Batcher
 from churn.serve.gate import Gate, Headers
 from churn.serve.metrics import Metrics
 from churn.serve.openapi import describe, docs_pages
-from churn.serve.protocol import RefusedError
+from churn.serve.refused import RefusedError
 from churn.serve.welcome import welcome_page
 
 CLOSING = (401, 403, 405, 413, 415)  # errors for which the body is not read to its end

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from churn.serve.protocol import RefusedError
+from churn.serve.refused import RefusedError
 
 if TYPE_CHECKING:
     from churn.serve.app import Endpoint

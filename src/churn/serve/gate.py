@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from churn.config.serving import ServeConfig
 from churn.errors import UserError
-from churn.serve.protocol import RefusedError
+from churn.serve.refused import RefusedError
 
 TOKEN = "CHURN_TOKEN"  # the variable with the token: command lines and files are seen by others
 KNOWN = 64  # hosts and types of content about which the answer is remembered

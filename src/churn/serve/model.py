@@ -17,7 +17,8 @@ from churn.bundle.unseen import UnseenCells
 from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
 from churn.data.infer.cells import missing_codes
 from churn.data.spelling import apply_steps, spelling_steps
-from churn.serve.protocol import Fields, JsonRow, Reader, RequestRows
+from churn.serve.protocol import Fields, Reader, RequestRows
+from churn.serve.refused import JsonRow
 
 WARM_UP_ROWS = (1, 32)
 KNOWN_CUSTOMERS = 100_000  # with unseen cells; what others share is counted, and not shown

@@ -1,4 +1,4 @@
-"""What a request may contain, and what an error looks like: TensorFlow Serving's rules in Vertex AI's format.
+"""What a request may contain: TensorFlow Serving's rules in Vertex AI's format.
 
 A row is an object with exactly the bundle's inputs: numbers as JSON numbers, categories and `customer_key` as
 strings. A category may be spelled in any way of `churn.data.spelling`: "true", "TRUE", "1" and "1.0" are one
@@ -8,10 +8,8 @@ for a string input. A request that is accepted here is accepted by the same bund
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain, islice
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -19,11 +17,10 @@ from msgspec.structs import astuple
 
 from churn.bundle.bundle import Bundle
 from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
-from churn.errors import did_you_mean
+from churn.serve.problems import EXPECTED, GREATEST, LISTED, rows_refused, shortened
+from churn.serve.refused import JsonRow, RefusedError
 
 MISSING: dict[str, Any] = {"number": MISSING_BELOW, "category": ""}  # the values that mean it to the graph
-GREATEST = 3.4028234663852886e38  # of float32
-EXPECTED = {"number": "a number", "category": "a string"}
 JSON_SCHEMAS: dict[str, dict[str, Any]] = {
     "number": {"type": "number", "minimum": -GREATEST, "maximum": GREATEST},
     "category": {"type": "string"},
@@ -33,49 +30,10 @@ UNREADABLE = (
     UnicodeDecodeError,
     RecursionError,
 )  # not JSON, not UTF-8, nested too deeply
-LISTED = 20  # problems of a request that its error lists
 MOST_ROWS = 10_000  # of a request whose rows may be empty; else the size of a request bounds them
-EXAMINED = 1_000  # rows of a request in which problems are looked for
 MOST_WORDS = 2_000  # that are read without making new texts; to prepare 50,000 takes two seconds
-SHOWN = 60  # characters of a value or a name in an error
-STATUS = {
-    400: "FAILED_PRECONDITION",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    405: "UNIMPLEMENTED",
-    408: "DEADLINE_EXCEEDED",
-    413: "INVALID_ARGUMENT",
-    415: "INVALID_ARGUMENT",
-    431: "INVALID_ARGUMENT",
-    500: "INTERNAL",
-    503: "UNAVAILABLE",
-}
 
-JsonRow = dict[str, Any]
-Problem = tuple[int, str, Callable[[], str], Callable[[], str]]  # the words are made only for those listed
 RequestRows = list[tuple[Any, ...]]
-
-
-class RefusedError(Exception):
-    """A request that gets an error as its answer: code, reason (for metrics), message, details, headers."""
-
-    def __init__(
-        self,
-        code: int,
-        reason: str,
-        message: str,
-        details: Iterable[JsonRow] = (),
-        headers: Iterable[tuple[bytes, bytes]] = (),
-    ) -> None:
-        super().__init__(message)
-        self.code, self.reason, self.message, self.details = code, reason, message, list(details)
-        self.headers = list(headers)
-
-    def body(self) -> bytes:
-        """The error as JSON, in the format that Google's clients read."""
-        error = {"code": self.code, "message": self.message, "status": STATUS[self.code]}
-        return msgspec.json.encode({"error": error | ({"details": self.details} if self.details else {})})
 
 
 @dataclass(frozen=True)
@@ -134,7 +92,7 @@ class Reader:
         try:
             request = msgspec.convert({"instances": instances}, self.request)
         except msgspec.ValidationError as error:
-            raise _rows_refused(instances, self.fields.kinds, self.example) from error
+            raise rows_refused(instances, self.fields.kinds, self.example) from error
         return list(map(astuple, request.instances))
 
     def _decode(self, body: bytes) -> Any:
@@ -169,90 +127,13 @@ def _instances_of(body: bytes) -> list[Any]:
     try:
         request = msgspec.json.decode(body)
     except UNREADABLE as error:
-        raise RefusedError(400, "json", f"the body is not JSON: {_shortened(str(error))}") from None
+        raise RefusedError(400, "json", f"the body is not JSON: {shortened(str(error))}") from None
     if not isinstance(request, dict) or not isinstance(request.get("instances"), list):
         raise RefusedError(400, "request", 'the body must be {"instances": [row, ...]}')
     if unknown := request.keys() - {"instances", "parameters"}:
-        names = ", ".join(map(_shortened, sorted(unknown)[:LISTED]))
+        names = ", ".join(map(shortened, sorted(unknown)[:LISTED]))
         raise RefusedError(400, "request", f"unknown name in the body: {names}")
     if not request["instances"]:
         raise RefusedError(400, "request", '"instances" is empty: send at least one row')
     instances: list[Any] = request["instances"]
     return instances
-
-
-def _rows_refused(instances: list[Any], kinds: dict[str, str], example: JsonRow | None) -> RefusedError:
-    """The error that names row, field, value and the expected type, and shows a row that works.
-
-    It lists the first problems only, and looks no further than `EXAMINED` rows: an error must not cost much
-    more than the request.
-    """
-    examined = enumerate(instances[:EXAMINED])
-    problems = chain.from_iterable(_row_problems(i, row, kinds) for i, row in examined)
-    listed = [
-        (row, _shortened(field), got(), expected()) for row, field, got, expected in islice(problems, LISTED)
-    ]
-    others = [row for row, *_ in problems]
-    rows = len({row for row, *_ in listed} | set(others))
-    of = f"{len(instances)}" if len(instances) <= EXAMINED else f"the first {EXAMINED} of {len(instances)}"
-    lines = [f"row {row}, field {field!r}: {got}, expected {type_}" for row, field, got, type_ in listed]
-    lines += [f"and {len(others)} more"] if others else []
-    message = f"{rows} of {of} rows cannot be read. " + "; ".join(lines)
-    if example:
-        message += f". A row that works: {msgspec.json.encode(example).decode()}"
-    violations = [
-        {"field": f"instances[{row}].{field}", "description": f"{got}, expected {expected}"}
-        for row, field, got, expected in listed
-    ]
-    detail = {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}
-    return RefusedError(400, "rows", message, [detail])
-
-
-def _row_problems(number: int, row: Any, kinds: dict[str, str]) -> Iterator[Problem]:
-    """Row number, field, value and expected type of each wrong field of a row."""
-    if not isinstance(row, dict):
-        yield number, "", partial(_got, row), lambda: f"an object with the fields {', '.join(kinds)}"
-        return
-    for name, kind in kinds.items():
-        expected = partial(EXPECTED.__getitem__, kind)
-        if name not in row:
-            yield number, name, lambda: "is missing", expected
-        elif not _is_valid(kind, value := row[name]):
-            yield number, name, partial(_got, value), partial(_expected, kind, value)
-    for name in row.keys() - kinds.keys():
-        # its value is not shown: the field may be personal (`data.personal`), and clients log their errors
-        yield number, name, lambda: "is unknown", partial(_only_known, name, kinds)
-
-
-def _only_known(name: str, kinds: dict[str, str]) -> str:
-    return f"only the bundle's fields{did_you_mean(_shortened(name), kinds)}"
-
-
-def _got(value: Any) -> str:
-    """A value as JSON, shortened."""
-    try:
-        return f"got {_shortened(msgspec.json.encode(value).decode())}"
-    except (RecursionError, OverflowError, ValueError):  # nested too deeply, or an integer of many digits
-        return f"got a {type(value).__name__} that is no sensible value"
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
-
-
-def _expected(kind: str, value: Any) -> str:
-    """The expected type, its limits, and how a truth value or a number that has to be a string is written."""
-    if kind == "number" and isinstance(value, int | float) and not isinstance(value, bool):
-        return f"{EXPECTED[kind]} from {-GREATEST:.7g} to {GREATEST:.7g}"
-    if kind != "category" or not isinstance(value, int | float):
-        return EXPECTED[kind]
-    return (
-        f"{EXPECTED[kind]}, {_shortened(msgspec.json.encode(msgspec.json.encode(value).decode()).decode())}"
-    )
-
-
-def _is_valid(kind: str, value: Any) -> bool:
-    """Whether TensorFlow Serving would accept the value as a number (float32) or as a category."""
-    if kind == "category":
-        return isinstance(value, str)
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= GREATEST
