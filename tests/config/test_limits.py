@@ -54,6 +54,12 @@ def test_a_number_outside_its_bound_is_refused_with_its_key(name, composed):
         check_bounds(cfg)
 
 
+@pytest.mark.parametrize("key", ["model.hidden", "data.missing", "score.keep"])
+def test_an_interpolation_that_is_no_list_is_refused_with_its_key(key):
+    with pytest.raises(UserError, match=f"{key}=.* is no list"):
+        compose_config(key + "=${data.synthetic.rows}")
+
+
 def test_the_defaults_are_within_their_bounds():
     check_bounds(compose_config())
     check_bounds(compose_config("model=tutorial", "decision.threshold=0", "decision.capacity=1"))

@@ -59,6 +59,19 @@ def check_bounds(cfg: Any) -> None:
         raise problems[0] if len(problems) == 1 else user_error_of_many("the configuration:", problems)
 
 
+def check_lists(cfg: Any, prefix: str = "") -> None:
+    """Raise `UserError` for something else than a list where one belongs.
+
+    OmegaConf 2.3.1 refuses a text there, but not a ${...} that stands for one.
+    """
+    for declared in fields(cfg):
+        value, name = getattr(cfg, declared.name), f"{prefix}{declared.name}"
+        if is_dataclass(value):
+            check_lists(value, f"{name}.")
+        elif str(declared.type).startswith("list[") and not isinstance(value, list):
+            raise UserError(f"{name}={value} is no list", do=f"{name}=[...]")
+
+
 def _bounded_numbers(cfg: Any, prefix: str) -> Iterator[tuple[str, float, Bound]]:
     """The full key, the value and the bound of each number."""
     for declared in fields(cfg):

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from churn.config.data import DataConfig, SplitConfig
 from churn.config.events import EventsConfig
-from churn.config.limits import ONE_OR_MORE, ZERO_OR_MORE, check_bounds, key
+from churn.config.limits import ONE_OR_MORE, ZERO_OR_MORE, check_bounds, check_lists, key
 from churn.config.loop import LoopConfig, MonitorConfig, RetrainConfig
 from churn.config.secrets import hide_passwords_of
 from churn.config.serving import (
@@ -139,11 +139,12 @@ def compose_config(*overrides: str) -> Config:
 def to_config(composed: DictConfig, overrides: Sequence[str] = ()) -> Config:
     """What Hydra composed from the overrides as a `Config`.
 
-    Raises `UserError` for numbers outside their bounds.
+    Raises `UserError` for numbers outside their bounds, and for a ${...} that is no list where one belongs.
     """
     cfg = cast("Config", OmegaConf.to_object(composed))
     keys = {override.lstrip("+~").partition("=")[0] for override in overrides}
     cfg.overridden = sorted(key for key in keys if re.match(r"decision\.|data(\.|$)", key))
+    check_lists(cfg)
     check_bounds(cfg)
     hide_passwords_of(cfg)
     return cfg
