@@ -1,17 +1,21 @@
 """Which rows a challenger learns from, which it is compared on, and which labels are used."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import compose_config
 
 from churn.config.data import DataConfig
 from churn.config.loop import RetrainConfig, Treated
 from churn.data.dataset import Schema
 from churn.data.declared import declared_facts, with_declared_roles
+from churn.data.infer.target import ANY
 from churn.data.load import load_dataset
 from churn.monitor.labels import UNKNOWN
+from churn.retrain import steps
 from churn.retrain.labelled_rows import LabelledRows
 from churn.retrain.training_set import ORIGIN, STAYED, data_config, split_fresh, write_rows
 
@@ -89,11 +93,40 @@ def test_written_rows_are_read_with_the_champions_columns(tmp_path):
     assert STAYED not in data.schema.churned
 
 
+def test_a_challenger_reads_texts_as_the_champion_does(tmp_path):
+    champion = Schema(
+        "Left", ("gone",), ("tenure",), ("plan",), "id", "at", (), ("-99",), ("unknown",), ",", "."
+    )
+    write_rows(make_rows(400, 400), champion, tmp_path / "rows.parquet")
+    challenger = load_dataset(
+        data_config(DataConfig(name="x"), champion, tmp_path / "rows.parquet"), 0
+    ).schema
+    for name in ("missing", "missing_numbers", "decimal", "thousands"):
+        assert getattr(challenger, name) == getattr(champion, name)
+
+
+@pytest.mark.parametrize("churned", [("gone",), (ANY,), ("", "gone")])
+def test_those_who_left_are_counted_whatever_the_champions_table_calls_them(tmp_path, monkeypatch, churned):
+    monkeypatch.setattr(steps, "describe_version", lambda *_: "version")
+    monkeypatch.setattr(steps, "broken_limit", lambda *_: None)
+    schema, rows = Schema("Left", churned, ("tenure",), ("plan",)), make_rows(400, 400)
+    write_rows(rows, schema, tmp_path / "fresh.parquet")
+    model = SimpleNamespace(
+        schema=schema,
+        facts={"threshold": 0.5},
+        predict=lambda rows: {"churn_probability": np.full(len(rows), 0.3)},
+    )
+    models = {"champion": model, "challenger": model}
+    steps.evaluate(compose_config(), models, tmp_path / "fresh.parquet", tmp_path / "predictions.parquet")
+    assert pd.read_parquet(tmp_path / "predictions.parquet")["churned"].tolist() == rows.churned.tolist()
+
+
 def test_written_rows_keep_the_definition_by_which_columns_are_made_of_event_tables(tmp_path):
     schema = Schema("Left", ("gone",), ("tenure",), ("plan",))
     write_rows(make_rows(50, 50), schema, tmp_path / "rows.parquet", {"format": 1, "name": "shop"})
     cfg = data_config(DataConfig(name="x"), schema, tmp_path / "rows.parquet")
-    assert declared_facts(cfg) == {"events": {"format": 1, "name": "shop"}, "origin": ORIGIN}
+    declared = {"events": {"format": 1, "name": "shop"}, "missing_numbers": [], "origin": ORIGIN}
+    assert declared_facts(cfg) == declared
     assert with_declared_roles(cfg) == cfg
 
 

@@ -25,7 +25,9 @@ def load_dataset(cfg: DataConfig, seed: int) -> Dataset:
     facts = declared_facts(cfg)
     cfg = with_declared_roles(cfg, facts)
     raw = read_source(cfg, seed)
-    return build_dataset(replace(raw, origin=facts.get("origin", raw.origin)), cfg)
+    data = build_dataset(replace(raw, origin=facts.get("origin", raw.origin)), cfg)
+    words = dict.fromkeys([*data.schema.missing_numbers, *facts.get("missing_numbers", ())])
+    return replace(data, schema=replace(data.schema, missing_numbers=tuple(words)))
 
 
 def build_dataset(raw: RawTable, cfg: DataConfig) -> Dataset:

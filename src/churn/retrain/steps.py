@@ -32,7 +32,7 @@ from churn.retrain import gate, page, traffic
 from churn.retrain.gate import FreshRows, Verdict
 from churn.retrain.labelled_rows import last_seen, settled_rows, to_datetime64
 from churn.retrain.promote import make_champion
-from churn.retrain.training_set import data_config, split_fresh, write_rows
+from churn.retrain.training_set import data_config, left_word, split_fresh, write_rows
 from churn.retrain.trigger import Trigger
 from churn.runs import reserve_run
 
@@ -109,7 +109,7 @@ def evaluate(cfg: Config, models: Mapping[str, Bundle], fresh: Path, predictions
     """Write the outcome of each fresh row beside each model's probability and decision."""
     schema, rows = models[CHAMPION].schema, pd.read_parquet(fresh)
     _check_segments(cfg.retrain.segments, schema.categorical)
-    churned = (rows[schema.target] == schema.churned[0]).to_numpy(np.int8)
+    churned = (rows[schema.target] == left_word(schema)).to_numpy(np.int8)
     assumptions = decision.effective_assumptions(cfg.decision, models[CHAMPION].facts, cfg.overridden)
     value = decision.customer_values(rows, assumptions)
     table = pd.DataFrame(

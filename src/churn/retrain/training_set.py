@@ -70,37 +70,45 @@ def _without_treatment(rows: LabelledRows, treated: Treated) -> LabelledRows:
 def write_rows(rows: LabelledRows, schema: Schema, path: Path, events: dict[str, Any] | None = None) -> None:
     """Write a Parquet file that `data_config` describes.
 
-    events: the definition by which the champion's columns are made of event tables; the challenger keeps it.
+    The challenger keeps the texts that mean "missing" to the champion, and `events`, the definition by which
+    the champion's columns are made of event tables.
     """
     columns = {
         schema.id or CUSTOMER_KEY: rows.customers,
         schema.time or TIME: rows.times,
-        schema.target: np.where(rows.churned == 1, _left_word(schema), STAYED),
+        schema.target: np.where(rows.churned == 1, left_word(schema), STAYED),
     }
     table = pa.Table.from_pandas(rows.frame.assign(**columns), preserve_index=False)
-    declared = {"origin": ORIGIN} | ({} if events is None else {"events": events})
+    declared = {"origin": ORIGIN, "missing_numbers": schema.missing_numbers}
+    declared |= {} if events is None else {"events": events}
     pq.write_table(table.replace_schema_metadata({**table.schema.metadata, KEY: json.dumps(declared)}), path)
 
 
-def _left_word(schema: Schema) -> str:
+def left_word(schema: Schema) -> str:
     """A word for "left" that a file can hold: that of the champion's table, unless it is blank or any."""
     return next((word for word in schema.churned if word not in ("", ANY)), LEFT)
 
 
 def data_config(cfg: DataConfig, schema: Schema, path: Path) -> DataConfig:
-    """The configuration that loads a file of `write_rows`, with the champion's columns in their roles."""
+    """The configuration that loads a file of `write_rows`, with the champion's columns in their roles.
+
+    The challenger reads texts as the champion does, although the file has none in its numbers.
+    """
     return DataConfig(
         name=cfg.name,
         source=Source.file,
         path=str(path),
         cache=cfg.cache,
         target=schema.target,
-        churned=[_left_word(schema)],
+        churned=[left_word(schema)],
         id=schema.id or CUSTOMER_KEY,
         time=schema.time or TIME,
         horizon=cfg.horizon,
         numeric=list(schema.numeric),
         categorical=list(schema.categorical),
+        missing=list(schema.missing),
+        decimal=schema.decimal,
+        thousands=schema.thousands,
         influence={name: bound for name, bound in cfg.influence.items() if name in schema.features},
         protected=[name for name in cfg.protected if name in schema.features],  # the file has no others
     )

@@ -124,7 +124,7 @@ class ServedModel:
         profile, row = self.bundle.profile, dict(self.read.defaults)
         for field in self.bundle.facts["inputs"]:
             if numbers := profile.get("numeric", {}).get(field["column"], {}).get("edges"):
-                row[field["input"]] = numbers[len(numbers) // 2]
+                row[field["input"]] = numbers[(len(numbers) - 1) // 2]
             elif levels := profile.get("categorical", {}).get(field["column"]):
                 row[field["input"]] = next(iter(levels))
         return row

@@ -71,6 +71,29 @@ def test_a_change_is_found_in_its_feature(profile, changed, feature):
     assert [name for name, drift in report.features.items() if drift.status != "ok"] == [feature]
 
 
+def mostly_one_value(rows, seed, complaints=0.04, flag=0.03, constant=5.0):
+    random = np.random.default_rng(seed)
+    counts = np.where(random.random(rows) < complaints, random.integers(1, 6, rows), 0)
+    return pd.DataFrame(
+        {
+            "complaints": counts.astype(float),
+            "flag": (random.random(rows) < flag).astype(float),
+            "constant": np.full(rows, constant),
+        }
+    )
+
+
+@pytest.mark.parametrize("changed", [{}, {"complaints": 0.2}, {"flag": 0.1}, {"constant": 7.0}])
+def test_a_rise_is_found_where_nearly_all_training_rows_have_one_value(changed):
+    train, new = mostly_one_value(5_000, 0), mostly_one_value(2_000, 1)
+    profile = build_profile(train, Schema("left", ("yes",), tuple(train), ()), new, np.full(2_000, 0.2))
+    window = Summary(Reference(profile), 0)
+    rows = mostly_one_value(3_000, 2, **changed)
+    window.add({name: rows[name].to_numpy() for name in rows}, np.full(3_000, 0.2))
+    report = compare_with_training(Reference(profile), window, DriftPolicy(permutations=0))
+    assert [name for name, drift in report.features.items() if drift.status != "ok"] == [*changed]
+
+
 def test_a_new_level_is_found_and_named(profile):
     frame = customers(2_000, 8)
     frame.loc[:39, "plan"] = "gold"

@@ -124,7 +124,7 @@ def shift_profile(profile: Mapping[str, Any], log_odds: float) -> dict[str, Any]
 def number_profile(values: np.ndarray) -> dict[str, Any]:
     """Inner edges of the quantile bins, rows per bin, missing rows and range.
 
-    A value that equals an edge is in the bin above it.
+    A value that equals an edge is in the bin above it. A value of many rows has a bin of its own.
     """
     known = values[~np.isnan(values)]
     if len(known) == 0:
@@ -136,7 +136,7 @@ def number_profile(values: np.ndarray) -> dict[str, Any]:
             "highest": None,
             "mean": None,
         }
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]).astype(np.float32))
+    edges = _edges(known)
     counts = np.bincount(np.searchsorted(edges, known, side="right"), minlength=len(edges) + 1)
     return {
         "edges": edges.tolist(),
@@ -146,6 +146,15 @@ def number_profile(values: np.ndarray) -> dict[str, Any]:
         "highest": float(known.max()),
         "mean": float(known.mean(dtype=float)),
     }
+
+
+def _edges(known: np.ndarray) -> np.ndarray:
+    """Quantiles; where some are equal, also the next larger value: else nobody would see a rise above them."""
+    quantiles = np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]).astype(np.float32)
+    edges, times = np.unique(quantiles, return_counts=True)
+    repeated = edges[times > 1]
+    values = np.append(np.unique(known), np.nextafter(known.max(), np.float32(np.inf)))
+    return np.unique(np.append(edges, values[np.searchsorted(values, repeated, side="right")]))
 
 
 def _category_profile(values: pd.Series) -> dict[str, int]:

@@ -39,6 +39,10 @@ def spread_of_number(number: Number, after: np.ndarray, means: tuple[float, floa
     if len(before) >= MANY:
         edges, before, after = _equally_wide(edges, before, after)
     labels = [f"{edge:.4g}" for edge in edges[:-1]]
+    if len(edges) > 2 and edges[-2] == edges[-1]:  # the last bin is for numbers above those of training
+        labels[-1] = f"above {labels[-1]}"
+        if not after[-1]:
+            labels, before, after = labels[:-1], before[:-1], after[:-1]
     return Spread(labels, _shares(before), _shares(after), means, (float(edges[0]), float(edges[-1])))
 
 
