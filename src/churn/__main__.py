@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from churn.config.arguments import check_arguments, unknown_stage
 from churn.config.commands import HELP, help_of_stage
 from churn.config.explain import explain, is_of_hydra, refuse_added_keys
-from churn.config.root import Config, config_directory, to_config
+from churn.config.root import Config, config_directory, not_a_choice, to_config
 from churn.config.secrets import hide_passwords
 from churn.config.serving import Platform
 from churn.config.texts import check_files, keep_texts
@@ -83,8 +83,8 @@ def main() -> None:
         if show_tracebacks:
             raise
         _fail_if_refused(error)
-        if isinstance(error, ValueError) and is_of_hydra(error):  # for example data=1: a choice is a word
-            _fail(error)
+        if isinstance(error, ValueError | TypeError) and is_of_hydra(error):
+            _fail(not_a_choice())
         raise
 
 

@@ -129,11 +129,16 @@ def compose_config(*overrides: str) -> Config:
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
         try:
             composed = compose("config", keep_texts(overrides, Config), return_hydra_config=True)
-        except ValueError as error:  # Hydra's own, for example for data=1: a choice is a word
-            raise UserError(str(error), do="churn train --help lists the choices") from None
+        except (ValueError, TypeError):  # Hydra's own, for example for data=1, and data=[1]
+            raise not_a_choice() from None
         with open_dict(composed):
             check_files(composed.pop("hydra").runtime, Config)
         return to_config(composed, overrides)
+
+
+def not_a_choice() -> UserError:
+    """What is wrong with data=1."""
+    return UserError("data=, model= and the like choose by a word", do="churn train --help lists the choices")
 
 
 def to_config(composed: DictConfig, overrides: Sequence[str] = ()) -> Config:

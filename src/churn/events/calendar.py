@@ -6,7 +6,7 @@ of whole numbers, the same in every engine, and a window of 30 days 30 calendar 
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from churn.config.events import CutoffConfig, Step
@@ -28,6 +28,11 @@ def to_day(text: str, where: str) -> int:
         return (date.fromisoformat(text) - EPOCH).days
     except ValueError:
         raise UserError(f"'{text}' is no date", where, "write it like 2026-11-24") from None
+
+
+def today(zone: str) -> int:
+    """The day number of today in a time zone."""
+    return (datetime.now(ZoneInfo(zone)).date() - EPOCH).days
 
 
 def check_zone(name: str) -> None:

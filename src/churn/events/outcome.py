@@ -22,7 +22,9 @@ def population(tables: Mapping[str, ir.Table], cfg: EventsConfig, ages: ir.Table
     `tables` by name as `churn.events.staging` makes them; `ages`: day, cutoff, and age.
     """
     if cfg.churn.kind is ChurnKind.inactive:
-        return _active(tables[str(cfg.churn.table)], cfg.churn, ages)
+        table = str(cfg.churn.table)
+        seen = _active(tables[table], cfg.churn, ages)
+        return _with_tenure(seen, tables[table], arrives_late=cfg.tables[table].arrival is not None)
     return _under_contract(_contracts(tables, cfg.churn), ages.select(CUTOFF).distinct())
 
 
@@ -47,9 +49,18 @@ def _active(events: ir.Table, churn: ChurnConfig, ages: ir.Table) -> ir.Table:
     """Customers with an event in the lookback before a cut-off."""
     before = ages.filter((ages.age >= 1) & (ages.age <= churn.lookback))
     seen = events.join(before, "day")
-    seen = seen.filter(seen.known < seen[CUTOFF]).select(CUSTOMER, CUTOFF).distinct()
-    first = events.group_by(CUSTOMER).agg(first=events.day.min())
-    joined = seen.join(first, CUSTOMER)
+    return seen.filter(seen.known < seen[CUTOFF]).select(CUSTOMER, CUTOFF).distinct()
+
+
+def _with_tenure(seen: ir.Table, events: ir.Table, arrives_late: bool) -> ir.Table:
+    """The customers at cut-offs with the days since their first event, as known then."""
+    if arrives_late:
+        first = events.group_by([CUSTOMER, "known"]).agg(day=events.day.min())
+        first = seen.join(first, CUSTOMER)
+        first = first.filter(first.known < first[CUTOFF])
+        joined = first.group_by([CUSTOMER, CUTOFF]).agg(first=first.day.min())
+    else:
+        joined = seen.join(events.group_by(CUSTOMER).agg(first=events.day.min()), CUSTOMER)
     return joined.select(CUSTOMER, CUTOFF, **{TENURE: (joined[CUTOFF] - joined["first"]).cast("float64")})
 
 
@@ -66,10 +77,10 @@ def _contracts(tables: Mapping[str, ir.Table], churn: ChurnConfig) -> ir.Table:
     if "begin" in table.columns:
         return table
     begun = tables[str(churn.begin)]
-    begun = begun.select(CUSTOMER, begin=begun.day, known=begun.known)
-    cancelled = table.select(CUSTOMER, end=table.day)
-    pairs = begun.left_join(cancelled, [CUSTOMER, begun.begin <= cancelled.end])
-    return pairs.group_by([CUSTOMER, "begin"]).agg(end=pairs.end.min(), known=pairs.known.min())
+    begun = begun.select(CUSTOMER, since=begun.time, begin=begun.day, known=begun.known)
+    cancelled = table.select(CUSTOMER, until=table.time, end=table.day)
+    pairs = begun.left_join(cancelled, [CUSTOMER, begun.since <= cancelled.until])
+    return pairs.group_by([CUSTOMER, "since", "begin"]).agg(end=pairs.end.min(), known=pairs.known.min())
 
 
 def _under_contract(contracts: ir.Table, cutoffs: ir.Table) -> ir.Table:
@@ -81,8 +92,9 @@ def _under_contract(contracts: ir.Table, cutoffs: ir.Table) -> ir.Table:
         & (pairs.end.isnull() | (pairs.end >= pairs[CUTOFF]))
     )
     running = running.select(CUSTOMER, CUTOFF).distinct()
-    first = contracts.group_by(CUSTOMER).agg(first=contracts.begin.min())
-    joined = running.join(first, CUSTOMER)
+    known = pairs.filter(pairs.known < pairs[CUTOFF])
+    first = known.group_by([CUSTOMER, CUTOFF]).agg(first=known.begin.min())
+    joined = running.join(first, [CUSTOMER, CUTOFF])
     return joined.select(CUSTOMER, CUTOFF, **{TENURE: (joined[CUTOFF] - joined["first"]).cast("float64")})
 
 

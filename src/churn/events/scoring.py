@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
@@ -15,7 +13,7 @@ from churn.bundle.bundle import Bundle
 from churn.config.events import Engine, EventsConfig
 from churn.config.root import Config
 from churn.errors import UserError
-from churn.events.calendar import EPOCH, to_date, to_day
+from churn.events.calendar import to_date, to_day, today
 from churn.events.checks import check_definition, require_engine
 from churn.events.definition import from_json, reach
 from churn.events.writing import write_snapshot
@@ -61,7 +59,7 @@ def _cutoff(text: str | None, events: EventsConfig) -> int:
     """The day of the question: the one named, else today on the clock of the definition."""
     if text is not None:
         return to_day(text, "score.cutoff")
-    return (datetime.now(ZoneInfo(events.timezone)).date() - EPOCH).days
+    return today(events.timezone)
 
 
 def _rows_at(events: EventsConfig, cfg: Config, cutoff: int) -> Iterator[pa.Table]:
@@ -75,7 +73,8 @@ def _rows_at(events: EventsConfig, cfg: Config, cutoff: int) -> Iterator[pa.Tabl
     from churn.events.workspace import open_workspace
 
     with open_workspace(events, cfg.data.bigquery) as work:
-        newest = [work.one(f"SELECT max(day) FROM all_{name}") for name in work.cfg.tables]
+        before = f"WHERE day < {cutoff}"  # what is booked for later does not make the tables fresh
+        newest = [work.one(f"SELECT max(day) FROM all_{name} {before}") for name in work.cfg.tables]
         _check_freshness(newest, cutoff, events)
         yield from snapshot_parts(work, [cutoff], labelled=False)
 

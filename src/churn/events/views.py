@@ -21,6 +21,7 @@ from churn.events.definition import columns_of, tables_of
 from churn.events.reading import Reading, table_place
 
 NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
+TEXTUAL = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer)
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,28 @@ def _create_view(
     con: duckdb.DuckDBPyConnection, view: str, files: list[str], columns: dict[str, bool]
 ) -> ir.Table:
     """A view of some columns of Parquet files; `columns`: whether times of it are UTC, unsaid."""
-    chosen = [
-        f"timezone('UTC', {quoted(name)}) AS {quoted(name)}" if is_utc else quoted(name)
-        for name, is_utc in columns.items()
-    ]
     paths = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
-    con.execute(f"CREATE VIEW {view} AS SELECT {', '.join(chosen)} FROM read_parquet([{paths}])")
+    source = f"read_parquet([{paths}])"
+    raw = {row[0]: row[1] for row in con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
+    chosen = [f"{_as_read(name, raw[name], is_utc)} AS {quoted(name)}" for name, is_utc in columns.items()]
+    con.execute(f"CREATE VIEW {view} AS SELECT {', '.join(chosen)} FROM {source}")
     kinds = {row[0]: row[1] for row in con.execute(f"DESCRIBE {view}").fetchall()}
     return ibis.table({column: _ibis_type(kind) for column, kind in kinds.items()}, name=view)
+
+
+def _as_read(column: str, kind: str, is_utc: bool) -> str:
+    """A column in SQL, as the reader of other formats gives it: texts trimmed, NaN as missing."""
+    name = quoted(column)
+    if is_utc:
+        return f"timezone('UTC', {name})"
+    if kind == "VARCHAR":
+        return f"trim({name})"
+    if kind in (
+        "FLOAT",
+        "DOUBLE",
+    ):  # `= 'NaN'` is false for DuckDB 1.4.5 where Parquet's statistics have no NaN
+        return f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END"
+    return name
 
 
 def _ibis_type(kind: str) -> str:
@@ -97,7 +112,10 @@ def _is_typed(kind: pa.DataType, key: str) -> bool:
     """Whether a column has the type that its key needs: 20240531 and 1717113600 are left to the reader."""
     if key in reading.TIMES:
         return pa.types.is_timestamp(kind) or pa.types.is_date(kind)
-    return key not in reading.NUMBERS or any(of(kind) for of in NUMERIC)
+    if key in reading.NUMBERS:
+        return any(of(kind) for of in NUMERIC)
+    levels = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return any(of(levels) for of in TEXTUAL)  # 7.0 and true are left to the reader, which spells them
 
 
 def _read_schema(place: SourceFile) -> pa.Schema:

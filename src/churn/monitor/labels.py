@@ -149,11 +149,15 @@ def _roles_in(file: Path) -> dict[str, Any] | None:
 
 
 def _labels_of_snapshot(table: RawTable, roles: dict[str, Any]) -> RawTable:
-    """Labels for predictions that were made on the day of a cut-off, known at the end of the horizon."""
+    """Labels for predictions that were made on the day of a cut-off, known at the end of the horizon.
+
+    Whoever stayed is known to have stayed until the day after: predictions of that evening are settled, too.
+    """
     import pandas as pd
 
     cutoffs, _ = to_times(table.frame[roles["time"]])
-    decided = cutoffs + np.timedelta64(roles["horizon"], "D")
+    left = table.frame[roles["target"]].astype(str).isin(roles["churned"]).to_numpy()
+    decided = cutoffs + np.where(left, 0, 1) * np.timedelta64(1, "D") + np.timedelta64(roles["horizon"], "D")
     columns = {CUSTOMER_KEY: table.frame[roles["id"]], TIME: decided, CHURNED: table.frame[roles["target"]]}
     return replace(table, frame=pd.DataFrame(columns))
 

@@ -79,7 +79,7 @@ def write_rows(rows: LabelledRows, schema: Schema, path: Path, events: dict[str,
         schema.target: np.where(rows.churned == 1, left_word(schema), STAYED),
     }
     table = pa.Table.from_pandas(rows.frame.assign(**columns), preserve_index=False)
-    declared = {"origin": ORIGIN, "missing_numbers": schema.missing_numbers}
+    declared: dict[str, Any] = {"origin": ORIGIN, "missing_numbers": schema.missing_numbers}
     declared |= {} if events is None else {"events": events}
     pq.write_table(table.replace_schema_metadata({**table.schema.metadata, KEY: json.dumps(declared)}), path)
 

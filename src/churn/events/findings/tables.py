@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from churn.data.dataset import Finding
-from churn.events.calendar import to_date
+from churn.events.calendar import to_date, today
+from churn.events.definition import tables_of
 from churn.events.names import CUSTOMER, slug
 from churn.events.outcome import overlaps
 from churn.events.workspace import Workspace, to_sql
@@ -17,7 +18,7 @@ PERIOD = "between 1970 and 2200"
 def table_findings(work: Workspace) -> tuple[Finding, ...]:
     """What is odd, table by table."""
     looks = {
-        "tables": (_unknown_customers, _copies, _refunds, _arrivals),
+        "tables": (_unknown_customers, _copies, _refunds, _arrivals, _future),
         "contracts": (_contracts,),
         "properties": (_properties,),
     }
@@ -25,7 +26,7 @@ def table_findings(work: Workspace) -> tuple[Finding, ...]:
         finding
         for group, own in looks.items()
         for name in getattr(work.cfg, group)
-        for look in (_unreadable, _unusable, *own)
+        for look in (_unreadable, _unusable, _none_chosen, *own)
         for finding in look(work, name)
     )
 
@@ -68,6 +69,15 @@ def _unusable(work: Workspace, name: str) -> Iterator[Finding]:
             f"{lost:,} of {work.one(f'SELECT count(*) FROM all_{name}') + lost:,} rows",
             "dates such as 1900-01-01 often stand for 'unknown': leave such cells blank in the export",
         )
+
+
+def _none_chosen(work: Workspace, name: str) -> Iterator[Finding]:
+    """A condition that no row meets."""
+    only = tables_of(work.cfg)[name].only
+    if only and not work.lost[name] and not work.one(f"SELECT count(*) FROM all_{name}"):
+        evidence = "; ".join(f"'{column}' is one of {', '.join(values)}" for column, values in only.items())
+        do = "write the values as the file has them, with their capitals: events.X.NAME.only"
+        yield Finding(f"'{name}': no row meets the condition of `only`", evidence, do)
 
 
 def _unknown_customers(work: Workspace, name: str) -> Iterator[Finding]:
@@ -124,6 +134,15 @@ def _arrivals(work: Workspace, name: str) -> Iterator[Finding]:
         title = f"'{name}': one event in a hundred arrives {late} days late, or later"
         evidence = "the newest cut-offs may have labels from events that are still on their way"
         yield Finding(title, evidence, f"set events.until to {late} days before the newest event")
+
+
+def _future(work: Workspace, name: str) -> Iterator[Finding]:
+    """Events that have not happened yet."""
+    rows = work.one(f"SELECT count(*) FROM all_{name} WHERE day > {today(work.cfg.timezone)}")
+    if rows:
+        title = f"'{name}': {rows:,} events are of days to come"
+        evidence = "bookings, or wrong dates; no cut-off lies after today"
+        yield Finding(title, evidence, "leave them out of the export, or name events.until")
 
 
 def _contracts(work: Workspace, name: str) -> Iterator[Finding]:

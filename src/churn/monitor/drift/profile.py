@@ -149,7 +149,7 @@ def number_profile(values: np.ndarray) -> dict[str, Any]:
 
 
 def _edges(known: np.ndarray) -> np.ndarray:
-    """Quantiles; where some are equal, also the next larger value: else nobody would see a rise above them."""
+    """Quantiles; where some are equal, also the next larger value, so that a rise above them is seen."""
     quantiles = np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]).astype(np.float32)
     edges, times = np.unique(quantiles, return_counts=True)
     repeated = edges[times > 1]
