@@ -3,8 +3,12 @@
 from dataclasses import replace
 
 import pandas as pd
+import pytest
 
-from churn.config.events import ChurnConfig, ChurnKind, EventTable
+from churn.config.events import ChurnConfig, ChurnKind, CutoffConfig, EventTable
+from churn.events.findings.tables import table_findings
+from churn.events.history import data_until
+from churn.events.workspace import open_workspace
 from events.conftest import definition, rows_at, shop, write_shop
 
 CUTOFF = "2024-06-01"
@@ -94,12 +98,14 @@ def test_cancellations_may_be_events(tmp_path):
         "has cancelled": (["2024-01-01"], ["2024-05-15"], NO_ROW),
         "came back": (["2024-01-01", "2024-05-20"], ["2024-05-15"], 0),
         "never began": ([], ["2024-06-15"], NO_ROW),
+        "changed over": (["2024-01-01", "2024-05-15 10:05"], ["2024-05-15 10:00"], 0),
+        "changes over": (["2024-01-01", "2024-06-15 10:05"], ["2024-06-15 10:00"], 0),
     }
     rows = [("other", "stays", "2024-02-01")]
     for case, (begun, cancelled, _) in cases.items():
         rows += [("signup", case, at) for at in begun] + [("cancel", case, at) for at in cancelled]
     frame = pd.DataFrame(rows, columns=["what", "who", "at"])
-    frame.assign(at=pd.to_datetime(frame["at"])).to_parquet(tmp_path / "journal.parquet")
+    frame.assign(at=pd.to_datetime(frame["at"], format="ISO8601")).to_parquet(tmp_path / "journal.parquet")
     journal = EventTable(path="journal.parquet", customer="who", time="at")
     cfg = definition(tmp_path)
     tables = {name: replace(journal, only={"what": [name]}) for name in ("signup", "cancel")}
@@ -113,3 +119,34 @@ def test_the_days_as_customer_count_from_the_first_beginning(tmp_path):
     write_shop(tmp_path, {**shop(), "contracts": contracts(cases)})
     found = rows_at(definition(tmp_path, ChurnKind.cancelled), [CUTOFF]).set_index("customer")
     assert found.loc["a", "days_as_customer"] == 365
+
+
+@pytest.mark.parametrize("kind", [ChurnKind.cancelled, ChurnKind.inactive])
+def test_the_days_as_customer_do_not_know_what_arrived_after_the_cutoff(tmp_path, kind):
+    tables, cfg = shop(), definition(tmp_path, kind)
+    cfg.contracts["contracts"].arrival = "known"
+    tables["contracts"]["known"] = tables["contracts"]["from"]
+    write_shop(tmp_path, tables)
+    before = rows_at(cfg, [CUTOFF])
+    for name, moment in (("orders", "at"), ("contracts", "from")):
+        row = tables[name].iloc[:60].copy()
+        row[[moment, "known"]] = [pd.Timestamp("2023-01-01"), pd.Timestamp(CUTOFF)]
+        row["who"] = [f"c{i:03d}" for i in range(60)]
+        if name == "contracts":
+            row["to"] = pd.Timestamp("2023-02-01")
+        tables[name] = pd.concat([tables[name], row])
+    write_shop(tmp_path, tables)
+    assert rows_at(cfg, [CUTOFF])["days_as_customer"].equals(before["days_as_customer"])
+
+
+def test_events_to_come_make_no_cutoffs_and_are_counted(tmp_path):
+    tables = shop()
+    write_shop(tmp_path, tables)
+    cfg = replace(definition(tmp_path), cutoffs=CutoffConfig())
+    with open_workspace(cfg) as work:
+        until = data_until(work)
+    tables["orders"].loc[0, ["at", "known"]] = pd.Timestamp("2062-01-05")
+    write_shop(tmp_path, tables)
+    with open_workspace(cfg) as work:
+        assert data_until(work) == until
+        assert "'orders': 1 events are of days to come" in [found.title for found in table_findings(work)]

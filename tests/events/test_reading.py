@@ -1,10 +1,15 @@
 """Tables as companies have them: every oddity ends in one message or in one counted finding."""
 
+from dataclasses import replace
+
 import duckdb
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from churn.config.events import ChurnKind
+from churn.config.events import ChurnKind, EventTable
 from churn.errors import UserError
 from churn.events import workspace
 from churn.events.findings.tables import table_findings
@@ -199,3 +204,30 @@ def test_a_file_that_cannot_be_synced_is_one_message(shop_folder):
 def test_too_little_memory_is_said(shop_folder):
     with pytest.raises(UserError, match="DuckDB needs more memory"):
         rows_at(definition(shop_folder, memory_gb=0.004))
+
+
+def test_typed_parquet_is_read_as_the_other_formats_are(tmp_path):
+    at = pd.to_datetime(["2024-05-10", "2024-05-11", "2024-05-12"])
+    orders = pd.DataFrame(
+        {"who": ["7", "7", "8"], "at": at, "amount": [5.0, None, 3.0], "paid": ["True"] * 3}
+    )
+    cfg = definition(tmp_path)
+    cfg.tables["orders"] = EventTable(
+        path="orders.csv", customer="who", time="at", values=["amount"], only={"paid": ["True"]}
+    )
+    cfg = replace(cfg, contracts={}, properties={})
+    orders.to_csv(tmp_path / "orders.csv", index=False)
+    expected = rows_at(cfg, CUTOFFS[:1], labelled=False)
+    assert expected["orders_amount_sum_30d"].tolist() == [5, 3]
+    cfg.tables["orders"].path = "orders.parquet"
+    for changed in ({"who": [7.0, 7.0, 8.0]}, {"who": [" 7", "7 ", "8"]}, {"paid": [True] * 3}):
+        table = pa.Table.from_pandas(orders.assign(**changed), preserve_index=False)
+        nan = pa.array(np.array([5.0, np.nan, 3.0]))  # NumPy's arrays have NaN, where Arrow has nulls
+        pq.write_table(table.set_column(2, "amount", nan), tmp_path / "orders.parquet")
+        pd.testing.assert_frame_equal(rows_at(cfg, CUTOFFS[:1], labelled=False), expected)
+
+
+def test_a_condition_that_no_row_meets_is_said(shop_folder):
+    cfg = definition(shop_folder, ChurnKind.cancelled)
+    cfg.tables["orders"].only = {"channel": ["WEB"]}
+    assert "'orders': no row meets the condition of `only`" in findings(cfg)

@@ -1,17 +1,20 @@
 """Labels: which ones settle a prediction, and which ones do not yet."""
 
+import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from churn.config.root import compose_config
+from churn.data.declared import KEY
 from churn.errors import UserError
 from churn.monitor.collect import label_horizon
-from churn.monitor.labels import UNKNOWN, Labels, labels_from_table
+from churn.monitor.labels import UNKNOWN, Labels, labels_from_table, read_labels
 
 from .conftest import SCHEMA
 
@@ -113,6 +116,24 @@ def test_a_word_that_two_vocabularies_read_differently_is_asked_about(words, chu
 def test_columns_and_cells_that_are_not_labels_are_refused(columns, message):
     with pytest.raises(UserError, match=message):
         labels_from_table(pa.table(columns), "labels.csv", SCHEMA, LATE)
+
+
+def test_a_label_without_a_customer_settles_no_request_without_one():
+    keys, times = np.array(["", "a"]), np.array(["2026-12-31"] * 2, "datetime64[s]")
+    known = Labels.of(keys, times, np.zeros(2, int), np.full(2, UNKNOWN))
+    asked = np.array(["2026-03-01"] * 2, "datetime64[s]")
+    assert known.settle(keys, asked, 30)[0].tolist() == [UNKNOWN, 0]
+
+
+@pytest.mark.parametrize("hour", [0, 1, 9, 23])
+def test_a_snapshot_settles_the_predictions_of_the_day_of_its_newest_cutoff(tmp_path, hour):
+    rows = {"customer": ["a", "b"], "cutoff": [date(2026, 10, 1)] * 2, "churned": pa.array([1, 0], pa.int8())}
+    roles = {"id": "customer", "time": "cutoff", "target": "churned", "churned": ["1"], "horizon": 28}
+    table = pa.table(rows).replace_schema_metadata({KEY: json.dumps({"name": "shop", "roles": roles})})
+    pq.write_table(table, tmp_path / "labels.parquet")
+    known = labels_from_table(read_labels(str(tmp_path / "labels.parquet")), "labels", SCHEMA, LATE)
+    asked = np.array([f"2026-10-01T{hour:02}:00"] * 2, "datetime64[s]")
+    assert known.settle(np.array(["a", "b"]), asked, 28)[0].tolist() == [1, 0]
 
 
 def test_the_horizon_is_that_of_the_definition_of_churn_where_the_bundle_has_one():

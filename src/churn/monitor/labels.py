@@ -69,7 +69,12 @@ class Labels:
         treated: np.ndarray,
         hash_id: IdHash | None = None,
     ) -> Labels:
-        """From columns [n]: str, datetime64 (UTC), 0 or 1, and 1, 0 or UNKNOWN."""
+        """From columns [n]: str, datetime64 (UTC), 0 or 1, and 1, 0 or UNKNOWN.
+
+        Rows without a key are left out: all requests without one would be the same customer.
+        """
+        named = np.asarray(key, str) != ""
+        key, time, churned, treated = (column[named] for column in (key, time, churned, treated))
         key = key if hash_id is None else hash_id.each(key)
         keys, code = np.unique(np.asarray(key, str), return_inverse=True)
         moment = to_seconds(time)
