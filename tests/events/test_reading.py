@@ -61,6 +61,8 @@ def test_text_gives_the_same_rows_as_parquet(shop_folder, shop_rows):
         ("31.05.2024 noon", None, False),
         ("2024-13-01", None, False),
         ("20240531", "2024-05-31", False),
+        ("202405311705", "2024-05-31 17:05", False),
+        ("20240531170509", "2024-05-31 17:05:09", False),
     ],
 )
 def test_times_are_read_as_people_and_programs_write_them(text, time, zoned):

@@ -12,13 +12,19 @@ from churn.data.infer.cells import OTHER_DATE, to_times
 ZONE = r"(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2})$"
 CLOCK = r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
 UNIX = r"[0-9]{9,16}"  # seconds, milli- or microseconds since 1970
+# 202411241230 and 20241124123059, which as numbers since 1970 would be of 1976, and of 2611
+DIGITS = (
+    r"((?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01]))((?:[01][0-9]|2[0-3])(?:[0-5][0-9]){1,2})"
+)
 
 
 def parse_times(text: pd.Series) -> tuple[pd.Series, np.ndarray]:
     """Times of texts (UTC of those with a zone; NaT where they are none), and [n] which have a zone.
 
-    ISO 8601; days or months first, such as 24.11.2026 12:30; seconds, milli- or microseconds since 1970.
+    ISO 8601; days or months first, such as 24.11.2026 12:30; only digits, such as 202611241230; seconds,
+    milli- or microseconds since 1970.
     """
+    text = text.str.replace(f"^{DIGITS}$", r"\1T\2", regex=True)
     unix = text.str.fullmatch(UNIX).to_numpy(bool)
     zoned = (text.str.contains(rf"[T ].*{ZONE}") | unix).to_numpy(bool)
     plain = text.mask(unix, "")
