@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 
 from churn.config.events import ChurnConfig, ChurnKind, CutoffConfig, EventTable
+from churn.errors import UserError
 from churn.events.findings.tables import table_findings
 from churn.events.history import data_until
+from churn.events.report import make_snapshot
 from churn.events.workspace import open_workspace
 from events.conftest import definition, rows_at, shop, write_shop
 
@@ -150,3 +152,20 @@ def test_events_to_come_make_no_cutoffs_and_are_counted(tmp_path):
     with open_workspace(cfg) as work:
         assert data_until(work) == until
         assert "'orders': 1 events are of days to come" in [found.title for found in table_findings(work)]
+
+
+def test_a_cutoff_waits_for_the_day_after_its_horizon_on_which_a_contract_may_go_on(tmp_path):
+    months = [("2024-05-01", "2024-05-31"), ("2024-06-01", "2024-06-30"), ("2024-07-01", "2024-07-31")]
+    tables = {
+        **shop(),
+        "contracts": contracts({"monthly": (months, 0), "stays": ([("2024-01-01", None)], 0)}),
+    }
+    write_shop(tmp_path, tables)
+    cfg = replace(definition(tmp_path, ChurnKind.cancelled), cutoffs=CutoffConfig(first=CUTOFF), windows=[7])
+    with open_workspace(replace(cfg, until="2024-07-02")) as work:
+        assert make_snapshot(work, tmp_path / "s.parquet", 0).contents.by_cutoff == {CUTOFF: [1, 0]}
+    with (
+        open_workspace(replace(cfg, until="2024-07-01")) as work,
+        pytest.raises(UserError, match="no cut-off"),
+    ):
+        make_snapshot(work, tmp_path / "s.parquet", 0)

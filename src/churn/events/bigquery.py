@@ -25,7 +25,7 @@ from churn.data.sources import bigquery
 from churn.errors import UserError, user_error_of_many
 from churn.events import reading
 from churn.events.calendar import cutoff_days, decided_days, to_day
-from churn.events.definition import BIGQUERY, columns_of, label_days, reach, tables_of
+from churn.events.definition import BIGQUERY, columns_of, days_to_hold, label_days, reach, tables_of
 from churn.events.names import CUSTOMER, CUTOFF
 from churn.events.snapshot import snapshot
 from churn.events.staging import Staging
@@ -88,7 +88,7 @@ def known_cutoffs(cfg: EventsConfig) -> list[int]:
             "BigQuery answers in one query; so that has to be named which is found otherwise", problems
         )
     first = to_day(str(cfg.cutoffs.first), "events.cutoffs.first")
-    last = to_day(str(cfg.until), "events.until") - label_days(cfg.churn, cfg.horizon)
+    last = to_day(str(cfg.until), "events.until") - days_to_hold(cfg.churn, cfg.horizon)
     return decided_days(cutoff_days(cfg.cutoffs, first, last), last)
 
 

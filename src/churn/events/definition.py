@@ -14,6 +14,7 @@ from churn.errors import UserError
 FORMAT = 1  # of the definition in files
 BIGQUERY = "bq://"
 GROUPS = ("tables", "contracts", "properties")
+CONTINUES = 1  # days after the end of a contract on which the next may begin for the two to be one
 NOT_STORED = (  # keys that say where and how it is computed
     "cutoffs", "engine", "memory_gb", "threads", "scratch", "plan_only", "synthetic", "max_bad_rows",
 )  # fmt: skip
@@ -22,6 +23,11 @@ NOT_STORED = (  # keys that say where and how it is computed
 def label_days(churn: ChurnConfig, horizon: int) -> int:
     """Days after the cut-off until it is known who churned."""
     return horizon + (churn.grace if churn.kind is ChurnKind.not_renewed else 0)
+
+
+def days_to_hold(churn: ChurnConfig, horizon: int) -> int:
+    """Days after the cut-off that the data must hold: after its last day a contract may go on the next."""
+    return label_days(churn, horizon) + (CONTINUES if churn.kind is ChurnKind.cancelled else 0)
 
 
 def reach(windows: list[int]) -> int:

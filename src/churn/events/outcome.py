@@ -11,9 +11,8 @@ from collections.abc import Mapping
 import ibis.expr.types as ir
 
 from churn.config.events import ChurnConfig, ChurnKind, EventsConfig
+from churn.events.definition import CONTINUES
 from churn.events.names import CHURNED, CUSTOMER, CUTOFF, TENURE
-
-CONTINUES = 1  # days after the end of a contract on which the next may begin for the two to be one
 
 
 def population(tables: Mapping[str, ir.Table], cfg: EventsConfig, ages: ir.Table) -> ir.Table:

@@ -10,7 +10,7 @@ from churn.config.events import ChurnKind, EventsConfig
 from churn.data.dataset import Finding
 from churn.errors import count
 from churn.events.calendar import cutoff_days, decided_days, to_date
-from churn.events.definition import label_days
+from churn.events.definition import days_to_hold
 from churn.events.duck import fill_ages, snapshot_parts
 from churn.events.findings.labels import label_findings
 from churn.events.findings.tables import history_findings, table_findings
@@ -59,7 +59,7 @@ def make_snapshot(work: Workspace, output: Path, seed: int) -> SnapshotReport:
 def _cutoffs(work: Workspace, until: int) -> tuple[list[int], list[int]]:
     """The cut-offs whose outcome is known, and those of which it is not known yet."""
     asked = cutoff_days(work.cfg.cutoffs, first_day(work) + max(work.cfg.windows), until - 1)
-    decided = decided_days(asked, until - label_days(work.cfg.churn, work.cfg.horizon))
+    decided = decided_days(asked, until - days_to_hold(work.cfg.churn, work.cfg.horizon))
     return decided, asked[len(decided) :]
 
 
