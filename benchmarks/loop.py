@@ -150,7 +150,7 @@ def count_recalibrations(seed: int, simulations: int) -> int:
 
     Each sees the newest customers, of whom those who left by now are known.
     """
-    from churn.retrain.recalibration import OpenWindows, fit_shift, share_gone
+    from churn.retrain.recalibration import OpenWindows, fit_shift
 
     cfg, world, (champion,) = world_without_drift(seed, 1)
     rng, pool = np.random.default_rng(seed), world.between(0, 360)
@@ -159,7 +159,7 @@ def count_recalibrations(seed: int, simulations: int) -> int:
     for _ in range(simulations):
         rows, past = rng.choice(pool, len(age), replace=False), rng.choice(world.age, 1_000)
         left = (world.rows.churned[rows] == 1) & (world.age[rows] <= age)
-        seen = OpenWindows(champion.probability[rows], left, share_gone(age, past))
+        seen = OpenWindows(champion.probability[rows], left, age, past)
         count += fit_shift(seen).needed(cfg.retrain)
     return count
 

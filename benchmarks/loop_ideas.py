@@ -57,8 +57,10 @@ class Year:
         from churn.retrain.recalibration import OpenWindows, fit_shift, shifted
 
         rows = self.world.between(day - days, day)
-        left, gone = self.seen(rows, (day - self.world.day[rows]).astype(float), self.loop.label_days)
-        return shifted(probability, fit_shift(OpenWindows(probability[rows], left, gone)).log_odds)
+        age = (day - self.world.day[rows]).astype(float)
+        left, _ = self.seen(rows, age, self.loop.label_days)
+        seen = OpenWindows(probability[rows], left, age, np.linspace(0, 30, 1_000))
+        return shifted(probability, fit_shift(seen).log_odds)
 
     def profit(self, plan: Plan) -> float:
         """What the calls of a plan earn."""

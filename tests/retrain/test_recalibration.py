@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit, logit
 
 from churn.config.loop import RetrainConfig
-from churn.retrain.recalibration import OpenWindows, fit_shift, share_gone, shifted
+from churn.retrain.recalibration import OpenWindows, fit_shift, shifted
 
 CFG = RetrainConfig()
 
@@ -17,7 +17,7 @@ def open_windows(rise, seed, rows=1_120, days=28, horizon=30):
     leaves = random.random(rows) < expit(logit(probability) + rise)
     left_at = horizon * random.beta(1, 2, rows)  # most leave early
     past = horizon * random.beta(1, 2, 500)
-    return OpenWindows(probability, leaves & (left_at <= age), share_gone(age, past))
+    return OpenWindows(probability, leaves & (left_at <= age), age, past)
 
 
 def test_a_rise_is_found_before_any_window_is_closed():
@@ -32,14 +32,26 @@ def test_without_a_change_there_is_hardly_ever_a_shift():
     assert 0.02 < np.mean([shift.p < 0.05 for shift in found]) < 0.09
 
 
+def test_how_soon_customers_leave_is_uncertain_when_few_have_left():
+    """50 leavers, and 8,000 predictions that are all 14 days old, as a monthly batch has: nothing changed."""
+    found = []
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        probability, age = random.beta(2, 6, 8_000), np.full(8_000, 14.0)
+        left_at = 30 * random.beta(1, 2, 8_000)
+        left = (random.random(8_000) < probability) & (left_at <= age)
+        found.append(fit_shift(OpenWindows(probability, left, age, 30 * random.beta(1, 2, 50))))
+    assert not any(shift.needed(CFG) for shift in found)
+
+
 def test_a_fall_may_be_late_labels_and_gives_no_shift():
     assert not any(fit_shift(open_windows(-1.0, seed)).needed(CFG) for seed in range(20))
 
 
 def test_few_leavers_give_no_shift():
-    few = OpenWindows(np.full(15, 0.01), np.ones(15, bool), np.ones(15))
+    few = OpenWindows(np.full(15, 0.01), np.ones(15, bool), np.ones(15), np.full(50, 0.5))
     assert not fit_shift(few).needed(CFG)
-    nobody = OpenWindows(np.zeros(0), np.zeros(0, bool), np.zeros(0))
+    nobody = OpenWindows(np.zeros(0), np.zeros(0, bool), np.zeros(0), np.zeros(0))
     assert not fit_shift(nobody).needed(CFG)
 
 

@@ -201,6 +201,8 @@ def version_with_alias(client: MlflowClient, name: str, alias: str) -> str | Non
 
 def beats_base_rate(metrics: dict[str, Any]) -> bool:
     """Whether the intervals of ROC AUC, and of the log loss minus the base rate's, exclude chance."""
+    if "baselines" not in metrics:  # of a recalibrated bundle whose first run is gone
+        return False
     auc = metrics["test"]["roc_auc"]["low"]
     loss = metrics["baselines"]["base_rate"]["log_loss"]["difference"]["high"]
     return auc is not None and loss is not None and auc > 0.5 and loss < 0  # None: too few churners to tell

@@ -33,10 +33,19 @@ class Decision:
     restored: str = ""  # version, of a rollback
 
 
-def decide(cfg: Config, entry: dict[str, Any], reason: str, given_up: str = "", restored: str = "") -> None:
-    """Write a decision down and carry it out; after a kill the next process does that."""
-    champion = _champion(cfg).get("digest", "")
-    decision = Decision(entry, champion, reason, given_up, restored)
+def champion_digest(cfg: Config) -> str:
+    """Digest of the registered champion, to be read before a decision about it is prepared; "" for none."""
+    return _champion(cfg).get("digest", "")
+
+
+def decide(cfg: Config, decision: Decision) -> None:
+    """Write a decision down and carry it out; after a kill the next process does that.
+
+    It is dropped if another model was promoted while it was prepared.
+    """
+    if obstacle := _obstacle(cfg, decision):
+        print(f"The decision ({decision.entry['kind']}) is dropped: {obstacle}.")
+        return
     write_text(_file(cfg), json.dumps(asdict(decision)))
     _carry_out(cfg, decision)
 

@@ -38,7 +38,10 @@ def review(cfg: Config, champion: Bundle, now: datetime) -> bool:
     if verdict and is_regression(verdict):
         worse = tags["version"]
         reason = f"on {verdict.rows:,} rows since its promotion version {worse} has the higher log loss"
-        pending.decide(cfg, new_entry(now, ROLLBACK, True), reason, worse, previous["version"])
+        entry = new_entry(now, ROLLBACK, True)
+        pending.decide(
+            cfg, pending.Decision(entry, tags.get("digest", ""), reason, worse, previous["version"])
+        )
         return True
     if cfg.target.name is Platform.vertex:
         proven = over or bool(verdict and verdict.checks)  # enough rows, and no worse on them

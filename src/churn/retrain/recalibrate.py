@@ -22,7 +22,7 @@ from churn.monitor.collect import configured_labels, label_horizon
 from churn.monitor.drift.profile import shift_profile
 from churn.monitor.labels import SECONDS, Labels, to_seconds
 from churn.retrain.labelled_rows import frame_of_log, has_inputs
-from churn.retrain.recalibration import OpenWindows, Shift, fit_shift, share_gone
+from churn.retrain.recalibration import OpenWindows, Shift, fit_shift
 from churn.runs import new_run, reserve_run
 
 LEAST_AGES = 50  # leavers of closed windows, who show how soon customers leave; with fewer there is no shift
@@ -101,7 +101,7 @@ def _open_windows(
     end = np.minimum(reach, time + closed.horizon * DAY)
     left = labelled & (_next_leave(known, code, time) <= end)
     probability = champion.predict(rows.frame.iloc[first])["churn_probability"]
-    return OpenWindows(probability.astype(float), left, share_gone(reach - time, leavers))
+    return OpenWindows(probability.astype(float), left, reach - time, leavers)
 
 
 def write_recalibrated(cfg: Config, champion: Bundle, shift: Shift) -> Path:
@@ -109,8 +109,11 @@ def write_recalibrated(cfg: Config, champion: Bundle, shift: Shift) -> Path:
     total = champion.facts.get("recalibrated", 0.0) + shift.log_odds
     with reserve_run(cfg) as run, new_run(cfg, run, f"{champion.digest} {total}") as directory:
         profile = shift_profile(champion.profile, shift.log_odds)
-        shift_bundle(champion, shift.log_odds, directory / "bundle", profile, recalibrated=total)
-        metrics = {"test": champion.facts["metrics"], "recalibrated": total}
+        facts = {"recalibrated": total, "fairness": None}  # the rates of groups are others now
+        shift_bundle(champion, shift.log_odds, directory / "bundle", profile, **facts)
+        before = champion.path.parent / "metrics.json"  # a bundle that was copied has none beside it
+        metrics = json.loads(before.read_text()) if before.exists() else {}
+        metrics |= {"test": champion.facts["metrics"], "recalibrated": total}
         write_text(directory / "metrics.json", json.dumps(metrics, indent=1))
         write_text(directory / "config.yaml", OmegaConf.to_yaml(OmegaConf.structured(cfg)))
         write_text(directory / "report.html", f"<!doctype html><title>Recalibrated</title><p>{shift}.")

@@ -10,6 +10,7 @@ pretend one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -30,7 +31,25 @@ class OpenWindows:
 
     probability: np.ndarray  # [n] of leaving within the horizon
     left: np.ndarray  # [n] bool: has left already
-    elapsed: np.ndarray  # [n] F(a): share of those who leave within the horizon that has left at this age
+    age: np.ndarray  # [n] of the prediction, in any unit
+    leavers: np.ndarray  # [m] ages at which customers with closed windows left
+
+    @cached_property
+    def elapsed(self) -> np.ndarray:
+        """[n] F(a): share of those who leave within the horizon that has left at this age."""
+        return np.searchsorted(np.sort(self.leavers), self.age, side="right") / max(len(self.leavers), 1)
+
+    def overdispersion(self) -> float:
+        """How many times as much the number of leavers varies as if F were known: it is of few leavers.
+
+        The expected number is the mean, over the past leavers, of the probabilities of all predictions that
+        are at least as old as the leaver was.
+        """
+        order, chance = np.argsort(self.age), self.elapsed * self.probability
+        older = np.append(np.cumsum(self.probability[order][::-1])[::-1], 0.0)
+        reached = older[np.searchsorted(self.age[order], self.leavers, "left")]
+        of_share = reached.var(ddof=1) / len(reached) if len(reached) > 1 else 0.0
+        return 1 + of_share / max(float((chance * (1 - chance)).sum()), EPSILON)
 
 
 @dataclass(frozen=True)
@@ -54,15 +73,10 @@ class Shift:
         )
 
 
-def share_gone(age: np.ndarray, leavers: np.ndarray) -> np.ndarray:
-    """[n] F at each age; `leavers`: the ages at which customers with closed windows left."""
-    return np.searchsorted(np.sort(leavers), age, side="right") / max(len(leavers), 1)
-
-
 def fit_shift(seen: OpenWindows) -> Shift:
-    """The most likely shift, by the likelihood ratio.
+    """The most likely shift, by the likelihood ratio, which allows for the uncertainty of F.
 
-    >>> fit_shift(OpenWindows(probability, left, elapsed)).needed(cfg.retrain)
+    >>> fit_shift(OpenWindows(probability, left, age, leavers)).needed(cfg.retrain)
     """
     log_odds = logit(seen.probability, EPSILON)
 
@@ -74,7 +88,7 @@ def fit_shift(seen: OpenWindows) -> Shift:
     best = (
         float(minimize_scalar(loss, bounds=(-LARGEST, LARGEST), method="bounded").x) if len(log_odds) else 0.0
     )
-    p = float(chi2.sf(2 * (loss(0.0) - loss(best)), 1)) / 2
+    p = float(chi2.sf(2 * (loss(0.0) - loss(best)) / seen.overdispersion(), 1)) / 2
     expected = float((seen.elapsed * seen.probability).sum())
     return Shift(best, p if best > 0 else 1.0, len(log_odds), int(seen.left.sum()), expected)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from churn.bundle.approval import check_standing_approval
 from churn.bundle.bundle import Bundle
+from churn.bundle.fairness_limits import broken_limit
 from churn.bundle.registry import CHALLENGER, CHAMPION, check_name
 from churn.config.root import Config
 from churn.data.load import dataset_name
@@ -17,6 +18,7 @@ from churn.retrain import pending, steps
 from churn.retrain.gate import Verdict
 from churn.retrain.history import RECALIBRATION, champion_windows, new_entry, retraining_times
 from churn.retrain.labelled_rows import last_seen
+from churn.retrain.pending import Decision
 from churn.retrain.probation import review
 from churn.retrain.recalibrate import needed_shift, write_recalibrated
 from churn.retrain.recalibration import Shift
@@ -44,12 +46,12 @@ def retrain(cfg: Config) -> None:
 
 def _retrain(cfg: Config, now: datetime) -> None:
     """Review the champion; recalibrate it, or train a challenger, if that is called for."""
-    models = steps.load_models(cfg)
+    serves, models = pending.champion_digest(cfg), steps.load_models(cfg)
     if review(cfg, models[CHAMPION], now):
         return
     check_standing_approval(cfg)  # not before: going back needs no approval
-    if shift := needed_shift(cfg, models[CHAMPION], now):
-        _recalibrate(cfg, models[CHAMPION], shift, now)
+    if shift := _wanted_shift(cfg, models[CHAMPION], now):
+        _recalibrate(cfg, models[CHAMPION], shift, now, serves)
         return
     windows = champion_windows(models[CHAMPION], cfg)
     trigger = decide_trigger(windows, retraining_times(cfg), now, cfg.retrain.trigger, cfg.retrain.force)
@@ -70,17 +72,27 @@ def _retrain(cfg: Config, now: datetime) -> None:
     run, verdict = challenger
     steps.document(cfg, verdict, trigger, run / "decision.html", run / "decision.json")
     entry = new_entry(now, str(trigger.kind), verdict.promote, run=str(run))
-    pending.decide(cfg, entry, verdict.reason)
+    pending.decide(cfg, Decision(entry, serves, verdict.reason))
 
 
-def _recalibrate(cfg: Config, champion: Bundle, shift: Shift, now: datetime) -> None:
+def _wanted_shift(cfg: Config, champion: Bundle, now: datetime) -> Shift | None:
+    """The shift that the log calls for; None also where a limit of fairness could not be checked for it."""
+    shift = needed_shift(cfg, champion, now)
+    if shift and (unknown := broken_limit({"fairness": None}, cfg.retrain.gate)):
+        print(f"! {shift}. The model is not recalibrated: {unknown}.")
+        return None
+    return shift
+
+
+def _recalibrate(cfg: Config, champion: Bundle, shift: Shift, now: datetime, serves: str) -> None:
     """Let the champion with shifted log-odds serve in its place."""
     run = write_recalibrated(cfg, champion, shift)
     verdict = Verdict(True, str(shift), shift.rows, {}, [])
     trigger = Trigger(RECALIBRATION, str(shift))
     steps.document(cfg, verdict, trigger, run / "decision.html", run / "decision.json")
     digests = {"digest": Bundle.load(run / "bundle").digest, "previous": champion.digest}
-    pending.decide(cfg, new_entry(now, RECALIBRATION, True, run=str(run), **digests), str(shift))
+    entry = new_entry(now, RECALIBRATION, True, run=str(run), **digests)
+    pending.decide(cfg, Decision(entry, serves, str(shift)))
 
 
 def _train_challenger(

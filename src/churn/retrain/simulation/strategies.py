@@ -16,7 +16,7 @@ from churn.config.root import Config
 from churn.monitor.drift.alarm import DriftPolicy
 from churn.monitor.window import Window, assess_window
 from churn.retrain.gate import FreshRows, Verdict, is_regression, judge_challenger, rollback_config
-from churn.retrain.recalibration import OpenWindows, Shift, fit_shift, share_gone
+from churn.retrain.recalibration import OpenWindows, Shift, fit_shift
 from churn.retrain.simulation.model import SimulatedModel, fit_model
 from churn.retrain.simulation.world import (
     BEGIN,
@@ -151,7 +151,7 @@ def _open_windows_shift(simulation: Simulation, model: SimulatedModel, day: int)
     left = (world.rows.churned[rows] == 1) & (world.age[rows] <= age)
     closed = known_rows(world, day, simulation.cfg.loop)
     leavers = world.age[closed[world.rows.churned[closed] == 1]]
-    return fit_shift(OpenWindows(model.probability[rows], left, share_gone(age, leavers)))
+    return fit_shift(OpenWindows(model.probability[rows], left, age, leavers))
 
 
 def train_challenger(
