@@ -2,16 +2,19 @@
 resource "google_service_account" "deploy" {
   account_id   = "churn-deploy"
   display_name = "deploys churn"
+  depends_on   = [google_project_service.services]
 }
 
 resource "google_project_iam_member" "deploy" {
-  for_each = toset([
-    "roles/aiplatform.user", "roles/bigquery.user", "roles/artifactregistry.reader",
-    "roles/run.developer", "roles/run.invoker", "roles/logging.configWriter", # target=cloudrun
-  ])
-  project = var.project
-  role    = each.key
-  member  = google_service_account.deploy.member
+  for_each = toset(concat(
+    ["roles/aiplatform.user", "roles/bigquery.user", "roles/artifactregistry.reader"],
+    ["roles/run.developer", "roles/run.invoker", "roles/logging.configWriter"], # target=cloudrun
+    var.public ? ["roles/run.admin"] : [],
+  ))
+  project    = var.project
+  role       = each.key
+  member     = google_service_account.deploy.member
+  depends_on = [google_project_service.services]
 }
 
 resource "google_storage_bucket_iam_member" "deploy" {
@@ -28,10 +31,12 @@ resource "google_bigquery_dataset_iam_member" "deploy" {
   member     = google_service_account.deploy.member
 }
 
-# The container on Cloud Run: deploy.service_account with target=cloudrun.
+# The container on Cloud Run: deploy.service_account with target=cloudrun. Without it the container runs as the
+# project's default account, which who deploys may not use.
 resource "google_service_account" "run" {
   account_id   = "churn-run"
   display_name = "churn on Cloud Run"
+  depends_on   = [google_project_service.services]
 }
 
 resource "google_storage_bucket_iam_member" "run" {
@@ -79,9 +84,17 @@ resource "google_service_account_iam_member" "github" {
 
 # Google's services use the key in the name of their agents. A new project has the last three only after
 #   gcloud beta services identity create --service=aiplatform.googleapis.com (and run., artifactregistry.)
-data "google_project" "this" {}
-data "google_storage_project_service_account" "agent" {}
-data "google_bigquery_default_service_account" "agent" {}
+data "google_project" "this" {
+  depends_on = [google_project_service.services]
+}
+
+data "google_storage_project_service_account" "agent" {
+  depends_on = [google_project_service.services]
+}
+
+data "google_bigquery_default_service_account" "agent" {
+  depends_on = [google_project_service.services]
+}
 
 locals {
   agents = {

@@ -1,5 +1,7 @@
 # What a project needs before `churn deploy`: services, bucket, data set, registry, accounts with the least roles of
 # deploy/iam.md, and GitHub's identity. It holds no model, endpoint or job: those come and go with `churn`.
+# In a new project, first: Terraform enables the other services through this one.
+#   gcloud services enable cloudresourcemanager.googleapis.com --project=PROJECT
 #   terraform init && terraform apply -var project=PROJECT -var bucket=BUCKET -var repository=OWNER/REPO
 terraform {
   required_version = ">= 1.6"
@@ -45,7 +47,7 @@ resource "google_storage_bucket" "bundles" {
       default_kms_key_name = encryption.value
     }
   }
-  depends_on = [google_kms_crypto_key_iam_member.agents]
+  depends_on = [google_project_service.services, google_kms_crypto_key_iam_member.agents]
 }
 
 # `churn destroy` removes it with the deployment; the next apply, or deployment, makes it again.

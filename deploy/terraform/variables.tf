@@ -26,6 +26,12 @@ variable "kms_key" {
   default     = null
 }
 
+variable "public" {
+  type        = bool
+  description = "Whether who deploys may let anybody call the service; deploy.cloud_run.public"
+  default     = false
+}
+
 variable "repository" {
   type        = string
   description = "OWNER/REPO on GitHub that may deploy"

@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 import requests
+from conftest import compose_config
 from doubles.cloudrun import encode
+from google.cloud.run_v2.types import Revision, Service
 
 from churn.bundle.bundle import Bundle
 from churn.cloudrun.deploy import deploy
@@ -14,7 +16,9 @@ from churn.cloudrun.destroy import destroy
 from churn.cloudrun.log import log_table
 from churn.cloudrun.rollback import rollback
 from churn.cloudrun.service import run_deployment
+from churn.cloudrun.state import RunState
 from churn.cloudrun.status import status
+from churn.data.id_hash import VARIABLE, id_hash
 from churn.errors import UserError
 from churn.monitor.source import read_predictions
 from churn.vertex.checks.parity import to_instances
@@ -59,7 +63,8 @@ def test_a_service_from_its_first_revision_to_its_end(cloud, settings, ask, caps
     deploy(settings(1))
     text = capsys.readouterr().out
     assert "a month in which nobody calls: nothing" in text
-    assert "a million predictions: $2.92 at most, $0.003 in requests of 1,000 rows" in text
+    assert "a million predictions: $2.92 while a container runs, $0.003 in requests of 1,000 rows" in text
+    assert "1,000 starts of a container: $0.05 more, at 1 second each" in text
     assert traffic(cloud) == [(1, 100, "")]
     assert ask().status_code == 200
     assert ask("https://elsewhere").status_code == 401
@@ -249,6 +254,52 @@ def test_every_setting_reaches_the_service(cloud, settings):
     assert encryption == {"kmsKeyName": key}
     deploy(settings(1, "deploy.min_replicas=2", f"deploy.kms_key={key}"))
     assert service_of(cloud).scaling.min_instance_count == 2
+
+
+def test_the_status_prices_what_serves_not_what_is_configured(cloud, settings, capsys):
+    large = ("deploy.cloud_run.cpu=4", "deploy.cloud_run.memory_mib=4096", "deploy.min_replicas=2")
+    deploy(settings(1, *large))
+    planned = costs(capsys)
+    status(settings(1))
+    assert costs(capsys) == planned
+    deploy(settings(2, "deploy.min_replicas=2"))
+    capsys.readouterr()
+    status(settings(1, *large))
+    assert costs(capsys) != planned
+    rollback(settings(2))
+    capsys.readouterr()
+    status(settings(2))
+    assert costs(capsys) == planned
+
+
+def costs(capsys):
+    """The lines about what an instance, predictions and starts cost."""
+    words = ("nobody calls", "a million predictions", "1,000 starts")
+    lines = capsys.readouterr().out.splitlines()
+    found = [line.strip() for line in lines if any(word in line for word in words)]
+    assert len(found) == len(words)
+    return found
+
+
+def test_sizes_are_read_in_every_spelling_that_gcloud_leaves():
+    def size(**limits):
+        container = {"resources": {"limits": limits}}
+        revision = Revision(name="r", containers=[container])
+        return RunState(Service(traffic=[{"revision": "r", "percent": 100}]), (revision,)).size
+
+    assert size(cpu="2000m", memory="1Gi") == (2, 1024)
+    assert size(cpu="0.5", memory="256Mi") == (0.5, 256)
+    assert size() == (1, 512)
+
+
+def test_the_key_of_a_secret_hashes_as_the_key_of_its_file(tmp_path, monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    cfg = compose_config(f"privacy.key_file={tmp_path / 'id.key'}")
+    here = id_hash(cfg)("7590-VHVEG")
+    secret = (tmp_path / "id.key").read_text()  # gcloud secrets create --data-file=id.key
+    assert secret.endswith("\n")
+    monkeypatch.setenv(VARIABLE, secret)
+    assert id_hash(cfg)("7590-VHVEG") == here
 
 
 def test_the_plan_needs_no_account_and_changes_nothing(cloud, settings, capsys):

@@ -17,6 +17,7 @@ OPTIONS = (
     "deploy.cloud_run.memory_mib=1024", "deploy.cloud_run.concurrency=7", "deploy.min_replicas=1",
     "deploy.max_replicas=4", "deploy.cloud_run.id_key=churn-id-key",
 )  # fmt: skip
+MORE = "deploy.cloud_run.memory_mib=2048"
 STEPS = [  # command, its settings, and the verbs of what it prints
     (deploy, (1, *OPTIONS), ["logging sinks create", "run deploy", "run services update-traffic"]),
     (
@@ -24,10 +25,20 @@ STEPS = [  # command, its settings, and the verbs of what it prints
         (2, *OPTIONS, "deploy.canary=10", "deploy.cloud_run.public=true"),
         ["run deploy", "run services update-traffic", "run services add-iam-policy-binding"],
     ),
+    (  # it stays public
+        deploy,
+        (1, *OPTIONS, MORE, "deploy.cloud_run.public=true"),
+        ["run deploy", "run services update-traffic"],
+    ),
     (
         deploy,
-        (2, *OPTIONS, "deploy.min_replicas=2"),
-        ["run services update", "run services update-traffic", "run services remove-iam-policy-binding"],
+        (2, *OPTIONS, MORE, "deploy.canary=10"),
+        ["run deploy", "run services update-traffic", "run services remove-iam-policy-binding"],
+    ),
+    (
+        deploy,
+        (2, *OPTIONS, MORE, "deploy.min_replicas=2"),
+        ["run services update", "run services update-traffic"],
     ),
     (rollback, (2,), ["run services update-traffic"]),
     (destroy, (2,), ["run services delete", "logging sinks delete"]),

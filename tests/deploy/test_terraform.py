@@ -75,6 +75,32 @@ def test_every_role_is_one_of_the_table_and_on_the_same_resource():
     assert deployer == granted
 
 
+def blocks():
+    """The text of each resource, data source and local value, by its address."""
+    for file in sorted(FOLDER.glob("*.tf")):
+        tree = hcl2.loads(file.read_text())
+        for values in tree.get("locals", []):
+            yield from ((f"local.{name}", str(value)) for name, value in values.items())
+        for prefix, section in (("", "resource"), ("data.", "data")):
+            for block in tree.get(section, []):
+                for kind, named in block.items():
+                    for name, body in named.items() if isinstance(named, dict) else ():
+                        yield prefix + f"{kind}.{name}".replace('"', ""), str(body)
+
+
+def test_nothing_is_made_or_looked_up_before_the_services_are_enabled():
+    texts = dict(blocks())
+
+    def waits(address, seen=()):
+        if address == "google_project_service.services":
+            return True
+        named = [a for a in texts if re.search(rf"(?<![\w.]){re.escape(a)}\b", texts[address])]
+        return any(waits(other, (*seen, address)) for other in named if other not in (*seen, address))
+
+    assert sum(address.startswith("data.") for address in texts) == 3
+    assert [a for a in texts if not a.startswith("local.") and not waits(a)] == []
+
+
 def test_every_kind_of_resource_is_made_or_grants_a_role():
     assert {kind for kind, _, _ in resources()} == {*MADE, *GRANTS}
 

@@ -134,8 +134,8 @@ SCENARIOS = {  # earlier commands, the command, and the verbs of what it prints
     "canary": (
         [(deploy, 1), (deploy, 2)],
         (deploy, 3, "deploy.canary=60"),
-        ["storage cp", "ai models upload", "ai endpoints deploy-model", "ai endpoints undeploy-model",
-         "ai endpoints update", "ai model-monitoring-jobs pause", "ai model-monitoring-jobs delete",
+        ["storage cp", "ai models upload", "ai endpoints deploy-model", "ai endpoints update",
+         "ai endpoints undeploy-model", "ai model-monitoring-jobs pause", "ai model-monitoring-jobs delete",
          "ai model-monitoring-jobs create"],
     ),
     "rollback": ([(deploy, 1), (deploy, 2)], (rollback, 2), ["ai endpoints update"]),

@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 from conftest import churn
+from google.api_core.exceptions import Forbidden
 
 from churn.bundle.bundle import Bundle
 from churn.errors import UserError
@@ -50,6 +51,21 @@ def test_the_prebuilt_container_is_counted_down_and_then_refused(settings, bundl
     assert not list(preflight.offline_problems(deployment, bundle, date(2027, 1, 13)))
     (problem,) = preflight.offline_problems(deployment, bundle, date(2027, 1, 14))
     assert problem.do.startswith("serving=tf_serving")
+
+
+@pytest.mark.parametrize(
+    ("account", "resource"),
+    [
+        ("run@p.iam.gserviceaccount.com", "run@p.iam.gserviceaccount.com"),
+        ("null", r"\$\(gcloud projects describe p .*\)-compute@developer.gserviceaccount.com"),
+    ],
+)
+def test_a_refused_identity_is_granted_on_the_account_that_the_container_runs_as(settings, account, resource):
+    deployment = Deployment.from_config(settings(1, f"deploy.service_account={account}"))
+    refused = Forbidden("Permission 'iam.serviceaccounts.actAs' denied on service account")
+    do = to_user_error(refused, deployment, "").do
+    command = r"gcloud iam service-accounts add-iam-policy-binding {} --member=user:.* --role={}"
+    assert re.fullmatch(command.format(resource, "roles/iam.serviceAccountUser"), do)
 
 
 def test_a_bundle_that_was_changed_is_refused(cloud, settings, bundles, tmp_path):

@@ -16,10 +16,10 @@ from churn.cloudrun.state import RunState, wait_until_settled
 from churn.cloudrun.undo import remember, undo
 from churn.config.root import Config
 from churn.vertex.checks.account import account_problems
-from churn.vertex.cloud.errors import translate_errors
+from churn.vertex.cloud.errors import RETRY, translate_errors
 from churn.vertex.cloud.session import Session
 from churn.vertex.confirm import confirm, raise_problems
-from churn.vertex.deploy import RETRY, apply_or_undo, sample_rows
+from churn.vertex.deploy import apply_or_undo, sample_rows
 from churn.vertex.plan.terraform import describe_terraform
 
 
@@ -46,7 +46,7 @@ def deploy(cfg: Config) -> None:
     apply_or_undo(
         deployment,
         apply=lambda: apply_revision(session, bundle, rows),
-        undo=lambda: undo(session, before),
+        undo=lambda: undo(session, bundle, before),
         remaining=lambda: _describe_remaining(session),
     )
     print(f"Revision of {bundle.path} answers. To remove everything: churn destroy target=cloudrun")

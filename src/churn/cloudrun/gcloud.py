@@ -42,11 +42,15 @@ def _delete_sink(deployment: Deployment) -> str:
 
 
 def deploy_revision(deployment: Deployment, bundle: Bundle, name: str, is_first: bool) -> str:
-    """Make a revision without traffic; the first one gets all of it."""
+    """Make a revision without traffic; the first one gets all of it, of a service that is not public.
+
+    Later ones leave it to `change_invokers` who may call.
+    """
     suffix = name.removeprefix(f"{deployment.name}-")
+    traffic = "--no-allow-unauthenticated" if is_first else "--no-traffic"
     return _run_command(
         deployment, "deploy", deployment.name, f"--image={deployment.image}", f"--revision-suffix={suffix}",
-        f"--tag={PROBE}", *([] if is_first else ["--no-traffic"]), "--no-allow-unauthenticated",
+        f"--tag={PROBE}", traffic,
         f"--labels={key_values(deployment.labels)}", *_container_flags(deployment, bundle),
         *_size_flags(deployment), *_identity_flags(deployment),
     )  # fmt: skip

@@ -23,8 +23,12 @@ def sink_filter(deployment: Deployment) -> str:
     """Which entries are passed on: answers of this service."""
     return (
         f'resource.type="cloud_run_revision" AND resource.labels.service_name="{deployment.name}"'
-        f' AND resource.labels.location="{deployment.region}" AND jsonPayload.request_payload:*'
+        f" AND {_region_clause(deployment)} AND jsonPayload.request_payload:*"
     )
+
+
+def _region_clause(deployment: Deployment) -> str:
+    return f'resource.labels.location="{deployment.region}"'
 
 
 def destination(deployment: Deployment) -> str:
@@ -40,11 +44,16 @@ def ensure_log(session: Session) -> None:
 
 
 def find_sink(session: Session) -> dict[str, Any] | None:
-    """The sink, or None; raises `UserError` if it has another destination: it is not ours."""
+    """The sink, or None; raises `UserError` if it has another destination or region: it is not ours."""
     sink = _call(session, "GET", f"/{session.deployment.name}", missing_ok=True)
     if sink and sink["destination"] != destination(session.deployment):
         what = f"there is a log sink of this name that is not ours: it writes to {sink['destination']}"
         raise UserError(what, session.deployment.name, "deploy.name=NAME")
+    if sink and _region_clause(session.deployment) not in sink["filter"]:
+        what = (
+            f"there is a log sink of this name that does not pass on entries of {session.deployment.region}"
+        )
+        raise UserError(what, sink["filter"], f"another deploy.name=NAME in {session.deployment.region}")
     return sink
 
 

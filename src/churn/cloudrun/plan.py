@@ -63,7 +63,7 @@ def _create_steps(
     new = state.service is None
     yield Step("create" if new else "keep", f"data set {deployment.dataset} and a log sink for answers", log)
     revision = name or state.next_name(revision_stem(deployment, bundle))
-    command = gcloud.deploy_revision(deployment, bundle, revision, new)
+    command = gcloud.deploy_revision(deployment, bundle, revision, is_first=new)
     kind = f"service {deployment.name} with revision" if new else "revision"
     yield Step("keep" if name else "create", f"{kind} {revision}{_size(deployment)}", [command])
     least = deployment.size.min_replicas
@@ -89,9 +89,9 @@ def _describe_access(deployment: Deployment) -> Iterator[str]:
 
 def _describe_cost(deployment: Deployment) -> Iterator[str]:
     """Cost of a month without a call and of a million predictions; time of the first answer."""
-    prices, least = load_run_prices(), deployment.size.min_replicas
+    prices, run, least = load_run_prices(), deployment.config.cloud_run, deployment.size.min_replicas
     yield "Cost:"
-    yield from (f"  {line}" for line in prices.describe(deployment.config.cloud_run, least))
+    yield from (f"  {line}" for line in prices.describe(run.cpu, run.memory_mib, least))
     yield f"  and ${prices.logging_gib:.2f} per GiB of the log, beyond 50 GiB a month"
     if least:
         yield "First answer: at once"

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import yaml  # type: ignore[import-untyped]
 
 from churn.config.root import config_directory
-from churn.config.serving import CloudRunConfig
 from churn.vertex.cloud.prices import HOURS_A_MONTH
 
 MILLION = 1_000_000
 STEP_SECONDS = 0.1  # time is billed in steps of this length, and a request takes less (docs/light.md)
-ROWS = 1_000  # of a request with many rows
+ROWS = THOUSAND = 1_000  # rows of a request with many
+START_SECONDS = 1.0  # our part of a start (docs/light.md); how long Google's takes only the service can show
+MOST_CPUS = 8  # of an instance; while it starts, the boost that we ask for doubles them up to that
 
 
 @dataclass(frozen=True)
@@ -29,26 +30,40 @@ class RunPrices:
     date: str
     source: str
 
-    def million_rows(self, run: CloudRunConfig, rows: int) -> float:
-        """A million predictions in requests of `rows` rows, one request at a time.
+    def million_rows(self, cpus: float, mib: float, rows: int) -> float:
+        """A million predictions in requests of `rows` rows, one request at a time, while a container runs.
 
-        >>> round(load_run_prices().million_rows(CloudRunConfig(), 1), 2)
-        2.93
+        >>> f"{load_run_prices().million_rows(1, 512, 1):.2f}"
+        '2.92'
         """
-        second = self.cpu_second * run.cpu + self.gib_second * run.memory_mib / 1024
+        second = self.cpu_second * cpus + self.gib_second * mib / 1024
         return (MILLION * STEP_SECONDS * second + self.million_requests) / rows
 
-    def idle_month(self, run: CloudRunConfig, instances: int) -> float:
+    def thousand_starts(self, cpus: float, mib: float) -> float:
+        """A thousand starts of a container, which are billed as well, with the CPUs of the startup boost.
+
+        >>> f"{load_run_prices().thousand_starts(1, 512):.3f}"
+        '0.049'
+        """
+        boosted = max(cpus, min(2 * cpus, MOST_CPUS))
+        return THOUSAND * START_SECONDS * (self.cpu_second * boosted + self.gib_second * mib / 1024)
+
+    def idle_month(self, cpus: float, mib: float, instances: int) -> float:
         """Instances that are kept for a month in which nobody calls."""
-        second = self.idle_cpu_second * run.cpu + self.idle_gib_second * run.memory_mib / 1024
+        second = self.idle_cpu_second * cpus + self.idle_gib_second * mib / 1024
         return instances * second * 3600 * HOURS_A_MONTH
 
-    def describe(self, run: CloudRunConfig, instances: int) -> Iterator[str]:
-        """Cost of a month without a call, and of a million predictions."""
-        idle = f"${self.idle_month(run, instances):.2f}, for {instances} instances that are kept"
+    def describe(self, cpus: float, mib: float, instances: int) -> Iterator[str]:
+        """Cost of a month without a call, of a million predictions, and of starts of such instances."""
+        idle = f"${self.idle_month(cpus, mib, instances):.2f}, for {instances} instances that are kept"
         yield f"a month in which nobody calls: {idle if instances else 'nothing'}"
-        single, many = self.million_rows(run, 1), self.million_rows(run, ROWS)
-        yield f"a million predictions: ${single:.2f} at most, ${many:.3f} in requests of {ROWS:,} rows"
+        single, many = (self.million_rows(cpus, mib, rows) for rows in (1, ROWS))
+        yield (
+            f"a million predictions: ${single:.2f} while a container runs,"
+            f" ${many:.3f} in requests of {ROWS:,} rows"
+        )
+        starts = self.thousand_starts(cpus, mib)
+        yield f"1,000 starts of a container: ${starts:.2f} more, at {START_SECONDS:g} second each"
         yield f"  prices of {self.date}, us-central1: {self.source}"
 
 

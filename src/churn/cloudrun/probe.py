@@ -9,11 +9,12 @@ import pandas as pd
 
 from churn.bundle.bundle import Bundle
 from churn.cloudrun.identity import id_token
-from churn.cloudrun.service import PROBE
-from churn.cloudrun.state import RunState
+from churn.cloudrun.service import PROBE, revision_stem
+from churn.cloudrun.state import RunState, wait_until_settled
 from churn.errors import UserError
 from churn.vertex.checks.parity import MismatchError, compare_answers, to_instances
 from churn.vertex.cloud.deployment import Deployment
+from churn.vertex.cloud.errors import RETRY
 from churn.vertex.cloud.session import Session
 
 SECONDS = 120  # for one answer: a container may have to start
@@ -22,7 +23,26 @@ ATTEMPTS = 5  # of a request that finds no instance
 
 
 def check_revision(session: Session, state: RunState, bundle: Bundle, rows: pd.DataFrame) -> None:
-    """Compare `deploy.answers` answers of the revision that is tagged for it; raises `MismatchError`."""
+    """Compare `deploy.answers` answers of the revision that is tagged for it; raises `MismatchError`.
+
+    Raises `UserError` if another deployment has taken the tag: those were not the revision's answers.
+    """
+    name = state.running(revision_stem(session.deployment, bundle))
+    try:
+        _refuse_moved_tag(state, name)
+        _compare_answers(session, state, bundle, rows)
+    except MismatchError:
+        _refuse_moved_tag(wait_until_settled(session), name)
+        raise
+
+
+def _refuse_moved_tag(state: RunState, name: str | None) -> None:
+    if state.tags.get(PROBE) != name:
+        what = f"another deployment has taken the tag {PROBE!r} of {name} before its answers were compared"
+        raise UserError(what, state.service.name if state.service else "", RETRY)
+
+
+def _compare_answers(session: Session, state: RunState, bundle: Bundle, rows: pd.DataFrame) -> None:
     assert state.service
     address, needed = state.address(PROBE), session.deployment.config.answers
     if not address:

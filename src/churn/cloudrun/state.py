@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,10 +61,34 @@ class RunState:
         ready = (_short(revision.name) for revision in self.revisions if _is_ready(revision))
         return next((name for name in ready if _is_attempt(name, stem)), None)
 
+    def attempts(self, stem: str) -> list[str]:
+        """The revisions of that name, also those that failed."""
+        return [name for name in self.names if _is_attempt(name, stem)]
+
     def next_name(self, stem: str) -> str:
         """The name of a new revision: earlier attempts that failed keep theirs."""
-        attempts = sum(_is_attempt(name, stem) for name in self.names)
+        attempts = len(self.attempts(stem))
         return f"{stem}-{attempts + 1}" if attempts else stem
+
+    def uses(self, value: str, names: Collection[str]) -> bool:
+        """Whether one of those revisions has this value in its environment, such as a bundle's address."""
+        return any(
+            variable.value == value
+            for revision in self.revisions
+            if _short(revision.name) in names
+            for container in revision.containers
+            for variable in container.env
+        )
+
+    @property
+    def size(self) -> tuple[float, float] | None:
+        """CPUs and MiB of an instance of the revision with the most traffic, or None."""
+        serving = self.serving()
+        for revision in self.revisions:
+            if _short(revision.name) == serving:
+                limits = revision.containers[0].resources.limits
+                return _cpus(limits.get("cpu", "1")), _mib(limits.get("memory", "512Mi"))
+        return None
 
     def serving(self, except_name: str = "") -> str | None:
         """The revision with the most traffic, the newer of two equals; None without traffic."""
@@ -80,6 +105,16 @@ class RunState:
     def previous(self) -> str | None:
         """The revision to roll back to, or None."""
         return self.tags.get(PREVIOUS)
+
+
+def _cpus(text: str) -> float:
+    """CPUs in words of Kubernetes: 2, or 2000m."""
+    return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
+
+
+def _mib(text: str) -> float:
+    """MiB in words of Kubernetes: 512Mi or 2Gi."""
+    return float(text[:-2]) * {"Mi": 1, "Gi": 1024}[text[-2:]]
 
 
 def _short(name: str) -> str:

@@ -39,6 +39,6 @@ def _describe_status(deployment: Deployment, state: RunState) -> Iterator[str]:
         yield f"  {name}: {state.shares.get(name, 0)} % of the traffic{tag}"
     if service.reconciling:
         yield "  it is being changed just now"
-    prices = load_run_prices().describe(deployment.config.cloud_run, state.kept_instances)
-    yield from (f"  {line}" for line in prices)
+    if size := state.size:  # of what runs, which may not be what is configured here
+        yield from (f"  {line}" for line in load_run_prices().describe(*size, state.kept_instances))
     yield f"  the log: churn monitor monitor.log={log_table(deployment)}"

@@ -67,7 +67,7 @@ def id_hash(cfg: Config) -> IdHash:
     `run.root`, whose content is copied and published more freely.
     """
     if (key := os.environ.get(VARIABLE)) is not None:
-        return IdHash(_checked(key, VARIABLE))
+        return IdHash(_checked(key.strip(), VARIABLE))
     file = _key_file(cfg)
     if file.resolve().is_relative_to(Path(cfg.run.root).resolve()):
         raise UserError(

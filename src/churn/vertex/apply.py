@@ -6,6 +6,7 @@ service accepted it and its answer was lost.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -13,26 +14,38 @@ import pandas as pd
 from churn.bundle.bundle import Bundle
 from churn.errors import UserError
 from churn.vertex.checks import parity
-from churn.vertex.cloud.deployment import Deployment, staged_digest, version_labels
-from churn.vertex.cloud.operations import wait_for
+from churn.vertex.cloud.deployment import PREVIOUS, Deployment, staged_digest, version_labels
+from churn.vertex.cloud.errors import RETRY
+from churn.vertex.cloud.operations import OperationError, wait_for
 from churn.vertex.cloud.session import Session
 from churn.vertex.cloud.staging import upload_bundle
 from churn.vertex.cloud.state import State, find_dataset, list_versions, read_state
 from churn.vertex.monitoring import job
 
+REQUESTS = "requests"  # table of the log
+
 
 def apply_deployment(session: Session, bundle: Bundle, rows: pd.DataFrame) -> None:
-    """Stage, register, deploy with a small share, compare answers, tidy up, shift traffic, monitor.
+    """Stage, register, deploy with a small share, compare answers, shift traffic, tidy up, monitor.
 
     rows: real customers, sent to the new version to compare its answers with the bundle's.
     """
     _ensure_deployed(session, bundle)
     _raise_share(session, bundle, session.deployment.probe_share)
     parity.check_parity(session, read_state(session), bundle, rows)
+    _raise_share(session, bundle, session.deployment.config.canary)
+    try:
+        _tidy_up(session, bundle)
+        job.ensure_monitor(session, bundle, read_state(session))
+    except OperationError as error:  # the version works, so it is not undone
+        what = f"the version serves, but something after that failed: {error.what}"
+        raise UserError(what, error.where, RETRY) from error
+
+
+def _tidy_up(session: Session, bundle: Bundle) -> None:
+    """Take all versions off the endpoint but the bundle's and the one to roll back to."""
     for model in read_state(session).to_remove(session.deployment.deployed_id(bundle)):
         undeploy(session, model.id)
-    _raise_share(session, bundle, session.deployment.config.canary)
-    job.ensure_monitor(session, bundle, read_state(session))
 
 
 def _ensure_deployed(session: Session, bundle: Bundle) -> None:
@@ -110,7 +123,7 @@ def _create_endpoint(session: Session) -> None:
     log = {
         "enabled": True,
         "sampling_rate": deployment.config.monitoring.sampling,
-        "bigquery_destination": {"output_uri": f"bq://{deployment.project}.{deployment.dataset}.requests"},
+        "bigquery_destination": {"output_uri": f"bq://{deployment.project}.{deployment.dataset}.{REQUESTS}"},
     }
     endpoint = {
         "display_name": deployment.name,
@@ -192,16 +205,30 @@ def traffic_split(model_id: str, share: int, other_id: str | None) -> dict[str, 
 
 
 def _raise_share(session: Session, bundle: Bundle, share: int) -> None:
-    """Give the bundle at least that share; the version that serves beside it keeps the rest."""
+    """Give the bundle at least that share; the version that serves beside it keeps the rest.
+
+    The endpoint names that version as the one to roll back to: the numbers of versions do not say it, where a
+    bundle that was registered earlier is deployed again.
+    """
     state, new_id = read_state(session), session.deployment.deployed_id(bundle)
-    if state.share(new_id) < share:
-        set_traffic(session, traffic_split(new_id, share, state.serving_id(except_id=new_id)))
+    other = state.serving_id(except_id=new_id)
+    if is_traffic_due(state, new_id, share):
+        shares = traffic_split(new_id, max(share, state.share(new_id)), other)
+        labels = dict(state.endpoint.labels) | {PREVIOUS: other} if state.endpoint and other else None
+        set_traffic(session, shares, labels)
 
 
-def set_traffic(session: Session, shares: dict[str, int]) -> None:
-    """Set the shares of all deployed models, in one call."""
-    endpoint = {"name": session.deployment.endpoint, "traffic_split": shares}
-    request = {"endpoint": endpoint, "update_mask": {"paths": ["traffic_split"]}}
+def is_traffic_due(state: State, new_id: str, share: int) -> bool:
+    """Whether a model lacks that share, or the endpoint does not yet name the one that serves beside it."""
+    other = state.serving_id(except_id=new_id)
+    return state.share(new_id) < share or bool(other and other != state.previous_id)
+
+
+def set_traffic(session: Session, shares: dict[str, int], labels: Mapping[str, str] | None = None) -> None:
+    """Set the shares of all deployed models and, if given, all labels of the endpoint, in one call."""
+    changes: dict[str, Any] = {"traffic_split": shares} | ({"labels": labels} if labels else {})
+    endpoint = {"name": session.deployment.endpoint, **changes}
+    request = {"endpoint": endpoint, "update_mask": {"paths": list(changes)}}
     session.clients.endpoints.update_endpoint(request)
 
 

@@ -18,7 +18,7 @@ from churn.vertex.apply import apply_deployment
 from churn.vertex.checks import account, preflight
 from churn.vertex.checks.parity import MismatchError
 from churn.vertex.cloud.deployment import Deployment, today
-from churn.vertex.cloud.errors import translate_errors
+from churn.vertex.cloud.errors import RETRY, translate_errors
 from churn.vertex.cloud.operations import OperationError, wait_for_pending
 from churn.vertex.cloud.session import Session, connect
 from churn.vertex.cloud.state import State, read_state
@@ -29,7 +29,6 @@ from churn.vertex.plan.terraform import describe_terraform
 from churn.vertex.undo import remember, undo
 
 ROWS = 20  # real rows in each request that compares answers
-RETRY = "run the same command again: it goes on where this one stopped (churn status, churn destroy)"
 
 
 def deploy(cfg: Config) -> None:

@@ -1,4 +1,4 @@
-"""`churn rollback`: traffic back to the version before the newest."""
+"""`churn rollback`: traffic back to the version before."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from churn.vertex.plan import gcloud
 
 
 def rollback(cfg: Config) -> None:
-    """Take all traffic from the newest deployed version, in one call; run again, it changes nothing.
+    """Give all traffic to the version before, in one call; run again, it changes nothing.
 
     >>> rollback(compose_config("deploy.project=PROJECT", "deploy.bucket=BUCKET"))
     version 1: 100 % of the traffic
@@ -27,11 +27,10 @@ def rollback(cfg: Config) -> None:
         state = read_state(session)
         if len(state.deployed) < 2:
             raise UserError("there is no earlier version to go back to", deployment.endpoint, "churn status")
-        newest, previous = state.deployed[-1], state.deployed[-2]
-        if state.share(newest.id):
-            previous = next((model for model in state.deployed[-2::-1] if state.share(model.id)), previous)
-            print(f"The same with gcloud: {gcloud.set_traffic(deployment, {previous.id: 100})}")
-            set_traffic(session, {previous.id: 100})
+        previous = state.rollback_id
+        if state.share(previous) < 100:
+            print(f"The same with gcloud: {gcloud.set_traffic(deployment, {previous: 100})}")
+            set_traffic(session, {previous: 100})
             state = read_state(session)
     for model in state.deployed:
         print(f"version {model.model_version_id}: {state.share(model.id)} % of the traffic")

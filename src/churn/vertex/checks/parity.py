@@ -12,9 +12,10 @@ import pandas as pd
 from churn.bundle.bundle import Bundle
 from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
 from churn.errors import UserError
+from churn.vertex.cloud.errors import RETRY
 from churn.vertex.cloud.operations import wake
 from churn.vertex.cloud.session import Session
-from churn.vertex.cloud.state import State
+from churn.vertex.cloud.state import State, read_state
 
 TOLERANCE = 1e-5  # of a probability: another TensorFlow, another processor
 
@@ -54,6 +55,9 @@ def check_parity(session: Session, state: State, bundle: Bundle, rows: pd.DataFr
             compared += 1
         if compared == needed:
             return
+    if read_state(session).share(model_id) < state.share(model_id):
+        what = "another command took the version's traffic while its answers were compared"
+        raise UserError(what, session.deployment.endpoint, RETRY)
     what = f"only {compared} of {needed} answers came from the new version"
     raise MismatchError(what, session.deployment.endpoint)
 

@@ -13,6 +13,7 @@ from churn.config.root import Config
 from churn.config.serving import DeployConfig, Environment, ServingConfig
 
 LABEL = "churn-deployment"  # its value is the deployment's name; what lacks it is never touched
+PREVIOUS = "churn-previous"  # an endpoint's label: id of the deployed model to roll back to
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,17 @@ from contextlib import contextmanager
 from churn.errors import UserError
 from churn.vertex.cloud.deployment import Deployment
 
+RETRY = "run the same command again: it goes on where this one stopped (churn status, churn destroy)"
 SERVICES = (
     "aiplatform", "storage", "bigquery", "cloudresourcemanager", "artifactregistry", "run", "logging",
 )  # fmt: skip
+ACT_AS = "roles/iam.serviceAccountUser"
 ROLES = {  # text in the service's message -> the least role that helps
     "storage.buckets.": "roles/storage.legacyBucketReader",
     "storage.": "roles/storage.objectAdmin",
     "bigquery.tables.": "roles/bigquery.dataViewer",
     "bigquery.": "roles/bigquery.user",
-    "actAs": "roles/iam.serviceAccountUser",
+    "actAs": ACT_AS,
     "artifactregistry.": "roles/artifactregistry.reader",
     "run.routes.invoke": "roles/run.invoker",
     "IamPolicy": "roles/run.admin",
@@ -80,11 +82,19 @@ def _quota_used_up(deployment: Deployment, text: str) -> UserError:
 
 
 def grant_command(deployment: Deployment, role: str) -> str:
-    """The command that grants a role to the user: storage roles on the bucket, others on the project."""
+    """The command that grants a role to the user, on what deploy/iam.md says: bucket, account or project."""
     resource = f"projects add-iam-policy-binding {deployment.project}"
+    if role == ACT_AS:
+        resource = f"iam service-accounts add-iam-policy-binding {_identity(deployment)}"
     if role.startswith("roles/storage."):
         resource = f"storage buckets add-iam-policy-binding gs://{deployment.bucket}"
     return f"gcloud {resource} --member=user:$(gcloud config get account) --role={role}"
+
+
+def _identity(deployment: Deployment) -> str:
+    """The account that the container runs as; without one of its own, the project's default account."""
+    number = f"$(gcloud projects describe {deployment.project} --format='value(projectNumber)')"
+    return deployment.config.service_account or f"{number}-compute@developer.gserviceaccount.com"
 
 
 def enable_command(deployment: Deployment) -> str:

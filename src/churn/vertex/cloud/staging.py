@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Collection
 from typing import Any
 
 from churn.bundle.bundle import Bundle
@@ -44,6 +45,13 @@ def list_foreign(session: Session) -> list[Any]:
 def list_staged(session: Session) -> list[Any]:
     """The deployment's own objects: with its label, or written by its monitoring job."""
     return [blob for blob in _list_objects(session) if _is_own(session, blob)]
+
+
+def delete_bundle(session: Session, bundle: Bundle, kept: Collection[str]) -> None:
+    """Delete the bundle's staged objects, but those of these names."""
+    folder = f"{session.deployment.staged_path(bundle)}/"
+    own = [blob for blob in list_staged(session) if blob.name.startswith(folder)]
+    delete_objects(session, [blob for blob in own if blob.name not in kept])
 
 
 def list_soft_deleted(session: Session) -> list[Any]:

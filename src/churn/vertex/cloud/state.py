@@ -7,7 +7,7 @@ from typing import Any
 
 from churn.bundle.bundle import Bundle
 from churn.errors import UserError
-from churn.vertex.cloud.deployment import Deployment, staged_digest
+from churn.vertex.cloud.deployment import PREVIOUS, Deployment, staged_digest
 from churn.vertex.cloud.session import Session
 
 
@@ -29,11 +29,15 @@ class State:
 
         The address of its artifact holds the digest. Labels of a version may be those of its model.
         """
-        wanted = bundle.digest, deployment.image
-        for version in self.versions:
-            if (staged_digest(version.artifact_uri), version.container_spec.image_uri) == wanted:
-                return version
-        return None
+        return next(iter(self.versions_of(deployment, bundle)), None)
+
+    def versions_of(self, deployment: Deployment, bundle: Bundle) -> list[Any]:
+        """All registered versions that hold a bundle in the deployment's container, oldest first."""
+        return [
+            version
+            for version in self.versions
+            if version.container_spec.image_uri == deployment.image and holds(version, bundle)
+        ]
 
     @property
     def deployed(self) -> list[Any]:
@@ -60,16 +64,38 @@ class State:
     def to_remove(self, new_id: str) -> list[Any]:
         """Deployed models to remove: all but the new one and the one to roll back to.
 
-        That is the one that serves, else the newest.
+        That is the one that serves, else the one that the endpoint names, else the newest.
         """
         others = [model for model in self.deployed if model.id != new_id]
-        kept = self.serving_id(except_id=new_id) or (others[-1].id if others else None)
+        ids = [model.id for model in others]
+        named = self.previous_id if self.previous_id in ids else None
+        kept = self.serving_id(except_id=new_id) or named or (ids[-1] if ids else None)
         return [model for model in others if model.id != kept]
+
+    @property
+    def previous_id(self) -> str | None:
+        """Id of the deployed model that the endpoint's label names as the one to roll back to, or None."""
+        named = self.endpoint.labels.get(PREVIOUS) if self.endpoint else None
+        return named if named and self.is_deployed(named) else None
+
+    @property
+    def rollback_id(self) -> str:
+        """Id of the deployed model to roll back to, of two or more.
+
+        Without a label, as an older release left it, that is the one that serves beside the newest version.
+        """
+        newest, before = self.deployed[-1], self.deployed[-2]
+        return self.previous_id or self.serving_id(except_id=newest.id) or before.id
 
     def serving_id(self, except_id: str = "") -> str | None:
         """Id of the deployed model with the most traffic, the newer of two equals; None without traffic."""
         ids = [model.id for model in self.deployed if model.id != except_id and self.share(model.id)]
         return max(reversed(ids), key=self.share, default=None)
+
+
+def holds(version: Any, bundle: Bundle) -> bool:
+    """Whether a registered version is of that bundle, in whichever container."""
+    return staged_digest(version.artifact_uri) == bundle.digest
 
 
 def read_state(session: Session) -> State:
@@ -124,4 +150,7 @@ def find_dataset(session: Session) -> Any | None:
     if not deployment.owns(dataset.labels):
         what = "there is a data set of this name that is not ours"
         raise UserError(what, deployment.dataset, "deploy.name=NAME")
+    if dataset.location.lower() != deployment.region:
+        what = f"the data set of this name is the log of a deployment in {dataset.location.lower()}"
+        raise UserError(what, deployment.dataset, f"another deploy.name=NAME in {deployment.region}")
     return dataset

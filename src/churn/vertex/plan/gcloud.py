@@ -9,8 +9,8 @@ from typing import Any
 
 from churn.bundle.bundle import Bundle
 from churn.config.serving import MonitoringConfig, ServingConfig
-from churn.vertex.apply import traffic_split
-from churn.vertex.cloud.deployment import Deployment, version_labels
+from churn.vertex.apply import REQUESTS, traffic_split
+from churn.vertex.cloud.deployment import PREVIOUS, Deployment, version_labels
 from churn.vertex.cloud.state import State
 from churn.vertex.monitoring import job
 
@@ -73,7 +73,7 @@ def create_dataset(deployment: Deployment) -> str:
 
 def create_endpoint(deployment: Deployment) -> str:
     """Create the endpoint, with its requests logged."""
-    table = f"bq://{deployment.project}.{deployment.dataset}.requests"
+    table = f"bq://{deployment.project}.{deployment.dataset}.{REQUESTS}"
     key = deployment.config.kms_key
     return _ai_command(
         deployment, "endpoints", "create", f"--endpoint-id={deployment.name}",
@@ -97,10 +97,11 @@ def deploy_model(deployment: Deployment, bundle: Bundle, number: str, serving_id
     )  # fmt: skip
 
 
-def set_traffic(deployment: Deployment, shares: Mapping[str, int]) -> str:
-    """Set the traffic of each deployed model."""
-    split = f"--traffic-split={key_values(shares)}"
-    return _ai_command(deployment, "endpoints", "update", deployment.name, split)
+def set_traffic(deployment: Deployment, shares: Mapping[str, int], previous: str | None = None) -> str:
+    """Set the traffic of each deployed model, and name the one to roll back to if there is a new one."""
+    flags = [f"--traffic-split={key_values(shares)}"]
+    flags += [f"--update-labels={key_values({PREVIOUS: previous})}"] if previous else []
+    return _ai_command(deployment, "endpoints", "update", deployment.name, *flags)
 
 
 def undeploy_model(deployment: Deployment, model_id: str) -> str:

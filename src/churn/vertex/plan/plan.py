@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from churn.bundle.bundle import Bundle
-from churn.vertex.apply import traffic_split
+from churn.vertex.apply import is_traffic_due, traffic_split
 from churn.vertex.cloud.deployment import Deployment
 from churn.vertex.cloud.prices import load_prices
 from churn.vertex.cloud.state import State
@@ -50,8 +50,8 @@ def _list_steps(deployment: Deployment, bundle: Bundle, state: State) -> list[St
         *_create_steps(deployment, bundle, state, number),
         _deploy_step(deployment, bundle, state, number),
         Step("check", f"{deployment.config.answers} answers of version {number} must equal the bundle's own"),
-        *_remove_steps(deployment, bundle, state),
         *_traffic_steps(deployment, bundle, state, number),
+        *_remove_steps(deployment, bundle, state),
         *_monitor_steps(deployment, bundle, state),
     ]
 
@@ -96,11 +96,12 @@ def _remove_steps(deployment: Deployment, bundle: Bundle, state: State) -> list[
 
 def _traffic_steps(deployment: Deployment, bundle: Bundle, state: State, number: str) -> list[Step]:
     """The version's traffic once its answers are checked, where another version has traffic."""
-    share, new_id = deployment.config.canary, deployment.deployed_id(bundle)
+    new_id = deployment.deployed_id(bundle)
     serving_id = state.serving_id(except_id=new_id)
-    if not serving_id or state.share(new_id) >= share:
+    if not serving_id or not is_traffic_due(state, new_id, deployment.config.canary):
         return []
-    command = gcloud.set_traffic(deployment, traffic_split(new_id, share, serving_id))
+    share = max(deployment.config.canary, state.share(new_id))
+    command = gcloud.set_traffic(deployment, traffic_split(new_id, share, serving_id), serving_id)
     return [Step("change", f"traffic of version {number} to {share} %", [command])]
 
 
