@@ -1,4 +1,4 @@
-"""Arguments that are no KEY=VALUE: what was probably meant, before Hydra reads them."""
+"""Arguments that are no KEY=VALUE, or are not read: what was probably meant, before Hydra reads them."""
 
 from __future__ import annotations
 
@@ -40,6 +40,9 @@ _READ_BY = {  # keys that are of some stages only
     "top": ("score",),
     "to": ("export",),
     "id": ("forget",),
+    "bundle": ("score", "serve", "app", "monitor", "retrain", "deploy", "export", "snapshot"),
+    "run": ("train", "promote", "retrain"),
+    "run.dir": ("train", "promote", "retrain"),
 }
 _SECOND = {"score": "scores.csv", "snapshot": "snapshots.parquet"}  # a file to write, where none was named
 _CHOICES = ("data", "model", "events", "serving", "target")
@@ -81,16 +84,34 @@ def check_arguments(stage: str, arguments: Sequence[str]) -> None:
             raise UserError(f"{key} has no value", do=f"{key}=VALUE, or {key}=null for none")
         else:
             _check_reader(stage, *argument.split("=", 1))
+    if stage == "synthesize" and any(argument.startswith("events=") for argument in arguments):
+        _check_folder(arguments)
 
 
 def _check_reader(stage: str, key: str, value: str) -> None:
-    """Raise `UserError` for a key that the stage would not read: a file would be left aside in silence."""
+    """Raise `UserError` for a key that the stage would not read: it would be left aside in silence."""
     stages = _READ_BY.get(key)
     if stages and stage not in stages:
-        do = f"leave it out; it is for churn {', '.join(stages)}"
-        if key == "input" and stage in _EXAMPLES:
-            do = _EXAMPLES[stage].format(shlex.quote(value), _SECOND.get(stage, ""))
+        do = _instead(stage, key, value) or f"leave it out; it is for churn {', '.join(stages)}"
         raise UserError(f"churn {stage} does not read '{key}'", do=do)
+
+
+def _check_folder(arguments: Sequence[str]) -> None:
+    """Raise `UserError` for `output`, which the several tables of synthetic events would leave aside."""
+    if any(argument.startswith("output=") for argument in arguments):
+        raise UserError("event tables go to a folder", "output", "leave it out, or events.folder=DIR")
+
+
+def _instead(stage: str, key: str, value: str) -> str:
+    """What to type instead of a key that the stage does not read; "" if there is nothing."""
+    if key == "input" and stage in _EXAMPLES:
+        return _EXAMPLES[stage].format(shlex.quote(value), _SECOND.get(stage, ""))
+    run = value.rstrip("/").removesuffix("/bundle")
+    if key == "bundle" and stage == "promote":
+        return f"churn promote {type_key('run', run)}"
+    if key in ("run", "run.dir") and stage in _READ_BY["bundle"]:
+        return type_key("bundle", f"{run}/bundle")
+    return ""
 
 
 def _check_flag(stage: str, flag: str, following: Sequence[str]) -> None:
