@@ -105,6 +105,8 @@ WRONG = [  # what was typed after `churn`, and what the answer says
     ("score input=mine.csv output=mine.csv", "do: name another file: output=scores.csv"),
     ("score input=mine.csv output=out.csv", "do: churn train, or name one: bundle=DIR"),
     ("monitor labels=labels.csv", "did you mean 'monitor.labels'?"),
+    ("monitor monitor.days=1e300", "do: choose a number that is above 0 and at most 36500"),
+    ("synthesize data.synthetic.start=heute output=a.csv", "'heute' is no date"),
     ("promote", "do: churn promote run=runs/latest"),
     ("export to=excel", "expected one of [bigquery, litert, onnx]"),
     ("loop target=vertex", "do: target=local"),
