@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from churn.config.keys import nearest_key, type_key
+from churn.config.keys import default_of, nearest_key, type_key
 from churn.config.secrets import hide_passwords
 from churn.errors import UserError, did_you_mean
 
@@ -144,14 +144,18 @@ def _without_dashes(stage: str, arguments: Sequence[str]) -> Iterator[str]:
             yield shlex.quote(hide_passwords(word))
             continue
         key, equals, value = word.lstrip("-").partition("=")
-        key = nearest_key(key.replace("-", "_")) or (key if key in _CHOICES else "")
+        key = nearest_key(key.replace("-", "_"), stage) or (key if key in _CHOICES else "")
         if not key:
             do = f"churn {stage} --help".replace("churn STAGE", "churn")
             raise UserError(f"there is no flag {word}", do=do)
         if not equals:
-            value = "VALUE" if not words or words[0].startswith("-") or "=" in words[0] else words.pop(0)
+            value = words.pop(0) if words and not re.search("^-|=", words[0]) else _example_of(key)
         _check_reader(stage, key, value)
         yield hide_passwords(type_key(key, value))
+
+
+def _example_of(key: str) -> str:
+    return "true" if default_of(key) == "false" else "VALUE"
 
 
 def _no_key(stage: str, arguments: Sequence[str], number: int) -> UserError:

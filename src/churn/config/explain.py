@@ -10,7 +10,7 @@ from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from churn.config.keys import default_of, is_chosen_by_user, keys_below, type_key, valid_keys
+from churn.config.keys import default_of, is_chosen_by_user, keys_below, nearest_key, type_key, valid_keys
 from churn.config.misread import typed_instead
 from churn.config.root import REMOVED, RENAMED, Config
 from churn.config.texts import null_among_texts
@@ -19,8 +19,8 @@ from churn.errors import UserError, did_you_mean
 LIST_KEYS = "churn STAGE --help explains the most important keys, docs/keys.md all of them"
 
 
-def explain(error: Exception) -> str:
-    """The message for the user, with the nearest valid key or choice if one is unknown."""
+def explain(error: Exception, stage: str = "") -> str:
+    """The message for the user of a stage, with the nearest valid key or choice if one is unknown."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MissingConfigException) and error.options:
@@ -42,7 +42,7 @@ def explain(error: Exception) -> str:
     if key in REMOVED:
         return f"there is no configuration key '{key}' any more: {REMOVED[key]}"
     if key not in valid_keys() and "not in" in problem:
-        return str(_unknown_key(key))
+        return str(_unknown_key(key, stage))
     return f"wrong value for configuration key '{key}'\n  {problem}{_right_value(key, problem)}"
 
 
@@ -69,19 +69,20 @@ def is_of_hydra(error: Exception) -> bool:
     return str(last.f_globals.get("__name__")).startswith("hydra.")
 
 
-def refuse_added_keys(composed: DictConfig) -> None:
+def refuse_added_keys(composed: DictConfig, stage: str) -> None:
     """Refuse undeclared keys that `+key=value` added: Hydra allows them."""
     known, declared = set(valid_keys()), OmegaConf.structured(Config)
     unknown = set(keys_below(composed)) - known
     if unknown := {key for key in unknown if not is_chosen_by_user(key, declared)}:
-        raise _unknown_key(min(unknown))
+        raise _unknown_key(min(unknown), stage)
 
 
-def _unknown_key(key: str) -> UserError:
+def _unknown_key(key: str, stage: str) -> UserError:
     if is_chosen_by_user(key, OmegaConf.structured(Config)):
         what = f"'{key.rpartition('.')[2]}' is to be added to a configuration key"
         return UserError(what, key.rpartition(".")[0], f"begin with a plus sign: +{key}=...")
-    hint = did_you_mean(key, valid_keys(), dotted=True)
+    near = nearest_key(key, stage)
+    hint = f"; did you mean '{near}'?" if near else ""
     return UserError(f"unknown configuration key '{key}'{hint}", do=LIST_KEYS)
 
 

@@ -8,19 +8,33 @@ from typing import get_origin
 
 from omegaconf import DictConfig, OmegaConf
 
+from churn.config.describe import SHOWN
 from churn.config.root import Config
 from churn.config.texts import kind_of
 from churn.errors import did_you_mean, shell_override, shell_setting
 
 
-def nearest_key(word: str) -> str | None:
-    """The full key that a word probably means: `train.epochs` for `epoch`; None if none is near.
+def nearest_key(word: str, stage: str = "") -> str | None:
+    """The full key that a word probably means, one of the stage's own if it can be; None if none is near.
 
-    >>> nearest_key("port")
-    'serve.port'
+    >>> nearest_key("port", "app")
+    'app.port'
     """
-    found = re.search("'(.*)'", did_you_mean(word, valid_keys(), dotted=True))
-    return word if word in valid_keys() else found[1] if found else None
+    if word in valid_keys():
+        return word
+    own = [key for key in valid_keys() if key.startswith(f"{stage}.")] + SHOWN.get(stage, "").split()
+    return _nearest(word, own, 0.6) or _nearest(word, _of_no_other_stage(stage), 0.8)
+
+
+def _nearest(word: str, keys: list[str], cutoff: float) -> str | None:
+    found = re.search("'(.*)'", did_you_mean(word, keys, dotted=True, cutoff=cutoff))
+    return found[1] if found else None
+
+
+def _of_no_other_stage(stage: str) -> list[str]:
+    """The keys outside the groups that have the name of another stage: these would change nothing."""
+    others = {*SHOWN} - {stage}
+    return [key for key in valid_keys() if key.partition(".")[0] not in others]
 
 
 def type_key(key: str, value: str) -> str:
