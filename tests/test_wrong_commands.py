@@ -55,6 +55,7 @@ WRONG = [  # what was typed after `churn`, and what the answer says
     ("monitor --days 30", "do: churn monitor monitor.days=30"),
     ("monitor days=30", "did you mean 'monitor.days'?"),
     ("app port=8051", "did you mean 'app.port'?"),
+    ("loop --seeds 3", "do: churn loop loop.seeds=3"),
     ("deploy --plan", "do: churn deploy deploy.plan_only=true"),
     ("deploy plan=1", "did you mean 'deploy.plan_only'?"),
     ("deploy project=foo", "did you mean 'deploy.project'?"),

@@ -20,8 +20,9 @@ def nearest_key(word: str, stage: str = "") -> str | None:
     >>> nearest_key("port", "app")
     'app.port'
     """
-    if word in valid_keys():
-        return word
+    for key in (f"{stage}.{word}", word):
+        if key in valid_keys():
+            return key
     own = [key for key in valid_keys() if key.startswith(f"{stage}.")] + SHOWN.get(stage, "").split()
     return _nearest(word, own, 0.6) or _nearest(word, _of_no_other_stage(stage), 0.8)
 
