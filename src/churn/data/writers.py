@@ -20,6 +20,7 @@ from churn.errors import UserError, missing_extra
 from churn.files import PERSONAL, atomic_write
 
 SHEET_ROWS = 1_048_576  # of a workbook's sheet, the header included
+DIGITS = 15  # that a number of a workbook keeps; a longer whole number, such as an id, is written as text
 WIDTHS = (8, 60)  # characters of the narrowest and the widest column of a sheet
 
 
@@ -58,7 +59,7 @@ class _WorkbookWriter:
             return
         if isinstance(cell, bool):
             self.sheet.write_boolean(self.rows, column, cell)
-        elif isinstance(cell, int | float):
+        elif isinstance(cell, float) or (isinstance(cell, int) and abs(cell) < 10**DIGITS):
             self.sheet.write_number(self.rows, column, cell)
         elif isinstance(cell, datetime):
             self.sheet.write_datetime(self.rows, column, cell.replace(tzinfo=None), self.time_format)
