@@ -46,9 +46,7 @@ class _WorkbookWriter:
 
     def write_table(self, table: pa.Table) -> None:
         """Write the rows of a table below those written before."""
-        if self.rows + len(table) > SHEET_ROWS:
-            what = f"a sheet of a workbook has {SHEET_ROWS:,} rows, and these are more"
-            raise UserError(what, "output", "name a .csv or .parquet file")
+        check_sheet(self.rows - 1 + len(table))
         for cells in zip(*(column.to_pylist() for column in table.itercolumns()), strict=True):
             for i, cell in enumerate(cells):
                 self._write_cell(i, cell)
@@ -116,6 +114,13 @@ def check_output(output: str | None, example: str) -> Path:
     if suffix not in WRITERS:
         raise UserError(f"cannot write '{suffix}' files", f"output={output}", f"one of: {', '.join(WRITERS)}")
     return Path(output)
+
+
+def check_sheet(rows: int) -> None:
+    """Raise `UserError` for more rows than a sheet of a workbook has below its header."""
+    if rows >= SHEET_ROWS:
+        what = f"a sheet of a workbook has {SHEET_ROWS:,} rows, and these are more"
+        raise UserError(what, "output", "name a .csv or .parquet file")
 
 
 def write_tables(tables: Iterator[pa.Table], output: Path) -> int:
