@@ -8,6 +8,12 @@ unexport PYTHONDONTWRITEBYTECODE
 # The TensorFlow of Vertex AI's containers needs Python 3.11; without one its test says so and is skipped.
 CONTAINER := $(if $(shell command -v python3.11),$(VENV)-container/installed)
 
+# KEY=VALUE beside ARGS would be a variable of make that nobody reads.
+KNOWN := ARGS PYTHON PLAN YES CHAPTER FUZZ OSV SHIPPED VENV SHELL MAKEFLAGS
+STRAY := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(filter-out $(KNOWN),$(name))))
+$(if $(strip $(STRAY)),$(error put settings into ARGS: make $(firstword $(MAKECMDGOALS)) ARGS='$(strip $(foreach name,$(STRAY),$(name)=$($(name))))'))
+$(if $(filter-out 1,$(PLAN) $(YES)),$(error write PLAN=1 or YES=1, or leave it out))
+
 .DEFAULT_GOAL := help
 .PHONY: help bench-setup train snapshot promote score serve app monitor retrain loop deploy rollback status destroy ui notebooks chapter docs test fuzz lint sbom audit lock clean
 
@@ -61,6 +67,7 @@ ui: $(VENV)/ui  ## compare runs in a browser, on this machine only
 
 CHAPTER ?=
 EXECUTED := $(patsubst notebooks/%,runs/notebooks/%,$(wildcard notebooks/$(CHAPTER)*.ipynb))
+$(if $(CHAPTER),$(if $(EXECUTED),,$(error there is no chapter $(CHAPTER); write CHAPTER=04 for $(notdir $(wildcard notebooks/04*.ipynb)))))
 notebooks: $(VENV)/notebooks  ## run every notebook from a clean kernel, and say how long each took
 	@rm -rf runs/notebooks
 	@$(MAKE) --no-print-directory $(EXECUTED)

@@ -75,7 +75,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("churn: interrupted; nothing half-written is left", file=sys.stderr)
         sys.exit(130)
-    except (UserError, HydraException, OmegaConfBaseException) as error:
+    except UserError as error:
         if show_tracebacks:
             raise
         _fail(error)
@@ -93,6 +93,10 @@ def _run_and_flush(show_tracebacks: bool) -> None:
     try:
         stage, sys.argv[1:] = _split_command(sys.argv[1:])
         _run_hydra(stage, show_tracebacks)
+    except (HydraException, OmegaConfBaseException) as error:
+        if show_tracebacks:
+            raise
+        _fail(error, stage)
     finally:
         _flush_output()
 
@@ -121,9 +125,9 @@ def _collect_garbage_rarely() -> None:
     atexit.register(gc.freeze)
 
 
-def _fail(error: Exception) -> NoReturn:
+def _fail(error: Exception, stage: str = "") -> NoReturn:
     """Print what the user did wrong, and end with exit code 2."""
-    print(f"churn: {explain(error)}", file=sys.stderr)
+    print(f"churn: {explain(error, stage)}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -170,7 +174,7 @@ def _run_hydra(stage: str, show_tracebacks: bool) -> None:
         if not stage:
             _fail(UserError("no stage is named", do=f"churn STAGE ..., one of: {', '.join(STAGES)}"))
         try:
-            refuse_added_keys(composed)
+            refuse_added_keys(composed, stage)
             check_files(HydraConfig.get().runtime, Config)
             cfg = to_config(composed, HydraConfig.get().overrides.task)
             _take_sweep_directory(cfg)

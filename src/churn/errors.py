@@ -74,19 +74,20 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def did_you_mean(word: str, choices: Iterable[str], dotted: bool = False) -> str:
+def did_you_mean(word: str, choices: Iterable[str], dotted: bool = False, cutoff: float = 0.6) -> str:
     """`; did you mean 'x'?` for the choice nearest to `word`; empty if none is near.
 
-    Case, blanks and underscores do not count. If `dotted`, the last part of a key is enough.
+    Case, blanks and underscores do not count. If `dotted`, the last part of a key is enough. `cutoff`: how
+    alike they must be, from 0 to 1 (`difflib`).
     """
     from difflib import get_close_matches
 
     known = list(choices)[::-1]  # the first of two choices that look the same wins
     by_text = {_plain(choice): choice for choice in known}
-    close = get_close_matches(_plain(word), by_text, n=1, cutoff=0.85 if dotted else 0.6)
+    close = get_close_matches(_plain(word), by_text, n=1, cutoff=0.85 if dotted else cutoff)
     if not close and dotted:
         by_text = {_plain(choice.rpartition(".")[2]): choice for choice in known}
-        close = get_close_matches(_plain(word.rpartition(".")[2]), by_text, n=1)
+        close = get_close_matches(_plain(word.rpartition(".")[2]), by_text, n=1, cutoff=cutoff)
     return f"; did you mean '{by_text[close[0]]}'?" if close else ""
 
 

@@ -8,7 +8,7 @@ from conftest import compose_config
 
 from churn.bundle import export
 from churn.bundle.bundle import Bundle
-from churn.bundle.choice import check_columns, choose_bundle, describe_model
+from churn.bundle.choice import check_columns, choose_bundle, describe_model, find_bundle
 from churn.bundle.registry import register_run
 from churn.errors import UserError
 
@@ -46,6 +46,31 @@ def test_both_remedies_work_and_the_model_is_named(root, capsys):
     newest = choose_bundle(compose_config(f"run.root={root}", f"bundle={root}/latest/bundle"))
     assert (champion.facts["name"], newest.facts["name"]) == ("customers", "others")
     assert "Model: 'customers' of 2026-11-01, ROC AUC 0.800" in capsys.readouterr().out
+
+
+def test_without_a_named_data_set_the_champion_of_the_newest_run_s_data_set_is_taken(root):
+    cfg = compose_config(f"run.root={root}", "data.max_bad_rows=5")
+    assert find_bundle(cfg).facts["name"] == "others"  # the newest run: its data set has no champion yet
+    (root / "latest").unlink()
+    (root / "latest").symlink_to("newer")
+    shutil.copytree(root / "customers", root / "newer")
+    export.seal(root / "newer" / "bundle", {"name": "customers", "schema": {}}, {})
+    assert find_bundle(cfg).facts["created"] == "2026-11-01T10:00:00Z"  # promoted; the newest is not
+
+
+def test_a_named_data_set_without_a_champion_is_not_replaced_by_another(root):
+    for named in (["data.name=typo"], ["data=csv", "data.path=typo.csv"], ["data=telco"]):
+        with pytest.raises(UserError, match="there is no champion of 't") as refused:
+            find_bundle(compose_config(f"run.root={root}", *named))
+        assert "do: data.name=others, or bundle=DIR" in str(refused.value)
+    assert find_bundle(compose_config(f"run.root={root}", "data=csv")).facts["name"] == "others"
+
+
+def test_a_key_that_names_no_data_set_leaves_the_choice_unclear(root):
+    cfg = compose_config(f"run.root={root}", "data.max_bad_rows=5")
+    cfg.data.name = "customers"  # as a choice of the configuration says, not the user
+    with pytest.raises(UserError, match="not clear which model"):
+        choose_bundle(cfg)
 
 
 def test_a_table_of_other_columns_is_refused_with_the_model_that_can_read_it(root):

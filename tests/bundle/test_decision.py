@@ -123,3 +123,12 @@ def test_a_key_that_is_set_to_its_default_holds_and_a_threshold_replaces_a_share
     assert (back.contact_cost, back.top_share) == (1.0, 0.1)
     fixed = decision.effective_assumptions(replace(CFG, threshold=0.6), facts)
     assert (fixed.threshold, fixed.top_share) == (0.6, None)
+
+
+def test_the_share_that_a_bundle_was_trained_with_holds_whatever_customers_are_worth_or_calls_cost():
+    own, none = replace(CFG, top_share=0.1, value_column="worth"), np.zeros(3)
+    called = np.array([True, False, True])
+    for in_force in (own, replace(own, contact_cost=5.0)):
+        assert decision.worth_a_call(none, called, none, in_force, own) is called
+    with pytest.raises(UserError, match="fixed when a bundle is trained"):
+        decision.worth_a_call(none, called, none, replace(own, top_share=0.2), own)

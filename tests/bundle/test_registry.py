@@ -10,12 +10,12 @@ from conftest import churn, compose_config
 
 from churn import __main__
 from churn.bundle import bundle
+from churn.bundle.choice import find_bundle
 from churn.bundle.database import mlflow_client
 from churn.bundle.registry import (
     beats_base_rate,
     champion_path,
     check_name,
-    find_bundle,
     register_run,
 )
 from churn.errors import UserError

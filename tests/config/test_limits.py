@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from operator import attrgetter
 
 import pytest
 from conftest import churn, compose_config
@@ -14,6 +15,8 @@ WRONG = {
     "finite": float("inf"), "1 or more": 0, "0 or more": -1, "above 0": 0, "from 0 to 1": 1.5,
     "above 0 and at most 1": 1.5, "0 or more and below 1": 1, "above 0 and below 1": 1, "from 1 to 100": 101,
     "from 0 to 65535": 99_999, "from 1 to 10": 11, "from 5 to 480": 4,
+    "above 0 and at most 36500": 36_501, "from 0 to 36500": 36_501, "from 1 to 600": 601,
+    "from 0.001 to 0.999": 1e-300,
     "1, 2, 4, 6 or 8": 3, "from 512 to 32768": 511, "from 1 to 1000": 1001,
 }  # fmt: skip
 
@@ -58,6 +61,26 @@ def test_a_number_outside_its_bound_is_refused_with_its_key(name, composed):
 def test_an_interpolation_that_is_no_list_is_refused_with_its_key(key):
     with pytest.raises(UserError, match=f"{key}=.* is no list"):
         compose_config(key + "=${data.synthetic.rows}")
+
+
+DAYS = [
+    "data.synthetic.start",
+    "data.synthetic.drift_from",
+    "events.synthetic.start",
+    "serving.available_until",
+]
+
+
+@pytest.mark.parametrize("key", DAYS)
+@pytest.mark.parametrize("value", ["heute", "1.1.2025", "9999-12-01", "20250101"])
+def test_a_date_that_is_none_is_refused_with_its_key(key, value, composed):
+    cfg = copy.deepcopy(composed)
+    owner, _, name = key.rpartition(".")
+    setattr(attrgetter(owner)(cfg), name, value)
+    with pytest.raises(
+        UserError, match=f"'{value}' is no date\n  where: {key}\n  do: write it like 2026-11-24"
+    ):
+        check_bounds(cfg)
 
 
 def test_the_defaults_are_within_their_bounds():

@@ -45,6 +45,13 @@ def test_a_sheet_has_numbers_as_numbers_and_never_a_formula(tmp_path):
     assert sheet.column_dimensions["A"].width > sheet.column_dimensions["F"].width >= 8
 
 
+def test_a_long_whole_number_keeps_its_digits_in_a_sheet(tmp_path):
+    ids = [89441100000000001, -(10**15), 999_999_999_999_999]
+    write_tables(iter([pa.table({"id": ids})]), tmp_path / "t.xlsx")
+    rows = openpyxl.load_workbook(tmp_path / "t.xlsx")["scores"].iter_rows(min_row=2, values_only=True)
+    assert [row[0] for row in rows] == ["89441100000000001", "-1000000000000000", 999_999_999_999_999]
+
+
 def test_a_sheet_that_was_written_is_read_back(tmp_path):
     write_tables(iter([TABLE]), tmp_path / "t.xlsx")
     frame = files.read_files(DataConfig(path=str(tmp_path / "t.xlsx"))).frame

@@ -192,6 +192,7 @@ def test_prometheus_accepts_the_gauges(write_log, run_monitor, tmp_path):
         ("monitor.log=nowhere", "there is no log"),
         ("monitor.labels=nowhere.csv", "there is no such file"),
         ("monitor.until=yesterday", "'yesterday' is no time"),
+        ("monitor.until=0001-01-01", "'0001-01-01' is no time"),
         ("monitor.since=2027-01-01", "ends before it begins"),
     ],
 )

@@ -13,11 +13,11 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from churn.bundle.bundle import Bundle
-from churn.bundle.choice import describe_model, unclear_choice
+from churn.bundle.choice import describe_model, find_bundle, unclear_choice
 from churn.bundle.contents import EXTRA, read_facts
 from churn.bundle.database import database_file, mlflow_client, on_server
 from churn.bundle.money import format_amount
-from churn.bundle.registry import CHAMPION, PREVIOUS, find_bundle
+from churn.bundle.registry import CHAMPION, PREVIOUS
 from churn.config.root import Config
 from churn.data.experiment import Experiment
 from churn.data.load import load_dataset

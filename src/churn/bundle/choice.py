@@ -5,14 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from churn.bundle.bundle import Bundle
 from churn.bundle.contents import EXTRA, read_facts
-from churn.bundle.registry import find_bundle
+from churn.bundle.registry import champion_path
+from churn.config.data import Source
 from churn.config.root import Config
 from churn.errors import UserError, shell_setting
+
+
+def find_bundle(cfg: Config) -> Bundle:
+    """The bundle of `cfg.bundle`; else the champion of the named data set.
+
+    If no data set is named: the champion of the configuration's, else that of the newest run's data set, else
+    the newest run's bundle. Raises `UserError` if there is none.
+    """
+    return Bundle.load(Path(cfg.bundle) if cfg.bundle else champion_path(cfg) or _path_by_newest_run(cfg))
 
 
 def choose_bundle(cfg: Config) -> Bundle:
@@ -31,7 +42,7 @@ def choose_bundle(cfg: Config) -> Bundle:
 def unclear_choice(bundle: Bundle, cfg: Config) -> UserError | None:
     """Why a bundle of `find_bundle` is the right one only by chance; None if it is not."""
     newest = Path(cfg.run.root) / "latest" / "bundle"
-    if cfg.bundle or _names_data(cfg) or not newest.exists():
+    if cfg.bundle or _named_data(cfg) or not newest.exists():
         return None
     facts = read_facts(newest / EXTRA / "bundle.json")
     return None if facts["name"] == bundle.facts["name"] else _unclear(bundle, facts, newest)
@@ -75,8 +86,25 @@ def check_columns(bundle: Bundle, columns: Collection[str], origin: str, cfg: Co
         raise UserError(error.what, do=do)
 
 
-def _names_data(cfg: Config) -> bool:
-    return any(key == "data" or key.startswith("data.") for key in cfg.overridden)
+def _path_by_newest_run(cfg: Config) -> Path:
+    """The champion of the newest run's data set, else the newest run's bundle."""
+    newest = Path(cfg.run.root) / "latest" / "bundle"
+    if not newest.exists():
+        raise UserError("there is no bundle yet", f"bundle={newest}", "churn train, or name one: bundle=DIR")
+    name = read_facts(newest / EXTRA / "bundle.json")["name"]
+    if _named_data(cfg) not in ("", name):
+        what = f"there is no champion of '{_named_data(cfg)}'; the newest run is one of '{name}'"
+        raise UserError(what, do=f"{_setting('data.name', name)}, or bundle=DIR")
+    return champion_path(replace(cfg, data=replace(cfg.data, name=name))) or newest
+
+
+def _named_data(cfg: Config) -> str:
+    """The data set that the command names; "" if it names none, as with data=csv alone."""
+    from churn.data.load import dataset_name
+
+    nameless = cfg.data.source is Source.file and not cfg.data.name and not cfg.data.path
+    named = {"data", "data.name", "data.path", "data.source"} & {*cfg.overridden}
+    return dataset_name(cfg.data) if named and not nameless else ""
 
 
 def _unclear(bundle: Bundle, newest: dict[str, Any], path: Path) -> UserError:

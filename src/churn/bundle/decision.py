@@ -169,11 +169,15 @@ def worth_a_call(
     """
     if in_force.threshold is not None:
         return probability >= in_force.threshold
+    if in_force.top_share is not None:
+        if in_force.top_share != own.top_share:
+            do = "leave it out, and name the length of the list: top=N"
+            raise UserError(
+                "the share of customers is fixed when a bundle is trained", "decision.top_share", do
+            )
+        return called
     if in_force.value_column is None and _who_pays(in_force) == _who_pays(own):
         return called
-    if in_force.top_share is not None:
-        do = "leave it out, and name the length of the list: top=N"
-        raise UserError("the share of customers is fixed when a bundle is trained", "decision.top_share", do)
     return profit > 0
 
 

@@ -120,19 +120,6 @@ def _log_run(client: MlflowClient, run_id: str, run: Path, metrics: dict[str, An
     client.log_artifacts(run_id, str(run / "bundle"), "bundle")
 
 
-def find_bundle(cfg: Config) -> Bundle:
-    """The bundle of `cfg.bundle`; else the champion of `cfg.data.name`; else that of the newest run.
-
-    Raises `UserError` if there is none.
-    """
-    if cfg.bundle:
-        return Bundle.load(Path(cfg.bundle))
-    path = champion_path(cfg) or Path(cfg.run.root) / "latest" / "bundle"
-    if not path.exists():
-        raise UserError("there is no bundle yet", f"bundle={path}", "churn train, or name one: bundle=DIR")
-    return Bundle.load(path)
-
-
 def champion_path(cfg: Config) -> Path | None:
     """The directory of the champion's bundle, or None."""
     return bundle_with_alias(CHAMPION, cfg)

@@ -1,12 +1,15 @@
-"""Arguments that are no KEY=VALUE: what was probably meant, before Hydra reads them."""
+"""Arguments that are no KEY=VALUE, or are not read: what was probably meant, before Hydra reads them."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from pathlib import Path
 
-from churn.config.explain import nearest_key, type_key
+from churn.config.keys import default_of, nearest_key, type_key
+from churn.config.secrets import hide_passwords
 from churn.errors import UserError, did_you_mean
 
 ALSO_CALLED = {  # what other tools call a stage, or a command beside them
@@ -40,6 +43,9 @@ _READ_BY = {  # keys that are of some stages only
     "top": ("score",),
     "to": ("export",),
     "id": ("forget",),
+    "bundle": ("score", "serve", "app", "monitor", "retrain", "deploy", "export", "snapshot"),
+    "run": ("train", "promote", "retrain"),
+    "run.dir": ("train", "promote", "retrain"),
 }
 _SECOND = {"score": "scores.csv", "snapshot": "snapshots.parquet"}  # a file to write, where none was named
 _CHOICES = ("data", "model", "events", "serving", "target")
@@ -72,7 +78,7 @@ def check_arguments(stage: str, arguments: Sequence[str]) -> None:
         if taken or argument.startswith("~"):  # the word of the flag before it; or Hydra's sign for "without"
             taken = False
         elif argument.startswith("-"):
-            _check_flag(stage, argument, arguments[number + 1 : number + 2])
+            _check_flag(stage, arguments, number)
             taken = bool(_TAKE_A_WORD.fullmatch(argument))
         elif "=" not in argument:
             raise _no_key(stage, arguments, number)
@@ -81,32 +87,75 @@ def check_arguments(stage: str, arguments: Sequence[str]) -> None:
             raise UserError(f"{key} has no value", do=f"{key}=VALUE, or {key}=null for none")
         else:
             _check_reader(stage, *argument.split("=", 1))
+    if stage == "synthesize" and any(argument.startswith("events=") for argument in arguments):
+        _check_folder(arguments)
 
 
 def _check_reader(stage: str, key: str, value: str) -> None:
-    """Raise `UserError` for a key that the stage would not read: a file would be left aside in silence."""
+    """Raise `UserError` for a key that the stage would not read: it would be left aside in silence."""
     stages = _READ_BY.get(key)
     if stages and stage not in stages:
-        do = f"leave it out; it is for churn {', '.join(stages)}"
-        if key == "input" and stage in _EXAMPLES:
-            do = _EXAMPLES[stage].format(shlex.quote(value), _SECOND.get(stage, ""))
+        do = _instead(stage, key, value) or f"leave it out; it is for churn {', '.join(stages)}"
         raise UserError(f"churn {stage} does not read '{key}'", do=do)
+    if stage == "promote" and key in ("run", "run.dir") and value.rstrip("/") != _run(value):
+        do = f"churn promote {type_key('run', _run(value))}"
+        raise UserError("this is not the folder of a run", f"{key}={value}", do)
 
 
-def _check_flag(stage: str, flag: str, following: Sequence[str]) -> None:
-    """Raise `UserError` for a flag that is not Hydra's: keys have no dashes here."""
-    if _HYDRAS.fullmatch(flag):
-        return
-    key, equals, value = flag.lstrip("-").partition("=")
-    key = nearest_key(key.replace("-", "_")) or (key if key in _CHOICES else "")
-    if not key:
-        raise UserError(
-            f"there is no flag {flag}", do=f"churn {stage} --help".replace("churn STAGE", "churn")
-        )
-    if not equals:
-        value = following[0] if following and not following[0].startswith("-") else "VALUE"
-    _check_reader(stage, key, value)
-    raise UserError(f"keys have no dashes: {flag}", do=f"churn {stage} {type_key(key, value)}")
+def _check_folder(arguments: Sequence[str]) -> None:
+    """Raise `UserError` for `output`, which the several tables of synthetic events would leave aside."""
+    if any(argument.startswith("output=") for argument in arguments):
+        raise UserError("event tables go to a folder", "output", "leave it out, or events.folder=DIR")
+
+
+def _instead(stage: str, key: str, value: str) -> str:
+    """What to type instead of a key that the stage does not read; "" if there is nothing."""
+    if key == "input" and stage in _EXAMPLES:
+        return _EXAMPLES[stage].format(shlex.quote(value), _SECOND.get(stage, ""))
+    if key == "bundle" and stage == "promote":
+        return f"churn promote {type_key('run', _run(value))}"
+    if key in ("run", "run.dir") and stage in _READ_BY["bundle"]:
+        return type_key("bundle", f"{_run(value)}/bundle")
+    return ""
+
+
+def _run(path: str) -> str:
+    """The folder of a run that is named by its bundle, or by its name alone."""
+    run = path.rstrip("/").removesuffix("/bundle")
+    return f"runs/{run}" if "/" not in run and not Path(run).exists() else run
+
+
+def _check_flag(stage: str, arguments: Sequence[str], number: int) -> None:
+    """Raise `UserError` for a flag that is not Hydra's, as keys have no dashes, or lacks its word."""
+    flag, following = arguments[number], arguments[number + 1 :]
+    if not _HYDRAS.fullmatch(flag):
+        typed = " ".join(_without_dashes(stage, arguments))
+        raise UserError(f"keys have no dashes: {flag}", do=f"churn {stage} {typed}")
+    if flag in ("-c", "--cfg") and following[:1] not in (["job"], ["hydra"], ["all"]):
+        raise UserError(f"{flag} needs one of: job, hydra, all", do=f"churn {stage} {flag} job")
+
+
+def _without_dashes(stage: str, arguments: Sequence[str]) -> Iterator[str]:
+    """What to type instead of arguments with --KEY VALUE; raises `UserError` for a flag that is no key."""
+    words = [*arguments]
+    while words:
+        word = words.pop(0)
+        if not word.startswith("-") or _HYDRAS.fullmatch(word):
+            yield shlex.quote(hide_passwords(word))
+            continue
+        key, equals, value = word.lstrip("-").partition("=")
+        key = nearest_key(key.replace("-", "_"), stage) or (key if key in _CHOICES else "")
+        if not key:
+            do = f"churn {stage} --help".replace("churn STAGE", "churn")
+            raise UserError(f"there is no flag {word}", do=do)
+        if not equals:
+            value = words.pop(0) if words and not re.search("^-|=", words[0]) else _example_of(key)
+        _check_reader(stage, key, value)
+        yield hide_passwords(type_key(key, value))
+
+
+def _example_of(key: str) -> str:
+    return "true" if default_of(key) == "false" else "VALUE"
 
 
 def _no_key(stage: str, arguments: Sequence[str], number: int) -> UserError:
@@ -116,10 +165,12 @@ def _no_key(stage: str, arguments: Sequence[str], number: int) -> UserError:
         return UserError(f"'{word}' is no KEY=VALUE", do=f"churn {stage} --help")
     if number and "=" in arguments[number - 1]:
         key, _, value = arguments[number - 1].partition("=")
-        whole = " ".join([value, word, *arguments[number + 1 :]])
+        whole = " ".join([value, *takewhile(lambda following: "=" not in following, arguments[number:])])
         what = f"'{word}' is no KEY=VALUE; if it belongs to {key}, the value needs quotes"
         return UserError(what, do=f"type {type_key(key, whole)}")
-    free = [shlex.quote(argument) for argument in arguments[number:] if "=" not in argument]
+    files = [one for one in arguments[number:] if "=" not in one and not one.startswith("-")]
+    if stage == "promote":
+        files[0] = _run(files[0])
+    files = [*map(shlex.quote, files), _SECOND.get(stage, "")]
     example = _EXAMPLES.get(stage, f"churn {stage} KEY={{0}}")
-    do = example.format(free[0], free[1] if len(free) > 1 else _SECOND.get(stage, ""))
-    return UserError(f"'{word}' is no KEY=VALUE", do=do)
+    return UserError(f"'{word}' is no KEY=VALUE", do=example.format(*files))

@@ -7,10 +7,14 @@ from typing import Any, Optional
 from churn.config.limits import (
     ANY_NUMBER,
     BETWEEN_ZERO_AND_ONE,
+    CHURN_RATE,
+    DAYS,
+    DAYS_OR_NONE,
     ONE_OR_MORE,
     POSITIVE,
     SHARE,
     ZERO_OR_MORE,
+    day,
     key,
 )
 
@@ -41,14 +45,14 @@ class SyntheticConfig:
     """The generator of customers (`churn.data.sources.synthetic`)."""
 
     rows: int = key(10_000, ONE_OR_MORE)  # customers
-    churn_rate: float = key(0.265, BETWEEN_ZERO_AND_ONE)  # share of customers who leave, before drift
+    churn_rate: float = key(0.265, CHURN_RATE)  # share of customers who leave, before drift
     missing: float = key(0.01, SHARE)  # share of blank cells in the columns that can be blank
-    start: str = "2025-01-01"  # date of the first snapshot, ISO
-    days: int = key(365, ONE_OR_MORE)  # days over which the snapshots are spread
+    start: str = day("2025-01-01")  # date of the first snapshot, ISO
+    days: int = key(365, DAYS)  # days over which the snapshots are spread
     dates: bool = False  # add the column `Snapshot` with the date of each row
     drift: Drift = Drift.none
     drift_size: float = key(0.0, ANY_NUMBER)  # the unit depends on the kind, see Drift
-    drift_from: Optional[str] = None  # first date of the drift, ISO; null: from the start
+    drift_from: Optional[str] = day(None)  # first date of the drift, ISO; null: from the start
 
 
 @dataclass
@@ -83,7 +87,7 @@ class DataConfig:
     churned: list[str] = field(default_factory=list)  # its values that mean "left"; empty: usual spellings
     id: Optional[str] = None  # column that names the customer; never a feature
     time: Optional[str] = None  # column with the date of the row; rows are then split by time
-    horizon: int = key(30, ZERO_OR_MORE)  # days from `time` until the label is known: gap before the test
+    horizon: int = key(30, DAYS_OR_NONE)  # days from `time` until the label is known: gap before the test
     numeric: list[str] = field(default_factory=list)  # columns of numbers
     categorical: list[str] = field(default_factory=list)  # columns of categories
     drop: list[str] = field(default_factory=list)  # columns to leave out; say why in a comment

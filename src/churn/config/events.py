@@ -4,7 +4,17 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Optional
 
-from churn.config.limits import BETWEEN_ZERO_AND_ONE, ONE_OR_MORE, POSITIVE, ZERO_OR_MORE, key
+from churn.config.limits import (
+    BETWEEN_ZERO_AND_ONE,
+    DAYS,
+    DAYS_OR_NONE,
+    MONTHS,
+    ONE_OR_MORE,
+    POSITIVE,
+    ZERO_OR_MORE,
+    day,
+    key,
+)
 
 
 class ChurnKind(Enum):
@@ -83,8 +93,8 @@ class ChurnConfig:
     kind: ChurnKind = ChurnKind.cancelled
     table: Optional[str] = None  # name of a table of contracts, or of events: cancellations, or signs of life
     begin: Optional[str] = None  # where `table` holds cancellations: the events with which somebody begins
-    grace: int = key(30, ZERO_OR_MORE)  # days; not_renewed: in which the next contract may begin
-    lookback: int = key(90, ONE_OR_MORE)  # days; inactive: customers are those with an event in them
+    grace: int = key(30, DAYS_OR_NONE)  # days; not_renewed: in which the next contract may begin
+    lookback: int = key(90, DAYS)  # days; inactive: customers are those with an event in them
 
 
 @dataclass
@@ -101,8 +111,8 @@ class SyntheticEventsConfig:
     """Synthetic event tables whose hazard is known (`churn.events.synthetic`)."""
 
     customers: int = key(3_000, ONE_OR_MORE)  # on the first day; others come later
-    months: int = key(24, ONE_OR_MORE)
-    start: str = "2023-01-01"  # ISO, the first of a month
+    months: int = key(24, MONTHS)
+    start: str = day("2023-01-01")  # ISO, the first of a month
     churn_rate: float = key(0.05, BETWEEN_ZERO_AND_ONE)  # share of customers who leave in a month, about
 
 
@@ -118,8 +128,8 @@ class EventsConfig:
     properties: dict[str, PropertyTable] = field(default_factory=dict)
     churn: ChurnConfig = field(default_factory=ChurnConfig)
     cutoffs: CutoffConfig = field(default_factory=CutoffConfig)
-    horizon: int = key(30, ONE_OR_MORE)  # days from the cut-off in which it is decided who churns
-    windows: list[int] = key([30, 90, 180], ONE_OR_MORE)  # days before the cut-off that are summed up
+    horizon: int = key(30, DAYS)  # days from the cut-off in which it is decided who churns
+    windows: list[int] = key([30, 90, 180], DAYS)  # days before the cut-off that are summed up
     until: Optional[str] = None  # ISO, first day that the data do not hold whole; null: the newest event's
     max_levels: int = key(8, ONE_OR_MORE)  # levels of a category whose shares are features, at most
     max_bad_rows: int = key(0, ZERO_OR_MORE)  # rows that may be left out because a cell cannot be read

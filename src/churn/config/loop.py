@@ -7,6 +7,8 @@ from typing import Optional
 from churn.config.limits import (
     ANY_NUMBER,
     BETWEEN_ZERO_AND_ONE,
+    DAYS,
+    DAYS_OR_NONE,
     ONE_OR_MORE,
     PER_CENT,
     POSITIVE,
@@ -25,8 +27,8 @@ class TriggerConfig:
     alarms: int = key(2, ZERO_OR_MORE)
     windows: int = key(5, ONE_OR_MORE)
     performance: bool = True  # a drop counts if its interval excludes zero
-    every_days: Optional[float] = key(None, POSITIVE)  # null: no schedule
-    cooldown_days: float = key(28.0, ZERO_OR_MORE)  # days after a retraining without another one
+    every_days: Optional[float] = key(None, DAYS)  # null: no schedule
+    cooldown_days: float = key(28.0, DAYS_OR_NONE)  # days after a retraining without another one
     per_week: int = key(1, ONE_OR_MORE)  # retrainings, at most
 
 
@@ -63,18 +65,18 @@ class RetrainConfig:
 
     force: bool = False  # retrain whatever the trigger says
     now: Optional[str] = None  # time of the decision, ISO, UTC; null: now
-    window_days: Optional[float] = key(730.0, POSITIVE)  # age of the oldest rows to train on; null: any age
-    half_life_days: Optional[float] = key(None, POSITIVE)  # age at which half of the rows are used; null: all
+    window_days: Optional[float] = key(730.0, DAYS)  # age of the oldest rows to train on; null: any age
+    half_life_days: Optional[float] = key(None, DAYS)  # age at which half of the rows are used; null: all
     # Fresh rows only compare the models. They belong to this share of the customers, are newer than the
     # champion's training rows, and are at most this many days older than the newest row.
     fresh_share: float = key(0.3, BETWEEN_ZERO_AND_ONE)
-    fresh_days: float = key(90.0, POSITIVE)
+    fresh_days: float = key(90.0, DAYS)
     treated: Treated = Treated.keep_out
     segments: list[str] = field(default_factory=list)  # categories; the challenger must not harm any level
-    probation_days: float = key(90.0, ZERO_OR_MORE)  # days in which a promotion may be undone ...
+    probation_days: float = key(90.0, DAYS_OR_NONE)  # days in which a promotion may be undone ...
     rollback_confidence: float = key(0.995, BETWEEN_ZERO_AND_ONE)  # ... if it is worse with this confidence
     # Before anything is trained: if more customers with open windows left than predicted, the log-odds rise.
-    recalibration_days: float = key(28.0, ZERO_OR_MORE)  # age of the oldest predictions that count; 0: never
+    recalibration_days: float = key(28.0, DAYS_OR_NONE)  # age of the oldest predictions that count; 0: never
     recalibration_significance: float = key(0.0005, BETWEEN_ZERO_AND_ONE)  # share of false ones, one decision
     canary: int = key(20, PER_CENT)  # per cent of Vertex AI's traffic for a challenger during its probation
     trigger: TriggerConfig = field(default_factory=TriggerConfig)
@@ -88,9 +90,9 @@ class MonitorConfig:
     log: Optional[str] = None  # folder, Parquet file or bq://PROJECT.DATASET.TABLE; null: the server's log
     since: Optional[str] = None  # start of the window, ISO, UTC; null: `days` before its end
     until: Optional[str] = None  # end of the window, ISO, UTC; null: now
-    days: float = key(7.0, POSITIVE)  # length of the window
+    days: float = key(7.0, DAYS)  # length of the window
     labels: Optional[str] = None  # who left: file or bq:// table, see docs/monitoring.md
-    label_days: float = key(180.0, POSITIVE)  # age of the oldest predictions that labels are matched with
+    label_days: float = key(180.0, DAYS)  # age of the oldest predictions that labels are matched with
     dir: Optional[str] = None  # null: <run.root>/monitor/<data name>
     prometheus: Optional[str] = None  # file for Prometheus' node exporter; null: churn.prom in `dir`
     exit_code: bool = False  # end with code 10 after a warning and 11 after an alarm
@@ -107,11 +109,11 @@ class LoopConfig:
 
     seeds: int = key(1, ONE_OR_MORE)  # years to simulate, with the seeds `seed`, `seed` + 1, ...
     rows_per_day: int = key(40, ONE_OR_MORE)  # customers
-    window_days: int = key(7, ONE_OR_MORE)  # days between two reports of the monitor, and two decisions
-    label_days: int = key(60, ONE_OR_MORE)  # days until it is known who stayed; who left is known at once
-    memory_days: int = key(180, ONE_OR_MORE)  # days of labelled rows that a model learns from
-    settled_days: int = key(90, ONE_OR_MORE)  # days of labelled rows that measure the champion
-    history_days: int = key(240, ONE_OR_MORE)  # days before the year, for the first champion
+    window_days: int = key(7, DAYS)  # days between two reports of the monitor, and two decisions
+    label_days: int = key(60, DAYS)  # days until it is known who stayed; who left is known at once
+    memory_days: int = key(180, DAYS)  # days of labelled rows that a model learns from
+    settled_days: int = key(90, DAYS)  # days of labelled rows that measure the champion
+    history_days: int = key(240, DAYS)  # days before the year, for the first champion
     price_month: int = key(5, ONE_OR_MORE)  # month in which prices rise ...
     price_rise: float = key(0.5, ANY_NUMBER)  # ... by this many standard deviations of the monthly charge ...
     price_odds: float = key(0.8, ANY_NUMBER)  # ... and everybody's log-odds of churn by this

@@ -92,7 +92,7 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
     seed: int = key(42, ZERO_OR_MORE)
     id: Optional[str] = None  # of the customer whom `churn forget` forgets
-    bundle: Optional[str] = None  # directory; null: the champion, else runs/latest/bundle
+    bundle: Optional[str] = None  # directory; null: the champion of the data set, else runs/latest/bundle
     input: Optional[str] = None  # file of customers to score, bq://PROJECT.DATASET.TABLE, or `events`
     # File to write; for `churn score` also a folder, or a bq:// table; for `churn export` bq://P.SET.MODEL.
     output: Optional[str] = None

@@ -9,6 +9,7 @@ from omegaconf import MISSING
 from churn.config.limits import (
     CONCURRENCY,
     CPUS,
+    DAYS,
     IDLE_MINUTES,
     MEMORY_MIB,
     ONE_OR_MORE,
@@ -17,6 +18,7 @@ from churn.config.limits import (
     POSITIVE,
     SHARE_ABOVE_ZERO,
     ZERO_OR_MORE,
+    day,
     key,
 )
 
@@ -97,7 +99,7 @@ class LogConfig:
     segment_seconds: float = key(600.0, POSITIVE)  # ... or at this age
     max_backlog_bytes: int = key(2_000_000_000, ZERO_OR_MORE)  # lines not yet in Parquet; more is an overload
     # A file is removed when its newest line is so old; null: never. Labels reach back `monitor.label_days`.
-    keep_days: Optional[float] = key(400.0, POSITIVE)
+    keep_days: Optional[float] = key(400.0, DAYS)
 
 
 @dataclass
@@ -154,8 +156,8 @@ class ServingConfig:
     """The container that serves on Vertex AI (`configs/serving/`)."""
 
     image: str = MISSING  # {continent}, {region} and {project} are filled in
-    support_ended: Optional[str] = None  # day of its last security patch, ISO; null: it is supported
-    available_until: Optional[str] = None  # first day on which it cannot be used, ISO; null: no such day
+    support_ended: Optional[str] = day(None)  # day of its last security patch, ISO; null: it is supported
+    available_until: Optional[str] = day(None)  # first day on which it cannot be used, ISO; null: no such day
     directory: str = "1"  # the part of the staged bundle that the container gets
     command: list[str] = field(default_factory=list)
     args: list[str] = field(default_factory=list)

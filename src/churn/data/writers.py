@@ -20,6 +20,7 @@ from churn.errors import UserError, missing_extra
 from churn.files import PERSONAL, atomic_write
 
 SHEET_ROWS = 1_048_576  # of a workbook's sheet, the header included
+DIGITS = 15  # that a number of a workbook keeps; a longer whole number, such as an id, is written as text
 WIDTHS = (8, 60)  # characters of the narrowest and the widest column of a sheet
 
 
@@ -45,9 +46,7 @@ class _WorkbookWriter:
 
     def write_table(self, table: pa.Table) -> None:
         """Write the rows of a table below those written before."""
-        if self.rows + len(table) > SHEET_ROWS:
-            what = f"a sheet of a workbook has {SHEET_ROWS:,} rows, and these are more"
-            raise UserError(what, "output", "name a .csv or .parquet file")
+        check_sheet(self.rows - 1 + len(table))
         for cells in zip(*(column.to_pylist() for column in table.itercolumns()), strict=True):
             for i, cell in enumerate(cells):
                 self._write_cell(i, cell)
@@ -58,7 +57,7 @@ class _WorkbookWriter:
             return
         if isinstance(cell, bool):
             self.sheet.write_boolean(self.rows, column, cell)
-        elif isinstance(cell, int | float):
+        elif isinstance(cell, float) or (isinstance(cell, int) and abs(cell) < 10**DIGITS):
             self.sheet.write_number(self.rows, column, cell)
         elif isinstance(cell, datetime):
             self.sheet.write_datetime(self.rows, column, cell.replace(tzinfo=None), self.time_format)
@@ -115,6 +114,13 @@ def check_output(output: str | None, example: str) -> Path:
     if suffix not in WRITERS:
         raise UserError(f"cannot write '{suffix}' files", f"output={output}", f"one of: {', '.join(WRITERS)}")
     return Path(output)
+
+
+def check_sheet(rows: int) -> None:
+    """Raise `UserError` for more rows than a sheet of a workbook has below its header."""
+    if rows >= SHEET_ROWS:
+        what = f"a sheet of a workbook has {SHEET_ROWS:,} rows, and these are more"
+        raise UserError(what, "output", "name a .csv or .parquet file")
 
 
 def write_tables(tables: Iterator[pa.Table], output: Path) -> int:

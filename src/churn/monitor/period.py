@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from churn.config.limits import YEARS
 from churn.config.loop import MonitorConfig
 from churn.errors import UserError
 
@@ -36,6 +37,8 @@ def parse_time(text: str | None, key: str) -> datetime:
         return datetime.now(UTC)
     try:
         moment = datetime.fromisoformat(text)
+        if moment.year not in YEARS:
+            raise ValueError(moment)
     except ValueError:
         raise UserError(f"'{text}' is no time", key, "write 2026-11-24 or 2026-11-24T12:00") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

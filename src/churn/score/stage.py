@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -21,6 +20,7 @@ from churn.config.root import Config
 from churn.config.serving import BeamRunner
 from churn.data.coded import ArrowFeatures
 from churn.data.features import to_arrow_features
+from churn.data.progress import announced
 from churn.data.sources import files, warehouse
 from churn.data.sources.chunk import Chunk
 from churn.data.writers import WRITERS, write_tables
@@ -33,8 +33,6 @@ from churn.score.kept import add_kept, check_kept
 from churn.score.output import check_output
 from churn.score.repeats import RepeatedCustomers
 from churn.scratch import scratch_folder
-
-SECONDS = 3.0  # between two lines about the progress
 
 
 def score(cfg: Config) -> None:
@@ -122,23 +120,13 @@ def _output_file(cfg: Config) -> Iterator[Path]:
 def _input_chunks(bundle: Bundle, cfg: Config) -> Iterator[Chunk]:
     """The rows of `cfg.input`, a chunk at a time; raises `UserError` if they lack a column."""
     read = warehouse.bigquery_chunks if _in_bigquery(cfg.input) else files.file_chunks
-    for chunk in _announced(read(str(cfg.input), cfg.data, cfg.score.chunk_rows)):
+    print("Scoring ...", flush=True)
+    chunks = read(str(cfg.input), cfg.data, cfg.score.chunk_rows)
+    for chunk in announced(chunks, lambda chunk: len(chunk.table), "read"):
         if len(chunk.table) or chunk.broken:
             check_columns(bundle, chunk.table.column_names, chunk.file, cfg)
             check_kept(cfg.score.keep, chunk, bundle)
             yield chunk
-
-
-def _announced(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-    """The same chunks; a line every few seconds says how many rows were read."""
-    print("Scoring ...", flush=True)
-    rows, said = 0, time.monotonic()
-    for chunk in chunks:
-        yield chunk
-        rows += len(chunk.table)
-        if time.monotonic() - said > SECONDS:
-            print(f"  {count(rows, 'row')} read", flush=True)
-            said = time.monotonic()
 
 
 def _score_by_beam(bundle: Bundle, cfg: Config, unseen: UnseenCells) -> int:

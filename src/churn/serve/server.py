@@ -17,8 +17,8 @@ import uvicorn
 
 from churn.backend import arrow_alone, limit_threads
 from churn.bundle.bundle import Bundle
+from churn.bundle.choice import find_bundle
 from churn.bundle.model import Model
-from churn.bundle.registry import find_bundle
 from churn.config.root import Config
 from churn.config.serving import LogTo, Runtime, ServeConfig
 from churn.data.forgotten import Forgotten

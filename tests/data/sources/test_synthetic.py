@@ -7,7 +7,7 @@ from conftest import compose_config
 from scipy.stats import chisquare
 
 from churn.config.data import Drift, SyntheticConfig
-from churn.data import stage
+from churn.data import progress, stage
 from churn.data.sources import synthetic
 from churn.data.sources.synthetic import BLOCK, CHARGE_SD, INTERNET, NEW_PAYMENT, SERVICES
 from churn.errors import UserError
@@ -128,3 +128,14 @@ def test_a_file_of_synthetic_customers_is_written_block_by_block(table, tmp_path
         assert frame.columns.tolist() == table.frame.columns.tolist()
     with pytest.raises(UserError, match="cannot write"):
         stage.synthesize(compose_config(f"output={tmp_path / 'c.xls'}"))
+
+
+def test_a_long_file_says_how_far_it_is_and_too_long_a_sheet_is_refused_first(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "SECONDS", -1)
+    stage.synthesize(compose_config(f"output={tmp_path / 'c.csv'}", "data.synthetic.rows=101000"))
+    assert [*capsys.readouterr().out.splitlines()[:3]] == [
+        "Writing 101,000 rows ...", "  100,000 rows written", "  101,000 rows written",
+    ]  # fmt: skip
+    monkeypatch.setattr(stage, "make_chunks", None)  # nothing is made
+    with pytest.raises(UserError, match="a sheet of a workbook has 1,048,576 rows"):
+        stage.synthesize(compose_config(f"output={tmp_path / 'c.xlsx'}", "data.synthetic.rows=1048576"))

@@ -44,6 +44,9 @@ def address_chunks(address: str, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
+    if address.startswith(("http://", "https://")):
+        do = f"training downloads it: data.url={address}; elsewhere download it first"
+        raise UserError("this is the address of a page, not of a database", address, do)
     try:
         url = make_url(reveal_password(address))
     except ArgumentError:

@@ -181,24 +181,38 @@ def _copy_from_cloud(path: str, folder: Path) -> list[SourceFile]:
     """
     from pyarrow import fs
 
-    try:
-        storage, keys = list_cloud_objects(path)
-        sources = [SourceFile(folder / f"{i:06d}", f"gs://{key}") for i, key in enumerate(keys)]
+    storage, keys = list_cloud_objects(path)
+    sources = [SourceFile(folder / f"{i:06d}", f"gs://{key}") for i, key in enumerate(keys)]
+    with _explain_cloud(path):
         for source, key in zip(sources, keys, strict=True):
             fs.copy_files(key, str(source.path), storage, fs.LocalFileSystem())
+    return sources
+
+
+@contextmanager
+def _explain_cloud(path: str) -> Iterator[None]:
+    """Turn what Cloud Storage refuses into `UserError`."""
+    try:
+        yield
     except (OSError, ValueError) as error:  # ValueError: a wrong address
         reason = str(error).split(" error_info=")[0]
+        if "Could not create a OAuth2 access token" in reason:
+            reason = "there are no credentials"
         raise UserError(
             f"Google Cloud Storage refused: {reason}",
             path,
             "check the name; log in with `gcloud auth application-default login`, or write "
             "gs://anonymous@BUCKET/... for public data",
         ) from None
-    return sources
 
 
 def list_cloud_objects(path: str) -> tuple[fs.FileSystem, list[str]]:
     """The file system of a gs:// path, and the objects that the path names, as bucket/key, sorted."""
+    with _explain_cloud(path):
+        return _list_cloud_objects(path)
+
+
+def _list_cloud_objects(path: str) -> tuple[fs.FileSystem, list[str]]:
     from pyarrow import fs
 
     uri = urlsplit(path)

@@ -1,0 +1,80 @@
+"""The keys of the configuration: which there are, the one nearest to a word, and what to type to set one."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import get_origin
+
+from omegaconf import DictConfig, OmegaConf
+
+from churn.config.describe import SHOWN
+from churn.config.root import Config
+from churn.config.texts import kind_of
+from churn.errors import did_you_mean, shell_override, shell_setting
+
+
+def nearest_key(word: str, stage: str = "") -> str | None:
+    """The full key that a word probably means, one of the stage's own if it can be; None if none is near.
+
+    >>> nearest_key("port", "app")
+    'app.port'
+    """
+    for key in (f"{stage}.{word}", word):
+        if key in valid_keys():
+            return key
+    own = [key for key in valid_keys() if key.startswith(f"{stage}.")] + SHOWN.get(stage, "").split()
+    return _nearest(word, own, 0.6) or _nearest(word, _of_no_other_stage(stage), 0.8)
+
+
+def _nearest(word: str, keys: list[str], cutoff: float) -> str | None:
+    found = re.search("'(.*)'", did_you_mean(word, keys, dotted=True, cutoff=cutoff))
+    return found[1] if found else None
+
+
+def _of_no_other_stage(stage: str) -> list[str]:
+    """The keys outside the groups that have the name of another stage: these would change nothing."""
+    others = {*SHOWN} - {stage}
+    return [key for key in valid_keys() if key.partition(".")[0] not in others]
+
+
+def type_key(key: str, value: str) -> str:
+    """What to type to set a key, in quotes where a shell or Hydra needs them."""
+    if is_list(key) and not value.startswith("["):
+        return shell_override(key, value)
+    return f"{key}={value}" if re.fullmatch(r"[\w./+-]+", value, re.ASCII) else shell_setting(key, value)
+
+
+def is_chosen_by_user(key: str, declared: DictConfig) -> bool:
+    """Whether a key lies in a node whose keys the user chooses, as in `data.influence`."""
+    above = key.rpartition(".")[0]
+    node = OmegaConf.select(declared, above) if above else None
+    return isinstance(node, DictConfig) and node._metadata.object_type is dict
+
+
+def default_of(key: str) -> str:
+    """The default of a key as it is typed; 10 for a number without one."""
+    default = OmegaConf.select(OmegaConf.structured(Config), key)
+    return "10" if default is None else str(default).lower() if isinstance(default, bool) else f"{default}"
+
+
+def is_list(key: str) -> bool:
+    """Whether a key takes a list."""
+    return get_origin(kind_of(Config, key.split("."))) is list
+
+
+@cache
+def valid_keys() -> list[str]:
+    """Every full key of the configuration, e.g. `train.epochs`."""
+    return keys_below(OmegaConf.structured(Config))
+
+
+def keys_below(node: DictConfig, prefix: str = "") -> list[str]:
+    """Full keys below a node; a node whose keys the user chooses counts as one key."""
+    keys = []
+    for name in node:
+        keys.append(f"{prefix}{name!s}")
+        child = node._get_node(name)
+        if isinstance(child, DictConfig) and not child._is_none() and child._metadata.object_type is not dict:
+            keys += keys_below(child, f"{prefix}{name!s}.")
+    return keys
