@@ -22,7 +22,7 @@ from churn.evaluate.bootstrap import (
     percentile_interval,
     resample_weights,
 )
-from churn.evaluate.segments import divide, group_rows
+from churn.evaluate.segments import distinct_names, divide, group_rows
 
 if TYPE_CHECKING:
     from churn.evaluate.profit import Outcome
@@ -133,12 +133,15 @@ def measure_fairness(
 
 
 def _labels(columns: pd.DataFrame) -> pd.Series:
-    """[n] the name of each row's group."""
+    """[n] the name of each row's group, a different one for each group."""
     labels = np.full(columns.shape, "", object)
     for number, name in enumerate(columns):
         for group, rows in divide(columns[name]):
             labels[rows, number] = group
-    return pd.Series([", ".join(row) for row in labels])
+    chosen: list[tuple[str, ...]] = list(map(tuple, labels))
+    groups = sorted(set(chosen))
+    names = dict(zip(groups, distinct_names(map(", ".join, groups)), strict=True))
+    return pd.Series([names[group] for group in chosen])
 
 
 def _measure_grouping(columns: Sequence[str], groups: dict[str, np.ndarray], test: _Decided) -> Grouping:
