@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 from fairlearn import metrics
 
+from churn.bundle.fairness_limits import broken_limit
+from churn.config.loop import GateConfig
 from churn.config.training import DecisionConfig, EvaluateConfig
 from churn.evaluate.fairness import measure_fairness
 from churn.evaluate.profit import Outcome
@@ -113,4 +115,13 @@ def test_groups_of_pairs_are_not_mixed_where_their_names_agree():
 def test_a_column_with_one_group_has_nothing_to_compare(sample):
     _, test = sample
     nothing = measure_fairness(pd.DataFrame({"a": [""] * 3_000}), test, 0.3, DecisionConfig(), FEW, 0)
-    assert nothing.to_json() == {"threshold": 0.3, "groupings": []}
+    assert nothing.to_json() == {"threshold": 0.3, "groupings": [], "unknown": ["a"]}
+
+
+def test_a_column_with_too_few_of_one_group_is_unknown_beside_one_that_is_measured(sample):
+    groups, test = sample
+    groups = groups[["gender"]].assign(race=np.where(np.arange(3_000) < 15, "b", "a"))
+    fairness = measure_fairness(groups, test, 0.3, DecisionConfig(), FEW, 0)
+    assert fairness.unknown == ["race"]
+    reason = broken_limit({"fairness": fairness.to_json()}, GateConfig(demographic_parity=1.0))
+    assert reason == "its fairness by race is unknown, and retrain.gate.demographic_parity is a limit"

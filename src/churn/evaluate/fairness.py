@@ -65,10 +65,11 @@ class Fairness:
 
     threshold: float  # of the decision: the same for all
     groupings: list[Grouping]
+    unknown: list[str]  # protected columns without two groups that are large enough
 
     def to_json(self) -> dict[str, Any]:
         """The section `fairness` of metrics.json; money per customer."""
-        return {"threshold": self.threshold, "groupings": [_to_json(grouping) for grouping in self.groupings]}
+        return vars(self) | {"groupings": [_to_json(grouping) for grouping in self.groupings]}
 
 
 def _to_json(grouping: Grouping) -> dict[str, Any]:
@@ -129,7 +130,7 @@ def measure_fairness(
     columns = [*((name,) for name in names), *combinations(names, 2)]
     found = {chosen: group_rows(_labels(protected[list(chosen)]), test.churned) for chosen in columns}
     measured = [_measure_grouping(chosen, groups, decided) for chosen, groups in found.items() if groups]
-    return Fairness(threshold, measured)
+    return Fairness(threshold, measured, [name for name in names if not found[name,]])
 
 
 def _labels(columns: pd.DataFrame) -> pd.Series:
