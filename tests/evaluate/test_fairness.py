@@ -88,6 +88,18 @@ def test_equal_selection_calls_as_many_and_costs_profit_where_groups_differ():
     assert grouping.lost.value == pytest.approx(500 / 2_000 * 0.5 * (56 + 11), rel=0.2)
 
 
+def test_equal_selection_does_not_depend_on_the_order_of_rows_with_equal_probabilities():
+    plan, churned = np.repeat(["a", "b"], 400), np.arange(800) % 4 == 0
+    probability = np.where(plan == "a", 0.6, np.arange(800) % 2 * 0.1)
+    lost = []
+    for order in (np.arange(800), np.argsort(churned, kind="stable"), np.argsort(~churned, kind="stable")):
+        test = Outcome(pd.DataFrame({"x": churned}), churned[order].astype(int), probability[order])
+        columns = pd.DataFrame({"plan": plan[order]})
+        (grouping,) = measure_fairness(columns, test, 0.3, DecisionConfig(), FEW, 0).groupings
+        lost.append(grouping.lost.value)
+    assert lost == pytest.approx([lost[0]] * 3)
+
+
 def test_a_level_that_is_named_like_the_merged_ones_is_a_group_of_its_own():
     plan = np.repeat(["a", "others", "x", "y"], [400, 200, 40, 40])
     churned = np.arange(680) % 2

@@ -151,7 +151,7 @@ def _measure_grouping(columns: Sequence[str], groups: dict[str, np.ndarray], tes
     parts = _parts(groups, test)
     rates, of = test.ratios(parts), {rate: below.sum(axis=0) for rate, (_, below) in parts.items()}
     equal, thresholds = _equal_selection(groups, test)
-    lost = (test.gain * (test.called.astype(float) - equal))[:, None]
+    lost = (test.gain * (test.called - equal))[:, None]
     measured = [
         Group(
             name,
@@ -230,16 +230,17 @@ def _parts(groups: dict[str, np.ndarray], test: _Decided) -> dict[str, tuple[np.
 
 
 def _equal_selection(groups: dict[str, np.ndarray], test: _Decided) -> tuple[np.ndarray, dict[str, float]]:
-    """[n] bool, who would be called if each group had the same share called; and each group's threshold.
+    """[n] the chance of each to be called if each group had the same share called; and its threshold.
 
-    As many are called as now, in each group those most likely to leave. Rows in no group keep their decision.
-    No label is used, so that the profit on the same rows is honest.
+    As many are called as now, in each group those most likely to leave; those at its threshold are drawn.
+    Rows in no group keep their decision. No label is used, so that the profit on the same rows is honest.
     """
-    called, thresholds = test.called.copy(), {}
+    called, thresholds = test.called.astype(float), {}
     rate = test.called[np.concatenate(list(groups.values()))].mean()
     for name, rows in groups.items():
-        best = rows[np.argsort(-test.probability[rows], kind="stable")][: round(rate * len(rows))]
-        called[rows] = False
-        called[best] = True
-        thresholds[name] = float(test.probability[best[-1]]) if len(best) else NOBODY
+        chance, places = test.probability[rows], round(rate * len(rows))
+        threshold = float(np.sort(chance)[-places]) if places else NOBODY
+        above, tied = chance > threshold, chance == threshold
+        called[rows] = above + tied * (places - above.sum()) / max(1, tied.sum())
+        thresholds[name] = threshold
     return called, thresholds
