@@ -33,6 +33,15 @@ def test_unknown_fairness_breaks_a_limit(unknown):
     assert "its fairness is unknown" in broken_limit(unknown, GateConfig(equalized_odds=0.2))
 
 
+def test_a_column_whose_groups_are_unknown_breaks_a_limit_whatever_the_others_are():
+    known = facts(0.0)
+    known["fairness"]["unknown"] = ["race", "age"]
+    assert "its fairness by race, age is unknown" in broken_limit(known, GateConfig(equalized_odds=0.2))
+    assert broken_limit(known, GateConfig()) is None
+    known["fairness"]["unknown"] = []
+    assert broken_limit(known, GateConfig(equalized_odds=0.2)) is None
+
+
 def test_a_run_has_the_limits_that_it_was_trained_with(tmp_path):
     (tmp_path / "config.yaml").write_text("retrain: {gate: {equalized_odds: 0.3, unknown_now: 1}}\n")
     assert limits_of_run(tmp_path) == GateConfig(equalized_odds=0.3)

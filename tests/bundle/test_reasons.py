@@ -154,6 +154,20 @@ def test_no_customer_s_row_stands_in_the_background_of_categories_alone(columns,
     assert [count for count in shared if 0 < count < ALIKE] == []
 
 
+@pytest.mark.parametrize("columns", [["age", "tenure"], ["age", "tenure", "rarely known"]])
+def test_no_customer_s_row_stands_in_the_background_of_whole_numbers_alone(columns):
+    random = np.random.default_rng(0)
+    whole = {"age": random.integers(18, 80, 3_000), "tenure": random.integers(0, 73, 3_000)}
+    frame = pd.DataFrame(whole).assign(**{"rarely known": np.nan}).astype(float)
+    frame.loc[:9, "rarely known"] = 1.0
+    frame = frame[columns]
+    probability = frame["age"].rank(pct=True).to_numpy()
+    chosen = choose_background(frame, probability, Schema("left", ("yes",), tuple(columns), ()), 64, 0)
+    same = [frame.fillna(-1).eq(np.nan_to_num(row, nan=-1)).all(axis=1).sum() for row in chosen.numbers]
+    assert [count for count in same if 0 < count < ALIKE] == []
+    assert chosen.numbers[:, 0].mean() == pytest.approx(frame["age"].mean(), abs=1)
+
+
 def test_the_greatest_contributions_are_named_first():
     reasons, rows = explained(additive, pd.DataFrame({"a": [0.0, 30], "b": [9.0, 0], "c": 5.0, "d": "x"}))
     answer = reasons(*tensors(rows))

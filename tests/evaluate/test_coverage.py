@@ -32,6 +32,12 @@ def test_a_known_truth_is_covered_if_it_lies_in_its_interval():
     assert coverage.quintiles == [0.5] * 5
 
 
+def test_quintiles_do_not_depend_on_the_order_of_rows_with_equal_probabilities():
+    tied = OUTPUTS | {"churn_probability": np.full(10, 0.5)}
+    truth = OUTPUTS["churn_probability"] + np.repeat([0.2, 0], 5)
+    assert measure_coverage(tied, CHURNED, truth, 0.9).quintiles == [0.5] * 5
+
+
 def test_a_bundle_without_intervals_and_sets_has_no_coverage():
     coverage = measure_coverage({"unseen_inputs": OUTPUTS["unseen_inputs"]}, CHURNED, None, 0.9).to_json()
     assert coverage.pop("unseen") == 0.2

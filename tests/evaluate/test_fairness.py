@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 from fairlearn import metrics
 
+from churn.bundle.fairness_limits import broken_limit
+from churn.config.loop import GateConfig
 from churn.config.training import DecisionConfig, EvaluateConfig
 from churn.evaluate.fairness import measure_fairness
 from churn.evaluate.profit import Outcome
@@ -86,7 +88,52 @@ def test_equal_selection_calls_as_many_and_costs_profit_where_groups_differ():
     assert grouping.lost.value == pytest.approx(500 / 2_000 * 0.5 * (56 + 11), rel=0.2)
 
 
+def test_equal_selection_does_not_depend_on_the_order_of_rows_with_equal_probabilities():
+    plan, churned = np.repeat(["a", "b"], 400), np.arange(800) % 4 == 0
+    probability = np.where(plan == "a", 0.6, np.arange(800) % 2 * 0.1)
+    lost = []
+    for order in (np.arange(800), np.argsort(churned, kind="stable"), np.argsort(~churned, kind="stable")):
+        test = Outcome(pd.DataFrame({"x": churned}), churned[order].astype(int), probability[order])
+        columns = pd.DataFrame({"plan": plan[order]})
+        (grouping,) = measure_fairness(columns, test, 0.3, DecisionConfig(), FEW, 0).groupings
+        lost.append(grouping.lost.value)
+    assert lost == pytest.approx([lost[0]] * 3)
+
+
+def test_a_level_that_is_named_like_the_merged_ones_is_a_group_of_its_own():
+    plan = np.repeat(["a", "others", "x", "y"], [400, 200, 40, 40])
+    churned = np.arange(680) % 2
+    churned[600:] = np.arange(80) % 6 == 0
+    test = Outcome(pd.DataFrame({"x": churned}), churned, np.where(plan == "others", 0.9, 0.1))
+    (grouping,) = measure_fairness(
+        pd.DataFrame({"plan": plan}), test, 0.3, DecisionConfig(), FEW, 0
+    ).groupings
+    assert [(group.name, group.rows) for group in grouping.groups] == [
+        ("a", 400),
+        ("others", 200),
+        ("others (2)", 80),
+    ]
+    assert grouping.differences["demographic_parity"].value == 1
+
+
+def test_groups_of_pairs_are_not_mixed_where_their_names_agree():
+    columns = pd.DataFrame({"a": ["", "missing", "x, y", "x"] * 50, "b": ["z", "z", "z", "y, z"] * 50})
+    churned = np.repeat([0, 1], 100)
+    test = Outcome(columns, churned, np.full(200, 0.5))
+    groupings = measure_fairness(columns, test, 0.3, DecisionConfig(), FEW, 0).groupings
+    assert [len(grouping.groups) for grouping in groupings] == [4, 2, 4]
+
+
 def test_a_column_with_one_group_has_nothing_to_compare(sample):
     _, test = sample
     nothing = measure_fairness(pd.DataFrame({"a": [""] * 3_000}), test, 0.3, DecisionConfig(), FEW, 0)
-    assert nothing.to_json() == {"threshold": 0.3, "groupings": []}
+    assert nothing.to_json() == {"threshold": 0.3, "groupings": [], "unknown": ["a"]}
+
+
+def test_a_column_with_too_few_of_one_group_is_unknown_beside_one_that_is_measured(sample):
+    groups, test = sample
+    groups = groups[["gender"]].assign(race=np.where(np.arange(3_000) < 15, "b", "a"))
+    fairness = measure_fairness(groups, test, 0.3, DecisionConfig(), FEW, 0)
+    assert fairness.unknown == ["race"]
+    reason = broken_limit({"fairness": fairness.to_json()}, GateConfig(demographic_parity=1.0))
+    assert reason == "its fairness by race is unknown, and retrain.gate.demographic_parity is a limit"

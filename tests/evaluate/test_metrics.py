@@ -147,3 +147,13 @@ def test_calibration_error_is_the_mean_gap_over_bins_of_equal_size():
     churned = np.repeat([0, 1], 15)
     assert expected_calibration_error(churned, probability, bins=2) == pytest.approx((0.1 + 0.5) / 2)
     assert expected_calibration_error(np.array([0, 1]), np.array([0.0, 1.0])) == 0
+
+
+def test_calibration_error_does_not_depend_on_the_order_of_rows_with_equal_probabilities():
+    random = np.random.default_rng(0)
+    probability = random.choice([0.1, 0.2, 0.4], 3_000)
+    churned = (random.random(3_000) < probability).astype(int)
+    sorted_rows = np.argsort(-churned, kind="stable")
+    errors = [expected_calibration_error(churned[o], probability[o]) for o in (np.arange(3_000), sorted_rows)]
+    assert errors[1] == pytest.approx(errors[0])
+    assert errors[0] < 0.03, "these probabilities are right"

@@ -128,3 +128,12 @@ def test_calls_that_cost_nothing_pay_for_everyone():
     assert all(
         np.isfinite([case.threshold, case.profit, case.attainable]).all() for case in result.sensitivity
     )
+
+
+def test_the_curve_does_not_depend_on_the_order_of_rows_with_equal_probabilities():
+    churned, probability = np.arange(400) % 4 == 0, np.repeat([0.2, 0.4], 200)
+    curves = []
+    for order in (np.arange(400), np.argsort(churned, kind="stable")):
+        test = Outcome(pd.DataFrame(index=range(400)), churned[order].astype(int), probability[order])
+        curves.append(measure_profit(test, test, 0.2, CFG, EVALUATE, seed=0).curve.profit)
+    assert curves[0] == pytest.approx(curves[1])

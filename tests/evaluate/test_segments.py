@@ -62,6 +62,23 @@ def test_small_levels_are_one_segment_and_a_single_segment_is_none():
     assert group_rows(pd.Series(["same"] * 400), churned) == {}
 
 
+def test_levels_named_like_groups_of_the_program_keep_their_rows():
+    churned = np.arange(900) % 2
+    levels = pd.Series(np.repeat(["others", "", "missing", "plan"], [300, 100, 150, 350]))
+    levels[560:580], levels[580:600] = "rare", "seldom"
+    churned[564:600] = 0
+    groups = {name: set(levels[rows]) for name, rows in group_rows(levels, churned).items()}
+    assert groups == {"missing": {""}, "missing (2)": {"missing"}, "others": {"others"}, "plan": {"plan"}}
+    churned[560:600] = np.arange(40) % 4 == 0
+    assert set(levels[group_rows(levels, churned)["others (2)"]]) == {"rare", "seldom"}
+
+
+def test_numbers_that_differ_in_a_late_digit_are_segments_of_their_own():
+    values = pd.Series(np.repeat([1_000_000.0, 1_000_001, 1_000_002], 100))
+    groups = group_rows(values, np.arange(300) % 2)
+    assert [set(values[rows]) for rows in groups.values()] == [{1_000_000}, {1_000_001}, {1_000_002}]
+
+
 def test_numbers_of_few_values_have_a_segment_for_each():
     sizes = {name: len(rows) for name, rows in divide(pd.Series([0.0] * 60 + [1.0] * 40))}
     assert sizes == {"0": 60, "1": 40}

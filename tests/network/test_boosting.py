@@ -1,6 +1,7 @@
 """Trees are cross-fitted: nothing in a row's out-of-fold log-odds comes from the labels of its half."""
 
 import resource
+from dataclasses import replace
 
 import catboost
 import numpy as np
@@ -24,11 +25,14 @@ def rows(churned=None, count=600):
     return LabelledRows(inputs, labels if churned is None else churned, plan, np.ones(count, bool))
 
 
-def test_a_half_s_number_of_trees_does_not_come_from_its_own_labels():
+@pytest.mark.parametrize("moves", [(), (-0.5, 0.5)])
+def test_a_half_s_number_of_trees_and_their_copies_do_not_come_from_its_own_labels(moves):
     honest = rows()
     plan = honest.plan
     of_half = (plan.fold_of_row == 1) & (plan.half_of_row == 0)
     other = rows(np.where(of_half, 1 - honest.churned, honest.churned))
+    changed = [honest.inputs + np.float32([move, 0, 0]) for move in moves]
+    honest, other = (replace(table, changed=changed, share=0.25) for table in (honest, other))
     before, after = (cross_fit(table, 3, CFG, seed=1) for table in (honest, other))
     assert np.array_equal(before.by_half[1, of_half], after.by_half[1, of_half])
     assert not np.allclose(before.by_half[1, ~of_half], after.by_half[1, ~of_half])

@@ -23,19 +23,23 @@ def broken_limit(facts: dict[str, Any], gate: GateConfig) -> str | None:
 
     >>> broken_limit(bundle.facts, cfg.retrain.gate)
     """
-    for name, meaning in _MEANINGS.items():
-        limit = getattr(gate, name)
-        if limit is None:
-            continue
-        groupings = (facts.get("fairness") or {}).get("groupings")
-        if not groupings:
+    limits = {name: limit for name in _MEANINGS if (limit := getattr(gate, name)) is not None}
+    fairness = facts.get("fairness") or {}
+    for name, limit in limits.items():
+        if columns := fairness.get("unknown"):
+            return f"its fairness by {', '.join(columns)} is unknown, and retrain.gate.{name} is a limit"
+        if not fairness.get("groupings"):
             return f"its fairness is unknown (train with data.protected), and retrain.gate.{name} is a limit"
-        worst = max(groupings, key=lambda grouping: grouping["differences"][name]["value"])
-        difference, columns = worst["differences"][name]["value"], " and ".join(worst["columns"])
-        if difference > limit:
-            found = f"{meaning} differ by {difference:.3f} between groups of {columns}"
-            return f"{found}, more than retrain.gate.{name}={limit:g}"
+        worst = max(fairness["groupings"], key=lambda grouping: grouping["differences"][name]["value"])
+        if worst["differences"][name]["value"] > limit:
+            return _excess(worst, name, limit)
     return None
+
+
+def _excess(grouping: dict[str, Any], name: str, limit: float) -> str:
+    difference, columns = grouping["differences"][name]["value"], " and ".join(grouping["columns"])
+    found = f"{_MEANINGS[name]} differ by {difference:.3f} between groups of {columns}"
+    return f"{found}, more than retrain.gate.{name}={limit:g}"
 
 
 def limits_of_run(run: Path) -> GateConfig:

@@ -11,8 +11,8 @@ Properties:
 - additive models and interactions of two columns are exact for the background, since each order is reversed;
 - background and orders are constants of the graph: the same customer always gets the same reasons.
 
-A background customer is the average of `ALIKE` train rows, so that no customer's row stands in the graph. On
-Telco such customers give contributions as near to those against 900 real ones as real customers do.
+A background customer is the average of at least `ALIKE` train rows, so that no customer's row stands in the
+graph. On Telco such customers give contributions as near to those against 900 real ones as real customers do.
 """
 
 from __future__ import annotations
@@ -87,13 +87,28 @@ def _average_customers(
         distance = ((scaled - scaled[row]) ** 2).sum(axis=1) + 2 * (levels != levels[row]).sum(axis=1)
         distance += len(schema.features) * (ranked - ranked[row]) ** 2
         near = np.argsort(distance, kind="stable")[:NEAR]
-        alike = near[:ALIKE]
-        means.append(numbers.iloc[alike].mean().to_numpy(np.float32))
-        same = (numbers.to_numpy(np.float32) == means[-1]).all(axis=1)
-        chosen = _shared_levels(levels, near, np.flatnonzero(same))
+        mean, chosen = _average_of(numbers, levels, near)
+        means.append(mean)
         texts.append([frame[name].iat[i] for name, i in zip(schema.categorical, chosen, strict=True)])
     size = len(middles)
     return np.array(means, np.float32).reshape(size, -1), np.array(texts, object).reshape(size, -1)
+
+
+def _average_of(numbers: pd.DataFrame, levels: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """Mean numbers [F] of the nearest rows, and for each category the row whose level goes with them.
+
+    `near` are the rows to average, the nearest first: `ALIKE` of them, or more where the average of fewer
+    would be somebody's row, whatever its levels.
+    """
+    values = numbers.to_numpy(np.float32)
+    for size in range(min(ALIKE, len(near)), len(near) + 1):
+        mean = numbers.iloc[near[:size]].mean().to_numpy(np.float32)
+        equal = (values == mean) | (np.isnan(values) & np.isnan(mean))
+        same = np.flatnonzero(equal.all(axis=1))
+        chosen = _shared_levels(levels, near, same)
+        if not _is_somebodys(levels, same, chosen):
+            break
+    return mean, chosen
 
 
 def _shared_levels(levels: np.ndarray, near: np.ndarray, same: np.ndarray) -> list[int]:
@@ -110,11 +125,13 @@ def _shared_levels(levels: np.ndarray, near: np.ndarray, same: np.ndarray) -> li
         for column in range(len(most))
         for first in np.sort(np.unique(levels[near, column], return_index=True)[1])
     )
-    for rows in chain([most], others):
-        own = levels[rows, np.arange(len(rows))]
-        if not 0 < (levels[same] == own).all(axis=1).sum() < ALIKE:
-            return rows
-    return most
+    return next((rows for rows in chain([most], others) if not _is_somebodys(levels, same, rows)), most)
+
+
+def _is_somebodys(levels: np.ndarray, same: np.ndarray, rows: list[int]) -> bool:
+    """Whether some of the rows `same`, but fewer than `ALIKE`, have the levels of `rows`."""
+    own = levels[rows, np.arange(len(rows))]
+    return bool(0 < (levels[same] == own).all(axis=1).sum() < ALIKE)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from churn.bundle.conformal import CERTAINTIES
 from churn.bundle.intervals import LEVEL
 from churn.evaluate.bootstrap import Estimate, jeffreys_interval
+from churn.evaluate.metrics import mean_of_ties
 
 QUINTILES = 5
 
@@ -50,8 +51,9 @@ def measure_coverage(
         low, high = outputs["churn_probability_low"], outputs["churn_probability_high"]
         width = float((high - low).mean())
         if truth is not None:
-            inside = (low <= truth) & (truth <= high)
-            parts = np.array_split(np.argsort(outputs["churn_probability"], kind="stable"), QUINTILES)
+            probability = outputs["churn_probability"]
+            inside = mean_of_ties((low <= truth) & (truth <= high), probability)
+            parts = np.array_split(np.argsort(probability, kind="stable"), QUINTILES)
             covered, quintiles = float(inside.mean()), [float(inside[rows].mean()) for rows in parts]
     unseen = float((outputs["unseen_inputs"] > 0).mean())
     return Coverage(unseen, level if sets else None, sets, shares, width, covered, quintiles)

@@ -22,7 +22,7 @@ from churn.evaluate.bootstrap import (
     percentile_interval,
     resample_weights,
 )
-from churn.evaluate.segments import divide, group_rows
+from churn.evaluate.segments import distinct_names, divide, group_rows
 
 if TYPE_CHECKING:
     from churn.evaluate.profit import Outcome
@@ -65,10 +65,11 @@ class Fairness:
 
     threshold: float  # of the decision: the same for all
     groupings: list[Grouping]
+    unknown: list[str]  # protected columns without two groups that are large enough
 
     def to_json(self) -> dict[str, Any]:
         """The section `fairness` of metrics.json; money per customer."""
-        return {"threshold": self.threshold, "groupings": [_to_json(grouping) for grouping in self.groupings]}
+        return vars(self) | {"groupings": [_to_json(grouping) for grouping in self.groupings]}
 
 
 def _to_json(grouping: Grouping) -> dict[str, Any]:
@@ -129,16 +130,19 @@ def measure_fairness(
     columns = [*((name,) for name in names), *combinations(names, 2)]
     found = {chosen: group_rows(_labels(protected[list(chosen)]), test.churned) for chosen in columns}
     measured = [_measure_grouping(chosen, groups, decided) for chosen, groups in found.items() if groups]
-    return Fairness(threshold, measured)
+    return Fairness(threshold, measured, [name for name in names if not found[name,]])
 
 
 def _labels(columns: pd.DataFrame) -> pd.Series:
-    """[n] the name of each row's group."""
+    """[n] the name of each row's group, a different one for each group."""
     labels = np.full(columns.shape, "", object)
     for number, name in enumerate(columns):
         for group, rows in divide(columns[name]):
             labels[rows, number] = group
-    return pd.Series([", ".join(row) for row in labels])
+    chosen: list[tuple[str, ...]] = list(map(tuple, labels))
+    groups = sorted(set(chosen))
+    names = dict(zip(groups, distinct_names(map(", ".join, groups)), strict=True))
+    return pd.Series([names[group] for group in chosen])
 
 
 def _measure_grouping(columns: Sequence[str], groups: dict[str, np.ndarray], test: _Decided) -> Grouping:
@@ -147,7 +151,7 @@ def _measure_grouping(columns: Sequence[str], groups: dict[str, np.ndarray], tes
     parts = _parts(groups, test)
     rates, of = test.ratios(parts), {rate: below.sum(axis=0) for rate, (_, below) in parts.items()}
     equal, thresholds = _equal_selection(groups, test)
-    lost = (test.gain * (test.called.astype(float) - equal))[:, None]
+    lost = (test.gain * (test.called - equal))[:, None]
     measured = [
         Group(
             name,
@@ -226,16 +230,17 @@ def _parts(groups: dict[str, np.ndarray], test: _Decided) -> dict[str, tuple[np.
 
 
 def _equal_selection(groups: dict[str, np.ndarray], test: _Decided) -> tuple[np.ndarray, dict[str, float]]:
-    """[n] bool, who would be called if each group had the same share called; and each group's threshold.
+    """[n] the chance of each to be called if each group had the same share called; and its threshold.
 
-    As many are called as now, in each group those most likely to leave. Rows in no group keep their decision.
-    No label is used, so that the profit on the same rows is honest.
+    As many are called as now, in each group those most likely to leave; those at its threshold are drawn.
+    Rows in no group keep their decision. No label is used, so that the profit on the same rows is honest.
     """
-    called, thresholds = test.called.copy(), {}
+    called, thresholds = test.called.astype(float), {}
     rate = test.called[np.concatenate(list(groups.values()))].mean()
     for name, rows in groups.items():
-        best = rows[np.argsort(-test.probability[rows], kind="stable")][: round(rate * len(rows))]
-        called[rows] = False
-        called[best] = True
-        thresholds[name] = float(test.probability[best[-1]]) if len(best) else NOBODY
+        chance, places = test.probability[rows], round(rate * len(rows))
+        threshold = float(np.sort(chance)[-places]) if places else NOBODY
+        above, tied = chance > threshold, chance == threshold
+        called[rows] = above + tied * (places - above.sum()) / max(1, tied.sum())
+        thresholds[name] = threshold
     return called, thresholds

@@ -207,8 +207,22 @@ def _newton(
 
 
 def expected_calibration_error(churned: np.ndarray, probability: np.ndarray, bins: int = 15) -> float:
-    """Mean gap between probability and churn rate, over bins of equally many rows (Naeini et al. 2015)."""
+    """Mean gap between probability and churn rate, over bins of equally many rows (Naeini et al. 2015).
+
+    Where a bin ends between equal probabilities, each of their rows counts with the churn rate of them all.
+    """
+    churned = mean_of_ties(churned, probability)
     by_probability = np.argsort(probability, kind="stable")
     parts = np.array_split(by_probability, min(bins, len(by_probability)))
     gaps = [len(rows) * abs(probability[rows].mean() - churned[rows].mean()) for rows in parts]
     return float(sum(gaps) / len(churned))
+
+
+def mean_of_ties(values: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """[n] the mean of the values of all rows with the row's probability: it is the same in any order of rows.
+
+    >>> mean_of_ties(np.array([0, 1, 1]), np.array([0.2, 0.2, 0.7]))
+    array([0.5, 0.5, 1. ])
+    """
+    _, tied = np.unique(probability, return_inverse=True)
+    return (np.bincount(tied, values) / np.bincount(tied))[tied]

@@ -103,9 +103,8 @@ def measure_profit(
     value = customer_values(test.frame, cfg)
     expected = expected_profit(test.probability, value, cfg)
     called = _strategies(test.probability, expected, chosen, cfg)
-    order = np.argsort(-expected, kind="stable")
     curves, profits = _bootstrap_profit(
-        test, order, np.stack(list(called.values()), axis=1), cfg, evaluate.bootstrap, seed
+        test, expected, np.stack(list(called.values()), axis=1), cfg, evaluate.bootstrap, seed
     )
     low, high = np.quantile(curves[1:], [0.025, 0.975], axis=0)
     maximum, share = expected_maximum_profit(test.churned, test.probability, cfg, value.mean())
@@ -147,9 +146,15 @@ def _strategies(
 
 
 def _bootstrap_profit(
-    test: Outcome, order: np.ndarray, called: np.ndarray, cfg: DecisionConfig, resamples: int, seed: int
+    test: Outcome, expected: np.ndarray, called: np.ndarray, cfg: DecisionConfig, resamples: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Curves [1 + B, G] and profits [1 + B, S] of the strategies: of the rows, then of their resamples."""
+    """Curves [1 + B, G] and profits [1 + B, S] of the strategies: of the rows, then of their resamples.
+
+    Customers of equal expected profit are called in any order: the curve is straight between the first and
+    the last of them.
+    """
+    order = np.argsort(-expected, kind="stable")
+    ends = np.append(0, 1 + np.flatnonzero(np.diff(-expected[order], append=np.inf)))
     gain = call_gain(test.churned, customer_values(test.frame, cfg), cfg)
     curves: list[np.ndarray] = []
     profits: list[np.ndarray] = []
@@ -159,7 +164,7 @@ def _bootstrap_profit(
         ordered = weights[:, order] / total
         reached = np.pad(ordered.cumsum(axis=1), ((0, 0), (1, 0)))
         earned = np.pad((ordered * gain[order]).cumsum(axis=1), ((0, 0), (1, 0)))
-        curves.extend(np.interp(SHARES, x, y) for x, y in zip(reached, earned, strict=True))
+        curves.extend(np.interp(SHARES, x, y) for x, y in zip(reached[:, ends], earned[:, ends], strict=True))
     return np.array(curves), np.concatenate(profits)
 
 

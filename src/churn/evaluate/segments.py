@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -61,24 +62,45 @@ def measure_segments(frame: pd.DataFrame, churned: np.ndarray, probability: np.n
 
 def group_rows(values: pd.Series, churned: np.ndarray) -> dict[str, np.ndarray]:
     """Positions of the rows by group; empty if all rows would be one group."""
-    groups: dict[str, np.ndarray] = {}
-    merged = np.empty(0, int)
-    for name, rows in divide(values):
-        if MIN_EACH <= churned[rows].sum() <= len(rows) - MIN_EACH:
-            groups[name] = rows
-        else:
-            merged = np.concatenate([merged, rows])
-    if MIN_EACH <= churned[merged].sum() <= len(merged) - MIN_EACH:
-        groups[OTHERS] = merged
-    return groups if sum(map(len, groups.values())) > max(map(len, groups.values()), default=0) else {}
+
+    def is_large(rows: np.ndarray) -> bool:
+        return bool(MIN_EACH <= churned[rows].sum() <= len(rows) - MIN_EACH)
+
+    parts = list(divide(values))
+    large = [(name, rows) for name, rows in parts if is_large(rows)]
+    merged = np.concatenate([np.empty(0, int), *(rows for _, rows in parts if not is_large(rows))])
+    if is_large(merged):
+        large.append((OTHERS, merged))
+    names = distinct_names(name for name, _ in large)
+    return dict(zip(names, (rows for _, rows in large), strict=True)) if len(large) > 1 else {}
 
 
 def divide(values: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
-    """Names and positions of the levels of a category, or of a number's quarters and its missing values."""
-    if not pd.api.types.is_numeric_dtype(values):
-        for level, rows in values.groupby(values).indices.items():
-            yield str(level) or "missing", np.asarray(rows)
-        return
+    """Distinct names and positions of the levels of a category, or of a number's quarters and its blanks."""
+    parts = list(_quarters(values) if pd.api.types.is_numeric_dtype(values) else _levels(values))
+    names = distinct_names(name for name, _ in parts)
+    return zip(names, (rows for _, rows in parts), strict=True)
+
+
+def distinct_names(names: Iterable[str]) -> Iterator[str]:
+    """The names; one that was there before has a number.
+
+    >>> list(distinct_names(["missing", "others", "missing"]))
+    ['missing', 'others', 'missing (2)']
+    """
+    taken: set[str] = set()
+    for name in names:
+        numbered = chain([name], (f"{name} ({number})" for number in count(2)))
+        taken.add(free := next(each for each in numbered if each not in taken))
+        yield free
+
+
+def _levels(values: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
+    for level, rows in values.groupby(values).indices.items():
+        yield str(level) or "missing", np.asarray(rows)
+
+
+def _quarters(values: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
     number = values.to_numpy(float)
     known = np.flatnonzero(~np.isnan(number))
     shares = np.linspace(0, 1, QUARTERS + 1)[1:-1] if len(known) else np.empty(0)

@@ -18,6 +18,7 @@ from churn.network.encoding import Encoding, fit_encoding, tree_inputs
 from churn.network.trees import Trees
 
 ROUNDS = 2  # of adversarial training: trees, their worst copies, trees again
+FIRST_TREES = 100  # of each round before the last, at most
 MORE_ON_ALL_ROWS = 1.25  # times as many trees on all rows as the folds' own best: more rows bear more trees
 
 
@@ -123,13 +124,20 @@ def grow_rows(
     settings: Settings,
     checks: Sequence[tuple[np.ndarray, np.ndarray]] = (),
 ) -> Grown:
-    """Trees of the rows `learns`; if these have changed copies, grown again with the worst copy of each."""
+    """Trees of the rows `learns`; if these have changed copies, grown again with the worst copy of each.
+
+    Only the last round ends by `checks`: their labels must not choose the copies that it learns from.
+    """
     inputs, churned = rows.inputs[learns], rows.churned[learns]
-    grown, found, weight = grow(inputs, churned, settings, checks), [inputs], np.ones(len(inputs))
-    for number in range(1, ROUNDS + 1) if rows.changed else ():
+    found, weight, rounds = [inputs], np.ones(len(inputs)), ROUNDS if rows.changed else 0
+    first = replace(settings, trees=min(settings.trees, FIRST_TREES)), ()
+    last = settings, checks
+    grown = grow(inputs, churned, *(first if rounds else last))
+    for number in range(1, rounds + 1):
         found.append(_worst_copies(grown, [copy[learns] for copy in rows.changed], churned))
         weights = np.concatenate([(1 - rows.share) * weight, *number * [rows.share / number * weight]])
-        grown = grow(np.concatenate(found), np.tile(churned, len(found)), settings, checks, weights)
+        own = last if number == rounds else first
+        grown = grow(np.concatenate(found), np.tile(churned, len(found)), *own, weights)
     return grown
 
 

@@ -81,6 +81,8 @@ def test_segments_and_groups_have_their_scores_and_intervals(make):
     assert model["considerations"]["fairnessAssessments"][0]["groupAtRisk"] == "groups of plan"
     (parity,) = re.findall(r"- plan: demographic_parity difference (\S+) \(\S+ to \S+\)", to_markdown(card))
     assert float(parity) > 0
+    unknown = replace(card, fairness=replace(card.fairness, unknown=["race"]))
+    assert "- race: unknown, no two groups have ten churners" in to_markdown(unknown)
 
 
 def test_an_undefined_number_is_unknown(make):

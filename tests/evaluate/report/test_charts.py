@@ -49,6 +49,13 @@ def test_the_dots_of_the_calibration_figure_are_churn_rates_of_equal_groups(draw
     assert dots[:, 1].mean() == pytest.approx(100 * churned.mean())
 
 
+def test_the_calibration_figure_does_not_depend_on_the_order_of_rows_with_equal_probabilities():
+    churned = np.repeat([1, 0], [50, 150])
+    figures = draw(churned, {"model": np.full(200, 0.25)}, {})[1]
+    dots = figures[1].axes[0].containers[0].lines[0].get_xydata()
+    assert dots == pytest.approx(np.full((10, 2), 25.0))
+
+
 def test_every_figure_names_both_axes_with_their_unit(drawn):
     for figure in drawn[1]:
         assert figure.axes[-1].get_xlabel()

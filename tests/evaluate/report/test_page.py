@@ -4,7 +4,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from churn.evaluate.fairness import Fairness
+from churn.evaluate.report import wording
 from churn.evaluate.report.page import render_report, write_report
+from churn.evaluate.report.templates import template_environment
 from evaluate.report.conftest import LONG
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -70,6 +73,12 @@ def test_groups_of_protected_columns_have_a_table_and_their_differences(content,
         parity = grouping.differences["demographic_parity"].value
         assert f"two groups: {100 * parity:.1f} points" in text
     assert "Who is called, by group" in text
+
+
+def test_a_protected_column_without_two_large_groups_is_unknown():
+    template = template_environment("evaluate/report").get_template("fairness.html.j2")
+    section = template.render(fairness=Fairness(0.2, [], ["race"]), selection=[], words=wording)
+    assert "Unknown for race: no two groups" in section
 
 
 def test_every_section_is_there(page, leak):

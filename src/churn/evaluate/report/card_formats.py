@@ -75,6 +75,8 @@ def _fairness_lines(card: Card) -> Iterator[str]:
     if card.fairness is None:
         yield f"{UNKNOWN}: no protected columns were named (`data.protected`)"
         return
+    for column in card.fairness.unknown:
+        yield f"- {_plain(column)}: {UNKNOWN}, no two groups have ten churners and ten stayers each"
     for grouping in card.fairness.groupings:
         for name, estimate in grouping.differences.items():
             low, high = map(_number, (estimate.low, estimate.high))

@@ -11,6 +11,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from churn.evaluate.bootstrap import jeffreys_interval
 from churn.evaluate.evaluation import MODEL
+from churn.evaluate.metrics import mean_of_ties
 from churn.evaluate.report.drawing import (
     CHURNERS,
     FAINT,
@@ -90,7 +91,8 @@ def _calibration(churned: np.ndarray, probability: np.ndarray) -> Chart:
     """Churn rate by predicted probability, in bins of equally many customers, with 95 % intervals."""
     bins = np.array_split(np.argsort(probability, kind="stable"), np.clip(len(churned) // 20, 2, 10))
     size = np.array([len(rows) for rows in bins])
-    left = np.array([churned[rows].sum() for rows in bins])
+    share = mean_of_ties(churned, probability)
+    left = np.array([share[rows].sum() for rows in bins])
     predicted = 100 * np.array([probability[rows].mean() for rows in bins])
     rate = 100 * left / size
     low, high = (100 * end for end in jeffreys_interval(left, size))
