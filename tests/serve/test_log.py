@@ -11,6 +11,7 @@ import pytest
 
 from churn.config.serving import LogConfig
 from churn.errors import UserError
+from churn.files import clear_partials
 from churn.serve.log import compact, lines_file, read
 from churn.serve.log.compact import compact_all
 from churn.serve.log.retention import remove_old
@@ -170,6 +171,22 @@ def test_a_server_without_requests_leaves_no_file(tmp_path):
     spool(tmp_path).close()
     compact_all(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_another_process_removes_before_it_is_locked_is_begun_again(tmp_path, monkeypatch):
+    calls, lock = iter([clear_partials]), fcntl.flock
+
+    def late(*locking):
+        for call in calls:
+            call(tmp_path)
+        lock(*locking)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    log = spool(tmp_path)
+    log.append(line(1))
+    assert ids(tmp_path) == ["1"]
+    assert len(list(tmp_path.iterdir())) == 1
+    log.close()
 
 
 def test_the_lock_of_a_file_is_there_before_its_name(tmp_path):
