@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import pickle
 import socket
 import ssl
 import time
@@ -12,6 +13,9 @@ import httpx
 import pytest
 import uvloop
 
+from churn.bundle.bundle import Bundle
+from churn.bundle.model import Model
+from churn.bundle.unseen import UnseenCells
 from churn.config.root import compose_config
 from churn.config.serving import ServeConfig
 from churn.errors import UserError
@@ -19,6 +23,7 @@ from churn.serve.connection import HEADER_BYTES, HEADER_SECONDS, HEADERS, REQUES
 from churn.serve.gate import Gate, check_address, check_certificate
 from churn.serve.joining import Joining
 from churn.serve.log.overload import Complaint
+from churn.serve.model import ServedModel
 from churn.serve.problems import EXAMINED, LISTED
 from churn.serve.protocol import MOST_ROWS, Fields, Reader
 from churn.serve.refused import RefusedError
@@ -83,6 +88,20 @@ def test_a_deep_value_in_a_row_is_refused(endpoint):
         ": 0,", ": " + "[" * 300 + "]" * 300 + ","
     )
     assert post(endpoint, deep.encode()).status_code == 400
+
+
+def test_names_and_levels_of_strangers_are_not_kept_in_their_length(exported_bundle):
+    model = ServedModel(Model(Bundle.load(exported_bundle)))
+    profile = {"categorical": {"contract": ["monthly"]}}
+    model.unseen = UnseenCells(SimpleNamespace(schema=model.bundle.schema, profile=profile))
+    for number in range(3):
+        long = f"{number}" + "x" * 100_000
+        for key in (long, long, ""):
+            model([model.read.rows([ROW | {"contract": long, "customer_key": key}])])
+    assert len(pickle.dumps([model.known, model.unseen.counts()])) < 5_000
+    assert len(model.known) == 3, "each customer counts once"
+    rows, cells, again = model.unseen.counts()
+    assert (rows, cells["contract"].total(), again["contract"].total()) == (9, 9, 3)
 
 
 @pytest.mark.parametrize("row", ["7", "{}", '{"x":1}', "[]"])
