@@ -19,6 +19,7 @@ from churn.bundle.unseen import UnseenCells
 from churn.config.root import compose_config
 from churn.config.serving import ServeConfig
 from churn.errors import UserError
+from churn.serve.app import _read_body
 from churn.serve.connection import HEADER_BYTES, HEADER_SECONDS, HEADERS, REQUEST_SECONDS, Connection
 from churn.serve.gate import Gate, check_address, check_certificate
 from churn.serve.joining import Joining
@@ -142,6 +143,20 @@ def test_where_fields_may_be_left_out_the_rows_have_a_limit():
     assert len(reader(b'{"instances":[' + b",".join([b"{}"] * MOST_ROWS) + b"]}")) == MOST_ROWS
     with pytest.raises(RefusedError, match="more than 10,000 rows"):
         reader(b'{"instances":[' + b",".join([b"{}"] * (MOST_ROWS + 1)) + b"]}")
+
+
+def test_a_body_that_is_too_long_is_read_before_it_is_refused():
+    """Else the client, which still sends, sees its connection reset."""
+    parts = iter(
+        [{"type": "http.request", "body": b"x" * 10, "more_body": more} for more in (True, True, False)]
+    )
+
+    async def receive():
+        return next(parts)
+
+    with pytest.raises(RefusedError, match="the body has more than 5 bytes"):
+        asyncio.run(_read_body(receive, 5))
+    assert not list(parts)
 
 
 def test_a_wrong_method_is_refused_with_the_right_one(endpoint):
