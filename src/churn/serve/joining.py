@@ -39,7 +39,7 @@ class Joining:
 
     def take(self, connection: socket.socket) -> None:
         """Make a connection of a socket."""
-        if len(self.tasks) >= self.most:
+        if self.ssl and len(self.tasks) >= self.most:  # without a handshake each is done at once
             self._end_oldest()
         task = self.loop.create_task(self._join(connection))
         self.tasks[task] = None
