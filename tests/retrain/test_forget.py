@@ -115,6 +115,21 @@ def test_lines_that_the_server_is_writing_go_when_the_file_is_compacted_and_nobo
     assert keys_in(tmp_path / "log") == ["c0", "c1"]
 
 
+def test_rows_go_also_from_a_file_that_is_compacted_at_that_moment(cfg, log):
+    lists = iter([Forgotten()])
+
+    def listed():
+        """The list; the first time as it was a moment before the customer was put on it."""
+        if (before := next(lists, None)) is not None:
+            forget(cfg("id=c1"))
+            return before
+        return Forgotten.of(cfg())
+
+    assert compact_all(log, listed) == 1
+    assert [file.suffix for file in log.iterdir()] == [".parquet"] * 2
+    assert keys_in(log) == ["c0", "c2"] * 2
+
+
 def test_a_kill_between_the_list_and_the_log_leaves_work_that_the_same_command_does(cfg, log, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("churn.retrain.forget.erase_rows", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -11,8 +12,10 @@ import pytest
 
 from churn.config.serving import LogConfig
 from churn.errors import UserError
+from churn.files import clear_partials
 from churn.serve.log import compact, lines_file, read
 from churn.serve.log.compact import compact_all
+from churn.serve.log.entries import EntryLog
 from churn.serve.log.retention import remove_old
 from churn.serve.log.write import Spool, SpoolFullError
 
@@ -170,6 +173,22 @@ def test_a_server_without_requests_leaves_no_file(tmp_path):
     spool(tmp_path).close()
     compact_all(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_another_process_removes_before_it_is_locked_is_begun_again(tmp_path, monkeypatch):
+    calls, lock = iter([clear_partials]), fcntl.flock
+
+    def late(*locking):
+        for call in calls:
+            call(tmp_path)
+        lock(*locking)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    log = spool(tmp_path)
+    log.append(line(1))
+    assert ids(tmp_path) == ["1"]
+    assert len(list(tmp_path.iterdir())) == 1
+    log.close()
 
 
 def test_the_lock_of_a_file_is_there_before_its_name(tmp_path):
@@ -408,3 +427,25 @@ def test_the_compactor_removes_what_is_too_old(tmp_path):
     compactor.start()
     wait_until(lambda: not file.exists())
     compactor.stop()
+
+
+def test_entries_that_the_output_takes_in_part_come_once_and_whole():
+    reading, writing = os.pipe()
+    for end in (reading, writing):
+        os.set_blocking(end, False)
+    log, printed = EntryLog(HEADER, writing), b""
+    waiting = [line(number, rows=600) for number in range(3)]  # one is more than a pipe holds
+    for _ in range(20):
+        with suppress(SpoolFullError):
+            if waiting:
+                log.append(waiting[0])
+                del waiting[0]
+        with suppress(BlockingIOError):
+            printed += os.read(reading, 50_000)
+        log.tick()
+    log.close()
+    os.close(writing)
+    os.close(reading)
+    numbers = [json.loads(entry)["request_id"].partition("/")[0] for entry in printed.splitlines()]
+    assert list(dict.fromkeys(numbers)) == ["0", "1", "2"]
+    assert printed.count(b"c599") == 6, "each customer is once in an input and once in an answer"

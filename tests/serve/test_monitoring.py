@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -204,11 +205,33 @@ def test_what_a_killed_process_counted_goes_on_in_the_next_one(customers):
     assert second.metrics.requests["200"] == 6
     next_one = SharedMetrics(files, 0, Metrics()).metrics
     assert (next_one.requests["200"], next_one.in_flight, next_one.seconds.sum) == (5, 0, 0.1)
-    os.ftruncate(files[0], 0)
-    os.pwrite(files[0], b"counts that a kill cut", 1)
-    assert second.total().requests["200"] == 6
     for file in files:
         os.close(file)
+
+
+@pytest.mark.parametrize("writes", [0, 1])
+def test_a_kill_while_counts_are_written_leaves_those_before(monkeypatch, writes):
+    files, write = make_files(1), os.pwrite
+    process = SharedMetrics(files, 0, Metrics())
+
+    def killed(file, content, place):
+        if not next(left):
+            if writes == 0:  # the counts are cut; the head is too short for that
+                write(file, content[: len(content) // 2], place)
+            raise KeyboardInterrupt
+        return write(file, content, place)
+
+    for codes in (7, 3_000, 5, 80):  # of several lengths
+        process.metrics.requests = Counter(map(str, range(codes)))
+        process.write()
+        process.metrics.requests["more"] += 1
+        left = iter(range(writes, -1, -1))  # writes until the kill
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", killed)
+            with pytest.raises(KeyboardInterrupt):
+                process.write()
+        assert len(SharedMetrics(files, 0, Metrics()).metrics.requests) == codes
+    os.close(files[0])
 
 
 def test_several_processes_do_not_log_to_one_output(exported_bundle):

@@ -17,14 +17,20 @@ import pytest
 from churn.bundle import export
 from churn.bundle.bundle import Bundle
 from churn.bundle.database import mlflow_client
+from churn.bundle.model import Model
 from churn.bundle.registry import CHAMPION, register_run
 from churn.config.root import compose_config
-from churn.config.serving import ServeConfig
+from churn.config.serving import LogConfig, ServeConfig
 from churn.errors import UserError
 from churn.retrain.promote import make_champion
 from churn.serve.app import Endpoint
+from churn.serve.batching import Batcher
 from churn.serve.log import read
+from churn.serve.log.compact import compact_all
+from churn.serve.log.lines import log_header
+from churn.serve.log.write import Spool
 from churn.serve.metrics import Metrics
+from churn.serve.model import ServedModel
 from churn.serve.processes import reload_servers
 from churn.serve.stage import listen
 from churn.serve.supervisor import Supervisor
@@ -67,8 +73,12 @@ class Clients:
                     return
 
 
+def request_ids(log):
+    return [request for table in read.read_log(log) for request in table["request_id"].to_pylist()]
+
+
 def logged(folder):
-    return [request for table in read.read_log(folder / "log") for request in table["request_id"].to_pylist()]
+    return request_ids(folder / "log")
 
 
 def test_kills_of_two_servers_that_share_a_log_lose_no_answered_request(exported_bundle, tmp_path):
@@ -216,6 +226,28 @@ def test_while_the_log_is_full_answers_wait_or_go_unlogged(exported_bundle, tmp_
         assert server.metric("churn_log_failures_total") > 0
     assert (dropped > 0) == (policy == "drop")
     assert len(logged(tmp_path)) == 12 - dropped
+
+
+def test_answers_that_wait_for_the_log_while_a_model_is_swapped_get_through(exported_bundle, tmp_path):
+    cfg = ServeConfig(log=LogConfig(max_backlog_bytes=2_000, segment_seconds=0.0))
+    model = ServedModel(Model(Bundle.load(exported_bundle)))
+
+    async def swap():
+        old = Batcher(model, Spool(tmp_path, log_header(model), cfg.log), Metrics(), cfg)
+        await old.submit("first", model.read.rows([ROW] * 40))
+        assert old.spool.waiting > cfg.log.max_backlog_bytes
+        second = old.submit("second", model.read.rows([ROW]))
+        await asyncio.sleep(0)
+        old.close()
+        while not second.done():
+            compact_all(tmp_path)
+            await asyncio.sleep(0.01)
+        return await second
+
+    answer = asyncio.run(asyncio.wait_for(swap(), 10))
+    assert answer.startswith(b'{"predictions":[')
+    compact_all(tmp_path)
+    assert list(dict.fromkeys(request_ids(tmp_path))) == ["first", "second"]
 
 
 def test_a_server_is_healthy_only_when_its_model_has_answered_a_row(exported_bundle, tmp_path):

@@ -1,6 +1,8 @@
 """What strangers send costs no more than its size, takes nobody's place, and gets one clear answer."""
 
+import asyncio
 import json
+import pickle
 import socket
 import ssl
 import time
@@ -9,17 +11,25 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+import uvloop
 
+from churn.bundle.bundle import Bundle
+from churn.bundle.model import Model
+from churn.bundle.unseen import UnseenCells
 from churn.config.root import compose_config
 from churn.config.serving import ServeConfig
 from churn.errors import UserError
+from churn.serve.app import _read_body
 from churn.serve.connection import HEADER_BYTES, HEADER_SECONDS, HEADERS, REQUEST_SECONDS, Connection
 from churn.serve.gate import Gate, check_address, check_certificate
+from churn.serve.joining import Joining
 from churn.serve.log.overload import Complaint
+from churn.serve.model import ServedModel
 from churn.serve.problems import EXAMINED, LISTED
 from churn.serve.protocol import MOST_ROWS, Fields, Reader
 from churn.serve.refused import RefusedError
 from churn.serve.server import Server
+from churn.serve.stage import listen
 from serve.conftest import ROW, make_certificate, running
 
 BODY = json.dumps({"instances": [ROW]}).encode()
@@ -81,6 +91,20 @@ def test_a_deep_value_in_a_row_is_refused(endpoint):
     assert post(endpoint, deep.encode()).status_code == 400
 
 
+def test_names_and_levels_of_strangers_are_not_kept_in_their_length(exported_bundle):
+    model = ServedModel(Model(Bundle.load(exported_bundle)))
+    profile = {"categorical": {"contract": ["monthly"]}}
+    model.unseen = UnseenCells(SimpleNamespace(schema=model.bundle.schema, profile=profile))
+    for number in range(3):
+        long = f"{number}" + "x" * 100_000
+        for key in (long, long, ""):
+            model([model.read.rows([ROW | {"contract": long, "customer_key": key}])])
+    assert len(pickle.dumps([model.known, model.unseen.counts()])) < 5_000
+    assert len(model.known) == 3, "each customer counts once"
+    rows, cells, again = model.unseen.counts()
+    assert (rows, cells["contract"].total(), again["contract"].total()) == (9, 9, 3)
+
+
 @pytest.mark.parametrize("row", ["7", "{}", '{"x":1}', "[]"])
 def test_an_error_is_no_larger_than_its_request(endpoint, row):
     body = b'{"instances":[' + b",".join([row.encode()] * (450_000 // (len(row) + 1))) + b"]}"
@@ -121,6 +145,20 @@ def test_where_fields_may_be_left_out_the_rows_have_a_limit():
         reader(b'{"instances":[' + b",".join([b"{}"] * (MOST_ROWS + 1)) + b"]}")
 
 
+def test_a_body_that_is_too_long_is_read_before_it_is_refused():
+    """Else the client, which still sends, sees its connection reset."""
+    parts = iter(
+        [{"type": "http.request", "body": b"x" * 10, "more_body": more} for more in (True, True, False)]
+    )
+
+    async def receive():
+        return next(parts)
+
+    with pytest.raises(RefusedError, match="the body has more than 5 bytes"):
+        asyncio.run(_read_body(receive, 5))
+    assert not list(parts)
+
+
 def test_a_wrong_method_is_refused_with_the_right_one(endpoint):
     for method in ("GET", "PUT", "OPTIONS"):
         answer = httpx.request(method, endpoint.url, timeout=30)
@@ -150,6 +188,40 @@ def test_a_request_whose_end_is_ambiguous_is_refused(endpoint, framing):
     answer = exchange(endpoint, head.encode() + b"0\r\n\r\nGET /metrics HTTP/1.1\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 4")
     assert answer.count(b"HTTP/1.1 ") == 1, "what follows is no request of its own"
+
+
+HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
+
+
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [(f"Content-Length: {len(BODY)}", BODY), ("Transfer-Encoding: chunked", CHUNKS)],
+    ids=["length", "chunks"],
+)
+def test_an_offer_of_another_protocol_is_ignored(endpoint, framing, body):
+    """Java's client and `curl --http2` offer HTTP/2 in this way."""
+    offer = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABk"
+    head = f"POST /predict HTTP/1.1\r\n{framing}\r\n{offer}\r\nContent-Type: application/json\r\n\r\n"
+    answer = exchange(endpoint, (head.encode() + body) * 2 + HEALTH)
+    assert [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]] == [200] * 3
+    assert answer.count(b'"churn_probability"') == 2
+    assert answer.endswith(b'{"status":"ready"}')
+
+
+@pytest.mark.parametrize("first", ["GET /health", "CONNECT localhost:80", "CONNECT /predict"])
+def test_a_body_that_follows_an_offer_is_no_request_of_its_own(endpoint, first):
+    inner = f"POST /predict HTTP/1.1\r\nContent-Length: {len(BODY)}\r\nContent-Type: application/json\r\n\r\n"
+    body = inner.encode() + BODY
+    head = f"{first} HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    answer = exchange(endpoint, head.encode() + body + HEALTH)
+    assert b"churn_probability" not in answer
+    assert answer.count(b"HTTP/1.1 ") == (2 if first == "GET /health" else 1)
+
+
+def test_many_offers_at_once_are_many_requests(endpoint):
+    offer = b"GET /health HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
+    assert exchange(endpoint, offer * 1_500 + HEALTH).count(b"HTTP/1.1 200 ") == 1_501
 
 
 def test_slow_clients_keep_nobody_waiting(endpoint):
@@ -207,6 +279,56 @@ def test_idle_connections_keep_nobody_out(exported_bundle, tmp_path):
         assert len([client for client in idle if client.recv(1) == b""]) == 60
         for client in idle:
             client.close()
+
+
+@pytest.fixture
+def secured(tmp_path):
+    """Settings of a certificate, and the context of a client that trusts any."""
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    return make_certificate(tmp_path), trusting
+
+
+def test_behind_a_certificate_clients_that_never_say_hello_keep_nobody_out(
+    exported_bundle, tmp_path, secured
+):
+    settings = [f"serve.{name}={file}" for name, file in secured[0].items()]
+    with running(
+        exported_bundle, tmp_path, "serve.max_connections=20", "serve.drain_seconds=0", *settings
+    ) as server:
+        host, _, port = server.root.removeprefix("https://").partition(":")
+        silent = [socket.create_connection((host, int(port)), timeout=5) for _ in range(60)]
+        assert httpx.get(f"{server.root}/health", timeout=30, verify=False).status_code == 200
+        assert {client.recv(1) for client in silent[:40]} == {b""}, "the oldest are closed"
+        assert server.predict(ROW).status_code == 200
+        assert server.stop() == 0
+        for client in silent:
+            client.close()
+
+
+@pytest.mark.parametrize(("most", "seconds", "gone"), [(3, 10.0, 3), (9, 0.05, 5)])
+def test_a_handshake_ends_when_it_is_too_slow_or_the_oldest_of_too_many(
+    secured, monkeypatch, most, seconds, gone
+):
+    monkeypatch.setattr("churn.serve.joining.HEADER_SECONDS", seconds)
+    files, trusting = secured
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*files.values())
+
+    async def join(listener):
+        joining = Joining(asyncio.Protocol, context, most)
+        joining.listen(listener)
+        silent = [socket.create_connection(listener.getsockname(), timeout=5) for _ in range(5)]
+        _, writer = await asyncio.open_connection(*listener.getsockname(), ssl=trusting)
+        assert [await asyncio.to_thread(one.recv, 1) for one in silent[:gone]] == [b""] * gone
+        assert len(joining.tasks) == len(silent[gone:])
+        joining.stop()
+        writer.close()
+        for one in silent:
+            one.close()
+
+    with listen("127.0.0.1", 0) as listener, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(join(listener))
 
 
 class Transport:

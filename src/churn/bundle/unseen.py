@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHARE = 0.03  # of a column's cells, from which it is named, beside what training had of rare levels
+LONGEST = 100  # characters of a cell that are kept: a client's may be as long as its request
 REMEMBERED = 1_000  # different cells of a column, the commonest
 
 
@@ -102,7 +103,7 @@ class UnseenCells:
         if (known := self._levels.get(name)) is not None:
             for text, rows in rows_by_text.items():
                 if rows and text not in known and (spelled := apply_steps(text, self._steps)) not in known:
-                    self._add(name, spelled, rows, again)
+                    self._add(name, spelled[:LONGEST], rows, again)
 
     def add_numbers(
         self, name: str, numbers: np.ndarray, rows: np.ndarray | None = None, again: bool = False

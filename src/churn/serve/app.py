@@ -182,6 +182,8 @@ async def _read_body(receive: Any, max_bytes: int) -> bytes:
         parts.append(body)
         size, more = size + len(body), message["more_body"]
     if size > max_bytes:
+        while more:  # a client that still sends reads no answer; `Connection` bounds what it may send
+            more = (await receive()).get("more_body", False)
         raise RefusedError(413, "size", f"the body has more than {max_bytes:,} bytes: send fewer rows")
     return body if len(parts) == 1 else b"".join(parts)
 

@@ -111,6 +111,8 @@ class Batcher:
     def close(self) -> None:
         """Close the log when no request waits for it; to be called after the last `submit`."""
         if self.waiting or (self.log and self.log.held_back):
+            if self.spool:
+                self.spool.tick()  # nobody else does any more: what it waits for may be over
             self.loop.call_later(RETRY_SECONDS, self.close)
         elif self.spool:
             self.spool.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from churn.serve.refused import RefusedError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 HEADER_BYTES = 16_384  # of all headers of a request, and of its first line
 HEADER_SECONDS = 10.0  # for the headers to arrive, from the connection or their first byte on
 REQUEST_SECONDS = 60.0  # for a whole request to arrive, and for an answer to be taken
+NO_HTTP = "Invalid HTTP request received."
 CHUNK_OVERHEAD = 8  # the bytes of a body of chunks may be so many times those of its content
 QUIET, HEADERS, BODY = range(3)  # what is being received
 
@@ -53,9 +55,43 @@ class Connection(HttpToolsProtocol):
         if self.receiving == QUIET:
             self.receiving, self.received, self.begun = HEADERS, 0, self.loop.time()
         self.received += len(data)
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            self.logger.warning(NO_HTTP)
+            self._refuse(self.refusal or RefusedError(400, "http", NO_HTTP))
         if self.received > self.limits[self.receiving]:
             self._refuse(_too_long(self.receiving))
+
+    def _parse(self, data: bytes | memoryview) -> None:
+        """Parse what arrived."""
+        while True:
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                data = memoryview(data)[offer.args[0] :]
+                self._begin_without_offer()
+            else:
+                return
+
+    def _begin_without_offer(self) -> None:
+        """Parse the headers once more, without the offer of another protocol (RFC 9110, 7.8, allows that).
+
+        The parser takes a body that follows an offer for the other protocol, and then for the next request.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT":
+            raise httptools.HttpParserError
+        lines = [b": ".join(header) for header in self.headers if header[0] != b"upgrade"]
+        first = b"%s %s HTTP/%s" % (method, self.url, version)
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+        self.parser.feed_data(b"\r\n".join([first, *lines, b"", b""]))
+
+    def _should_upgrade(self) -> bool:
+        """True: uvicorn then begins no answer to a request with an offer."""
+        return True
 
     def on_headers_complete(self) -> None:
         """Begin to answer. For headers that are too long it raises an error, which stops the parser."""
@@ -71,10 +107,6 @@ class Connection(HttpToolsProtocol):
         """The request is here."""
         super().on_message_complete()
         self.receiving, self.received, self.begun = QUIET, 0, self.loop.time()
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what the parser does not accept."""
-        self._refuse(self.refusal or RefusedError(400, "http", msg))
 
     def check(self, now: float) -> None:
         """Close the connection if its request, or the first sign of one, takes too long to arrive."""

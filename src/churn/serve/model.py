@@ -47,7 +47,7 @@ class ServedModel:
         self.columns = [column[name] for name in self.fields.kinds if name in column]
         self.outputs = model.kinds()
         self.prediction = msgspec.defstruct("Prediction", [*self.outputs, CUSTOMER_KEY], gc=False)
-        self.unseen, self.known = UnseenCells(self.bundle), set[str]()
+        self.unseen, self.known = UnseenCells(self.bundle), set[int]()
         self._warm_up()
         self.read.example = self.example
         self.unseen = UnseenCells(self.bundle)  # without the rows of the warm-up
@@ -91,9 +91,10 @@ class ServedModel:
         """Whether this is the first row of a customer with unseen cells; so is every one without a name."""
         if not key:
             return True
-        if key in self.known or len(self.known) >= KNOWN_CUSTOMERS:
+        one = hash(key)  # not the text: a stranger's may be as long as a request
+        if one in self.known or len(self.known) >= KNOWN_CUSTOMERS:
             return False
-        self.known.add(key)
+        self.known.add(one)
         return True
 
     def _count_cells(

@@ -27,6 +27,7 @@ from churn.errors import UserError
 from churn.serve.app import Endpoint
 from churn.serve.batching import Batcher
 from churn.serve.connection import Connection
+from churn.serve.joining import Joining
 from churn.serve.log.entries import EntryLog
 from churn.serve.log.lines import log_header
 from churn.serve.log.overload import Complaint
@@ -86,11 +87,20 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen at once; the model is loaded in the background."""
-        await super().startup(sockets)
+        await super().startup([] if self.config.ssl else sockets)
         self.loop = asyncio.get_running_loop()
+        self.joining = self._joining()
+        if sockets and self.config.ssl:
+            self.joining.listen(sockets[0])
         self.take_orders(sockets or [])
         self.ticking = self.loop.create_task(self._tick())
         self.loading = self.loop.create_task(self._load())
+
+    def _joining(self) -> Joining:
+        """What makes connections of sockets that uvicorn does not take itself."""
+        uvicorns = {"config": self.config, "server_state": self.server_state, "app_state": {}}
+        make = partial(Connection, self.endpoint, **uvicorns)
+        return Joining(make, self.config.ssl, self.cfg.serve.max_connections)
 
     def take_orders(self, sockets: list[socket.socket]) -> None:
         """Be found by those who promote a model, and reload on SIGHUP."""
@@ -200,6 +210,7 @@ class Server(uvicorn.Server):
         """Answer the requests that are there, then close the log."""
         if self.announcer:
             self.announcer.close()
+        self.joining.stop()
         await super().shutdown(sockets)
         self.ticking.cancel()
         if self.endpoint.batcher:

@@ -9,6 +9,7 @@ import copy
 import fcntl
 import os
 import pickle
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from churn.serve.metrics import Metrics
 
 SHARE_SECONDS = 0.05  # between two writings: a killed process loses no more than these
-WHOLE = b"!"  # the first byte of counts that were written to their end
+HEAD = struct.Struct("<QQ")  # where the counts that were written to their end lie, and how long they are
 
 
 def make_files(processes: int) -> list[int]:
@@ -37,10 +38,13 @@ class SharedMetrics:
         counts = self.metrics.counts() | {"process": os.getpid(), "bundle": self.metrics.bundle}
         if self.metrics.unseen_cells:
             counts["unseen_cells"] = self.metrics.unseen_cells.counts()
+        content = pickle.dumps(counts)
         with _locked(self.files[self.own], fcntl.LOCK_EX) as file:
-            os.ftruncate(file, 0)
-            os.pwrite(file, pickle.dumps(counts), len(WHOLE))
-            os.pwrite(file, WHOLE, 0)  # after the counts: a kill may cut them
+            start, length = _place(file)
+            before = HEAD.size + len(content) <= start  # there is room before the last ones
+            place = HEAD.size if before else start + length
+            os.pwrite(file, content, place)  # beside the last ones, which hold if a kill cuts these
+            os.pwrite(file, HEAD.pack(place, len(content)), 0)
 
     def total(self) -> Metrics:
         """The metrics of all processes together."""
@@ -57,11 +61,18 @@ class SharedMetrics:
 
 
 def _read(file: int) -> dict[str, Any]:
-    """The counts in a file; empty if there are none, or if a kill cut them."""
+    """The last counts in a file; empty if there are none."""
     with _locked(file, fcntl.LOCK_SH):
-        content = os.pread(file, os.fstat(file).st_size, 0)
-    counts: dict[str, Any] = pickle.loads(content[len(WHOLE) :]) if content.startswith(WHOLE) else {}
+        start, length = _place(file)
+        content = os.pread(file, length, start)
+    counts: dict[str, Any] = pickle.loads(content) if content else {}
     return counts
+
+
+def _place(file: int) -> tuple[int, int]:
+    """Where the last counts lie, and how long they are."""
+    start, length = HEAD.unpack(os.pread(file, HEAD.size, 0).ljust(HEAD.size, b"\0"))
+    return start or HEAD.size, length
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def serve(cfg: Config) -> None:
     check_certificate(cfg.serve)
     _check_output(cfg.serve)
     bundle, listener = choose_bundle(cfg), listen(cfg.serve.host, cfg.serve.port)
-    _allow_open_files(cfg.serve.max_connections + OTHER_FILES)
+    _allow_open_files(2 * cfg.serve.max_connections + OTHER_FILES)  # as many whose handshake is not done
     log_folder = _log_folder(cfg)
     if cfg.serve.processes == 1:
         from churn.serve.server import Server

@@ -27,6 +27,8 @@ from churn.serve.shared_metrics import make_files
 CONNECTION, RELOAD, DRAIN, STOP = b"connection", b"reload", b"drain", b"stop"  # the orders
 LONGEST_MESSAGE = 1 << 17  # bytes
 AGAIN_SECONDS = 5.0  # after a process that could not start
+BUSY_SECONDS = 0.01  # until a process that had no room for a connection or an order is tried again
+HANGS_SECONDS = 30.0  # after which a process that has no room for an order hangs
 AT_ONCE = 64  # connections accepted in one go
 
 
@@ -69,6 +71,7 @@ class Supervisor:
         self.cfg, self.status = cfg, Status(named=cfg.bundle)
         self.processes: dict[int, _Process] = {}
         self.turns = count()
+        self.kept: socket.socket | None = None  # a connection that no process could take yet
         self.started = self.ending = False
         self.failure: Exception | None = None
 
@@ -111,14 +114,28 @@ class Supervisor:
     def _accept(self) -> None:
         """Give new connections to the processes in turn; to those that answer, if there are any."""
         for _ in range(AT_ONCE):
-            try:
-                connection, _ = self.listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
+            if self.kept is None:
+                try:
+                    self.kept, _ = self.listener.accept()
+                except (BlockingIOError, ConnectionAbortedError):
+                    return
+            if not self._give(self.kept):  # all are busy: the others wait in the system's queue
+                self.loop.remove_reader(self.listener)
+                self.loop.call_later(BUSY_SECONDS, self._accept_again)
                 return
-            with connection:
-                able = [one for one in self.processes.values() if one.ready] or [*self.processes.values()]
-                first = next(self.turns)
-                any(_pass(connection, able[(first + i) % len(able)]) for i in range(len(able)))
+            self.kept.close()
+            self.kept = None
+
+    def _give(self, connection: socket.socket) -> bool:
+        """Give a connection to the next process that has room; False if none has."""
+        able = [one for one in self.processes.values() if one.ready] or [*self.processes.values()]
+        first = next(self.turns)
+        return any(_pass(connection, able[(first + i) % len(able)]) for i in range(len(able)))
+
+    def _accept_again(self) -> None:
+        if self.listener.fileno() >= 0:
+            self.loop.add_reader(self.listener, self._accept)
+            self._accept()
 
     def _hear(self, one: _Process) -> None:
         """Take note of what a process says, or of its end."""
@@ -133,10 +150,18 @@ class Supervisor:
             return
         said = pickle.loads(message)
         if isinstance(said, Status):
+            began = not one.ready
             one.status = replace(said, loads=said.loads + one.loads_before)
+            if began and one.ready and self._is_behind(one):
+                self._tell(one, RELOAD)
             self._say_together()
         else:
             one.refusal = said
+
+    def _is_behind(self, one: _Process) -> bool:
+        """Whether the others were asked to reload before this one could hear it."""
+        others = [other.status for other in self.processes.values() if other.ready and other is not one]
+        return any(status.loading or status.digest != one.status.digest for status in others)
 
     def _say_together(self) -> None:
         """Say how those do that answer; nothing before all do for the first time."""
@@ -172,10 +197,19 @@ class Supervisor:
 
     def _order(self, order: bytes) -> None:
         for one in self.processes.values():
-            try:
-                one.channel.send(order)
-            except OSError:  # it has ended, or hears nothing any more
+            self._tell(one, order)
+
+    def _tell(self, one: _Process, order: bytes, waited: float = 0.0) -> None:
+        """Give a process an order; again while as many connections wait for it as the system lets."""
+        try:
+            one.channel.send(order)
+        except BlockingIOError:
+            if waited < HANGS_SECONDS:
+                self.loop.call_later(BUSY_SECONDS, self._tell, one, order, waited + BUSY_SECONDS)
+            else:
                 one.process.kill()
+        except OSError:  # it has ended, or hears nothing any more
+            one.process.kill()
 
     def _drain(self) -> None:
         """Report unhealthy, answer for `serve.drain_seconds` more, and end; at once if asked again."""
@@ -199,6 +233,8 @@ class Supervisor:
         if self.listener.fileno() >= 0:
             self.loop.remove_reader(self.listener)
             self.listener.close()
+        if self.kept:
+            self.kept.close()
 
     def _end_if_alone(self) -> None:
         if self.ending and not self.processes and not self.ended.done():

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import pickle
 import signal
 import socket
 import sys
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from churn.bundle.bundle import Bundle
 from churn.errors import UserError
 from churn.refusals import refusal_of
-from churn.serve.connection import Connection
 from churn.serve.processes import Status
 from churn.serve.server import Server
 from churn.serve.shared_metrics import SHARE_SECONDS, SharedMetrics
@@ -30,14 +27,10 @@ class Worker(Server):
         super().__init__(job.cfg, Bundle.load(Path(job.bundle)), job.log_folder, job.hash_id)
         self.channel, self.shared = channel, SharedMetrics(job.files, job.number, self.metrics)
         self.endpoint.total = self.shared.total
-        self.joining: set[asyncio.Task[None]] = set()
 
     def take_orders(self, sockets: list[socket.socket]) -> None:
         """Listen to the supervisor, and tell it what is loaded."""
         self.say = self._report
-        self.protocol = partial(
-            Connection, self.endpoint, config=self.config, server_state=self.server_state, app_state={}
-        )
         self.channel.setblocking(False)
         self.loop.add_reader(self.channel, self._receive)
         self._share()
@@ -55,9 +48,7 @@ class Worker(Server):
         except OSError:
             order, files = b"", []
         if files:
-            task = self.loop.create_task(self._join(socket.socket(fileno=files[0])))
-            self.joining.add(task)
-            task.add_done_callback(self.joining.discard)
+            self.joining.take(socket.socket(fileno=files[0]))
         elif order == RELOAD:
             self.reload()
         elif order in (DRAIN, b""):
@@ -76,11 +67,6 @@ class Worker(Server):
         """Take no connection any more, answer the requests that are there, then close the log."""
         self.loop.remove_reader(self.channel)
         await super().shutdown([])
-
-    async def _join(self, connection: socket.socket) -> None:
-        """Answer what comes through a connection."""
-        with suppress(OSError):  # the client has gone, or its handshake failed
-            await self.loop.connect_accepted_socket(self.protocol, connection, ssl=self.config.ssl)
 
     def _share(self) -> None:
         """Write the metrics down, again and again."""

@@ -90,7 +90,7 @@ def compact_all(folder: Path, forgotten: Callable[[], Forgotten] = Forgotten) ->
     for file in sorted(path for path in folder.glob(f"[!.]*{SUFFIX}") if path.is_file()):
         with _exclusive(file) as locked:
             if locked:
-                _compact_file(file, forgotten())
+                _compact_file(file, forgotten)
                 done += 1
     return done
 
@@ -112,7 +112,7 @@ def _exclusive(file: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _compact_file(file: Path, forgotten: Forgotten) -> None:
+def _compact_file(file: Path, forgotten: Callable[[], Forgotten]) -> None:
     """Write the Parquet file, then remove the lines.
 
     A kill between the two leaves both files; readers then prefer the Parquet file. A file that has no header
@@ -120,15 +120,25 @@ def _compact_file(file: Path, forgotten: Forgotten) -> None:
     """
     target = file.with_suffix(".parquet")
     clear_partials(file.parent, target.name)
-    if not target.exists():
-        try:
-            write_parquet(file, target, forgotten)
-        except UNREADABLE as error:
-            make_folder(file.parent / BROKEN)
-            file.replace(file.parent / BROKEN / file.name)
-            print(f"churn: {file} is no part of a log ({error}): moved to {BROKEN}/", file=sys.stderr)
-            return
-    file.unlink()
+    try:
+        _write_without(forgotten, file, target)
+    except UNREADABLE as error:
+        make_folder(file.parent / BROKEN)
+        file.replace(file.parent / BROKEN / file.name)
+        print(f"churn: {file} is no part of a log ({error}): moved to {BROKEN}/", file=sys.stderr)
+    else:
+        file.unlink()
+
+
+def _write_without(forgotten: Callable[[], Forgotten], file: Path, target: Path) -> None:
+    """Write the Parquet file, and again while the list grows.
+
+    `churn forget` passes over a file that is being compacted: its Parquet file may have no name yet.
+    """
+    heeded = None
+    while heeded is None or forgotten().hashes != heeded.hashes:
+        heeded = forgotten()
+        write_parquet(file, target, heeded)
 
 
 def write_parquet(file: Path, target: Path, forgotten: Forgotten = NOBODY) -> None:

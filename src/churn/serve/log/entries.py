@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from churn.serve.log.write import SpoolFullError
@@ -25,28 +26,36 @@ class EntryLog:
 
     def __init__(self, header: dict[str, Any], file: int = STDOUT) -> None:
         self.header, self.file, self.trouble = header, file, ""
+        self.rest = b""  # of entries that the output took in part
 
     def append(self, lines: bytes) -> None:
-        """Write an entry for each line of `churn.serve.log.lines`; raises `SpoolFullError` if it cannot."""
+        """Write an entry for each line of `churn.serve.log.lines`; raises `SpoolFullError` if it cannot.
+
+        Entries of which the output takes a part count as written: the rest goes out before the next ones.
+        """
         entries = [entry for line in lines.splitlines() for entry in _entries(self.header, json.loads(line))]
+        content = b"".join(json.dumps(entry).encode() + b"\n" for entry in entries)
         try:
-            for entry in entries:
-                _write_all(self.file, json.dumps(entry).encode() + b"\n")
+            self._write_rest()
+            self.rest = content[os.write(self.file, content) :]
         except OSError as error:
             self.trouble = f"the standard output: {error.strerror or error}"
             raise SpoolFullError(self.trouble) from error
         self.trouble = ""
+        self.tick()
 
     def tick(self) -> None:
-        """Do nothing: there is no file to close."""
+        """Write what the output did not take before; there is no file to close."""
+        with suppress(OSError):  # which the next `append` says
+            self._write_rest()
 
     def close(self) -> None:
-        """Do nothing: the process closes its output."""
+        """Write what is left, if the output takes it; the process closes its output."""
+        self.tick()
 
-
-def _write_all(file: int, content: bytes) -> None:
-    while content:
-        content = content[os.write(file, content) :]
+    def _write_rest(self) -> None:
+        while self.rest:
+            self.rest = self.rest[os.write(self.file, self.rest) :]
 
 
 def _entries(header: dict[str, Any], line: dict[str, Any]) -> Iterator[dict[str, Any]]:

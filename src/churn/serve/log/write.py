@@ -51,10 +51,13 @@ class Spool:
             if os.write(file, line) < len(line):
                 raise OSError(errno.ENOSPC, "no room for the first line")
             aside.rename(self.folder / name)
-        except OSError:
+        except OSError as error:
             os.close(file)
             aside.unlink(missing_ok=True)
-            raise
+            if not isinstance(error, FileNotFoundError):
+                raise
+            self._open()  # another process took it for a leftover before it was locked
+            return
         self.file, self.size, self.empty, self.began = file, len(line), True, time.monotonic()
         self.path = self.folder / name
 
