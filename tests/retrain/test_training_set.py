@@ -108,7 +108,6 @@ def test_a_challenger_reads_texts_as_the_champion_does(tmp_path):
 @pytest.mark.parametrize("churned", [("gone",), (ANY,), ("", "gone")])
 def test_those_who_left_are_counted_whatever_the_champions_table_calls_them(tmp_path, monkeypatch, churned):
     monkeypatch.setattr(steps, "describe_version", lambda *_: "version")
-    monkeypatch.setattr(steps, "broken_limit", lambda *_: None)
     schema, rows = Schema("Left", churned, ("tenure",), ("plan",)), make_rows(400, 400)
     write_rows(rows, schema, tmp_path / "fresh.parquet")
     model = SimpleNamespace(
@@ -117,8 +116,11 @@ def test_those_who_left_are_counted_whatever_the_champions_table_calls_them(tmp_
         predict=lambda rows: {"churn_probability": np.full(len(rows), 0.3)},
     )
     models = {"champion": model, "challenger": model}
-    steps.evaluate(compose_config(), models, tmp_path / "fresh.parquet", tmp_path / "predictions.parquet")
-    assert pd.read_parquet(tmp_path / "predictions.parquet")["churned"].tolist() == rows.churned.tolist()
+    cfg = compose_config("data.protected=[plan,race]", "retrain.gate.demographic_parity=0.2")
+    steps.evaluate(cfg, models, tmp_path / "fresh.parquet", tmp_path / "predictions.parquet")
+    written = pd.read_parquet(tmp_path / "predictions.parquet")
+    assert written["churned"].tolist() == rows.churned.tolist()
+    assert "its fairness by race is unknown" in written.attrs[steps.UNFAIR]  # the rows have no such column
 
 
 def test_written_rows_keep_the_definition_by_which_columns_are_made_of_event_tables(tmp_path):

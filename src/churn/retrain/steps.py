@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -125,9 +126,16 @@ def evaluate(cfg: Config, models: Mapping[str, Bundle], fresh: Path, predictions
     for column in cfg.retrain.segments:
         table[SEGMENT + column] = rows[column]
     table.attrs[NAMES] = {name: describe_version(bundle, cfg.run.root) for name, bundle in models.items()}
-    table.attrs[UNFAIR] = broken_limit(models[CHALLENGER].facts, cfg.retrain.gate)
+    table.attrs[UNFAIR] = broken_limit(_with_unknown(models[CHALLENGER], cfg), cfg.retrain.gate)
     with atomic_write(predictions) as aside:
         table.to_parquet(aside, index=False)
+
+
+def _with_unknown(challenger: Bundle, cfg: Config) -> dict[str, Any]:
+    """The facts of a challenger; the protected columns that its rows did not have are unknown, too."""
+    fairness = challenger.facts.get("fairness") or {}
+    lacking = [name for name in cfg.data.protected if name not in challenger.schema.features]
+    return challenger.facts | {"fairness": fairness | {"unknown": [*fairness.get("unknown", []), *lacking]}}
 
 
 def _check_segments(segments: list[str], categorical: tuple[str, ...]) -> None:
