@@ -1,4 +1,4 @@
-"""A line every few seconds about rows that are read or written."""
+"""A line every few seconds about rows that are read or written, or days that are simulated."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ T = TypeVar("T")
 SECONDS = 3.0  # between two lines
 
 
-def announced(parts: Iterable[T], rows_of: Callable[[T], int], verb: str) -> Iterator[T]:
-    """The same parts; a line every few seconds says how many rows they had so far.
+def announced(parts: Iterable[T], size: Callable[[T], int], verb: str, unit: str = "row") -> Iterator[T]:
+    """The same parts; a line every few seconds says how many rows, or other units, they had so far.
 
     >>> for table in announced(tables, len, "written"):
     """
-    rows, said = 0, time.monotonic()
+    done, said = 0, time.monotonic()
     for part in parts:
         yield part
-        rows += rows_of(part)
+        done += size(part)
         if time.monotonic() - said > SECONDS:
-            print(f"  {count(rows, 'row')} {verb}", flush=True)
+            print(f"  {count(done, unit)} {verb}", flush=True)
             said = time.monotonic()

@@ -13,6 +13,7 @@ import pandas as pd
 from churn.bundle import decision
 from churn.bundle.registry import CHALLENGER, CHAMPION, REFERENCE
 from churn.config.root import Config
+from churn.data.progress import announced
 from churn.monitor.drift.alarm import DriftPolicy
 from churn.monitor.window import Window, assess_window
 from churn.retrain.gate import FreshRows, Verdict, is_regression, judge_challenger, rollback_config
@@ -81,7 +82,8 @@ def with_monthly_retraining(simulation: Simulation) -> list[SimulatedModel]:
     """[DAYS] models where a new one replaces the old one every month, without a gate."""
     world, cfg, seed = simulation.world, simulation.cfg, simulation.seed
     models = [simulation.first]
-    models += [_fit_known_rows(world, day, cfg, seed) for day in range(MONTH, DAYS, MONTH)]
+    days = announced(range(MONTH, DAYS, MONTH), lambda _: MONTH, "simulated with a model a month", "day")
+    models += [_fit_known_rows(world, day, cfg, seed) for day in days]
     return [models[day // MONTH] for day in range(DAYS)]
 
 
@@ -93,7 +95,7 @@ def with_churn_retrain(
     models: list[SimulatedModel] = []
     reports: list[dict[str, Any]] = []
     decisions: list[Decision] = []
-    for day in range(1, DAYS + 1):
+    for day in announced(range(1, DAYS + 1), lambda _: 1, "simulated with churn retrain", "day"):
         models.append(champion.model)
         if day % simulation.cfg.loop.window_days:
             continue
