@@ -61,6 +61,12 @@ def test_a_model_of_a_frame_predicts_as_churn_score_does(model, customers, tmp_p
     assert list(model.predict(customers).columns) == [name for name in answers if "reason" not in name]
 
 
+def test_no_customers_get_a_frame_without_rows(model, customers):
+    answers = model.predict(customers[:0], reasons=True)
+    assert len(answers) == 0
+    assert list(answers) == list(model.predict(customers[:1], reasons=True))
+
+
 def test_the_report_is_shown_in_a_notebook(model):
     assert "Churn report: mine" in model.report().path.read_text()
     assert model.report()._repr_html_().startswith("<iframe")
