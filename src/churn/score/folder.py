@@ -16,7 +16,7 @@ from churn.config.root import Config
 from churn.data.sources.paths import list_files
 from churn.data.writers import write_tables
 from churn.errors import UserError
-from churn.files import write_text
+from churn.files import PARTIAL, write_text
 
 FINGERPRINT_FILE = "_scored.json"  # in the folder: which scoring the files belong to
 
@@ -27,14 +27,7 @@ class ScoreFolder:
     def __init__(self, path: Path, bundle: Bundle, cfg: Config) -> None:
         """Count the files that an earlier process finished; raises `UserError` if it did another scoring."""
         self.path, self.chunks_per_file = path, cfg.score.chunks_per_file
-        file, fingerprint = path / FINGERPRINT_FILE, _fingerprint_of(bundle, cfg)
-        if path.exists() and (not file.is_file() or json.loads(file.read_text()) != fingerprint):
-            raise UserError(
-                "the folder holds something else, or scores of other rows or of another bundle",
-                f"output={path}",
-                "name a new folder, or remove this one",
-            )
-        write_text(file, json.dumps(fingerprint, indent=1))
+        claim_folder(path, _fingerprint_of(bundle, cfg))
         self.done = 0
         while self._file(self.done).exists():
             self.done += 1
@@ -59,12 +52,32 @@ class ScoreFolder:
         return sum(pyarrow.parquet.read_metadata(self._file(i)).num_rows for i in range(number))
 
 
-def _fingerprint_of(bundle: Bundle, cfg: Config) -> dict[str, object]:
+def claim_folder(path: Path, fingerprint: str) -> None:
+    """Make a folder that belongs to one scoring; raises `UserError` if it holds something else."""
+    file = path / FINGERPRINT_FILE
+    if file.is_file():
+        same = file.read_bytes() == fingerprint.encode()
+    else:  # a full disk or a kill may have left no more than the attempt to write it
+        same = not path.exists() or (path.is_dir() and all(map(_is_partial, path.iterdir())))
+    if not same:
+        raise UserError(
+            "the folder holds something else, or scores of other rows or of another bundle",
+            f"output={path}",
+            "name a new folder, or remove this one",
+        )
+    write_text(file, fingerprint)
+
+
+def _is_partial(file: Path) -> bool:
+    return file.match(f".*{PARTIAL}")
+
+
+def _fingerprint_of(bundle: Bundle, cfg: Config) -> str:
     """Everything that the contents of the folder depend on."""
     path = str(cfg.input)
     local = [] if "://" in path else list_files(str(Path(path).expanduser()))
     stats = {name: Path(name).stat() for name in local}
-    return {
+    facts = {
         "bundle": bundle.digest,
         "input": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()} or path,
         "chunk_rows": cfg.score.chunk_rows,
@@ -72,3 +85,4 @@ def _fingerprint_of(bundle: Bundle, cfg: Config) -> dict[str, object]:
         "reasons": cfg.score.reasons,
         "keep": cfg.score.keep,
     }
+    return json.dumps(facts, indent=1)
