@@ -13,6 +13,8 @@ from churn.bundle.bundle import Bundle
 from churn.config.data import SyntheticConfig
 from churn.data.coded import DictionaryColumn, to_dictionary, to_matrices
 from churn.data.dataset import Schema
+from churn.data.forgotten import put_on_list
+from churn.data.id_hash import id_hash
 from churn.data.sources import synthetic
 from churn.data.stream.hash_split import HashSplit, mix_bits
 from churn.data.stream.row_groups import large_table_row_groups, sample_table
@@ -192,6 +194,17 @@ def test_row_groups_without_rows_to_learn_from_are_counted_and_passed_over(files
     labels = [rows.churned.tolist() for rows in learnt_rows(stream, chunks, 0)]
     assert np.concatenate(labels).tolist() == whole.churned.tolist()
     assert [rows.churned.tolist() for rows in learnt_rows(stream, chunks, 20)] == labels[20:]
+
+
+def test_a_run_does_not_go_on_after_a_customer_outside_its_sample_was_forgotten(files, tmp_path):
+    cfg = config(files, f"run.root={tmp_path}")
+    before = open_stream(cfg)
+    seen = set(before.sample.ids)
+    put_on_list(cfg, id_hash(cfg)(next(i for i in pd.read_parquet(files).customerID if i not in seen)))
+    after = open_stream(cfg)
+    assert after.sample.ids.tolist() == before.sample.ids.tolist()
+    assert after.sample.fingerprint != before.sample.fingerprint
+    assert open_stream(cfg).sample.fingerprint == after.sample.fingerprint
 
 
 def test_no_rows_give_matrices_without_columns():
