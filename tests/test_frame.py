@@ -5,16 +5,19 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from conftest import compose_config
 
 import churn
 from churn.bundle.bundle import Bundle
+from churn.data.load import build_dataset
 from churn.data.sources.synthetic import make_table
 from churn.errors import UserError
-from churn.frame import fit, load
+from churn.frame import _to_raw, fit, load
 from churn.score.stage import score
 
+LISTS = pd.ArrowDtype(pa.list_(pa.int64()))
 QUICK = [
     "model=tutorial",
     "train.epochs=1",
@@ -61,6 +64,12 @@ def test_a_model_of_a_frame_predicts_as_churn_score_does(model, customers, tmp_p
     assert list(model.predict(customers).columns) == [name for name in answers if "reason" not in name]
 
 
+def test_no_customers_get_a_frame_without_rows(model, customers):
+    answers = model.predict(customers[:0], reasons=True)
+    assert len(answers) == 0
+    assert list(answers) == list(model.predict(customers[:1], reasons=True))
+
+
 def test_the_report_is_shown_in_a_notebook(model):
     assert "Churn report: mine" in model.report().path.read_text()
     assert model.report()._repr_html_().startswith("<iframe")
@@ -84,3 +93,35 @@ def test_wrong_frames_are_the_user_s_errors(model, customers):
         fit(pd.DataFrame(np.zeros((4, 1))), target="Churn")
     with pytest.raises(UserError, match="no column 'churn'; did you mean 'Churn'"):
         fit(customers, target="churn")
+    twice = pd.concat([customers, customers[["tenure"]]], axis=1)
+    listed = customers.assign(calls=[[1, 2]] * len(customers))
+    for wrong, message in (
+        (twice, "several columns have the same name: 'tenure'"),
+        (listed, "lists or the like, or complex numbers: column 'calls'"),
+        (listed.convert_dtypes(dtype_backend="pyarrow").astype({"calls": LISTS}), "column 'calls'"),
+        (customers.assign(phase=1j), "column 'phase'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            fit(wrong, target="Churn")
+    with pytest.raises(UserError, match="the same name"):
+        model.predict(twice)
+    with pytest.raises(UserError, match="column 'Contract'"):
+        model.predict(listed.assign(Contract=listed["calls"]))
+    assert len(model.predict(listed[:3])) == 3  # the model does not use them
+
+
+def test_arrow_s_types_are_read_as_those_of_a_parquet_file(model, customers):
+    typed = customers.convert_dtypes(dtype_backend="pyarrow")
+    decimal = typed.assign(tenure=typed["tenure"].astype(pd.ArrowDtype(pa.decimal128(25, 2))))
+    plain = build_dataset(_to_raw(customers, ()), compose_config("data=csv", "data.target=Churn").data)
+    for frame in (typed, decimal):
+        data = build_dataset(_to_raw(frame, ()), compose_config("data=csv", "data.target=Churn").data)
+        assert data.schema == plain.schema
+        pd.testing.assert_frame_equal(data.frame, plain.frame)
+        pd.testing.assert_frame_equal(model.predict(frame), model.predict(customers))
+
+
+def test_columns_that_are_left_out_may_hold_anything(customers):
+    listed = customers.assign(calls=[[1, 2]] * len(customers))
+    cfg = compose_config("data=csv", "data.target=Churn", "data.drop=[calls]")
+    assert build_dataset(_to_raw(listed, cfg.data.drop), cfg.data).schema.dropped == ("calls",)

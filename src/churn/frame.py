@@ -11,13 +11,14 @@ from __future__ import annotations
 import html
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+from pandas.api import types
 
 from churn.bundle.bundle import Bundle
 from churn.bundle.choice import describe_model
@@ -26,6 +27,7 @@ from churn.bundle.reasons import reason_columns, reason_outputs
 from churn.config.root import compose_config
 from churn.data.coded import frame_features
 from churn.data.infer.cells import to_ids
+from churn.data.sources.columns import simplify_types, to_pandas
 from churn.data.table import RawTable
 from churn.data.validate import to_features
 from churn.errors import UserError, quoted
@@ -70,14 +72,15 @@ class Model:
         The index is that of `customers`. Raises `UserError` if a column is missing or a cell is no number.
         """
         schema = self.bundle.schema
-        rows = frame_features(to_features(_to_raw(customers), schema), schema)
+        raw = _to_raw(customers, {*customers} - {*schema.features, schema.id})
+        rows = frame_features(to_features(raw, schema), schema)
         answers = model_of(self.bundle).answer(rows, reasons)
         unused = reason_outputs(schema)
         table = pd.DataFrame({name: answers[name] for name in sort_outputs(answers) if name not in unused})
         if reasons:
             table = table.join(pd.DataFrame(reason_columns(answers, rows)))
         if schema.id in customers:
-            table.insert(0, schema.id, to_ids(customers[schema.id]).to_numpy(object))
+            table.insert(0, schema.id, to_ids(raw.frame[schema.id]).to_numpy(object))
         return table.set_index(customers.index)
 
     def save(self, folder: str | Path) -> Path:
@@ -119,7 +122,7 @@ def fit(
     folder = Path(tempfile.mkdtemp(prefix="churn-model-"))
     cfg = compose_config("data=csv", *settings, f"run.root={folder}", f"run.dir={folder}/{name}")
     cfg.data.target, cfg.data.id, cfg.data.name = target, id or cfg.data.id, name
-    pipeline.run_frame(_to_raw(customers), cfg, folder / name)
+    pipeline.run_frame(_to_raw(customers, cfg.data.drop), cfg, folder / name)
     return Model(folder / name)
 
 
@@ -131,10 +134,47 @@ def load(folder: str | Path) -> Model:
     return Model(Path(folder).resolve())
 
 
-def _to_raw(customers: pd.DataFrame) -> RawTable:
-    """A frame as a table whose cells are not checked yet."""
-    names: list[Any] = [name for name in customers if not isinstance(name, str)]
-    if names:
-        listed = ", ".join(quoted(str(name)) for name in names)
-        raise UserError(f"names of columns have to be text: {listed}", do="df.columns = df.columns.map(str)")
-    return RawTable(customers.reset_index(drop=True), origin="a frame")
+def _to_raw(customers: pd.DataFrame, unused: Collection[str]) -> RawTable:
+    """A frame as a table whose cells are not checked yet; those of `unused` columns may be anything."""
+    _check_names(customers)
+    frame = customers.reset_index(drop=True)
+    several = [name for name in map(str, frame) if not _has_single_values(frame[name])]
+    if refused := [name for name in several if name not in unused]:
+        fault = f"cells are lists or the like, or complex numbers: column {_listed(refused)}"
+        do = "give each a single value; for a column that is no input: df.drop(columns=[...])"
+        raise UserError(fault, do=do)
+    for name in several:
+        frame[name] = ""
+    if arrow := [name for name in map(str, frame) if isinstance(frame[name].dtype, pd.ArrowDtype)]:
+        table = pa.Table.from_pandas(frame[arrow], preserve_index=False)
+        frame[arrow] = to_pandas(simplify_types(table))
+    return RawTable(frame, origin="a frame")
+
+
+def _check_names(customers: pd.DataFrame) -> None:
+    """Raise `UserError` if names of columns are no texts, or if several columns have the same."""
+    if names := [name for name in customers if not isinstance(name, str)]:
+        raise UserError(
+            f"names of columns have to be text: {_listed(names)}", do="df.columns = df.columns.map(str)"
+        )
+    if names := list(customers.columns[customers.columns.duplicated()].unique()):
+        raise UserError(
+            f"several columns have the same name: {_listed(names)}",
+            do="df = df.loc[:, ~df.columns.duplicated()]",
+        )
+
+
+def _has_single_values(column: pd.Series) -> bool:
+    """Whether no cell is a list or the like, or a complex number."""
+    kind = column.dtype
+    if isinstance(kind, pd.ArrowDtype):
+        return not pa.types.is_nested(kind.pyarrow_dtype)
+    return (
+        all(map(types.is_hashable, column))
+        if types.is_object_dtype(kind)
+        else not types.is_complex_dtype(kind)
+    )
+
+
+def _listed(names: Iterable[object]) -> str:
+    return ", ".join(quoted(str(name)) for name in names)

@@ -6,36 +6,80 @@ import pytest
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, WorkerOptions
 from conftest import compose_config
 
+from churn.bundle.bundle import Bundle
 from churn.config.data import SyntheticConfig
 from churn.data.sources import synthetic
 from churn.data.stream import beam
 from churn.data.stream.rows import open_stream
 from churn.errors import UserError
+from churn.score import beam as beam_scoring
 from churn.score import stage
+from churn.score.folder import claim_folder, fingerprint_of
 
 pytestmark = pytest.mark.filterwarnings("default")  # Beam's own
 
 
 def test_two_workers_score_like_one_process_and_keep_finished_files(customers, exported_bundle, tmp_path):
-    customers.frame.assign(customer=[f"c{i}" for i in range(800)]).to_parquet(
-        tmp_path / "in.parquet", row_group_size=150
+    named = customers.frame.assign(
+        customer=[f"c{i}" for i in range(800)], name=[f"N. {i}" for i in range(800)]
     )
-    (tmp_path / "scores").mkdir()
+    named.to_parquet(tmp_path / "in.parquet", row_group_size=150)
     kept = tmp_path / "scores" / "part-00001.parquet"
-    pd.DataFrame({"customer": ["written before"]}).to_parquet(kept)
-    settings = [f"bundle={exported_bundle}", f"input={tmp_path / 'in.parquet'}"]
+    settings = [f"bundle={exported_bundle}", f"input={tmp_path / 'in.parquet'}", "score.keep=[name]"]
     workers = ["beam.runner=direct", "beam.workers=2"]
+    cfg = compose_config(*settings, *workers)
+    claim_folder(tmp_path / "scores", fingerprint_of(Bundle.load(exported_bundle), cfg))
+    pd.DataFrame({"customer": ["written before"]}).to_parquet(kept)
     stage.score(compose_config(*settings, f"output={tmp_path / 'scores'}", *workers))
     stage.score(compose_config(*settings, f"output={tmp_path / 'one.parquet'}", "score.chunk_rows=150"))
     expected = pd.read_parquet(tmp_path / "one.parquet")
-    files = sorted((tmp_path / "scores").iterdir())
+    files = sorted((tmp_path / "scores").glob("[!_]*"))
     assert [file.name for file in files] == [f"part-0000{i}.parquet" for i in range(6)]
     assert pd.read_parquet(kept).customer.tolist() == ["written before"]
     for i in (0, 2, 3, 4, 5):
         part, rows = pd.read_parquet(files[i]), expected[150 * i : 150 * i + 150]
+        assert part.columns.tolist() == rows.columns.tolist()
         assert part.customer.tolist() == rows.customer.tolist()
+        assert part.name.tolist() == rows.name.tolist()
         probability = part.churn_probability.to_numpy()
         np.testing.assert_allclose(probability, rows.churn_probability.to_numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_the_files_of_another_scoring_are_refused_before_the_work(
+    customers, exported_bundle, tmp_path, scheme
+):
+    bundle, file, output = Bundle.load(exported_bundle), tmp_path / "in.parquet", tmp_path / "scores"
+    customers.frame.to_parquet(file)
+    settings = [
+        f"bundle={exported_bundle}",
+        f"input={file}",
+        f"output={scheme}{output}",
+        "beam.runner=direct",
+    ]
+    cfg = compose_config(*settings)
+    for _ in range(2):  # the same scoring goes on
+        beam_scoring._claim(str(cfg.output), fingerprint_of(bundle, cfg))
+    with pytest.raises(UserError, match="or scores of other rows"):
+        stage.score(compose_config(*settings, "score.keep=[tenure]"))
+    with pytest.raises(UserError, match="no column 'nonsense'"):
+        stage.score(compose_config(*settings, "score.keep=[nonsense]"))
+    customers.frame[:700].to_parquet(file)
+    with pytest.raises(UserError, match="or scores of other rows"):
+        stage.score(cfg)
+    customers.frame.drop(columns="tenure").to_parquet(file)
+    with pytest.raises(UserError, match="tenure"):
+        stage.score(cfg)
+    assert [entry.name for entry in output.iterdir()] == ["_scored.json"]
+
+
+def test_a_worker_removes_the_bundle_that_it_unpacked(exported_bundle, tmp_path):
+    worker = beam_scoring._ScoreRowGroup(Bundle.load(exported_bundle), str(tmp_path), compose_config().score)
+    worker.setup()
+    unpacked = worker.model.bundle.path
+    assert unpacked.exists()
+    worker.teardown()
+    assert not unpacked.exists()
 
 
 def test_workers_count_what_one_machine_counts(tmp_path):

@@ -113,7 +113,10 @@ def typical_rows(bundle: Bundle, rows: int = 50) -> tuple[np.ndarray, np.ndarray
         for name in schema.numeric
     ]
     codes = [(np.arange(rows) + column) % known for column in range(len(schema.categorical))]
-    return np.array(numbers, np.float32).reshape(-1, rows), np.array(codes, np.int32).reshape(-1, rows)
+    return (
+        np.array(numbers, np.float32).reshape(len(numbers), rows),
+        np.array(codes, np.int32).reshape(len(codes), rows),
+    )
 
 
 def variants(

@@ -48,7 +48,10 @@ def to_matrices(
     categories = [rows[name] for name in schema.categorical]
     codes = [column.codes_in(vocabulary) for column in categories if isinstance(column, DictionaryColumn)]
     count = len((numbers or codes)[0])
-    return np.array(numbers, np.float32).reshape(-1, count), np.array(codes, np.int32).reshape(-1, count)
+    return (
+        np.array(numbers, np.float32).reshape(len(numbers), count),
+        np.array(codes, np.int32).reshape(len(codes), count),
+    )
 
 
 def frame_features(frame: pd.DataFrame, schema: Schema) -> ArrowFeatures:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from churn.data.coded import to_matrices
 from churn.data.dataset import Schema
 from churn.data.stream.counts import Counts
 from churn.data.stream.hash_split import TEST_PART
+from churn.data.stream.row_groups import RowGroup
 from churn.data.stream.rows import Stream, StreamRows
 from churn.network import encoding, layers, trainer
 from churn.network.boosting import fit_trees
@@ -78,12 +80,24 @@ def _fit_chunks(
 
     def blocks(done: int) -> Iterator[trainer.Block]:
         encoded = (
-            encode_block(stream.rows(groups), encoder, stream.sample.schema, folds)
-            for groups in chunks[done:]
+            encode_block(rows, encoder, stream.sample.schema, folds)
+            for rows in learnt_rows(stream, chunks, done)
         )
         return prefetch(encoded, depth=1)
 
     return trainer.Training(network, optimizer, checkpoint, size, cfg.seed).fit(blocks, len(chunks))
+
+
+def learnt_rows(stream: Stream, chunks: list[list[RowGroup]], done: int) -> Iterator[StreamRows]:
+    """The rows of each chunk that has some to learn from, after the first `done` of these chunks."""
+    has_rows = cache(lambda group: len(stream.rows([group]).churned) > 0)
+    left = iter(chunks)
+    for _ in range(done):  # a group of each is enough to know that
+        next(groups for groups in left if any(map(has_rows, groups)))
+    for groups in left:
+        rows = stream.rows(groups)
+        if len(rows.churned):
+            yield rows
 
 
 def encode_block(

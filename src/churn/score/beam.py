@@ -6,8 +6,8 @@ again; files of scores appear whole, and existing ones are not written again.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import apache_beam as beam
@@ -15,15 +15,21 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from churn.bundle.bundle import Bundle
+from churn.bundle.choice import check_columns
 from churn.bundle.model import Model
 from churn.bundle.unseen import UnseenCells
 from churn.config.root import Config
 from churn.config.serving import ScoreConfig
 from churn.data.features import to_arrow_features
-from churn.data.sources.paths import list_cloud_objects, list_files
+from churn.data.sources.files import with_partition_keys
+from churn.data.sources.paths import list_cloud_objects, list_files, partition_keys
 from churn.data.stream.beam import locate, pipeline_options
 from churn.data.stream.row_groups import ParquetFile, RowGroup, list_row_groups, read_row_group
+from churn.files import PARTIAL
 from churn.score.answer import score_chunk
+from churn.score.folder import FINGERPRINT_FILE, check_claim, claim_folder, fingerprint_of
+from churn.score.kept import add_kept, check_kept
+from churn.scratch import scratch_folder
 
 
 class _ScoreRowGroup(beam.DoFn):
@@ -32,16 +38,21 @@ class _ScoreRowGroup(beam.DoFn):
     def __init__(self, bundle: Bundle, output: str, cfg: ScoreConfig) -> None:
         files = [file for file in bundle.path.rglob("*") if file.is_file()]
         self.bundle = {str(file.relative_to(bundle.path)): file.read_bytes() for file in files}
-        self.reasons, self.runtime = cfg.reasons, cfg.runtime
+        self.reasons, self.runtime, self.keep = cfg.reasons, cfg.runtime, list(cfg.keep)
         self.filesystem, self.folder = locate(output)
 
     def setup(self) -> None:
         """Unpack the bundle, which each worker gets with the work."""
-        folder = Path(tempfile.mkdtemp(prefix="churn-bundle-"))
+        self.scratch = ExitStack()
+        folder = self.scratch.enter_context(scratch_folder())
         for name, content in self.bundle.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
         self.model = Model(Bundle.load(folder), self.runtime)
+
+    def teardown(self) -> None:
+        """Remove what `setup` unpacked."""
+        self.scratch.close()
 
     def process(self, numbered: tuple[int, RowGroup]) -> Iterator[int]:
         """Score a row group with its number in the table, if its file does not exist yet."""
@@ -50,8 +61,9 @@ class _ScoreRowGroup(beam.DoFn):
         if self.filesystem.get_file_info(file).type == fs.FileType.NotFound:
             table = read_row_group(group)
             features = to_arrow_features(table, self.model.bundle.schema)
-            scored = score_chunk(self.model, group.chunk(table), features, self.reasons)
-            temporary = f"{self.folder}/.part-{number:05d}-{id(self):x}"
+            chunk = group.chunk(table)
+            scored = add_kept(score_chunk(self.model, chunk, features, self.reasons), chunk, self.keep)
+            temporary = f"{self.folder}/.part-{number:05d}-{id(self):x}{PARTIAL}"
             pq.write_table(scored, temporary, filesystem=self.filesystem)
             self.filesystem.move(temporary, file)
         yield group.rows
@@ -62,18 +74,49 @@ def score_with_beam(bundle: Bundle, cfg: Config, unseen: UnseenCells) -> int:
 
     The files, in order of their names, have the rows in input order. `unseen` counts the cells of the first
     row group, here and before the work: a file that spells something otherwise does so from its first rows.
-    Raises `UserError` if the input is not Parquet.
+    Raises `UserError` if the input is not Parquet, or lacks a column, and if the folder holds something else.
     """
-    groups = list_row_groups(_list_tables(str(cfg.input)))
+    tables = _list_tables(str(cfg.input))
+    groups = [group for group in list_row_groups(tables) if group.rows]
+    for table in tables:
+        _check_table(table, bundle, cfg)
     for group in groups[:1]:
         if features := to_arrow_features(read_row_group(group), bundle.schema):
             unseen.add_features(features)
-    filesystem, folder = locate(str(cfg.output))
-    filesystem.create_dir(folder)
+    _claim(str(cfg.output), fingerprint_of(bundle, cfg))
     scoring = beam.ParDo(_ScoreRowGroup(bundle, str(cfg.output), cfg.score))
     with beam.Pipeline(options=pipeline_options(cfg)) as pipeline:
         _ = pipeline | beam.Create(enumerate(groups)) | beam.Reshuffle() | scoring
     return sum(group.rows for group in groups)
+
+
+def _check_table(file: ParquetFile, bundle: Bundle, cfg: Config) -> None:
+    """Raise `UserError` if a file lacks a column of the model or of `score.keep`."""
+    with file.open() as opened:
+        none = opened.schema_arrow.empty_table()
+    none = with_partition_keys(none, partition_keys(file.path))
+    check_columns(bundle, none.column_names, file.path, cfg)
+    check_kept(cfg.score.keep, RowGroup(file, 0, 0, 0).chunk(none), bundle)
+
+
+def _claim(output: str, fingerprint: str) -> None:
+    """Make the folder, local or gs://, belong to one scoring; raises `UserError` if it is not free."""
+    if "://" not in output:
+        claim_folder(Path(output), fingerprint)
+        return
+    filesystem, folder = locate(output)
+    filesystem.create_dir(folder)
+    names = [
+        info.base_name for info in filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+    ]
+    file, written = f"{folder}/{FINGERPRINT_FILE}", None
+    if FINGERPRINT_FILE in names:
+        with filesystem.open_input_stream(file) as stream:
+            written = stream.read()
+    check_claim(names, written, fingerprint, output)
+    if written is None:
+        with filesystem.open_output_stream(file) as stream:
+            stream.write(fingerprint.encode())
 
 
 def _list_tables(path: str) -> list[ParquetFile]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
@@ -13,10 +13,11 @@ import pyarrow.parquet
 
 from churn.bundle.bundle import Bundle
 from churn.config.root import Config
-from churn.data.sources.paths import list_files
+from churn.config.serving import BeamRunner
+from churn.data.sources.paths import list_cloud_objects, list_files
 from churn.data.writers import write_tables
 from churn.errors import UserError
-from churn.files import write_text
+from churn.files import PARTIAL, write_text
 
 FINGERPRINT_FILE = "_scored.json"  # in the folder: which scoring the files belong to
 
@@ -27,14 +28,7 @@ class ScoreFolder:
     def __init__(self, path: Path, bundle: Bundle, cfg: Config) -> None:
         """Count the files that an earlier process finished; raises `UserError` if it did another scoring."""
         self.path, self.chunks_per_file = path, cfg.score.chunks_per_file
-        file, fingerprint = path / FINGERPRINT_FILE, _fingerprint_of(bundle, cfg)
-        if path.exists() and (not file.is_file() or json.loads(file.read_text()) != fingerprint):
-            raise UserError(
-                "the folder holds something else, or scores of other rows or of another bundle",
-                f"output={path}",
-                "name a new folder, or remove this one",
-            )
-        write_text(file, json.dumps(fingerprint, indent=1))
+        claim_folder(path, fingerprint_of(bundle, cfg))
         self.done = 0
         while self._file(self.done).exists():
             self.done += 1
@@ -59,16 +53,54 @@ class ScoreFolder:
         return sum(pyarrow.parquet.read_metadata(self._file(i)).num_rows for i in range(number))
 
 
-def _fingerprint_of(bundle: Bundle, cfg: Config) -> dict[str, object]:
-    """Everything that the contents of the folder depend on."""
+def claim_folder(path: Path, fingerprint: str) -> None:
+    """Make a folder that belongs to one scoring; raises `UserError` if it holds something else."""
+    file = path / FINGERPRINT_FILE
+    names = [entry.name for entry in path.iterdir()] if path.is_dir() else [path.name] * path.exists()
+    check_claim(names, file.read_bytes() if file.is_file() else None, fingerprint, str(path))
+    write_text(file, fingerprint)
+
+
+def check_claim(names: Collection[str], written: bytes | None, fingerprint: str, output: str) -> None:
+    """Raise `UserError` if a folder with files of these names belongs to another scoring, or to none.
+
+    `written` is what its `FINGERPRINT_FILE` says. A full disk or a kill may have left no more than the
+    attempt to write that.
+    """
+    same = all(map(_is_partial, names)) if written is None else written == fingerprint.encode()
+    if not same:
+        raise UserError(
+            "the folder holds something else, or scores of other rows or of another bundle",
+            f"output={output}",
+            "name a new folder, or remove this one",
+        )
+
+
+def _is_partial(name: str) -> bool:
+    return name.startswith(".") and name.endswith(PARTIAL)
+
+
+def fingerprint_of(bundle: Bundle, cfg: Config) -> str:
+    """Everything that the contents of the folder depend on, as JSON."""
     path = str(cfg.input)
-    local = [] if "://" in path else list_files(str(Path(path).expanduser()))
-    stats = {name: Path(name).stat() for name in local}
-    return {
+    unit: dict[str, object] = {"unit": "row group"}  # Beam's
+    if cfg.beam.runner is BeamRunner.none:
+        unit = {"chunk_rows": cfg.score.chunk_rows, "chunks_per_file": cfg.score.chunks_per_file}
+    facts = {
         "bundle": bundle.digest,
-        "input": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()} or path,
-        "chunk_rows": cfg.score.chunk_rows,
-        "chunks_per_file": cfg.score.chunks_per_file,
+        "input": _stamps(path) or path,
+        **unit,
         "reasons": cfg.score.reasons,
         "keep": cfg.score.keep,
     }
+    return json.dumps(facts, indent=1)
+
+
+def _stamps(path: str) -> dict[str, list[int | None]]:
+    """The size and modification time of each file of the input, local or gs://."""
+    if path.startswith("gs://"):
+        filesystem, keys = list_cloud_objects(path)
+        return {info.path: [info.size, info.mtime_ns] for info in filesystem.get_file_info(keys)}
+    local = [] if "://" in path else list_files(str(Path(path).expanduser()))
+    stats = {name: Path(name).stat() for name in local}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}

@@ -11,7 +11,10 @@ from conftest import compose_config
 
 from churn.bundle.bundle import Bundle
 from churn.config.data import SyntheticConfig
-from churn.data.coded import DictionaryColumn, to_dictionary
+from churn.data.coded import DictionaryColumn, to_dictionary, to_matrices
+from churn.data.dataset import Schema
+from churn.data.forgotten import put_on_list
+from churn.data.id_hash import id_hash
 from churn.data.sources import synthetic
 from churn.data.stream.hash_split import HashSplit, mix_bits
 from churn.data.stream.row_groups import large_table_row_groups, sample_table
@@ -171,6 +174,48 @@ def test_unusable_cells_of_a_large_table_are_named(files, tmp_path):
         stream.count()
     with pytest.raises(UserError, match="memory only"):
         open_stream(config(files, "model=tutorial"))
+
+
+def test_row_groups_without_rows_to_learn_from_are_counted_and_passed_over(files, tmp_path):
+    from churn.network.fit_stream import learnt_rows
+
+    frame = pd.read_parquet(files)[:60]
+    frame.to_parquet(tmp_path / "a.parquet", row_group_size=1, index=False)
+    frame[:0].to_parquet(tmp_path / "b.parquet", index=False)
+    stream = open_stream(config(tmp_path, "train.stream_rows=50"))
+    whole = stream.rows(stream.groups)
+    assert len(whole.churned) < 60  # some groups have a test row only
+    counts = stream.count()
+    assert (counts.rows, counts.churned) == (len(whole.churned), whole.churned.sum())
+    np.testing.assert_array_equal(
+        counts.missing, [np.isnan(whole.features[n]).sum() for n in stream.split.schema.numeric]
+    )
+    chunks = [[group] for group in stream.groups]
+    labels = [rows.churned.tolist() for rows in learnt_rows(stream, chunks, 0)]
+    assert np.concatenate(labels).tolist() == whole.churned.tolist()
+    assert [rows.churned.tolist() for rows in learnt_rows(stream, chunks, 20)] == labels[20:]
+
+
+def test_a_run_does_not_go_on_after_a_customer_outside_its_sample_was_forgotten(files, tmp_path):
+    cfg = config(files, f"run.root={tmp_path}")
+    before = open_stream(cfg)
+    seen = set(before.sample.ids)
+    put_on_list(cfg, id_hash(cfg)(next(i for i in pd.read_parquet(files).customerID if i not in seen)))
+    after = open_stream(cfg)
+    assert after.sample.ids.tolist() == before.sample.ids.tolist()
+    assert after.sample.fingerprint != before.sample.fingerprint
+    assert open_stream(cfg).sample.fingerprint == after.sample.fingerprint
+
+
+def test_no_rows_give_matrices_without_columns():
+    schema = Schema("left", ("yes",), ("tenure", "charge"), ("plan",))
+    rows = {
+        "tenure": np.empty(0, np.float32),
+        "charge": np.empty(0, np.float32),
+        "plan": to_dictionary(np.empty(0, object)),
+    }
+    numbers, codes = to_matrices(rows, schema, {})
+    assert (numbers.shape, codes.shape) == ((2, 0), (1, 0))
 
 
 def test_rows_can_be_taken_in_any_order():

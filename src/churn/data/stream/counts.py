@@ -39,7 +39,7 @@ class Counts:
 
 def count_rows(features: ArrowFeatures, churned: np.ndarray, schema: Schema) -> Counts:
     """The counts of some rows."""
-    numbers = np.array([features[name] for name in schema.numeric]).reshape(-1, len(churned))
+    numbers = np.array([features[name] for name in schema.numeric]).reshape(len(schema.numeric), len(churned))
     return Counts(
         len(churned),
         int(churned.sum()),

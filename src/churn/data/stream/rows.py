@@ -131,7 +131,9 @@ def open_stream(cfg: Config) -> Stream | None:
         name=str(cfg.data.name),
         origin=f"a random sample of {data.origin}, which has {total:,} rows",
         findings=(_sample_finding(len(data), total), *data.findings),
-        fingerprint=hashlib.sha256(f"{data.fingerprint} {_file_stamps(groups)}".encode()).hexdigest(),
+        fingerprint=hashlib.sha256(
+            f"{data.fingerprint} {_file_stamps(groups)}{sorted(forgotten.hashes) or ''}".encode()
+        ).hexdigest(),
     )
     return Stream(groups, data, split, forgotten)
 
