@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +14,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from churn.bundle.bundle import Bundle
-from churn.bundle.choice import describe_model, find_bundle, unclear_choice
+from churn.bundle.choice import NoBundleError, describe_model, find_bundle, unclear_choice
 from churn.bundle.contents import EXTRA, read_facts
 from churn.bundle.database import database_file, mlflow_client, on_server
 from churn.bundle.money import format_amount
@@ -39,19 +40,31 @@ class Version:
 
 
 def list_models(cfg: Config) -> dict[str, str]:
-    """The bundles to choose from, by path: what they are, the one that a command would take first."""
+    """The bundles to choose from, by path: what they are, the one that a command would take first.
+
+    What keeps a command from taking one has the path "" and comes first: nobody gets another model by chance.
+    """
     found = {}
     try:
         first = find_bundle(cfg)
         if unclear_choice(first, cfg):  # of several data sets: the person says which is meant
             found[""] = "choose a model: there are several data sets"
         found[str(first.path)] = f"{describe_model(first.facts)}, in use"
-    except UserError:  # there is no model yet
+    except NoBundleError:
         pass
+    except (UserError, OSError) as error:  # a damaged registry or bundle
+        found = {"": str(error)}
     for bundle in _bundles_of_runs(cfg.run.root):
-        facts = read_facts(bundle / EXTRA / "bundle.json")
-        found.setdefault(str(bundle), f"{describe_model(facts)}, {bundle.parent.name}")
+        if facts := _facts_of(bundle):
+            found.setdefault(str(bundle), f"{describe_model(facts)}, {bundle.parent.name}")
     return found
+
+
+def _facts_of(bundle: Path) -> dict[str, Any]:
+    """bundle.json; empty if the bundle is damaged or not finished."""
+    with suppress(UserError, OSError):
+        return read_facts(bundle / EXTRA / "bundle.json")
+    return {}
 
 
 def _bundles_of_runs(root: str) -> list[Path]:
@@ -63,7 +76,7 @@ def _run_of(bundle: Bundle, root: str) -> Path | None:
     """The directory of the run that made a bundle; None if it is gone."""
     for path in [bundle.path, *_bundles_of_runs(root)]:
         made_it = (path.parent / "metrics.json").exists()
-        if made_it and read_facts(path / EXTRA / "bundle.json") == bundle.facts:
+        if made_it and _facts_of(path) == bundle.facts:
             return path.parent
     return None
 
