@@ -18,5 +18,5 @@ def test_columns_that_the_list_has_itself_are_left_out(run_directory, customers_
     upload = inspect_upload(tmp_path / "scored.csv", "scored.csv", bundle, cfg, print)
     assert upload.kept == ("name", "phone")
     assert f"left out, the list has such a column itself: {', '.join(own)}" in upload.remarks
-    ranked = whom.rank(score_upload(upload, bundle, cfg, print), bundle, whom.assumptions(bundle, {}))
+    ranked = whom.rank(score_upload(upload, bundle, cfg, print), bundle, whom.assumptions(bundle, {}, cfg))
     assert whom.monday_list(ranked, bundle, cfg.seed).table.columns.is_unique

@@ -12,7 +12,7 @@ from shiny import reactive
 from churn.app import whom
 from churn.app.desk import Desk
 from churn.bundle.money import format_amount
-from churn.data.sources.side_files import read_ids
+from churn.data.sources.side_files import no_match_error, read_ids
 from churn.score.call_list import CallList, explain_customers, list_of
 from churn.score.common_reasons import claim_of, set_apart
 from churn.score.page import reasons_of
@@ -24,8 +24,8 @@ LOOKED_AT = 100_000  # rows
 class Listing:
     """The list of a page.
 
-    `changes` and `capacity` are what its sliders say, `barred_ids` its file of ids. The capacity is apart: it
-    ends the list, and does not change the order.
+    `changes` and `capacity` are what its sliders say, `barred_ids` the ids of its file `barred_file`. The
+    capacity is apart: it ends the list, and does not change the order.
     """
 
     def __init__(self, desk: Desk) -> None:
@@ -33,6 +33,7 @@ class Listing:
         self.changes: Callable[[], Mapping[str, Any]] = dict
         self.capacity: Callable[[], int] = int
         self.barred_ids: Callable[[], set[str]] = set
+        self.barred_file: Callable[[], str] = str
         self._reasons: dict[tuple[str, str, int], Any] = {}
         self.in_order = reactive.calc(self._in_order)
         self.ranked = reactive.calc(self._ranked)
@@ -40,9 +41,13 @@ class Listing:
         self.calls = reactive.calc(self._calls)
 
     def _in_order(self) -> whom.Ranked:
-        bundle = self.desk.bundle()
-        assumed = whom.assumptions(bundle, self.changes())
-        return whom.rank(self.desk.scored(), bundle, assumed, self.barred_ids())
+        bundle, scored, barred = self.desk.bundle(), self.desk.scored(), self.barred_ids()
+        assumed = whom.assumptions(bundle, self.changes(), self.desk.cfg)
+        ranked = whom.rank(scored, bundle, assumed, barred)
+        if barred and not ranked.barred:  # as `churn score` does
+            do = "write the ids as in the table of customers, and drop the file again"
+            raise no_match_error(barred, list(scored["key", "key"][:10]), self.barred_file(), do)
+        return ranked
 
     def _ranked(self) -> whom.Ranked:
         ranked = self.in_order()
@@ -56,8 +61,8 @@ class Listing:
         return whom.monday_list(self.ranked(), self.desk.bundle(), self.desk.cfg.seed)
 
     def changed(self, sliders: Mapping[str, Any]) -> dict[str, Any]:
-        """The keys of the decision that the sliders set to something else than the bundle's."""
-        own = whom.assumptions(self.desk.bundle(), {})
+        """The keys of the decision that the sliders set to something else than they began with."""
+        own = whom.assumptions(self.desk.bundle(), {}, self.desk.cfg)
         values = {name: float(value) for name, value in sliders.items()}
         values["success"] /= 100
         return {name: value for name, value in values.items() if abs(value - getattr(own, name)) > 1e-9}
@@ -128,6 +133,4 @@ class Listing:
 
     def command(self) -> str:
         """The command that writes the same list."""
-        upload, bundle = self.desk.upload(), self.desk.bundle()
-        settings = {**self.changes(), "capacity": self.capacity()}
-        return whom.command(upload.name, bundle.path, upload.kept, settings, upload.rows)
+        return whom.command(self.desk.upload(), self.desk.bundle(), self.ranked().assumed, self.barred_file())
