@@ -2,6 +2,7 @@
 
 import shlex
 
+import pandas as pd
 import pytest
 from conftest import compose_config
 
@@ -49,3 +50,20 @@ def test_a_file_of_ids_that_match_nobody_is_said(listing):
     listing.barred_ids, listing.barred_file = lambda: {"x-1", "x-2"}, lambda: "barred.csv"
     with pytest.raises(UserError, match="none of its 2 ids is among the customers"):
         listing.ranked()
+
+
+def test_the_reasons_of_one_customer_are_not_shown_for_another(listing, monkeypatch):
+    asked = []
+
+    def explain(bundle, best):
+        asked.extend(best["features", "tenure"])
+        return pd.DataFrame({"reason_1": [f"tenure is {value} (+0.10)" for value in best["features", "tenure"]]})
+
+    monkeypatch.setattr("churn.app.listing.explain_customers", explain)
+    table = listing.first()[:1].loc[[0] * 3].reset_index(drop=True)
+    table["features", "tenure"] = [-1.0, -2.0, float("nan")]  # in Python -1 and -2 have the same hash
+    listing.first = lambda: table
+    for _ in range(2):
+        shown = listing.explained(table.index)[0]
+        assert list(shown["reason_1"]) == [f"tenure is {value} (+0.10)" for value in (-1.0, -2.0, float("nan"))]
+    assert len(asked) == 3  # once each

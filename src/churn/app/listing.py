@@ -34,7 +34,7 @@ class Listing:
         self.capacity: Callable[[], int] = int
         self.barred_ids: Callable[[], set[str]] = set
         self.barred_file: Callable[[], str] = str
-        self._reasons: dict[tuple[str, str, int], Any] = {}
+        self._reasons: dict[tuple[Any, ...], Any] = {}
         self.in_order = reactive.calc(self._in_order)
         self.ranked = reactive.calc(self._ranked)
         self.first = reactive.calc(lambda: self.ranked().first())
@@ -75,7 +75,8 @@ class Listing:
     def explained(self, index: pd.Index) -> tuple[pd.DataFrame, list[str]]:
         """The reasons of some rows of the list, and those that most of them share."""
         best, digests = self.first().loc[index], (self.desk.upload().digest, self.desk.bundle().digest)
-        names = [(*digests, hash(tuple(row))) for row in best["features"].itertuples(index=False)]
+        cells = best["features"].astype(object).where(best["features"].notna(), None)  # NaN equals nothing
+        names = [(*digests, *row) for row in cells.itertuples(index=False)]
         new = [i for i, name in enumerate(names) if name not in self._reasons]
         if new:
             found = explain_customers(self.desk.bundle(), best.iloc[new])
