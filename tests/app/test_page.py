@@ -104,7 +104,9 @@ def test_a_slider_shows_a_model_s_own_value_as_it_is(page):
         $(el).data("shiny-input-binding").receiveMessage(el, {value: value});
         return Number(el.value);
     }"""
-    before = {name: float(page.input_value(f"#{name}")) for name in ("customer_value", "contact_cost", "success")}
+    before = {
+        name: float(page.input_value(f"#{name}")) for name in ("customer_value", "contact_cost", "success")
+    }
     own = {"customer_value": 333.5, "contact_cost": 0.25, "success": 99.5}
     for values in (own, before):
         assert {name: page.evaluate(told, [name, value]) for name, value in values.items()} == values

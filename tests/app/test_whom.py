@@ -10,7 +10,7 @@ pytest.importorskip("shiny", reason="the extra `app` is not installed")
 
 from shiny import reactive
 
-from churn.app import whom
+from churn.app import one, whom
 from churn.app.desk import Desk
 from churn.app.listing import Listing
 from churn.errors import UserError
@@ -46,6 +46,16 @@ def test_the_command_writes_the_same_list(listing, tmp_path):
     assert whom.to_file(listing.full().table, ".csv") == (tmp_path / "list.csv").read_bytes()
 
 
+def test_of_a_repeated_customer_the_page_shows_the_row_of_the_list(listing):
+    scored = listing.desk.scored()
+    risk = scored["answer", "churn_probability"]
+    twice = scored.loc[[risk.idxmin(), risk.idxmax()]].reset_index(drop=True)
+    twice["key", "key"] = "A-1"
+    found = one.find(twice, " A-1 ", listing.assumed())
+    pd.testing.assert_frame_equal(found, twice["features"][1:].reset_index(drop=True))
+    assert one.find(twice, "A-2", listing.assumed()) is None
+
+
 def test_a_file_of_ids_that_match_nobody_is_said(listing):
     listing.barred_ids, listing.barred_file = lambda: {"x-1", "x-2"}, lambda: "barred.csv"
     with pytest.raises(UserError, match="none of its 2 ids is among the customers"):
@@ -57,7 +67,9 @@ def test_the_reasons_of_one_customer_are_not_shown_for_another(listing, monkeypa
 
     def explain(bundle, best):
         asked.extend(best["features", "tenure"])
-        return pd.DataFrame({"reason_1": [f"tenure is {value} (+0.10)" for value in best["features", "tenure"]]})
+        return pd.DataFrame(
+            {"reason_1": [f"tenure is {value} (+0.10)" for value in best["features", "tenure"]]}
+        )
 
     monkeypatch.setattr("churn.app.listing.explain_customers", explain)
     table = listing.first()[:1].loc[[0] * 3].reset_index(drop=True)
@@ -65,5 +77,7 @@ def test_the_reasons_of_one_customer_are_not_shown_for_another(listing, monkeypa
     listing.first = lambda: table
     for _ in range(2):
         shown = listing.explained(table.index)[0]
-        assert list(shown["reason_1"]) == [f"tenure is {value} (+0.10)" for value in (-1.0, -2.0, float("nan"))]
+        assert list(shown["reason_1"]) == [
+            f"tenure is {value} (+0.10)" for value in (-1.0, -2.0, float("nan"))
+        ]
     assert len(asked) == 3  # once each

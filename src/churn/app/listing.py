@@ -12,6 +12,7 @@ from shiny import reactive
 from churn.app import whom
 from churn.app.desk import Desk
 from churn.bundle.money import format_amount
+from churn.config.training import DecisionConfig
 from churn.data.sources.side_files import no_match_error, read_ids
 from churn.score.call_list import CallList, explain_customers, list_of
 from churn.score.common_reasons import claim_of, set_apart
@@ -40,10 +41,13 @@ class Listing:
         self.first = reactive.calc(lambda: self.ranked().first())
         self.calls = reactive.calc(self._calls)
 
+    def assumed(self) -> DecisionConfig:
+        """The assumptions that order the list."""
+        return whom.assumptions(self.desk.bundle(), self.changes(), self.desk.cfg)
+
     def _in_order(self) -> whom.Ranked:
         bundle, scored, barred = self.desk.bundle(), self.desk.scored(), self.barred_ids()
-        assumed = whom.assumptions(bundle, self.changes(), self.desk.cfg)
-        ranked = whom.rank(scored, bundle, assumed, barred)
+        ranked = whom.rank(scored, bundle, self.assumed(), barred)
         if barred and not ranked.barred:  # as `churn score` does
             do = "write the ids as in the table of customers, and drop the file again"
             raise no_match_error(barred, list(scored["key", "key"][:10]), self.barred_file(), do)

@@ -56,7 +56,7 @@ class Ranked:
 
 
 def assumptions(bundle: Bundle, changed: Mapping[str, Any], cfg: Config) -> DecisionConfig:
-    """The bundle's assumptions with those that `churn app` was given, and then those that the page changed."""
+    """The bundle's assumptions with those that `churn app` was given, then those that the page changed."""
     given = [*cfg.overridden, *(f"decision.{name}" for name in changed)]
     return effective_assumptions(replace(cfg.decision, **changed), bundle.facts, given)
 
