@@ -98,6 +98,24 @@ def test_the_list_has_the_numbers_of_churn_score(page, customers_file, tmp_path)
     assert violations(page) == []
 
 
+def test_a_slider_shows_a_model_s_own_value_as_it_is(page):
+    told = """([id, value]) => {
+        const el = document.getElementById(id);
+        $(el).data("shiny-input-binding").receiveMessage(el, {value: value});
+        return Number(el.value);
+    }"""
+    before = {
+        name: float(page.input_value(f"#{name}")) for name in ("customer_value", "contact_cost", "success")
+    }
+    own = {"customer_value": 333.5, "contact_cost": 0.25, "success": 99.5}
+    for values in (own, before):
+        assert {name: page.evaluate(told, [name, value]) for name, value in values.items()} == values
+    third = page.evaluate(told, ["offer_cost", 1 / 3])
+    assert third == 1 / 3
+    assert page.evaluate(told, ["offer_cost", 10]) == 10
+    assert page.get_attribute("#offer_cost", "step") == "1"
+
+
 def test_the_list_is_filtered_by_text_and_by_level(page):
     total = page.locator(".calls tbody tr").count()
     name = page.locator(".calls tbody tr td").first.inner_text()

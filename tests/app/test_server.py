@@ -76,3 +76,35 @@ def test_with_several_data_sets_nobody_gets_a_model_by_chance(run_directory, exp
     shutil.copytree(exported_bundle, tmp_path / "other" / "bundle")
     (tmp_path / "latest").symlink_to("other")
     assert next(iter(list_models(cfg).items())) == ("", "choose a model: there are several data sets")
+
+
+def test_a_damaged_bundle_does_not_take_the_page_away(client, exported_bundle, tmp_path):
+    for name in ("good", "cut", "empty"):
+        shutil.copytree(exported_bundle, tmp_path / name / "bundle")
+    (tmp_path / "latest").symlink_to("good")
+    facts = tmp_path / "cut" / "bundle" / "assets.extra" / "bundle.json"
+    facts.write_text(facts.read_text()[:100])
+    (tmp_path / "empty" / "bundle" / "assets.extra" / "bundle.json").unlink()
+    assert {*list_models(compose_config(f"run.root={tmp_path}"))} == {
+        str(tmp_path / "latest" / "bundle"),
+        str(tmp_path / "good" / "bundle"),
+    }
+    (tmp_path / "latest").unlink()
+    (tmp_path / "latest").symlink_to("cut")
+    what, said = next(iter(list_models(compose_config(f"run.root={tmp_path}")).items()))
+    assert what == ""
+    assert "the bundle is damaged" in said
+    assert client("localhost")("/").status_code == 200
+
+
+def test_a_damaged_registry_is_said_and_no_other_model_is_taken(exported_bundle, tmp_path):
+    shutil.copytree(exported_bundle, tmp_path / "run" / "bundle")
+    (tmp_path / "latest").symlink_to("run")
+    (tmp_path / "mlflow.db").write_bytes(b"")
+    what, said = next(iter(list_models(compose_config(f"run.root={tmp_path}")).items()))
+    assert what == ""
+    assert "the registry is damaged" in said
+
+
+def test_without_any_model_there_is_nothing_to_choose(tmp_path):
+    assert list_models(compose_config(f"run.root={tmp_path}")) == {}

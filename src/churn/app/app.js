@@ -7,8 +7,17 @@ document.addEventListener("DOMContentLoaded", () => {
     show(el) { document.getElementById(el.id + "-value").textContent = Number(el.value).toLocaleString("en"); }
     subscribe(el, callback) { el.oninput = () => { this.show(el); callback(true); }; }
     unsubscribe(el) { el.oninput = null; }
+    fit(el, value) {  // limits and steps that hold a model's own value: a browser would move it
+      el.min = Math.min(el.min, value);
+      el.max = Math.max(el.max, value);
+      el.dataset.step ||= el.step;
+      const finer = [1, 10, 100, 1000].map((times) => el.dataset.step / times);
+      const steps = (size) => (value - el.min) / size;
+      el.step = finer.find((size) => Math.abs(steps(size) - Math.round(steps(size))) < 1e-9) ?? "any";
+    }
     receiveMessage(el, data) {
       if ("max" in data) el.max = data.max;
+      this.fit(el, data.value);
       this.setValue(el, data.value);
       el.dispatchEvent(new Event("input"));
     }

@@ -12,7 +12,8 @@ from shiny import reactive
 from churn.app import whom
 from churn.app.desk import Desk
 from churn.bundle.money import format_amount
-from churn.data.sources.side_files import read_ids
+from churn.config.training import DecisionConfig
+from churn.data.sources.side_files import no_match_error, read_ids
 from churn.score.call_list import CallList, explain_customers, list_of
 from churn.score.common_reasons import claim_of, set_apart
 from churn.score.page import reasons_of
@@ -24,8 +25,8 @@ LOOKED_AT = 100_000  # rows
 class Listing:
     """The list of a page.
 
-    `changes` and `capacity` are what its sliders say, `barred_ids` its file of ids. The capacity is apart: it
-    ends the list, and does not change the order.
+    `changes` and `capacity` are what its sliders say, `barred_ids` the ids of its file `barred_file`. The
+    capacity is apart: it ends the list, and does not change the order.
     """
 
     def __init__(self, desk: Desk) -> None:
@@ -33,16 +34,24 @@ class Listing:
         self.changes: Callable[[], Mapping[str, Any]] = dict
         self.capacity: Callable[[], int] = int
         self.barred_ids: Callable[[], set[str]] = set
-        self._reasons: dict[tuple[str, str, int], Any] = {}
+        self.barred_file: Callable[[], str] = str
+        self._reasons: dict[tuple[Any, ...], Any] = {}
         self.in_order = reactive.calc(self._in_order)
         self.ranked = reactive.calc(self._ranked)
         self.first = reactive.calc(lambda: self.ranked().first())
         self.calls = reactive.calc(self._calls)
 
+    def assumed(self) -> DecisionConfig:
+        """The assumptions that order the list."""
+        return whom.assumptions(self.desk.bundle(), self.changes(), self.desk.cfg)
+
     def _in_order(self) -> whom.Ranked:
-        bundle = self.desk.bundle()
-        assumed = whom.assumptions(bundle, self.changes())
-        return whom.rank(self.desk.scored(), bundle, assumed, self.barred_ids())
+        bundle, scored, barred = self.desk.bundle(), self.desk.scored(), self.barred_ids()
+        ranked = whom.rank(scored, bundle, self.assumed(), barred)
+        if barred and not ranked.barred:  # as `churn score` does
+            do = "write the ids as in the table of customers, and drop the file again"
+            raise no_match_error(barred, list(scored["key", "key"][:10]), self.barred_file(), do)
+        return ranked
 
     def _ranked(self) -> whom.Ranked:
         ranked = self.in_order()
@@ -56,8 +65,8 @@ class Listing:
         return whom.monday_list(self.ranked(), self.desk.bundle(), self.desk.cfg.seed)
 
     def changed(self, sliders: Mapping[str, Any]) -> dict[str, Any]:
-        """The keys of the decision that the sliders set to something else than the bundle's."""
-        own = whom.assumptions(self.desk.bundle(), {})
+        """The keys of the decision that the sliders set to something else than they began with."""
+        own = whom.assumptions(self.desk.bundle(), {}, self.desk.cfg)
         values = {name: float(value) for name, value in sliders.items()}
         values["success"] /= 100
         return {name: value for name, value in values.items() if abs(value - getattr(own, name)) > 1e-9}
@@ -70,7 +79,8 @@ class Listing:
     def explained(self, index: pd.Index) -> tuple[pd.DataFrame, list[str]]:
         """The reasons of some rows of the list, and those that most of them share."""
         best, digests = self.first().loc[index], (self.desk.upload().digest, self.desk.bundle().digest)
-        names = [(*digests, hash(tuple(row))) for row in best["features"].itertuples(index=False)]
+        cells = best["features"].astype(object).where(best["features"].notna(), None)  # NaN equals nothing
+        names = [(*digests, *row) for row in cells.itertuples(index=False)]
         new = [i for i, name in enumerate(names) if name not in self._reasons]
         if new:
             found = explain_customers(self.desk.bundle(), best.iloc[new])
@@ -128,6 +138,4 @@ class Listing:
 
     def command(self) -> str:
         """The command that writes the same list."""
-        upload, bundle = self.desk.upload(), self.desk.bundle()
-        settings = {**self.changes(), "capacity": self.capacity()}
-        return whom.command(upload.name, bundle.path, upload.kept, settings, upload.rows)
+        return whom.command(self.desk.upload(), self.desk.bundle(), self.ranked().assumed, self.barred_file())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,15 +14,18 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from churn.bundle.bundle import Bundle
-from churn.bundle.choice import describe_model, find_bundle, unclear_choice
+from churn.bundle.choice import NoBundleError, describe_model, find_bundle, unclear_choice
 from churn.bundle.contents import EXTRA, read_facts
 from churn.bundle.database import database_file, mlflow_client, on_server
 from churn.bundle.money import format_amount
 from churn.bundle.registry import CHAMPION, PREVIOUS
 from churn.config.root import Config
 from churn.data.experiment import Experiment
+from churn.data.forgotten import Forgotten, forgotten_file, without_forgotten
 from churn.data.load import load_dataset
+from churn.data.stream.rows import open_stream
 from churn.errors import UserError
+from churn.lines import read_lines
 from churn.monitor.history import monitor_dir, read_history
 from churn.scratch import SCRATCH
 
@@ -39,19 +43,31 @@ class Version:
 
 
 def list_models(cfg: Config) -> dict[str, str]:
-    """The bundles to choose from, by path: what they are, the one that a command would take first."""
+    """The bundles to choose from, by path: what they are, the one that a command would take first.
+
+    What keeps a command from taking one has the path "" and comes first: nobody gets another model by chance.
+    """
     found = {}
     try:
         first = find_bundle(cfg)
         if unclear_choice(first, cfg):  # of several data sets: the person says which is meant
             found[""] = "choose a model: there are several data sets"
         found[str(first.path)] = f"{describe_model(first.facts)}, in use"
-    except UserError:  # there is no model yet
+    except NoBundleError:
         pass
+    except (UserError, OSError) as error:  # a damaged registry or bundle
+        found = {"": str(error)}
     for bundle in _bundles_of_runs(cfg.run.root):
-        facts = read_facts(bundle / EXTRA / "bundle.json")
-        found.setdefault(str(bundle), f"{describe_model(facts)}, {bundle.parent.name}")
+        if facts := _facts_of(bundle):
+            found.setdefault(str(bundle), f"{describe_model(facts)}, {bundle.parent.name}")
     return found
+
+
+def _facts_of(bundle: Path) -> dict[str, Any]:
+    """bundle.json; empty if the bundle is damaged or not finished."""
+    with suppress(UserError, OSError):
+        return read_facts(bundle / EXTRA / "bundle.json")
+    return {}
 
 
 def _bundles_of_runs(root: str) -> list[Path]:
@@ -63,7 +79,7 @@ def _run_of(bundle: Bundle, root: str) -> Path | None:
     """The directory of the run that made a bundle; None if it is gone."""
     for path in [bundle.path, *_bundles_of_runs(root)]:
         made_it = (path.parent / "metrics.json").exists()
-        if made_it and read_facts(path / EXTRA / "bundle.json") == bundle.facts:
+        if made_it and _facts_of(path) == bundle.facts:
             return path.parent
     return None
 
@@ -97,21 +113,50 @@ class Training:
 
 
 def training_of(bundle: Bundle, root: str) -> Training:
-    """The rows of a bundle's run, read again from their source; raises `UserError` if that is impossible."""
+    """The rows of a bundle's run, read again from their source, without customers forgotten since.
+
+    Raises `UserError` if the rows are gone, or are others now: then it is unknown which were test rows.
+    """
     run = _run_of(bundle, root)
     if run is None:
         raise UserError("the run that made this model is gone", do="train it again, or drop a file")
-    merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(run / "config.yaml"))
-    cfg = cast("Config", OmegaConf.to_object(merged))
+    cfg = _config_of(run, root)
     if SCRATCH in str(cfg.data.path):  # of a retraining: its rows are removed when it ends
         what = "the rows that a retrained model learnt from are not kept"
         raise UserError(what, do="drop a file, or choose the model before")
-    data = load_dataset(cfg.data, cfg.seed)
-    experiment = Experiment.split(data, cfg)
-    test, rows = experiment.test.frame, experiment.splits.test
+    forgotten = Forgotten.of(cfg)
+    if stream := open_stream(cfg):  # each row's own hash says its part, whatever else the table has now
+        return _training(Experiment(stream.sample, stream.split.splits_of(stream.sample), cfg), forgotten)
+    then = _forgotten_before(bundle.facts["created"], forgotten, cfg)
+    data = without_forgotten(load_dataset(cfg.data, cfg.seed), then)
+    if data.fingerprint != bundle.facts["data"]["fingerprint"]:
+        raise UserError("the table has changed since the training", do="drop a file, or train again")
+    return _training(Experiment.split(data, cfg), forgotten)
+
+
+def _config_of(run: Path, root: str) -> Config:
+    """The configuration of a run, below the `root` that the page has."""
+    merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(run / "config.yaml"))
+    cfg = cast("Config", OmegaConf.to_object(merged))
+    return replace(cfg, run=replace(cfg.run, root=root))
+
+
+def _forgotten_before(created: str, forgotten: Forgotten, cfg: Config) -> Forgotten:
+    """Those of the list whom a training left out that ended at `created`."""
+    if not forgotten.hashes:
+        return forgotten
+    lines = map(json.loads, read_lines(forgotten_file(cfg)))
+    return replace(forgotten, hashes=frozenset(one["customer"] for one in lines if one["at"] <= created))
+
+
+def _training(experiment: Experiment, forgotten: Forgotten) -> Training:
+    data, rows = experiment.data, experiment.splits.test
+    kept = np.ones(len(data), bool) if data.ids is None else ~forgotten.rows_of(data.ids)
+    rows = rows[kept[rows]]
+    test = data.frame.iloc[rows]
     if data.schema.id and data.ids is not None:
         test = pd.concat([pd.Series(data.ids[rows], test.index, name=data.schema.id), test], axis=1)
-    return Training(test[:EXAMPLE_ROWS].reset_index(drop=True), data.frame, data.churned)
+    return Training(test[:EXAMPLE_ROWS].reset_index(drop=True), data.frame[kept], data.churned[kept])
 
 
 def _metrics_of(bundle: Bundle, root: str) -> Mapping[str, Any]:

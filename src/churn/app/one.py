@@ -15,6 +15,8 @@ from churn.bundle.reasons import TOP, reason_in_words, value_in_words
 from churn.config.training import DecisionConfig
 from churn.data.coded import frame_features
 from churn.data.infer.cells import to_numbers
+from churn.score.call_list import most_profitable
+from churn.score.candidates import with_profit
 
 ALIKE = 50  # customers that are looked at
 
@@ -60,12 +62,18 @@ def answer(bundle: Bundle, row: pd.DataFrame, assumed: DecisionConfig) -> Answer
     )
 
 
-def find(scored: pd.DataFrame | None, key: str) -> pd.DataFrame | None:
-    """The row [1] of a customer by id, or by the number of the row; None if there is none."""
+def find(scored: pd.DataFrame | None, key: str, assumed: DecisionConfig) -> pd.DataFrame | None:
+    """The row [1] of a customer by id, or by the number of the row; None if there is none.
+
+    Of several rows of a customer it is the most profitable one, as on the list.
+    """
     if scored is None or not key.strip():
         return None
-    rows = (scored["key", "key"] == key.strip()).to_numpy().nonzero()[0]
-    return pd.DataFrame(scored["features"].iloc[rows[:1]]) if len(rows) else None
+    rows = scored[scored["key", "key"] == key.strip()]
+    if rows.empty:
+        return None
+    best, _ = most_profitable(with_profit(rows, assumed), 1)
+    return pd.DataFrame(best["features"])
 
 
 def changed_row(bundle: Bundle, row: pd.DataFrame, field: str, value: str) -> pd.DataFrame:

@@ -28,7 +28,11 @@ def fill_customer(input: Inputs, session: Session, desk: Desk, listing: Listing)
 
     @reactive.calc
     def found() -> pd.DataFrame | None:
-        return one.find(desk.scored(), input.who())
+        if desk.scored() is None:
+            return None
+        with reactive.isolate():  # a slider does not take back what was changed of the customer
+            assumed = listing.assumed()
+        return one.find(desk.scored(), input.who(), assumed)
 
     @reactive.effect
     def _begin() -> None:

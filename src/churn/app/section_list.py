@@ -70,7 +70,7 @@ def _fill_settings(input: Inputs, session: Session, listing: Listing) -> None:
     def _set_sliders() -> None:
         if desk.scored() is None:
             return
-        assumed = whom.assumptions(desk.bundle(), {})
+        assumed = whom.assumptions(desk.bundle(), {}, desk.cfg)
         longest = max(1, len(whom.rank(desk.scored(), desk.bundle(), assumed).best))
         start = {name: getattr(assumed, name) for name in whom.MONEY} | {"success": 100 * assumed.success}
         for name in SLIDERS:
@@ -98,6 +98,7 @@ def _fill_settings(input: Inputs, session: Session, listing: Listing) -> None:
         return listing.excluded(input.barred())
 
     listing.changes, listing.capacity, listing.barred_ids = changes, capacity, excluded
+    listing.barred_file = lambda: input.barred()[0]["name"] if input.barred() else ""
 
 
 def fill_downloads(listing: Listing) -> None:

@@ -114,7 +114,11 @@ def _fill_run(input: Inputs, desk: Desk, drafted: Drafted) -> None:
     @reactive.event(input.start)
     def _start() -> None:
         arguments = train.training_command(drafted(), desk.cfg)
-        train.keep_table(drafted(), desk.cfg)
+        try:
+            train.keep_table(drafted(), desk.cfg)
+        except UserError as error:
+            _show(error)
+            return
         run.set(Path(next(one for one in arguments if one.startswith("run.dir=")).partition("=")[2]))
         lines.set([])
         training(arguments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from shiny import Inputs, Outputs, Session, render
+from shiny import Inputs, Outputs, Session, render, ui
 
 from churn.app import models
 from churn.app.desk import Desk
@@ -16,6 +16,7 @@ from churn.app.section_file import fill_file
 from churn.app.section_list import fill_downloads, fill_list
 from churn.app.section_train import fill_training
 from churn.config.root import Config
+from churn.errors import UserError
 
 
 def serve_session(cfg: Config) -> Callable[[Inputs, Outputs, Session], None]:
@@ -41,4 +42,9 @@ def _fill_model(desk: Desk) -> None:
     @render.ui
     def standing() -> Any:
         bundle = desk.bundle()
-        return html("standing", *models.standing(bundle, desk.cfg)) if bundle else html("nothing", "train")
+        if not bundle:
+            return html("nothing", "train")
+        try:
+            return html("standing", *models.standing(bundle, desk.cfg))
+        except UserError as error:  # a damaged registry
+            return ui.p(str(error), role="alert")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from omegaconf import OmegaConf
 
@@ -22,6 +22,7 @@ from churn.data.sources import files
 from churn.data.table import RawTable
 from churn.errors import UserError, shell_override, shell_setting
 from churn.files import PERSONAL, atomic_write
+from churn.refusals import refusal_of
 
 SAMPLE_ROWS = 100_000  # that roles are looked at, at most; the training reads all
 FEW_VALUES = 10  # of a column that may say who left
@@ -113,15 +114,22 @@ def promotion(run: Path, cfg: Config) -> list[str]:
 
 
 def keep_table(draft: Draft, cfg: Config) -> None:
-    """Copy the table beside the runs: a model can be compared and retrained only with its data."""
+    """Copy the table beside the runs: a model can be compared and retrained only with its data.
+
+    Raises `UserError` if the system refuses it: the disk may be full.
+    """
     target = _kept_path(draft, cfg)
     if not target.exists():
-        with atomic_write(target, PERSONAL) as aside:
-            shutil.copyfile(draft.path, aside)
+        try:
+            with atomic_write(target, PERSONAL) as aside:
+                shutil.copyfile(draft.path, aside)
+        except OSError as error:
+            raise refusal_of(error) or error from None
 
 
 def _kept_path(draft: Draft, cfg: Config) -> Path:
-    return Path(cfg.run.root) / "uploads" / draft.digest[:12] / draft.file
+    name = PureWindowsPath(draft.file).name  # knows both separators: the browser says the name
+    return Path(cfg.run.root) / "uploads" / draft.digest[:12] / (name if name.strip(". ") else "table.csv")
 
 
 def _passed_on(key: str) -> bool:

@@ -12,6 +12,7 @@ import pandas as pd
 from churn.bundle.bundle import Bundle
 from churn.bundle.choice import check_columns
 from churn.bundle.decision import effective_assumptions
+from churn.bundle.reasons import reason_outputs
 from churn.bundle.unseen import UnseenCells
 from churn.config.root import Config
 from churn.data.features import to_arrow_features
@@ -20,6 +21,7 @@ from churn.data.sources.chunk import Chunk
 from churn.data.validate import to_features
 from churn.errors import UserError, count
 from churn.score.candidates import score_candidates
+from churn.score.kept import OWN
 
 CHUNK_ROWS = 20_000  # rows between two reports of progress
 Report = Callable[[str], None]
@@ -64,7 +66,10 @@ def _inspect(upload: Upload, bundle: Bundle, cfg: Config, report: Report) -> Upl
         else:
             unseen.add_features(features)
         report(f"{rows:,} rows read")
-    kept = tuple(name for name in names if name not in {*schema.features, schema.id, schema.target})
+    carried = [name for name in names if name not in {*schema.features, schema.id, schema.target}]
+    own = {*OWN, *bundle.facts.get("outputs", {}), *reason_outputs(schema)}
+    kept = tuple(name for name in carried if name not in own)
+    left_out = [name for name in carried if name in own]
     remarks = [f"{count(rows, 'row')}, {count(len(names), 'column')}" + (f"; {note}" if note else "")]
     remarks.append(f"all {len(schema.features)} columns that the model needs are there")
     if schema.id in names:
@@ -73,6 +78,8 @@ def _inspect(upload: Upload, bundle: Bundle, cfg: Config, report: Report) -> Upl
         remarks.append("no column names the customers: they are numbered by their rows")
     if kept:
         remarks.append(f"carried along, not used by the model: {', '.join(kept)}")
+    if left_out:
+        remarks.append(f"left out, the list has such a column itself: {', '.join(left_out)}")
     remarks += [f"odd: {column}" for column in map(str, unseen.columns())]
     return replace(upload, rows=rows, kept=kept, remarks=tuple(remarks))
 

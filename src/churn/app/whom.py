@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from churn.app.upload import Upload
 from churn.bundle.bundle import Bundle
 from churn.bundle.decision import effective_assumptions
+from churn.config.keys import type_key
+from churn.config.root import Config
 from churn.config.training import DecisionConfig
 from churn.data.writers import write_tables
 from churn.errors import shell_override
@@ -53,10 +55,10 @@ class Ranked:
         return np.concatenate([[0.0], np.cumsum(self.best["answer", "expected_profit"].to_numpy(float))])
 
 
-def assumptions(bundle: Bundle, changed: Mapping[str, Any]) -> DecisionConfig:
-    """The bundle's assumptions with those that the page changed."""
-    given = [f"decision.{name}" for name in changed]
-    return effective_assumptions(replace(DecisionConfig(), **changed), bundle.facts, given)
+def assumptions(bundle: Bundle, changed: Mapping[str, Any], cfg: Config) -> DecisionConfig:
+    """The bundle's assumptions with those that `churn app` was given, then those that the page changed."""
+    given = [*cfg.overridden, *(f"decision.{name}" for name in changed)]
+    return effective_assumptions(replace(cfg.decision, **changed), bundle.facts, given)
 
 
 def rank(
@@ -70,7 +72,7 @@ def rank(
     valued = with_profit(scored[ranking], assumed)
     valued["row", "row"] = np.arange(len(scored))
     barred = valued["key", "key"].isin(excluded)
-    pays = is_worth_a_call(valued, assumed, assumptions(bundle, {}))
+    pays = is_worth_a_call(valued, assumed, effective_assumptions(DecisionConfig(), bundle.facts))
     best, _ = most_profitable(valued[pays & ~barred], len(valued))
     return Ranked(best, scored, assumed, int(barred.sum()))
 
@@ -101,20 +103,32 @@ def to_file(table: pd.DataFrame, suffix: str) -> bytes:
         return file.read_bytes()
 
 
-def command(file: str, bundle: Path, kept: Sequence[str], changed: Mapping[str, Any], rows: int) -> str:
-    """The command that writes the same list."""
-    settings = [f"decision.{name}={value:g}" for name, value in changed.items()]
-    keep = [shell_override("score.keep", *kept)] if kept else []
+def command(upload: Upload, bundle: Bundle, assumed: DecisionConfig, barred: str) -> str:
+    """The command that writes the same list; `barred` is the file of those not to be contacted, or ""."""
     parts = [
         "churn score",
-        f"bundle={bundle}",
-        f"input={file}",
+        type_key("bundle", str(bundle.path)),
+        type_key("input", upload.name),
         "output=monday.csv",
-        f"top={rows}",
-        *keep,
-        *settings,
+        f"top={upload.rows}",
+        *([shell_override("score.keep", *upload.kept)] if upload.kept else []),
+        *([type_key("score.do_not_contact", barred)] if barred else []),
+        *_differences(assumed, effective_assumptions(DecisionConfig(), bundle.facts)),
     ]
     return " ".join(parts)
+
+
+def _differences(assumed: DecisionConfig, own: DecisionConfig) -> list[str]:
+    """What to type so that assumptions hold in place of the bundle's own; the capacity is always named."""
+    values = {name: value for name, value in vars(assumed).items() if value != getattr(own, name)}
+    values["capacity"] = assumed.capacity
+    return [type_key(f"decision.{name}", _as_typed(value)) for name, value in values.items()]
+
+
+def _as_typed(value: float | str | None) -> str:
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    return "null" if value is None else str(value)
 
 
 def draw_curve(ranked: Ranked, called: int) -> dict[str, Any]:

@@ -17,6 +17,10 @@ from churn.config.root import Config
 from churn.errors import UserError, shell_setting
 
 
+class NoBundleError(UserError):
+    """Nothing was trained yet."""
+
+
 def find_bundle(cfg: Config) -> Bundle:
     """The bundle of `cfg.bundle`; else the champion of the named data set.
 
@@ -90,7 +94,8 @@ def _path_by_newest_run(cfg: Config) -> Path:
     """The champion of the newest run's data set, else the newest run's bundle."""
     newest = Path(cfg.run.root) / "latest" / "bundle"
     if not newest.exists():
-        raise UserError("there is no bundle yet", f"bundle={newest}", "churn train, or name one: bundle=DIR")
+        do = "churn train, or name one: bundle=DIR"
+        raise NoBundleError("there is no bundle yet", f"bundle={newest}", do)
     name = read_facts(newest / EXTRA / "bundle.json")["name"]
     if _named_data(cfg) not in ("", name):
         what = f"there is no champion of '{_named_data(cfg)}'; the newest run is one of '{name}'"

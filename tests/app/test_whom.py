@@ -1,0 +1,83 @@
+"""The list on the page is the one that `churn score` writes."""
+
+import shlex
+
+import pandas as pd
+import pytest
+from conftest import compose_config
+
+pytest.importorskip("shiny", reason="the extra `app` is not installed")
+
+from shiny import reactive
+
+from churn.app import one, whom
+from churn.app.desk import Desk
+from churn.app.listing import Listing
+from churn.errors import UserError
+from churn.score.stage import score
+
+
+@pytest.fixture
+def listing(run_directory, customers_file, tmp_path):
+    """The list of a file with a name that has to be quoted, by an app with assumptions of its own."""
+    file = tmp_path / "june's customers (1).csv"
+    file.write_bytes(customers_file.read_bytes())
+    desk = Desk(compose_config("decision.contact_cost=2.25", "decision.control_share=0.3"))
+    desk.choose(str(run_directory / "bundle"))
+    desk.inspect(file, str(file), print)()
+    desk.score(print)()
+    made = Listing(desk)
+    made.capacity = lambda: 20
+    made.changes = lambda: {"customer_value": 1234567.5}
+    with desk.closing, reactive.isolate():
+        yield made
+
+
+def test_the_command_writes_the_same_list(listing, tmp_path):
+    barred = tmp_path / "not these.csv"
+    barred.write_text("\n".join(listing.desk.scored()["key", "key"][:40]))
+    ids = listing.excluded([{"datapath": str(barred), "name": str(barred)}])
+    listing.barred_ids, listing.barred_file = lambda: ids, lambda: str(barred)
+    program, stage, *settings = shlex.split(listing.command())
+    assert (program, stage) == ("churn", "score")
+    assert listing.ranked().barred == 40
+    assert listing.ranked().assumed.control_share == 0.3
+    score(compose_config(*settings, f"output={tmp_path / 'list.csv'}"))
+    assert whom.to_file(listing.full().table, ".csv") == (tmp_path / "list.csv").read_bytes()
+
+
+def test_of_a_repeated_customer_the_page_shows_the_row_of_the_list(listing):
+    scored = listing.desk.scored()
+    risk = scored["answer", "churn_probability"]
+    twice = scored.loc[[risk.idxmin(), risk.idxmax()]].reset_index(drop=True)
+    twice["key", "key"] = "A-1"
+    found = one.find(twice, " A-1 ", listing.assumed())
+    pd.testing.assert_frame_equal(found, twice["features"][1:].reset_index(drop=True))
+    assert one.find(twice, "A-2", listing.assumed()) is None
+
+
+def test_a_file_of_ids_that_match_nobody_is_said(listing):
+    listing.barred_ids, listing.barred_file = lambda: {"x-1", "x-2"}, lambda: "barred.csv"
+    with pytest.raises(UserError, match="none of its 2 ids is among the customers"):
+        listing.ranked()
+
+
+def test_the_reasons_of_one_customer_are_not_shown_for_another(listing, monkeypatch):
+    asked = []
+
+    def explain(bundle, best):
+        asked.extend(best["features", "tenure"])
+        return pd.DataFrame(
+            {"reason_1": [f"tenure is {value} (+0.10)" for value in best["features", "tenure"]]}
+        )
+
+    monkeypatch.setattr("churn.app.listing.explain_customers", explain)
+    table = listing.first()[:1].loc[[0] * 3].reset_index(drop=True)
+    table["features", "tenure"] = [-1.0, -2.0, float("nan")]  # in Python -1 and -2 have the same hash
+    listing.first = lambda: table
+    for _ in range(2):
+        shown = listing.explained(table.index)[0]
+        assert list(shown["reason_1"]) == [
+            f"tenure is {value} (+0.10)" for value in (-1.0, -2.0, float("nan"))
+        ]
+    assert len(asked) == 3  # once each
