@@ -76,8 +76,8 @@ def test_the_list_has_the_numbers_of_churn_score(page, customers_file, tmp_path)
     before = called(page)
     page.locator("#capacity").fill("12")
     page.locator("#customer_value").fill("400")
-    settings = "decision.customer_value=400 decision.capacity=12"
-    page.wait_for_function(f"document.getElementById('score_command').textContent.includes('{settings}')")
+    for setting in ("decision.customer_value=400", "decision.capacity=12"):
+        page.wait_for_function(f"document.getElementById('score_command').textContent.includes('{setting}')")
     page.wait_for_function("document.getElementById('called').textContent == '12'")
     assert before != 12
     assert "here you are: 13 customers" in page.inner_text("#curve")
@@ -110,8 +110,7 @@ def test_a_slider_shows_a_model_s_own_value_as_it_is(page):
     own = {"customer_value": 333.5, "contact_cost": 0.25, "success": 99.5}
     for values in (own, before):
         assert {name: page.evaluate(told, [name, value]) for name, value in values.items()} == values
-    third = page.evaluate(told, ["offer_cost", 1 / 3])
-    assert third == 1 / 3
+    assert page.evaluate(told, ["offer_cost", 1 / 3]) == pytest.approx(1 / 3, abs=1e-12)
     assert page.evaluate(told, ["offer_cost", 10]) == 10
     assert page.get_attribute("#offer_cost", "step") == "1"
 
