@@ -38,7 +38,7 @@ def test_words_that_nothing_would_read_are_refused(words, says):
         (["train", "ARGS=data=telco", "-j2"], "churn train data=telco"),
         (["deploy", "PLAN=1"], "churn deploy deploy.plan_only=true"),
         (["chapter", "CHAPTER=04"], "runs/notebooks/04"),
-        (["sbom", "SHIPPED=train"], "requirements/train.txt"),
+        (["sbom", "SHIPPED=train"], "sbom/: train.cdx.json licences.csv"),
     ],
 )
 def test_the_variables_of_the_makefile_are_read(words, says):
