@@ -14,7 +14,7 @@ from churn.config.root import Config
 from churn.config.training import ModelConfig
 from churn.network.catboost_trees import PATIENCE, Grown, Settings, grow
 from churn.network.crossfit import CrossfitPlan, TrainingRows
-from churn.network.encoding import Encoding, fit_encoding, tree_inputs
+from churn.network.encoding import Encoding, tree_inputs
 from churn.network.trees import Trees
 
 ROUNDS = 2  # of adversarial training: trees, their worst copies, trees again
@@ -31,7 +31,7 @@ class FittedTrees:
     by_half: np.ndarray  # [2, n] by as many as are best for the first, and for the second half of the fold
 
 
-def fit_trees(training: TrainingRows, cfg: Config) -> list[FittedTrees]:
+def fit_trees(training: TrainingRows, encoding: Encoding, cfg: Config) -> list[FittedTrees]:
     """The trees of each depth of `cfg.model`; none if it has no trees.
 
     With more than `model.tree_rows` rows they are grown on a random sample of these; every row has its
@@ -39,7 +39,7 @@ def fit_trees(training: TrainingRows, cfg: Config) -> list[FittedTrees]:
     """
     if not cfg.model.trees:
         return []
-    rows = labelled_rows(training, fit_encoding(training.frame, training.data.schema, cfg.model), cfg)
+    rows = labelled_rows(training, encoding, cfg)
     return [cross_fit(rows, depth, cfg.model, cfg.seed) for depth in cfg.model.tree_depths]
 
 

@@ -81,7 +81,7 @@ def make_transformer(frame: pd.DataFrame, schema: Schema, cfg: ModelConfig) -> P
 
 def _levels_by_rows(column: pd.Series) -> np.ndarray:
     """The distinct texts, the most frequent first; of two equally frequent ones, the one that comes first."""
-    codes, levels = pd.factorize(column.to_numpy(object))
+    codes, levels = pd.factorize(column.to_numpy())
     return levels[np.argsort(-np.bincount(codes), kind="stable")]
 
 
@@ -113,12 +113,12 @@ def fit_encoding(frame: pd.DataFrame, schema: Schema, cfg: ModelConfig) -> Encod
 
     >>> encoder = Encoder(fit_encoding(train.frame, data.schema, cfg.model))
     """
-    fitted = make_transformer(frame, schema, cfg).fit(frame)
+    texts = {name: _levels_by_rows(frame[name]) for name in schema.categorical}
+    coded = _with_codes(frame, texts)
+    fitted = make_transformer(coded, schema, cfg).fit(coded)
     columns, scaler = fitted[0].named_transformers_, fitted[1]
     numbers = frame[list(schema.numeric)].to_numpy(float)
-    levels = (
-        _level_inputs(columns["levels"], frame[list(schema.categorical)], cfg) if schema.categorical else []
-    )
+    levels = _level_inputs(columns["levels"], coded, texts, cfg) if texts else []
     imputer, bins = (columns["numbers"], columns["bins"][1]) if schema.numeric else (None, None)
     no_positions, no_values = np.empty(0, int), np.empty(0, np.float32)
     is_number = np.arange(len(scaler.scale_)) < len(schema.numeric)
@@ -139,22 +139,24 @@ def fit_encoding(frame: pd.DataFrame, schema: Schema, cfg: ModelConfig) -> Encod
     )
 
 
+def _with_codes(frame: pd.DataFrame, texts: dict[str, np.ndarray]) -> pd.DataFrame:
+    """The frame with the position of each text among its column's: numbers are counted much faster."""
+    return frame.assign(**{name: pd.Index(known).get_indexer(frame[name]) for name, known in texts.items()})
+
+
 def _level_inputs(
-    encoder: OneHotEncoder, frame: pd.DataFrame, cfg: ModelConfig
+    encoder: OneHotEncoder, coded: pd.DataFrame, texts: dict[str, np.ndarray], cfg: ModelConfig
 ) -> list[tuple[dict[str, int], int | None, int]]:
     """For each category: the input of each level, the input of rare levels, and the number of inputs.
 
     Levels beyond `max_levels` share the input of rare levels, and are known all the same.
     """
     inputs = []
-    columns = (frame[name] for name in frame)
-    for column, levels, infrequent in zip(
-        columns, encoder.categories_, encoder.infrequent_categories_, strict=True
-    ):
-        rare = set() if infrequent is None else set(infrequent)
-        frequent = [level for level in levels if level not in rare]
-        rows = column.value_counts()
-        known = [level for level in rare if rows[level] >= cfg.min_level_rows or not level]
+    for (name, levels), infrequent in zip(texts.items(), encoder.infrequent_categories_, strict=True):
+        rare = set() if infrequent is None else set(infrequent.tolist())
+        frequent = [level for code, level in enumerate(levels) if code not in rare]
+        rows = np.bincount(coded[name])
+        known = [levels[code] for code in rare if rows[code] >= cfg.min_level_rows or not levels[code]]
         position = {level: i for i, level in enumerate(frequent)} | dict.fromkeys(known, len(frequent))
         inputs.append((position, len(frequent) if rare else None, len(frequent) + bool(rare)))
     return inputs

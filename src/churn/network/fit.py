@@ -47,7 +47,11 @@ def fit_network(
 
 def fit_experiment_trees(experiment: Experiment) -> list[FittedTrees]:
     """The boosted trees of each depth; none for a model without them. Does not need TensorFlow."""
-    return fit_trees(training_rows(experiment), experiment.cfg) if experiment.cfg.model.trees else []
+    cfg = experiment.cfg
+    if not cfg.model.trees:
+        return []
+    training = training_rows(experiment)
+    return fit_trees(training, encoding.fit_encoding(training.frame, training.data.schema, cfg.model), cfg)
 
 
 def training_rows(experiment: Experiment) -> TrainingRows:
@@ -75,7 +79,7 @@ def _fit_crossfitted(
     block = trainer.Block(inputs, labels, weights, *changed_inputs(training, encoder, cfg))
     network = layers.build_network(cfg.model, inputs.shape[1])
     history = fit_members(network, block, cfg, checkpoint, quiet)
-    fitted = trees.result() if trees else fit_trees(training, cfg)
+    fitted = trees.result() if trees else fit_trees(training, encoder.encoding, cfg)
     return stack_fitted(training, Trained(schema, encoder, network, history), fitted, inputs)
 
 

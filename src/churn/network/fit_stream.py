@@ -45,7 +45,7 @@ def fit_stream(stream: Stream, cfg: Config, checkpoint: Path) -> Trained:
     history = _fit_chunks(network, stream, encoder, counts.rows, cfg, checkpoint)
     trained = Trained(schema, encoder, network, history)
     inputs = encoder(*frame_tensors(frame, schema))
-    return stack_fitted(training, trained, fit_trees(training, cfg), inputs)
+    return stack_fitted(training, trained, fit_trees(training, fitted, cfg), inputs)
 
 
 def _sampled_rows(stream: Stream, cfg: Config) -> TrainingRows:
