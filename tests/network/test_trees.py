@@ -5,7 +5,7 @@ import pytest
 
 from churn.backend import tensorflow
 from churn.network.catboost_trees import Settings, grow
-from churn.network.trees import NEVER, PRIOR_ROWS, Trees
+from churn.network.trees import NEVER, PRIOR_ROWS, Trees, sum_of_trees
 
 
 def table(rows=600):
@@ -19,7 +19,21 @@ def table(rows=600):
 
 
 def in_graph(trees, inputs):
-    return [part.numpy() for part in trees(tensorflow().constant(inputs.T))]
+    return [part.numpy() for part in sum_of_trees([trees], [1.0], tensorflow().constant(inputs.T))]
+
+
+def random_trees(trees, depth, random):
+    column, border = random.integers(0, 3, (trees, depth)), random.normal(size=(trees, depth))
+    value, rows = random.normal(size=(trees, 2**depth)), random.uniform(1, 99, (trees, 2**depth))
+    return Trees(column.astype(np.int32), border.astype(np.float32), value, rows, bias=0.5)
+
+
+def by_hand(trees, inputs):
+    """Log-odds and uncertainty, leaf by leaf."""
+    leaf = (inputs[:, trees.column] > trees.border) @ (1 << np.arange(trees.column.shape[1]))  # [row, tree]
+    tree = np.arange(len(trees.value))
+    weight = trees.rows[tree, leaf] + PRIOR_ROWS
+    return trees.value[tree, leaf].sum(axis=1) + trees.bias, (1 / weight).sum(axis=1)
 
 
 @pytest.mark.parametrize("depth", [1, 4, 6])
@@ -34,15 +48,20 @@ def test_the_graph_gives_the_log_odds_of_catboost(depth):
 @pytest.mark.parametrize(("trees", "depth"), [(1, 4), (5, 1), (7, 2), (6, 5)])
 def test_trees_that_are_joined_have_the_sums_of_each(trees, depth):
     random = np.random.default_rng(depth)
-    column, border = random.integers(0, 3, (trees, depth)), random.normal(size=(trees, depth))
-    value, rows = random.normal(size=(trees, 2**depth)), random.uniform(1, 99, (trees, 2**depth))
-    forest = Trees(column.astype(np.int32), border.astype(np.float32), value, rows, bias=0.5)
+    forest, inputs = random_trees(trees, depth, random), random.normal(size=(40, 3)).astype(np.float32)
+    for found, right in zip(in_graph(forest, inputs), by_hand(forest, inputs), strict=True):
+        assert found == pytest.approx(right, abs=1e-5)
+
+
+def test_trees_of_several_depths_are_added_up_by_their_weights():
+    random = np.random.default_rng(0)
+    forests = [random_trees(5, 6, random), random_trees(7, 4, random), random_trees(2, 1, random)]
     inputs = random.normal(size=(40, 3)).astype(np.float32)
-    leaf = (inputs[:, column] > border.astype(np.float32)) @ (1 << np.arange(depth))  # [row, tree]
-    tree = np.arange(trees)
-    log_odds, uncertainty = in_graph(forest, inputs)
-    assert log_odds == pytest.approx(value[tree, leaf].sum(axis=1) + 0.5, abs=1e-5)
-    assert uncertainty == pytest.approx((1 / (rows[tree, leaf] + PRIOR_ROWS)).sum(axis=1), abs=1e-5)
+    inputs[0, 0] = np.inf  # is above every border, but for those that are lacking
+    found = sum_of_trees(forests, [0.5, 0.2, 3.0], tensorflow().constant(inputs.T))
+    (first, rows), (second, more), (third, most) = (by_hand(forest, inputs) for forest in forests)
+    assert found[0].numpy() == pytest.approx(0.5 * first + 0.2 * second + 3 * third, abs=2e-5)
+    assert found[1].numpy() == pytest.approx(rows + more + most, abs=1e-5)
 
 
 def test_the_uncertainty_is_larger_where_leaves_have_few_rows():

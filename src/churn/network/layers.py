@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from churn.backend import tensorflow
 from churn.config.training import ModelConfig
@@ -80,16 +81,16 @@ def network_logits(network: Any, inputs: Any) -> Any:
         weights = network.get_weights()
     linear = weights.pop() if len(weights) % 2 else None
     *hidden, (last, constant) = _layers_by_member(weights)
-    members = [inputs] * len(last)
+    side_by_side = inputs  # [n, M * units] what the layer before gives, member after member
     for number, (kernels, biases) in enumerate(hidden):
         if number == 0:  # all members read the same inputs: one product
-            outputs = tf.nn.relu(tf.nn.bias_add(inputs @ np.hstack(list(kernels)), biases.ravel()))
-            members = tf.split(outputs, len(last), axis=1)
+            outputs = inputs @ np.hstack(list(kernels))
         else:
-            layer = zip(members, kernels, biases, strict=True)
-            members = [tf.nn.relu(tf.nn.bias_add(x @ kernel, bias)) for x, kernel, bias in layer]
-    logits = tf.concat([x @ kernel for x, kernel in zip(members, last, strict=True)], axis=1)
-    logits = tf.nn.bias_add(logits, constant.ravel())
+            parts = tf.split(side_by_side, len(kernels), axis=1)
+            outputs = tf.concat([x @ kernel for x, kernel in zip(parts, kernels, strict=True)], axis=1)
+        side_by_side = tf.nn.relu(tf.nn.bias_add(outputs, biases.ravel()))
+    kernel = block_diag(*last) if hidden else np.hstack(list(last))
+    logits = tf.nn.bias_add(side_by_side @ kernel, constant.ravel())
     return logits if linear is None else logits + inputs @ linear.T
 
 

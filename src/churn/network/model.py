@@ -11,7 +11,7 @@ from churn.network.encoder import Encoder
 from churn.network.layers import network_logits
 from churn.network.log_odds import clip_logit
 from churn.network.stack import NETWORK_ALONE, Stack
-from churn.network.trees import Trees
+from churn.network.trees import Trees, sum_of_trees
 
 
 @dataclass(frozen=True)
@@ -31,5 +31,5 @@ class Model:
         if not self.forests:
             return network, tf.zeros_like(network)
         inputs = self.encoder.tree_inputs(numbers, codes)
-        log_odds, uncertainty = zip(*(forest(inputs) for forest in self.forests), strict=True)
-        return self.stack(log_odds, network), tf.add_n(uncertainty)
+        log_odds, uncertainty = sum_of_trees(self.forests, self.stack.trees, inputs)
+        return log_odds + self.stack.network * network + self.stack.intercept, uncertainty
