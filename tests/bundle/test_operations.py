@@ -98,6 +98,47 @@ def test_the_saver_may_write_variables_but_nothing_else_may_call_it(tmp_path):
         verify_operations(tmp_path)
 
 
+@pytest.fixture
+def saved(tmp_path):
+    """The message of a SavedModel in `tmp_path`."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    save(lambda x, file: x, tmp_path, "")
+    return saved_model_pb2.SavedModel.FromString((tmp_path / "saved_model.pb").read_bytes())
+
+
+def rewrite(model, path):
+    (path / "saved_model.pb").write_bytes(model.SerializeToString())
+
+
+def test_what_reads_the_variables_may_not_write(saved, tmp_path):
+    graph = saved.meta_graphs[0]
+    (restore,) = (f for f in graph.graph_def.library.function if "traced_restore" in f.signature.name)
+    restore.node_def.add(name="more", op="SaveV2")
+    rewrite(saved, tmp_path)
+    with pytest.raises(UserError, match="more than compute: SaveV2\n"):
+        verify_operations(tmp_path)
+
+
+def test_what_a_loader_runs_first_may_not_be_the_saver(saved, tmp_path):
+    graph = saved.meta_graphs[0]
+    name = graph.saver_def.save_tensor_name.partition(":")[0]
+    graph.collection_def["saved_model_main_op"].node_list.value.append(name)
+    rewrite(saved, tmp_path)
+    with pytest.raises(UserError, match="write or read files, by saved_model_main_op"):
+        verify_operations(tmp_path)
+
+
+def test_a_graph_in_the_form_of_tensorflow_1_is_refused(saved, tmp_path):
+    graph = saved.meta_graphs[0]
+    two = type(saved)(meta_graphs=[graph, graph])
+    graph.ClearField("object_graph_def")
+    for model in (saved, two, type(saved)()):
+        rewrite(model, tmp_path)
+        with pytest.raises(UserError, match="not one that TensorFlow 2 wrote"):
+            verify_operations(tmp_path)
+
+
 def test_a_file_that_is_no_graph_is_one_message(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"\xff\xff no protocol buffer")
     with pytest.raises(UserError, match="the bundle is damaged"):

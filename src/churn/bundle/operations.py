@@ -55,18 +55,22 @@ def verify_operations(path: Path) -> None:
     """Raise `UserError` if the graph of the SavedModel in `path` can do more than compute.
 
     Each SavedModel holds two functions that write and read its variables. They may stay as long as nothing
-    else calls them: no signature, no other function.
+    else calls them (no signature, no other function), and the one that a loader may call only reads.
     """
-    for graph in _read(path).meta_graphs:
-        if foreign := {node.op for node in _nodes(graph)} - COMPUTING - SAVING:
-            what = f"the bundle's graph does more than compute: {', '.join(sorted(foreign))}"
-            raise UserError(what, str(path), _DO)
-        if callers := sorted(_callers_of_saving(graph)):
-            what = f"the bundle's graph can write or read files, by {', '.join(callers[:5])}"
-            raise UserError(what, str(path), _DO)
+    graph = _read_graph(path)
+    if foreign := {node.op for node in _nodes(graph)} - COMPUTING - SAVING | _written_at_load(graph):
+        what = f"the bundle's graph does more than compute: {', '.join(sorted(foreign))}"
+        raise UserError(what, str(path), _DO)
+    if callers := sorted(_callers_of_saving(graph)):
+        what = f"the bundle's graph can write or read files, by {', '.join(callers[:5])}"
+        raise UserError(what, str(path), _DO)
 
 
-def _read(path: Path) -> Any:
+def _read_graph(path: Path) -> Any:
+    """The graph of a SavedModel.
+
+    Raises `UserError` for one in the form of TensorFlow 1, whose loader runs what reads the variables.
+    """
     tensorflow()
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf import saved_model_pb2
@@ -78,13 +82,23 @@ def _read(path: Path) -> Any:
         raise UserError(
             f"the bundle is damaged: {error}", str(path / "saved_model.pb"), "copy it whole"
         ) from None
-    return model
+    if len(model.meta_graphs) != 1 or not model.meta_graphs[0].HasField("object_graph_def"):
+        raise UserError("the bundle's graph is not one that TensorFlow 2 wrote", str(path), _DO)
+    return model.meta_graphs[0]
 
 
 def _nodes(graph: Any) -> Iterator[Any]:
     yield from graph.graph_def.node
     for function in graph.graph_def.library.function:
         yield from function.node_def
+
+
+def _written_at_load(graph: Any) -> set[str]:
+    """The operations other than RestoreV2 on files in what a loader calls to read the variables."""
+    restore = _node_name(graph.saver_def.restore_op_name)
+    called = {name for node in graph.graph_def.node if node.name == restore for name in _called(node)}
+    functions = (f for f in graph.graph_def.library.function if f.signature.name in called)
+    return {node.op for f in functions for node in f.node_def} & (SAVING - {"RestoreV2"})
 
 
 def _callers_of_saving(graph: Any) -> Iterator[str]:
@@ -100,6 +114,9 @@ def _callers_of_saving(graph: Any) -> Iterator[str]:
         if any(saving.intersection(_called(node)) for node in function.node_def):
             yield function.signature.name
     yield from saving.intersection(graph.object_graph_def.concrete_functions)
+    for name, collection in graph.collection_def.items():
+        if saver.intersection(map(_node_name, collection.node_list.value)):
+            yield name  # of what a loader runs first
     for name, signature in graph.signature_def.items():
         if saver.intersection(_node_name(output.name) for output in signature.outputs.values()):
             yield name
