@@ -168,6 +168,23 @@ def test_no_customer_s_row_stands_in_the_background_of_whole_numbers_alone(colum
     assert chosen.numbers[:, 0].mean() == pytest.approx(frame["age"].mean(), abs=1)
 
 
+def test_an_average_customer_is_made_of_five_people_however_many_rows_each_has():
+    """The months of a customer are most alike; averaged alone they would be a row about one person."""
+    random = np.random.default_rng(0)
+    customers = np.repeat([f"C{i}" for i in range(60)], 12)
+    frame = pd.DataFrame({"age": np.repeat(random.choice(range(18, 90), 60, replace=False), 12)}, dtype=float)
+    frame["plan"] = np.repeat(random.choice(["a", "b"], 60), 12)
+    schema = Schema("left", ("yes",), ("age",), ("plan",))
+    probability = frame["age"].to_numpy() / 100
+    rows, people = (choose_background(frame, probability, schema, 16, 0, of) for of in (None, customers))
+    ages = set(frame["age"].astype(np.float32))
+    assert sum(age in ages for age in rows.numbers[:, 0]) > 8
+    owners = frame.assign(of=customers).groupby(["age", "plan"])["of"].nunique()
+    chosen = zip(people.numbers[:, 0], people.categories[:, 0], strict=True)
+    alike = [owners.get(own, 0) for own in chosen]
+    assert [count for count in alike if 0 < count < ALIKE] == []
+
+
 def test_the_greatest_contributions_are_named_first():
     reasons, rows = explained(additive, pd.DataFrame({"a": [0.0, 30], "b": [9.0, 0], "c": 5.0, "d": "x"}))
     answer = reasons(*tensors(rows))

@@ -108,11 +108,12 @@ def add_files(path: Path, texts: Mapping[str, str]) -> None:
 
 def _reason_background(experiment: Experiment, trained: Trained) -> reasons.Background | None:
     """The train rows that reasons compare with; None for a bundle without reasons."""
-    cfg, rows = experiment.cfg, experiment.train.frame
+    cfg, train = experiment.cfg, experiment.train
     if cfg.export.background < 1:
         return None
+    probability, size = trained.predict(train.frame), cfg.export.background
     chosen = reasons.choose_background(
-        rows, trained.predict(rows), experiment.data.schema, cfg.export.background, cfg.seed
+        train.frame, probability, experiment.data.schema, size, cfg.seed, train.ids
     )
     return chosen.coded(trained.encoder)
 

@@ -11,8 +11,9 @@ Properties:
 - additive models and interactions of two columns are exact for the background, since each order is reversed;
 - background and orders are constants of the graph: the same customer always gets the same reasons.
 
-A background customer is the average of at least `ALIKE` train rows, so that no customer's row stands in the
-graph. On Telco such customers give contributions as near to those against 900 real ones as real customers do.
+A background customer is the average of train rows of at least `ALIKE` customers, so that no customer's row
+stands in the graph. On Telco such customers give contributions as near to those against 900 real ones as real
+customers do.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from churn.network.encoder import Encoder
 
 TOP = 3  # reasons that a prediction carries, at most
-ALIKE = 5  # train rows that are averaged to one background customer
+ALIKE = 5  # customers, one train row of each, that are averaged to one background customer
 NEAR = 50  # train rows like it, of which it may have a level that keeps it from being a customer
 Probability = Callable[[Any, Any], Any]  # numbers [n, F] float32, categories [n, C] -> [n]
 
@@ -54,17 +55,23 @@ class Background:
 
 
 def choose_background(
-    frame: pd.DataFrame, probability: np.ndarray, schema: Schema, size: int, seed: int
+    frame: pd.DataFrame,
+    probability: np.ndarray,
+    schema: Schema,
+    size: int,
+    seed: int,
+    customers: np.ndarray | None = None,
 ) -> Background:
     """`size` average customers whose probabilities are distributed about as those of all, `probability` [n].
 
     Each is the mean of the numbers, and the most frequent levels, of the middle one of `size` equally large
-    groups by probability and of the rows most like it.
+    groups by probability and of the rows most like it, each of another one of the `customers` [n].
     """
     size = min(size, len(frame))
     middles = ((np.arange(size) + 0.5) * len(frame) / size).astype(int)
     middles = np.argsort(probability, kind="stable")[middles]
-    numbers, categories = _average_customers(frame, probability, schema, middles)
+    customer = np.arange(len(frame)) if customers is None else np.unique(customers, return_inverse=True)[1]
+    numbers, categories = _average_customers(frame, probability, schema, middles, customer)
     random = np.random.default_rng(seed)
     columns = len(schema.features)
     forwards = np.array([random.permutation(columns) for _ in range(size)], np.int32)
@@ -72,7 +79,7 @@ def choose_background(
 
 
 def _average_customers(
-    frame: pd.DataFrame, probability: np.ndarray, schema: Schema, middles: np.ndarray
+    frame: pd.DataFrame, probability: np.ndarray, schema: Schema, middles: np.ndarray, customer: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Numbers and categories of the rows at `middles`, each averaged with the rows most like it."""
     import pandas as pd
@@ -86,15 +93,18 @@ def _average_customers(
     for row in middles:
         distance = ((scaled - scaled[row]) ** 2).sum(axis=1) + 2 * (levels != levels[row]).sum(axis=1)
         distance += len(schema.features) * (ranked - ranked[row]) ** 2
-        near = np.argsort(distance, kind="stable")[:NEAR]
-        mean, chosen = _average_of(numbers, levels, near)
+        order = np.argsort(distance, kind="stable")
+        nearest = np.sort(np.unique(customer[order], return_index=True)[1])  # of each customer
+        mean, chosen = _average_of(numbers, levels, order[nearest[:NEAR]], customer)
         means.append(mean)
         texts.append([frame[name].iat[i] for name, i in zip(schema.categorical, chosen, strict=True)])
     size = len(middles)
     return np.array(means, np.float32).reshape(size, -1), np.array(texts, object).reshape(size, -1)
 
 
-def _average_of(numbers: pd.DataFrame, levels: np.ndarray, near: np.ndarray) -> tuple[np.ndarray, list[int]]:
+def _average_of(
+    numbers: pd.DataFrame, levels: np.ndarray, near: np.ndarray, customer: np.ndarray
+) -> tuple[np.ndarray, list[int]]:
     """Mean numbers [F] of the nearest rows, and for each category the row whose level goes with them.
 
     `near` are the rows to average, the nearest first: `ALIKE` of them, or more where the average of fewer
@@ -105,18 +115,18 @@ def _average_of(numbers: pd.DataFrame, levels: np.ndarray, near: np.ndarray) -> 
         mean = numbers.iloc[near[:size]].mean().to_numpy(np.float32)
         equal = (values == mean) | (np.isnan(values) & np.isnan(mean))
         same = np.flatnonzero(equal.all(axis=1))
-        chosen = _shared_levels(levels, near, same)
-        if not _is_somebodys(levels, same, chosen):
+        chosen = _shared_levels(levels, near, same, customer)
+        if not _is_somebodys(levels, same, chosen, customer):
             break
     return mean, chosen
 
 
-def _shared_levels(levels: np.ndarray, near: np.ndarray, same: np.ndarray) -> list[int]:
+def _shared_levels(levels: np.ndarray, near: np.ndarray, same: np.ndarray, customer: np.ndarray) -> list[int]:
     """For each category the row whose level a background customer gets: the most frequent of the rows alike.
 
-    `near` are the nearest rows, `same` those with the same numbers. Where some of these, but fewer than
-    `ALIKE`, have all these levels, one column gets another level of a near row, so that nobody's row stands
-    in the graph.
+    `near` are the nearest rows, `same` those with the same numbers. Where some customers of these, but fewer
+    than `ALIKE`, have all these levels, one column gets another level of a near row, so that nobody's row
+    stands in the graph.
     """
     alike = near[:ALIKE]
     most = [alike[np.argmax(np.bincount(of_column)[of_column])] for of_column in levels[alike].T]
@@ -125,13 +135,15 @@ def _shared_levels(levels: np.ndarray, near: np.ndarray, same: np.ndarray) -> li
         for column in range(len(most))
         for first in np.sort(np.unique(levels[near, column], return_index=True)[1])
     )
-    return next((rows for rows in chain([most], others) if not _is_somebodys(levels, same, rows)), most)
+    chosen = chain([most], others)
+    return next((rows for rows in chosen if not _is_somebodys(levels, same, rows, customer)), most)
 
 
-def _is_somebodys(levels: np.ndarray, same: np.ndarray, rows: list[int]) -> bool:
-    """Whether some of the rows `same`, but fewer than `ALIKE`, have the levels of `rows`."""
+def _is_somebodys(levels: np.ndarray, same: np.ndarray, rows: list[int], customer: np.ndarray) -> bool:
+    """Whether some customers of the rows `same`, but fewer than `ALIKE`, have the levels of `rows`."""
     own = levels[rows, np.arange(len(rows))]
-    return bool(0 < (levels[same] == own).all(axis=1).sum() < ALIKE)
+    people = np.unique(customer[same[(levels[same] == own).all(axis=1)]])
+    return 0 < len(people) < ALIKE
 
 
 @dataclass(frozen=True)
