@@ -46,3 +46,5 @@ def test_levels_that_few_customers_share_are_not_shown():
     assert partial_dependence(additive, rows, "plan").values.tolist() == ["a", "b"]
     assert has_shown_values(rows["plan"])
     assert not has_shown_values(rows["plan"].iloc[990:994])
+    four = np.r_[np.arange(994), [1, 2, 3, 4, 1, 2]]
+    assert partial_dependence(additive, rows, "plan", four).values.tolist() == ["a"]

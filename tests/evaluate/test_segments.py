@@ -62,6 +62,14 @@ def test_small_levels_are_one_segment_and_a_single_segment_is_none():
     assert group_rows(pd.Series(["same"] * 400), churned) == {}
 
 
+def test_a_group_is_ten_people_who_left_and_ten_who_stayed_however_many_rows_each_has():
+    levels, churned = pd.Series(np.repeat(["old", "new", "ours"], 120)), np.arange(360) % 2
+    customer = np.arange(360)
+    customer[240:] = 240 + np.arange(120) // 6 % 9  # nine households, each with rows of both kinds
+    assert list(group_rows(levels, churned)) == ["new", "old", "ours"]
+    assert list(group_rows(levels, churned, customer)) == ["new", "old"]
+
+
 def test_levels_named_like_groups_of_the_program_keep_their_rows():
     churned = np.arange(900) % 2
     levels = pd.Series(np.repeat(["others", "", "missing", "plan"], [300, 100, 150, 350]))

@@ -19,6 +19,11 @@ def encoder(customers):
     return Encoder(fit_encoding(customers.frame, customers.schema, CFG))
 
 
+def transformer(frame, schema):
+    """scikit-learn's, of the texts themselves."""
+    return make_transformer(schema, CFG, [frame[name].value_counts().index for name in schema.categorical])
+
+
 def encode(encoder, customers, **changes):
     """The inputs of the first customer after some fields were changed."""
     row = customers.frame.iloc[[1]].assign(**changes)
@@ -41,7 +46,7 @@ def test_a_text_that_keras_reserves_is_a_level_like_any_other(customers):
 
 
 def test_the_graph_encodes_as_the_fitted_transformer_does(encoder, customers):
-    fitted = make_transformer(customers.frame, customers.schema, CFG).fit(customers.frame)
+    fitted = transformer(customers.frame, customers.schema).fit(customers.frame)
     encoded = encoder(*frame_tensors(customers.frame, customers.schema)).numpy()
     assert encoded == pytest.approx(fitted.transform(customers.frame), abs=2e-5)
     assert encoded.mean(axis=0) == pytest.approx(0, abs=1e-5)
@@ -113,7 +118,7 @@ def test_tables_of_one_kind_of_column_are_encoded_too(customers, kept):
     encoder = Encoder(fit_encoding(customers.frame, schema, CFG))
     encoded = encoder(*frame_tensors(customers.frame, schema)).numpy()
     assert encoded == pytest.approx(
-        make_transformer(customers.frame, schema, CFG).fit_transform(customers.frame), abs=2e-5
+        transformer(customers.frame, schema).fit_transform(customers.frame), abs=2e-5
     )
 
 
@@ -146,6 +151,17 @@ def test_the_inputs_do_not_depend_on_the_names_of_levels(customers):
         for frame in (customers.frame, renamed)
     ]
     assert np.array_equal(*inputs)
+
+
+def test_a_level_of_few_customers_is_rare_however_many_rows_they_have(customers, encoder):
+    months = pd.concat([customers.frame] * 9, ignore_index=True)
+    ids = np.tile([f"C{i}" for i in range(len(customers))], 9)
+    by_row, by_customer = (fit_encoding(months, customers.schema, CFG, of) for of in (None, ids))
+    assert "barter" in by_row.positions[1]
+    once = encoder.encoding
+    assert by_customer.positions == once.positions
+    assert (by_customer.rare, by_customer.widths) == (once.rare, once.widths)
+    assert by_customer.shift[-5:] == pytest.approx(once.shift[-5:])
 
 
 def test_the_text_of_a_rare_level_is_not_in_the_encoder(encoder, customers):

@@ -43,7 +43,7 @@ class ModelConfig:
     least_deviation: float = key(0.3, ZERO_OR_MORE)
     clip: float = key(4.0, ZERO_OR_MORE)  # largest input, in standard deviations; 0: no limit
     max_levels: int = key(64, ONE_OR_MORE)  # levels of a category that get an input of their own
-    min_level_rows: int = key(8, ONE_OR_MORE)  # a level with fewer train rows: unknown, not written
+    min_level_rows: int = key(8, ONE_OR_MORE)  # a level of fewer train customers: unknown, not written
 
 
 @dataclass

@@ -128,7 +128,9 @@ def measure_fairness(
     decided = _Decided(test.churned, test.probability, called, gain, test.ids, evaluate.bootstrap, seed)
     names = list(map(str, protected))
     columns = [*((name,) for name in names), *combinations(names, 2)]
-    found = {chosen: group_rows(_labels(protected[list(chosen)]), test.churned) for chosen in columns}
+    found = {
+        chosen: group_rows(_labels(protected[list(chosen)]), test.churned, test.ids) for chosen in columns
+    }
     measured = [_measure_grouping(chosen, groups, decided) for chosen, groups in found.items() if groups]
     return Fairness(threshold, measured, [name for name in names if not found[name,]])
 

@@ -36,8 +36,10 @@ class Segment:
         return vars(self) | {"roc_auc": self.roc_auc.to_json()}
 
 
-def measure_segments(frame: pd.DataFrame, churned: np.ndarray, probability: np.ndarray) -> list[Segment]:
-    """The segments by each column of `frame`, the worst first; [n] labels and probabilities.
+def measure_segments(
+    frame: pd.DataFrame, churned: np.ndarray, probability: np.ndarray, ids: np.ndarray | None = None
+) -> list[Segment]:
+    """The segments by each column of `frame`, the worst first; [n] labels, probabilities and customers.
 
     First come segments whose churn rate deviates from the predicted one (two-sided test of the count at 5 %,
     divided by the number of segments), then those with the lowest ROC AUC.
@@ -45,7 +47,9 @@ def measure_segments(frame: pd.DataFrame, churned: np.ndarray, probability: np.n
     >>> measure_segments(test.frame[["Contract"]], test.churned, probability)
     """
     groups = [
-        (str(name), group, rows) for name in frame for group, rows in group_rows(frame[name], churned).items()
+        (str(name), group, rows)
+        for name in frame
+        for group, rows in group_rows(frame[name], churned, ids).items()
     ]
     limit = norm.isf(0.025 / max(1, len(groups)))
 
@@ -60,11 +64,15 @@ def measure_segments(frame: pd.DataFrame, churned: np.ndarray, probability: np.n
     return sorted(segments, key=lambda segment: (not segment.deviates, segment.roc_auc.value))
 
 
-def group_rows(values: pd.Series, churned: np.ndarray) -> dict[str, np.ndarray]:
+def group_rows(
+    values: pd.Series, churned: np.ndarray, ids: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """Positions of the rows by group; empty if all rows would be one group."""
+    customer = np.arange(len(values)) if ids is None else pd.factorize(ids)[0]
 
     def is_large(rows: np.ndarray) -> bool:
-        return bool(MIN_EACH <= churned[rows].sum() <= len(rows) - MIN_EACH)
+        each = (rows[churned[rows] == label] for label in (0, 1))
+        return all(len(np.unique(customer[same])) >= MIN_EACH for same in each)
 
     parts = list(divide(values))
     large = [(name, rows) for name, rows in parts if is_large(rows)]

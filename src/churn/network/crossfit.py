@@ -34,6 +34,11 @@ class TrainingRows:
         return self.data.frame.iloc[self.rows]
 
     @property
+    def ids(self) -> np.ndarray | None:
+        """[h] the customer of each row; None if each row is a customer."""
+        return None if self.data.ids is None else self.data.ids[self.rows]
+
+    @property
     def churned(self) -> np.ndarray:
         """[h] 1 = left."""
         return self.data.churned[self.rows]

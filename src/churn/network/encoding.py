@@ -10,7 +10,7 @@ What the graph does with the values:
   Numerical Features), so that a small network can bend where the data are;
 - a missing number (NaN or <= -1e30) is replaced by the train median; if the column had missing values in
   training, a flag beside it says that the number was missing;
-- levels with too few train rows count as unknown: they may name a person, so the graph does not hold them. An
+- levels of too few customers count as unknown: they may name a person, so the graph does not hold them. An
   unknown text sets the input that such levels share, or none of its column if training had no rare levels;
 - a missing category (the empty string) is a level like any other; levels are ordered by their rows, so that
   nothing depends on their names;
@@ -20,6 +20,7 @@ What the graph does with the values:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +33,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from churn.config.training import ModelConfig
 from churn.data.contract import MISSING_BELOW
+from churn.data.customers import count_customers
 from churn.data.dataset import Schema
+
+_UNKNOWN = -1  # the code of a text that too few customers have
 
 
 @dataclass(frozen=True)
@@ -63,19 +67,22 @@ class Encoding:
         return np.where(flagged, np.float32(MISSING_BELOW), self.median)
 
 
-def make_transformer(frame: pd.DataFrame, schema: Schema, cfg: ModelConfig) -> Pipeline:
-    """The transformer of the rows, not yet fitted: the inputs of the network before the limits of `cfg`."""
+def make_transformer(schema: Schema, cfg: ModelConfig, levels: Sequence[np.ndarray]) -> Pipeline:
+    """The transformer of the rows, not yet fitted: the inputs of the network before the limits of `cfg`.
+
+    levels: the distinct values of each category, the most frequent first.
+    """
     numbers = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
     bins = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), Bins(cfg.bins))
-    levels = OneHotEncoder(
-        categories=[_levels_by_rows(frame[name]) for name in schema.categorical],
+    one_hot = OneHotEncoder(
+        categories=list(levels),
         min_frequency=cfg.min_level_rows,
         max_categories=cfg.max_levels,
         handle_unknown="infrequent_if_exist",
         sparse_output=False,
     )
     numeric, categorical = list(schema.numeric), list(schema.categorical)
-    columns = [("numbers", numbers, numeric), ("bins", bins, numeric), ("levels", levels, categorical)]
+    columns = [("numbers", numbers, numeric), ("bins", bins, numeric), ("levels", one_hot, categorical)]
     return make_pipeline(ColumnTransformer([c for c in columns if c[2]]), StandardScaler())
 
 
@@ -108,17 +115,20 @@ class Bins(TransformerMixin, BaseEstimator):
         return np.clip((X[:, self.column_] - self.lower_) / (self.upper_ - self.lower_), 0, 1)
 
 
-def fit_encoding(frame: pd.DataFrame, schema: Schema, cfg: ModelConfig) -> Encoding:
-    """The constants, fitted on rows of the train part as in `Dataset.frame`.
+def fit_encoding(
+    frame: pd.DataFrame, schema: Schema, cfg: ModelConfig, ids: np.ndarray | None = None
+) -> Encoding:
+    """The constants, fitted on rows of the train part as in `Dataset.frame`, with the customers' `ids` [n].
 
-    >>> encoder = Encoder(fit_encoding(train.frame, data.schema, cfg.model))
+    >>> encoder = Encoder(fit_encoding(train.frame, data.schema, cfg.model, train.ids))
     """
     texts = {name: _levels_by_rows(frame[name]) for name in schema.categorical}
-    coded = _with_codes(frame, texts)
-    fitted = make_transformer(coded, schema, cfg).fit(coded)
+    coded = _with_codes(frame, texts, cfg.min_level_rows, ids)
+    codes = [np.arange(len(known)) for known in texts.values()]
+    fitted = make_transformer(schema, cfg, codes).fit(coded)
     columns, scaler = fitted[0].named_transformers_, fitted[1]
     numbers = frame[list(schema.numeric)].to_numpy(float)
-    levels = _level_inputs(columns["levels"], coded, texts, cfg) if texts else []
+    levels = _level_inputs(columns["levels"], coded, texts) if texts else []
     imputer, bins = (columns["numbers"], columns["bins"][1]) if schema.numeric else (None, None)
     no_positions, no_values = np.empty(0, int), np.empty(0, np.float32)
     is_number = np.arange(len(scaler.scale_)) < len(schema.numeric)
@@ -139,13 +149,23 @@ def fit_encoding(frame: pd.DataFrame, schema: Schema, cfg: ModelConfig) -> Encod
     )
 
 
-def _with_codes(frame: pd.DataFrame, texts: dict[str, np.ndarray]) -> pd.DataFrame:
-    """The frame with the position of each text among its column's: numbers are counted much faster."""
-    return frame.assign(**{name: pd.Index(known).get_indexer(frame[name]) for name, known in texts.items()})
+def _with_codes(
+    frame: pd.DataFrame, texts: dict[str, np.ndarray], least: int, ids: np.ndarray | None
+) -> pd.DataFrame:
+    """The frame with the position of each text among its column's: numbers are counted much faster.
+
+    A text of fewer than `least` customers is -1, unknown to the transformer.
+    """
+    customers, coded = None if ids is None else pd.factorize(ids)[0], {}
+    for name, known in texts.items():
+        codes = pd.Index(known).get_indexer(frame[name])
+        shared = count_customers(pd.Series(codes), customers).sort_index().to_numpy() >= least
+        coded[name] = np.where(shared[codes], codes, _UNKNOWN)
+    return frame.assign(**coded)
 
 
 def _level_inputs(
-    encoder: OneHotEncoder, coded: pd.DataFrame, texts: dict[str, np.ndarray], cfg: ModelConfig
+    encoder: OneHotEncoder, coded: pd.DataFrame, texts: dict[str, np.ndarray]
 ) -> list[tuple[dict[str, int], int | None, int]]:
     """For each category: the input of each level, the input of rare levels, and the number of inputs.
 
@@ -155,8 +175,8 @@ def _level_inputs(
     for (name, levels), infrequent in zip(texts.items(), encoder.infrequent_categories_, strict=True):
         rare = set() if infrequent is None else set(infrequent.tolist())
         frequent = [level for code, level in enumerate(levels) if code not in rare]
-        rows = np.bincount(coded[name])
-        known = [levels[code] for code in rare if rows[code] >= cfg.min_level_rows or not levels[code]]
+        shared = set(coded[name].unique())
+        known = [levels[code] for code in rare if code in shared or not levels[code]]
         position = {level: i for i, level in enumerate(frequent)} | dict.fromkeys(known, len(frequent))
         inputs.append((position, len(frequent) if rare else None, len(frequent) + bool(rare)))
     return inputs

@@ -51,7 +51,12 @@ def fit_experiment_trees(experiment: Experiment) -> list[FittedTrees]:
     if not cfg.model.trees:
         return []
     training = training_rows(experiment)
-    return fit_trees(training, encoding.fit_encoding(training.frame, training.data.schema, cfg.model), cfg)
+    return fit_trees(training, training_encoding(training, cfg), cfg)
+
+
+def training_encoding(training: TrainingRows, cfg: Config) -> encoding.Encoding:
+    """The encoding, fitted on the rows."""
+    return encoding.fit_encoding(training.frame, training.data.schema, cfg.model, training.ids)
 
 
 def training_rows(experiment: Experiment) -> TrainingRows:
@@ -72,7 +77,7 @@ def _fit_crossfitted(
     """Trees and members that are each fitted without one fold of the rows (see `churn.network.crossfit`)."""
     make_deterministic(cfg.seed)
     schema = training.data.schema
-    encoder = Encoder(encoding.fit_encoding(training.frame, schema, cfg.model))
+    encoder = Encoder(training_encoding(training, cfg))
     inputs = encoder(*frame_tensors(training.frame, schema))
     labels = training.churned[:, None].astype(np.float32)
     weights = (~training.plan.held_out_mask()).astype(np.float32)

@@ -19,11 +19,11 @@ from churn.data.stream.counts import Counts
 from churn.data.stream.hash_split import TEST_PART
 from churn.data.stream.row_groups import RowGroup
 from churn.data.stream.rows import Stream, StreamRows
-from churn.network import encoding, layers, trainer
+from churn.network import layers, trainer
 from churn.network.boosting import fit_trees
 from churn.network.crossfit import CrossfitPlan, TrainingRows, folds_of_members
 from churn.network.encoder import Encoder
-from churn.network.fit import stack_fitted
+from churn.network.fit import stack_fitted, training_encoding
 from churn.network.trained import Trained, frame_tensors
 from churn.parallel import prefetch
 
@@ -39,7 +39,7 @@ def fit_stream(stream: Stream, cfg: Config, checkpoint: Path) -> Trained:
     make_deterministic(cfg.seed)
     training, counts = _sampled_rows(stream, cfg), _count_table(stream, cfg)
     schema, frame = training.data.schema, training.frame
-    fitted = encoding.fit_encoding(frame, schema, cfg.model)
+    fitted = training_encoding(training, cfg)
     encoder = Encoder(replace(fitted, lowest=counts.lowest, highest=counts.highest))
     network = layers.build_network(cfg.model, len(fitted.shift))
     history = _fit_chunks(network, stream, encoder, counts.rows, cfg, checkpoint)

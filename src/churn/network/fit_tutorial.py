@@ -23,7 +23,8 @@ def fit_tutorial(experiment: Experiment, checkpoint: Path | None = None, quiet: 
     """The network, trained on the train part; early stopping, if any, uses the validation part."""
     data, splits, cfg = experiment.data, experiment.splits, experiment.cfg
     make_deterministic(cfg.seed)
-    encoder = Encoder(encoding.fit_encoding(experiment.train.frame, data.schema, cfg.model))
+    rows = experiment.train
+    encoder = Encoder(encoding.fit_encoding(rows.frame, data.schema, cfg.model, rows.ids))
 
     def encode(part: Part) -> tuple[Any, Any]:
         return encoder(*frame_tensors(part.frame, data.schema)), part.churned.astype(np.float32)

@@ -57,6 +57,16 @@ def test_a_value_that_most_churners_have_is_found():
     assert finding.evidence.startswith("where it is 0.0, 100.0% of ")
 
 
+def test_a_value_of_few_customers_is_not_shown_however_many_rows_they_have():
+    churned = np.arange(600) < 240
+    note = pd.Series(np.where(np.arange(600) < 120, "Jane Roe moved", np.arange(600) % 7), dtype="str")
+    months = np.where(np.arange(600) < 120, np.arange(600) % 5, np.arange(600))
+    shown, hidden = (titles(dataset(churned, ids, note=note)) for ids in (None, months))
+    revealed = "some values of column 'note' nearly give the target away"
+    assert revealed in shown
+    assert revealed not in hidden
+
+
 def test_inputs_like_an_id_are_reported():
     churned = RNG.random(300) < 0.3
     data = dataset(

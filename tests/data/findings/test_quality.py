@@ -10,13 +10,13 @@ X = RNG.normal(50, 10, 300)
 PLAN = pd.Series(RNG.choice(["a", "b", "c"], 300), dtype="str")
 
 
-def titles(**columns) -> list[str]:
+def titles(ids=None, **columns) -> list[str]:
     frame = pd.DataFrame(columns)
     numeric = tuple(name for name in frame if frame[name].dtype == np.float64)
     schema = Schema("left", ("1",), numeric, tuple(name for name in frame if name not in numeric))
     return [
         finding.title
-        for finding in find_quality_problems(Dataset("t", schema, frame, np.resize([0, 1], 300)))
+        for finding in find_quality_problems(Dataset("t", schema, frame, np.resize([0, 1], 300), ids))
     ]
 
 
@@ -57,5 +57,9 @@ def test_a_column_of_many_rare_levels_is_named():
     assert titles(x=X, agent=names) == [
         "column 'agent' has many rare levels: does it hold names, or free text?"
     ]
+    of_each_month = pd.Series(np.repeat([f"person {i}" for i in range(30)], 10), dtype="str")
+    assert titles(ids=of_each_month.to_numpy(), x=X, agent=of_each_month)[0].startswith(
+        "column 'agent' has many rare levels"
+    )
     few = pd.Series(["a"] * 290 + [f"person {i}" for i in range(10)], dtype="str")
     assert titles(x=X, agent=few) == []

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from churn.data.dataset import Dataset, Schema
+from churn.data.experiment import Part
 from churn.data.split import Splits
 from churn.evaluate.report.content import summarize_data, without_rare_texts
 
@@ -40,11 +43,18 @@ def test_a_level_that_several_customers_share_is_named():
     half = np.arange(5)
     summary = summarize_data(data, Splits(half, half[:0], half[:0], half + 5))
     assert summary.columns[0].values == "2 levels, most often “a” (50 %)"
+    of_three = replace(data, ids=np.array(list("aabbcdefgh")))
+    assert (
+        summarize_data(of_three, Splits(half, half[:0], half[:0], half + 5)).columns[0].values == "2 levels"
+    )
 
 
 def test_a_text_of_few_customers_is_in_no_reason_of_an_example():
     frame = pd.DataFrame({"note": ["quiet"] * 9 + ["Ann's note", ""], "tenure": np.arange(11.0)})
-    shown = without_rare_texts(frame.iloc[[0, 9, 10]], frame)
+    left = np.zeros(11, np.int8)
+    shown = without_rare_texts(frame.iloc[[0, 9, 10]], Part(frame, left, None))
     assert shown["note"].tolist() == ["quiet", "(rare)", ""]
     assert shown["tenure"].tolist() == [0, 9, 10]
     assert frame["note"].iloc[9] == "Ann's note", "the model reads the text itself"
+    of_four = np.array(list("aaabbbccdef"))
+    assert without_rare_texts(frame.iloc[:1], Part(frame, left, of_four))["note"].tolist() == ["(rare)"]

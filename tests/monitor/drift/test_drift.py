@@ -128,7 +128,8 @@ def without_rare():
     """A profile that names no level of fewer than 8 rows."""
     frame = pd.DataFrame({"street": streets(3_000, 0)})
     schema = Schema("left", ("yes",), (), ("street",))
-    return without_rare_levels(build_profile(frame, schema, frame, np.full(3_000, 0.2)), 8), frame
+    profile = build_profile(frame, schema, frame, np.full(3_000, 0.2))
+    return without_rare_levels(profile, 8, {"street": frame["street"].value_counts()}), frame
 
 
 def test_levels_of_few_rows_are_nowhere_in_a_profile_but_counted(without_rare):
@@ -140,6 +141,15 @@ def test_levels_of_few_rows_are_nowhere_in_a_profile_but_counted(without_rare):
     assert rows[rows < 8].sum() > 500
     assert {len(profile[what]["street"]) for what in ("probability", "profit")} == {(rows >= 8).sum() + 1}
     assert max(profile["sample"]["street"]) <= (rows >= 8).sum()
+
+
+def test_a_level_of_few_customers_is_not_in_a_profile_however_many_rows_they_have():
+    frame = pd.DataFrame({"street": np.repeat(["long", "short", "ours"], [96, 96, 24])})
+    schema = Schema("left", ("yes",), (), ("street",))
+    known = build_profile(frame, schema, frame, np.full(216, 0.2))
+    profile = without_rare_levels(known, 8, {"street": pd.Series({"long": 9, "short": 8, "ours": 2})})
+    assert profile["categorical"] == {"street": {"long": 96, "short": 96}}
+    assert profile["rare"] == {"street": {"rows": 24, "least": 8, "next": 12}}  # 96 rows are 12 levels of 8
 
 
 def test_rare_levels_without_a_name_raise_no_alarm_and_new_ones_do(without_rare):

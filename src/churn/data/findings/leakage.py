@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
+from churn.data.customers import count_customers
 from churn.data.dataset import Dataset, Finding
 from churn.data.findings.quality import sample_rows, value_range
 from churn.data.infer.roles import MANY_VALUES, id_rank
@@ -17,7 +18,7 @@ from churn.errors import count, quoted, shell_override
 REVEALING_AUC = 0.95  # ROC AUC of one column alone, from which it is suspicious
 REVEALING_RATE = 0.98  # churn rate of some values, from which they are suspicious ...
 REVEALED_SHARE = 0.2  # ... if they hold this share of all churners
-LEAST_ROWS = 10  # of a level; fewer may have left by chance
+LEAST_CUSTOMERS = 10  # of a level; fewer may have left by chance
 BINS = 32  # quantile bins of a number
 FOLDS = 5
 PRIOR_ROWS = 10  # rows with the mean churn rate that are added to each group
@@ -28,14 +29,16 @@ def find_leakage(data: Dataset) -> tuple[Finding, ...]:
     rows = sample_rows(len(data))
     frame = data.frame.iloc[rows].reset_index(drop=True)
     return (
-        *columns_that_reveal_target(frame, data.churned[rows]),
+        *columns_that_reveal_target(frame, data.churned[rows], None if data.ids is None else data.ids[rows]),
         *_columns_like_ids(frame),
         *_customers_with_several_rows(data),
         *_rows_with_equal_inputs(data),
     )
 
 
-def columns_that_reveal_target(frame: pd.DataFrame, churned: np.ndarray) -> Iterator[Finding]:
+def columns_that_reveal_target(
+    frame: pd.DataFrame, churned: np.ndarray, ids: np.ndarray | None
+) -> Iterator[Finding]:
     """Columns that alone nearly give the target away, or do so in one value that many churners have."""
     if churned.min() == churned.max():  # a sample of one class shows nothing
         return
@@ -43,7 +46,7 @@ def columns_that_reveal_target(frame: pd.DataFrame, churned: np.ndarray) -> Iter
     for name in map(str, frame):
         group = _value_groups(frame[name])
         auc = roc_auc_score(churned, _held_out_rates(group, churned, fold))
-        revealing = _rows_of_revealing_values(frame[name], group, churned)
+        revealing = _rows_of_revealing_values(frame[name], group, churned, ids)
         if auc >= REVEALING_AUC:
             title = f"column '{name}' alone nearly gives the target away"
             evidence = f"cross-validated ROC AUC of this column alone: {auc:.3f}"
@@ -78,14 +81,17 @@ def _held_out_rates(group: np.ndarray, churned: np.ndarray, fold: np.ndarray) ->
     return rates
 
 
-def _rows_of_revealing_values(column: pd.Series, group: np.ndarray, churned: np.ndarray) -> np.ndarray:
+def _rows_of_revealing_values(
+    column: pd.Series, group: np.ndarray, churned: np.ndarray, ids: np.ndarray | None
+) -> np.ndarray:
     """[n] whether the row has a value from which nearly all left.
 
     Values are levels, or the numbers from some number up, or down to it. None, unless a fifth of all churners
     have them.
     """
     rows, left = np.bincount(group), np.bincount(group, churned)
-    candidates = [((left >= REVEALING_RATE * rows) & (rows >= LEAST_ROWS))[group]]
+    customers = count_customers(pd.Series(group), ids).reindex(range(len(rows)), fill_value=0).to_numpy()
+    candidates = [((left >= REVEALING_RATE * rows) & (customers >= LEAST_CUSTOMERS))[group]]
     if column.dtype == np.float64:
         candidates += [_revealing_tail(sign * column.to_numpy(), churned) for sign in (1, -1)]
     best = max(candidates, key=lambda found: int(churned[found].sum()))

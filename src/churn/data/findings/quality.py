@@ -7,13 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from churn.data.customers import count_customers
 from churn.data.dataset import Dataset, Finding
 from churn.data.infer.cells import MISSING_WORDS
 from churn.data.infer.roles import MANY_VALUES
 from churn.errors import shell_override
 
 SAMPLE = 50_000  # rows to examine, at most
-FEW_ROWS = 8  # a level with fewer is rare
+FEW_ROWS = 8  # customers; a level with fewer is rare
 RARE_SHARE = 0.2  # of the rows: so many with rare levels are named
 
 
@@ -25,7 +26,7 @@ def find_quality_problems(data: Dataset) -> tuple[Finding, ...]:
         *_constant_columns(frame),
         *_linear_copies(numbers),
         *_recoded_copies(frame),
-        *_many_rare_levels(categories),
+        *_many_rare_levels(categories, None if data.ids is None else data.ids[frame.index]),
         *_words_for_missing(categories),
         *_zeros_for_missing(numbers),
     )
@@ -85,16 +86,16 @@ def _recoded_copies(frame: pd.DataFrame) -> Iterator[Finding]:
                 )
 
 
-def _many_rare_levels(frame: pd.DataFrame) -> Iterator[Finding]:
-    """Categories of which many rows have a text that few others have: names, notes, addresses."""
+def _many_rare_levels(frame: pd.DataFrame, ids: np.ndarray | None) -> Iterator[Finding]:
+    """Categories of which many rows have a text that few customers have: names, notes, addresses."""
     for name in map(str, frame):
         rows = frame[name].value_counts().drop("", errors="ignore")
-        rare = rows[rows < FEW_ROWS]
+        rare = rows[count_customers(frame[name], ids).reindex(rows.index) < FEW_ROWS]
         if len(rare) > MANY_VALUES and rare.sum() > RARE_SHARE * rows.sum():
             drop, personal = shell_override("data.drop", name), shell_override("data.personal", name)
             yield Finding(
                 f"column '{name}' has many rare levels: does it hold names, or free text?",
-                f"{len(rare):,} of its {len(rows):,} levels have fewer than {FEW_ROWS} rows, together "
+                f"{len(rare):,} of its {len(rows):,} levels have fewer than {FEW_ROWS} customers, together "
                 f"{rare.sum() / len(frame):.0%} of the rows; the model takes them for one",
                 f"to leave it out: {drop}; if it tells something of a person: {personal}",
             )

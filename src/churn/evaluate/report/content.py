@@ -16,6 +16,7 @@ from churn.bundle.reasons import reason_columns
 from churn.config.training import DecisionConfig
 from churn.data.coded import frame_features
 from churn.data.contract import SHOWN_FROM
+from churn.data.customers import count_customers
 from churn.data.dataset import Dataset, Finding
 from churn.data.experiment import Experiment, Part
 from churn.data.split import Splits
@@ -115,7 +116,7 @@ def gather_content(
 
     importance = permutation_importance(predict, test.frame, test.churned, cfg.evaluate, cfg.seed)
     names = [column.feature for column in importance]
-    drawn = [name for name in names[:DRAWN_FEATURES] if has_shown_values(test.frame[name])]
+    drawn = [name for name in names[:DRAWN_FEATURES] if has_shown_values(test.frame[name], test.ids)]
     segmented = test.frame[names[:SEGMENTED_FEATURES]]
     return ReportContent(
         data=summarize_data(experiment.data, experiment.splits),
@@ -126,8 +127,8 @@ def gather_content(
         profit=results.profit,
         coverage=results.coverage,
         importance=importance,
-        dependence=[partial_dependence(predict, test.frame, name) for name in drawn],
-        segments=measure_segments(segmented, test.churned, results.probability),
+        dependence=[partial_dependence(predict, test.frame, name, test.ids) for name in drawn],
+        segments=measure_segments(segmented, test.churned, results.probability, test.ids),
         history=trained.history,
         findings=(*experiment.data.findings, *find_dominant_feature(importance, _roc_auc(results))),
         seconds=seconds,
@@ -149,7 +150,7 @@ def _examples(bundle: Bundle, test: Part, results: Results) -> list[Example]:
     rows = test.frame.iloc[chosen].reset_index(drop=True)
     if REASONS in bundle.saved_model.signatures:
         outputs = decode_strings(bundle.predict(rows, signature=REASONS))
-        shown = without_rare_texts(rows, test.frame)
+        shown = without_rare_texts(rows, test)
         reasons = pd.DataFrame(reason_columns(outputs, frame_features(shown, bundle.schema)))
     else:
         reasons = pd.DataFrame(index=rows.index)
@@ -159,12 +160,12 @@ def _examples(bundle: Bundle, test: Part, results: Results) -> list[Example]:
     ]
 
 
-def without_rare_texts(rows: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `frame` with "(rare)" for each text that fewer than `SHOWN_FROM` of its rows share."""
+def without_rare_texts(rows: pd.DataFrame, part: Part) -> pd.DataFrame:
+    """Rows of `part` with "(rare)" for each text that fewer than `SHOWN_FROM` of its customers share."""
     shown = rows.copy()
     for name in rows.select_dtypes(exclude="number"):
-        times = rows[name].map(frame[name].value_counts())
-        shown[name] = rows[name].where((times >= SHOWN_FROM) | (rows[name] == ""), "(rare)")
+        customers = rows[name].map(count_customers(part.frame[name], part.ids))
+        shown[name] = rows[name].where((customers >= SHOWN_FROM) | (rows[name] == ""), "(rare)")
     return shown
 
 
@@ -188,7 +189,7 @@ def summarize_data(data: Dataset, splits: Splits) -> DataSummary:
         churn_rate=float(data.churned.mean()),
         columns=(
             *(_summarize_number(data.frame[name]) for name in schema.numeric),
-            *(_summarize_category(data.frame[name]) for name in schema.categorical),
+            *(_summarize_category(data.frame[name], data.ids) for name in schema.categorical),
         ),
         parts=tuple(
             _summarize_part(field.name, data.churned[getattr(splits, field.name)]) for field in fields(splits)
@@ -209,12 +210,12 @@ def _summarize_number(values: pd.Series) -> ColumnSummary:
     return ColumnSummary(str(values.name), "number", float(values.isna().mean()), shown)
 
 
-def _summarize_category(values: pd.Series) -> ColumnSummary:
+def _summarize_category(values: pd.Series, ids: np.ndarray | None) -> ColumnSummary:
     counts = values[values != ""].value_counts()
     missing = float((values == "").mean())
     if len(counts) == 0:
         return ColumnSummary(str(values.name), "category", missing, "no values")
     shown = f"{len(counts):,} levels"
-    if counts.iloc[0] >= SHOWN_FROM:
+    if count_customers(values, ids)[counts.index[0]] >= SHOWN_FROM:
         shown += f", most often “{counts.index[0]}” ({100 * counts.iloc[0] / len(values):.0f} %)"
     return ColumnSummary(str(values.name), "category", missing, shown)

@@ -11,7 +11,7 @@ from churn.config.events import EventsConfig
 from churn.data.dataset import Finding
 from churn.data.findings.leakage import columns_that_reveal_target
 from churn.data.sources.columns import to_pandas
-from churn.events.names import CHURNED, feature_roles
+from churn.events.names import CHURNED, CUSTOMER, feature_roles
 from churn.events.writing import Contents, sample_table
 
 CHANCE = 0.01  # probability of differences between months under which they are called a season
@@ -30,7 +30,8 @@ def _revealing_columns(contents: Contents, cfg: EventsConfig) -> Iterator[Findin
     numbers = [name for name in roles["numeric"] if contents.known[name]]
     texts = [name for name in roles["categorical"] if contents.known[name]]
     features = frame[numbers].astype(np.float64).join(frame[texts].astype("str").fillna(""))
-    yield from columns_that_reveal_target(features, frame[CHURNED].to_numpy(np.int8))
+    ids, churned = frame[CUSTOMER].to_numpy(), frame[CHURNED].to_numpy(np.int8)
+    yield from columns_that_reveal_target(features, churned, ids)
 
 
 def _seasons(contents: Contents) -> Iterator[Finding]:

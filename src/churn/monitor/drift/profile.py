@@ -17,6 +17,7 @@ from scipy.special import expit, logit
 
 from churn.bundle.bundle import Bundle
 from churn.bundle.decision import customer_values, policy_profit
+from churn.data.customers import count_customers
 from churn.data.dataset import Schema
 from churn.data.experiment import Experiment
 from churn.monitor.drift.reference import GRID, GRID_LOG_ODDS, GRID_PROBABILITY, Reference, grid_cell
@@ -36,9 +37,10 @@ def profile_of_experiment(experiment: Experiment, bundle: Bundle, probability: n
     cfg, schema = experiment.cfg, experiment.data.schema
     value = float(customer_values(experiment.data.frame, cfg.decision).mean())
     profit = partial(policy_profit, value=value, threshold=bundle.facts["threshold"], cfg=cfg.decision)
-    train, test = experiment.train.frame, experiment.test.frame
-    profile = build_profile(train, schema, test, probability, profit, cfg.seed)
-    return without_rare_levels(profile, cfg.model.min_level_rows)
+    train, test = experiment.train, experiment.test.frame
+    profile = build_profile(train.frame, schema, test, probability, profit, cfg.seed)
+    customers = {name: count_customers(train.frame[name], train.ids) for name in schema.categorical}
+    return without_rare_levels(profile, cfg.model.min_level_rows, customers)
 
 
 def build_profile(
@@ -75,18 +77,22 @@ def build_profile(
     }
 
 
-def without_rare_levels(profile: Mapping[str, Any], least: int) -> dict[str, Any]:
-    """The profile without the levels of fewer than `least` rows, which may name a person.
+def without_rare_levels(
+    profile: Mapping[str, Any], least: int, customers: Mapping[str, pd.Series]
+) -> dict[str, Any]:
+    """The profile without the levels of fewer than `least` customers, which may name a person.
 
-    They are counted with the levels that training did not see. `rare` says of how many rows they are, and of
-    how many those levels that nearly are: with it the monitor tells new levels from rare ones.
+    customers: how many have each level, by column. The rare levels are counted with those that training did
+    not see. `rare` says of how many rows they are, and how many levels of `least` rows those make that nearly
+    are: with it the monitor tells new levels from rare ones.
     """
     kept, rare, cells = {}, {}, {}
     for name, levels in profile["categorical"].items():
         counts = np.array([*levels.values()], int)
-        is_kept = (counts >= least) | np.array([not level for level in levels], bool)
+        people = np.array([customers[name][level] for level in levels], int)
+        is_kept = (people >= least) | np.array([not level for level in levels], bool)
         kept[name] = {level: levels[level] for level, keep in zip(levels, is_kept, strict=True) if keep}
-        rows, just = int(counts[~is_kept].sum()), int((counts == least).sum())
+        rows, just = int(counts[~is_kept].sum()), -(-int(counts[people == least].sum()) // least)
         rare[name] = {"rows": rows, "least": least, "next": just}
         cells[name] = np.append(np.where(is_kept, np.cumsum(is_kept) - 1, is_kept.sum()), is_kept.sum())
     pooled = dict(profile) | {"categorical": kept, "rare": rare}
