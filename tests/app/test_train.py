@@ -5,7 +5,7 @@ from conftest import compose_config
 
 pytest.importorskip("shiny", reason="the extra `app` is not installed")
 
-from churn.app.train import Draft, keep_table
+from churn.app.train import Draft, keep_table, training_command
 from churn.errors import UserError
 
 
@@ -24,3 +24,9 @@ def test_a_table_that_cannot_be_kept_is_one_message(tmp_path):
     (tmp_path / "uploads").write_text("a file in the place of the folder")
     with pytest.raises(UserError, match="uploads"):
         keep_table(Draft(tmp_path / "source.csv", digest="0" * 64), compose_config(f"run.root={tmp_path}"))
+
+
+def test_a_training_has_the_key_of_ids_that_the_page_has(tmp_path):
+    cfg = compose_config("privacy.key_file=/secure/id.key")
+    command = training_command(Draft(tmp_path / "x.csv", "Churn", digest="0" * 64), cfg)
+    assert "privacy.key_file=/secure/id.key" in command

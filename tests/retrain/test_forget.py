@@ -24,6 +24,7 @@ from churn.monitor import source
 from churn.retrain.forget import forget
 from churn.serve.log import compact, read
 from churn.serve.log.compact import compact_all
+from churn.serve.stage import serve
 
 HASH = IdHash(os.environ["CHURN_ID_KEY"].encode())
 
@@ -158,6 +159,16 @@ def test_trainings_leave_the_customers_on_the_list_out(cfg, tmp_path):
     assert left.frame.equals(data.frame.drop(7).reset_index(drop=True))
     assert left.fingerprint != data.fingerprint
     assert left.facts["forgotten"] == 1
+
+
+def test_a_list_by_another_key_is_refused_because_it_would_find_nobody(cfg, tmp_path, monkeypatch):
+    forget(cfg("id=c1"))
+    before = (tmp_path / "forgotten.jsonl").read_text()
+    monkeypatch.setenv("CHURN_ID_KEY", "another key, with which nobody knows")
+    for heeds in (Forgotten.of, forget, serve):
+        with pytest.raises(UserError, match=r"another key has hashed[\s\S]*privacy\.key_file=FILE"):
+            heeds(cfg("id=c2", "serve.port=0"))
+    assert (tmp_path / "forgotten.jsonl").read_text() == before
 
 
 def test_a_run_knows_whom_it_learnt_from_by_hashes_without_the_test_part(tmp_path):

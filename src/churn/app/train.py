@@ -26,7 +26,9 @@ from churn.refusals import refusal_of
 
 SAMPLE_ROWS = 100_000  # that roles are looked at, at most; the training reads all
 FEW_VALUES = 10  # of a column that may say who left
-OWN = ("model", "train", "evaluate", "export", "split", "decision", "seed", "run.root")  # keys passed on
+OWN = (  # keys passed on
+    "model", "train", "evaluate", "export", "split", "decision", "privacy", "seed", "run.root",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import numpy as np
 
 from churn.config.root import Config
 from churn.data.dataset import Dataset
-from churn.data.id_hash import IdHash, id_hash
+from churn.data.id_hash import VARIABLE, IdHash, id_hash
+from churn.errors import UserError
 from churn.files import PERSONAL
 from churn.lines import append_line, read_lines
 
@@ -28,11 +29,15 @@ class Forgotten:
 
     @classmethod
     def of(cls, cfg: Config) -> Forgotten:
-        """The list of `run.root`."""
+        """The list of `run.root`; raises `UserError` if another key made it: nobody would be found on it."""
         file = forgotten_file(cfg)
         if not file.exists():
             return cls()
-        return cls(frozenset(json.loads(line)["customer"] for line in read_lines(file)), id_hash(cfg))
+        hashes, hash_id = frozenset(json.loads(line)["customer"] for line in read_lines(file)), id_hash(cfg)
+        if any(map(hash_id.is_foreign, hashes)):
+            what = "another key has hashed the customers on the list, so they cannot be left out"
+            raise UserError(what, str(file), f"use that key: {VARIABLE}, or privacy.key_file=FILE")
+        return cls(hashes, hash_id)
 
     def rows_of(self, ids: np.ndarray) -> np.ndarray:
         """[n] whether each id [n], or hash of one, is that of a customer on the list."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from churn.bundle.choice import choose_bundle
 from churn.config.root import Config
 from churn.config.serving import LogIds, LogTo, ServeConfig
+from churn.data.forgotten import Forgotten
 from churn.data.id_hash import IdHash, id_hash
 from churn.errors import UserError
 
@@ -39,9 +40,10 @@ def serve(cfg: Config) -> None:
     check_address(cfg.serve)
     check_certificate(cfg.serve)
     _check_output(cfg.serve)
+    if log_folder := _log_folder(cfg):
+        Forgotten.of(cfg)  # refuses another key's list now, not later in the background
     bundle, listener = choose_bundle(cfg), listen(cfg.serve.host, cfg.serve.port)
     _allow_open_files(2 * cfg.serve.max_connections + OTHER_FILES)  # as many whose handshake is not done
-    log_folder = _log_folder(cfg)
     if cfg.serve.processes == 1:
         from churn.serve.server import Server
 
