@@ -4,6 +4,8 @@ import json
 import os
 import zipfile
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -75,18 +77,23 @@ def test_copies_of_tables_that_have_the_customer_are_named(cfg, tmp_path, capsys
     pd.DataFrame({"id": ["c1"] * 9}).to_parquet(folder / "july.parquet")
     with zipfile.ZipFile(folder / "may.xlsx", "w", zipfile.ZIP_DEFLATED) as book:
         book.writestr("sheet.xml", "<t>c1</t>" * 9)
-    (folder / "damaged.parquet").write_text("no Parquet")
+    (folder / "damaged.parquet").write_bytes(b"PAR1 \0 no Parquet")
+    table = pd.DataFrame({"id": ["c0", "c1"], "key": [1000.0, 1001.0]})
+    table.to_csv(folder / "april.csv.gz", index=False)
+    table.to_csv(folder / "march.csv", index=False, encoding="utf-16")
+    table.to_feather(folder / "february.feather")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "bad_rows.csv").write_text("file,line,value\nx.csv,7,c1\n")
     forget(cfg("id= c1"))
     printed = capsys.readouterr().out
-    named = {
-        name
-        for name in ("june.csv", "july.parquet", "may.xlsx", "bad_rows.csv", "other.csv")
-        if name in printed
-    }
-    assert named == {"june.csv", "july.parquet", "may.xlsx", "bad_rows.csv"}
-    assert printed.count("remove them there, or the file") == 4
+    named = {Path(line.split(": ")[1]).name for line in printed.splitlines() if "may have rows" in line}
+    packed = {"april.csv.gz", "march.csv", "february.feather"}
+    assert named == {"june.csv", "july.parquet", "may.xlsx", "bad_rows.csv"} | packed
+    assert printed.count("cannot be read") == 1
+    assert f"cannot be read: {folder / 'damaged.parquet'}: look there" in printed
+    forget(cfg("id=1001"))
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in packed), "1001.0 is the same id"
 
 
 def test_a_second_time_changes_nothing_and_says_so(cfg, log, tmp_path, capsys):
@@ -114,6 +121,23 @@ def test_lines_that_the_server_is_writing_go_when_the_file_is_compacted_and_nobo
     compactor.start()
     compactor.stop()
     assert keys_in(tmp_path / "log") == ["c0", "c1"]
+
+
+def test_the_monitor_leaves_the_customer_out_of_a_log_in_bigquery_too(cfg, monkeypatch):
+    forget(cfg("id=c1"))
+    now = datetime.now(UTC)
+    rows = [{"age": 3, "customer_key": key} for key in ("c0", "c1")]
+    answers = [{"churn_probability": 0.5, "customer_key": row["customer_key"]} for row in rows]
+    logged = {
+        "deployed_model_id": ["1"],
+        "logging_time": pa.array([now], pa.timestamp("us", "UTC")),
+        "request_id": ["r"],
+        "request_payload": [json.dumps({"instances": rows})],
+        "response_payload": [json.dumps({"predictions": answers})],
+    }
+    monkeypatch.setattr(source, "_query_chunks", lambda *_: iter([pa.table(logged)]))
+    (chunk,) = source.read_predictions(cfg("monitor.log=bq://p.d.t"), now - timedelta(1), now + timedelta(1))
+    assert chunk["customer_key"].to_pylist() == ["c0"]
 
 
 def test_rows_go_also_from_a_file_that_is_compacted_at_that_moment(cfg, log):

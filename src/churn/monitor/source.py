@@ -24,17 +24,24 @@ CLOUD_RUN_COLUMNS = (
 
 
 def read_predictions(cfg: Config, since: datetime, until: datetime) -> Iterator[pa.Table]:
-    """Chunks of the predictions with since <= time < until, in the form of `churn.serve.log.read`."""
+    """Chunks of the predictions with since <= time < until, in the form of `churn.serve.log.read`.
+
+    The customers on the list of `churn forget` are left out.
+    """
+    forgotten = Forgotten.of(cfg)
+    for chunk in _read_log(cfg, since, until):
+        yield without_rows_of(chunk, forgotten)
+
+
+def _read_log(cfg: Config, since: datetime, until: datetime) -> Iterator[pa.Table]:
+    """The same, with the customers on the list."""
     path = log_location(cfg)
     if path.startswith(BIGQUERY):
         sql = _requests_query(path.removeprefix(BIGQUERY), since, until)
-        yield from map(read.from_vertex, _query_chunks(sql, cfg))
-        return
+        return map(read.from_vertex, _query_chunks(sql, cfg))
     if not Path(path).exists():
         raise UserError("there is no log", path, "churn serve writes one; or name another: monitor.log=PATH")
-    forgotten = Forgotten.of(cfg)
-    for chunk in read.read_log(Path(path), since, until, coded=True):
-        yield without_rows_of(chunk, forgotten)
+    return read.read_log(Path(path), since, until, coded=True)
 
 
 def _requests_query(table: str, since: datetime, until: datetime) -> str:

@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from churn.bundle.database import database_file, mlflow_client, on_server
 from churn.config.root import Config
 from churn.data.forgotten import Forgotten, forgotten_file, put_on_list
 from churn.data.id_hash import id_hash
+from churn.data.infer.cells import to_id, to_ids
 from churn.data.learnt import FILE, has_learnt
+from churn.data.sources.files import CHUNK_ROWS, raw_tables
+from churn.data.table import RawTable
 from churn.errors import UserError, count
 from churn.files import LOCK, exclusive
 from churn.monitor.source import server_log
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LONGEST = 1_000  # characters of an id
 COPIES = ("uploads/*/*", "cache/**/*", "*/bad_rows.csv")  # of tables, or parts of them
+BINARY = "\0\N{REPLACEMENT CHARACTER}"  # signs that no text has
 
 
 def forget(cfg: Config) -> None:
@@ -51,8 +52,8 @@ def forget(cfg: Config) -> None:
     print(_describe(done, cfg))
     for line in _models_that_learnt(cfg, customer):
         print(line)
-    for file in _copies_with(cfg, cfg.id.strip()):
-        print(f"A copy of a table may have rows of the customer: {file}: remove them there, or the file.")
+    for line in _copies_of_tables(cfg, cfg.id):
+        print(line)
     print("Not touched: your own tables, labels and files of scores, and logs elsewhere (Vertex AI's).")
 
 
@@ -76,29 +77,42 @@ def _describe(done: Erased, cfg: Config) -> str:
     return text
 
 
-def _copies_with(cfg: Config, customer: str) -> Iterator[Path]:
-    """The files below `run.root` that were copied or set aside from tables, and hold the id as a word."""
-    word = re.compile(rb"(?<![\w-])" + re.escape(customer.encode()) + rb"(?![\w-])")
+def _copies_of_tables(cfg: Config, customer: str) -> Iterator[str]:
+    """A line for each file below `run.root`, copied or set aside from tables, that may have the customer."""
     for pattern in COPIES:
-        for file in sorted(Path(cfg.run.root).glob(pattern)):
-            if file.is_file() and any(word.search(part) for part in _parts(file)):
-                yield file
+        for file in sorted(path for path in Path(cfg.run.root).glob(pattern) if path.is_file()):
+            has = _has_customer(file, cfg, customer)
+            if has:
+                rows = "may have rows of the customer"
+                yield f"A copy of a table {rows}: {file}: remove them there, or the file."
+            elif has is None:
+                yield f"A copy of a table cannot be read: {file}: look there, or remove it."
+
+
+def _has_customer(file: Path, cfg: Config, customer: str) -> bool | None:
+    """Whether a file has the id as a word or a cell; None if it can be read neither as text nor as table."""
+    word = re.compile(rf"(?<![\w-]){re.escape(customer.strip())}(?![\w-])")
+    texts = [part.decode(errors="replace") for part in _parts(file)]
+    if any(map(word.search, texts)):
+        return True
+    try:
+        return any(_is_in_table(raw, word, customer) for raw in raw_tables(str(file), cfg.data, CHUNK_ROWS))
+    except UserError:
+        return None if any(mark in text for mark in BINARY for text in texts) else False
+
+
+def _is_in_table(raw: RawTable, word: re.Pattern[str], customer: str) -> bool:
+    """Whether a cell is the id, in any spelling of a number, or a row that was set aside has it as a word."""
+    if any((to_ids(column) == to_id(customer)).any() for _, column in raw.frame.items()):
+        return True
+    return raw.broken is not None and any(map(word.search, raw.broken["value"].astype(str)))
 
 
 def _parts(file: Path) -> Iterator[bytes]:
-    """The content of a file, and what it holds compressed: in Parquet's columns, or as an archive."""
+    """The content of a file, and of what it holds as an archive."""
     yield file.read_bytes()
-    with suppress(pa.ArrowException, zipfile.BadZipFile):  # of a damaged file the bytes are all there is
-        yield from _compressed_parts(file)
-
-
-def _compressed_parts(file: Path) -> Iterator[bytes]:
-    if file.suffix in (".parquet", ".pq"):
-        for column in pq.read_table(file).columns:
-            yield "\n".join(map(str, column.unique().to_pylist())).encode()
-    if zipfile.is_zipfile(file):
-        with zipfile.ZipFile(file) as archive:
-            yield from (archive.read(name) for name in archive.namelist())
+    with suppress(zipfile.BadZipFile), zipfile.ZipFile(file) as archive:
+        yield from (archive.read(name) for name in archive.namelist())
 
 
 def _models_that_learnt(cfg: Config, customer: str) -> Iterator[str]:
