@@ -67,6 +67,17 @@ def test_words_among_numbers_count_as_missing_if_they_are_usual_or_frequent():
     assert inferred(BASE.assign(c=cells), numeric=["c"])[0].missing_numbers == schema.missing_numbers
 
 
+def test_a_note_of_few_customers_is_no_word_for_missing_however_often_it_occurs():
+    """The bundle and its card hold these words; the cells are named as mistakes instead."""
+    cells = pd.Series([str(i) for i in range(N)])
+    cells[:7], cells[10:18] = "ask Jane Roe", "not sold"
+    assert inferred(BASE.assign(c=cells))[0].missing_numbers == ("not sold",)
+    months = BASE.assign(c=cells, customer_id=np.arange(N))
+    assert inferred(months)[0].missing_numbers == ("not sold",)
+    months.loc[10:17, "customer_id"] = 10
+    assert inferred(months)[0].missing_numbers == ()
+
+
 def test_a_number_that_means_missing_is_not_a_value_of_a_typed_or_text_column():
     for flags in ([0, 1, -99], ["0", "1", "-99"]):
         assert role(np.resize(flags, N), missing=["-99"]) == "categorical"

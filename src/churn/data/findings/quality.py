@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from churn.data.contract import FEW_CUSTOMERS
 from churn.data.customers import count_customers
 from churn.data.dataset import Dataset, Finding
 from churn.data.infer.cells import MISSING_WORDS
@@ -14,7 +15,6 @@ from churn.data.infer.roles import MANY_VALUES
 from churn.errors import shell_override
 
 SAMPLE = 50_000  # rows to examine, at most
-FEW_ROWS = 8  # customers; a level with fewer is rare
 RARE_SHARE = 0.2  # of the rows: so many with rare levels are named
 
 
@@ -90,13 +90,13 @@ def _many_rare_levels(frame: pd.DataFrame, ids: np.ndarray | None) -> Iterator[F
     """Categories of which many rows have a text that few customers have: names, notes, addresses."""
     for name in map(str, frame):
         rows = frame[name].value_counts().drop("", errors="ignore")
-        rare = rows[count_customers(frame[name], ids).reindex(rows.index) < FEW_ROWS]
+        rare = rows[count_customers(frame[name], ids).reindex(rows.index) < FEW_CUSTOMERS]
         if len(rare) > MANY_VALUES and rare.sum() > RARE_SHARE * rows.sum():
             drop, personal = shell_override("data.drop", name), shell_override("data.personal", name)
             yield Finding(
                 f"column '{name}' has many rare levels: does it hold names, or free text?",
-                f"{len(rare):,} of its {len(rows):,} levels have fewer than {FEW_ROWS} customers, together "
-                f"{rare.sum() / len(frame):.0%} of the rows; the model takes them for one",
+                f"{len(rare):,} of its {len(rows):,} levels have fewer than {FEW_CUSTOMERS} customers, "
+                f"together {rare.sum() / len(frame):.0%} of the rows; the model takes them for one",
                 f"to leave it out: {drop}; if it tells something of a person: {personal}",
             )
 

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from churn.config.data import DataConfig
+from churn.data.contract import FEW_CUSTOMERS
+from churn.data.customers import count_customers
 from churn.data.dataset import Finding
 from churn.data.infer.cells import (
     MISSING_WORDS,
@@ -77,24 +79,25 @@ def split_words(name: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+", name)]
 
 
-def _count_texts(column: pd.Series, cfg: DataConfig) -> pd.Series:
-    """The number of rows of each text in a column, by the text; blank cells are not counted."""
-    return to_text(column, cfg).value_counts().drop("", errors="ignore")
-
-
-def value_table(column: pd.Series, cfg: DataConfig) -> pd.DataFrame:
+def value_table(column: pd.Series, cfg: DataConfig, ids: np.ndarray | None = None) -> pd.DataFrame:
     """A row for each distinct value except blank, with the columns `rows` (its count) and `number` (or NaN).
 
-    The values are the index: numbers in a numeric column, otherwise texts.
+    The values are the index: numbers in a numeric column, otherwise texts. Texts among numbers also have
+    their `customers`, by the `ids` [n].
     """
     if is_typed_number(column):
         rows = column.value_counts()
         rows = rows[~is_missing_code(rows.index.to_numpy(np.float64), cfg)]
         return pd.DataFrame({"rows": rows, "number": rows.index.astype(np.float64)})
-    rows = _count_texts(column, cfg)
-    return pd.DataFrame(
-        {"rows": rows, "number": parse_numbers(rows.index.to_series(), cfg.decimal, cfg.thousands)}
-    )
+    text = to_text(column, cfg)
+    rows = text.value_counts().drop("", errors="ignore")
+    number = parse_numbers(rows.index.to_series(), cfg.decimal, cfg.thousands)
+    values = pd.DataFrame({"rows": rows, "number": number})
+    is_word = values["number"].isna()
+    if ids is None or is_word.all():
+        return values.assign(customers=rows)
+    of_word = text.isin(values.index[is_word])
+    return values.assign(customers=count_customers(text[of_word], ids[of_word]))
 
 
 def infer_role(name: str, values: pd.DataFrame, cfg: DataConfig) -> Role:
@@ -156,13 +159,14 @@ def id_rank(name: str) -> int | None:
 def missing_words(values: pd.DataFrame) -> tuple[str, ...]:
     """The texts that mean "missing" in a column of numbers.
 
-    They have no digit, and are a usual spelling or fill at least 1 % of the cells; rarer texts are mistakes.
+    They have no digit, and are a usual spelling or fill at least 1 % of the cells, of several customers;
+    rarer texts are mistakes: a bundle holds these words, and a text of few customers may name one.
     """
     others = values[values["number"].isna()]
     if others.empty:
         return ()
-    text, enough = others.index.to_series(), max(2, 0.01 * values["rows"].sum())
-    meant = text.str.lower().isin(MISSING_WORDS) | (others["rows"] >= enough)
+    text, frequent = others.index.to_series(), others["rows"] >= 0.01 * values["rows"].sum()
+    meant = text.str.lower().isin(MISSING_WORDS) | (frequent & (others["customers"] >= FEW_CUSTOMERS))
     return tuple(text[meant & ~text.str.contains("[0-9]")])
 
 

@@ -30,7 +30,8 @@ def infer_schema(raw: RawTable, cfg: DataConfig) -> tuple[Schema, tuple[Finding,
     others = [name for name in names if name not in {target, cfg.id, cfg.time, *roles}]
     id_column = cfg.id or _find_id_column(frame[others])
     undecided = [name for name in others if name != id_column]
-    values = {name: value_table(frame[name], cfg) for name in [*undecided, *cfg.numeric]}
+    ids = pd.factorize(frame[id_column])[0] if id_column else None
+    values = {name: value_table(frame[name], cfg, ids) for name in [*undecided, *cfg.numeric]}
     _refuse_number_formats(values, undecided, cfg)
     roles |= {name: infer_role(name, values[name], cfg) for name in undecided}
     numeric, categorical, dropped = (
