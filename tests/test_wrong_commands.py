@@ -154,6 +154,23 @@ def test_a_wrong_command_ends_with_what_to_type_instead(line, says, type_command
     assert {path.name for path in tmp_path.iterdir()} <= {"runs", "mine.csv", "german.csv", "empty.csv"}
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train --data.path=postgresql://ann:tell@host/crm",
+        "train data.path=postgresql://ann:tell@host/crm output=x",
+        "promote input=postgresql://ann:tell@host/crm",
+        "train postgresql://ann:tell@host/crm",
+        "train 'data.url=https://host/t.csv?token=tell' extra",
+        "tarin=postgresql://ann:tell@host/crm",
+    ],
+)
+def test_no_message_about_a_wrong_command_shows_a_password(line, type_command):
+    code, printed, error = type_command(line)
+    assert code == 2
+    assert "tell" not in printed + error
+
+
 @pytest.mark.parametrize("line", ["help", "--help", "", "train --help", "help train", "--version", "version"])
 def test_help_and_version_are_printed(line, type_command):
     code, printed, _ = type_command(line)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from traceback import format_exception
+from types import TracebackType
 from typing import Any, NoReturn
 
 import hydra
@@ -69,6 +71,7 @@ def main() -> None:
     """Run the stage of the command line; exit code 0 if it is done, 2 after wrong input, 1 after a bug."""
     show_tracebacks = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra itself prints errors and exits with code 1
+    sys.excepthook = _print_traceback
     _collect_garbage_rarely()
     try:
         _run_and_flush(show_tracebacks)
@@ -125,9 +128,14 @@ def _collect_garbage_rarely() -> None:
     atexit.register(gc.freeze)
 
 
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the traceback of a bug without the passwords of addresses."""
+    print(hide_passwords("".join(format_exception(error))), end="", file=sys.stderr)
+
+
 def _fail(error: Exception, stage: str = "") -> NoReturn:
     """Print what the user did wrong, and end with exit code 2."""
-    print(f"churn: {explain(error, stage)}", file=sys.stderr)
+    print(f"churn: {hide_passwords(explain(error, stage))}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -57,6 +57,15 @@ def test_a_damaged_registry_is_one_message_and_no_champion_is_forgotten(damage, 
     assert "put back a copy" in refused.value.do
 
 
+def test_a_server_that_does_not_answer_is_one_message_without_its_password(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:tell@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(UserError, match="the tracking server does not answer") as refused:
+        mlflow_client(str(tmp_path))
+    assert refused.value.where == "MLFLOW_TRACKING_URI=http://ann:***@127.0.0.1:9"
+    assert "tell" not in str(refused.value)
+
+
 def test_a_kill_while_the_database_is_made_leaves_none(tmp_path, database):
     code = (
         "import os, sqlalchemy.engine.base as base, churn.bundle.database as d\n"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from churn.config.secrets import hide_passwords
 from churn.errors import UserError
 from churn.files import LOCK, atomic_write, exclusive, make_folder
 from churn.refusals import refusal_of
@@ -41,16 +42,15 @@ def import_mlflow() -> None:
 def mlflow_client(root: str) -> MlflowClient:
     """A client of the tracking server, or of the database below `root`, which is made if it does not exist.
 
-    Raises `UserError` for a database that is damaged: its champion must not be forgotten in silence.
+    Raises `UserError` for a database that is damaged: its champion must not be forgotten in silence; and for
+    a server that does not answer.
     """
     import_mlflow()
-    from mlflow import MlflowClient
-
     # After the import, which sets the levels. MLflow prints the traceback of an error that it raises, too.
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     if on_server():
-        return MlflowClient(os.environ[SERVER])
+        return _open_server(os.environ[SERVER])
     file = database_file(root)
     if not os.path.lexists(file):
         make_folder(file.parent)
@@ -63,6 +63,20 @@ def mlflow_client(root: str) -> MlflowClient:
 def on_server() -> bool:
     """Whether a tracking server takes the place of the database."""
     return bool(os.environ.get(SERVER))
+
+
+def _open_server(address: str) -> MlflowClient:
+    """A client of a tracking server; raises `UserError`, without its password, if it does not answer."""
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client = MlflowClient(address)
+        client.search_registered_models(max_results=1)
+        return client
+    except MlflowException as error:
+        what = hide_passwords(f"the tracking server does not answer: {error}")
+        raise UserError(what, hide_passwords(f"{SERVER}={address}"), "start it, or correct that") from None
 
 
 def _make_database(file: Path) -> None:

@@ -22,6 +22,7 @@ from churn.bundle.bundle import Bundle
 from churn.bundle.database import database_file, mlflow_client, on_server, one_writer
 from churn.bundle.fairness_limits import broken_limit, limits_of_run
 from churn.config.root import Config, flatten
+from churn.config.secrets import hide_passwords
 from churn.data.learnt import FILE as LEARNT
 from churn.errors import UserError
 from churn.refusals import refusal_of
@@ -64,7 +65,7 @@ def register_leftovers(root: str) -> None:
             version = register_run(run, root)
             message = f"was finished but not registered; it is version {version} now"
         except Exception as error:
-            reason = str(refusal_of(error) or error).replace("\n", "\n  ")
+            reason = hide_passwords(str(refusal_of(error) or error)).replace("\n", "\n  ")
             message = f"is finished, but it cannot be registered now: {reason}"
         print(f"churn: the run {run} {message}", file=sys.stderr)
 

@@ -9,7 +9,6 @@ from itertools import takewhile
 from pathlib import Path
 
 from churn.config.keys import default_of, nearest_key, type_key
-from churn.config.secrets import hide_passwords
 from churn.errors import UserError, did_you_mean
 
 ALSO_CALLED = {  # what other tools call a stage, or a command beside them
@@ -141,7 +140,7 @@ def _without_dashes(stage: str, arguments: Sequence[str]) -> Iterator[str]:
     while words:
         word = words.pop(0)
         if not word.startswith("-") or _HYDRAS.fullmatch(word):
-            yield shlex.quote(hide_passwords(word))
+            yield shlex.quote(word)
             continue
         key, equals, value = word.lstrip("-").partition("=")
         key = nearest_key(key.replace("-", "_"), stage) or (key if key in _CHOICES else "")
@@ -151,7 +150,7 @@ def _without_dashes(stage: str, arguments: Sequence[str]) -> Iterator[str]:
         if not equals:
             value = words.pop(0) if words and not re.search("^-|=", words[0]) else _example_of(key)
         _check_reader(stage, key, value)
-        yield hide_passwords(type_key(key, value))
+        yield type_key(key, value)
 
 
 def _example_of(key: str) -> str:

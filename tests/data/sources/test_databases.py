@@ -153,6 +153,17 @@ def test_passwords_are_hidden_in_messages_and_kept_for_the_process():
     assert hide_passwords(f"data.path={address}") == "data.path=postgresql://ann:***@host:5432/crm?x=1"
     assert reveal_password("postgresql://ann:***@host:5432/crm?x=1") == address
     assert reveal_password("postgresql://bob:***@elsewhere/crm") == "postgresql://bob@elsewhere/crm"
+    for shown, secret in (
+        ("postgresql://host/crm?user=ann&password=***&x=1", "pass%26word"),
+        ("https://host/table.csv?X-Amz-Date=***&X-Amz-Signature=***", "0a"),
+        ("https://ann:***@host/table.csv?se=2027&sig=***", "x%3D"),
+        ("mssql+pyodbc:///?odbc_connect=DRIVER%3D%7BODBC%7D%3BUID%3Dann%3BPWD%3D***%3BAPP%3Dx", "tell"),
+        ("mssql+pyodbc:///?odbc_connect=PWD=***;UID=ann", "{a;b}"),
+    ):
+        whole = shown.replace("***", secret)
+        assert hide_passwords(f"data.path='{whole}' of 7") == f"data.path='{shown}' of 7"
+        assert hide_passwords(f"no such page: {whole.partition('//')[2]}").count(secret) == ("@" in whole)
+        assert reveal_password(shown) == whole
     cfg = compose_config("data.path='postgresql://eve:hush@host/db'", "input='mysql://u:tell@h/d'")
     assert (cfg.data.path, cfg.input) == ("postgresql://eve:***@host/db", "mysql://u:***@h/d")
 

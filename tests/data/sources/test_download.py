@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from churn.config.secrets import hide_passwords
 from churn.data.sources.download import fetch
 from churn.errors import UserError
 
@@ -18,7 +19,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.requested.append(self.path)
-        self.send_response(404 if self.path == "/gone.csv" else 200)
+        self.send_response(404 if self.path.startswith("/gone.csv") else 200)
         self.send_header("Content-Length", str(len(CONTENT)))
         self.end_headers()
         self.wfile.write(CONTENT[: len(CONTENT) // 2] if self.path == "/short.csv" else CONTENT)
@@ -62,6 +63,17 @@ def test_a_file_that_is_not_whole_or_has_another_hash_is_refused_and_not_kept(
         fetch(f"{server.url}/{name}", sha256, tmp_path)
     assert "data.path=FILE" in str(refused.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_token_in_an_address_reaches_the_server_and_stands_in_no_message_and_no_name(
+    server, tmp_path, capfd
+):
+    there, gone = (hide_passwords(f"{server.url}/{name}.csv?se=2027&sig=tell") for name in ("table", "gone"))
+    fetch(there, None, tmp_path)
+    with pytest.raises(UserError, match="404") as refused:
+        fetch(gone, None, tmp_path)
+    assert server.requested == ["/table.csv?se=2027&sig=tell", "/gone.csv?se=2027&sig=tell"]
+    assert "tell" not in str(refused.value) + capfd.readouterr().out + "".join(map(str, tmp_path.iterdir()))
 
 
 def test_a_file_that_was_changed_on_the_disk_is_downloaded_again(server, tmp_path):

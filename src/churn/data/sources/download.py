@@ -8,6 +8,7 @@ from pathlib import Path
 import pooch
 import requests
 
+from churn.config.secrets import hide_passwords, reveal_password
 from churn.errors import UserError
 
 PIECE = 1 << 20  # bytes in memory at a time
@@ -23,12 +24,11 @@ def fetch(url: str, sha256: str | None, folder: Path) -> Path:
         print(f"Downloading {url} ...", flush=True)
     pooch.get_logger().setLevel("WARNING")  # the line above is enough
     try:
-        return Path(
-            pooch.retrieve(url, sha256, name, folder, downloader=pooch.HTTPDownloader(chunk_size=PIECE))
-        )
+        download, address = pooch.HTTPDownloader(chunk_size=PIECE), reveal_password(url)
+        return Path(pooch.retrieve(address, sha256, name, folder, downloader=download))
     except requests.RequestException as error:
         what, do = f"the download failed: {error}", "try again later, or get the file by other means"
     except ValueError as error:  # a wrong hash
         what = f"the file there is not the one expected: {error}"
         do = "look at what changed there; then set data.sha256, or use your copy"
-    raise UserError(what, url, f"{do}: data.path=FILE")
+    raise UserError(hide_passwords(what), url, f"{do}: data.path=FILE")
