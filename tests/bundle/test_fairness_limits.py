@@ -2,8 +2,9 @@
 
 import pytest
 
-from churn.bundle.fairness_limits import broken_limit, limits_of_run
+from churn.bundle.fairness_limits import broken_limit, limits_of_promotion, limits_of_run
 from churn.config.loop import GateConfig
+from churn.config.root import compose_config
 
 
 def facts(parity, odds=0.0):
@@ -47,3 +48,15 @@ def test_a_run_has_the_limits_that_it_was_trained_with(tmp_path):
     assert limits_of_run(tmp_path) == GateConfig(equalized_odds=0.3)
     (tmp_path / "config.yaml").write_text("seed: 1\n")
     assert limits_of_run(tmp_path) == GateConfig()
+
+
+def test_a_promotion_heeds_the_stricter_limit_unless_the_command_names_one(tmp_path):
+    (tmp_path / "config.yaml").write_text("retrain: {gate: {equalized_odds: 0.3}}\n")
+    cfg = compose_config("retrain.gate.demographic_parity=0.2")
+    assert limits_of_promotion(tmp_path, cfg) == GateConfig(demographic_parity=0.2, equalized_odds=0.3)
+    for limit, heeded in ((0.1, 0.1), (0.5, 0.3), (None, 0.3)):
+        cfg.retrain.gate.equalized_odds = limit  # of a file of the configuration
+        assert limits_of_promotion(tmp_path, cfg).equalized_odds == heeded
+    for limit in ("0.5", "null"):
+        named = compose_config(f"retrain.gate.equalized_odds={limit}")
+        assert limits_of_promotion(tmp_path, named) == named.retrain.gate

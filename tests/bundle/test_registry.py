@@ -53,7 +53,11 @@ def test_a_limit_of_fairness_keeps_a_run_from_being_the_champion(make_run, cfg):
     with pytest.raises(UserError, match="its fairness is unknown"):
         promote(compose_config(f"run.dir={run}", f"run.root={cfg.run.root}", "retrain.gate.equalized_odds=0"))
     assert champion_path(cfg) is None
-    promote(compose_config(f"run.dir={run}", f"run.root={cfg.run.root}"))
+    with pytest.raises(UserError, match=r"retrain\.gate\.demographic_parity is a limit"):
+        promote(compose_config(f"run.dir={run}", f"run.root={cfg.run.root}"))
+    assert champion_path(cfg) is None
+    other = f"run.root={cfg.run.root}", "retrain.gate.demographic_parity=null"
+    promote(compose_config(f"run.dir={run}", *other))
     assert champion_path(cfg) is not None
 
 

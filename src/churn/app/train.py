@@ -7,12 +7,12 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path, PureWindowsPath
 
-from omegaconf import OmegaConf
+from omegaconf import ListConfig, OmegaConf
 
 from churn.config.root import Config, flatten
 from churn.data.dataset import Finding
@@ -26,8 +26,10 @@ from churn.refusals import refusal_of
 
 SAMPLE_ROWS = 100_000  # that roles are looked at, at most; the training reads all
 FEW_VALUES = 10  # of a column that may say who left
-OWN = (  # keys passed on
-    "model", "train", "evaluate", "export", "split", "decision", "privacy", "seed", "run.root",
+LIMITS = ("run.root", "retrain.gate")  # keys passed on to a promotion
+OWN = (  # ... and to a training
+    "model", "train", "evaluate", "export", "split", "decision", "seed",
+    "data.protected", "data.personal", "card", "privacy", *LIMITS,
 )  # fmt: skip
 
 
@@ -101,18 +103,12 @@ def training_command(draft: Draft, cfg: Config) -> list[str]:
     settings += [_setting("data.name", draft.name), f"run.dir={cfg.run.root}/{stamp}-{draft.name}"]
     settings += [_listed("data.churned", [draft.churned])] if draft.churned else []
     settings += [_listed("data.drop", draft.left_out)] if draft.left_out else []
-    default = flatten(OmegaConf.structured(Config()))
-    own = flatten(OmegaConf.structured(cfg))
-    return [
-        "train",
-        *settings,
-        *(f"{key}={own[key]}" for key in own if _passed_on(key) and own[key] != default[key]),
-    ]
+    return ["train", *settings, *_passed_on(cfg, OWN)]
 
 
 def promotion(run: Path, cfg: Config) -> list[str]:
     """The arguments of `churn` that make a run's model the champion."""
-    return ["promote", f"run={run}", f"run.root={cfg.run.root}"]
+    return ["promote", f"run={run}", *_passed_on(cfg, LIMITS)]
 
 
 def keep_table(draft: Draft, cfg: Config) -> None:
@@ -134,8 +130,16 @@ def _kept_path(draft: Draft, cfg: Config) -> Path:
     return Path(cfg.run.root) / "uploads" / draft.digest[:12] / (name if name.strip(". ") else "table.csv")
 
 
-def _passed_on(key: str) -> bool:
-    return any(key == one or key.startswith(f"{one}.") for one in OWN)
+def _passed_on(cfg: Config, keys: Sequence[str]) -> Iterator[str]:
+    """What the page was given of these keys, as arguments."""
+    own, default = OmegaConf.structured(cfg), flatten(OmegaConf.structured(Config()))
+    for key, text in flatten(own).items():
+        if text != default.get(key) and any(key == one or key.startswith(f"{one}.") for one in keys):
+            value = OmegaConf.select(own, key)
+            if isinstance(value, ListConfig):
+                yield _listed(key, [*map(str, value)])
+            else:
+                yield _setting(key, "null" if value is None else text)
 
 
 def _setting(key: str, value: str) -> str:

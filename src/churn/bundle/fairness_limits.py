@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from churn.config.loop import GateConfig
+from churn.config.root import Config
 
 _MEANINGS = {
     "demographic_parity": "selection rates",
@@ -40,6 +41,17 @@ def _excess(grouping: dict[str, Any], name: str, limit: float) -> str:
     difference, columns = grouping["differences"][name]["value"], " and ".join(grouping["columns"])
     found = f"{_MEANINGS[name]} differ by {difference:.3f} between groups of {columns}"
     return f"{found}, more than retrain.gate.{name}={limit:g}"
+
+
+def limits_of_promotion(run: Path, cfg: Config) -> GateConfig:
+    """The gate with the stricter of its limits of fairness and the run's own.
+
+    A limit that the command itself names, `null` too, counts as it is: then people decide on another one.
+    """
+    said, own = vars(cfg.retrain.gate), vars(limits_of_run(run))
+    unsaid = [name for name in _MEANINGS if f"retrain.gate.{name}" not in cfg.overridden]
+    limits = {name: [limit for limit in (said[name], own[name]) if limit is not None] for name in unsaid}
+    return GateConfig(**said | {name: min(both, default=None) for name, both in limits.items()})
 
 
 def limits_of_run(run: Path) -> GateConfig:

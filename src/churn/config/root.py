@@ -148,7 +148,7 @@ def to_config(composed: DictConfig, overrides: Sequence[str] = ()) -> Config:
     """
     cfg = cast("Config", OmegaConf.to_object(composed))
     keys = {override.lstrip("+~").partition("=")[0] for override in overrides}
-    cfg.overridden = sorted(key for key in keys if re.match(r"decision\.|data(\.|$)", key))
+    cfg.overridden = sorted(key for key in keys if re.match(r"decision\.|retrain\.gate\.|data(\.|$)", key))
     check_lists(cfg)
     check_bounds(cfg)
     hide_passwords_of(cfg)

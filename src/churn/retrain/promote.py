@@ -7,7 +7,7 @@ from pathlib import Path
 from churn.bundle.approval import check_approval, record_approval
 from churn.bundle.bundle import Bundle
 from churn.bundle.database import mlflow_client, one_writer
-from churn.bundle.fairness_limits import broken_limit
+from churn.bundle.fairness_limits import broken_limit, limits_of_promotion
 from churn.bundle.registry import CHAMPION, PREVIOUS, register_run, version_tags, version_with_alias
 from churn.config.root import Config
 from churn.errors import UserError
@@ -18,7 +18,8 @@ RELOAD_SECONDS = 60.0  # that a promotion waits for each server of this machine
 def promote(cfg: Config) -> None:
     """Make the bundle of the run `cfg.run.dir` the champion of its data set (`churn promote run=DIR`).
 
-    With `deploy.env=prod` it needs an approval, which is kept for `churn deploy`.
+    It has to keep the limits of fairness of its training, too. With `deploy.env=prod` it needs an approval,
+    which is kept for `churn deploy`.
     """
     if cfg.run.dir is None:
         raise UserError("no run is named", do="churn promote run=runs/latest")
@@ -26,8 +27,8 @@ def promote(cfg: Config) -> None:
     run = Path(cfg.run.dir)
     facts = Bundle.load(run / "bundle").facts
     name = facts["name"]
-    if unfair := broken_limit(facts, cfg.retrain.gate):
-        do = "train another one, or decide on another limit"
+    if unfair := broken_limit(facts, limits_of_promotion(run, cfg)):
+        do = "train another one, or decide on another limit: type the key with its value"
         raise UserError(f"this bundle may not become the champion: {unfair}", f"run={run}", do)
     version = register_run(run, cfg.run.root)
     approved = record_approval(cfg, name, version)
