@@ -58,9 +58,9 @@ def _prefix(name: str) -> str:
     return f".{name[:150]}."
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, mode: int = EVERYBODY) -> None:
     """Write a text file, in UTF-8, that appears whole."""
-    with atomic_write(path) as temporary:
+    with atomic_write(path, mode) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

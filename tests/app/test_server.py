@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -30,16 +31,18 @@ def client(tmp_path, monkeypatch):
         (tmp_path / "mlflow.db").write_text("secret")
         transport = httpx.ASGITransport(make_app(compose_config(f"run.root={tmp_path}")))
         # In a thread: a browser of other tests may have an event loop in this one.
-        return lambda *paths: thread.submit(asyncio.run, _ask(transport, host, paths)).result()
+        return lambda *paths, headers=None: thread.submit(
+            asyncio.run, _ask(transport, host, paths, headers)
+        ).result()
 
     with ThreadPoolExecutor(1) as thread:
         yield make
 
 
-async def _ask(transport, host, paths):
+async def _ask(transport, host, paths, headers):
     """The last of the answers to the paths, as a browser with cookies gets them."""
     async with httpx.AsyncClient(
-        transport=transport, base_url=f"http://{host}", follow_redirects=True
+        transport=transport, base_url=f"http://{host}", follow_redirects=True, headers=headers
     ) as client:
         return [await client.get(path) for path in paths][-1]
 
@@ -60,6 +63,14 @@ def test_with_a_token_a_browser_shows_it_once(client):
     assert here("/").status_code == 401
     assert here("/?token=wrong").status_code == 401
     assert here("/?token=open-sesame", "/").status_code == 200
+
+
+@pytest.mark.parametrize("token", ["geheüm", "5 € ist; es", "открой"])
+def test_a_token_of_any_letters_opens_the_page_and_a_wrong_cookie_of_any_letters_does_not(client, token):
+    here = client("localhost", token)
+    assert here(f"/?token={quote(token)}", "/").status_code == 200
+    for wrong in (b"x", b"\xe9", b'"\\351"'):
+        assert here("/", headers={b"cookie": b"churn_token=" + wrong}).status_code == 401
 
 
 def test_beyond_this_machine_a_token_and_a_certificate_are_wanted(monkeypatch):

@@ -37,6 +37,7 @@ def test_two_workers_score_like_one_process_and_keep_finished_files(customers, e
     assert [file.name for file in files] == [f"part-0000{i}.parquet" for i in range(6)]
     assert pd.read_parquet(kept).customer.tolist() == ["written before"]
     for i in (0, 2, 3, 4, 5):
+        assert files[i].stat().st_mode & 0o777 == 0o640
         part, rows = pd.read_parquet(files[i]), expected[150 * i : 150 * i + 150]
         assert part.columns.tolist() == rows.columns.tolist()
         assert part.customer.tolist() == rows.customer.tolist()

@@ -350,6 +350,7 @@ def test_a_reason_that_most_share_is_said_once_and_comes_last():
 def test_the_page_for_the_boss_shows_who_why_and_what_it_brings(scored, tmp_path):
     page = tmp_path / "monday.html"
     calls = scored("top=20", f"score.page={page}", "decision.currency=€", "decision.customer_value=500")
+    assert page.stat().st_mode & 0o777 == 0o640
     text = page.read_text()
     called = calls[calls.treated == 1]
     assert f"€{called.expected_profit.sum():,.0f}</b>is what these calls should bring" in text

@@ -7,7 +7,7 @@ import os
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from shiny import App
 from starlette.responses import PlainTextResponse, RedirectResponse
@@ -37,7 +37,7 @@ class Guarded:
         headers = dict(scope["headers"])
         if scope["type"] == "http" and self._shows_token(scope):
             answer = RedirectResponse(scope["path"], 303)
-            answer.set_cookie(COOKIE, self.token or "", httponly=True, samesite="strict")
+            answer.set_cookie(COOKIE, quote(self.token or ""), httponly=True, samesite="strict")
             await answer(scope, receive, send)
             return
         try:
@@ -49,7 +49,8 @@ class Guarded:
 
     def _check(self, headers: dict[bytes, bytes], socket: bool) -> None:
         cookie = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1")).get(COOKIE)
-        if self.token and cookie and hmac.compare_digest(cookie.value, self.token):
+        shown = cookie.value.encode() if cookie else b""
+        if self.token and hmac.compare_digest(shown, quote(self.token).encode()):
             headers = {**headers, b"authorization": f"Bearer {self.token}".encode()}
         self.gate.check_caller(headers)
         origin = urlsplit(headers.get(b"origin", b"").decode("latin-1")).netloc

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import apache_beam as beam
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
@@ -25,7 +26,7 @@ from churn.data.sources.files import with_partition_keys
 from churn.data.sources.paths import list_cloud_objects, list_files, partition_keys
 from churn.data.stream.beam import locate, pipeline_options
 from churn.data.stream.row_groups import ParquetFile, RowGroup, list_row_groups, read_row_group
-from churn.files import PARTIAL
+from churn.files import PARTIAL, PERSONAL, atomic_write
 from churn.score.answer import score_chunk
 from churn.score.folder import FINGERPRINT_FILE, check_claim, claim_folder, fingerprint_of
 from churn.score.kept import add_kept, check_kept
@@ -63,10 +64,18 @@ class _ScoreRowGroup(beam.DoFn):
             features = to_arrow_features(table, self.model.bundle.schema)
             chunk = group.chunk(table)
             scored = add_kept(score_chunk(self.model, chunk, features, self.reasons), chunk, self.keep)
-            temporary = f"{self.folder}/.part-{number:05d}-{id(self):x}{PARTIAL}"
-            pq.write_table(scored, temporary, filesystem=self.filesystem)
-            self.filesystem.move(temporary, file)
+            self._write(scored, file)
         yield group.rows
+
+    def _write(self, scored: pa.Table, file: str) -> None:
+        """Write a file that appears whole; on this machine not for others, as all files of scores."""
+        if isinstance(self.filesystem, fs.LocalFileSystem):
+            with atomic_write(Path(file), PERSONAL) as aside:
+                pq.write_table(scored, aside)
+            return
+        temporary = f"{self.folder}/.{PurePosixPath(file).name}-{id(self):x}{PARTIAL}"
+        pq.write_table(scored, temporary, filesystem=self.filesystem)
+        self.filesystem.move(temporary, file)
 
 
 def score_with_beam(bundle: Bundle, cfg: Config, unseen: UnseenCells) -> int:

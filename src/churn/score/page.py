@@ -13,14 +13,14 @@ from churn.bundle.bundle import Bundle
 from churn.bundle.choice import describe_model
 from churn.bundle.money import format_amount
 from churn.evaluate.report.templates import format_probability, template_environment
-from churn.files import write_text
+from churn.files import PERSONAL, write_text
 from churn.score.call_list import CONTROL_NOTE, CallList
 from churn.score.common_reasons import claim_of
 
 
 def write_page(path: Path, calls: CallList, bundle: Bundle) -> None:
     """Write the page: one HTML file that needs neither scripts nor other files."""
-    write_text(path, render_page(calls, bundle))
+    write_text(path, render_page(calls, bundle), PERSONAL)
     print(f"Page to print: {path}")
 
 
