@@ -193,3 +193,9 @@ def test_a_model_that_is_not_cross_fitted_is_asked_about_its_train_part(experime
     found = robustness._membership(tutorial, fit_network(tutorial, quiet=True), bundle, predict)
     assert seen == [set(experiment.splits.test), set(experiment.splits.train)]
     assert found.no_better_than_chance
+
+
+def test_the_interval_of_a_mean_loss_holds_the_true_mean_in_95_of_100_samples():
+    samples = np.random.default_rng(0).exponential(size=(600, 300))
+    holds = [one.low <= 1 <= one.high for one in map(robustness._mean, samples)]
+    assert 0.92 < np.mean(holds) < 0.97
