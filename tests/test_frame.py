@@ -125,3 +125,15 @@ def test_columns_that_are_left_out_may_hold_anything(customers):
     listed = customers.assign(calls=[[1, 2]] * len(customers))
     cfg = compose_config("data=csv", "data.target=Churn", "data.drop=[calls]")
     assert build_dataset(_to_raw(listed, cfg.data.drop), cfg.data).schema.dropped == ("calls",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "where"),
+    [
+        (["train.adversarial.share=0.3"], "adversarial"),
+        (["+data.influence={nosuch: [-1, 1]}"], "nosuch"),
+    ],
+)
+def test_settings_that_do_not_fit_the_table_are_refused_as_churn_train_does(customers, settings, where):
+    with pytest.raises(UserError, match=where):
+        fit(customers, target="Churn", settings=[*QUICK, *settings])

@@ -81,7 +81,7 @@ def run_into(run_dir: Path, cfg: Config, worker: Executor = LAZY) -> float:
 def run_frame(raw: RawTable, cfg: Config, run_dir: Path) -> None:
     """The same steps for a table that is in memory already, without registering the run."""
     experiment = Experiment.split(build_dataset(raw, cfg.data), cfg)
-    check_decision(cfg.decision, experiment.data.frame)
+    _check_settings(experiment, in_memory=True)
     print(describe_data(experiment))
     _, results = _work(experiment, None, run_dir, LAZY, _StepTimer())
     print(summarize_run(results.evaluation, run_dir))
@@ -132,11 +132,17 @@ def _load(cfg: Config, step: _StepTimer) -> tuple[Experiment, Stream | None]:
         experiment = Experiment(data, stream.split.splits_of(data), cfg, is_sample=True)
     else:
         experiment = Experiment.split(data, cfg)
-    check_decision(cfg.decision, data.frame)
-    check_influence(cfg.data.influence, data.schema, data.frame)
-    check_adversarial(cfg, in_memory=stream is None)
+    _check_settings(experiment, in_memory=stream is None)
     print(describe_data(experiment))
     return experiment, stream
+
+
+def _check_settings(experiment: Experiment, in_memory: bool) -> None:
+    """Raise `UserError` for settings that do not fit the table."""
+    data, cfg = experiment.data, experiment.cfg
+    check_decision(cfg.decision, data.frame)
+    check_influence(cfg.data.influence, data.schema, data.frame)
+    check_adversarial(cfg, in_memory)
 
 
 def _dataset(cfg: Config) -> Dataset:

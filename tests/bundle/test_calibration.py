@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from scipy.special import expit, logit
+from sklearn.metrics import log_loss
 
-from churn.bundle.calibration import apply_temperature, fit_temperature
+from churn.bundle.calibration import apply_temperature, best_temperature, fit_temperature
 
 
 def sample(rows, factor):
@@ -25,6 +26,13 @@ def test_probabilities_that_scaling_cannot_improve_keep_temperature_one():
     churned[:6] = 1
     assert fit_temperature(churned, np.full(60, 0.1), seed=1) == 1.0
     assert fit_temperature(np.zeros(0), np.zeros(0), seed=1) == 1.0
+
+
+def test_a_temperature_that_helps_only_the_rows_it_was_chosen_on_is_not_used():
+    churned, probability = sample(40, 1.1)
+    chosen = best_temperature(churned, probability)
+    assert log_loss(churned, apply_temperature(probability, chosen)) < log_loss(churned, probability)
+    assert fit_temperature(churned, probability, seed=1) == 1.0
 
 
 def test_a_temperature_divides_the_logits():

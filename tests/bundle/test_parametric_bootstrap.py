@@ -16,19 +16,27 @@ from churn.network.fit import fit_network
 
 @pytest.fixture(scope="module")
 def refitted(customers):
-    """A model, its refits, and the labels that their trees were grown on."""
+    """A model, its refits, and the labels that their trees and their networks learnt."""
     cfg = compose_config("export.refits=2", "train.epochs=4", "model.trees=60")
     experiment = Experiment(customers, split_dataset(customers, cfg.split, 0, cfg.seed), cfg)
-    trained, grow, labels = fit_network(experiment, quiet=True), parametric_bootstrap.grow_rows, []
+    trained, labels, blocks = fit_network(experiment, quiet=True), [], []
+    grow, fit_members = parametric_bootstrap.grow_rows, parametric_bootstrap.fit_members
 
     def grow_and_note(rows, learns, settings):
         labels.append(rows.churned)
         return grow(rows, learns, settings)
 
+    def fit_and_note(network, block, cfg):
+        blocks.append(block)
+        return fit_members(network, block, cfg)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parametric_bootstrap, "grow_rows", grow_and_note)
+        patch.setattr(parametric_bootstrap, "fit_members", fit_and_note)
         refits = parametric_bootstrap.refit(experiment, trained)
-    return SimpleNamespace(refits=refits, labels=labels, trained=trained, experiment=experiment)
+    return SimpleNamespace(
+        refits=refits, labels=labels, block=blocks[0], trained=trained, experiment=experiment
+    )
 
 
 def test_each_refit_has_its_own_labels_drawn_from_the_out_of_fold_predictions(refitted):
@@ -39,6 +47,7 @@ def test_each_refit_has_its_own_labels_drawn_from_the_out_of_fold_predictions(re
         assert drawn.mean() == pytest.approx(truth.mean(), abs=0.06)
         assert np.corrcoef(drawn, truth)[0, 1] > 0.1
     assert not np.array_equal(first, second)
+    assert np.array_equal(refitted.block.labels[:, :: parametric_bootstrap.MEMBERS].T, [first, second])
 
 
 def test_refits_recover_the_truth_with_errors(refitted):

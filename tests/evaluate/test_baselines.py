@@ -86,6 +86,14 @@ def test_empty_constant_and_huge_columns_in_a_table_of_twelve_rows_do_no_harm():
     assert all(np.isfinite(predict(frame)).all() for predict in predictors.values())
 
 
+def test_a_table_whose_columns_are_blank_until_the_test_part_has_its_churn_rate():
+    schema = Schema("left", ("yes",), ("tenure", "charges"), ())
+    frame = pd.DataFrame({"tenure": np.full(12, np.nan), "charges": np.full(12, np.nan)})
+    part = Part(frame, np.array([1, 0, 0] * 4, np.int8), None)
+    later = pd.DataFrame({"tenure": [1.0, 2.0], "charges": [3.0, np.nan]})
+    assert baselines.fit_baselines(part, part, schema, seed=0)["boosting"](later) == pytest.approx(1 / 3)
+
+
 def test_the_same_seed_gives_the_same_probabilities(fitted):
     frame = customers(100, 2).frame
     again = baselines.fit_baselines(customers(2_000, 0), customers(500, 1), SCHEMA, seed=0)

@@ -33,6 +33,13 @@ def test_the_curve_of_an_additive_model_is_its_term():
     assert len(dependence.observed) == frame()["x"].notna().sum()
 
 
+def test_the_curve_is_the_mean_over_many_customers():
+    rows = frame(5_000)
+    curve = partial_dependence(lambda rows: (rows["x"] * rows["z"]).to_numpy(), rows, "x")
+    slopes = np.diff(curve.probability) / np.diff(curve.values)
+    assert slopes == pytest.approx(np.full(len(slopes), rows["z"].mean()), abs=0.05)
+
+
 def test_the_most_frequent_levels_come_first_with_their_share():
     dependence = partial_dependence(additive, frame(), "plan")
     assert dependence.values.tolist() == ["a", "b", ""]

@@ -72,6 +72,16 @@ def test_intervals_hold_what_is_measured_and_shrink_with_rows(sample, fairness):
     assert pairs.high - pairs.low > 1.5 * (gap.high - gap.low)
 
 
+def test_the_interval_of_equalized_odds_knows_both_rates():
+    random = np.random.default_rng(0)
+    groups = pd.DataFrame({"gender": random.choice(["f", "m"], 2_000)})
+    churned = (random.random(2_000) < 0.4).astype(np.int8)
+    found = (random.random(2_000) < np.where(groups["gender"] == "f", 0.9, 0.3)) & (churned == 1)
+    test = Outcome(groups, churned, np.where(found, 0.8, 0.1))  # nobody who stays is called
+    odds = measure_fairness(groups, test, 0.5, DecisionConfig(), FEW, 0).groupings[0].differences
+    assert 0.5 < odds["equalized_odds"].low < 0.6 < odds["equalized_odds"].high < 0.7
+
+
 def test_equal_selection_calls_as_many_and_costs_profit_where_groups_differ():
     random = np.random.default_rng(1)
     groups = pd.DataFrame({"plan": np.repeat(["a", "b"], 1_000)})

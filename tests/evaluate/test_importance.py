@@ -29,6 +29,13 @@ def test_columns_are_ordered_by_the_loss_of_auc_when_they_are_shuffled():
     assert importances[0].log_loss.low > 0
 
 
+def test_a_column_that_misleads_the_model_costs_less_than_nothing():
+    frame, churned = table()
+    costs = permutation_importance(lambda rows: 1 - predict(rows), frame, churned, CFG, seed=0)
+    assert costs[-1].feature == "self"
+    assert costs[-1].roc_auc.high < 0 > costs[-1].log_loss.high
+
+
 def test_a_column_that_the_model_does_not_read_costs_exactly_zero():
     costs = {
         importance.feature: importance

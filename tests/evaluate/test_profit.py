@@ -66,13 +66,22 @@ def test_the_curve_goes_from_nobody_called_to_everyone_called():
 
 
 def test_rows_of_one_customer_are_drawn_together():
-    _, apart = measured()
-    _, together = measured(ids=np.repeat(np.arange(200), 10))
-    assert together.strategies[1].profit.value == apart.strategies[1].profit.value
-    widths = [
-        result.strategies[2].profit.high - result.strategies[2].profit.low for result in (apart, together)
-    ]
-    assert widths[0] != widths[1]
+    one, calibration = outcome(400), outcome(500, 1)
+    ten = replace(
+        one,
+        frame=one.frame.loc[one.frame.index.repeat(10)],
+        churned=one.churned.repeat(10),
+        probability=one.probability.repeat(10),
+        ids=np.arange(400).repeat(10),
+    )
+    settings = (calibration, 0.3, CFG, EVALUATE)
+    alone, apart, together = (
+        measure_profit(test, *settings, seed=0).strategies[2].profit
+        for test in (one, replace(ten, ids=None), ten)
+    )
+    assert together.value == pytest.approx(alone.value)
+    assert together.high - together.low == pytest.approx(alone.high - alone.low, rel=0.2)
+    assert apart.high - apart.low < 0.5 * (alone.high - alone.low), "ten copies of a row are no ten customers"
 
 
 def test_the_threshold_for_the_true_assumption_earns_about_as_much_or_more():

@@ -20,6 +20,7 @@ from churn.data.infer.cells import (
     POINT_ZERO,
     SHORT_SCIENTIFIC,
     TOO_LARGE,
+    TOO_SMALL,
     is_missing_code,
     to_ids,
     to_numbers,
@@ -142,6 +143,7 @@ def _some_are_too_large(numbers: pa.ChunkedArray) -> bool:
 def _without_missing_codes(numbers: pa.ChunkedArray, schema: Schema) -> np.ndarray:
     """[n] float32, NaN for null and for numbers that mean "missing"."""
     values = numbers.to_numpy().astype(np.float32)
+    values[np.abs(values) < TOO_SMALL] = 0
     missing = is_missing_code(values, schema)
     return np.where(missing, np.float32(np.nan), values) if missing.any() else values
 

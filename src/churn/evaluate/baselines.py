@@ -86,6 +86,9 @@ def _boosting(train: Part, validation: Part, schema: Schema, seed: int) -> Predi
     With these it is fitted again on both parts; a level that they do not have counts as missing.
     """
     both = pd.concat([train.frame, validation.frame])
+    if not (_columns_with_values(both, schema) or schema.categorical):
+        labels = np.append(train.churned, validation.churned)
+        return _predictor(DummyClassifier(strategy="prior").fit(both, labels))
     encoder, categories = _tree_encoder(both, schema)
     encoded, size = encoder.fit_transform(both), len(train.frame)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,10 @@ class Encoder:
     def __init__(self, encoding: Encoding) -> None:
         self.encoding = encoding
         texts = sorted({level for levels in encoding.positions for level in levels})
+        unused = next(text for text in map(chr, count(1)) if text not in texts)
         # One table for all columns: one lookup of a matrix is faster than one lookup for each column.
         self.lookup = tensorflow().keras.layers.StringLookup(
-            vocabulary=texts or ["-"], mask_token=None, oov_token="\1"
+            vocabulary=texts or ["-"], mask_token=None, oov_token=unused
         )
         _, *known = self.lookup.get_vocabulary()  # the first entry stands for every unknown text
         self.vocabulary = {text: code for code, text in enumerate(known, 1)}

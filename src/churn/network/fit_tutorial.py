@@ -11,6 +11,7 @@ import numpy as np
 from churn.backend import make_deterministic, tensorflow
 from churn.config.training import TrainConfig
 from churn.data.experiment import Experiment, Part
+from churn.errors import UserError
 from churn.network import encoding, layers
 from churn.network.checkpoint import Checkpoint
 from churn.network.encoder import Encoder
@@ -22,6 +23,8 @@ from churn.network.trainer import default_batch_size, make_optimizer
 def fit_tutorial(experiment: Experiment, checkpoint: Path | None = None, quiet: bool = False) -> Trained:
     """The network, trained on the train part; early stopping, if any, uses the validation part."""
     data, splits, cfg = experiment.data, experiment.splits, experiment.cfg
+    if cfg.model.members != 1:
+        raise UserError("the tutorial's network has one member", "model.members", "model.members=1")
     make_deterministic(cfg.seed)
     rows = experiment.train
     encoder = Encoder(encoding.fit_encoding(rows.frame, data.schema, cfg.model, rows.ids))
@@ -43,11 +46,13 @@ def fit_tutorial(experiment: Experiment, checkpoint: Path | None = None, quiet: 
     held_out = splits.calibration if len(splits.calibration) else splits.validation
     members = predict_members(network, encode(experiment.part(held_out))[0])
     return Trained(
-        data.schema, encoder, network, state.history,
+        data.schema,
+        encoder,
+        network,
+        state.history,
         held_out_rows=held_out,
         held_out_probability=members[:, 0],
-        fold_of_row=np.zeros(len(held_out), int),
-    )  # fmt: skip
+    )
 
 
 def _fit_epochs(

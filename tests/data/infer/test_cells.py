@@ -159,3 +159,9 @@ def test_ids_that_lost_digits_are_recognised():
         False,
     ]
     assert has_lost_digits(pd.Series([2.0**53 + 2, 12, np.nan])).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, str])
+def test_numbers_so_small_that_runtimes_disagree_about_them_are_zero(dtype):
+    column = pd.Series([1e-40, -1e-31, 1e-29, 0.5, 1e-300]).astype(dtype)
+    assert to_numbers(column, DataConfig())[0].tolist() == [0, 0, 1e-29, 0.5, 0]

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from churn.evaluate.dependence import Dependence
 from churn.evaluate.report.charts import draw_charts
 from churn.evaluate.report.drawing import POINTS, VARIABLES, Chart
+from churn.evaluate.report.effects import draw_effects
 
 
 def sample(rows, seed=0):
@@ -54,6 +56,13 @@ def test_the_calibration_figure_does_not_depend_on_the_order_of_rows_with_equal_
     figures = draw(churned, {"model": np.full(200, 0.25)}, {})[1]
     dots = figures[1].axes[0].containers[0].lines[0].get_xydata()
     assert dots == pytest.approx(np.full((10, 2), 25.0))
+
+
+@pytest.mark.parametrize("value", [0.0, 3.5, 1764509136e9, -9e29])
+def test_the_effect_of_a_number_that_is_the_same_for_all_is_drawn(value):
+    values = np.array([value, value * 1.5 + 1])
+    [chart] = draw_effects([Dependence("exported", values, np.array([0.2, 0.3]), np.full(50, value))])
+    assert chart.title.startswith("exported")
 
 
 def test_every_figure_names_both_axes_with_their_unit(drawn):

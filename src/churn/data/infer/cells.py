@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TOO_LARGE = -MISSING_BELOW  # such numbers, on either side of zero, cannot be told from missing ones
+TOO_SMALL = 1 / TOO_LARGE  # smaller ones are 0: some runtimes compute with numbers below 1e-38, others do not
 # Usual spellings of "missing", in lower case; in a category each may also be a level.
 MISSING_WORDS = frozenset({"?", "-", "--", "na", "n/a", "#n/a", "nan", "none", "null", "unknown", "missing"})
 POINT_ZERO = r"^(-?[0-9]+)\.0+$"
@@ -111,6 +112,7 @@ def to_numbers(
         numbers = np.where(blank, np.nan, parse_numbers(text, rules.decimal, rules.thousands))
     not_a_number = np.isnan(numbers) & ~blank
     too_large = np.abs(numbers) >= TOO_LARGE
+    numbers = np.where(np.abs(numbers) < TOO_SMALL, 0.0, numbers)
     return np.where(too_large | is_missing_code(numbers, rules), np.nan, numbers), not_a_number, too_large
 
 

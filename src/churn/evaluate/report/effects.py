@@ -81,9 +81,18 @@ def _number_effect(effect: Dependence) -> Chart:
     axes, below = figure.subplots(2, sharex=True, height_ratios=[4, 1])
     axes.plot(effect.values, 100 * effect.probability, color=NETWORK, marker=".")
     axes.set(ylabel="Probability of churn (%)", ylim=(0, max(1, 115 * effect.probability.max())))
-    below.hist(effect.observed, bins=40, color=NETWORK)
+    below.hist(effect.observed, bins=_bin_edges(effect.observed), color=NETWORK)
     below.set(xlabel=_shortened(effect.feature, 60), ylabel="Customers")
     return to_chart(figure, axes, f"{effect.feature}: the probability by its value", HOW)
+
+
+def _bin_edges(values: np.ndarray) -> np.ndarray:
+    """Edges of at most 40 bins; fewer where no other numbers lie between, as beside 1e18."""
+    low, high = values.min(), values.max()
+    if low == high:
+        margin = max(0.5, 2 * np.spacing(abs(low)))
+        low, high = low - margin, high + margin
+    return np.unique(np.linspace(low, high, 41))
 
 
 def _category_effect(effect: Dependence) -> Chart:
