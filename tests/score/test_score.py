@@ -214,6 +214,11 @@ def test_the_do_not_contact_file_can_be_parquet_or_empty(scored, tmp_path):
         scored("top=50", "score.do_not_contact=nowhere.csv")
 
 
+def test_a_do_not_contact_file_is_refused_where_all_customers_are_written(scored, tmp_path):
+    with pytest.raises(UserError, match=r"add top=N"):
+        scored(f"score.do_not_contact={tmp_path / 'no.csv'}")
+
+
 def test_a_do_not_contact_file_without_the_id_is_refused(scored, tmp_path):
     path = tmp_path / "no.csv"
     path.write_text("name,why\nc1,asked\n")

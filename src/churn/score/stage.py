@@ -159,6 +159,10 @@ def _check_input_and_output(cfg: Config) -> None:
     if cfg.score.page and (cfg.top is None or Path(cfg.score.page).suffix != ".html"):
         do = "churn score input=FILE output=monday.csv top=50 score.page=monday.html"
         raise UserError("the page shows a call list, in HTML", f"score.page={cfg.score.page}", do)
+    if cfg.score.do_not_contact and cfg.top is None:
+        what = "only a call list leaves customers out: without top=N all of them are written"
+        do = "add top=N, or leave it out"
+        raise UserError(what, f"score.do_not_contact={cfg.score.do_not_contact}", do)
     if not suffix and (cfg.top is not None or cfg.score.sort):
         raise UserError("a sorted list is one file", f"output={cfg.output}", "name a .csv or .parquet file")
     check_output(cfg)
