@@ -226,6 +226,18 @@ def test_a_do_not_contact_file_without_the_id_is_refused(scored, tmp_path):
         scored("top=50", f"score.do_not_contact={path}")
 
 
+def test_a_do_not_contact_file_is_refused_where_the_customers_have_no_ids(scored, table, tmp_path):
+    table[1].drop(columns="customer").to_csv(tmp_path / "nameless.csv", index=False)
+    (tmp_path / "no.csv").write_text("customer\n7\n8\n")
+    with pytest.raises(UserError, match="add the column 'customer'"):
+        scored(f"input={tmp_path / 'nameless.csv'}", "top=50", f"score.do_not_contact={tmp_path / 'no.csv'}")
+
+
+def test_a_cut_off_is_refused_where_no_event_tables_are_read(scored):
+    with pytest.raises(UserError, match="input=events"):
+        scored("score.cutoff=2026-11-30")
+
+
 def test_the_control_group_is_random_but_the_same_in_every_list(scored):
     def treated(*overrides):
         return scored("decision.control_share=0.2", *overrides).set_index("customer").treated

@@ -14,7 +14,7 @@ from churn.app.desk import Desk
 from churn.bundle.money import format_amount
 from churn.config.training import DecisionConfig
 from churn.data.sources.side_files import no_match_error, read_ids
-from churn.score.call_list import CallList, explain_customers, list_of
+from churn.score.call_list import CallList, check_ids, explain_customers, list_of
 from churn.score.common_reasons import claim_of, set_apart
 from churn.score.page import reasons_of
 
@@ -47,6 +47,8 @@ class Listing:
 
     def _in_order(self) -> whom.Ranked:
         bundle, scored, barred = self.desk.bundle(), self.desk.scored(), self.barred_ids()
+        if barred:
+            check_ids(bundle, scored["id"], self.barred_file())
         ranked = whom.rank(scored, bundle, self.assumed(), barred)
         if barred and not ranked.barred:  # as `churn score` does
             do = "write the ids as in the table of customers, and drop the file again"

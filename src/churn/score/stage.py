@@ -156,6 +156,9 @@ def _check_input_and_output(cfg: Config) -> None:
     if not suffix and cfg.input == INPUT:
         do = "name a .csv or .parquet file"
         raise UserError("features of today are made anew each time", f"output={cfg.output}", do)
+    if cfg.score.cutoff and cfg.input != INPUT:
+        what = "a file's features are of one day already: a cut-off is for event tables"
+        raise UserError(what, f"score.cutoff={cfg.score.cutoff}", "input=events, or leave it out")
     if cfg.score.page and (cfg.top is None or Path(cfg.score.page).suffix != ".html"):
         do = "churn score input=FILE output=monday.csv top=50 score.page=monday.html"
         raise UserError("the page shows a call list, in HTML", f"score.page={cfg.score.page}", do)
