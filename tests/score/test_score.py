@@ -377,5 +377,13 @@ def test_the_page_for_the_boss_shows_who_why_and_what_it_brings(scored, tmp_path
         scored(f"score.page={page}")
 
 
+def test_of_customers_without_an_id_the_control_group_is_a_share_not_all_or_none(scored, table, tmp_path):
+    table[1].assign(customer="").to_csv(tmp_path / "blank.csv", index=False)
+    settings = ("top=300", "decision.control_share=0.2", "score.chunk_rows=500")
+    calls = scored(f"input={tmp_path / 'blank.csv'}", *settings)
+    assert calls.churn_probability.equals(scored(*settings).churn_probability)
+    assert (calls.treated == 0).mean() == pytest.approx(0.2, abs=0.07)
+
+
 def test_a_currency_changes_nobody_s_place(scored):
     pd.testing.assert_frame_equal(scored("top=800"), scored("top=800", "decision.currency=EUR"))

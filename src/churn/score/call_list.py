@@ -122,8 +122,7 @@ def most_profitable(scored: pd.DataFrame, length: int) -> tuple[pd.DataFrame, in
     """The most profitable customers, each once, and how many further rows they had."""
     by = ("answer", "expected_profit")
     ordered = scored.sort_values(by, ascending=False, kind="stable", ignore_index=True)
-    key = ordered["key", "key"]
-    again = key.duplicated() & (key != "")
+    again = ordered["key", "key"].duplicated()
     return ordered[~again].reset_index(drop=True)[:length], int(again.sum())
 
 
