@@ -354,6 +354,15 @@ def test_columns_to_call_by_are_carried_along(scored, table, tmp_path):
         scored(f"input={tmp_path / 'in.csv'}", "score.keep=[nam]")
 
 
+def test_a_column_to_call_by_whose_type_changes_in_the_file_is_text(scored, table, tmp_path):
+    phones = [None if i < 400 else i if i < 600 else f"+49 {i}" for i in range(800)]
+    frame = table[1].assign(phone=pd.Series(phones, dtype=object)).set_index("customer", drop=False)
+    frame.to_json(tmp_path / "in.jsonl", orient="records", lines=True)
+    settings = ("score.keep=[phone]", "top=800", "score.chunk_rows=100")
+    calls = scored(f"input={tmp_path / 'in.jsonl'}", *settings, name="monday.parquet")
+    assert calls.phone.tolist() == [str(phone or "") for phone in frame.phone[calls.customer]]
+
+
 def test_a_reason_that_most_share_is_said_once_and_comes_last():
     rows = [["A is 1 (+0.20)", f"B is {i} (+0.10)", "C is 3 (-0.05)"] for i in range(6)]
     rows[5][2] = "D is 1 (+0.04)"

@@ -21,7 +21,7 @@ from churn.data.coded import frame_features
 from churn.data.sources.side_files import no_match_error, read_ids
 from churn.data.table import RawTable
 from churn.errors import UserError, count
-from churn.score.candidates import score_candidates, with_profit
+from churn.score.candidates import as_kept, score_candidates, with_profit
 from churn.score.common_reasons import set_apart
 
 CALL, CONTROL = "call", "keep as control"  # what to do with a customer on the list
@@ -104,7 +104,8 @@ def list_of(
         {"action": np.where(treated, CALL, CONTROL), "treated": treated.astype(int)}, best.index
     )
     explained, common = set_apart(explain(best) if explain else pd.DataFrame(index=best.index))
-    kept = [parts["kept"]] if "kept" in parts else []
+    # The pieces of a file of JSON lines may differ in the type of a column.
+    kept = [parts["kept"].apply(as_kept)] if "kept" in parts else []
     table = pd.concat([parts["id"], *kept, action, answer, explained], axis=1)
     return CallList(table, common, assumed)
 

@@ -68,16 +68,14 @@ def with_profit(scored: pd.DataFrame, assumed: DecisionConfig) -> pd.DataFrame:
     return valued
 
 
+def as_kept(column: pd.Series) -> pd.Series:
+    """A column that is carried along: numbers as numbers, all others as they are written."""
+    return column if pd.api.types.is_numeric_dtype(column) else as_written(column)
+
+
 def _kept_columns(raw: RawTable, keep: Sequence[str], id_column: str | None) -> pd.DataFrame:
-    """Columns that are carried along: numbers as numbers, all others as they are written."""
-    columns = {name: raw.frame[name] for name in keep if name != id_column}
-    return pd.DataFrame(
-        {
-            name: column if pd.api.types.is_numeric_dtype(column) else as_written(column)
-            for name, column in columns.items()
-        },
-        index=raw.frame.index,
-    )
+    columns = {name: as_kept(raw.frame[name]) for name in keep if name != id_column}
+    return pd.DataFrame(columns, index=raw.frame.index)
 
 
 def _own_value(raw: RawTable, frame: pd.DataFrame, schema: Schema, column: str | None) -> pd.DataFrame:
