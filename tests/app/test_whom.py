@@ -71,6 +71,11 @@ def test_a_file_of_ids_is_refused_where_the_customers_have_none(listing):
         listing.ranked()
 
 
+def test_a_blank_cell_of_the_file_is_blank_in_the_list(listing):
+    rows = listing.rows(listing.calls().table[:2].assign(phone=[None, 4.0]))
+    assert [row["phone"] for row in rows] == ["", "4"]
+
+
 def test_the_reasons_of_one_customer_are_not_shown_for_another(listing, monkeypatch):
     asked = []
 

@@ -394,5 +394,16 @@ def test_of_customers_without_an_id_the_control_group_is_a_share_not_all_or_none
     assert (calls.treated == 0).mean() == pytest.approx(0.2, abs=0.07)
 
 
+def test_a_blank_cell_is_blank_on_the_page(scored, table, tmp_path):
+    page = tmp_path / "monday.html"
+    phone = pd.Series([None if i % 2 else 4900 + i for i in range(800)], dtype="float64")
+    table[1].assign(phone=phone, vip=pd.array([None, True] * 400)).to_parquet(tmp_path / "in.parquet")
+    keep = "score.keep=[phone,vip]"
+    calls = scored(f"input={tmp_path / 'in.parquet'}", "top=20", keep, f"score.page={page}")
+    for number in calls.customer.str[1:].astype(int):
+        cells = [f"c{number}", *(["", "True"] if number % 2 else [str(4900 + number), ""])]
+        assert "".join(f'<td class="name">{cell}</td>' for cell in cells) in page.read_text()
+
+
 def test_a_currency_changes_nobody_s_place(scored):
     pd.testing.assert_frame_equal(scored("top=800"), scored("top=800", "decision.currency=EUR"))
