@@ -338,10 +338,10 @@ def test_columns_to_call_by_are_carried_along(scored, table, tmp_path):
     frame = table[1].assign(name=[f"Ann {i}" for i in range(800)], phone=[f"+49 0{i}" for i in range(800)])
     frame.to_csv(tmp_path / "in.csv", index=False)
     frame.to_parquet(tmp_path / "in.parquet")
-    keep = "score.keep=[phone,name,worth]"
+    keep = "score.keep=[phone,name,phone,worth]"
     for file in ("in.csv", "in.parquet"):
         everyone = scored(f"input={tmp_path / file}", keep)
-        assert everyone.columns[:4].tolist() == ["customer", "phone", "name", "worth"]
+        assert everyone.columns[:5].tolist() == ["customer", "phone", "name", "worth", "churn_probability"]
         assert everyone.phone.tolist() == frame.phone.tolist()
         calls = scored(
             f"input={tmp_path / file}", keep, "top=20", "score.chunk_rows=100", name="monday.parquet"
