@@ -44,8 +44,8 @@ def read_ids(path: str, column: str | None, key: str) -> set[str]:
 
     try:
         frame = _table_or_list(path)
-    except NoRowsError as header:  # which may be the only id of a list
-        frame = pd.DataFrame(columns=header.columns, dtype="str")
+    except NoRowsError as empty:  # which may be the only id of a list
+        frame = pd.DataFrame(columns=empty.columns, dtype="str")
     if column not in frame and frame.shape[1] > 1:
         hint = did_you_mean(str(column), map(str, frame))
         listed = f"; its columns are {', '.join(map(str, frame))}"
