@@ -13,6 +13,8 @@ KNOWN := ARGS PYTHON PLAN YES CHAPTER FUZZ OSV SHIPPED VENV SHELL MAKEFLAGS
 STRAY := $(foreach name,$(.VARIABLES),$(if $(findstring command line,$(origin $(name))),$(filter-out $(KNOWN),$(name))))
 $(if $(strip $(STRAY)),$(error put settings into ARGS: make $(firstword $(MAKECMDGOALS)) ARGS='$(strip $(foreach name,$(STRAY),$(name)=$($(name))))'))
 $(if $(filter-out 1,$(PLAN) $(YES)),$(error write PLAN=1 or YES=1, or leave it out))
+$(if $(PLAN),$(if $(filter-out deploy,$(MAKECMDGOALS)),$(error PLAN=1 is for make deploy only)))
+$(if $(YES),$(if $(filter-out deploy destroy,$(MAKECMDGOALS)),$(error YES=1 is for make deploy and make destroy only)))
 
 .DEFAULT_GOAL := help
 .PHONY: help bench-setup train snapshot promote score serve app monitor retrain loop deploy rollback status destroy ui notebooks chapter docs test fuzz lint sbom audit lock clean

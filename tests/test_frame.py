@@ -1,5 +1,6 @@
 """`from churn import fit`: a frame in, a model out, and nothing heavy before that."""
 
+import html
 import subprocess
 import sys
 
@@ -18,6 +19,7 @@ from churn.frame import _to_raw, fit, load
 from churn.score.stage import score
 
 LISTS = pd.ArrowDtype(pa.list_(pa.int64()))
+NAME = "Kunden (Mai), it's mine/yours"  # signs of Hydra, HTML and paths
 QUICK = [
     "model=tutorial",
     "train.epochs=1",
@@ -37,7 +39,7 @@ def customers():
 
 @pytest.fixture(scope="module")
 def model(customers):
-    return fit(customers, target="Churn", name="mine", settings=QUICK)
+    return fit(customers, target="Churn", name=NAME, settings=QUICK)
 
 
 def test_importing_churn_does_nothing_heavy():
@@ -71,19 +73,23 @@ def test_no_customers_get_a_frame_without_rows(model, customers):
 
 
 def test_the_report_is_shown_in_a_notebook(model):
-    assert "Churn report: mine" in model.report().path.read_text()
+    assert f"Churn report: {NAME}" in html.unescape(model.report().path.read_text())
     assert model.report()._repr_html_().startswith("<iframe")
     assert 0.4 < model.metrics["roc_auc"] < 1
-    assert "'mine' of" in repr(model)
+    assert f"'{NAME}' of" in repr(model)
 
 
-def test_a_model_is_saved_whole_and_loaded_again(model, customers, tmp_path):
-    saved = model.save(tmp_path / "june")
+def test_a_model_is_saved_whole_and_loaded_again(model, customers, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    saved = model.save("~/june")
+    assert saved == tmp_path / "june"
     assert Bundle.load(saved / "bundle").digest == model.bundle.digest
-    again = load(saved).predict(customers)
+    again = load("~/june").predict(customers)
     assert np.allclose(again["churn_probability"], model.predict(customers)["churn_probability"])
-    with pytest.raises(UserError, match="something in this folder already"):
+    with pytest.raises(UserError, match="something"):
         model.save(saved)
+    with pytest.raises(UserError, match="something"):
+        model.save(__file__)
 
 
 def test_wrong_frames_are_the_user_s_errors(model, customers):

@@ -23,6 +23,9 @@ def make(*words):
         (["promote", "run=runs/x"], "make promote ARGS='run=runs/x'"),
         (["score", "input=a.csv"], "make score ARGS='input=a.csv'"),
         (["deploy", "PLAN=yes"], "write PLAN=1 or YES=1"),
+        (["rollback", "PLAN=1"], "PLAN=1 is for make deploy only"),
+        (["deploy", "destroy", "PLAN=1"], "PLAN=1 is for make deploy only"),
+        (["retrain", "YES=1"], "YES=1 is for make deploy and make destroy only"),
         (["chapter", "CHAPTER=4"], "there is no chapter 4; write CHAPTER=04"),
     ],
 )
@@ -37,6 +40,7 @@ def test_words_that_nothing_would_read_are_refused(words, says):
     [
         (["train", "ARGS=data=telco", "-j2"], "churn train data=telco"),
         (["deploy", "PLAN=1"], "churn deploy deploy.plan_only=true"),
+        (["destroy", "YES=1"], "churn destroy  deploy.yes=true"),
         (["chapter", "CHAPTER=04"], "runs/notebooks/04"),
         (["sbom", "SHIPPED=train"], "sbom/: train.cdx.json licences.csv"),
     ],

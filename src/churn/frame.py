@@ -88,9 +88,9 @@ class Model:
 
         Raises `UserError` if there is something already.
         """
-        target = Path(folder)
-        if target.exists() and any(target.iterdir()):
-            raise UserError("there is something in this folder already", str(target), "name another folder")
+        target = Path(folder).expanduser().resolve()
+        if target.is_file() or (target.exists() and any(target.iterdir())):
+            raise UserError("there is something already", str(target), "name another folder")
         aside = target.with_name(f".{target.name}{PARTIAL}")
         shutil.rmtree(aside, ignore_errors=True)  # of a killed process
         shutil.copytree(self.path, aside)
@@ -120,10 +120,12 @@ def fit(
     from churn import pipeline
 
     folder = Path(tempfile.mkdtemp(prefix="churn-model-"))
-    cfg = compose_config("data=csv", *settings, f"run.root={folder}", f"run.dir={folder}/{name}")
+    run_dir = folder / "model"
+    cfg = compose_config("data=csv", *settings)
+    cfg.run.root, cfg.run.dir = str(folder), str(run_dir)  # not typed: a path may have signs of Hydra's
     cfg.data.target, cfg.data.id, cfg.data.name = target, id or cfg.data.id, name
-    pipeline.run_frame(_to_raw(customers, cfg.data.drop), cfg, folder / name)
-    return Model(folder / name)
+    pipeline.run_frame(_to_raw(customers, cfg.data.drop), cfg, run_dir)
+    return Model(run_dir)
 
 
 def load(folder: str | Path) -> Model:
@@ -131,7 +133,7 @@ def load(folder: str | Path) -> Model:
 
     >>> load("runs/latest").predict(customers)
     """
-    return Model(Path(folder).resolve())
+    return Model(Path(folder).expanduser().resolve())
 
 
 def _to_raw(customers: pd.DataFrame, unused: Collection[str]) -> RawTable:

@@ -62,6 +62,20 @@ def test_a_file_of_ids_that_match_nobody_is_said(listing):
         listing.ranked()
 
 
+def test_a_file_of_ids_is_refused_where_the_customers_have_none(listing):
+    by_row = listing.desk.scored().rename(columns={listing.desk.bundle().schema.id: "row"}, level=1)
+    by_row["key", "key"] = [str(row + 1) for row in range(len(by_row))]
+    listing.desk.scored = lambda: by_row
+    listing.barred_ids, listing.barred_file = lambda: {"7"}, lambda: "barred.csv"
+    with pytest.raises(UserError, match="nobody can be left out"):
+        listing.ranked()
+
+
+def test_a_blank_cell_of_the_file_is_blank_in_the_list(listing):
+    rows = listing.rows(listing.calls().table[:2].assign(phone=[None, 4.0]))
+    assert [row["phone"] for row in rows] == ["", "4"]
+
+
 def test_the_reasons_of_one_customer_are_not_shown_for_another(listing, monkeypatch):
     asked = []
 

@@ -1,5 +1,7 @@
 """A text of the configuration is read as it is written, or a message names key, value and the quotes."""
 
+from pathlib import Path
+
 import pytest
 from conftest import churn, compose_config
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -29,6 +31,9 @@ from churn.errors import UserError
         ("data.churned=[]", "churned", []),
         ("data.churned=[gekündigt]", "churned", ["gekündigt"]),
         ("data.target=Abgang 2026 für Müller", "target", "Abgang 2026 für Müller"),
+        ("data.path=~/june 1.csv", "path", str(Path.home() / "june 1.csv")),
+        ('data.path="~/june.csv"', "path", str(Path.home() / "june.csv")),
+        ("data.target=~/june", "target", "~/june"),
         ("data.horizon=60", "horizon", 60),
     ],
 )
@@ -43,6 +48,14 @@ def test_notebooks_and_programs_keep_texts_too():
         "data.id=007", "data.target=1e5", "data.churned=[true]", "data.missing=[null,-99.0]"
     ).data
     assert (data.id, data.target, data.churned, data.missing) == ("007", "1e5", ["true"], ["null", "-99.0"])
+
+
+def test_the_home_folder_may_be_written_as_a_tilde_wherever_a_path_is_set():
+    events = ("events=synthetic", "events.tables.usage.path='~/x.csv'")
+    cfg = compose_config("run.root='~/runs'", *events, "card.misuse='~/x'")
+    paths = (cfg.run.root, cfg.data.cache, cfg.events.tables["usage"].path)
+    assert paths == tuple(str(Path.home() / name) for name in ("runs", "runs/cache", "x.csv"))
+    assert cfg.card.misuse == "~/x"
 
 
 def test_values_of_keys_that_the_user_chooses_stay_texts_too():

@@ -183,13 +183,16 @@ def test_the_output_never_replaces_what_is_read(scored, table, tmp_path):
         ("in", "in/scores.csv"),
         ("in", "in"),
         ("in/*.csv", "in/customers.csv"),
+        ("in/*.csv", "in/scores.csv"),
+        ("in/*.csv", "in/../in/scores.csv"),
     ):
-        with pytest.raises(UserError, match="the scores would"):
+        with pytest.raises(UserError, match=r"the scores would|these scores as"):
             scored(f"input={tmp_path / source}", f"output={tmp_path / output}")
     with pytest.raises(UserError, match=r"score\.do_not_contact"):
         scored("top=5", f"score.do_not_contact={tmp_path / 'link.csv'}", f"output={tmp_path / 'hard.csv'}")
     assert (folder / "customers.csv").read_bytes() == before
     assert len(scored(f"input={folder}", f"output={tmp_path / 'out.csv'}")) == 800
+    assert len(scored(f"input={folder}/*.csv", name="in/out.parquet")) == 800
 
 
 @pytest.mark.parametrize("content", ["customer;why\n{}\n", "{}\n", "id\n{}\n"])
@@ -214,11 +217,28 @@ def test_the_do_not_contact_file_can_be_parquet_or_empty(scored, tmp_path):
         scored("top=50", "score.do_not_contact=nowhere.csv")
 
 
+def test_a_do_not_contact_file_is_refused_where_all_customers_are_written(scored, tmp_path):
+    with pytest.raises(UserError, match=r"add top=N"):
+        scored(f"score.do_not_contact={tmp_path / 'no.csv'}")
+
+
 def test_a_do_not_contact_file_without_the_id_is_refused(scored, tmp_path):
     path = tmp_path / "no.csv"
     path.write_text("name,why\nc1,asked\n")
     with pytest.raises(UserError, match="customer"):
         scored("top=50", f"score.do_not_contact={path}")
+
+
+def test_a_do_not_contact_file_is_refused_where_the_customers_have_no_ids(scored, table, tmp_path):
+    table[1].drop(columns="customer").to_csv(tmp_path / "nameless.csv", index=False)
+    (tmp_path / "no.csv").write_text("customer\n7\n8\n")
+    with pytest.raises(UserError, match="add the column 'customer'"):
+        scored(f"input={tmp_path / 'nameless.csv'}", "top=50", f"score.do_not_contact={tmp_path / 'no.csv'}")
+
+
+def test_a_cut_off_is_refused_where_no_event_tables_are_read(scored):
+    with pytest.raises(UserError, match="input=events"):
+        scored("score.cutoff=2026-11-30")
 
 
 def test_the_control_group_is_random_but_the_same_in_every_list(scored):
@@ -321,10 +341,10 @@ def test_columns_to_call_by_are_carried_along(scored, table, tmp_path):
     frame = table[1].assign(name=[f"Ann {i}" for i in range(800)], phone=[f"+49 0{i}" for i in range(800)])
     frame.to_csv(tmp_path / "in.csv", index=False)
     frame.to_parquet(tmp_path / "in.parquet")
-    keep = "score.keep=[phone,name,worth]"
+    keep = "score.keep=[phone,name,phone,worth]"
     for file in ("in.csv", "in.parquet"):
         everyone = scored(f"input={tmp_path / file}", keep)
-        assert everyone.columns[:4].tolist() == ["customer", "phone", "name", "worth"]
+        assert everyone.columns[:5].tolist() == ["customer", "phone", "name", "worth", "churn_probability"]
         assert everyone.phone.tolist() == frame.phone.tolist()
         calls = scored(
             f"input={tmp_path / file}", keep, "top=20", "score.chunk_rows=100", name="monday.parquet"
@@ -335,6 +355,15 @@ def test_columns_to_call_by_are_carried_along(scored, table, tmp_path):
         assert calls.worth.astype(float).to_numpy() == pytest.approx(expected.worth)
     with pytest.raises(UserError, match="no column 'nam'; did you mean 'name'"):
         scored(f"input={tmp_path / 'in.csv'}", "score.keep=[nam]")
+
+
+def test_a_column_to_call_by_whose_type_changes_in_the_file_is_text(scored, table, tmp_path):
+    phones = [None if i < 400 else i if i < 600 else f"+49 {i}" for i in range(800)]
+    frame = table[1].assign(phone=pd.Series(phones, dtype=object)).set_index("customer", drop=False)
+    frame.to_json(tmp_path / "in.jsonl", orient="records", lines=True)
+    settings = ("score.keep=[phone]", "top=800", "score.chunk_rows=100")
+    calls = scored(f"input={tmp_path / 'in.jsonl'}", *settings, name="monday.parquet")
+    assert calls.phone.tolist() == [str(phone or "") for phone in frame.phone[calls.customer]]
 
 
 def test_a_reason_that_most_share_is_said_once_and_comes_last():
@@ -359,6 +388,25 @@ def test_the_page_for_the_boss_shows_who_why_and_what_it_brings(scored, tmp_path
     assert text.count("<main>") == 1
     with pytest.raises(UserError, match="the page shows a call list"):
         scored(f"score.page={page}")
+
+
+def test_of_customers_without_an_id_the_control_group_is_a_share_not_all_or_none(scored, table, tmp_path):
+    table[1].assign(customer="").to_csv(tmp_path / "blank.csv", index=False)
+    settings = ("top=300", "decision.control_share=0.2", "score.chunk_rows=500")
+    calls = scored(f"input={tmp_path / 'blank.csv'}", *settings)
+    assert calls.churn_probability.equals(scored(*settings).churn_probability)
+    assert (calls.treated == 0).mean() == pytest.approx(0.2, abs=0.07)
+
+
+def test_a_blank_cell_is_blank_on_the_page(scored, table, tmp_path):
+    page = tmp_path / "monday.html"
+    phone = pd.Series([None if i % 2 else 4900 + i for i in range(800)], dtype="float64")
+    table[1].assign(phone=phone, vip=pd.array([None, True] * 400)).to_parquet(tmp_path / "in.parquet")
+    keep = "score.keep=[phone,vip]"
+    calls = scored(f"input={tmp_path / 'in.parquet'}", "top=20", keep, f"score.page={page}")
+    for number in calls.customer.str[1:].astype(int):
+        cells = [f"c{number}", *(["", "True"] if number % 2 else [str(4900 + number), ""])]
+        assert "".join(f'<td class="name">{cell}</td>' for cell in cells) in page.read_text()
 
 
 def test_a_currency_changes_nobody_s_place(scored):

@@ -14,9 +14,9 @@ from churn.app.desk import Desk
 from churn.bundle.money import format_amount
 from churn.config.training import DecisionConfig
 from churn.data.sources.side_files import no_match_error, read_ids
-from churn.score.call_list import CallList, explain_customers, list_of
+from churn.score.call_list import CallList, check_ids, explain_customers, list_of
 from churn.score.common_reasons import claim_of, set_apart
-from churn.score.page import reasons_of
+from churn.score.page import reasons_of, with_texts
 
 MOST_LEVELS = 50  # of a column that can be filtered by, in its first rows
 LOOKED_AT = 100_000  # rows
@@ -47,6 +47,8 @@ class Listing:
 
     def _in_order(self) -> whom.Ranked:
         bundle, scored, barred = self.desk.bundle(), self.desk.scored(), self.barred_ids()
+        if barred:
+            check_ids(bundle, scored["id"], self.barred_file())
         ranked = whom.rank(scored, bundle, self.assumed(), barred)
         if barred and not ranked.barred:  # as `churn score` does
             do = "write the ids as in the table of customers, and drop the file again"
@@ -97,7 +99,8 @@ class Listing:
         reasons, common = self.explained(shown.index)
         claims = {line.partition(": ")[2] for line in common}
         rows = []
-        for index, row in zip(shown.index, shown.to_dict("records"), strict=True):
+        written = with_texts(shown, self.who())
+        for index, row in zip(written.index, written.to_dict("records"), strict=True):
             own = [one for one in reasons_of(reasons.loc[index].to_dict()) if claim_of(one) not in claims]
             texts: dict[Any, Any] = {
                 "key": self.first().loc[index, ("key", "key")],

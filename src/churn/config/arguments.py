@@ -42,6 +42,8 @@ _READ_BY = {  # keys that are of some stages only
     "top": ("score",),
     "to": ("export",),
     "id": ("forget",),
+    "events.plan_only": ("snapshot",),
+    "deploy.plan_only": ("deploy",),
     "bundle": ("score", "serve", "app", "monitor", "retrain", "deploy", "export", "snapshot"),
     "run": ("train", "promote", "retrain"),
     "run.dir": ("train", "promote", "retrain"),

@@ -43,7 +43,7 @@ SHOWN = {  # the ten keys that matter most to a stage, or fewer
     "export": "to input output bundle deploy.project deploy.bucket",
     "deploy": "bundle deploy.project deploy.bucket deploy.region deploy.env deploy.canary "
     "deploy.plan_only deploy.yes deploy.machine_type deploy.idle_minutes",
-    "rollback": "deploy.project deploy.region deploy.env deploy.yes",
+    "rollback": "deploy.project deploy.region deploy.env",
     "status": "deploy.project deploy.region deploy.env",
     "destroy": "deploy.project deploy.region deploy.env deploy.yes",
 }

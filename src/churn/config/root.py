@@ -26,7 +26,7 @@ from churn.config.serving import (
     ServingConfig,
     TargetConfig,
 )
-from churn.config.texts import check_files, keep_texts
+from churn.config.texts import check_files, fill_in_home, keep_texts
 from churn.config.training import (
     DecisionConfig,
     EvaluateConfig,
@@ -152,6 +152,7 @@ def to_config(composed: DictConfig, overrides: Sequence[str] = ()) -> Config:
     check_lists(cfg)
     check_bounds(cfg)
     hide_passwords_of(cfg)
+    fill_in_home(cfg)
     return cfg
 
 

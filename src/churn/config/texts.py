@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
@@ -18,6 +18,10 @@ from churn.errors import UserError, user_error_of_many
 _NO_TEXT = re.compile(r"[+-]?[\d.][\w.+-]*|[+-]?(inf|nan)|true|false", re.IGNORECASE)  # to Hydra, perhaps
 _GRAMMAR = re.compile(r"[\[\]{}()'\"\\$,=:]")  # characters that mean something to Hydra
 _PLAIN_LIST = re.compile(r"\[[^][{}()'\"\\$]*\]")
+_PATH = re.compile(  # name of a key that takes a path: "~/" is the home folder there, for every shell
+    "bundle|input|output|path|folder|scratch|cache|root|dir|page|do_not_contact|log|labels|prometheus"
+    "|certificate|certificate_key|key|key_file"
+)
 _PACKAGE = re.compile(r"^#\s*@package\s+(\S+)", re.MULTILINE)  # of Hydra, in the head of a file
 
 
@@ -35,6 +39,9 @@ def keep_texts(overrides: Sequence[str], schema: type) -> list[str]:
 def _keep_text(override: str, schema: type) -> str:
     key, equals, value = override.partition("=")
     kind = kind_of(schema, key.lstrip("+").split("."))
+    if kind is str and value.startswith(("~/", '"~/')):
+        inner = value.removeprefix('"').removesuffix('"')
+        return f'{key}="{_at_home(key, inner)}"'
     if kind is str and (_NO_TEXT.fullmatch(value) or _beyond_hydra(value)):
         return f'{key}="{value}"'
     if get_origin(kind) is list and get_args(kind) == (str,):
@@ -54,6 +61,23 @@ def _keep_text(override: str, schema: type) -> str:
 def _beyond_hydra(word: str) -> bool:
     """Whether a plain word has letters or signs that Hydra wants in quotes, such as ü and €."""
     return not word.isascii() and not _GRAMMAR.search(word)
+
+
+def _at_home(key: str, value: str) -> str:
+    """The value with the home folder for the "~/" of a path."""
+    is_path = _PATH.fullmatch(key.rpartition(".")[2]) and value.startswith("~/")
+    return str(Path(value).expanduser()) if is_path else value
+
+
+def fill_in_home(cfg: Any) -> None:
+    """Fill in the home folder for the "~/" of every path of a configuration, also of one from a file."""
+    for declared in fields(cfg):
+        value = getattr(cfg, declared.name)
+        if isinstance(value, str):
+            setattr(cfg, declared.name, _at_home(declared.name, value))
+        for inner in value.values() if isinstance(value, dict) else [value]:
+            if is_dataclass(inner):
+                fill_in_home(inner)
 
 
 def kind_of(kind: Any, path: Sequence[str]) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from churn.errors import UserError, count
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -28,6 +30,16 @@ class RawTable:
     true_probability: np.ndarray | None = None  # [n] float64, known for synthetic data only
     unit: str = "row"  # what `lines` counts: "line" in text files
     broken: pd.DataFrame | None = None  # rows that do not fit the header, columns `BAD_ROW`
+
+
+class NoRowsError(UserError):
+    """A table has names of columns, but no rows."""
+
+    def __init__(self, columns: list[str], where: str) -> None:
+        super().__init__(
+            f"the table has {count(len(columns), 'column')} but no rows", where, "export it again"
+        )
+        self.columns = columns
 
 
 def without_personal(raw: RawTable, columns: list[str]) -> RawTable:

@@ -42,7 +42,10 @@ def snapshot(cfg: Config) -> None:
     events = _definition(cfg)
     check_definition(events)
     by_bigquery = events.engine is Engine.bigquery
-    output = None if by_bigquery and events.plan_only else _output(cfg)
+    if events.plan_only and not by_bigquery:
+        do = "events.engine=bigquery, or leave it out"
+        raise UserError("only BigQuery has a plan and a price", "events.plan_only", do)
+    output = None if events.plan_only else _output(cfg)
     require_engine()
     if output is None:
         from churn.events.bigquery import print_plan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from functools import partial
 from typing import NamedTuple
 
@@ -20,8 +20,8 @@ from churn.config.training import DecisionConfig
 from churn.data.coded import frame_features
 from churn.data.sources.side_files import no_match_error, read_ids
 from churn.data.table import RawTable
-from churn.errors import count
-from churn.score.candidates import score_candidates, with_profit
+from churn.errors import UserError, count
+from churn.score.candidates import as_kept, score_candidates, with_profit
 from churn.score.common_reasons import set_apart
 
 CALL, CONTROL = "call", "keep as control"  # what to do with a customer on the list
@@ -53,6 +53,8 @@ def call_list(bundle: Bundle, tables: Iterable[RawTable], cfg: Config) -> CallLi
     best, rows, worth, left_out, again = pd.DataFrame(), 0, 0, 0, 0
     seen: list[str] = []
     for table in tables:
+        if excluded:
+            check_ids(bundle, table.frame, f"score.do_not_contact={barred_file}")
         scored = with_profit(
             score_candidates(bundle, table, assumed, cfg.score.keep, rows, cfg.score.runtime), assumed
         )
@@ -71,6 +73,14 @@ def call_list(bundle: Bundle, tables: Iterable[RawTable], cfg: Config) -> CallLi
     chosen = list_of(best, assumed, cfg.seed, partial(explain_customers, bundle, runtime=cfg.score.runtime))
     _print_summary(chosen)
     return chosen
+
+
+def check_ids(bundle: Bundle, columns: Container[str], where: str) -> None:
+    """Raise `UserError` if customers are only numbered by their rows, and nobody can be left out by an id."""
+    column = bundle.schema.id
+    if column not in columns:
+        do = f"add the column '{column}' to it" if column else "train with data.id=COLUMN"
+        raise UserError("nobody can be left out: the table of customers has no column of ids", where, do)
 
 
 def list_of(
@@ -94,7 +104,8 @@ def list_of(
         {"action": np.where(treated, CALL, CONTROL), "treated": treated.astype(int)}, best.index
     )
     explained, common = set_apart(explain(best) if explain else pd.DataFrame(index=best.index))
-    kept = [parts["kept"]] if "kept" in parts else []
+    # The pieces of a file of JSON lines may differ in the type of a column.
+    kept = [parts["kept"].apply(as_kept)] if "kept" in parts else []
     table = pd.concat([parts["id"], *kept, action, answer, explained], axis=1)
     return CallList(table, common, assumed)
 
@@ -112,8 +123,7 @@ def most_profitable(scored: pd.DataFrame, length: int) -> tuple[pd.DataFrame, in
     """The most profitable customers, each once, and how many further rows they had."""
     by = ("answer", "expected_profit")
     ordered = scored.sort_values(by, ascending=False, kind="stable", ignore_index=True)
-    key = ordered["key", "key"]
-    again = key.duplicated() & (key != "")
+    again = ordered["key", "key"].duplicated()
     return ordered[~again].reset_index(drop=True)[:length], int(again.sum())
 
 

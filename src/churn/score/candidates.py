@@ -33,21 +33,23 @@ def score_candidates(
 ) -> pd.DataFrame:
     """Columns ("id", ...), ("kept", ...), ("answer", ...), ("features", ...), ("value", ...), ("key", "key").
 
-    The answers have no reasons: these are computed later, only for the customers on the list. `before` rows
-    were read earlier. Raises `UserError` for rows that cannot be read.
+    The key is the id; a row without one is a customer of its own. The answers have no reasons: these are
+    computed later, only for the customers on the list. `before` rows were read earlier. Raises `UserError`
+    for rows that cannot be read.
     """
     frame = to_features(raw, bundle.schema)
     answers = model_of(bundle, runtime).answer(frame_features(frame, bundle.schema), reasons=False)
     outputs = {name: answers[name] for name in sort_outputs(answers)}
     name = bundle.schema.id if bundle.schema.id in raw.frame else None
-    ids = raw.frame[name] if name else pd.Series(np.arange(len(frame)) + before + 1)
+    rows = pd.Series(np.arange(len(frame)) + before + 1)
+    ids = to_ids(raw.frame[name] if name else rows)
     parts = {
-        "id": pd.DataFrame({name or ROW: to_ids(ids) if name else ids}),
+        "id": pd.DataFrame({name or ROW: ids if name else rows}),
         "kept": _kept_columns(raw, keep, name),
         "answer": pd.DataFrame(outputs),
         "features": frame,
         "value": _own_value(raw, frame, bundle.schema, assumed.value_column),
-        "key": pd.DataFrame({"key": to_ids(ids)}),
+        "key": pd.DataFrame({"key": ids.where(ids != "", rows.map("row {}".format))}),
     }
     return pd.concat(parts, axis=1)
 
@@ -66,16 +68,14 @@ def with_profit(scored: pd.DataFrame, assumed: DecisionConfig) -> pd.DataFrame:
     return valued
 
 
+def as_kept(column: pd.Series) -> pd.Series:
+    """A column that is carried along: numbers as numbers, all others as they are written."""
+    return column if pd.api.types.is_numeric_dtype(column) else as_written(column)
+
+
 def _kept_columns(raw: RawTable, keep: Sequence[str], id_column: str | None) -> pd.DataFrame:
-    """Columns that are carried along: numbers as numbers, all others as they are written."""
-    columns = {name: raw.frame[name] for name in keep if name != id_column}
-    return pd.DataFrame(
-        {
-            name: column if pd.api.types.is_numeric_dtype(column) else as_written(column)
-            for name, column in columns.items()
-        },
-        index=raw.frame.index,
-    )
+    columns = {name: as_kept(raw.frame[name]) for name in keep if name != id_column}
+    return pd.DataFrame(columns, index=raw.frame.index)
 
 
 def _own_value(raw: RawTable, frame: pd.DataFrame, schema: Schema, column: str | None) -> pd.DataFrame:

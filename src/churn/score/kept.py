@@ -28,7 +28,7 @@ def check_kept(keep: Sequence[str], chunk: Chunk, bundle: Bundle) -> None:
 def add_kept(scored: pa.Table, chunk: Chunk, keep: Sequence[str]) -> pa.Table:
     """The scores of a chunk with the columns `keep` after the id: typed as in the table, or as text."""
     first = scored.column_names[0]
-    new = [name for name in keep if name not in scored.column_names]
+    new = [name for name in dict.fromkeys(keep) if name not in scored.column_names]
     position = 1 if first in chunk.table.column_names else 0
     for number, name in enumerate(new):
         column = (

@@ -12,6 +12,7 @@ import pandas as pd
 from churn.bundle.bundle import Bundle
 from churn.bundle.choice import describe_model
 from churn.bundle.money import format_amount
+from churn.data.infer.cells import as_written
 from churn.evaluate.report.templates import format_probability, template_environment
 from churn.files import PERSONAL, write_text
 from churn.score.call_list import CONTROL_NOTE, CallList
@@ -29,6 +30,8 @@ def render_page(calls: CallList, bundle: Bundle) -> str:
     table, currency = calls.table, calls.assumed.currency
     common = {line.partition(": ")[2] for line in calls.common}
     called = table[table["treated"] == 1]
+    who = list(table.columns[: table.columns.get_loc("action")])
+    shown = with_texts(table, who)
     template = template_environment("score").get_template("page.html.j2")
     return template.render(
         name=bundle.facts.get("name", "customers"),
@@ -41,10 +44,15 @@ def render_page(calls: CallList, bundle: Bundle) -> str:
         assumed=calls.assumed,
         horizon=bundle.facts.get("horizon"),
         common=calls.common,
-        who=list(table.columns[: table.columns.get_loc("action")]),
-        rows=[_row(row, currency, common) for row in table.to_dict("records")],
+        who=who,
+        rows=[_row(row, currency, common) for row in shown.to_dict("records")],
         money=lambda amount: format_amount(amount, currency),
     )
+
+
+def with_texts(table: pd.DataFrame, who: Collection[str]) -> pd.DataFrame:
+    """A list whose columns `who` are as they are written, for people: a blank cell is not nan."""
+    return table.assign(**{name: as_written(table[name]) for name in who})
 
 
 def reasons_of(row: Mapping[Any, Any]) -> list[str]:

@@ -23,6 +23,7 @@ from churn.data.features import to_arrow_features
 from churn.data.progress import announced
 from churn.data.sources import files, warehouse
 from churn.data.sources.chunk import Chunk
+from churn.data.sources.paths import is_matched
 from churn.data.writers import WRITERS, write_tables
 from churn.errors import UserError, count, missing_extra
 from churn.events.scoring import INPUT, scoring_features
@@ -156,12 +157,22 @@ def _check_input_and_output(cfg: Config) -> None:
     if not suffix and cfg.input == INPUT:
         do = "name a .csv or .parquet file"
         raise UserError("features of today are made anew each time", f"output={cfg.output}", do)
+    if cfg.score.cutoff and cfg.input != INPUT:
+        what = "a file's features are of one day already: a cut-off is for event tables"
+        raise UserError(what, f"score.cutoff={cfg.score.cutoff}", "input=events, or leave it out")
     if cfg.score.page and (cfg.top is None or Path(cfg.score.page).suffix != ".html"):
         do = "churn score input=FILE output=monday.csv top=50 score.page=monday.html"
         raise UserError("the page shows a call list, in HTML", f"score.page={cfg.score.page}", do)
+    if cfg.score.do_not_contact and cfg.top is None:
+        what = "only a call list leaves customers out: without top=N all of them are written"
+        do = "add top=N, or leave it out"
+        raise UserError(what, f"score.do_not_contact={cfg.score.do_not_contact}", do)
     if not suffix and (cfg.top is not None or cfg.score.sort):
         raise UserError("a sorted list is one file", f"output={cfg.output}", "name a .csv or .parquet file")
     check_output(cfg)
+    if suffix and is_matched(cfg.output, cfg.input):
+        what = f"the next scoring would read these scores as customers: input={cfg.input}"
+        raise UserError(what, f"output={cfg.output}", "write to another folder")
     given = [key for key in cfg.overridden if key.startswith("decision.")]
     if given and cfg.top is None:
         fault = "these keys change the call list only; the column `churn` follows the bundle's own threshold"

@@ -24,4 +24,5 @@ def confirm(deployment: Deployment, action: str) -> None:
     except EOFError:
         answer = ""
     if answer.strip() != expected:
-        raise UserError("nothing was changed: it was not confirmed", do="YES=1, or deploy.yes=true")
+        do = "deploy.yes=true; for make deploy and make destroy YES=1"
+        raise UserError("nothing was changed: it was not confirmed", do=do)

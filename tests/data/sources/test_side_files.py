@@ -30,10 +30,26 @@ def test_a_list_of_ids_is_read_however_it_was_exported(tmp_path, content):
 def test_a_list_of_ids_may_be_typed_a_workbook_or_empty(tmp_path):
     frame = pd.DataFrame({"customer": [1001.0, 1002.0], "name": ["a", "b"]})
     frame.to_parquet(tmp_path / "ids.parquet")
+    frame[:0].to_parquet(tmp_path / "none.parquet")
     frame.to_excel(tmp_path / "ids.xlsx", index=False)
     (tmp_path / "none.csv").touch()
-    for name, ids in (("ids.parquet", IDS), ("ids.xlsx", IDS), ("none.csv", set())):
+    for name, ids in (("ids.parquet", IDS), ("none.parquet", set()), ("ids.xlsx", IDS), ("none.csv", set())):
         assert read_ids(str(tmp_path / name), "customer", "score.do_not_contact") == ids
+
+
+@pytest.mark.parametrize(
+    ("content", "ids"),
+    [("customer\n", set()), ("customer,why\n", set()), ("0042", {"0042"}), ('"0042"\n', {"0042"})],
+)
+def test_a_list_may_be_a_header_or_a_single_id(tmp_path, content, ids):
+    (tmp_path / "ids.csv").write_text(content)
+    assert read_ids(str(tmp_path / "ids.csv"), "customer", "score.do_not_contact") == ids
+
+
+def test_the_header_of_another_table_is_no_list_of_ids(tmp_path):
+    (tmp_path / "ids.csv").write_text("name,why\n")
+    with pytest.raises(UserError, match="there is no column 'customer'"):
+        read_ids(str(tmp_path / "ids.csv"), "customer", "score.do_not_contact")
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from churn.data.sources.chunk import Chunk
 from churn.data.sources.compressed import unpacked
 from churn.data.sources.formats import TEXT, Format, recognise_format
 from churn.data.sources.paths import SourceFile, is_delta, local_files
-from churn.data.table import BAD_ROW, RawTable
-from churn.errors import UserError, count, did_you_mean, user_error_of_many
+from churn.data.table import BAD_ROW, NoRowsError, RawTable
+from churn.errors import UserError, did_you_mean, user_error_of_many
 from churn.scratch import scratch_folder
 
 CHUNK_ROWS = 100_000  # rows parsed at a time if the whole table is read
@@ -44,12 +44,12 @@ def file_chunks(path: str, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
     Columns whose types differ from file to file are text. Raises `UserError` if the files differ in their
     columns or format, or if there is no row at all.
     """
-    width, empty = 0, True
+    names, empty = list[str](), True
     for chunk in _chunks(path, cfg, rows):
-        width, empty = chunk.table.num_columns, empty and not len(chunk.table) and not chunk.broken
+        names, empty = chunk.table.column_names, empty and not len(chunk.table) and not chunk.broken
         yield chunk
     if empty:
-        raise UserError(f"the table has {count(width, 'column')} but no rows", path, "export it again")
+        raise NoRowsError(names, path)
 
 
 def _chunks(path: str, cfg: DataConfig, rows: int) -> Iterator[Chunk]:

@@ -107,6 +107,18 @@ def list_files(path: str) -> list[str]:
     raise UserError(f"there is no such file{hint}", path, "name a file, a glob or a folder that exists")
 
 
+def is_matched(file: str, pattern: str) -> bool:
+    """Whether a local file, which need not exist yet, is among those that a pattern names.
+
+    >>> is_matched("exports/scores.csv", "exports/*.csv")
+    True
+    """
+    if "://" in file + pattern:
+        return False
+    whole, name = (Path(path).expanduser().resolve() for path in (pattern, file))
+    return any(sign in pattern for sign in WILDCARDS) and name.match(str(whole))
+
+
 def is_delta(path: str) -> bool:
     """Whether a local folder is a Delta table."""
     return (Path(path).expanduser() / DELTA_LOG).is_dir()

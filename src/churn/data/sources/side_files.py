@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from churn.config.data import DataConfig
 from churn.data.infer.cells import to_ids
 from churn.data.sources import files
 from churn.data.sources.dialect import OneColumnError
-from churn.data.table import RawTable
+from churn.data.table import NoRowsError, RawTable
 from churn.errors import UserError, count, did_you_mean, user_error_of_many
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NO_DELIMITER = "\x1f"  # no text has it: a line is one cell
 SHOWN = 3  # ids of each kind, or lines, in a message
@@ -31,15 +35,17 @@ def read_side_table(path: str) -> RawTable:
 def read_ids(path: str, column: str | None, key: str) -> set[str]:
     """The ids, digit for digit, in the column `column` of a table; or one per line, with or without a header.
 
-    An empty file has none. Raises `UserError` for a table without such a column; `key` is the configuration
-    key of the path.
+    A file without a row has none. Raises `UserError` for a table without such a column; `key` is the
+    configuration key of the path.
     """
     if Path(path).is_file() and not Path(path).stat().st_size:
         return set()
+    import pandas as pd
+
     try:
-        frame = read_side_table(path).frame
-    except OneColumnError:
-        frame = files.read_files(DataConfig(path=path, delimiter=NO_DELIMITER, skip_lines=0)).frame
+        frame = _table_or_list(path)
+    except NoRowsError as empty:  # which may be the only id of a list
+        frame = pd.DataFrame(columns=empty.columns, dtype="str")
     if column not in frame and frame.shape[1] > 1:
         hint = did_you_mean(str(column), map(str, frame))
         listed = f"; its columns are {', '.join(map(str, frame))}"
@@ -48,9 +54,15 @@ def read_ids(path: str, column: str | None, key: str) -> set[str]:
         )
     name = column if column in frame else frame.columns[0]
     header = [] if name == column else [name]  # a list without a header begins with an id
-    import pandas as pd
-
     return set(to_ids(pd.Series([*header, *frame[name].astype("str")], dtype="str"))) - {""}
+
+
+def _table_or_list(path: str) -> pd.DataFrame:
+    """The rows of a table, or of a text file with one cell in each line."""
+    try:
+        return read_side_table(path).frame
+    except OneColumnError:
+        return files.read_files(DataConfig(path=path, delimiter=NO_DELIMITER, skip_lines=0)).frame
 
 
 def no_match_error(ids: set[str], others: list[str], where: str, do: str) -> UserError:
