@@ -1,6 +1,8 @@
 """Scoring a file: every customer in order, or the list of customers to call."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -299,6 +301,27 @@ def test_a_folder_of_another_scoring_is_refused(scored):
     for wrong in (["score.chunk_rows=300"], ["score.sort=true"], ["top=5"]):
         with pytest.raises(UserError, match=r"folder|sorted"):
             scored(*wrong, name="scores")
+
+
+def test_a_folder_of_another_table_of_the_same_file_is_refused(scored, table, tmp_path):
+    with closing(sqlite3.connect(tmp_path / "crm.db")) as crm:
+        for name, rows in {"june": table[1][:50], "july": table[1][50:90]}.items():
+            rows.to_sql(name, crm, index=False)
+    june = (f"input={tmp_path / 'crm.db'}", "data.table=june")
+    assert len(scored(*june, name="scores")) == len(scored(*june, name="scores")) == 50
+    with pytest.raises(UserError, match="scores of other rows"):
+        scored(june[0], "data.table=july", name="scores")
+
+
+def test_rows_without_an_order_are_not_scored_into_a_folder(scored, tmp_path):
+    (tmp_path / "delta" / "_delta_log").mkdir(parents=True)
+    for source in (
+        [f"input=sqlite:///{tmp_path}/crm.db"],
+        [f"input={tmp_path / 'delta'}"],
+        ["data.query=SELECT 1"],
+    ):
+        with pytest.raises(UserError, match="have no order"):
+            scored(*source, name="scores")
 
 
 def test_customers_in_several_rows_are_counted(table, exported_bundle, tmp_path, capsys):
