@@ -98,7 +98,7 @@ def test_a_horizon_that_leaves_a_part_empty_is_refused(rows):
 
 def test_rows_without_dates_are_not_split_by_time(rows):
     data, by_time = table(*rows), SplitConfig(SplitMethod.time)
-    with pytest.raises(UserError, match="data.time=COLUMN"):
+    with pytest.raises(UserError, match=r"data\.time=COLUMN"):
         split_dataset(data, by_time, 0, seed=1)
     with pytest.raises(UserError, match="not split by time"):
         HashSplit(SCHEMA, by_time, 8, 1).splits_of(data)

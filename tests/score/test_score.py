@@ -360,6 +360,14 @@ def test_columns_to_call_by_are_carried_along(scored, table, tmp_path):
         scored(f"input={tmp_path / 'in.csv'}", "score.keep=[nam]")
 
 
+def test_rows_can_be_sorted_if_a_kept_text_repeats_in_one_file_only(scored, table, tmp_path):
+    (tmp_path / "in").mkdir()
+    for number, notes in enumerate((["none"] * 800, [f"note {i}" for i in range(800)])):
+        table[1].assign(note=notes).to_parquet(tmp_path / "in" / f"{number}.parquet")
+    scores = scored(f"input={tmp_path / 'in'}", "score.keep=[note]", "score.sort=true")
+    assert (scores.note == "none").sum() == 800
+
+
 def test_a_reason_that_most_share_is_said_once_and_comes_last():
     rows = [["A is 1 (+0.20)", f"B is {i} (+0.10)", "C is 3 (-0.05)"] for i in range(6)]
     rows[5][2] = "D is 1 (+0.04)"

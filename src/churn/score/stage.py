@@ -23,6 +23,7 @@ from churn.data.features import to_arrow_features
 from churn.data.progress import announced
 from churn.data.sources import files, warehouse
 from churn.data.sources.chunk import Chunk
+from churn.data.sources.columns import join_tables
 from churn.data.sources.paths import is_delta
 from churn.data.writers import WRITERS, write_tables
 from churn.errors import UserError, count, missing_extra
@@ -206,6 +207,6 @@ def _counted(bundle: Bundle, cfg: Config, seen: _Seen) -> Iterator[Chunk]:
 
 def _most_likely_first(answers: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """All answers as one table, highest probability first, ties in input order."""
-    table = pa.concat_tables(answers)
+    table = join_tables(list(answers))
     by = table.append_column("-", pa.compute.negate(table["churn_probability"]))
     yield table.take(pa.compute.sort_indices(by, [("-", "ascending")]))

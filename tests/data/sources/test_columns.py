@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 
 from churn.config.data import DataConfig
 from churn.config.root import compose_config
@@ -49,11 +50,27 @@ def test_parts_of_one_table_may_have_different_types(tmp_path, first, second):
     assert raw.lines.tolist() == [1, 2, 3, 1, 2, 3]
 
 
+@pytest.mark.parametrize("write", [pq.write_table, feather.write_feather])
+def test_parts_may_have_categories_with_codes_of_several_types(tmp_path, write):
+    as_pandas_and_polars = [
+        pa.dictionary(pa.int8(), pa.string()),
+        pa.dictionary(pa.int16(), pa.string(), ordered=True),
+        pa.dictionary(pa.uint32(), pa.large_string()),
+        pa.large_string(),
+    ]
+    for number, kind in enumerate(as_pandas_and_polars):
+        table = pa.table({"x": pa.array(["b", None, "a"]).cast(kind), "n": [1, 2, 3]})
+        write(table, tmp_path / f"{number}.parquet")
+    frame = files.read_files(DataConfig(path=str(tmp_path))).frame
+    assert frame["x"].fillna("").tolist() == ["b", "", "a"] * 4
+
+
 def test_a_stream_reads_parts_of_different_types(tmp_path):
     rng = np.random.default_rng(0)
     for number, city in enumerate((["Riga"] * 300, [f"Town {i} of a long name" for i in range(300)])):
         months = rng.integers(0, 60, 300)
-        frame = pd.DataFrame({"id": [f"{number}-{i}" for i in range(300)], "city": city, "months": months})
+        frame = pd.DataFrame({"id": [f"{number}-{i}" for i in range(300)], "months": months})
+        frame["city"] = pd.Categorical(city)
         frame["months"] = frame["months"].astype(float if number else int)
         frame["flag"] = frame["months"] > 30 if number else (frame["months"] > 30).astype(int)
         frame["left"] = rng.random(300) < 0.3

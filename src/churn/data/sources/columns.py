@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 EXACT = 2**53  # whole numbers up to here are exact as floating-point numbers
 INTEGER_DIGITS, DOUBLE_DIGITS = 18, 15  # decimal digits that int64 and double always hold
+CODED = pa.dictionary(pa.int32(), pa.string())  # parts of a table may have codes of several types
 DAY = {"s": 86_400.0, "ms": 86_400e3, "us": 86_400e6, "ns": 86_400e9}
 
 
@@ -76,7 +77,7 @@ def _simple_type(kind: pa.DataType) -> pa.DataType:
     """The simplest type that holds the values of `kind`."""
     types = pa.types
     if types.is_dictionary(kind):
-        return kind if is_text(kind) else _simple_type(kind.value_type)
+        return CODED if is_text(kind) else _simple_type(kind.value_type)
     if types.is_boolean(kind) or types.is_timestamp(kind) or types.is_uint64(kind):
         return kind
     if types.is_integer(kind) or (
