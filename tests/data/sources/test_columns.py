@@ -57,12 +57,13 @@ def test_parts_may_have_categories_with_codes_of_several_types(tmp_path, write):
         pa.dictionary(pa.int16(), pa.string(), ordered=True),
         pa.dictionary(pa.uint32(), pa.large_string()),
         pa.large_string(),
+        *[pa.dictionary(pa.uint32(), pa.string_view())] * (write is feather.write_feather),
     ]
     for number, kind in enumerate(as_pandas_and_polars):
         table = pa.table({"x": pa.array(["b", None, "a"]).cast(kind), "n": [1, 2, 3]})
         write(table, tmp_path / f"{number}.parquet")
     frame = files.read_files(DataConfig(path=str(tmp_path))).frame
-    assert frame["x"].fillna("").tolist() == ["b", "", "a"] * 4
+    assert frame["x"].fillna("").tolist() == ["b", "", "a"] * len(as_pandas_and_polars)
 
 
 def test_a_stream_reads_parts_of_different_types(tmp_path):
@@ -99,6 +100,7 @@ def test_a_stream_reads_parts_of_different_types(tmp_path):
         ([timedelta(hours=36), None], "double", ["1.5", ""]),
         ([Decimal("1.50"), None], "string", ["1.50", ""]),
         ([b"ab", uuid.UUID(int=5)], "string", ["ab", "00000000-0000-0000-0000-000000000005"]),
+        ([b"\xff\x01", memoryview(b"ab")], "string", ["ff01", "ab"]),
         (["", None], "string", ["", ""]),
     ],
 )  # fmt: skip
@@ -127,6 +129,15 @@ def test_durations_uuids_and_decimals_of_arrow_lose_nothing():
         "count": [7, None],
     }
     assert str(simple.schema.field("count").type) == "int64"
+
+
+@pytest.mark.parametrize("rows", [1, 100])
+def test_bytes_that_are_no_text_are_digits_whatever_the_chunks(tmp_path, rows):
+    table = pa.table({"hash": [b"\xff\x01", b"ab", None] * 10, "x": range(30)})
+    pq.write_table(table, tmp_path / "t.parquet")
+    tables = files.raw_tables(str(tmp_path / "t.parquet"), DataConfig(), rows)
+    cells = [cell for table in tables for cell in to_ids(table.frame["hash"])]
+    assert cells == ["ff01", "ab", ""] * 10
 
 
 def test_joined_parts_keep_dictionaries_only_if_all_have_them():
