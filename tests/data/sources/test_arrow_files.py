@@ -92,7 +92,7 @@ def test_decimals_times_and_enumerations_of_avro_are_read(tmp_path):
     with pytest.raises(UserError, match="'calls' is list"):
         read(tmp_path / "t.avro")
     frame = read(tmp_path / "t.avro", drop=["calls"]).frame
-    known = ["8944111111111111111", "10:30:00.000", "B"]
+    known = ["8944111111111111111", "10:30:00", "B"]
     assert frame.iloc[0][["id", "called", "plan"]].tolist() == known
     assert frame["at"][0] == pd.Timestamp("2024-01-31 12:00", tz="UTC")
 

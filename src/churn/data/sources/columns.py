@@ -64,6 +64,8 @@ def _simplify(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if types.is_decimal(kind) and kind.scale > 0:
         return column.cast(pa.string()).cast(pa.float64())  # Arrow's own cast makes 3.07 3.0700000000000003
     simple = _cast(column, _simple_type(kind))
+    if types.is_time(kind):
+        return pc.replace_substring_regex(simple, r"\.0+$", "")  # 10:30:00, as Python writes it
     if types.is_decimal(kind) and is_text(simple.type):
         return pc.replace_substring_regex(simple, "^-?0E-[0-9]+$", "0")  # as Arrow writes 0 with many digits
     return simple
