@@ -13,6 +13,7 @@ from conftest import compose_config
 import churn
 from churn.bundle.bundle import Bundle
 from churn.data.load import build_dataset
+from churn.data.sources.files import read_files
 from churn.data.sources.synthetic import make_table
 from churn.errors import UserError
 from churn.frame import _to_raw, fit, load
@@ -125,6 +126,18 @@ def test_arrow_s_types_are_read_as_those_of_a_parquet_file(model, customers):
         assert data.schema == plain.schema
         pd.testing.assert_frame_equal(data.frame, plain.frame)
         pd.testing.assert_frame_equal(model.predict(frame), model.predict(customers))
+
+
+@pytest.mark.parametrize("kind", ["timedelta64[ns]", "time"])
+def test_durations_and_times_of_day_are_those_of_a_parquet_file(customers, tmp_path, kind):
+    hours = pd.Series(pd.to_timedelta(np.arange(400) % 24, "h"), customers.index)
+    frame = customers.assign(waited=hours if kind != "time" else (pd.Timestamp("2024-01-01") + hours).dt.time)
+    frame.to_parquet(tmp_path / "t.parquet", index=False)
+    cfg = compose_config("data=parquet", f"data.path={tmp_path}/t.parquet", "data.target=Churn").data
+    ours, written = (build_dataset(raw, cfg) for raw in (_to_raw(frame, ()), read_files(cfg)))
+    assert ours.schema == written.schema
+    assert "waited" in ours.schema.features
+    pd.testing.assert_frame_equal(ours.frame, written.frame)
 
 
 def test_columns_that_are_left_out_may_hold_anything(customers):

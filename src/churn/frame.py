@@ -147,10 +147,15 @@ def _to_raw(customers: pd.DataFrame, unused: Collection[str]) -> RawTable:
         raise UserError(fault, do=do)
     for name in several:
         frame[name] = ""
-    if arrow := [name for name in map(str, frame) if isinstance(frame[name].dtype, pd.ArrowDtype)]:
+    if arrow := [name for name in map(str, frame) if _is_simplified(frame[name])]:
         table = pa.Table.from_pandas(frame[arrow], preserve_index=False)
         frame[arrow] = to_pandas(simplify_types(table))
     return RawTable(frame, origin="a frame")
+
+
+def _is_simplified(column: pd.Series) -> bool:
+    """Whether cells become those that a Parquet file would give: Arrow's types, and durations."""
+    return isinstance(column.dtype, pd.ArrowDtype) or types.is_timedelta64_dtype(column.dtype)
 
 
 def _check_names(customers: pd.DataFrame) -> None:

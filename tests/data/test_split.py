@@ -10,6 +10,7 @@ from sklearn.model_selection import train_test_split
 from churn.config.data import SplitConfig, SplitMethod
 from churn.data.dataset import Dataset, Schema
 from churn.data.split import linked_groups, split_dataset
+from churn.data.stream.hash_split import HashSplit
 from churn.errors import UserError
 
 SCHEMA = Schema("left", ("1",), ("x",), ())
@@ -93,6 +94,14 @@ def test_a_horizon_that_leaves_a_part_empty_is_refused(rows):
     times = np.datetime64("2025-01-01", "s") + np.arange(1000) * np.timedelta64(1, "h")
     with pytest.raises(UserError, match=r"data\.horizon"):
         split_dataset(table(x, churned, times=times), SplitConfig(), 30, seed=1)
+
+
+def test_rows_without_dates_are_not_split_by_time(rows):
+    data, by_time = table(*rows), SplitConfig(SplitMethod.time)
+    with pytest.raises(UserError, match=r"data\.time=COLUMN"):
+        split_dataset(data, by_time, 0, seed=1)
+    with pytest.raises(UserError, match="not split by time"):
+        HashSplit(SCHEMA, by_time, 8, 1).splits_of(data)
 
 
 def test_the_tutorials_split_is_that_of_scikit_learn_and_keras(rows):

@@ -1,6 +1,8 @@
 """Scoring a file: every customer in order, or the list of customers to call."""
 
 import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -321,6 +323,27 @@ def test_a_folder_of_another_scoring_is_refused(scored):
             scored(*wrong, name="scores")
 
 
+def test_a_folder_of_another_table_of_the_same_file_is_refused(scored, table, tmp_path):
+    with closing(sqlite3.connect(tmp_path / "crm.db")) as crm:
+        for name, rows in {"june": table[1][:50], "july": table[1][50:90]}.items():
+            rows.to_sql(name, crm, index=False)
+    june = (f"input={tmp_path / 'crm.db'}", "data.table=june")
+    assert len(scored(*june, name="scores")) == len(scored(*june, name="scores")) == 50
+    with pytest.raises(UserError, match="scores of other rows"):
+        scored(june[0], "data.table=july", name="scores")
+
+
+def test_rows_without_an_order_are_not_scored_into_a_folder(scored, tmp_path):
+    (tmp_path / "delta" / "_delta_log").mkdir(parents=True)
+    for source in (
+        [f"input=sqlite:///{tmp_path}/crm.db"],
+        [f"input={tmp_path / 'delta'}"],
+        ["data.query=SELECT 1"],
+    ):
+        with pytest.raises(UserError, match="have no order"):
+            scored(*source, name="scores")
+
+
 def test_customers_in_several_rows_are_counted(table, exported_bundle, tmp_path, capsys):
     pd.concat([table[1], table[1][:100]]).to_csv(tmp_path / "twice.csv", index=False)
     here = (f"bundle={exported_bundle}", f"input={tmp_path / 'twice.csv'}", f"output={tmp_path / 'out.csv'}")
@@ -364,6 +387,14 @@ def test_a_column_to_call_by_whose_type_changes_in_the_file_is_text(scored, tabl
     settings = ("score.keep=[phone]", "top=800", "score.chunk_rows=100")
     calls = scored(f"input={tmp_path / 'in.jsonl'}", *settings, name="monday.parquet")
     assert calls.phone.tolist() == [str(phone or "") for phone in frame.phone[calls.customer]]
+
+
+def test_rows_can_be_sorted_if_a_kept_text_repeats_in_one_file_only(scored, table, tmp_path):
+    (tmp_path / "in").mkdir()
+    for number, notes in enumerate((["none"] * 800, [f"note {i}" for i in range(800)])):
+        table[1].assign(note=notes).to_parquet(tmp_path / "in" / f"{number}.parquet")
+    scores = scored(f"input={tmp_path / 'in'}", "score.keep=[note]", "score.sort=true")
+    assert (scores.note == "none").sum() == 800
 
 
 def test_a_reason_that_most_share_is_said_once_and_comes_last():

@@ -48,12 +48,14 @@ def split_dataset(data: Dataset, cfg: SplitConfig, horizon: int, seed: int) -> S
     """The four parts; the same data, configuration and seed give the same parts on any machine.
 
     `horizon`: days from a row's time until its label is known. Raises `UserError` if a part would be empty
-    or have one class only.
+    or have one class only, or if rows without dates are to be split by time.
 
     >>> splits = split_dataset(data, cfg.split, cfg.data.horizon, cfg.seed)
     >>> splits.sizes()
     """
     check_shares(cfg)
+    if cfg.method == SplitMethod.time and data.times is None:
+        raise UserError("no column has the date of a row", "split.method=time", "name it: data.time=COLUMN")
     if cfg.method == SplitMethod.article:
         parts = _split_like_the_article(len(data), cfg.test, seed)
     elif data.times is not None and cfg.method != SplitMethod.customer:

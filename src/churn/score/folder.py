@@ -20,6 +20,7 @@ from churn.errors import UserError
 from churn.files import PARTIAL, write_text
 
 FINGERPRINT_FILE = "_scored.json"  # in the folder: which scoring the files belong to
+READING = ("sheet", "table", "delimiter", "encoding", "skip_lines")  # keys of `data` that choose the rows
 
 
 class ScoreFolder:
@@ -82,13 +83,13 @@ def _is_partial(name: str) -> bool:
 
 def fingerprint_of(bundle: Bundle, cfg: Config) -> str:
     """Everything that the contents of the folder depend on, as JSON."""
-    path = str(cfg.input)
     unit: dict[str, object] = {"unit": "row group"}  # Beam's
     if cfg.beam.runner is BeamRunner.none:
         unit = {"chunk_rows": cfg.score.chunk_rows, "chunks_per_file": cfg.score.chunks_per_file}
     facts = {
         "bundle": bundle.digest,
-        "input": _stamps(path) or path,
+        "input": _stamps(str(cfg.input)),
+        "reading": {name: getattr(cfg.data, name) for name in READING},
         **unit,
         "reasons": cfg.score.reasons,
         "keep": cfg.score.keep,
@@ -101,6 +102,5 @@ def _stamps(path: str) -> dict[str, list[int | None]]:
     if path.startswith("gs://"):
         filesystem, keys = list_cloud_objects(path)
         return {info.path: [info.size, info.mtime_ns] for info in filesystem.get_file_info(keys)}
-    local = [] if "://" in path else list_files(str(Path(path).expanduser()))
-    stats = {name: Path(name).stat() for name in local}
+    stats = {name: Path(name).stat() for name in list_files(str(Path(path).expanduser()))}
     return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}

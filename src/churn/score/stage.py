@@ -23,7 +23,8 @@ from churn.data.features import to_arrow_features
 from churn.data.progress import announced
 from churn.data.sources import files, warehouse
 from churn.data.sources.chunk import Chunk
-from churn.data.sources.paths import is_matched
+from churn.data.sources.columns import join_tables
+from churn.data.sources.paths import is_delta, is_matched
 from churn.data.writers import WRITERS, write_tables
 from churn.errors import UserError, count, missing_extra
 from churn.events.scoring import INPUT, scoring_features
@@ -101,6 +102,13 @@ def _write_scores(bundle: Bundle, output: Path, cfg: Config, seen: _Seen) -> int
     return folder.write(_score_chunks(model, cfg, seen, folder.chunks_done))
 
 
+def _has_no_order(cfg: Config) -> bool:
+    """Whether a second reading may give other rows, or the same in another order."""
+    path = str(cfg.input)
+    is_address = "://" in path and not path.startswith("gs://")
+    return is_address or is_delta(path) or cfg.data.query is not None
+
+
 def _in_bigquery(path: str | None) -> bool:
     return str(path).startswith(warehouse.SCHEME)
 
@@ -150,10 +158,12 @@ def _check_input_and_output(cfg: Config) -> None:
     if suffix and suffix not in WRITERS:
         do = f"one of: {', '.join(WRITERS)}, or a folder"
         raise UserError(f"cannot write '{suffix}' files", f"output={cfg.output}", do)
-    if not suffix and _in_bigquery(cfg.input):
-        fault = "rows of BigQuery have no order: a killed scoring could not go on in a folder"
-        do = "name a .csv or .parquet file, or a table: output=bq://PROJECT.DATASET.TABLE"
-        raise UserError(fault, "output", do)
+    if not suffix and _has_no_order(cfg):
+        fault = "rows of a database, a query or a Delta table have no order: "
+        fault += "a killed scoring could not go on in a folder"
+        do = "name a .csv or .parquet file"
+        do += ", or a table: output=bq://PROJECT.DATASET.TABLE" * _in_bigquery(cfg.input)
+        raise UserError(fault, f"output={cfg.output}", do)
     if not suffix and cfg.input == INPUT:
         do = "name a .csv or .parquet file"
         raise UserError("features of today are made anew each time", f"output={cfg.output}", do)
@@ -207,6 +217,6 @@ def _counted(bundle: Bundle, cfg: Config, seen: _Seen) -> Iterator[Chunk]:
 
 def _most_likely_first(answers: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """All answers as one table, highest probability first, ties in input order."""
-    table = pa.concat_tables(answers)
+    table = join_tables(list(answers))
     by = table.append_column("-", pa.compute.negate(table["churn_probability"]))
     yield table.take(pa.compute.sort_indices(by, [("-", "ascending")]))

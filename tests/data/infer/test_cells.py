@@ -123,6 +123,21 @@ def test_day_and_month_are_distinguished_by_all_dates_of_the_column_or_refused()
         to_times(pd.Series(["03/04/2025", "05/06/2025"], name="joined"))
 
 
+@pytest.mark.parametrize("form", ["%y-%m-%d", "%y-%m-%d 12:30"])
+@pytest.mark.parametrize(("freq", "first"), [("D", "2024-01-01"), ("ME", "2023-01-31"), ("MS", "2019-01-01")])
+def test_dates_that_may_begin_with_a_year_of_two_digits_are_refused(form, freq, first):
+    dates = pd.Series(pd.date_range(first, periods=24, freq=freq).strftime(form), name="joined")
+    with pytest.raises(UserError, match="may begin with the day or the year"):
+        to_times(dates)
+
+
+@pytest.mark.parametrize("form", ["%d.%m.%y", "%d/%m/%y", "%d-%m-%y"])
+@pytest.mark.parametrize("freq", ["D", "11D", "ME"])
+def test_days_before_months_and_years_of_two_digits_are_read(form, freq):
+    dates = pd.Series(pd.date_range("2018-01-01", periods=24, freq=freq))
+    assert pd.Series(to_times(dates.dt.strftime(form))[0]).equals(dates.astype("datetime64[s]"))
+
+
 def test_true_and_false_are_one_and_zero_among_numbers():
     for cells in (["TRUE", "false", " True "], [True, False, True]):
         numbers, not_a_number, _ = to_numbers(pd.Series(cells), DataConfig())

@@ -109,6 +109,12 @@ def test_an_id_named_after_the_customer_may_repeat_but_another_id_may_not():
     assert "names the row" in findings[0].title
 
 
+def test_an_id_that_a_blank_cell_made_a_decimal_is_an_id_and_an_amount_is_none():
+    whole = pd.Series(np.arange(N) // 4 + 0.0)
+    assert inferred(BASE.assign(user_id=whole.where(whole.index != 7)))[0].id == "user_id"
+    assert inferred(BASE.assign(user_id=(whole + 0.5).where(whole.index != 7)))[0].id is None
+
+
 def test_an_id_is_a_feature_only_if_the_configuration_says_so():
     frame = BASE.assign(id=np.arange(N))
     assert inferred(frame)[0].features == ("x",)

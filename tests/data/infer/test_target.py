@@ -79,6 +79,19 @@ def test_a_column_with_a_word_for_leaving_is_the_first_candidate_and_more_than_t
     assert last.strip() == "and 3 more"
 
 
+@pytest.mark.parametrize("named", [["Churn Category"], ["Churn Category", "Churn Reason"]])
+def test_a_column_with_a_word_for_leaving_is_a_candidate_before_those_that_say_why(named):
+    why = {name: ["", "Price", ""] for name in named}
+    frame = pd.DataFrame(why | {"Customer Status": ["Joined", "Churned", "Stayed"], "vip": [0, 1, 0]})
+    with pytest.raises(UserError, match="candidates: \n    'Customer Status'") as error:
+        target_of(frame)
+    assert all(name in str(error.value) for name in named)
+    assert "vip" not in str(error.value)
+    assert target_of(frame, target="Customer Status", churned=["Churned"])[1] == ("Churned",)
+    if len(named) == 1:
+        assert target_of(frame, churned=["*"]) == ("Churn Category", ("*",))
+
+
 def test_where_every_filled_value_means_left_blank_means_stayed():
     frame = pd.DataFrame({"gone_on": ["2024-03-01", "", None, "2024-04-01"]})
     with pytest.raises(UserError, match=r"if every filled cell means it[\s\S]*'data.churned=\[\"\*\"\]'"):

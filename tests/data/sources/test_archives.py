@@ -11,6 +11,7 @@ from churn.config.data import DataConfig
 from churn.config.root import compose_config
 from churn.data.sources import files
 from churn.data.sources.paths import partition_keys
+from churn.data.stream.row_groups import ParquetFile, list_row_groups, read_row_group
 from churn.data.stream.rows import open_stream
 from churn.errors import UserError
 
@@ -118,6 +119,18 @@ def test_a_stream_has_the_keys_of_folders(tmp_path):
     assert set(stream.sample.schema.features) == {"month", "months"}
     rows = stream.rows(stream.groups[:2])
     assert set(rows.features["month"]) == {1, 2} if "month" in stream.sample.schema.numeric else True
+
+
+def test_a_column_of_the_file_wins_over_the_key_of_its_folder_in_a_stream_too(tmp_path):
+    file = tmp_path / "month=02" / "1.parquet"
+    file.parent.mkdir()
+    TABLE.assign(month=2.5).to_parquet(file)
+    assert read(tmp_path).frame["month"].tolist() == [2.5, 2.5]
+    [group] = list_row_groups([ParquetFile(str(file))])
+    for names in (None, ["month", "id"], ["id"]):
+        table = read_row_group(group, names)
+        assert table.column_names == (names or [*TABLE, "month"])
+        assert table.to_pydict().get("month", [2.5, 2.5]) == [2.5, 2.5]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Arrow, Feather, ORC and Avro files, each made by its own library."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 import fastavro
@@ -77,12 +77,14 @@ def test_decimals_times_and_enumerations_of_avro_are_read(tmp_path):
     fields = [
         {"name": "id", "type": decimal},
         {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "called", "type": {"type": "int", "logicalType": "time-millis"}},
         {"name": "plan", "type": {"type": "enum", "name": "plan", "symbols": ["A", "B"]}},
         {"name": "calls", "type": {"type": "array", "items": "int"}},
     ]
     record = {
         "id": Decimal(8944111111111111111),
         "at": datetime(2024, 1, 31, 12, tzinfo=UTC),
+        "called": time(10, 30),
         "plan": "B",
         "calls": [1],
     }
@@ -90,8 +92,17 @@ def test_decimals_times_and_enumerations_of_avro_are_read(tmp_path):
     with pytest.raises(UserError, match="'calls' is list"):
         read(tmp_path / "t.avro")
     frame = read(tmp_path / "t.avro", drop=["calls"]).frame
-    assert frame.iloc[0][["id", "plan"]].tolist() == ["8944111111111111111", "B"]
+    known = ["8944111111111111111", "10:30:00", "B"]
+    assert frame.iloc[0][["id", "called", "plan"]].tolist() == known
     assert frame["at"][0] == pd.Timestamp("2024-01-31 12:00", tz="UTC")
+
+
+def test_a_column_of_intervals_is_refused_unless_dropped(tmp_path):
+    waited = pa.array([(1, 15, 0), None], pa.month_day_nano_interval())
+    feather.write_feather(pa.table({"id": [1, 2], "waited": waited}), tmp_path / "t.feather")
+    with pytest.raises(UserError, match="'waited' is month_day_nano_interval"):
+        read(tmp_path / "t.feather")
+    assert read(tmp_path / "t.feather", drop=["waited"]).frame["id"].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("magic", [b"ARROW1\0\0", b"ORC\x0a", b"Obj\x01"])

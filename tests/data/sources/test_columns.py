@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 
 from churn.config.data import DataConfig
 from churn.config.root import compose_config
@@ -49,11 +50,28 @@ def test_parts_of_one_table_may_have_different_types(tmp_path, first, second):
     assert raw.lines.tolist() == [1, 2, 3, 1, 2, 3]
 
 
+@pytest.mark.parametrize("write", [pq.write_table, feather.write_feather])
+def test_parts_may_have_categories_with_codes_of_several_types(tmp_path, write):
+    as_pandas_and_polars = [
+        pa.dictionary(pa.int8(), pa.string()),
+        pa.dictionary(pa.int16(), pa.string(), ordered=True),
+        pa.dictionary(pa.uint32(), pa.large_string()),
+        pa.large_string(),
+        *[pa.dictionary(pa.uint32(), pa.string_view())] * (write is feather.write_feather),
+    ]
+    for number, kind in enumerate(as_pandas_and_polars):
+        table = pa.table({"x": pa.array(["b", None, "a"]).cast(kind), "n": [1, 2, 3]})
+        write(table, tmp_path / f"{number}.parquet")
+    frame = files.read_files(DataConfig(path=str(tmp_path))).frame
+    assert frame["x"].fillna("").tolist() == ["b", "", "a"] * len(as_pandas_and_polars)
+
+
 def test_a_stream_reads_parts_of_different_types(tmp_path):
     rng = np.random.default_rng(0)
     for number, city in enumerate((["Riga"] * 300, [f"Town {i} of a long name" for i in range(300)])):
         months = rng.integers(0, 60, 300)
-        frame = pd.DataFrame({"id": [f"{number}-{i}" for i in range(300)], "city": city, "months": months})
+        frame = pd.DataFrame({"id": [f"{number}-{i}" for i in range(300)], "months": months})
+        frame["city"] = pd.Categorical(city)
         frame["months"] = frame["months"].astype(float if number else int)
         frame["flag"] = frame["months"] > 30 if number else (frame["months"] > 30).astype(int)
         frame["left"] = rng.random(300) < 0.3
@@ -82,6 +100,7 @@ def test_a_stream_reads_parts_of_different_types(tmp_path):
         ([timedelta(hours=36), None], "double", ["1.5", ""]),
         ([Decimal("1.50"), None], "string", ["1.50", ""]),
         ([b"ab", uuid.UUID(int=5)], "string", ["ab", "00000000-0000-0000-0000-000000000005"]),
+        ([b"\xff\x01", memoryview(b"ab")], "string", ["ff01", "ab"]),
         (["", None], "string", ["", ""]),
     ],
 )  # fmt: skip
@@ -110,6 +129,15 @@ def test_durations_uuids_and_decimals_of_arrow_lose_nothing():
         "count": [7, None],
     }
     assert str(simple.schema.field("count").type) == "int64"
+
+
+@pytest.mark.parametrize("rows", [1, 100])
+def test_bytes_that_are_no_text_are_digits_whatever_the_chunks(tmp_path, rows):
+    table = pa.table({"hash": [b"\xff\x01", b"ab", None] * 10, "x": range(30)})
+    pq.write_table(table, tmp_path / "t.parquet")
+    tables = files.raw_tables(str(tmp_path / "t.parquet"), DataConfig(), rows)
+    cells = [cell for table in tables for cell in to_ids(table.frame["hash"])]
+    assert cells == ["ff01", "ab", ""] * 10
 
 
 def test_joined_parts_keep_dictionaries_only_if_all_have_them():

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -77,6 +78,21 @@ def test_every_layout_gives_the_same_cells(tmp_path, layout, rows):
         assert to_ids(frame["number"]).tolist() == ["12345678901234567890", "7", ""]
 
 
+@pytest.mark.parametrize("number", [1, 2**70])
+@pytest.mark.parametrize("layout", WRITERS)
+def test_nan_is_a_missing_cell_and_infinity_is_none(tmp_path, layout, number):
+    fees = {"a": 0.5, "b": float("nan"), "c": float("inf")}
+    rows = [{"id": id, "number": number, "fee": fee} for id, fee in fees.items()]
+    (tmp_path / "t.json").write_text(WRITERS[layout](rows))
+    numbers, wrong, too_large = to_numbers(read(tmp_path / "t.json").frame[:3]["fee"], DataConfig())
+    assert (numbers[0], np.isnan(numbers[1]), too_large[2], wrong.any()) == (0.5, True, True, False)
+
+
+def test_half_of_a_character_is_a_question_mark(tmp_path):
+    (tmp_path / "t.json").write_text(r'[{"id": "a\ud83d", "x": 1}, {"id": "b", "x": 2}]')
+    assert read(tmp_path / "t.json").frame["id"].tolist() == ["a?", "b"]
+
+
 @pytest.mark.parametrize("orient", ["records", "columns", "split", "index"])
 def test_what_pandas_writes_is_read(tmp_path, orient):
     frame = pd.DataFrame(
@@ -119,6 +135,11 @@ def test_a_field_that_some_lines_leave_out_is_missing_there(tmp_path):
         ("[[1, 2], [3, 4]]", "a row is no object"),
         ("[]", "no table"),
         ('{"id": {"a": [1]}, "x": {"a": 2}}', "nested columns"),
+        ('{"columns": ["id", "x"], "data": [[1, 2], [3]]}', "do not fit"),
+        ('{"id": [1, 2], "x": [3]}', "do not fit"),
+        ('{"columns": [["id", "a"], ["id", "b"]], "data": [[1, 2]]}', "do not fit"),
+        ("[" * 50_000, "nested too deeply"),
+        (('{"a":' * 5_000 + "1" + "}" * 5_000 + "\n") * 2, "nested too deeply"),
         ('{"id": "a", "calls": [1, 2]}\n{"id": "b", "calls": []}\n', "nested columns"),
     ],
 )

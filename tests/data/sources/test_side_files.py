@@ -32,8 +32,15 @@ def test_a_list_of_ids_may_be_typed_a_workbook_or_empty(tmp_path):
     frame.to_parquet(tmp_path / "ids.parquet")
     frame[:0].to_parquet(tmp_path / "none.parquet")
     frame.to_excel(tmp_path / "ids.xlsx", index=False)
+    frame[["customer"]].astype(str).to_excel(tmp_path / "one.xlsx", index=False)
     (tmp_path / "none.csv").touch()
-    for name, ids in (("ids.parquet", IDS), ("none.parquet", set()), ("ids.xlsx", IDS), ("none.csv", set())):
+    for name, ids in (
+        ("ids.parquet", IDS),
+        ("none.parquet", set()),
+        ("ids.xlsx", IDS),
+        ("one.xlsx", IDS),
+        ("none.csv", set()),
+    ):
         assert read_ids(str(tmp_path / name), "customer", "score.do_not_contact") == ids
 
 

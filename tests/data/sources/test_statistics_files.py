@@ -52,6 +52,14 @@ def test_labels_of_spss_are_levels_and_declared_codes_are_missing(tmp_path, name
     assert raw.notes[1].endswith("'income' 2, 'note' 1")
 
 
+def test_labels_of_texts_are_levels_too(tmp_path):
+    frame = pd.DataFrame({"id": [1.0, 2, 3], "sex": ["M", "F", "x"]})
+    pyreadstat.write_sav(
+        frame, tmp_path / "t.sav", variable_value_labels={"sex": {"M": "male", "F": "female"}}
+    )
+    assert read(tmp_path / "t.sav").frame["sex"].tolist() == ["male", "female", "x"]
+
+
 def test_months_and_quarters_of_spss_are_dates(tmp_path):
     frame = pd.DataFrame({"id": [1, 2], "month": pd.to_datetime(["2024-03-01", "2023-12-01"])})
     frame["quarter"] = frame["month"]

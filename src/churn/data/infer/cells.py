@@ -162,7 +162,7 @@ def are_dates(text: pd.Series) -> bool:
 def to_times(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """[n] datetime64[s] in UTC, and [n] which cells are not dates, including blank ones.
 
-    Raises `UserError` if the day cannot be distinguished from the month.
+    Raises `UserError` if the day cannot be distinguished from the month or the year.
     """
     import pandas as pd
     from pandas.api import types
@@ -200,4 +200,23 @@ def _parse_other_dates(text: pd.Series) -> pd.Series:
             f"column '{text.name}'",
             "write them as YEAR-MONTH-DAY in the export",
         )
-    return max(day_first, month_first, key=lambda dates: dates.notna().sum())
+    best = max(day_first, month_first, key=lambda dates: dates.notna().sum())
+    if text.str.match("[0-9]{1,2}-").all() and year == "%y" and _may_begin_with_year(plain, best):
+        raise UserError(
+            f"dates such as '{text.iloc[0]}' may begin with the day or the year",
+            f"column '{text.name}'",
+            "write them as YEAR-MONTH-DAY, the year with four digits, in the export",
+        )
+    return best
+
+
+def _may_begin_with_year(plain: pd.Series, otherwise: pd.Series) -> bool:
+    """Whether texts such as 24-01-31 are dates with the year first, too, and the last number is like a day.
+
+    It has more values than the first, or is always that of the first of the month.
+    """
+    import pandas as pd
+
+    dates = pd.to_datetime(plain, format="%y-%m-%d", utc=True, errors="coerce")
+    years, days = set(dates.dt.year.dropna()), set(dates.dt.day.dropna())
+    return (len(years) < len(days) or days == {1}) and dates.notna().sum() >= otherwise.notna().sum()

@@ -65,7 +65,8 @@ def _suggest_settings(texts: list[str]) -> str:
             decimal = f" {_shell_setting('decimal', mark[-1])}" * (mark[-1] != ".")
             return _shell_setting("thousands", mark[0]) + decimal
         if len(mark) > 1 or mark in " '’\u00a0\u202f":
-            return _shell_setting("thousands", mark[0])
+            decimal = f" {_shell_setting('decimal', ',')}" * (mark[0] == ".")
+            return _shell_setting("thousands", mark[0]) + decimal
     mark = marks[0][0]
     if any(len(text.rpartition(mark)[2]) != 3 for text in texts if mark in text):
         return _shell_setting("decimal", mark)
@@ -75,4 +76,5 @@ def _suggest_settings(texts: list[str]) -> str:
 
 def _shell_setting(key: str, mark: str) -> str:
     """An override with a mark, quoted for the shell and for Hydra."""
-    return f"\"data.{key}='{mark}'\""
+    quote = '\\"' if mark == "'" else "'"
+    return f'"data.{key}={quote}{mark}{quote}"'

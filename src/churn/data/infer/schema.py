@@ -123,7 +123,7 @@ def _find_id_column(frame: pd.DataFrame) -> str | None:
     candidates: list[tuple[int, int, int, str]] = []
     for name in map(str, frame):
         rank, distinct, known = id_rank(name), frame[name].nunique(), frame[name].notna().sum()
-        if is_typed_number(frame[name]) and (frame[name] % 1 != 0).fillna(False).any():
+        if is_typed_number(frame[name]) and (frame[name].dropna() % 1 != 0).any():
             continue  # amounts are no ids
         repeated = rank == 0 and distinct > max(MANY_VALUES, 0.02 * known)
         if rank is not None and (repeated or distinct >= max(2, 0.95 * known)):

@@ -80,17 +80,19 @@ def _suggest_values(counts: pd.Series, blank: int) -> str:
 def _likely_target(frame: pd.DataFrame, cfg: DataConfig) -> str:
     """The only column with the name of a target; of several, the only one with the usual values.
 
-    Raises `UserError`, with the candidates, if there is none.
+    Raises `UserError`, with the candidates, if there is none, or if the values of another one speak for it.
     """
     columns = [name for name in map(str, frame) if name not in cfg.drop]
     named = [name for name in columns if _is_target_name(name)]
-    if len(named) == 1:
-        return named[0]
-    counted = {name: _count_values(frame[name], cfg) for name in named or columns}
-    usual = [name for name in named if _usual_values(counted[name][0])]
+    usual = [name for name in named if _usual_values(_count_values(frame[name], cfg)[0])]
     if len(usual) == 1:
         return usual[0]
-    candidates = usual or named or _candidates(counted)
+    if len(named) == 1 and cfg.churned:
+        return named[0]
+    counted = {name: _count_values(frame[name], cfg) for name in usual or columns}
+    candidates = usual or _candidates(counted, named)
+    if candidates == named and len(named) == 1:
+        return named[0]
     lines = [f"'{name}': {format_counts(*counted[name])}" for name in candidates[:SHOWN]]
     lines += [f"and {len(candidates) - SHOWN} more"] * (len(candidates) > SHOWN)
     raise UserError(
@@ -100,11 +102,15 @@ def _likely_target(frame: pd.DataFrame, cfg: DataConfig) -> str:
     )
 
 
-def _candidates(counted: dict[str, tuple[pd.Series, int]]) -> list[str]:
-    """The columns that may say who left: first those with a word for it, then those of yes and no."""
+def _candidates(counted: dict[str, tuple[pd.Series, int]], named: list[str]) -> list[str]:
+    """The columns that may say who left: first those with a word for it, then those with a target's name.
+
+    If no column has such a name, then those of yes and no.
+    """
     few = {name: counts for name, (counts, _) in counted.items() if 0 < len(counts) <= MANY_VALUES}
     speaking = [name for name, counts in few.items() if not LEAVER.isdisjoint(map(_plain, counts.index))]
-    return speaking + [n for n, counts in few.items() if n not in speaking and _usual_values(counts)]
+    others = named or [name for name, counts in few.items() if _usual_values(counts)]
+    return list(dict.fromkeys(speaking + others))
 
 
 def _is_target_name(name: str) -> bool:

@@ -28,6 +28,8 @@ AVRO_TYPES = {
     "bytes": pa.binary(),
     "fixed": pa.binary(),
     "date": pa.date32(),
+    "time-millis": pa.time32("ms"),
+    "time-micros": pa.time64("us"),
     "timestamp-millis": pa.timestamp("ms", "UTC"),
     "timestamp-micros": pa.timestamp("us", "UTC"),
     "local-timestamp-millis": pa.timestamp("ms"),

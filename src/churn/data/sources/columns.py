@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 EXACT = 2**53  # whole numbers up to here are exact as floating-point numbers
 INTEGER_DIGITS, DOUBLE_DIGITS = 18, 15  # decimal digits that int64 and double always hold
+CODED = pa.dictionary(pa.int32(), pa.string())  # parts of a table may have codes of several types
 DAY = {"s": 86_400.0, "ms": 86_400e3, "us": 86_400e6, "ns": 86_400e9}
 
 
@@ -31,17 +32,23 @@ def refuse_nested(schema: pa.Schema, cfg: DataConfig, name: str) -> None:
             + shell_override("data.drop", *cfg.drop, field.name),
         )
         for field in schema
-        if pa.types.is_nested(field.type) and field.name not in cfg.drop
+        if not _is_single(field.type) and field.name not in cfg.drop
     ]
     if problems:
         raise user_error_of_many("the table has nested columns", problems)
 
 
+def _is_single(kind: pa.DataType) -> bool:
+    """Whether cells are single values; an interval is months, days and nanoseconds side by side."""
+    kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    return not pa.types.is_nested(kind) and not pa.types.is_interval(kind)
+
+
 def simplify_types(table: pa.Table) -> pa.Table:
     """The same table with bool, int64, uint64, double, timestamp and string columns; nested ones are blank.
 
-    Strings may be dictionary encoded. Whole numbers keep every digit: decimals without a fraction that
-    int64 does not hold become text; durations become days.
+    Strings may be dictionary encoded; bytes that are no text become hexadecimal digits. Whole numbers keep
+    every digit: decimals without a fraction that int64 does not hold become text; durations become days.
     """
     return pa.table([_simplify(column) for column in table.itercolumns()], table.column_names)
 
@@ -50,16 +57,25 @@ def _simplify(column: pa.ChunkedArray) -> pa.ChunkedArray:
     types, kind = pa.types, column.type
     if isinstance(kind, pa.BaseExtensionType):
         return _simplify_extension(column)
-    if types.is_nested(kind):
+    if not _is_single(kind):
         return pa.chunked_array([pa.nulls(len(column), pa.string())])
     if types.is_duration(kind):
         return pc.divide(column.cast(pa.int64()).cast(pa.float64()), DAY[kind.unit])
     if types.is_decimal(kind) and kind.scale > 0:
         return column.cast(pa.string()).cast(pa.float64())  # Arrow's own cast makes 3.07 3.0700000000000003
-    simple = column.cast(_simple_type(kind))
+    simple = _cast(column, _simple_type(kind))
+    if types.is_time(kind):
+        return pc.replace_substring_regex(simple, r"\.0+$", "")  # 10:30:00, as Python writes it
     if types.is_decimal(kind) and is_text(simple.type):
         return pc.replace_substring_regex(simple, "^-?0E-[0-9]+$", "0")  # as Arrow writes 0 with many digits
     return simple
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    try:
+        return column.cast(kind)
+    except pa.ArrowInvalid:  # some bytes are no text
+        return pa.chunked_array([[cell and cell_text(cell) for cell in column.to_pylist()]], kind)
 
 
 def _simplify_extension(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -76,7 +92,7 @@ def _simple_type(kind: pa.DataType) -> pa.DataType:
     """The simplest type that holds the values of `kind`."""
     types = pa.types
     if types.is_dictionary(kind):
-        return kind if is_text(kind) else _simple_type(kind.value_type)
+        return CODED if is_text(kind) else _simple_type(kind.value_type)
     if types.is_boolean(kind) or types.is_timestamp(kind) or types.is_uint64(kind):
         return kind
     if types.is_integer(kind) or (
@@ -91,7 +107,7 @@ def _simple_type(kind: pa.DataType) -> pa.DataType:
 def is_text(kind: pa.DataType) -> bool:
     """Whether a column of this type holds texts, dictionary encoded or not."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
 def common_types(schemas: Sequence[pa.Schema]) -> dict[str, pa.DataType]:
@@ -220,7 +236,15 @@ def cell_text(cell: Any) -> str:
         return str(int(cell))
     if isinstance(cell, datetime):
         return cell.isoformat(" ")
-    return cell.decode(errors="replace") if isinstance(cell, bytes) else str(cell)
+    return _bytes_text(bytes(cell)) if isinstance(cell, bytes | memoryview) else str(cell)
+
+
+def _bytes_text(cell: bytes) -> str:
+    """Bytes as text; those that are none, such as a hash, as hexadecimal digits."""
+    try:
+        return cell.decode()
+    except UnicodeDecodeError:
+        return cell.hex()
 
 
 def constant_text(text: str | None, rows: int) -> pa.Array:

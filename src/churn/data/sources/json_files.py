@@ -26,7 +26,10 @@ from churn.data.sources.encodings import open_text, recognise_encoding
 from churn.data.sources.paths import SourceFile
 from churn.errors import UserError, count
 
-EXACT_NUMBERS = json.JSONDecoder(parse_int=str, parse_float=str)
+# NaN is a missing cell, as pandas and Python write it; infinite numbers are refused later, as in any file.
+EXACT_NUMBERS = json.JSONDecoder(
+    parse_int=str, parse_float=str, parse_constant=lambda word: None if word == "NaN" else word
+)
 LAYOUT = "write one object per line, or a list of objects"
 
 
@@ -64,7 +67,7 @@ def _is_object(line: bytes) -> bool:
     """Whether a line is a whole JSON object."""
     try:
         return isinstance(json.loads(line), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
@@ -142,7 +145,12 @@ def _document_table(content: bytes, source: SourceFile) -> tuple[pa.Table, str]:
             rows = pa.Table.from_struct_array(pc.list_flatten(wrapped["rows"]))
             if all(map(_is_exact, rows.itercolumns())) and not any(map(_is_time, rows.schema.types)):
                 return rows, "JSON records"
-    return _table_of_document(_decode(content, source, source.name), source)
+    document = _decode(content, source, source.name)
+    try:
+        return _table_of_document(document, source)
+    except (AttributeError, TypeError, ValueError) as error:  # Arrow's errors are among them
+        what = f"this JSON is no table: its rows, columns or names do not fit ({error})"
+        raise UserError(what, source.name, LAYOUT) from None
 
 
 def _is_time(kind: pa.DataType) -> bool:
@@ -218,7 +226,8 @@ def _text_column(cells: list[Any]) -> pa.Array:
         return pa.nulls(len(cells), pa.list_(pa.string()))
     if bool in kinds:
         cells = [str(cell).lower() if isinstance(cell, bool) else cell for cell in cells]
-    return pa.array(cells, pa.string())
+    whole = [cell and cell.encode(errors="replace").decode() for cell in cells]  # a half of a character is ?
+    return pa.array(whole, pa.string())
 
 
 def _decode(text: bytes, source: SourceFile, where: str) -> Any:
@@ -229,6 +238,8 @@ def _decode(text: bytes, source: SourceFile, where: str) -> Any:
         place = f", line {error.lineno}" if error.lineno > 1 else ""
         what = f"this is no JSON: {error.msg} at {count(error.colno, 'character')}"
         raise UserError(what, where + place, "correct it, or export it again") from None
+    except RecursionError:
+        raise UserError("this JSON is nested too deeply", where, LAYOUT) from None
 
 
 def _checked(table: pa.Table, source: SourceFile, cfg: DataConfig) -> pa.Table:

@@ -86,15 +86,17 @@ def _to_table(cells: Mapping[str, list[Any]], meta: Any, program: str) -> tuple[
 
 def _to_column(name: str, cells: list[Any], meta: Any, program: str, marked: Counter[str]) -> pa.ChunkedArray:
     """A column as levels, dates, numbers or text."""
-    ranges = meta.missing_ranges.get(name, [])
+    ranges, labels = meta.missing_ranges.get(name, []), meta.variable_value_labels.get(name, {})
     if meta.readstat_variable_types[name] == "string":
         if declared := {one["lo"] for one in ranges}:
             marked[name] += sum(cell in declared for cell in cells)
             cells = [None if cell in declared else cell for cell in cells]
-        return pa.chunked_array([pc.utf8_trim_whitespace(pa.array(cells, pa.string()))])
+        texts = pa.chunked_array([pc.utf8_trim_whitespace(pa.array(cells, pa.string()))])
+        return _levels(texts, {code.strip(): label for code, label in labels.items()}) if labels else texts
     numbers = _numbers(name, cells, ranges, marked)
-    if labels := meta.variable_value_labels.get(name):
-        return _levels(numbers, labels)
+    if labels:
+        by_text = {_number_text(code): label for code, label in labels.items() if not isinstance(code, str)}
+        return _levels(number_texts(pa.chunked_array([numbers])), by_text)
     to_dates = _date_reader(meta.original_variable_types[name] or "", program)
     return pa.chunked_array([_to_times(numbers, to_dates) if to_dates else numbers])
 
@@ -114,11 +116,13 @@ def _numbers(name: str, cells: list[Any], ranges: list[dict[str, Any]], marked: 
     return numbers
 
 
-def _levels(numbers: pa.Array, labels: Mapping[Any, str]) -> pa.ChunkedArray:
+def _number_text(code: float) -> str:
+    return str(number_texts(pa.chunked_array([[float(code)]]))[0].as_py())
+
+
+def _levels(texts: pa.ChunkedArray, labels: Mapping[str, str]) -> pa.ChunkedArray:
     """The label of each code; the code itself where it has none, and beside a label that another has."""
-    texts = number_texts(pa.chunked_array([numbers]))
-    by_code = {number_texts(pa.chunked_array([[float(code)]]))[0].as_py(): label.strip()
-               for code, label in labels.items() if not isinstance(code, str)}  # fmt: skip
+    by_code = {code: label.strip() for code, label in labels.items()}
     times = Counter(by_code.values())
     levels = {code: f"{label} ({code})" if times[label] > 1 else label for code, label in by_code.items()}
     coded = texts.combine_chunks().dictionary_encode()

@@ -84,7 +84,8 @@ def _choose_sheet(book: Any, source: SourceFile, cfg: DataConfig) -> tuple[Any, 
     if cfg.sheet is not None:
         what = f"there is no sheet {quoted(cfg.sheet)}{did_you_mean(cfg.sheet, sizes)}"
         raise UserError(what, f"{source.name}: {listed}", "see data.sheet")
-    tables = [name for name in visible if sizes[name][0] > 1 and sizes[name][1] > 1]
+    filled = [name for name in visible if sizes[name][0] > 1]
+    tables = [name for name in filled if sizes[name][1] > 1] or filled  # a list of ids has one column
     if len(tables) != 1:
         what = "several sheets may be the table" if tables else "no visible sheet is a table"
         example = next(iter(tables or sizes), "NAME")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from churn.config.data import SplitConfig
+from churn.config.data import SplitConfig, SplitMethod
 from churn.data.coded import ArrowFeatures, DictionaryColumn, frame_features, to_dictionary
 from churn.data.dataset import Dataset, Schema
 from churn.data.features import id_column
@@ -69,11 +69,11 @@ class HashSplit:
     def splits_of(self, data: Dataset) -> Splits:
         """The parts of a data set in memory; raises `UserError` as `split_dataset` does."""
         check_shares(self.shares)
-        if data.times is not None:
+        if data.times is not None or self.shares.method == SplitMethod.time:
             raise UserError(
                 "a table of this size is not split by time",
-                f"data.time={self.schema.time}",
-                "leave it out, or train in memory: train.stream_rows=1000000000",
+                "data.time, split.method",
+                "leave them out, or train in memory: train.stream_rows=1000000000",
             )
         splits = Splits.of(self.parts(self.dataset_keys(data)))
         check_both_classes(splits, data.churned)

@@ -79,11 +79,11 @@ def read_row_group(group: RowGroup, names: list[str] | None = None) -> pa.Table:
     """
     metadata = _read_metadata(group.file)
     few = parquet.dictionary_columns(metadata)
-    keys = partition_keys(group.file.path)
-    inside = names and [name for name in names if name not in keys]
+    own = metadata.schema.to_arrow_schema().names  # a folder KEY=VALUE only adds a column
+    inside = names and [name for name in names if name in own]
     with group.file.open(metadata=metadata, read_dictionary=few) as opened:
         table = columns.simplify_types(opened.read_row_group(group.number, inside, use_threads=False))
-    table = files.with_partition_keys(table, keys)
+    table = files.with_partition_keys(table, partition_keys(group.file.path))
     return table if names is None else table.select(names)
 
 
