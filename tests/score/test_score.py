@@ -184,7 +184,7 @@ def test_the_output_never_replaces_what_is_read(scored, table, tmp_path):
         ("in", "in"),
         ("in/*.csv", "in/customers.csv"),
     ):
-        with pytest.raises(UserError, match="the scores would"):
+        with pytest.raises(UserError, match="the output would"):
             scored(f"input={tmp_path / source}", f"output={tmp_path / output}")
     with pytest.raises(UserError, match=r"score\.do_not_contact"):
         scored("top=5", f"score.do_not_contact={tmp_path / 'link.csv'}", f"output={tmp_path / 'hard.csv'}")
