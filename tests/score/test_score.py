@@ -301,6 +301,15 @@ def test_a_folder_of_another_scoring_is_refused(scored):
             scored(*wrong, name="scores")
 
 
+def test_a_folder_with_scores_of_other_rows_of_the_same_file_is_refused(scored, table, tmp_path):
+    with pd.ExcelWriter(tmp_path / "crm.xlsx") as book:
+        for name in ("january", "february"):
+            table[1][:20].to_excel(book, sheet_name=name, index=False)
+    scored(f"input={tmp_path}/crm.xlsx", "data.sheet=january", name="scores")
+    with pytest.raises(UserError, match="scores of other rows"):
+        scored(f"input={tmp_path}/crm.xlsx", "data.sheet=february", name="scores")
+
+
 def test_customers_in_several_rows_are_counted(table, exported_bundle, tmp_path, capsys):
     pd.concat([table[1], table[1][:100]]).to_csv(tmp_path / "twice.csv", index=False)
     here = (f"bundle={exported_bundle}", f"input={tmp_path / 'twice.csv'}", f"output={tmp_path / 'out.csv'}")

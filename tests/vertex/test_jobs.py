@@ -2,7 +2,9 @@
 
 import json
 import os
+import sqlite3
 import sys
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -166,6 +168,17 @@ def test_the_same_rows_are_scored_once_and_other_rows_again(cloud, settings, tab
     score(settings(1, f"input={copy}", "output=gs://bucket/scores"))
     assert len(cloud.service.jobs) == 2
     assert "of the cells are unlike any in training, most often 'Monthly'" in capsys.readouterr().out
+
+
+def test_other_rows_of_the_same_file_are_scored_by_another_job(cloud, settings, table, tmp_path):
+    months = {"january": pd.read_csv(table)[:20], "february": pd.read_csv(table)[20:50]}
+    with closing(sqlite3.connect(tmp_path / "crm.db")) as con:
+        for name, rows in months.items():
+            rows.to_sql(name, con, index=False)
+    for name in ("january", "february", "january"):
+        score(settings(1, f"input={tmp_path}/crm.db", f"data.table={name}", "output=gs://bucket/scores"))
+    jobs_of = [job.input_config.gcs_source.uris for job in cloud.service.jobs.values()]
+    assert [cloud.service.storage.read(uri).count(b"\n") for (uri,) in jobs_of] == [20, 30]
 
 
 def test_a_view_counts_as_new_every_day(monkeypatch):

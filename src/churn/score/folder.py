@@ -14,6 +14,7 @@ import pyarrow.parquet
 from churn.bundle.bundle import Bundle
 from churn.config.root import Config
 from churn.config.serving import BeamRunner
+from churn.data.sources.files import reading_keys
 from churn.data.sources.paths import list_cloud_objects, list_files
 from churn.data.writers import write_tables
 from churn.errors import UserError
@@ -89,6 +90,7 @@ def fingerprint_of(bundle: Bundle, cfg: Config) -> str:
     facts = {
         "bundle": bundle.digest,
         "input": _stamps(path) or path,
+        "reading": reading_keys(cfg.data),
         **unit,
         "reasons": cfg.score.reasons,
         "keep": cfg.score.keep,

@@ -81,7 +81,7 @@ def check_output(session: Session, output: str) -> None:
 def _find_or_start_job(session: Session, cfg: Config, bundle: Bundle) -> Any:
     """The job for these rows; an earlier one if there is one."""
     content = jobs.content_fingerprint(session, str(cfg.input))
-    identity = f"{bundle.digest} {cfg.input} {cfg.output} {content}"
+    identity = f"{bundle.digest} {cfg.input} {cfg.output} {files.reading_keys(cfg.data)} {content}"
     name = f"{session.deployment.name}-score-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
     job = jobs.find_started_job(session, name)
     if job is None:
