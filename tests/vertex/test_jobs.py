@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import SMALLEST, compose_config
+from omegaconf import OmegaConf
 
 from churn.bundle.bundle import Bundle
 from churn.data.sources import files
@@ -203,10 +204,20 @@ def test_the_run_of_a_training_job_is_copied_back_and_registered(cloud, tmp_path
     assert pool.container_spec.image_uri == "us-central1-docker.pkg.dev/p/churn/training:latest"
 
 
+def test_a_training_job_reads_bigquery_in_the_project_of_the_deployment():
+    """Not in the default of its credentials, which on Vertex AI is a project of Google's."""
+    cfg = compose_config("data=bigquery", "data.bigquery.table=p.d.t", "deploy.project=mine")
+    assert OmegaConf.create(train._job_configuration(cfg)).data.bigquery.project == "mine"
+
+
 def test_a_training_job_refuses_a_local_file_and_a_container_that_is_not_built(cloud, table):
     cloud_is = (f"deploy.emulator={cloud.url}", "deploy.project=p", "deploy.bucket=bucket", "target=vertex")
     with pytest.raises(UserError, match=f"gcloud storage cp {table} gs://bucket/data/"):
         train.train(compose_config(*cloud_is, "data=csv", f"data.path={table}"))
+    both = ("data=thelook", "data.bigquery.table=p.d.t")
+    with pytest.raises(UserError, match="name a table or a query"):
+        train.train(compose_config(*cloud_is, *both))
+    assert not cloud.calls
     cloud.service.images.clear()
     with pytest.raises(UserError, match=r"gcloud builds submit \. --config=deploy/training/cloudbuild\.yaml"):
         train.train(compose_config(*cloud_is))
