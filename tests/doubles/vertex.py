@@ -187,7 +187,11 @@ class Vertex(Server):
         return {"name": f"projects/p/services/{api}", "state": state}
 
     def objects(self, request: Request) -> Answer:
-        """A page of a list of Cloud Storage's objects."""
+        """A page of a list of Cloud Storage's objects; without soft delete there are no deleted ones."""
+        bucket = request.path.split("/")[-2]
+        if "softDeleted" in request.parameters and not self.service.storage.keeps_deleted(bucket):
+            what = "Soft delete policy is required to list soft-deleted versions of objects."
+            raise RefusalError(400, "INVALID_ARGUMENT", what)
         answer = self.service.storage.answer(request)
         if answer.code != 200:
             return answer

@@ -174,6 +174,15 @@ def test_destroy_removes_or_prices_what_the_service_made_by_itself(cloud, settin
         assert re.search(line, printed), printed
 
 
+def test_destroy_ends_well_where_the_bucket_has_no_soft_delete(cloud, settings, capsys):
+    cloud.service.storage.keep_no_deleted("bucket")
+    score(settings(1, f"input={settings(1).data.path}", "output=gs://bucket/scores"))
+    destroy(settings(1))
+    printed = capsys.readouterr().out
+    assert "nothing is left" in printed
+    assert "soft delete" not in printed
+
+
 def test_monitoring_that_is_switched_off_keeps_its_tables(cloud, settings):
     deploy(settings(1))
     deploy(settings(1, "deploy.monitoring.enabled=false"))

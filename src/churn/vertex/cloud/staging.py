@@ -56,9 +56,14 @@ def delete_bundle(session: Session, bundle: Bundle, kept: Collection[str]) -> No
 
 def list_soft_deleted(session: Session) -> list[Any]:
     """Objects below the deployment's name that the bucket keeps for some days after their deletion."""
+    from google.api_core.exceptions import BadRequest
+
     deployment = session.deployment
     storage, prefix = session.clients.storage, f"{deployment.name}/"
-    return list(storage.list_blobs(deployment.bucket, prefix=prefix, soft_deleted=True))
+    try:
+        return list(storage.list_blobs(deployment.bucket, prefix=prefix, soft_deleted=True))
+    except BadRequest:  # the bucket has no soft delete: the rest of the request is that of `_list_objects`
+        return []
 
 
 def delete_objects(session: Session, blobs: list[Any]) -> None:
