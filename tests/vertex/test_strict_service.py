@@ -342,6 +342,17 @@ def test_a_cell_that_training_refuses_ends_the_query(cloud, column, values):
         read_by_sql(cloud, pa.table({column: values}), roles)
 
 
+@pytest.mark.parametrize("mark", ["'", "’", " ", "\u00a0", "\u202f", "\\", '"'])
+def test_bigquery_reads_numbers_with_any_thousands_separator_as_training_does(cloud, mark):
+    roles = schema(numeric=("n",), thousands=mark)
+    table = pa.table({"n": [f"1{mark}234.5", "12", f"-7{mark}654{mark}321", None]})
+    by_sql, by_training = read_by_sql(cloud, table, roles), read_by_training(table, roles)
+    np.testing.assert_allclose(by_sql["n"], np.array(by_training["n"], float))
+    assert by_sql["n"][:3] == [1234.5, 12, -7654321]
+    with pytest.raises(Exception, match="column n: not a number"):
+        read_by_sql(cloud, pa.table({"n": [f"1{mark}23"]}), roles)
+
+
 def test_missing_columns_and_types_without_a_spelling_are_named_together(cloud):
     roles = schema(numeric=("a",), categorical=("b",))
     table = pa.table({"b": pa.array([0], pa.timestamp("us", "UTC"))})
