@@ -3,8 +3,8 @@
     python deploy/pipeline/submit.py pipeline.yaml --project P --region R --bucket B [--cron CRON] OVERRIDES
 
 The overrides are the arguments of `churn retrain`, e.g. data=bigquery data.bigquery.table=P.D.T
-data.target=churned target=vertex; project, region, bucket, name and key are passed on. `churn status` lists runs and schedules, `churn destroy` removes them; gcloud has no command
-for that.
+data.target=churned target=vertex; project, region, bucket, name and key are passed on. `churn status` lists
+runs and schedules, `churn destroy` removes them; gcloud has no command for that.
 """
 
 from argparse import ArgumentParser, Namespace

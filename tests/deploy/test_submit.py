@@ -33,9 +33,10 @@ def test_a_run_has_the_overrides_and_the_label_of_the_deployment(cloud, submit, 
     assert job.runtime_config.gcs_output_directory == "gs://bucket/churn-prod/retrain"
 
 
-@pytest.mark.parametrize(
-    "file", ["docs/deploy.md", "docs/retraining.md", "deploy/pipeline/submit.py", "configs/data/bigquery.yaml"]
-)
+SHOWING = ("docs/deploy.md", "docs/retraining.md", "deploy/pipeline/submit.py", "configs/data/bigquery.yaml")
+
+
+@pytest.mark.parametrize("file", SHOWING)
 def test_every_documented_reading_of_a_table_of_bigquery_names_it_and_no_query_beside_it(file):
     lines = re.findall(r"\bdata=bigquery(?:\s+[\w.]+=[\w.]+)+", (ROOT / file).read_text())
     assert lines

@@ -96,7 +96,7 @@ class Storage:
         self.call("PATCH", f"/storage/v1/b/{name}", json.dumps({"location": location}).encode())
 
     def keep_no_deleted(self, name: str) -> None:
-        """Switch the bucket's soft delete off, as `gcloud storage buckets update --clear-soft-delete` does."""
+        """Switch the bucket's soft delete off, as `gcloud storage buckets update --clear-soft-delete`."""
         body = {"softDeletePolicy": {"retentionDurationSeconds": "0"}}
         self.call("PATCH", f"/storage/v1/b/{name}", json.dumps(body).encode())
 

@@ -205,7 +205,7 @@ def test_a_snapshot_replaces_neither_a_table_that_it_reads_nor_a_page_of_others(
     (tmp_path / "mine.html").write_text("<title>My customers</title>")
     (tmp_path / "mine.parquet").write_bytes(b"old")
     before = {file: file.read_bytes() for file in tmp_path.rglob("*.*")}
-    with pytest.raises(UserError, match="would (be )?replace"):
+    with pytest.raises(UserError, match=r"would (be )?replace"):
         snapshot(compose_config(*COMPANY, f"run.root={tmp_path}", f"output={tmp_path}/{output}.parquet"))
     assert {file: file.read_bytes() for file in tmp_path.rglob("*.*")} == before
 

@@ -58,7 +58,9 @@ def test_a_file_is_scored_as_on_this_machine_and_a_running_job_is_not_started_tw
     where = (f"input={table}", "output=gs://bucket/scores", "score.chunk_rows=60")
     score(settings(1, *where))
     compare(results(cloud, "scores"), expected)
-    assert "$0.22 an hour" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "$0.22 an hour" in printed
+    assert "The answers, by `key`: gs://bucket/scores" in printed
     (job,) = cloud.service.jobs.values()
     assert job.instance_config.instance_type == "object"
     assert job.instance_config.key_field == "row_key"
@@ -117,10 +119,37 @@ def test_json_lines_in_a_bucket_are_used_as_they_are(cloud, settings):
         score(settings(1, "input=gs://bucket/bad.jsonl", "output=gs://bucket/scores"))
 
 
-@pytest.mark.parametrize("where", [[], ["input=x.csv", "output=y.csv"]])
+def test_json_lines_on_this_machine_are_read_here(cloud, settings, table, expected, tmp_path):
+    pd.read_csv(table).to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
+    score(settings(1, f"input={tmp_path}/rows.jsonl", "output=gs://bucket/scores"))
+    compare(results(cloud, "scores"), expected)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        [],
+        ["input=x.csv", "output=y.csv"],
+        ["input=x.csv", "output=gs://"],
+        ["input=bq://customers", "output=bq://p.d"],
+        ["input=bq://p.d.t", "output=bq://p.d.scores"],
+        ["input=bq://p.d.t", "output=bq://p"],
+    ],
+)
 def test_scoring_needs_an_output_in_the_cloud(cloud, settings, where):
     with pytest.raises(UserError, match=r"output=bq://P\.SET"):
         score(settings(1, *where))
+    assert not cloud.calls
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["top=3", "score.reasons=true", "score.keep=[payment]", "score.sort=true", "score.page=a.html",
+     "score.do_not_contact=no.csv", "decision.contact_cost=3"],
+)  # fmt: skip
+def test_what_only_a_scoring_on_this_machine_does_is_refused(cloud, settings, table, key):
+    with pytest.raises(UserError, match=rf"where: {key.partition('=')[0]}(.|\n)*target=local"):
+        score(settings(1, f"input={table}", "output=gs://bucket/scores", key))
     assert not cloud.calls
 
 
