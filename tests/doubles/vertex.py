@@ -176,6 +176,8 @@ class Vertex(Server):
         if result is None:
             return json_answer({})
         content = json_format.MessageToDict(result._pb if hasattr(result, "_pb") else result)
+        if "/v1beta1/" in request.path:
+            self.service.show_preview(content.get("endpoints", [content]))
         if binding.method.startswith("List"):
             (name,) = content or ["nothing"]
             content = paged(content.get(name, []), name, request.parameters, self.service.page)
