@@ -39,7 +39,9 @@ PREPARED = re.compile(
 ENABLED = re.compile(r"/v1/projects/p/services/([a-z]+\.googleapis\.com)")
 PERMISSIONS = re.compile(r"/storage/v1/b/([^/]+)/iam/testPermissions")
 LAYOUT = re.compile(r"/storage/v1/b/([^/]+)/storageLayout")
-TAGS = re.compile(r"/v1/projects/p/locations/us-central1/repositories/churn/packages/([^/]+)/tags/([^/]+)")
+TAGS = re.compile(
+    r"/v1/projects/p/locations/us-central1/repositories/churn/packages/([^/]+)/(tags|versions)/([^/]+)"
+)
 REGIONS = ("us-central1", "europe-west1")
 STATUS = {
     "unavailable": RefusalError(503, "UNAVAILABLE", "The service is currently unavailable."),
@@ -110,7 +112,7 @@ class Vertex(Server):
         if match := LAYOUT.fullmatch(path):  # gcloud asks whether the bucket has directories
             return json_answer({"bucket": match[1], "hierarchicalNamespace": {"enabled": False}})
         if match := TAGS.fullmatch(path):
-            if ":".join(match.groups()) not in service.images:
+            if match[1] + {"tags": ":", "versions": "@"}[match[2]] + match[3] not in service.images:
                 raise not_found(path)
             return json_answer({"name": path})
         if match := ENABLED.fullmatch(path):

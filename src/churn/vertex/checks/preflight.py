@@ -118,7 +118,7 @@ def _signature_problems(bundle: Bundle) -> Iterator[UserError]:
 
 def serving_build(deployment: Deployment) -> str:
     """The commands that build the container that serves; TensorFlow Serving's in place of a prebuilt one."""
-    if "/churn/serving:" in deployment.image:
+    if re.search("/churn/serving[:@]", deployment.image):
         return build_command(deployment, "serving", ".")
     return build_command(deployment, "tf_serving", "deploy/tf_serving")
 
@@ -150,6 +150,8 @@ def _fixed_settings(
     if endpoint := state.endpoint:
         yield "kms_key", endpoint.encryption_spec.kms_key_name, config.kms_key or ""
         yield "dedicated", endpoint.dedicated_endpoint_enabled, config.dedicated
+        sampling = endpoint.predict_request_response_logging_config.sampling_rate
+        yield "monitoring.sampling", sampling, config.monitoring.sampling
     for model in state.deployed:
         if model.id == deployment.deployed_id(bundle):
             machine_type = model.dedicated_resources.machine_spec.machine_type
