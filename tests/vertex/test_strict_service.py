@@ -174,6 +174,21 @@ def test_destroy_removes_or_prices_what_the_service_made_by_itself(cloud, settin
         assert re.search(line, printed), printed
 
 
+def test_destroy_also_removes_what_was_staged_in_another_bucket(cloud, settings, table, capsys):
+    for name in ("bucket2", "wide"):
+        cloud.service.storage.make_bucket(name, "US-CENTRAL1")
+    cloud.service.storage.write("gs://bucket/mine/1.csv", b"1")
+    deploy(settings(1))
+    score(settings(1, "deploy.bucket=wide", f"input={table}", "output=gs://wide/scores"))
+    capsys.readouterr()
+    destroy(settings(1, "deploy.bucket=bucket2"))
+    assert [*cloud.service.storage.list("gs://bucket/")] == ["mine/1.csv"]
+    assert {name.split("/")[0] for name in cloud.service.storage.list("gs://wide/")} == {"scores"}
+    printed = capsys.readouterr().out
+    assert re.search(r"\d+ files in gs://bucket/churn-dev/\n  \d+ files in gs://wide/churn-dev/", printed)
+    assert "gcloud storage rm --recursive gs://wide/churn-dev/scoring --project=p" in printed
+
+
 def test_destroy_ends_well_where_the_bucket_has_no_soft_delete(cloud, settings, capsys):
     cloud.service.storage.keep_no_deleted("bucket")
     score(settings(1, f"input={settings(1).data.path}", "output=gs://bucket/scores"))

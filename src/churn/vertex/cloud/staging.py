@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from churn.bundle.bundle import Bundle
@@ -45,6 +48,25 @@ def list_foreign(session: Session) -> list[Any]:
 def list_staged(session: Session) -> list[Any]:
     """The deployment's own objects: with its label, or written by its monitoring job."""
     return [blob for blob in _list_objects(session) if _is_own(session, blob)]
+
+
+def list_elsewhere(session: Session, addresses: Iterable[str]) -> list[Any]:
+    """The deployment's own objects in other buckets that addresses name: `deploy.bucket` may have changed."""
+    from google.api_core.exceptions import NotFound
+
+    deployment, found = session.deployment, list[Any]()
+    parts = [address.split("/") for address in addresses if address.startswith("gs://")]
+    buckets = {bucket for _, _, bucket, *path in parts if path[:1] == [deployment.name]}
+    for bucket in sorted(buckets - {deployment.bucket}):
+        with suppress(NotFound):  # the bucket is gone
+            found += list_staged(replace(session, deployment=replace(deployment, bucket=bucket)))
+    return found
+
+
+def describe_files(session: Session, blobs: Iterable[Any]) -> list[str]:
+    """A line for the objects of each bucket."""
+    counts = Counter(blob.bucket.name for blob in blobs)
+    return [f"{count} files in gs://{name}/{session.deployment.name}/" for name, count in counts.items()]
 
 
 def delete_bundle(session: Session, bundle: Bundle, kept: Collection[str]) -> None:
