@@ -68,12 +68,15 @@ def submit(entry: Mapping[str, Any], reason: str, env: Mapping[str, str]) -> str
     from google.cloud import aiplatform
 
     name = f"{env['NAME']}-retrain-{hashlib.sha256(entry['insertId'].encode()).hexdigest()[:12]}"
+    keys = ("PROJECT", "REGION", "BUCKET", "NAME", "KMS_KEY")
+    shared = [f"deploy.{key.lower()}={env[key]}" for key in keys if env.get(key)]
+    overrides = shared + json.loads(env["OVERRIDES"])  # the last one of a key holds
     run = aiplatform.PipelineJob(
         display_name=f"{env['NAME']}-retrain",
         template_path=env["TEMPLATE"],
         job_id=name,
         pipeline_root=f"gs://{env['BUCKET']}/{env['NAME']}/retrain",
-        parameter_values={"overrides": json.loads(env["OVERRIDES"]), "kind": "alarm", "reason": reason},
+        parameter_values={"overrides": overrides, "kind": "alarm", "reason": reason},
         enable_caching=False,
         labels={LABEL: env["NAME"]},
         encryption_spec_key_name=env.get("KMS_KEY"),

@@ -3,8 +3,8 @@
     python deploy/pipeline/submit.py pipeline.yaml --project P --region R --bucket B [--cron CRON] OVERRIDES
 
 The overrides are the arguments of `churn retrain`, e.g. data=bigquery data.bigquery.table=P.D.T
-target=vertex. `churn status` lists runs and schedules, `churn destroy` removes them; gcloud has no command
-for that.
+data.target=churned target=vertex; project, region, bucket, name and key are passed on. `churn status` lists
+runs and schedules, `churn destroy` removes them; gcloud has no command for that.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -44,11 +44,18 @@ def make_parser() -> ArgumentParser:
     return parser
 
 
+def shared_keys(options: Namespace) -> list[str]:
+    """What the steps need to know of the deployment, as overrides."""
+    keys = ("project", "region", "bucket", "name", "kms_key")
+    return [f"deploy.{key}={value}" for key in keys if (value := getattr(options, key))]
+
+
 def main(words: list[str] | None = None) -> str:
     """Submit the pipeline or create a schedule; prints and gives its resource name."""
     options = make_parser().parse_intermixed_args(words)
+    overrides = [*shared_keys(options), *options.overrides]  # the last one of a key holds
     if options.cron:
-        job = make_job(options.template, options, {"overrides": options.overrides})
+        job = make_job(options.template, options, {"overrides": overrides})
         created = job.create_schedule(
             cron=options.cron,
             display_name=f"{options.name}-retrain",
@@ -56,7 +63,7 @@ def main(words: list[str] | None = None) -> str:
             service_account=options.service_account,
         )
     else:
-        parameters = {"overrides": options.overrides, "kind": "hand", "reason": "asked for by hand"}
+        parameters = {"overrides": overrides, "kind": "hand", "reason": "asked for by hand"}
         created = make_job(options.template, options, parameters)
         created.submit(service_account=options.service_account)
     print(created.resource_name)

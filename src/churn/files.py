@@ -10,12 +10,15 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
+
+from churn.errors import UserError
 
 PARTIAL = ".partial"
 LOCK = ".lock"
@@ -62,6 +65,17 @@ def write_text(path: Path, text: str, mode: int = EVERYBODY) -> None:
     """Write a text file, in UTF-8, that appears whole."""
     with atomic_write(path, mode) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def refuse_foreign(path: Path, beginning: str) -> None:
+    """Raise `UserError` if a file whose name the user did not give would be replaced, and is not from here.
+
+    `beginning`: a regular expression that is found early in all of ours.
+    """
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        if not re.search(beginning.encode(), file.read(1_000)):
+            what, do = "this file would be replaced, and is not from here", "move it, or write elsewhere"
+            raise UserError(what, str(path), do)
 
 
 def make_folder(folder: Path) -> None:

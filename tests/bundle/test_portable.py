@@ -63,6 +63,22 @@ def test_a_file_that_answers_otherwise_is_not_written(cfg, tmp_path, monkeypatch
     assert [path.name for path in tmp_path.iterdir()] == ["customers.csv"]
 
 
+@pytest.mark.parametrize("made", [portable.ExportFormat.litert, portable.ExportFormat.onnx])
+def test_customers_in_a_file_of_the_description_s_name_are_not_replaced(cfg, customers, tmp_path, made):
+    table = tmp_path / "customers.json"
+    customers.frame[:20].to_json(table, orient="records")
+    before, output = table.read_bytes(), f"output={tmp_path}/customers.{portable.KINDS[made][2]}"
+    with pytest.raises(UserError, match="would be replaced"):
+        export(cfg(f"to={made.value}", f"input={table}", output))
+    assert table.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_export_replaces_its_own_two_files(cfg, tmp_path):
+    export(cfg("to=litert", f"output={tmp_path}/churn.tflite"))
+    export(cfg("to=litert", f"output={tmp_path}/churn.tflite"))
+
+
 @pytest.mark.parametrize("output", ["null", "churn.onnx"])
 def test_the_name_of_the_file_says_what_it_is(cfg, output):
     with pytest.raises(UserError, match=r"ends in \.tflite"):

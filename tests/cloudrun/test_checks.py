@@ -27,6 +27,8 @@ CONFIGURATIONS = {  # override -> a part of the message
     "deploy.dedicated=true": "a service has its own address",
     "deploy.name=a-name-that-is-longer-than-thirty": "can't be the name of a service",
     "deploy.min_replicas=3": "min_replicas=3 is more than max_replicas=2",
+    "deploy.cloud_run.cpu=4": r"cpu=4 has 2048 to 16384 MiB(.|\n)*do: deploy\.cloud_run\.memory_mib=2048,",
+    "deploy.cloud_run.memory_mib=8192": r"cpu=1 has 512 to 4096 MiB(.|\n)*memory_mib=4096, or another",
     "deploy.kms_key=projects/p/locations/europe-west1/keyRings/r/cryptoKeys/k": "key must be in the region",
     "deploy.region=us-central9": r"Cloud Run is not in us-central9(.|\n)*gcloud run regions list --project=p",
 }

@@ -125,6 +125,14 @@ def test_churn_monitor_reads_what_the_sink_wrote(cloud, settings, ask, bundles, 
     assert {"inputs.tenure", "outputs.churn_probability"} <= set(rows.column_names)
 
 
+def test_destroy_also_removes_what_was_staged_in_another_bucket(cloud, settings):
+    cloud.service.storage.make_bucket("bucket2", "US-CENTRAL1")
+    deploy(settings(1))
+    assert cloud.service.storage.list("gs://bucket/")
+    destroy(settings(1, "deploy.bucket=bucket2"))
+    assert not cloud.service.storage.list("gs://bucket/")
+
+
 @pytest.mark.parametrize("problem", ["wrong answers", "a container that does not start", "a busy service"])
 def test_a_failed_deployment_removes_what_it_created_and_nothing_else(
     problem, cloud, settings, bundles, monkeypatch

@@ -51,6 +51,7 @@ def test_a_second_window_with_an_anomaly_starts_the_pipeline_with_the_reason(ano
     assert "too few" in anomaly("2026-11-23T12:00:00Z")
     assert "submitted" in anomaly("2026-11-24T12:00:00.5Z")
     [run] = cloud.service.pipelines.values()
+    assert "deploy.project=p" in run.runtime_config.parameter_values["overrides"]
     assert run.runtime_config.parameter_values["kind"] == "alarm"
     assert "2 windows" in run.runtime_config.parameter_values["reason"]
 

@@ -107,6 +107,7 @@ class RunService:
             raise invalid(f"resources.limits.memory: {limits['memory']!r}")
         if limits.get("cpu", "1") not in ("1", "2", "4", "6", "8"):
             raise invalid(f"resources.limits.cpu: {limits['cpu']!r}")
+        check_memory(int(limits.get("cpu", "1")), limits.get("memory", "512Mi"))
         key, region = template.encryption_key, service.name.split("/")[3]
         if key and f"/locations/{region}/" not in key:
             raise invalid(f"encryption_key: {key} must be in {region}")
@@ -245,6 +246,14 @@ def short(name: str) -> str:
 
 def is_ready(revision: t.Revision) -> bool:
     return revision.conditions[0].state == GOOD
+
+
+def check_memory(cpu: int, memory: str) -> None:
+    """Refuse memory that does not go with the CPUs, as the service's documentation says."""
+    gib = int(memory[:-2]) / (1024 if memory.endswith("Mi") else 1)
+    least, most = {1: (0, 4), 2: (0, 8), 4: (2, 16), 6: (4, 24), 8: (4, 32)}[cpu]
+    if not least <= gib <= most:
+        raise invalid(f"For {cpu} CPUs, memory must be between {least}Gi and {most}Gi inclusive.")
 
 
 def same_template(revision: t.Revision, template: t.RevisionTemplate) -> bool:

@@ -55,7 +55,7 @@ class Service(Jobs, Pipelines):
         self.reluctance = 0  # refusals of DeleteModel after an undeployment
         self.refusals = 0  # of DeleteModel, still to come
         self.page = 2  # resources in a page of a list
-        self.sleepers: set[str] = set()  # deployed models that scale to zero
+        self.sleepers: dict[str, str] = {}  # deployed models that scale to zero, and after how long
         self.asleep = 0  # requests that are lost until a node has started
         self.monitors_hold = False  # an endpoint with a monitoring job keeps its deployed models
         self.prepared = {"churn"}  # by Terraform, beside the bucket: registry, accounts, workload identity
@@ -333,9 +333,15 @@ class Service(Jobs, Pipelines):
                 raise invalid("idle_scaledown_period must be from 5 minutes to 8 hours.")
             if resources.get("minReplicaCount"):
                 raise invalid("min_replica_count must be 0 with a scale_to_zero_spec.")
-            self.sleepers.add(deployed["id"])
+            self.sleepers[deployed["id"]] = spec["idleScaledownPeriod"]
             resources["minReplicaCount"] = 1
         return body
+
+    def show_preview(self, endpoints: list[dict[str, Any]]) -> None:
+        """Endpoints as v1beta1 shows them: with the time after which a model scales to zero."""
+        for model in (model for endpoint in endpoints for model in endpoint.get("deployedModels", ())):
+            if period := self.sleepers.get(model["id"]):
+                model["dedicatedResources"]["scaleToZeroSpec"] = {"idleScaledownPeriod": period}
 
     def UndeployModel(self, request: t.UndeployModelRequest) -> operations_pb2.Operation:
         endpoint = self.endpoint(request.endpoint)

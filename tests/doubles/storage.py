@@ -95,6 +95,16 @@ class Storage:
         self.call("POST", "/storage/v1/b", json.dumps({"name": name}).encode())
         self.call("PATCH", f"/storage/v1/b/{name}", json.dumps({"location": location}).encode())
 
+    def keep_no_deleted(self, name: str) -> None:
+        """Switch the bucket's soft delete off, as `gcloud storage buckets update --clear-soft-delete`."""
+        body = {"softDeletePolicy": {"retentionDurationSeconds": "0"}}
+        self.call("PATCH", f"/storage/v1/b/{name}", json.dumps(body).encode())
+
+    def keeps_deleted(self, name: str) -> bool:
+        """Whether the bucket has soft delete, as a new one has."""
+        policy = json.loads(self.call("GET", f"/storage/v1/b/{name}")).get("softDeletePolicy", {})
+        return policy.get("retentionDurationSeconds") != "0"
+
     def encrypt_bucket(self, name: str, key: str) -> None:
         """Give the bucket a default key."""
         body = {"encryption": {"defaultKmsKeyName": key}}

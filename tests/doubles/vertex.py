@@ -39,7 +39,9 @@ PREPARED = re.compile(
 ENABLED = re.compile(r"/v1/projects/p/services/([a-z]+\.googleapis\.com)")
 PERMISSIONS = re.compile(r"/storage/v1/b/([^/]+)/iam/testPermissions")
 LAYOUT = re.compile(r"/storage/v1/b/([^/]+)/storageLayout")
-TAGS = re.compile(r"/v1/projects/p/locations/us-central1/repositories/churn/packages/([^/]+)/tags/([^/]+)")
+TAGS = re.compile(
+    r"/v1/projects/p/locations/us-central1/repositories/churn/packages/([^/]+)/(tags|versions)/([^/]+)"
+)
 REGIONS = ("us-central1", "europe-west1")
 STATUS = {
     "unavailable": RefusalError(503, "UNAVAILABLE", "The service is currently unavailable."),
@@ -110,7 +112,7 @@ class Vertex(Server):
         if match := LAYOUT.fullmatch(path):  # gcloud asks whether the bucket has directories
             return json_answer({"bucket": match[1], "hierarchicalNamespace": {"enabled": False}})
         if match := TAGS.fullmatch(path):
-            if ":".join(match.groups()) not in service.images:
+            if match[1] + {"tags": ":", "versions": "@"}[match[2]] + match[3] not in service.images:
                 raise not_found(path)
             return json_answer({"name": path})
         if match := ENABLED.fullmatch(path):
@@ -176,6 +178,8 @@ class Vertex(Server):
         if result is None:
             return json_answer({})
         content = json_format.MessageToDict(result._pb if hasattr(result, "_pb") else result)
+        if "/v1beta1/" in request.path:
+            self.service.show_preview(content.get("endpoints", [content]))
         if binding.method.startswith("List"):
             (name,) = content or ["nothing"]
             content = paged(content.get(name, []), name, request.parameters, self.service.page)
@@ -187,7 +191,11 @@ class Vertex(Server):
         return {"name": f"projects/p/services/{api}", "state": state}
 
     def objects(self, request: Request) -> Answer:
-        """A page of a list of Cloud Storage's objects."""
+        """A page of a list of Cloud Storage's objects; without soft delete there are no deleted ones."""
+        bucket = request.path.split("/")[-2]
+        if "softDeleted" in request.parameters and not self.service.storage.keeps_deleted(bucket):
+            what = "Soft delete policy is required to list soft-deleted versions of objects."
+            raise RefusalError(400, "INVALID_ARGUMENT", what)
         answer = self.service.storage.answer(request)
         if answer.code != 200:
             return answer

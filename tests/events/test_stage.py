@@ -4,6 +4,7 @@ import errno
 import gc
 import json
 import re
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -196,6 +197,25 @@ def test_the_page_says_what_one_chooses_a_definition_by(root):
     assert len(cutoffs) == 21
     assert cutoffs == sorted(cutoffs)
     assert (root / "said.txt").read_text().count("! ") == page.count('class="finding"')
+
+
+@pytest.mark.parametrize("output", ["mine", "events/usage"])
+def test_a_snapshot_replaces_neither_a_table_that_it_reads_nor_a_page_of_others(root, tmp_path, output):
+    shutil.copytree(root / "events", tmp_path / "events")
+    (tmp_path / "mine.html").write_text("<title>My customers</title>")
+    (tmp_path / "mine.parquet").write_bytes(b"old")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*.*")}
+    with pytest.raises(UserError, match=r"would (be )?replace"):
+        snapshot(compose_config(*COMPANY, f"run.root={tmp_path}", f"output={tmp_path}/{output}.parquet"))
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*.*")} == before
+
+
+def test_synthetic_tables_replace_only_synthetic_tables(root, tmp_path):
+    (tmp_path / "plans.csv").write_text("mine")
+    with pytest.raises(UserError, match=r"not from here: plans\.csv"):
+        synthesize(compose_config(*COMPANY, f"events.folder={tmp_path}"))
+    assert [file.name for file in tmp_path.iterdir()] == ["plans.csv"]
+    synthesize(compose_config(*COMPANY, f"run.root={root}"))
 
 
 def test_who_is_censored_and_a_window_longer_than_the_history_are_counted(root, tmp_path, capsys):

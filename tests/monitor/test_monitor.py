@@ -172,6 +172,16 @@ def test_the_page_is_one_complete_file_with_all_windows(write_log, run_monitor, 
     assert text.index(">age: ") < text.index(">spend: ")
 
 
+@pytest.mark.parametrize("name", ["report.json", "report.html"])
+def test_files_of_others_in_the_folder_of_the_reports_stay(write_log, run_monitor, tmp_path, name):
+    write_log(day=0)
+    (tmp_path / name).write_text("<title>Churn: my training</title>")
+    with pytest.raises(UserError, match="would be replaced, and is not from here"):
+        run_monitor(0, f"monitor.dir={tmp_path}")
+    assert (tmp_path / name).read_text() == "<title>Churn: my training</title>"
+    assert not (tmp_path / "history.jsonl").exists()
+
+
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool, part of Prometheus, is not installed")
 def test_prometheus_accepts_the_gauges(write_log, run_monitor, tmp_path):
     outcomes = write_log(day=0, rows=2_000)

@@ -188,7 +188,7 @@ def test_the_output_never_replaces_what_is_read(scored, table, tmp_path):
         ("in/*.csv", "in/scores.csv"),
         ("in/*.csv", "in/../in/scores.csv"),
     ):
-        with pytest.raises(UserError, match=r"the scores would|these scores as"):
+        with pytest.raises(UserError, match=r"the output would|these scores as"):
             scored(f"input={tmp_path / source}", f"output={tmp_path / output}")
     with pytest.raises(UserError, match=r"score\.do_not_contact"):
         scored("top=5", f"score.do_not_contact={tmp_path / 'link.csv'}", f"output={tmp_path / 'hard.csv'}")

@@ -2,7 +2,9 @@
 
 import json
 import os
+import sqlite3
 import sys
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import SMALLEST, compose_config
+from omegaconf import OmegaConf
 
 from churn.bundle.bundle import Bundle
 from churn.data.sources import files
@@ -55,7 +58,9 @@ def test_a_file_is_scored_as_on_this_machine_and_a_running_job_is_not_started_tw
     where = (f"input={table}", "output=gs://bucket/scores", "score.chunk_rows=60")
     score(settings(1, *where))
     compare(results(cloud, "scores"), expected)
-    assert "$0.22 an hour" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "$0.22 an hour" in printed
+    assert "The answers, by `key`: gs://bucket/scores" in printed
     (job,) = cloud.service.jobs.values()
     assert job.instance_config.instance_type == "object"
     assert job.instance_config.key_field == "row_key"
@@ -114,10 +119,37 @@ def test_json_lines_in_a_bucket_are_used_as_they_are(cloud, settings):
         score(settings(1, "input=gs://bucket/bad.jsonl", "output=gs://bucket/scores"))
 
 
-@pytest.mark.parametrize("where", [[], ["input=x.csv", "output=y.csv"]])
+def test_json_lines_on_this_machine_are_read_here(cloud, settings, table, expected, tmp_path):
+    pd.read_csv(table).to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
+    score(settings(1, f"input={tmp_path}/rows.jsonl", "output=gs://bucket/scores"))
+    compare(results(cloud, "scores"), expected)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        [],
+        ["input=x.csv", "output=y.csv"],
+        ["input=x.csv", "output=gs://"],
+        ["input=bq://customers", "output=bq://p.d"],
+        ["input=bq://p.d.t", "output=bq://p.d.scores"],
+        ["input=bq://p.d.t", "output=bq://p"],
+    ],
+)
 def test_scoring_needs_an_output_in_the_cloud(cloud, settings, where):
     with pytest.raises(UserError, match=r"output=bq://P\.SET"):
         score(settings(1, *where))
+    assert not cloud.calls
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["top=3", "score.reasons=true", "score.keep=[payment]", "score.sort=true", "score.page=a.html",
+     "score.do_not_contact=no.csv", "decision.contact_cost=3"],
+)  # fmt: skip
+def test_what_only_a_scoring_on_this_machine_does_is_refused(cloud, settings, table, key):
+    with pytest.raises(UserError, match=rf"where: {key.partition('=')[0]}(.|\n)*target=local"):
+        score(settings(1, f"input={table}", "output=gs://bucket/scores", key))
     assert not cloud.calls
 
 
@@ -168,6 +200,17 @@ def test_the_same_rows_are_scored_once_and_other_rows_again(cloud, settings, tab
     assert "of the cells are unlike any in training, most often 'Monthly'" in capsys.readouterr().out
 
 
+def test_other_rows_of_the_same_file_are_scored_by_another_job(cloud, settings, table, tmp_path):
+    months = {"january": pd.read_csv(table)[:20], "february": pd.read_csv(table)[20:50]}
+    with closing(sqlite3.connect(tmp_path / "crm.db")) as con:
+        for name, rows in months.items():
+            rows.to_sql(name, con, index=False)
+    for name in ("january", "february", "january"):
+        score(settings(1, f"input={tmp_path}/crm.db", f"data.table={name}", "output=gs://bucket/scores"))
+    jobs_of = [job.input_config.gcs_source.uris for job in cloud.service.jobs.values()]
+    assert [cloud.service.storage.read(uri).count(b"\n") for (uri,) in jobs_of] == [20, 30]
+
+
 def test_a_view_counts_as_new_every_day(monkeypatch):
     clients = SimpleNamespace(bigquery=SimpleNamespace(get_table=lambda _: VIEW))
     monkeypatch.setattr(jobs, "today", lambda: date(2026, 11, 25))
@@ -190,10 +233,20 @@ def test_the_run_of_a_training_job_is_copied_back_and_registered(cloud, tmp_path
     assert pool.container_spec.image_uri == "us-central1-docker.pkg.dev/p/churn/training:latest"
 
 
+def test_a_training_job_reads_bigquery_in_the_project_of_the_deployment():
+    """Not in the default of its credentials, which on Vertex AI is a project of Google's."""
+    cfg = compose_config("data=bigquery", "data.bigquery.table=p.d.t", "deploy.project=mine")
+    assert OmegaConf.create(train._job_configuration(cfg)).data.bigquery.project == "mine"
+
+
 def test_a_training_job_refuses_a_local_file_and_a_container_that_is_not_built(cloud, table):
     cloud_is = (f"deploy.emulator={cloud.url}", "deploy.project=p", "deploy.bucket=bucket", "target=vertex")
     with pytest.raises(UserError, match=f"gcloud storage cp {table} gs://bucket/data/"):
         train.train(compose_config(*cloud_is, "data=csv", f"data.path={table}"))
+    both = ("data=thelook", "data.bigquery.table=p.d.t")
+    with pytest.raises(UserError, match="name a table or a query"):
+        train.train(compose_config(*cloud_is, *both))
+    assert not cloud.calls
     cloud.service.images.clear()
     with pytest.raises(UserError, match=r"gcloud builds submit \. --config=deploy/training/cloudbuild\.yaml"):
         train.train(compose_config(*cloud_is))

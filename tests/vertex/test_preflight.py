@@ -10,7 +10,7 @@ from google.api_core.exceptions import Forbidden
 
 from churn.bundle.bundle import Bundle
 from churn.errors import UserError
-from churn.vertex.checks import preflight
+from churn.vertex.checks import account, preflight
 from churn.vertex.cloud.deployment import Deployment
 from churn.vertex.cloud.errors import to_user_error
 from churn.vertex.cloud.session import connect
@@ -41,6 +41,16 @@ def test_all_problems_are_named_at_once(cloud, settings):
     with pytest.raises(UserError) as error:
         deploy(settings(1, "deploy.name=My_Name", "deploy.service_account=me"))
     assert str(error.value).count(" do: ") == 2
+
+
+def test_an_image_that_is_pinned_by_its_digest_is_looked_for_by_that(cloud, settings):
+    session, digest = connect(Deployment.from_config(settings(1))), f"sha256:{'ab' * 32}"
+    cloud.service.images = {"tf-serving:2.20.0", f"tf-serving@{digest}"}
+    image = "us-central1-docker.pkg.dev/p/churn/tf-serving{}"
+    known = (f"@{digest}", f":2.20.0@{digest}", ":2.20.0")
+    assert not [name for name in known if [*account.missing_image(session, image.format(name), "build it")]]
+    unknown = (f"@{digest.replace('ab', 'ac')}", ":2.19.0")
+    assert all([*account.missing_image(session, image.format(name), "build it")] for name in unknown)
 
 
 def test_the_prebuilt_container_is_counted_down_and_then_refused(settings, bundles):
@@ -92,6 +102,7 @@ def test_a_setting_that_cannot_be_changed_where_it_runs_is_refused(cloud, settin
     for override in (
         "deploy.dedicated=true",
         "deploy.machine_type=n1-standard-4",
+        "deploy.monitoring.sampling=0.1",
         "deploy.access_logging=true",
     ):
         with pytest.raises(UserError, match=r"can't be changed to .*(.|\n)*do: churn destroy first"):

@@ -19,7 +19,7 @@ def test_an_idle_endpoint_has_no_machine_and_is_woken_for_the_next_version(cloud
     assert "nobody may have called for 30 minutes (a preview" in printed
     assert "no command for it: comparing answers, a version that scales to zero" in printed
     (model,) = cloud.service.endpoints[ENDPOINT].deployed_models
-    assert cloud.service.sleepers == {model.id}
+    assert cloud.service.sleepers == {model.id: "1800s"}
     assert model.dedicated_resources.min_replica_count == 0
     cloud.service.asleep = 3
     deploy(settings(2, *IDLE))
@@ -35,6 +35,10 @@ def test_it_can_be_deployed_again_but_not_changed_where_it_runs(cloud, settings)
     deploy(settings(1, *IDLE))
     with pytest.raises(UserError, match=r"deploy\.idle_minutes is 'set' where it runs"):
         deploy(settings(1, "deploy.dedicated=true"))
+    with pytest.raises(UserError, match=r"deploy\.idle_minutes is 30 where it runs(.|\n)*changed to 60"):
+        deploy(settings(1, "deploy.idle_minutes=60", *IDLE[1:]))
+    with pytest.raises(UserError, match=r"deploy\.max_replicas is 1 where it runs(.|\n)*changed to 2 there"):
+        deploy(settings(1, *IDLE, "deploy.max_replicas=2"))
 
 
 def test_prod_does_not_scale_to_zero(cloud, settings):

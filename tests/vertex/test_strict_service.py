@@ -174,6 +174,30 @@ def test_destroy_removes_or_prices_what_the_service_made_by_itself(cloud, settin
         assert re.search(line, printed), printed
 
 
+def test_destroy_also_removes_what_was_staged_in_another_bucket(cloud, settings, table, capsys):
+    for name in ("bucket2", "wide"):
+        cloud.service.storage.make_bucket(name, "US-CENTRAL1")
+    cloud.service.storage.write("gs://bucket/mine/1.csv", b"1")
+    deploy(settings(1))
+    score(settings(1, "deploy.bucket=wide", f"input={table}", "output=gs://wide/scores"))
+    capsys.readouterr()
+    destroy(settings(1, "deploy.bucket=bucket2"))
+    assert [*cloud.service.storage.list("gs://bucket/")] == ["mine/1.csv"]
+    assert {name.split("/")[0] for name in cloud.service.storage.list("gs://wide/")} == {"scores"}
+    printed = capsys.readouterr().out
+    assert re.search(r"\d+ files in gs://bucket/churn-dev/\n  \d+ files in gs://wide/churn-dev/", printed)
+    assert "gcloud storage rm --recursive gs://wide/churn-dev/scoring --project=p" in printed
+
+
+def test_destroy_ends_well_where_the_bucket_has_no_soft_delete(cloud, settings, capsys):
+    cloud.service.storage.keep_no_deleted("bucket")
+    score(settings(1, f"input={settings(1).data.path}", "output=gs://bucket/scores"))
+    destroy(settings(1))
+    printed = capsys.readouterr().out
+    assert "nothing is left" in printed
+    assert "soft delete" not in printed
+
+
 def test_monitoring_that_is_switched_off_keeps_its_tables(cloud, settings):
     deploy(settings(1))
     deploy(settings(1, "deploy.monitoring.enabled=false"))
@@ -331,6 +355,17 @@ def test_a_cell_that_training_refuses_ends_the_query(cloud, column, values):
         read_by_training(pa.table({column: values}), roles)
     with pytest.raises(Exception, match=f"column {column}: "):
         read_by_sql(cloud, pa.table({column: values}), roles)
+
+
+@pytest.mark.parametrize("mark", ["'", "’", " ", "\u00a0", "\u202f", "\\", '"'])
+def test_bigquery_reads_numbers_with_any_thousands_separator_as_training_does(cloud, mark):
+    roles = schema(numeric=("n",), thousands=mark)
+    table = pa.table({"n": [f"1{mark}234.5", "12", f"-7{mark}654{mark}321", None]})
+    by_sql, by_training = read_by_sql(cloud, table, roles), read_by_training(table, roles)
+    np.testing.assert_allclose(by_sql["n"], np.array(by_training["n"], float))
+    assert by_sql["n"][:3] == [1234.5, 12, -7654321]
+    with pytest.raises(Exception, match="column n: not a number"):
+        read_by_sql(cloud, pa.table({"n": [f"1{mark}23"]}), roles)
 
 
 def test_missing_columns_and_types_without_a_spelling_are_named_together(cloud):

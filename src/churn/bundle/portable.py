@@ -32,9 +32,10 @@ from churn.data.sources import files
 from churn.data.spelling import spelling_steps
 from churn.data.validate import to_features
 from churn.errors import UserError, missing_extra
-from churn.files import atomic_write, write_text
+from churn.files import atomic_write, refuse_foreign, write_text
 
 OPSET = 18  # of ONNX
+_DESCRIBED = r'"digest": "[0-9a-f]{64}",\s+"threshold":'  # in each description
 _EXAMPLE = "churn export to={} input=customers.csv output=churn.{}"
 
 
@@ -51,6 +52,8 @@ def export_file(cfg: Config) -> None:
         what = f"an export needs customers to compare with, and a file to write that ends in .{suffix}"
         raise UserError(what, do=_EXAMPLE.format(cfg.to.value, suffix))
     bundle, output = choose_bundle(cfg), Path(cfg.output)
+    about = output.with_suffix(".json")
+    refuse_foreign(about, _DESCRIBED)
     numbers, codes = _rows(bundle, cfg)
     with atomic_write(output) as aside:
         convert(bundle, aside)
@@ -60,7 +63,6 @@ def export_file(cfg: Config) -> None:
         except MismatchError as error:
             what = f"the file would answer otherwise than the bundle: {error}"
             raise UserError(what, f"to={cfg.to.value}", "serve the bundle itself: churn serve") from None
-    about = output.with_suffix(".json")
     write_text(about, json.dumps(_description(bundle), indent=1))
     print(f"{output} answers {numbers.shape[1]:,} rows as the bundle does; {about} says how to ask it")
 

@@ -40,6 +40,9 @@ PERMISSIONS: Permissions = {
     "roles/logging.configWriter": ("logging.sinks.create", "logging.sinks.get", "logging.sinks.delete"),
     "roles/bigquery.user": ("bigquery.datasets.create",),
 }
+MEMORY = {  # MiB that an instance with so many CPUs has, at least and at most: "Configure memory limits"
+    1: (512, 4096), 2: (512, 8192), 4: (2048, 16_384), 6: (4096, 24_576), 8: (4096, 32_768),
+}  # fmt: skip
 OF_PUBLIC: Permissions = {"roles/run.admin": ("run.services.setIamPolicy",)}
 
 
@@ -52,6 +55,7 @@ def offline_problems(deployment: Deployment, bundle: Bundle) -> Iterator[UserErr
     yield from _vertex_keys(deployment)
     yield from identity_problems(deployment)
     yield from size_problems(deployment)
+    yield from _memory_problems(deployment)
 
 
 def _name_problems(deployment: Deployment) -> Iterator[UserError]:
@@ -86,6 +90,16 @@ def _vertex_keys(deployment: Deployment) -> Iterator[UserError]:
     for name, do in remedies.items():
         if getattr(config, name):
             yield UserError(f"deploy.{name} is for target=vertex", f"deploy.{name}", do)
+
+
+def _memory_problems(deployment: Deployment) -> Iterator[UserError]:
+    """Memory that an instance with so many CPUs cannot have."""
+    chosen, key = deployment.config.cloud_run, "deploy.cloud_run.memory_mib"
+    least, most = MEMORY[chosen.cpu]
+    if not least <= chosen.memory_mib <= most:
+        what = f"an instance with cpu={chosen.cpu} has {least} to {most} MiB of memory"
+        do = f"{key}={min(max(chosen.memory_mib, least), most)}, or another deploy.cloud_run.cpu"
+        yield UserError(what, f"{key}={chosen.memory_mib}", do)
 
 
 def account_checks(deployment: Deployment) -> tuple[Check, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from churn.cloudrun import gcloud
 from churn.cloudrun.log import delete_sink, find_sink
 from churn.cloudrun.service import run_deployment, service_name
@@ -12,7 +14,7 @@ from churn.config.root import Config
 from churn.errors import UserError
 from churn.vertex.cloud.errors import translate_errors
 from churn.vertex.cloud.session import Session
-from churn.vertex.cloud.staging import delete_objects, list_staged
+from churn.vertex.cloud.staging import delete_objects, describe_files, list_elsewhere, list_staged
 from churn.vertex.cloud.state import find_dataset
 from churn.vertex.confirm import confirm
 from churn.vertex.leftovers import describe_leftovers
@@ -43,13 +45,20 @@ def destroy(cfg: Config) -> None:
 
 def _commands(session: Session) -> list[str]:
     """The gcloud commands that remove the same."""
-    state, names = read_run_state(session), [blob.name for blob in list_staged(session)]
+    state, files = read_run_state(session), [*list_staged(session), *_list_elsewhere(session)]
     has_sink, has_log = find_sink(session) is not None, find_dataset(session) is not None
-    return gcloud.destroy_all(session.deployment, state, has_sink, has_log, names)
+    return gcloud.destroy_all(session.deployment, state, has_sink, has_log, files)
+
+
+def _list_elsewhere(session: Session) -> list[Any]:
+    """Staged objects in other buckets, as far as a revision names them."""
+    state = read_run_state(session)
+    return list_elsewhere(session, state.values(state.names))
 
 
 def _remove_all(session: Session) -> None:
     """Remove service, sink, data set and staged files."""
+    delete_objects(session, _list_elsewhere(session))  # while revisions name them
     if wait_until_settled(session).service:
         delete_service(session)
     if find_sink(session):
@@ -66,8 +75,7 @@ def _list_remaining(session: Session) -> list[str]:
     names = [f"{service_name(deployment)} with {len(state.names)} revisions"] if state.service else []
     names += [f"log sink {deployment.name}"] if find_sink(session) else []
     names += [f"data set {deployment.dataset}"] if find_dataset(session) else []
-    files = len(list_staged(session))
-    return names + ([f"{files} files in gs://{deployment.bucket}/{deployment.name}/"] if files else [])
+    return names + describe_files(session, [*list_staged(session), *_list_elsewhere(session)])
 
 
 def describe_remaining(session: Session) -> str:

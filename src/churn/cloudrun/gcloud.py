@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from churn.bundle.bundle import Bundle
 from churn.cloudrun.invokers import ANYBODY, INVOKER
@@ -115,9 +116,9 @@ def change_invokers(deployment: Deployment, public: bool) -> str:
 
 
 def destroy_all(
-    deployment: Deployment, state: RunState, has_sink: bool, has_log: bool, files: Iterable[str]
+    deployment: Deployment, state: RunState, has_sink: bool, has_log: bool, files: Iterable[Any]
 ) -> list[str]:
-    """Remove everything; files: names of the objects in the bucket."""
+    """Remove everything; files: the staged objects."""
     lines = [_run_command(deployment, "services", "delete", deployment.name, "--quiet")] * bool(state.service)
     lines += [_delete_sink(deployment)] * has_sink
     lines += [delete_dataset(deployment, deployment.dataset)] * has_log

@@ -72,13 +72,17 @@ class RunState:
 
     def uses(self, value: str, names: Collection[str]) -> bool:
         """Whether one of those revisions has this value in its environment, such as a bundle's address."""
-        return any(
-            variable.value == value
+        return value in self.values(names)
+
+    def values(self, names: Collection[str]) -> list[str]:
+        """What those revisions have in their environment."""
+        return [
+            variable.value
             for revision in self.revisions
             if _short(revision.name) in names
             for container in revision.containers
             for variable in container.env
-        )
+        ]
 
     @property
     def size(self) -> tuple[float, float] | None:

@@ -59,7 +59,7 @@ class SyntheticConfig:
 class BigQueryConfig:
     """A table or a query of BigQuery (`churn.data.sources.bigquery`)."""
 
-    project: Optional[str] = None  # project that pays; null: the default of the credentials
+    project: Optional[str] = None  # that pays; null: `deploy.project`, else the default of the credentials
     table: Optional[str] = None  # PROJECT.DATASET.TABLE; set this or `query`
     query: Optional[str] = None  # one SELECT in GoogleSQL
     location: Optional[str] = None  # where the data are stored, e.g. EU; null: BigQuery finds it

@@ -149,6 +149,8 @@ def to_config(composed: DictConfig, overrides: Sequence[str] = ()) -> Config:
     cfg = cast("Config", OmegaConf.to_object(composed))
     keys = {override.lstrip("+~").partition("=")[0] for override in overrides}
     cfg.overridden = sorted(key for key in keys if re.match(r"decision\.|retrain\.gate\.|data(\.|$)", key))
+    # The default of the credentials would, in a job of Vertex AI, be a project of Google's.
+    cfg.data.bigquery.project = cfg.data.bigquery.project or cfg.deploy.project
     check_lists(cfg)
     check_bounds(cfg)
     hide_passwords_of(cfg)

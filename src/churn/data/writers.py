@@ -17,6 +17,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from churn.data.sources.columns import decode_dictionary
+from churn.data.sources.paths import list_files
 from churn.errors import UserError, missing_extra
 from churn.files import PERSONAL, atomic_write
 
@@ -122,6 +123,34 @@ def check_output(output: str | None, example: str) -> Path:
     if suffix not in WRITERS:
         raise UserError(f"cannot write '{suffix}' files", f"output={output}", f"one of: {', '.join(WRITERS)}")
     return Path(output)
+
+
+def check_unread(output: str, path: str, key: str) -> None:
+    """Raise `UserError` if the output is what `key` reads at `path`, by whatever name, or would join it."""
+    do = "name another file to write: output=FILE"
+    if _same(path, output):
+        raise UserError(f"the output would replace what is read: {key}", f"output={output}", do)
+    if "://" not in path + output and any(_same(file, output) for file in _files(path)):
+        raise UserError(f"the output would be read as a part of {key}={path}", f"output={output}", do)
+
+
+def _files(path: str) -> list[str]:
+    """The files that a path stands for, and the folder that a new file in it would join."""
+    try:
+        return list_files(str(Path(path).expanduser()))
+    except UserError:  # the reader says what is wrong, where it is about to read
+        return []
+
+
+def _same(path: str, output: str) -> bool:
+    """Whether two names mean the same file or folder, through links and spellings."""
+    if "://" in path or "://" in output:
+        return path.rstrip("/") == output.rstrip("/")
+    first, second = Path(path).expanduser(), Path(output).expanduser()
+    if first.exists() and second.exists():
+        return first.samefile(second)
+    inside = first.is_dir() and second.suffix and second.parent.resolve() == first.resolve()
+    return bool(inside) or first.resolve() == second.resolve()
 
 
 def check_sheet(rows: int) -> None:

@@ -100,6 +100,15 @@ def _name_problems(cfg: EventsConfig) -> Iterator[UserError]:
             yield UserError(f"two columns would be called '{name}'", "events", "rename a table or a column")
 
 
+def check_not_read(output: str, cfg: EventsConfig) -> None:
+    """Raise `UserError` if the output would replace a table of a definition, or be among its files."""
+    from churn.data.writers import check_unread
+    from churn.events.reading import table_place
+
+    for name, spec in tables_of(cfg).items():
+        check_unread(output, table_place(cfg, spec), f"events, table '{name}'")
+
+
 def require_engine() -> None:
     """Raise `UserError` where the packages of this stage are not installed."""
     from importlib.util import find_spec

@@ -14,7 +14,7 @@ from churn.config.events import Engine, EventsConfig
 from churn.config.root import Config
 from churn.errors import UserError
 from churn.events.calendar import to_date, to_day, today
-from churn.events.checks import check_definition, require_engine
+from churn.events.checks import check_definition, check_not_read, require_engine
 from churn.events.definition import from_json, reach
 from churn.events.writing import write_snapshot
 from churn.scratch import scratch_folder
@@ -44,6 +44,7 @@ def scoring_features(bundle: Bundle, cfg: Config) -> Iterator[Config]:
     events = definition_of(bundle, cfg)
     check_definition(events)
     require_engine()
+    check_not_read(str(cfg.output), events)
     cutoff = _cutoff(cfg.score.cutoff, events)
     with scratch_folder(Path(events.scratch) if events.scratch else None) as folder:
         file = folder / "today.parquet"

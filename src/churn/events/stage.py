@@ -9,6 +9,7 @@ from pathlib import Path
 from churn.config.events import Engine, EventsConfig
 from churn.config.root import Config
 from churn.errors import UserError
+from churn.files import refuse_foreign
 
 EXAMPLE = "churn snapshot events=NAME output=FILE.parquet"
 
@@ -37,7 +38,7 @@ def snapshot(cfg: Config) -> None:
     With `bundle=DIR` the definition is the one that the bundle's model learnt by. Raises `UserError` for a
     definition that contradicts itself and for tables that cannot be read.
     """
-    from churn.events.checks import check_definition, require_engine
+    from churn.events.checks import check_definition, check_not_read, require_engine
 
     events = _definition(cfg)
     check_definition(events)
@@ -51,6 +52,7 @@ def snapshot(cfg: Config) -> None:
         from churn.events.bigquery import print_plan
 
         return print_plan(events, cfg)
+    check_not_read(str(output), events)
     if by_bigquery:
         from churn.events.bigquery import write_by_bigquery
 
@@ -80,6 +82,8 @@ def _output(cfg: Config) -> Path:
 
 def _write_by_duckdb(events: EventsConfig, cfg: Config, output: Path) -> None:
     """Write the snapshot and the page beside it, and say what was found."""
+    page = output.with_suffix(".html")
+    refuse_foreign(page, "<title>Snapshots: ")
     from churn.events.report import make_snapshot, summarize
     from churn.events.workspace import open_workspace
 
@@ -89,6 +93,5 @@ def _write_by_duckdb(events: EventsConfig, cfg: Config, output: Path) -> None:
         made = make_snapshot(work, output, cfg.seed)
     from churn.events.page import write_page
 
-    page = output.with_suffix(".html")
     write_page(page, made)
     print(summarize(made, page))

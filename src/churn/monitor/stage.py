@@ -9,6 +9,7 @@ from pathlib import Path
 from churn.backend import arrow_alone
 from churn.bundle.choice import choose_bundle
 from churn.config.root import Config
+from churn.files import refuse_foreign
 from churn.monitor.collect import collect_window
 from churn.monitor.drift.alarm import DriftPolicy
 from churn.monitor.history import monitor_dir, read_history, record_report
@@ -34,6 +35,9 @@ def monitor(cfg: Config) -> None:
     arrow_alone()
     remove_old(server_log(cfg), cfg.serve.log.keep_days)
     bundle, policy, period = choose_bundle(cfg), DriftPolicy.of(cfg), Period.of(cfg.monitor)
+    folder = monitor_dir(cfg, bundle.facts["name"])
+    refuse_foreign(folder / "report.json", r'^\{\s*"time": "')
+    refuse_foreign(folder / "report.html", "<title>Churn monitor: ")
     print("Reading the log ...", flush=True)
     found = collect_window(cfg, bundle, period)
     report = {
@@ -44,7 +48,6 @@ def monitor(cfg: Config) -> None:
         **found.to_json(),
         **assess_window(found.window, bundle.facts.get("metrics", {}), policy),
     }
-    folder = monitor_dir(cfg, bundle.facts["name"])
     record_report(folder, report)
     write_page(folder / "report.html", bundle, read_history(folder), policy)
     write_gauges(Path(cfg.monitor.prometheus or folder / "churn.prom"), bundle.facts["name"], report)

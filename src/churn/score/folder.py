@@ -14,13 +14,13 @@ import pyarrow.parquet
 from churn.bundle.bundle import Bundle
 from churn.config.root import Config
 from churn.config.serving import BeamRunner
+from churn.data.sources.files import reading_keys
 from churn.data.sources.paths import list_cloud_objects, list_files
 from churn.data.writers import write_tables
 from churn.errors import UserError
 from churn.files import PARTIAL, write_text
 
 FINGERPRINT_FILE = "_scored.json"  # in the folder: which scoring the files belong to
-READING = ("sheet", "table", "delimiter", "encoding", "skip_lines")  # keys of `data` that choose the rows
 
 
 class ScoreFolder:
@@ -89,7 +89,7 @@ def fingerprint_of(bundle: Bundle, cfg: Config) -> str:
     facts = {
         "bundle": bundle.digest,
         "input": _stamps(str(cfg.input)),
-        "reading": {name: getattr(cfg.data, name) for name in READING},
+        "reading": reading_keys(cfg.data),
         **unit,
         "reasons": cfg.score.reasons,
         "keep": cfg.score.keep,

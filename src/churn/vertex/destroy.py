@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from churn.config.root import Config
 from churn.errors import UserError
 from churn.vertex.apply import set_traffic, undeploy
@@ -10,7 +12,7 @@ from churn.vertex.cloud.deployment import Deployment
 from churn.vertex.cloud.errors import translate_errors
 from churn.vertex.cloud.operations import retry_refused, wait_for, wait_for_pending
 from churn.vertex.cloud.session import Session, connect
-from churn.vertex.cloud.staging import delete_objects, list_staged
+from churn.vertex.cloud.staging import delete_objects, describe_files, list_elsewhere, list_staged
 from churn.vertex.cloud.state import State, find_dataset, read_state
 from churn.vertex.confirm import confirm
 from churn.vertex.leftovers import describe_leftovers
@@ -31,6 +33,7 @@ def destroy(cfg: Config) -> None:
         confirm(deployment, "Destroy")
         wait_for_pending(session)
         _stop_machines(session)
+        delete_objects(session, _list_elsewhere(session))  # while versions and jobs name them
         jobs.remove_jobs(session)
         _remove_all(session)
         if names := _list_remaining(session):
@@ -43,14 +46,22 @@ def destroy(cfg: Config) -> None:
 
 def _gcloud_commands(session: Session) -> str:
     """The gcloud commands that remove the same."""
-    names = [blob.name for blob in list_staged(session)]
+    blobs = [*list_staged(session), *_list_elsewhere(session)]
     state, has_log = read_state(session), bool(find_dataset(session))
-    commands = gcloud.destroy_all(session.deployment, state, has_log, names)
+    commands = gcloud.destroy_all(session.deployment, state, has_log, blobs)
     lines = ["The same with gcloud:", *(f"  {command}" for command in commands)] if commands else []
     if others := [*jobs.find_schedules(session), *jobs.find_jobs(session)]:
         what = f"{len(others)} jobs and schedules"
         lines.append(f"Through the API alone, since gcloud has no command for it: {what}")
     return "\n".join(lines)
+
+
+def _list_elsewhere(session: Session) -> list[Any]:
+    """Staged objects in other buckets, as far as a version or a batch prediction names them."""
+    addresses = [version.artifact_uri for version in read_state(session).versions]
+    for batch in jobs.find_jobs(session, ("batch_prediction_job",)):
+        addresses += batch.input_config.gcs_source.uris
+    return list_elsewhere(session, addresses)
 
 
 def _stop_machines(session: Session) -> None:
@@ -96,9 +107,7 @@ def _list_remaining(session: Session) -> list[str]:
     names += [deployment.endpoint] if state.endpoint else []
     names += [f"{deployment.model}@{version.version_id}" for version in state.versions]
     names += [f"data set {deployment.dataset}"] if dataset else []
-    files = list_staged(session)
-    names += [f"{len(files)} files in gs://{deployment.bucket}/{deployment.name}/"] if files else []
-    return names
+    return names + describe_files(session, [*list_staged(session), *_list_elsewhere(session)])
 
 
 def describe_remaining(session: Session) -> str:

@@ -16,12 +16,13 @@ from churn.errors import UserError
 from churn.vertex import sql
 from churn.vertex.checks import account
 from churn.vertex.checks.parity import TOLERANCE, MismatchError
+from churn.vertex.checks.scoring import check_output
 from churn.vertex.cloud.deployment import Deployment
 from churn.vertex.cloud.errors import translate_errors
 from churn.vertex.cloud.session import Session, connect
 from churn.vertex.cloud.staging import upload_bundle
 from churn.vertex.confirm import confirm, raise_problems
-from churn.vertex.score import ROW, check_output
+from churn.vertex.score import ROW
 
 LARGEST = 450_000_000  # bytes: BigQuery's CREATE MODEL statement for TensorFlow models, read 2026-11-29
 TYPES = ("float32", "float64", "int32", "int64", "bool", "string")  # of inputs and outputs, ibid.

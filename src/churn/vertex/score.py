@@ -17,10 +17,9 @@ from churn.data.contract import CUSTOMER_KEY
 from churn.data.infer.cells import to_ids
 from churn.data.sources import files
 from churn.data.validate import to_features
-from churn.errors import UserError
 from churn.vertex import sql
 from churn.vertex.apply import ensure_dataset, ensure_version
-from churn.vertex.checks import account, parity, preflight
+from churn.vertex.checks import account, parity, preflight, scoring
 from churn.vertex.cloud import jobs
 from churn.vertex.cloud.deployment import Deployment, today
 from churn.vertex.cloud.errors import translate_errors
@@ -45,9 +44,8 @@ def score(cfg: Config) -> None:
 
     >>> score(compose_config("input=bq://P.SET.TABLE", "output=bq://P.SET", "deploy.project=P"))
     """
-    if not cfg.input or not str(cfg.output).startswith(("bq://", "gs://")):
-        do = "input=bq://P.SET.TABLE, or a file, here or gs://; output=bq://P.SET or gs://BUCKET/DIR"
-        raise UserError("Vertex AI needs something to read and a place to write", "input, output", do)
+    scoring.check_addresses(str(cfg.input or ""), str(cfg.output))
+    scoring.refuse_local_keys(cfg)
     bundle, deployment = choose_bundle(cfg), Deployment.from_config(cfg)
     raise_problems(preflight.offline_problems(deployment, bundle, today()))
     session = connect(deployment)
@@ -55,33 +53,20 @@ def score(cfg: Config) -> None:
     print(f"Batch prediction, while it runs: {cost}")
     with translate_errors(deployment, jobs.RETRY):
         raise_problems(account.account_problems(session, CHECKS))
-        check_output(session, str(cfg.output))
+        scoring.check_output(session, str(cfg.output))
         wait_for_pending(session)
         job = _find_or_start_job(session, cfg, bundle)
         print(f"Job {job.name}: waiting for it ...", flush=True)
         output = jobs.wait_for_job(session, job.name).output_info
     table = f"{output.bigquery_output_dataset}.{output.bigquery_output_table}"
-    print(f"The answers, by {ROW}: {output.gcs_output_directory or table}")
-
-
-def check_output(session: Session, output: str) -> None:
-    """Raise `UserError` if the data set for the answers does not exist."""
-    from google.api_core.exceptions import NotFound
-
-    if output.startswith("bq://"):
-        name, key = output.removeprefix("bq://"), session.deployment.config.kms_key
-        words = f"--dataset --default_kms_key={key}" if key else "--dataset"
-        try:
-            session.clients.bigquery.get_dataset(name)
-        except NotFound:
-            make = f"bq --location={session.deployment.region} mk {words} {name.replace('.', ':', 1)}"
-            raise UserError("the data set for the answers does not exist", output, make) from None
+    by = ", by `key`" if _has_key(str(cfg.input), bundle) else ""
+    print(f"The answers{by}: {output.gcs_output_directory or table}")
 
 
 def _find_or_start_job(session: Session, cfg: Config, bundle: Bundle) -> Any:
     """The job for these rows; an earlier one if there is one."""
     content = jobs.content_fingerprint(session, str(cfg.input))
-    identity = f"{bundle.digest} {cfg.input} {cfg.output} {content}"
+    identity = f"{bundle.digest} {cfg.input} {cfg.output} {files.reading_keys(cfg.data)} {content}"
     name = f"{session.deployment.name}-score-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
     job = jobs.find_started_job(session, name)
     if job is None:
@@ -116,8 +101,17 @@ def _start_job(session: Session, cfg: Config, bundle: Bundle, name: str) -> Any:
 
 def _instance_config(source: str, bundle: Bundle) -> dict[str, str]:
     """Each row is sent as an object; its customer is hidden from the model and returned with the answer."""
-    has_key = bundle.schema.id and not source.endswith(".jsonl")
-    return {"instance_type": "object", **({"key_field": ROW} if has_key else {})}
+    return {"instance_type": "object", **({"key_field": ROW} if _has_key(source, bundle) else {})}
+
+
+def _has_key(source: str, bundle: Bundle) -> bool:
+    """Whether the answers name the customer."""
+    return bool(bundle.schema.id) and not _is_ready(source)
+
+
+def _is_ready(source: str) -> bool:
+    """Whether Vertex AI reads the rows as they are."""
+    return source.startswith("gs://") and source.endswith(".jsonl")
 
 
 def _output_config(output: str) -> dict[str, Any]:
@@ -129,13 +123,13 @@ def _output_config(output: str) -> dict[str, Any]:
 def _input_config(session: Session, cfg: Config, bundle: Bundle, name: str) -> dict[str, Any]:
     """The rows as the model takes them: a table made by BigQuery, or files of JSON lines in the bucket.
 
-    A .jsonl file is used as it is; any other file is read here, in chunks, as `churn score` reads it.
+    A .jsonl file in a bucket is used as it is; any other is read here, in chunks, as `churn score` reads it.
     """
     source = str(cfg.input)
     if source.startswith("bq://"):
         table = _make_instance_table(session, cfg, bundle, name)
         return {"instances_format": "bigquery", "bigquery_source": {"input_uri": f"bq://{table}"}}
-    uris = [source] if source.endswith(".jsonl") else _upload_instances(session, cfg, bundle, name)
+    uris = [source] if _is_ready(source) else _upload_instances(session, cfg, bundle, name)
     return {"instances_format": "jsonl", "gcs_source": {"uris": uris}}
 
 

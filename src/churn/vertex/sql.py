@@ -106,7 +106,7 @@ def _number(column: str, kind: str, schema: Schema) -> str:
     else:
         text = _text(column, kind)
         value, absent = f"CAST({_plain_number(text, schema)} AS FLOAT64)", _is_listed(text, words)
-        pattern = f"r'^(?:{number_pattern(schema.decimal, schema.thousands)})$'"
+        pattern = _quote(f"^(?:{number_pattern(schema.decimal, schema.thousands)})$")
         refused = f"WHEN NOT REGEXP_CONTAINS({text}, {pattern}) THEN {_error(column, 'not a number')} "
     refused += f"WHEN ABS({value}) >= {TOO_LARGE} THEN {_error(column, 'infinite, or 1e30 and more')}"
     return f"CASE WHEN {absent} THEN {MISSING_BELOW} {refused} ELSE {value} END"

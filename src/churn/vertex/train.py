@@ -18,6 +18,7 @@ from churn.config.data import Source
 from churn.config.root import Config, config_directory
 from churn.config.serving import Platform
 from churn.data.load import dataset_name
+from churn.data.sources.bigquery import check_choice
 from churn.errors import UserError
 from churn.runs import link_latest, note_unregistered, reserve_run
 from churn.vertex.checks import account
@@ -34,7 +35,7 @@ from churn.vertex.confirm import confirm, raise_problems
 def train(cfg: Config) -> None:
     """Upload wheel and configuration, run the job, copy the run back and register it.
 
-    >>> train(compose_config("data=bigquery", "data.bigquery.table=P.SET.TABLE", "deploy.project=P"))
+    >>> train(compose_config("data=bigquery", "data.bigquery.table=P.SET.TABLE", "data.target=left"))
     """
     cfg.data.name = dataset_name(cfg.data)
     with reserve_run(cfg) as run_dir:
@@ -44,7 +45,7 @@ def train(cfg: Config) -> None:
 def _train_into(run_dir: Path, cfg: Config) -> None:
     """The same, into a directory whose name is reserved."""
     deployment = Deployment.from_config(cfg)
-    _refuse_local_file(cfg, deployment)
+    _check_source(cfg, deployment)
     session = connect(deployment)
     print(f"Training on {load_prices().describe_cost(cfg.target.machine_type, 1)}, while it runs")
     with translate_errors(deployment, jobs.RETRY):
@@ -60,7 +61,10 @@ def _train_into(run_dir: Path, cfg: Config) -> None:
     print(f"The run is in {run_dir}; {cfg.data.name} version {version}")
 
 
-def _refuse_local_file(cfg: Config, deployment: Deployment) -> None:
+def _check_source(cfg: Config, deployment: Deployment) -> None:
+    """Raise `UserError` for data that the job could not read."""
+    if cfg.data.source == Source.bigquery:
+        check_choice(cfg.data.bigquery)
     path = cfg.data.path
     if cfg.data.source == Source.file and path and not path.startswith("gs://"):
         do = f"gcloud storage cp {path} gs://{deployment.bucket}/data/, then data.path=gs://..."

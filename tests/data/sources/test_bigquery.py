@@ -210,7 +210,7 @@ def test_the_double_refuses_what_the_service_does_not_know(service):
 
 
 def test_the_query_of_the_configuration_is_one_select_with_all_columns_that_have_roles():
-    cfg = compose_config("data=bigquery").data
+    cfg = compose_config("data=thelook").data
     query = " ".join(cfg.bigquery.query.split())
     for column in (cfg.target, cfg.id, *cfg.numeric, *cfg.categorical):
         assert f" {column}," in query or f"AS {column}" in query, column

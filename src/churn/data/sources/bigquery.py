@@ -41,10 +41,7 @@ def read_bigquery(cfg: DataConfig) -> RawTable:
     anything is billed.
     """
     chosen = cfg.bigquery
-    if (chosen.table is None) == (chosen.query is None):
-        raise UserError(
-            "name a table or a query", "data.bigquery.table, .query", "set one, the other to null"
-        )
+    check_choice(chosen)
     origin = chosen.table or "a BigQuery query"
     with closing(open_client(chosen)) as client, explain_refusals(chosen, client.project):
         rows = table_rows(client, chosen) if chosen.table else query_rows(client, str(chosen.query), chosen)
@@ -55,6 +52,13 @@ def read_bigquery(cfg: DataConfig) -> RawTable:
     if frame.empty:
         raise UserError("BigQuery gives no rows", origin, "check the table, or the conditions of the query")
     return RawTable(frame, origin)
+
+
+def check_choice(chosen: BigQueryConfig) -> None:
+    """Raise `UserError` unless a table or a query is named, and not both."""
+    if (chosen.table is None) == (chosen.query is None):
+        what, where = "name a table or a query", "data.bigquery.table, .query"
+        raise UserError(what, where, "set one, the other to null")
 
 
 def has_storage_api() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ from churn.errors import UserError, did_you_mean, user_error_of_many
 from churn.scratch import scratch_folder
 
 CHUNK_ROWS = 100_000  # rows parsed at a time if the whole table is read
+_READING = ("delimiter", "encoding", "skip_lines", "sheet", "table", "query")  # keys of the data
 
 
 def read_files(cfg: DataConfig) -> RawTable:
@@ -36,6 +38,11 @@ def raw_tables(path: str, cfg: DataConfig, rows: int) -> Iterator[RawTable]:
     for chunk in file_chunks(path, cfg, rows):
         if len(chunk.table) or chunk.broken:
             yield to_raw_table(path, [chunk])
+
+
+def reading_keys(cfg: DataConfig) -> dict[str, Any]:
+    """The keys that decide which cells the same files give; the others decide what the cells mean."""
+    return {name: getattr(cfg, name) for name in _READING}
 
 
 def file_chunks(path: str, cfg: DataConfig, rows: int) -> Iterator[Chunk]:

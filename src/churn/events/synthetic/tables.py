@@ -15,14 +15,18 @@ from churn.events.synthetic.world import PLANS, SECONDS, World, fees, simulate
 from churn.files import atomic_write
 
 ZONE = "Europe/Berlin"
+TRUTH = "truth.parquet"  # only tables that were made have it beside them
 
 
 def write_tables(cfg: SyntheticEventsConfig, folder: Path, seed: int) -> dict[str, int]:
-    """Write the tables, and `truth.parquet` with the probabilities; gives the rows of each.
+    """Write the tables, `TRUTH` with the probabilities first; gives the rows of each.
 
-    Raises `UserError` for a start that is not the first of a month.
+    Raises `UserError` for a start that is not the first of a month, and where other tables would be replaced.
     """
     made = make_tables(cfg, seed)
+    if not (folder / TRUTH).exists() and (there := [name for name in made if (folder / name).exists()]):
+        what = f"these tables would be replaced, and are not from here: {', '.join(there)}"
+        raise UserError(what, str(folder), "name another folder: events.folder=FOLDER")
     for name, frame in made.items():
         with atomic_write(folder / name) as aside:
             if name.endswith(".csv"):
@@ -37,11 +41,11 @@ def make_tables(cfg: SyntheticEventsConfig, seed: int) -> dict[str, pd.DataFrame
     world = simulate(cfg, _month_days(cfg), seed)
     names = np.array([f"C{i:07d}" for i in range(len(world.begin))], object)
     return {
+        TRUTH: _truth(world, names),
         "subscriptions.csv": _subscriptions(world, names),
         "plans.csv": _plans(world, names),
         "payments.csv": _payments(world, names),
         "usage.parquet": _usage(world, names),
-        "truth.parquet": _truth(world, names),
     }
 
 

@@ -32,6 +32,9 @@ BUCKET_PERMISSIONS = tuple(
     f"storage.objects.{verb}" for verb in ("create", "delete", "get", "list", "update")
 )
 MULTI_REGIONS = {"us": "us", "europe": "eu", "asia": "asia"}  # by the first part of a region's name
+_IMAGE = re.compile(  # location, project, repository, package, and a tag or a digest or both
+    r"([a-z0-9-]+)-docker\.pkg\.dev/([^/]+)/([^/]+)/([^:@]+)(?::([^:@]+)|(?::[^:@]+)?@(sha256:[0-9a-f]{64}))"
+)
 Check = Callable[[Session], Iterable[UserError]]
 
 
@@ -144,21 +147,21 @@ def missing_image(session: Session, image: str, do: str) -> Iterator[UserError]:
     """A problem if an image is not in its repository of Artifact Registry; `do` is its remedy."""
     from google.api_core.exceptions import from_http_response
 
-    match = re.fullmatch(r"([a-z0-9-]+)-docker\.pkg\.dev/([^/]+)/([^/]+)/(.+):([^:]+)", image)
+    match = _IMAGE.fullmatch(image)
     if "/vertex-ai/" in image or not match:
         return
-    answer = session.clients.http.get(_tag_url(session, match))
+    answer = session.clients.http.get(_image_url(session, match))
     if answer.status_code == 404:
         yield UserError("the container is not built yet", image, do)
     elif not answer.ok:
         raise from_http_response(answer)
 
 
-def _tag_url(session: Session, image: re.Match[str]) -> str:
-    """Address of an image's tag in the API of Artifact Registry."""
-    location, project, repository, package, tag = image.groups()
+def _image_url(session: Session, image: re.Match[str]) -> str:
+    """Address of an image's tag, or of the version with its digest, in the API of Artifact Registry."""
+    location, project, repository, package, tag, digest = image.groups()
     api = session.deployment.config.emulator or "https://artifactregistry.googleapis.com"
     return (
         f"{api}/v1/projects/{project}/locations/{location}/repositories/{repository}"
-        f"/packages/{package.replace('/', '%2F')}/tags/{tag}"
+        f"/packages/{package.replace('/', '%2F')}/{f'versions/{digest}' if digest else f'tags/{tag}'}"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import date
+from typing import Any
 
 from churn.bundle.bundle import Bundle
 from churn.config.serving import Environment, MonitoringConfig
@@ -117,7 +118,7 @@ def _signature_problems(bundle: Bundle) -> Iterator[UserError]:
 
 def serving_build(deployment: Deployment) -> str:
     """The commands that build the container that serves; TensorFlow Serving's in place of a prebuilt one."""
-    if "/churn/serving:" in deployment.image:
+    if re.search("/churn/serving[:@]", deployment.image):
         return build_command(deployment, "serving", ".")
     return build_command(deployment, "tf_serving", "deploy/tf_serving")
 
@@ -149,14 +150,26 @@ def _fixed_settings(
     if endpoint := state.endpoint:
         yield "kms_key", endpoint.encryption_spec.kms_key_name, config.kms_key or ""
         yield "dedicated", endpoint.dedicated_endpoint_enabled, config.dedicated
+        sampling = endpoint.predict_request_response_logging_config.sampling_rate
+        yield "monitoring.sampling", sampling, config.monitoring.sampling
     for model in state.deployed:
         if model.id == deployment.deployed_id(bundle):
             machine_type = model.dedicated_resources.machine_spec.machine_type
             yield "machine_type", machine_type, deployment.size.machine_type
             yield "service_account", model.service_account, config.service_account or ""
-            sleeps = model.dedicated_resources.min_replica_count == 0
-            yield "idle_minutes", "set" if sleeps else "null", "set" if config.idle_minutes else "null"
+            yield "idle_minutes", _idle_minutes(model), config.idle_minutes
+            if model.dedicated_resources.min_replica_count == 0:  # the service changes nodes from 1 on
+                most = model.dedicated_resources.max_replica_count
+                yield "max_replicas", most, deployment.size.max_replicas
             yield "access_logging", model.enable_access_logging, config.access_logging
+
+
+def _idle_minutes(model: Any) -> int | str | None:
+    """After how many minutes a deployed model scales to zero; "set" as v1 tells it, None for never."""
+    if model.dedicated_resources.min_replica_count:
+        return None
+    spec = getattr(model.dedicated_resources, "scale_to_zero_spec", None)
+    return int(spec.idle_scaledown_period.total_seconds()) // 60 if spec else "set"
 
 
 def end_of_support(deployment: Deployment, today: date) -> str | None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from churn.bundle.bundle import Bundle
@@ -47,6 +50,25 @@ def list_staged(session: Session) -> list[Any]:
     return [blob for blob in _list_objects(session) if _is_own(session, blob)]
 
 
+def list_elsewhere(session: Session, addresses: Iterable[str]) -> list[Any]:
+    """The deployment's own objects in other buckets that addresses name: `deploy.bucket` may have changed."""
+    from google.api_core.exceptions import NotFound
+
+    deployment, found = session.deployment, list[Any]()
+    parts = [address.split("/") for address in addresses if address.startswith("gs://")]
+    buckets = {bucket for _, _, bucket, *path in parts if path[:1] == [deployment.name]}
+    for bucket in sorted(buckets - {deployment.bucket}):
+        with suppress(NotFound):  # the bucket is gone
+            found += list_staged(replace(session, deployment=replace(deployment, bucket=bucket)))
+    return found
+
+
+def describe_files(session: Session, blobs: Iterable[Any]) -> list[str]:
+    """A line for the objects of each bucket."""
+    counts = Counter(blob.bucket.name for blob in blobs)
+    return [f"{count} files in gs://{name}/{session.deployment.name}/" for name, count in counts.items()]
+
+
 def delete_bundle(session: Session, bundle: Bundle, kept: Collection[str]) -> None:
     """Delete the bundle's staged objects, but those of these names."""
     folder = f"{session.deployment.staged_path(bundle)}/"
@@ -56,9 +78,14 @@ def delete_bundle(session: Session, bundle: Bundle, kept: Collection[str]) -> No
 
 def list_soft_deleted(session: Session) -> list[Any]:
     """Objects below the deployment's name that the bucket keeps for some days after their deletion."""
+    from google.api_core.exceptions import BadRequest
+
     deployment = session.deployment
     storage, prefix = session.clients.storage, f"{deployment.name}/"
-    return list(storage.list_blobs(deployment.bucket, prefix=prefix, soft_deleted=True))
+    try:
+        return list(storage.list_blobs(deployment.bucket, prefix=prefix, soft_deleted=True))
+    except BadRequest:  # the bucket has no soft delete: the rest of the request is that of `_list_objects`
+        return []
 
 
 def delete_objects(session: Session, blobs: list[Any]) -> None:

@@ -106,7 +106,8 @@ def read_state(session: Session) -> State:
 def _find_endpoint(session: Session) -> Any | None:
     deployment = session.deployment
     request = {"parent": deployment.parent, "filter": f'display_name="{deployment.name}"'}
-    endpoints = list(session.clients.endpoints.list_endpoints(request))
+    client = session.clients.preview or session.clients.endpoints  # v1 does not tell when it scales to zero
+    endpoints = list(client.list_endpoints(request))
     foreign = [endpoint for endpoint in endpoints if not deployment.owns(endpoint.labels)]
     if foreign or len(endpoints) > 1:
         raise UserError(

@@ -158,8 +158,8 @@ def delete_monitor(deployment: Deployment, monitor: Any) -> list[str]:
     return [_ai_command(deployment, "model-monitoring-jobs", verb, number) for verb in ("pause", "delete")]
 
 
-def destroy_all(deployment: Deployment, state: State, has_log: bool, files: Iterable[str]) -> list[str]:
-    """Remove everything, first what bills by the hour; files: names of the objects in the bucket."""
+def destroy_all(deployment: Deployment, state: State, has_log: bool, files: Iterable[Any]) -> list[str]:
+    """Remove everything, first what bills by the hour; files: the staged objects."""
     lines = _undeploy_all(deployment, state)
     lines += delete_monitor(deployment, state.monitor) if state.monitor else []
     lines += [_ai_command(deployment, "endpoints", "delete", deployment.name)] if state.endpoint else []
@@ -178,12 +178,12 @@ def delete_dataset(deployment: Deployment, name: str) -> str:
     return shlex.join(["bq", "rm", *options, f"{deployment.project}:{name}"])
 
 
-def delete_files(deployment: Deployment, files: Iterable[str]) -> list[str]:
-    """Remove the staged folders; files: names of the objects in the bucket."""
-    folders = dict.fromkeys("/".join(name.split("/")[:2]) for name in sorted(files))
+def delete_files(deployment: Deployment, files: Iterable[Any]) -> list[str]:
+    """Remove the staged folders; files: the objects in them."""
+    names = sorted(f"{blob.bucket.name}/{blob.name}" for blob in files)
+    folders = dict.fromkeys("/".join(name.split("/")[:3]) for name in names)
     words = ["gcloud", "storage", "rm", "--recursive"]
-    project = f"--project={deployment.project}"
-    return [shlex.join([*words, f"gs://{deployment.bucket}/{folder}", project]) for folder in folders]
+    return [shlex.join([*words, f"gs://{folder}", f"--project={deployment.project}"]) for folder in folders]
 
 
 def _undeploy_all(deployment: Deployment, state: State) -> list[str]:

@@ -1,0 +1,46 @@
+"""Problems of a batch prediction, found before anything is registered or read."""
+
+from __future__ import annotations
+
+import re
+
+from churn.config.root import Config
+from churn.config.serving import BeamRunner
+from churn.errors import UserError
+from churn.vertex.cloud.session import Session
+
+
+def check_addresses(source: str, output: str) -> None:
+    """Raise `UserError` for something that cannot be read, or written to."""
+    of_table = not source.startswith("bq://") or source.count(".") == 2
+    if not source or not of_table or not re.match(r"bq://[^.]|gs://[^/]", output):
+        do = "input=bq://P.SET.TABLE, or a file, here or gs://; output=bq://P.SET or gs://BUCKET/DIR"
+        raise UserError("Vertex AI needs something to read and a place to write", "input, output", do)
+    if output.startswith("bq://") and output.count(".") != 1:
+        what = "the answers become a new table of a data set, whose name Vertex AI chooses"
+        raise UserError(what, f"output={output}", "name the data set: output=bq://P.SET")
+
+
+def refuse_local_keys(cfg: Config) -> None:
+    """Raise `UserError` for keys that only a scoring on this machine obeys."""
+    chosen = {"top": cfg.top, "beam.runner": cfg.beam.runner is not BeamRunner.none}
+    names = ("sort", "reasons", "keep", "page", "do_not_contact", "cutoff")
+    chosen |= {f"score.{name}": getattr(cfg.score, name) for name in names}
+    given = [key for key, value in chosen.items() if value]
+    if given := given + [key for key in cfg.overridden if key.startswith("decision.")]:
+        do = "score on this machine: target=local; or leave them out, and make the list of the answers"
+        raise UserError("Vertex AI writes every customer's answer, and nothing else", ", ".join(given), do)
+
+
+def check_output(session: Session, output: str) -> None:
+    """Raise `UserError` if the data set for the answers does not exist."""
+    from google.api_core.exceptions import NotFound
+
+    if output.startswith("bq://"):
+        name, key = output.removeprefix("bq://"), session.deployment.config.kms_key
+        words = f"--dataset --default_kms_key={key}" if key else "--dataset"
+        try:
+            session.clients.bigquery.get_dataset(name)
+        except NotFound:
+            make = f"bq --location={session.deployment.region} mk {words} {name.replace('.', ':', 1)}"
+            raise UserError("the data set for the answers does not exist", output, make) from None
