@@ -134,6 +134,39 @@ def test_the_effect_of_calling_is_measured_by_decile(write_log, run_monitor, tmp
     assert "What calling does" in (tmp_path / "monitor" / "synthetic" / "report.html").read_text()
 
 
+def test_calling_without_a_control_group_is_no_alarm_and_the_report_says_why(
+    write_log, run_monitor, tmp_path, capsys
+):
+    outcomes, chance = write_log(day=0, rows=3_000), probability(customers(3_000, 100))
+    treated = np.where(chance >= np.sort(chance)[-600], "1", "")
+    write_log(day=60)
+    run_monitor(60, labels(tmp_path / "labels.csv", outcomes, treated=treated))
+    assert read_report(tmp_path)["status"] == "ok"
+    why = "not compared with the test: too few control customers stand for those who were called"
+    for text in (capsys.readouterr().out, (tmp_path / "monitor" / "synthetic" / "report.html").read_text()):
+        assert why in text
+        assert "worse than in the test" not in text
+
+
+def test_one_answer_for_everybody_is_an_alarm_with_a_page_and_gauges(write_log, run_monitor, tmp_path):
+    """As from a broken feed. The calibration slope, which the window before has, is not defined then."""
+    outcomes, file = write_log(day=0), tmp_path / "log" / "00.parquet"
+    write_log(day=60)
+    run_monitor(60, labels(tmp_path / "labels.csv", outcomes))
+    table = pq.read_table(file)
+    number = table.column_names.index("outputs.churn_probability")
+    same = pa.array(np.full(len(table), outcomes.mean()))
+    pq.write_table(table.set_column(number, "outputs.churn_probability", same), file)
+    run_monitor(60, f"monitor.labels={tmp_path / 'labels.csv'}", "monitor.days=2")
+    report, folder = read_report(tmp_path), tmp_path / "monitor" / "synthetic"
+    assert report["performance"]["calibration_slope"]["value"] is None
+    assert (report["status"], report["performance"]["worse_in"]) == ("alarm", ["roc_auc"])
+    gauges, page = ((folder / name).read_text() for name in ("churn.prom", "report.html"))
+    assert 'churn_performance{metric="roc_auc",model="synthetic"} 0.5' in gauges
+    assert "significantly worse in: roc auc" in page
+    assert "<b>Calibration slope</b><span>not defined;" in page
+
+
 class Tags(HTMLParser):
     """The open tags, the links and the number of bars of windows on a page."""
 
@@ -224,7 +257,7 @@ def service(tmp_path, monkeypatch):
         yield double
 
 
-def test_vertex_ais_table_in_bigquery_is_read_like_the_server_s_log(arguments, service, tmp_path):
+def test_vertex_ais_table_in_bigquery_is_read_like_the_server_s_log(arguments, service, tmp_path, capsys):
     frame = customers(600, 5)
     instances = [
         json.dumps({"age": row.age, "spend": -1e31 if np.isnan(row.spend) else row.spend, "plan": row.plan,
@@ -236,6 +269,7 @@ def test_vertex_ais_table_in_bigquery_is_read_like_the_server_s_log(arguments, s
     ]
     moment = START + timedelta(hours=3)
     rows = [("9", moment, str(i), [instances[i]], [answers[i]]) for i in range(600)]
+    rows.append(("9", moment, "600", [instances[0]], []))  # without an answer
     schema = {
         "deployed_model_id": "STRING",
         "logging_time": "TIMESTAMP",
@@ -254,6 +288,10 @@ def test_vertex_ais_table_in_bigquery_is_read_like_the_server_s_log(arguments, s
     assert (report["rows"], report["status"]) == (600, "ok")
     assert report["features"]["spend"]["missing"][1] == pytest.approx(0.02)
     assert datetime.fromisoformat(report["from"]) == START
+    assert "bq://p.d.serving_predict: 1 request without an answer" in capsys.readouterr().err
+    service.queries[sql] = Table(schema, [])
+    monitor(compose_config(*arguments(0, "monitor.log=bq://p.d.serving_predict")))
+    assert read_report(tmp_path)["status"] == "too few rows"
 
 
 def test_labels_may_lie_in_bigquery(service, write_log, run_monitor, tmp_path):

@@ -38,7 +38,7 @@ def _read_log(cfg: Config, since: datetime, until: datetime) -> Iterator[pa.Tabl
     path = log_location(cfg)
     if path.startswith(BIGQUERY):
         sql = _requests_query(path.removeprefix(BIGQUERY), since, until)
-        return map(read.from_vertex, _query_chunks(sql, cfg))
+        return read.from_vertex(_query_chunks(sql, cfg), path)
     if not Path(path).exists():
         raise UserError("there is no log", path, "churn serve writes one; or name another: monitor.log=PATH")
     return read.read_log(Path(path), since, until, coded=True)
