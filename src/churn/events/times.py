@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pandas as pd
 
-from churn.data.infer.cells import OTHER_DATE, to_times
+from churn.data.infer.cells import OTHER_DATE, UTC, to_times
 
-ZONE = r"(?:Z|UTC|[+-][0-9]{2}:?[0-9]{2})$"
+ZONE = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$"  # +02 is how PostgreSQL writes it
 CLOCK = r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
 UNIX = r"[0-9]{9,16}"  # seconds, milli- or microseconds since 1970
 # 202411241230 and 20241124123059, which as numbers since 1970 would be of 1976, and of 2611
@@ -24,9 +24,9 @@ def parse_times(text: pd.Series) -> tuple[pd.Series, np.ndarray]:
     ISO 8601; days or months first, such as 24.11.2026 12:30; only digits, such as 202611241230; seconds,
     milli- or microseconds since 1970.
     """
-    text = text.str.replace(f"^{DIGITS}$", r"\1T\2", regex=True)
+    text = text.str.replace(f"^{DIGITS}$", r"\1T\2", regex=True).str.replace(UTC, "Z", regex=True)
     unix = text.str.fullmatch(UNIX).to_numpy(bool)
-    zoned = (text.str.contains(rf"[T ].*{ZONE}") | unix).to_numpy(bool)
+    zoned = (text.str.contains(rf"[T ][0-9:. ]*{ZONE}") | unix).to_numpy(bool)
     plain = text.mask(unix, "")
     other = plain.str.match(OTHER_DATE).to_numpy(bool)
     time = pd.to_datetime(plain.mask(other, ""), format="ISO8601", utc=True, errors="coerce").dt.tz_localize(

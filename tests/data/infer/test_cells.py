@@ -96,6 +96,8 @@ def test_unusable_numbers_are_distinguished_from_missing_ones():
         "31.1.2025",
         "1/31/25",
         "31/01/2025 10:15 AM",
+        "2025-01-31 10:15:00+02",
+        "2025-01-31 10:15:00 UTC",
     ],
 )
 def test_dates_are_recognised_and_read(text):

@@ -26,6 +26,7 @@ SHORT_SCIENTIFIC = r"[1-9](?:\.[0-9])?[eE]\+0?[0-9]"  # 1e+05, whose further dig
 ISO_DATE = r"[0-9]{4}[-/][0-9]{1,2}(?:[-/][0-9]{1,2})?"
 OTHER_DATE = r"[0-9]{1,2}[./-][0-9]{1,2}[./-](?:[0-9]{4}|[0-9]{2})"
 TIME = r"[T ][0-9:.]+ ?(?:[AaPp][Mm]|Z|UTC|[+-][0-9:]+)?"
+UTC = " ?UTC$"  # Z in ISO 8601
 
 
 def to_text(column: pd.Series, rules: TextRules | None = None) -> pd.Series:
@@ -180,7 +181,8 @@ def _parse_dates(text: pd.Series) -> pd.Series:
     import pandas as pd
 
     other = text.str.match(OTHER_DATE)
-    times = pd.to_datetime(text.where(~other), format="ISO8601", utc=True, errors="coerce")
+    iso = text.where(~other).str.replace(UTC, "Z", regex=True)
+    times = pd.to_datetime(iso, format="ISO8601", utc=True, errors="coerce")
     return times.fillna(_parse_other_dates(text[other])) if other.any() else times
 
 
