@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from churn.config.events import ChurnKind
+from churn.events.workspace import open_workspace
 from events.conftest import CUTOFFS, definition, rows_at, shop, write_shop
 
 
@@ -54,6 +55,30 @@ def test_features_are_what_loops_over_the_events_find(tmp_path, seed, windows):
             np.testing.assert_allclose(
                 row[f"orders_{name}"], value, rtol=1e-5, atol=1e-5, err_msg=f"{name}: {row}"
             )
+
+
+def test_names_that_are_alike_do_not_mix_their_numbers(shop_folder, shop_rows):
+    """Columns called like sums of the query, and levels that differ only in capitals."""
+    new = {"amount": "before", "items": "before_before"}
+    orders = pd.read_parquet(shop_folder / "orders.parquet").rename(columns=new)
+    orders.replace({"channel": {"app": "WEB"}}).to_parquet(shop_folder / "orders.parquet")
+    cfg = definition(shop_folder)
+    cfg.tables["orders"].values = list(new.values())
+    names = {"_items_": "_before_before_", "_amount_": "_before_"}
+    names |= {"share_app": "share_WEB_0", "share_shop": "share_shop_1", "share_web": "share_web_2"}
+    expected = shop_rows()
+    for old, name in names.items():
+        expected.columns = expected.columns.str.replace(old, name)
+    pd.testing.assert_frame_equal(rows_at(cfg), expected)
+
+
+def test_of_two_levels_one_says_all_and_of_the_two_most_frequent_of_many_both_stay(shop_folder):
+    with open_workspace(definition(shop_folder, max_levels=2)) as work:
+        assert work.cfg.tables["orders"].levels == {"channel": ["app", "web"]}
+    orders = pd.read_parquet(shop_folder / "orders.parquet")
+    orders[orders["channel"].isin(["app", "web"])].to_parquet(shop_folder / "orders.parquet")
+    with open_workspace(definition(shop_folder, max_levels=2)) as work:
+        assert work.cfg.tables["orders"].levels == {"channel": ["app"]}
 
 
 def test_equal_values_have_no_spread_however_large_they_are(tmp_path):

@@ -11,7 +11,7 @@ from churn.config.limits import check_bounds
 from churn.errors import UserError, did_you_mean, missing_extra, user_error_of_many
 from churn.events.calendar import check_zone, to_day
 from churn.events.definition import BIGQUERY, named_columns, tables_of
-from churn.events.names import feature_names, property_names
+from churn.events.names import feature_roles
 
 NEEDED = {  # keys without which a table cannot be read
     "tables": ("path", "customer", "time"),
@@ -93,11 +93,11 @@ def _name_problems(cfg: EventsConfig) -> Iterator[UserError]:
     for name, count in Counter([*cfg.tables, *cfg.contracts, *cfg.properties]).items():
         if count > 1:
             yield UserError(f"several tables are called '{name}'", "events")
-    names = [name for name, spec in cfg.tables.items() for name in feature_names(name, spec, cfg.windows)]
-    names += [name for table, spec in cfg.properties.items() for name in property_names(table, spec)]
-    for name, count in Counter(names).items():
+    names = Counter(name.lower() for names in feature_roles(cfg).values() for name in names)
+    for name, count in names.items():
         if count > 1:
-            yield UserError(f"two columns would be called '{name}'", "events", "rename a table or a column")
+            what = f"two columns would be called '{name}', capitals or not"
+            yield UserError(what, "events", "rename a table or a column")
 
 
 def check_not_read(output: str, cfg: EventsConfig) -> None:

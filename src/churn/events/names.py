@@ -17,9 +17,11 @@ def slug(text: str) -> str:
 
 
 def level_names(levels: list[str]) -> list[str]:
-    """Names for the levels of a category within columns' names, no two alike."""
+    """Names for the levels of a category within columns' names; no two differ only in capitals."""
     names = [slug(level) for level in levels]
-    return [f"{name}_{i}" if names.count(name) > 1 else name for i, name in enumerate(names)]
+    if len({name.lower() for name in names}) == len(names):
+        return names
+    return [f"{name}_{number}" for number, name in enumerate(names)]
 
 
 def named_features(table: str, spec: EventTable, windows: list[int]) -> Iterator[tuple[str, bool]]:
@@ -42,11 +44,6 @@ def named_features(table: str, spec: EventTable, windows: list[int]) -> Iterator
 def feature_names(table: str, spec: EventTable, windows: list[int]) -> list[str]:
     """The columns that `window_features` makes, in order; levels as far as they are known."""
     return [name for name, _ in named_features(table, spec, windows)]
-
-
-def property_names(table: str, spec: PropertyTable) -> list[str]:
-    """The columns that a table of properties makes: numbers, texts, days since dates."""
-    return [f"{table}_{slug(column)}" for column in (*spec.numeric, *spec.categorical, *spec.dates)]
 
 
 def feature_roles(cfg: EventsConfig) -> dict[str, list[str]]:

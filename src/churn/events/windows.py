@@ -104,8 +104,8 @@ def _trend_sums(
 ) -> dict[str, ir.Value]:
     """What a trend compares a window with."""
     values = {f"sum_{column}": seen[f"value_{column}"] for column in map(slug, spec.values)}
-    sums = {f"{what}_{name}": _only(value, where, 0.0).sum() for what, value in values.items()}
-    return {f"n_{name}": _count(seen, where), **sums}
+    sums = {f"{name}_{what}": _only(value, where, 0.0).sum() for what, value in values.items()}
+    return {f"{name}_n": _count(seen, where), **sums}
 
 
 def _only(value: ir.Value, where: ir.BooleanValue | None, other: ir.Value | float) -> ir.Value:
@@ -148,7 +148,7 @@ def _features(
 
 def _change(sums: ir.Table, what: str, days: int) -> ir.Value:
     """A sum of a window less that of the window before it."""
-    before = [name for part in ("before", "older") if (name := f"{what}_{part}_{days}") in sums.columns]
+    before = [name for part in ("before", "older") if (name := f"{part}_{days}_{what}") in sums.columns]
     total = ibis.coalesce(sums[f"{what}_{days}"], 0.0)
     for name in before:
         total = total - ibis.coalesce(sums[name], 0.0)

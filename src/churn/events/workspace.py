@@ -118,10 +118,10 @@ def _levels(work: Workspace, name: str, column: str) -> list[str]:
     counts = rows.select(text=staging.text(rows[column])).group_by("text").agg(n=ibis._.count())
     found = work.rows(
         f"SELECT text FROM ({to_sql(counts)}) WHERE text IS NOT NULL ORDER BY n DESC, text "
-        f"LIMIT {work.cfg.max_levels}"
+        f"LIMIT {work.cfg.max_levels + 1}"  # one more, to see whether two are all
     )
     levels = [text for (text,) in found]
-    return levels[1:] if len(levels) == 2 else sorted(levels)
+    return levels[1:] if len(levels) == 2 else sorted(levels[: work.cfg.max_levels])
 
 
 def _copies_to_drop(work: Workspace) -> dict[str, bool]:
