@@ -37,7 +37,7 @@ def tidy(frame):
 
 def normal_tables(work):
     """The staged tables with the customers' names, as frames."""
-    people = work.con.sql("SELECT * FROM all_people").df().set_index("customer")["id"]
+    people = work.con.sql("SELECT * FROM everyone").df().set_index("customer")["id"]
     found = {}
     for name in work.tables:
         frame = work.con.sql(f"SELECT * FROM all_{name} WHERE customer IS NOT NULL").df()

@@ -1,6 +1,7 @@
 """Tables as companies have them: every oddity ends in one message or in one counted finding."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 import duckdb
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from churn.config.events import ChurnKind, EventTable
 from churn.errors import UserError
 from churn.events import workspace
+from churn.events.checks import check_definition
 from churn.events.findings.tables import table_findings
 from churn.events.report import make_snapshot
 from churn.events.times import parse_times
@@ -215,7 +217,7 @@ def test_too_little_memory_is_said(shop_folder):
 def test_typed_parquet_is_read_as_the_other_formats_are(tmp_path):
     at = pd.to_datetime(["2024-05-10", "2024-05-11", "2024-05-12"])
     orders = pd.DataFrame(
-        {"who": ["7", "7", "8"], "at": at, "amount": [5.0, None, 3.0], "paid": ["True"] * 3}
+        {"who": ["7", "7", "8"], "at": at, "amount": [14.0, None, 3.0], "paid": ["True"] * 3}
     )
     cfg = definition(tmp_path)
     cfg.tables["orders"] = EventTable(
@@ -224,13 +226,43 @@ def test_typed_parquet_is_read_as_the_other_formats_are(tmp_path):
     cfg = replace(cfg, contracts={}, properties={})
     orders.to_csv(tmp_path / "orders.csv", index=False)
     expected = rows_at(cfg, CUTOFFS[:1], labelled=False)
-    assert expected["orders_amount_sum_30d"].tolist() == [5, 3]
+    assert expected["orders_amount_sum_30d"].tolist() == [14, 3]
     cfg.tables["orders"].path = "orders.parquet"
     for changed in ({"who": [7.0, 7.0, 8.0]}, {"who": [" 7", "7 ", "8"]}, {"paid": [True] * 3}):
         table = pa.Table.from_pandas(orders.assign(**changed), preserve_index=False)
-        nan = pa.array(np.array([5.0, np.nan, 3.0]))  # NumPy's arrays have NaN, where Arrow has nulls
+        nan = pa.array(np.array([14.0, np.nan, 3.0]))  # NumPy's arrays have NaN, where Arrow has nulls
         pq.write_table(table.set_column(2, "amount", nan), tmp_path / "orders.parquet")
         pd.testing.assert_frame_equal(rows_at(cfg, CUTOFFS[:1], labelled=False), expected)
+    money = pa.array([Decimal(14), None, Decimal(3)], pa.decimal128(38, 18))  # whose squares overflow
+    pq.write_table(table.set_column(2, "amount", money), tmp_path / "orders.parquet")
+    pd.testing.assert_frame_equal(rows_at(cfg, CUTOFFS[:1], labelled=False), expected)
+
+
+@pytest.mark.parametrize("names", [("order", "people", "ages"), ("left", "orders", "t3")])
+def test_tables_may_be_called_like_words_of_sql_and_tables_of_ours(shop_folder, shop_rows, names):
+    cfg = definition(shop_folder)
+    orders, contracts, plans = names
+    cfg = replace(
+        cfg,
+        tables={orders: cfg.tables["orders"]},
+        contracts={contracts: cfg.contracts["contracts"]},
+        properties={plans: cfg.properties["plans"]},
+        churn=replace(cfg.churn, table=orders),
+    )
+    expected = shop_rows()
+    expected.columns = expected.columns.str.replace("^orders_", f"{orders}_", regex=True)
+    expected.columns = expected.columns.str.replace("^plans_", f"{plans}_", regex=True)
+    pd.testing.assert_frame_equal(rows_at(cfg), expected)
+
+
+def test_names_that_differ_only_in_capitals_are_refused(tmp_path):
+    cfg = definition(tmp_path)
+    cfg.tables["Contracts"] = cfg.tables["orders"]
+    cfg.tables["orders"] = replace(cfg.tables["orders"], values=["amount", "Amount"])
+    with pytest.raises(UserError) as refused:
+        check_definition(cfg)
+    assert "several tables are called 'contracts', capitals or not" in str(refused.value)
+    assert "two columns would be called 'orders_amount_sum_7d', capitals or not" in str(refused.value)
 
 
 def test_a_condition_that_no_row_meets_is_said(shop_folder):

@@ -90,9 +90,10 @@ def _churn_problems(cfg: EventsConfig) -> Iterator[UserError]:
 
 def _name_problems(cfg: EventsConfig) -> Iterator[UserError]:
     """Tables, or features, that would have the same name."""
-    for name, count in Counter([*cfg.tables, *cfg.contracts, *cfg.properties]).items():
+    tables = Counter(name.lower() for name in (*cfg.tables, *cfg.contracts, *cfg.properties))
+    for name, count in tables.items():
         if count > 1:
-            yield UserError(f"several tables are called '{name}'", "events")
+            yield UserError(f"several tables are called '{name}', capitals or not", "events")
     names = Counter(name.lower() for names in feature_roles(cfg).values() for name in names)
     for name, count in names.items():
         if count > 1:

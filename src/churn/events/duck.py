@@ -87,10 +87,11 @@ def _output(name: str, is_number: bool) -> str:
 
 def _make_part(work: Workspace, sql: str, first: int, end: int) -> pa.Table:
     """The rows of the customers with the numbers first <= n < end."""
+    views = {"people": "everyone"} | {f"part_{name}": f"all_{name}" for name in work.tables}
     with work.con.cursor() as cursor:
-        for name in ("people", *work.tables):
+        for view, table in views.items():
             cursor.execute(
-                f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM all_{name} "
+                f"CREATE OR REPLACE TEMP VIEW {view} AS SELECT * FROM {table} "
                 f"WHERE {CUSTOMER} >= {first} AND {CUSTOMER} < {end}"
             )
         return cursor.execute(sql).fetch_arrow_table()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from churn.config.events import EventsConfig, EventTable, PropertyTable
+from churn.config.events import EventsConfig, EventTable
 
 CUSTOMER, CUTOFF, CHURNED = "customer", "cutoff", "churned"  # columns of a snapshot beside its features
 TENURE = "days_as_customer"

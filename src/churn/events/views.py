@@ -77,7 +77,7 @@ def _as_read(column: str, kind: str, is_utc: bool) -> str:
         "DOUBLE",
     ):  # `= 'NaN'` is false for DuckDB 1.4.5 where Parquet's statistics have no NaN
         return f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END"
-    return name
+    return f"{name}::DOUBLE" if kind.startswith("DECIMAL") else name  # as decimals, sums and squares overflow
 
 
 def _ibis_type(kind: str) -> str:

@@ -143,10 +143,10 @@ def _stage(work: Workspace) -> None:
     work.population = str(work.cfg.churn.begin if by_events else work.cfg.churn.table)
     ids = to_sql(staged[work.population].select(CUSTOMER).distinct())
     work.con.execute(
-        f"CREATE TABLE all_people AS SELECT (row_number() OVER (ORDER BY id) - 1)::INTEGER AS {CUSTOMER}, id "
+        f"CREATE TABLE everyone AS SELECT (row_number() OVER (ORDER BY id) - 1)::INTEGER AS {CUSTOMER}, id "
         f"FROM (SELECT {CUSTOMER} AS id FROM ({ids}))"
     )
-    work.customers = work.one("SELECT count(*) FROM all_people")
+    work.customers = work.one("SELECT count(*) FROM everyone")
     for name, table in staged.items():
         _write_staged(work, name, table)
     work.copies = {name: _count_copies(work, name) for name in work.cfg.tables}
@@ -167,13 +167,13 @@ def _write_staged(work: Workspace, name: str, table: ir.Table) -> None:
     columns = ", ".join(_staged_column(column) for column in table.columns if column != CUSTOMER)
     work.con.execute(
         f"CREATE TABLE all_{name} AS SELECT p.{CUSTOMER}, {columns} FROM ({to_sql(table)}) n "
-        f"LEFT JOIN all_people p ON p.id = n.{CUSTOMER} ORDER BY {', '.join([f'p.{CUSTOMER}', *times])}"
+        f"LEFT JOIN everyone p ON p.id = n.{CUSTOMER} ORDER BY {', '.join([f'p.{CUSTOMER}', *times])}"
     )
-    work.con.execute(f"CREATE VIEW {name} AS SELECT * FROM all_{name}")
+    work.con.execute(f"CREATE VIEW part_{name} AS SELECT * FROM all_{name}")
     chosen = to_sql(Staging(work.cfg.timezone).chosen(work.raw[name], tables_of(work.cfg)[name]))
     rows, kept = (work.one(f"SELECT count(*) FROM {place}") for place in (f"({chosen})", f"all_{name}"))
     work.lost[name] = rows - kept
-    work.tables[name] = ibis.table({**table.schema(), CUSTOMER: "int32"}, name=name)
+    work.tables[name] = ibis.table({**table.schema(), CUSTOMER: "int32"}, name=f"part_{name}")
 
 
 def _staged_column(name: str) -> str:
