@@ -52,6 +52,19 @@ def test_right_probabilities_rarely_deviate():
     assert sum(any(segment.deviates for segment in segments) for segments in samples) <= 6
 
 
+def test_right_probabilities_rarely_deviate_where_rows_of_a_customer_share_their_outcome():
+    """As at weekly cut-offs of a horizon of four weeks."""
+    random, customer = np.random.default_rng(0), np.repeat(np.arange(500), 4)
+    deviating = []
+    for _ in range(40):
+        frame = pd.DataFrame({f"f{k}": random.choice(list("abcd"), 500)[customer] for k in range(4)})
+        chance = random.choice([0.1, 0.3, 0.5], 500)
+        churned = (random.random(500) < chance).astype(int)
+        segments = measure_segments(frame, churned[customer], chance[customer], customer.astype(str))
+        deviating.append(any(segment.deviates for segment in segments))
+    assert sum(deviating) <= 6
+
+
 def test_small_levels_are_one_segment_and_a_single_segment_is_none():
     churned = np.arange(400) % 2
     levels = pd.Series(np.where(np.arange(400) < 300, "common", [f"rare {i % 20}" for i in range(400)]))
