@@ -79,6 +79,16 @@ def test_with_times_parts_follow_one_another_with_a_gap_of_the_horizon_before_th
     assert len(known) == (times + np.timedelta64(30, "D") <= begins).sum()  # no other row is lost
 
 
+@pytest.mark.parametrize(("months", "horizon"), [(12, 60), (12, 90), (24, 180)])
+def test_the_gap_takes_rows_from_no_single_part(months, horizon):
+    times = np.repeat(np.datetime64("2021-01", "M") + np.arange(months), 100).astype("datetime64[s]")
+    data = table(np.arange(len(times)), np.arange(len(times)) % 5 == 0, times=times)
+    sizes = split_dataset(data, SplitConfig(), horizon, seed=1).sizes()
+    rest = sum(sizes.values()) - sizes["test"]
+    for part, share in (("train", 6 / 8), ("validation", 1 / 8), ("calibration", 1 / 8)):
+        assert sizes[part] / rest == pytest.approx(share, abs=100 / rest)  # a month more or less
+
+
 def test_rows_that_differ_in_the_seventh_digit_of_a_number_stay_together(rows):
     x, _ = rows
     frame = pd.DataFrame({"a": np.append(x, x * (1 + 1e-7)), "b": np.append(x, x) * 0})
@@ -92,8 +102,10 @@ def test_rows_that_differ_in_the_seventh_digit_of_a_number_stay_together(rows):
 def test_a_horizon_that_leaves_a_part_empty_is_refused(rows):
     x, churned = rows
     times = np.datetime64("2025-01-01", "s") + np.arange(1000) * np.timedelta64(1, "h")
-    with pytest.raises(UserError, match=r"data\.horizon"):
-        split_dataset(table(x, churned, times=times), SplitConfig(), 30, seed=1)
+    with pytest.raises(UserError, match=r"800 rows lie in the gap .*: data\.horizon, unless the file"):
+        split_dataset(table(x, churned, times=times), SplitConfig(), 40, seed=1)
+    with pytest.raises(UserError, match=r"larger share \(split\.\*\)$"):
+        split_dataset(table(x, x < -9), SplitConfig(), 30, seed=1)
 
 
 def test_rows_without_dates_are_not_split_by_time(rows):

@@ -233,6 +233,7 @@ def test_typed_parquet_is_read_as_the_other_formats_are(tmp_path):
         nan = pa.array(np.array([14.0, np.nan, 3.0]))  # NumPy's arrays have NaN, where Arrow has nulls
         pq.write_table(table.set_column(2, "amount", nan), tmp_path / "orders.parquet")
         pd.testing.assert_frame_equal(rows_at(cfg, CUTOFFS[:1], labelled=False), expected)
+    table = pa.Table.from_pandas(orders, preserve_index=False)
     money = pa.array([Decimal(14), None, Decimal(3)], pa.decimal128(38, 18))  # whose squares overflow
     pq.write_table(table.set_column(2, "amount", money), tmp_path / "orders.parquet")
     pd.testing.assert_frame_equal(rows_at(cfg, CUTOFFS[:1], labelled=False), expected)

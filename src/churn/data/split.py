@@ -152,14 +152,16 @@ def _split_by_time(times: np.ndarray, cfg: SplitConfig, horizon: int) -> Splits:
     """Parts that follow one another in time, with a gap of `horizon` days before the test part.
 
     A row whose label is known only after the test part begins belongs to no part: nobody could have learned
-    from it. Before the other parts no gap is needed, since the model is cross-fitted on all of them together.
+    from it. The others are divided by their shares. Before their parts no gap is needed, since the model is
+    cross-fitted on all of them together.
     """
-    ordered = np.sort(times)
-    starts = ordered[np.ceil(part_boundaries(cfg) * len(times)).astype(int).clip(max=len(times) - 1)]
-    label_known = times + np.timedelta64(horizon, "D")
-    part = np.searchsorted(starts, times, side="right")
-    known = label_known <= starts[-1]
-    return Splits.of(np.where(known | (part == len(starts)), part, -1))
+    boundaries = part_boundaries(cfg)
+    test = np.sort(times)[min(int(np.ceil(boundaries[-1] * len(times))), len(times) - 1)]
+    known = (times + np.timedelta64(horizon, "D") <= test) & (times < test)
+    rest = np.sort(times[known])
+    places = np.ceil(boundaries[:-1] / boundaries[-1] * len(rest)).astype(int)
+    part = np.searchsorted(rest[places.clip(max=len(rest) - 1)], times, side="right") if len(rest) else 0
+    return Splits.of(np.where(times >= test, 3, np.where(known, part, -1)))
 
 
 def _split_like_the_article(rows: int, test: float, seed: int) -> Splits:
@@ -171,6 +173,11 @@ def _split_like_the_article(rows: int, test: float, seed: int) -> Splits:
 
 def check_both_classes(parts: Splits, churned: np.ndarray) -> None:
     """Raise `UserError` for a part without rows or with one class only; calibration may be empty."""
+    do = "use more data, or a larger share (split.*)"
+    if in_gap := len(churned) - sum(parts.sizes().values()):
+        do += (
+            f"; {in_gap:,} rows lie in the gap before the test part: data.horizon, unless the file declares it"
+        )
     for part in fields(parts):
         rows = getattr(parts, part.name)
         left = int(churned[rows].sum())
@@ -180,5 +187,5 @@ def check_both_classes(parts: Splits, churned: np.ndarray) -> None:
             raise UserError(
                 f"the {part.name} part has {len(rows)} rows, {left} of them churned: it needs both kinds",
                 "split",
-                "use more data, a larger share (split.*), or a shorter gap between parts (data.horizon)",
+                do,
             )
