@@ -175,9 +175,7 @@ def check_both_classes(parts: Splits, churned: np.ndarray) -> None:
     """Raise `UserError` for a part without rows or with one class only; calibration may be empty."""
     do = "use more data, or a larger share (split.*)"
     if in_gap := len(churned) - sum(parts.sizes().values()):
-        do += (
-            f"; {in_gap:,} rows lie in the gap before the test part: data.horizon, unless the file declares it"
-        )
+        do += f"; {in_gap:,} rows lie in the gap before the test: data.horizon, unless the file declares it"
     for part in fields(parts):
         rows = getattr(parts, part.name)
         left = int(churned[rows].sum())
