@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -17,7 +18,7 @@ import pytest
 from conftest import ROOT, SMALLEST, churn
 
 from churn import pipeline
-from churn.config.events import ChurnKind
+from churn.config.events import ChurnKind, EventsConfig
 from churn.config.root import compose_config
 from churn.data.declared import declared_facts, with_declared_roles
 from churn.data.experiment import Experiment
@@ -140,6 +141,20 @@ def test_the_file_and_the_bundle_hold_the_definition(root, bundle):
 def test_a_definition_that_changed_since_training_is_refused(scored):
     with pytest.raises(UserError, match="is not the one that the model learnt from; other: windows"):
         scored("input=events", *COMPANY[:-1], "events.windows=[30]")
+
+
+def test_a_definition_of_another_name_is_refused(shop_definition):
+    other = replace(shop_definition, name="shop2", folder="elsewhere")
+    with pytest.raises(UserError, match="learnt from the definition 'shop', not from 'shop2'"):
+        from_json(to_json(shop_definition), other)
+
+
+def test_where_tables_lie_and_until_when_they_are_whole_is_what_the_command_says(shop_definition):
+    stored = to_json(replace(shop_definition, until="2024-09-01"))
+    for given in (EventsConfig(), definition("")):
+        restored = from_json(stored, replace(given, until="2025-01-01", folder="later"))
+        assert (restored.until, restored.folder) == ("2025-01-01", "later")
+    assert from_json(stored, EventsConfig()).folder == shop_definition.folder
 
 
 def test_tables_may_lie_elsewhere_when_scoring(root, scored, tmp_path):

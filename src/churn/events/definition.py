@@ -16,7 +16,7 @@ BIGQUERY = "bq://"
 GROUPS = ("tables", "contracts", "properties")
 CONTINUES = 1  # days after the end of a contract on which the next may begin for the two to be one
 NOT_STORED = (  # keys that say where and how it is computed
-    "cutoffs", "engine", "memory_gb", "threads", "scratch", "plan_only", "synthetic", "max_bad_rows",
+    "cutoffs", "until", "engine", "memory_gb", "threads", "scratch", "plan_only", "synthetic", "max_bad_rows",
 )  # fmt: skip
 
 
@@ -63,9 +63,9 @@ def to_json(cfg: EventsConfig) -> dict[str, Any]:
 
 
 def from_json(content: dict[str, Any], cfg: EventsConfig) -> EventsConfig:
-    """The definition that was stored, with the engine of `cfg`; and its places, if both have the same name.
+    """The definition that was stored, with the engine of `cfg`; and its places, where it names some.
 
-    Raises `UserError` for a definition of another version.
+    Raises `UserError` for a definition of another version, and if `cfg` defines something else.
     """
     content = dict(content)
     if (version := content.pop("format", None)) != FORMAT:
@@ -75,7 +75,12 @@ def from_json(content: dict[str, Any], cfg: EventsConfig) -> EventsConfig:
     merged = OmegaConf.merge(OmegaConf.structured(EventsConfig), content)
     stored = cast("EventsConfig", OmegaConf.to_object(merged))
     stored = replace(stored, **{key: getattr(cfg, key) for key in NOT_STORED})
-    return _with_places(stored, cfg) if cfg.name == stored.name and tables_of(cfg) else stored
+    if not tables_of(cfg):
+        return replace(stored, folder=cfg.folder or stored.folder)
+    if cfg.name != stored.name:
+        what = f"the model learnt from the definition '{stored.name}', not from '{cfg.name}'"
+        raise UserError(what, f"events={cfg.name}", f"events={stored.name}, or another bundle")
+    return _with_places(stored, cfg)
 
 
 def _with_places(stored: EventsConfig, cfg: EventsConfig) -> EventsConfig:
@@ -99,7 +104,7 @@ def _with_places(stored: EventsConfig, cfg: EventsConfig) -> EventsConfig:
 def _plain(cfg: EventsConfig) -> dict[str, Any]:
     """A definition without places, and without what is found in the data where it is left open."""
     settings = asdict(cfg)
-    for key in (*NOT_STORED, "folder", "until", "max_levels"):
+    for key in (*NOT_STORED, "folder", "max_levels"):
         del settings[key]
     for group in GROUPS:
         for spec in settings[group].values():
