@@ -115,10 +115,12 @@ def test_a_query_that_reads_more_than_the_limit_is_refused_before_it_is_billed(s
 def test_what_has_to_be_named_is_listed(whole):
     whole.events.until = None
     whole.events.tables["orders"].levels = {}
+    whole.events.tables["orders"].drop_copies = None
     with pytest.raises(UserError) as refused:
         bigquery.known_cutoffs(whole.events)
     assert "events.until is not named" in str(refused.value)
     assert "events.tables.orders.levels.channel" in str(refused.value)
+    assert "events.tables.orders.drop_copies" in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -137,9 +137,10 @@ def test_copies_of_an_event_count_once_where_times_have_a_time_of_day(shop_folde
     assert "'orders': 500 events are exact copies of others and count once" in findings(cfg)
 
 
-def test_copies_stay_where_times_are_days(shop_folder):
+@pytest.mark.parametrize("as_days", [lambda at: at.dt.date, lambda at: at.dt.normalize()])
+def test_copies_stay_where_times_are_days(shop_folder, as_days):
     orders = shop()["orders"]
-    orders["at"] = orders["at"].dt.date
+    orders["at"] = as_days(orders["at"])
     write_shop(shop_folder, {"orders": pd.concat([orders, orders.iloc[::3]])})
     cfg = definition(shop_folder, ChurnKind.cancelled)
     cfg.tables["orders"].drop_copies = None

@@ -83,6 +83,11 @@ def known_cutoffs(cfg: EventsConfig) -> list[int]:
         for column in spec.categories
         if column not in spec.levels
     ]
+    problems += [
+        UserError("whether copies of an event count once is not named", f"events.tables.{name}.drop_copies")
+        for name, spec in cfg.tables.items()
+        if spec.drop_copies is None
+    ]
     if problems:
         raise user_error_of_many(
             "BigQuery answers in one query; so that has to be named which is found otherwise", problems

@@ -125,15 +125,23 @@ def _levels(work: Workspace, name: str, column: str) -> list[str]:
 
 
 def _copies_to_drop(work: Workspace) -> dict[str, bool]:
-    """Whether copies of an event are one event: not where times are days only, of which many may be alike."""
-    return {name: not _whole_days(work, name, str(spec.time)) for name, spec in work.cfg.tables.items()}
+    """Whether copies of an event are one event, where that is left open.
+
+    Not where times are days only, of which many may be alike.
+    """
+    return {
+        name: not _whole_days(work, name, str(spec.time))
+        for name, spec in work.cfg.tables.items()
+        if spec.drop_copies is None
+    }
 
 
 def _whole_days(work: Workspace, name: str, column: str) -> bool:
-    """Whether the times of a column are days."""
+    """Whether all times of a column are days, or midnights."""
     if name in work.readings:
         return work.readings[name].whole_days.get(column, True)
-    return work.raw[name][column].type().is_date()
+    time = f"{quoted(column)}::TIMESTAMP"
+    return work.one(f"SELECT coalesce(bool_and({time} = date_trunc('day', {time})), true) FROM raw_{name}")
 
 
 def _stage(work: Workspace) -> None:
