@@ -18,11 +18,13 @@ import pytest
 from conftest import ROOT, SMALLEST, churn
 
 from churn import pipeline
+from churn.config.data import SplitMethod
 from churn.config.events import ChurnKind, EventsConfig
 from churn.config.root import compose_config
 from churn.data.declared import declared_facts, with_declared_roles
 from churn.data.experiment import Experiment
 from churn.data.load import load_dataset
+from churn.data.stream.rows import open_stream
 from churn.errors import UserError
 from churn.events import report
 from churn.events.definition import from_json, to_json
@@ -85,6 +87,20 @@ def test_training_takes_the_file_as_it_is_and_splits_it_by_time_with_a_gap(root)
     ]
     for earlier, later in pairwise(parts):
         assert earlier.max() + np.timedelta64(HORIZON, "D") <= later.min()
+
+
+def test_a_snapshot_that_is_too_large_for_memory_is_split_by_customer(root):
+    given = ("data=parquet", f"data.path={root}/snapshots.parquet", "train.stream_rows=100")
+    cfg = compose_config(*given)
+    cfg.data = with_declared_roles(cfg.data)
+    stream = open_stream(cfg)
+    with pytest.raises(UserError, match=r"not split by time(.|\n)*do: split\.method=customer, or"):
+        stream.split.splits_of(stream.sample)
+    cfg.split.method = SplitMethod.customer
+    splits = open_stream(cfg).split.splits_of(stream.sample)
+    customers = [set(stream.sample.ids[rows]) for rows in (splits.train, splits.test)]
+    assert min(map(len, customers)) > 10
+    assert not set.intersection(*customers)
 
 
 def test_what_the_user_says_about_columns_wins_over_the_file(root):

@@ -69,11 +69,12 @@ class HashSplit:
     def splits_of(self, data: Dataset) -> Splits:
         """The parts of a data set in memory; raises `UserError` as `split_dataset` does."""
         check_shares(self.shares)
-        if data.times is not None or self.shares.method == SplitMethod.time:
+        by_time = data.times is not None and self.shares.method != SplitMethod.customer
+        if by_time or self.shares.method == SplitMethod.time:
             raise UserError(
                 "a table of this size is not split by time",
                 "data.time, split.method",
-                "leave them out, or train in memory: train.stream_rows=1000000000",
+                "split.method=customer, or train in memory: train.stream_rows=1000000000",
             )
         splits = Splits.of(self.parts(self.dataset_keys(data)))
         check_both_classes(splits, data.churned)
