@@ -28,13 +28,15 @@ from churn.data.stream.rows import open_stream
 from churn.errors import UserError
 from churn.events import report
 from churn.events.definition import from_json, to_json
+from churn.events.duck import snapshot_parts
 from churn.events.stage import snapshot, synthesize
 from churn.events.synthetic.tables import make_tables
 from churn.events.synthetic.world import HORIZON
 from churn.events.workspace import open_workspace
+from churn.events.writing import write_snapshot
 from churn.monitor.labels import labels_from_table, read_labels
 from churn.score.stage import score
-from events.conftest import definition, rows_at, shop
+from events.conftest import day, definition, rows_at, shop
 
 COMPANY = (
     "events=synthetic", "events.synthetic.customers=300", "events.synthetic.churn_rate=0.15",
@@ -139,6 +141,14 @@ def test_features_at_a_cutoff_are_the_same_once_the_future_is_there(shop_folder)
     same_day = from_json(json.loads(json.dumps(frozen)), definition(shop_folder))
     today = rows_at(same_day, ["2024-07-01"], labelled=False)
     pd.testing.assert_frame_equal(today, later[list(today.columns)])
+
+
+def test_no_row_is_kept_in_memory_where_nobody_looks_at_a_sample(shop_folder):
+    with open_workspace(definition(shop_folder)) as work:
+        parts = snapshot_parts(work, [day("2024-07-01")], labelled=False)
+        contents = write_snapshot(parts, work.cfg, shop_folder / "s.parquet", 0, 0)
+    assert contents.rows > 10
+    assert not sum(map(len, contents.sample))
 
 
 def test_the_file_and_the_bundle_hold_the_definition(root, bundle):

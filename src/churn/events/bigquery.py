@@ -66,7 +66,7 @@ def print_plan(cfg: EventsConfig, whole: Config) -> None:
 def write_by_bigquery(cfg: EventsConfig, whole: Config, output: Path) -> None:
     """Write the snapshot; what only DuckDB counts (copies, unknown customers, silence) is not looked at."""
     cutoffs = known_cutoffs(cfg)
-    contents = write_snapshot(snapshot_parts(cfg, whole, cutoffs), cfg, output, 1, whole.seed)
+    contents = write_snapshot(snapshot_parts(cfg, whole, cutoffs), cfg, output, 0, whole.seed)
     print(
         f"{contents.rows:,} rows at {len(contents.by_cutoff)} cut-offs, "
         f"{contents.churned / contents.rows:.1%} churned: {output}"

@@ -48,7 +48,7 @@ def scoring_features(bundle: Bundle, cfg: Config) -> Iterator[Config]:
     cutoff = _cutoff(cfg.score.cutoff, events)
     with scratch_folder(Path(events.scratch) if events.scratch else None) as folder:
         file = folder / "today.parquet"
-        contents = write_snapshot(_rows_at(events, cfg, cutoff), events, file, 1, cfg.seed)
+        contents = write_snapshot(_rows_at(events, cfg, cutoff), events, file, 0, cfg.seed)
         print(
             f"{contents.rows:,} customers as they were known at the beginning of {to_date(cutoff)}",
             flush=True,

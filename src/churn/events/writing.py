@@ -65,9 +65,12 @@ class Contents:
 def write_snapshot(
     parts: Iterable[pa.Table], cfg: EventsConfig, file: Path, expected_rows: int, seed: int
 ) -> Contents:
-    """Write the parts of a snapshot to a file that appears whole; raises `UserError` if there is no row."""
+    """Write the parts of a snapshot to a file that appears whole; raises `UserError` if there is no row.
+
+    `expected_rows`: of which about `SAMPLE` are kept in memory; 0 keeps none.
+    """
     contents, rng = Contents(), np.random.default_rng(seed)
-    share, writer = min(1.0, SAMPLE / max(expected_rows, 1)), None
+    share, writer = min(1.0, SAMPLE / expected_rows) if expected_rows else 0.0, None
     with atomic_write(file, PERSONAL) as aside:
         for part in parts:
             writer = writer or _open_writer(aside, part.schema)
