@@ -93,6 +93,22 @@ def test_inactive_is_who_was_active_and_is_not_seen_in_the_horizon(tmp_path):
     assert found == with_rows(cases) | {"stays": 0}
 
 
+def with_cancellations(folder, cases, late=()):
+    """The shop with a journal of beginnings and cancellations; those of `late` arrive after the cut-off."""
+    rows = [("other", "stays", "2024-02-01")]
+    for case, (begun, cancelled, _) in cases.items():
+        rows += [("signup", case, at) for at in begun] + [("cancel", case, at) for at in cancelled]
+    frame = pd.DataFrame(rows, columns=["what", "who", "at"])
+    at = pd.to_datetime(frame["at"], format="ISO8601")
+    known = at.mask(frame["who"].isin(late) & (frame["what"] == "cancel"), pd.Timestamp("2024-06-05"))
+    frame.assign(at=at, known=known).to_parquet(folder / "journal.parquet")
+    journal = EventTable(path="journal.parquet", customer="who", time="at", arrival="known" if late else None)
+    tables = {name: replace(journal, only={"what": [name]}) for name in ("signup", "cancel")}
+    churn = ChurnConfig(kind=ChurnKind.cancelled, table="cancel", begin="signup")
+    cfg = definition(folder)
+    return replace(cfg, tables={**cfg.tables, **tables}, churn=churn)
+
+
 def test_cancellations_may_be_events(tmp_path):
     cases = {
         "stays": (["2024-01-01"], [], 0),
@@ -103,17 +119,21 @@ def test_cancellations_may_be_events(tmp_path):
         "changed over": (["2024-01-01", "2024-05-15 10:05"], ["2024-05-15 10:00"], 0),
         "changes over": (["2024-01-01", "2024-06-15 10:05"], ["2024-06-15 10:00"], 0),
     }
-    rows = [("other", "stays", "2024-02-01")]
-    for case, (begun, cancelled, _) in cases.items():
-        rows += [("signup", case, at) for at in begun] + [("cancel", case, at) for at in cancelled]
-    frame = pd.DataFrame(rows, columns=["what", "who", "at"])
-    frame.assign(at=pd.to_datetime(frame["at"], format="ISO8601")).to_parquet(tmp_path / "journal.parquet")
-    journal = EventTable(path="journal.parquet", customer="who", time="at")
-    cfg = definition(tmp_path)
-    tables = {name: replace(journal, only={"what": [name]}) for name in ("signup", "cancel")}
-    churn = ChurnConfig(kind=ChurnKind.cancelled, table="cancel", begin="signup")
-    cfg = replace(cfg, tables={**cfg.tables, **tables}, churn=churn)
-    assert outcomes(tmp_path, cfg, {}) == with_rows(cases)
+    assert outcomes(tmp_path, with_cancellations(tmp_path, cases), {}) == with_rows(cases)
+
+
+def test_a_cancellation_that_nobody_knew_of_is_a_churner_and_not_a_missing_row(tmp_path):
+    """As `churn score` sees it on the day: the table has no such cancellation yet."""
+    cases = {
+        "stays": (["2024-01-01"], [], 0),
+        "has cancelled": (["2024-01-01"], ["2024-05-15"], NO_ROW),
+        "unknown": (["2024-01-01"], ["2024-05-28"], 1),
+        "unknown, came back": (["2024-01-01", "2024-05-30"], ["2024-05-28"], 0),
+        "unknown, changes over": (["2024-01-01", "2024-06-01"], ["2024-05-31"], 0),
+        "cancels": (["2024-01-01"], ["2024-06-02"], 1),
+    }
+    late = ["unknown", "unknown, came back", "unknown, changes over", "cancels"]
+    assert outcomes(tmp_path, with_cancellations(tmp_path, cases, late), {}) == with_rows(cases)
 
 
 def test_the_days_as_customer_count_from_the_first_beginning(tmp_path):

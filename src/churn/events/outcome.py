@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import ibis
 import ibis.expr.types as ir
 
 from churn.config.events import ChurnConfig, ChurnKind, EventsConfig
@@ -36,9 +37,12 @@ def with_outcome(
         joined = rows.left_join(alive, [CUSTOMER, CUTOFF])
         return joined.select(*rows.columns, **{CHURNED: joined["alive"].isnull().cast("int8")})
     grace = cfg.churn.grace if cfg.churn.kind is ChurnKind.not_renewed else CONTINUES
-    gone = _leavings(_contracts(tables, cfg.churn), grace)
+    contracts = _contracts(tables, cfg.churn)
+    gone = _leavings(contracts, grace)
     lost = rows.select(CUSTOMER, CUTOFF).join(gone, CUSTOMER)
     lost = lost.filter((lost.left_on >= lost[CUTOFF]) & (lost.left_on < lost[CUTOFF] + cfg.horizon))
+    if (cancellations := cfg.tables.get(str(cfg.churn.table))) and cancellations.arrival:
+        lost = lost.select(CUSTOMER, CUTOFF, "left_on").union(_gone_unknown(rows, contracts))
     lost = lost.group_by([CUSTOMER, CUTOFF]).agg(left_on=lost.left_on.min())
     joined = rows.left_join(lost, [CUSTOMER, CUTOFF])
     return joined.select(*rows.columns, **{CHURNED: joined.left_on.notnull().cast("int8")})
@@ -71,30 +75,45 @@ def _seen_again(events: ir.Table, horizon: int, ages: ir.Table) -> ir.Table:
 
 
 def _contracts(tables: Mapping[str, ir.Table], churn: ChurnConfig) -> ir.Table:
-    """customer, begin, end, known: the contracts, or what beginnings and cancellations make of them."""
+    """customer, begin, end, known, noticed: the contracts, or what beginnings and cancellations make of them.
+
+    `noticed`: the day on which it has ended and that is known.
+    """
     table = tables[str(churn.table)]
     if "begin" in table.columns:
-        return table
+        return table.mutate(noticed=table.end)
     begun = tables[str(churn.begin)]
     begun = begun.select(CUSTOMER, since=begun.time, begin=begun.day, known=begun.known)
-    cancelled = table.select(CUSTOMER, until=table.time, end=table.day)
+    noticed = ibis.greatest(table.day, table.known)
+    cancelled = table.select(CUSTOMER, until=table.time, end=table.day, noticed=noticed)
     pairs = begun.left_join(cancelled, [CUSTOMER, begun.since <= cancelled.until])
-    return pairs.group_by([CUSTOMER, "since", "begin"]).agg(end=pairs.end.min(), known=pairs.known.min())
+    return pairs.group_by([CUSTOMER, "since", "begin"]).agg(
+        end=pairs.end.min(), known=pairs.known.min(), noticed=pairs.noticed.min()
+    )
 
 
 def _under_contract(contracts: ir.Table, cutoffs: ir.Table) -> ir.Table:
-    """Customers with a contract that has begun before a cut-off and not ended before it."""
+    """Customers with a contract that has begun before a cut-off and not ended before it, as known then."""
     pairs = contracts.cross_join(cutoffs)
     running = pairs.filter(
         (pairs.begin < pairs[CUTOFF])
         & (pairs.known < pairs[CUTOFF])
-        & (pairs.end.isnull() | (pairs.end >= pairs[CUTOFF]))
+        & (pairs.noticed.isnull() | (pairs.noticed >= pairs[CUTOFF]))
     )
     running = running.select(CUSTOMER, CUTOFF).distinct()
     known = pairs.filter(pairs.known < pairs[CUTOFF])
     first = known.group_by([CUSTOMER, CUTOFF]).agg(first=known.begin.min())
     joined = running.join(first, [CUSTOMER, CUTOFF])
     return joined.select(CUSTOMER, CUTOFF, **{TENURE: (joined[CUTOFF] - joined["first"]).cast("float64")})
+
+
+def _gone_unknown(rows: ir.Table, contracts: ir.Table) -> ir.Table:
+    """customer, cutoff, left_on: who has no contract at a cut-off any more, which only nobody knew yet."""
+    pairs = rows.select(CUSTOMER, CUTOFF).join(contracts, CUSTOMER)
+    held = pairs.filter((pairs.begin <= pairs[CUTOFF]) & (pairs.end.isnull() | (pairs.end >= pairs[CUTOFF])))
+    held = held.select(CUSTOMER, CUTOFF).distinct().mutate(holds=1)
+    joined = rows.select(CUSTOMER, CUTOFF).left_join(held, [CUSTOMER, CUTOFF])
+    return joined.filter(joined.holds.isnull()).select(CUSTOMER, CUTOFF, left_on=joined[CUTOFF])
 
 
 def _leavings(contracts: ir.Table, grace: int) -> ir.Table:
