@@ -1,6 +1,7 @@
 """The graph encodes as scikit-learn does, and handles missing, rare and unknown values as documented."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from churn.backend import tensorflow
