@@ -52,6 +52,19 @@ def test_a_long_whole_number_keeps_its_digits_in_a_sheet(tmp_path):
     assert [row[0] for row in rows] == ["89441100000000001", "-1000000000000000", 999_999_999_999_999]
 
 
+def test_a_date_before_the_first_of_workbooks_is_text_in_a_sheet(tmp_path):
+    dates = [datetime(1753, 1, 1), datetime(1900, 1, 1), datetime(1901, 1, 1)]
+    write_tables(iter([pa.table({"since": dates})]), tmp_path / "t.xlsx")
+    rows = openpyxl.load_workbook(tmp_path / "t.xlsx")["scores"].iter_rows(min_row=2, values_only=True)
+    assert [row[0] for row in rows] == [*map(str, dates[:2]), dates[2]]
+
+
+def test_numbers_that_json_does_not_know_are_null(tmp_path):
+    numbers = pa.table({"x": [float("nan"), float("inf"), float("-inf"), 1.5]})
+    write_tables(iter([numbers]), tmp_path / "t.jsonl")
+    assert (tmp_path / "t.jsonl").read_text().splitlines() == ['{"x": null}'] * 3 + ['{"x": 1.5}']
+
+
 def test_a_sheet_that_was_written_is_read_back(tmp_path):
     write_tables(iter([TABLE]), tmp_path / "t.xlsx")
     frame = files.read_files(DataConfig(path=str(tmp_path / "t.xlsx"))).frame

@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import datetime
 from functools import partial
 from itertools import chain
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from churn.files import PERSONAL, atomic_write
 
 SHEET_ROWS = 1_048_576  # of a workbook's sheet, the header included
 DIGITS = 15  # that a number of a workbook keeps; a longer whole number, such as an id, is written as text
+FIRST_YEAR = 1901  # a workbook has no dates before 1900, and programs differ in those of 1900
 WIDTHS = (8, 60)  # characters of the narrowest and the widest column of a sheet
 
 
@@ -59,7 +61,7 @@ class _WorkbookWriter:
             self.sheet.write_boolean(self.rows, column, cell)
         elif isinstance(cell, float) or (isinstance(cell, int) and abs(cell) < 10**DIGITS):
             self.sheet.write_number(self.rows, column, cell)
-        elif isinstance(cell, datetime):
+        elif isinstance(cell, datetime) and cell.year >= FIRST_YEAR:
             self.sheet.write_datetime(self.rows, column, cell.replace(tzinfo=None), self.time_format)
         else:
             self.sheet.write_string(self.rows, column, str(cell))
@@ -74,20 +76,25 @@ class _WorkbookWriter:
 
 
 class _JsonLinesWriter:
-    """Writes each row of tables as a line of JSON."""
+    """Writes each row of tables as a line of JSON, in which infinite numbers, too, are null."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.file = path.open("w", encoding="utf-8")
 
     def write_table(self, table: pa.Table) -> None:
         """Write the rows of a table below those written before."""
-        self.file.writelines(
-            json.dumps(row, default=str, ensure_ascii=False) + "\n" for row in table.to_pylist()
-        )
+        for row in table.to_pylist():
+            cells = {name: None if _is_no_number(cell) else cell for name, cell in row.items()}
+            self.file.write(json.dumps(cells, default=str, ensure_ascii=False) + "\n")
 
     def close(self) -> None:
         """Complete the file."""
         self.file.close()
+
+
+def _is_no_number(cell: Any) -> bool:
+    """Whether JSON has no such number: NaN, or an infinite one."""
+    return isinstance(cell, float) and not isfinite(cell)
 
 
 def _tab_separated_writer(path: Path, schema: pa.Schema) -> Any:
