@@ -148,6 +148,19 @@ def test_a_table_or_query_of_duckdb_keeps_types_and_digits(tmp_path, address):
         read(address.format(path), query="DROP TABLE customers")
 
 
+def test_a_table_of_duckdb_may_be_in_a_schema(tmp_path):
+    path = tmp_path / "churn.duckdb"
+    with duckdb.connect(str(path)) as base:
+        base.execute("CREATE SCHEMA marts; CREATE TABLE marts.customers AS SELECT 1 AS id, 2 AS fee")
+    assert read(path).frame["fee"].tolist() == [2]
+    with duckdb.connect(str(path)) as base:
+        base.execute("CREATE VIEW customers AS SELECT 1 AS id, 3 AS fee")
+    with pytest.raises(UserError, match=r"'customers', 'marts\.customers'"):
+        read(path)
+    for table, fee in {"customers": 3, "marts.customers": 2}.items():
+        assert read(path, table=table).frame["fee"].tolist() == [fee]
+
+
 def test_intervals_and_bytes_of_duckdb_are_refused_or_read(tmp_path):
     path = tmp_path / "churn.duckdb"
     with duckdb.connect(str(path)) as base:

@@ -28,6 +28,12 @@ from churn.errors import UserError, did_you_mean, missing_extra, quoted
 SELECT = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*[\s\S]*?\*/\s*)*(?:select|with|values|\()\b", re.IGNORECASE)
 CHANGES = re.compile(r"\b(?:insert|update|delete|merge|drop|alter|create|truncate|into)\b", re.IGNORECASE)
 LITERALS = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`|--[^\n]*|/\*[\s\S]*?\*/")
+# The tables and views of a DuckDB file: as `data.table` names them, and quoted.
+DUCKDB_TABLES = """
+SELECT if(table_schema = 'main', '', table_schema || '.') || table_name,
+       '"' || replace(table_schema, '"', '""') || '"."' || replace(table_name, '"', '""') || '"'
+FROM information_schema.tables ORDER BY ALL
+"""
 
 
 def sqlite_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
@@ -174,9 +180,9 @@ def duckdb_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Ch
         with duckdb.connect(str(source.path), read_only=True) as connection:
             query, note = _checked_query(cfg) if cfg.query else "", "DuckDB, a query"
             if not query:
-                found = [name for (name,) in connection.execute("SHOW TABLES").fetchall()]
-                table = choose_table(found, cfg.table, source.name, "data.table")
-                query = 'SELECT * FROM "' + table.replace('"', '""') + '"'
+                found = dict(connection.execute(DUCKDB_TABLES).fetchall())
+                table = choose_table(list(found), cfg.table, source.name, "data.table")
+                query = f"SELECT * FROM {found[table]}"
                 note = f"DuckDB, table {quoted(table)}"
             reader = connection.execute(query).fetch_record_batch(rows)
             refuse_nested(reader.schema, cfg, source.name)
