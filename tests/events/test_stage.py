@@ -148,6 +148,11 @@ def test_a_definition_that_changed_since_training_is_refused(scored):
         scored("input=events", *COMPANY, "events.name=shop")
 
 
+def test_scores_never_replace_a_table_that_they_are_made_of(root, scored):
+    with pytest.raises(UserError, match=r"would replace what is read: events, table 'subscriptions'"):
+        scored("input=events", f"output={root}/events/subscriptions.csv")
+
+
 def test_tables_may_lie_elsewhere_when_scoring(root, scored, tmp_path):
     """The same definition, with the places of the configuration, or its folder alone."""
     for file in (root / "events").iterdir():
