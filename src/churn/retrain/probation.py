@@ -14,7 +14,7 @@ from churn.retrain import pending, steps, traffic
 from churn.retrain.gate import Verdict, is_regression, rollback_config
 from churn.retrain.history import ROLLBACK, new_entry
 from churn.retrain.labelled_rows import settled_rows, to_datetime64
-from churn.retrain.training_set import write_rows
+from churn.retrain.training_set import without_treatment, write_rows
 from churn.scratch import scratch_folder
 
 
@@ -54,7 +54,7 @@ def review(cfg: Config, champion: Bundle, now: datetime) -> bool:
 def _compare_with_previous(previous: Bundle, champion: Bundle, promoted: datetime, cfg: Config) -> Verdict:
     """The gate's verdict on the version before, as if it were the challenger, on rows since the promotion."""
     rows = settled_rows(cfg, champion)
-    since = rows.take(rows.times >= to_datetime64(promoted))
+    since = without_treatment(rows.take(rows.times >= to_datetime64(promoted)), cfg.retrain.treated)
     with scratch_folder(Path(cfg.run.root)) as folder:
         fresh, predictions = (folder / f"{name}.parquet" for name in ("fresh", "predictions"))
         write_rows(since, champion.schema, fresh)

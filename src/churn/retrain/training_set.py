@@ -35,7 +35,7 @@ def split_fresh(
     champion was made from. The same customers are chosen in every retraining. Rows to train on are no older
     than `window_days`, and thinned by `half_life_days`.
     """
-    rows = _without_treatment(rows, cfg.treated)
+    rows = without_treatment(rows, cfg.treated)
     newest = rows.times.max() if len(rows) else seen
     is_new = (rows.times > seen) & (rows.times > newest - np.timedelta64(round(cfg.fresh_days * DAY), "s"))
     is_chosen = pd.util.hash_array(rows.customers) / 2.0**64 < cfg.fresh_share
@@ -49,7 +49,7 @@ def split_fresh(
     return rows.take(kept), rows.take(fresh)
 
 
-def _without_treatment(rows: LabelledRows, treated: Treated) -> LabelledRows:
+def without_treatment(rows: LabelledRows, treated: Treated) -> LabelledRows:
     """Rows whose labels show what happens to customers who are not called.
 
     `keep_out` leaves out the customers who were called. `correct` also repeats those held out as control in
