@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from churn.monitor.closed_windows import DAY, ClosedWindows
-from churn.monitor.labels import UNKNOWN, Labels
+from churn.monitor.closed_windows import ClosedWindows
+from churn.monitor.labels import DAY, UNKNOWN, Labels
 from churn.monitor.performance import Outcomes, measure_performance, measure_treatment
 
 START = np.datetime64("2026-01-01", "s")

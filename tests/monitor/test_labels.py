@@ -125,15 +125,57 @@ def test_a_label_without_a_customer_settles_no_request_without_one():
     assert known.settle(keys, asked, 30)[0].tolist() == [UNKNOWN, 0]
 
 
+@pytest.fixture
+def snapshot(tmp_path):
+    """A function: the labels of a file that `churn snapshot` wrote, from (customer, cut-off, churned)."""
+
+    def labels(*rows, horizon=28):
+        columns = dict(
+            zip(("customer", "cutoff", "churned"), map(list, zip(*rows, strict=True)), strict=True)
+        )
+        roles = {
+            "id": "customer",
+            "time": "cutoff",
+            "target": "churned",
+            "churned": ["1"],
+            "horizon": horizon,
+        }
+        table = pa.table(columns).replace_schema_metadata({KEY: json.dumps({"name": "shop", "roles": roles})})
+        pq.write_table(table, tmp_path / "labels.parquet")
+        return labels_from_table(read_labels(str(tmp_path / "labels.parquet")), "labels", SCHEMA, LATE)
+
+    return labels
+
+
 @pytest.mark.parametrize("hour", [0, 1, 9, 23])
-def test_a_snapshot_settles_the_predictions_of_the_day_of_its_newest_cutoff(tmp_path, hour):
-    rows = {"customer": ["a", "b"], "cutoff": [date(2026, 10, 1)] * 2, "churned": pa.array([1, 0], pa.int8())}
-    roles = {"id": "customer", "time": "cutoff", "target": "churned", "churned": ["1"], "horizon": 28}
-    table = pa.table(rows).replace_schema_metadata({KEY: json.dumps({"name": "shop", "roles": roles})})
-    pq.write_table(table, tmp_path / "labels.parquet")
-    known = labels_from_table(read_labels(str(tmp_path / "labels.parquet")), "labels", SCHEMA, LATE)
+def test_a_snapshot_settles_the_predictions_of_the_day_of_its_newest_cutoff(snapshot, hour):
+    known = snapshot(("a", date(2026, 10, 1), 1), ("b", date(2026, 10, 1), 0))
     asked = np.array([f"2026-10-01T{hour:02}:00"] * 2, "datetime64[s]")
     assert known.settle(np.array(["a", "b"]), asked, 28)[0].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("asked", ["2026-09-30T23:59", "2026-10-02T00:00", "2026-10-05T09:00"])
+def test_a_snapshot_says_nothing_of_the_predictions_of_other_days(snapshot, asked):
+    known = snapshot(("a", date(2026, 10, 1), 1), ("b", date(2026, 10, 1), 0), ("b", date(2026, 10, 29), 0))
+    moments = np.array([asked] * 2, "datetime64[s]")
+    assert known.settle(np.array(["a", "b"]), moments, 28)[0].tolist() == [UNKNOWN, UNKNOWN]
+    assert known.is_closed(moments, 28).all()
+
+
+def test_a_snapshot_settles_each_prediction_by_the_row_of_its_own_day(snapshot):
+    """A customer who is inactive in one horizon may come back in the next, which begins within the first."""
+    outcomes = {date(2026, 10, 1): 1, date(2026, 10, 8): 0, date(2026, 10, 15): 1, date(2026, 10, 16): 0}
+    known = snapshot(*(("a", day, left) for day, left in outcomes.items()))
+    for hour in (0, 9, 23):
+        asked = np.array([f"{day}T{hour:02}:00" for day in outcomes], "datetime64[s]")
+        assert known.settle(np.array(["a"] * 4), asked, 28)[0].tolist() == list(outcomes.values())
+
+
+def test_a_snapshot_with_another_horizon_settles_nothing(snapshot):
+    days = [date(2026, 10, 1), date(2026, 11, 1)]
+    known = snapshot(*((who, day, left) for day in days for who, left in (("a", 1), ("b", 0))), horizon=28)
+    asked = np.array(["2026-10-01T09:00"] * 2, "datetime64[s]")
+    assert known.settle(np.array(["a", "b"]), asked, 30)[0].tolist() == [UNKNOWN, UNKNOWN]
 
 
 def test_the_horizon_is_that_of_the_definition_of_churn_where_the_bundle_has_one():

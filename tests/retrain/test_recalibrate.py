@@ -14,11 +14,13 @@ from scipy.special import expit, logit
 
 from churn.bundle.bundle import Bundle
 from churn.bundle.registry import CHAMPION, PREVIOUS, bundle_with_alias, register_run, version_tags
+from churn.data.declared import KEY
 from churn.data.sources import synthetic
 from churn.errors import UserError
 from churn.files import exclusive
 from churn.retrain import pending, steps
 from churn.retrain.history import champion_windows, retraining_times
+from churn.retrain.recalibrate import needed_shift
 from churn.retrain.stage import retrain
 
 NOW = datetime(2027, 3, 1, tzinfo=UTC)
@@ -138,6 +140,21 @@ def test_an_interrupted_decision_whose_run_is_gone_is_dropped(root, world, capsy
 def test_a_model_is_retrained_by_one_process_at_a_time(root):
     with exclusive(root / ".retrain-synthetic.lock"), pytest.raises(UserError, match="another process"):
         run(root)
+
+
+def test_labels_of_a_snapshot_recalibrate_nothing_for_they_do_not_say_when_somebody_left(root, world):
+    log, fortnight = pq.read_table(root / "log" / "0.parquet"), np.timedelta64(14, "D")
+    newest = np.datetime64(NOW.replace(tzinfo=None), "D") - np.timedelta64(31, "D")
+    cutoffs = np.minimum(log["time"].to_numpy().astype("datetime64[D]"), newest)
+    left = (np.random.default_rng(1).random(len(log)) < 0.3).astype(int)
+    columns = {"cutoff": np.r_[cutoffs, cutoffs - fortnight], "left": np.r_[left, left]}
+    roles = {"id": "who", "time": "cutoff", "target": "left", "churned": ["1"], "horizon": 30}
+    table = pa.table({"who": log["customer_key"].to_pylist() * 2, **columns})
+    table = table.replace_schema_metadata({KEY: json.dumps({"name": "shop", "roles": roles})})
+    pq.write_table(table, root / "snapshots.parquet")
+    cfg = compose_config(f"run.root={root}", f"monitor.labels={root / 'snapshots.parquet'}")
+    champion = Bundle.load(bundle_with_alias(CHAMPION, cfg))
+    assert needed_shift(cfg, champion, NOW) is None
 
 
 def test_without_recalibration_days_the_champion_stays(root, world, capsys):

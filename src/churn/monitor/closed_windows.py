@@ -14,9 +14,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from churn.monitor.labels import UNKNOWN, Labels, to_seconds
+from churn.monitor.labels import DAY, UNKNOWN, Labels, to_seconds
 
-DAY = 86_400  # seconds
 # The newest predictions with closed windows are looked at first, over a quarter of a period; while there are
 # fewer than ENOUGH outcomes, the span is doubled.
 ENOUGH = 1_000

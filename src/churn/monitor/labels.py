@@ -7,7 +7,8 @@ They are a file, as `churn train` reads it, or a table of BigQuery with the colu
 - `churned`: 1 or 0, true or false, yes or no, or the word of the training table for "left",
 - `treated` (optional): 1 for a called customer, 0 for the control group, empty for all others.
 
-Or a Parquet file that `churn snapshot` wrote: its rows are labels at the end of the horizon.
+Or a Parquet file that `churn snapshot` wrote: each row settles the predictions about its customer that were
+made on the day of its cut-off, and says nothing of other days nor of when in the horizon somebody left.
 
 A prediction made at t for a horizon h is settled once its window (t, t + h] is closed, that is, once labels
 of customers who stayed reach its end: as "left" if its customer left in the window, and as "stayed" by any
@@ -41,8 +42,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TIME, CHURNED, TREATED = "time", "churned", "treated"
+SNAPSHOT = "row of a snapshot"  # a column that only labels of `churn snapshot` have
 SHOWN = 5  # wrong cells that a message lists
 UNKNOWN = -1  # no label settles the prediction; the customer is neither called nor in the control group
+DAY = 86_400  # seconds
 SECONDS = 1 << 34  # more than any time since 1970, so that customer * SECONDS + time sorts by customer
 
 
@@ -55,6 +58,7 @@ class Labels:
     known: np.ndarray  # [K] the last time that a label of each customer covers
     treated: np.ndarray  # [K] 1, 0 or UNKNOWN
     closed: int  # the last time for which it is known who had stayed: later windows are open; or UNKNOWN
+    stayed: np.ndarray | None = None  # [m] as `left`, of a snapshot, whose rows settle one day; None: others
     hash_id: IdHash | None = None  # by which `keys` are hashed; None: they are as they were sent
     met: bool = False  # whether there was a prediction about a customer with a label
     others: int = 0  # predictions about customers
@@ -68,6 +72,7 @@ class Labels:
         churned: np.ndarray,
         treated: np.ndarray,
         hash_id: IdHash | None = None,
+        of_snapshot: bool = False,
     ) -> Labels:
         """From columns [n]: str, datetime64 (UTC), 0 or 1, and 1, 0 or UNKNOWN.
 
@@ -82,8 +87,9 @@ class Labels:
         np.maximum.at(known, code, moment)
         np.maximum.at(was_treated, code, treated)
         left = churned == 1
+        leaves, stays = (np.sort(code[rows] * SECONDS + moment[rows]) for rows in (left, ~left))
         closed = int(moment[~left].max(initial=UNKNOWN))
-        return cls(keys, np.sort(code[left] * SECONDS + moment[left]), known, was_treated, closed, hash_id)
+        return cls(keys, leaves, known, was_treated, closed, stays if of_snapshot else None, hash_id)
 
     def customers_of(self, rows: pa.Table) -> np.ndarray:
         """[n] str: the customers of predictions from the log, in the form of `keys`."""
@@ -94,7 +100,7 @@ class Labels:
 
     def is_closed(self, time: np.ndarray, horizon: int) -> np.ndarray:
         """[n] whether the outcome windows of predictions made at times [n] are closed."""
-        return to_seconds(time) + horizon * 86_400 <= self.closed
+        return to_seconds(time) + horizon * DAY <= self.closed
 
     def settle(self, key: np.ndarray, time: np.ndarray, horizon: int) -> tuple[np.ndarray, np.ndarray]:
         """[n] outcome and [n] treatment for predictions about customers [n] at times [n], `horizon` in days.
@@ -107,10 +113,13 @@ class Labels:
         code = np.searchsorted(self.keys, key).clip(max=len(self.keys) - 1)
         rows = np.flatnonzero((self.keys[code] == key) & self.is_closed(time, horizon))
         code, begin = code[rows], to_seconds(time[rows])
-        end = begin + horizon * 86_400
-        before = np.searchsorted(self.left, code * SECONDS + begin, "right")
-        left = np.searchsorted(self.left, code * SECONDS + end, "right") > before
-        settled = left | (self.known[code] >= end)
+        end = begin + horizon * DAY
+        if self.stayed is None:
+            left = _is_between(self.left, code, begin, end)
+            settled = left | (self.known[code] >= end)
+        else:  # by the row of its own day alone: one of another day may say otherwise
+            left = _is_between(self.left, code, end - DAY, end)
+            settled = left | _is_between(self.stayed, code, end, end + DAY)
         rows, code, left = rows[settled], code[settled], left[settled]
         outcome[rows], treated[rows] = left, self.treated[code]
         return outcome, treated
@@ -142,6 +151,12 @@ def to_seconds(time: np.ndarray) -> np.ndarray:
     return np.maximum(np.asarray(time).astype("datetime64[s]").astype(np.int64), 0)
 
 
+def _is_between(moments: np.ndarray, code: np.ndarray, after: np.ndarray, until: np.ndarray) -> np.ndarray:
+    """[n] whether each customer has one of the sorted moments in (after, until]."""
+    before = np.searchsorted(moments, code * SECONDS + after, "right")
+    return np.searchsorted(moments, code * SECONDS + until, "right") > before
+
+
 def read_labels(path: str) -> RawTable:
     """The table in a file of any format that `churn train` reads; raises `UserError` as it does."""
     table, roles = read_side_table(path), _roles_in(Path(path))
@@ -164,7 +179,7 @@ def _labels_of_snapshot(table: RawTable, roles: dict[str, Any]) -> RawTable:
     left = table.frame[roles["target"]].astype(str).isin(roles["churned"]).to_numpy()
     decided = cutoffs + np.where(left, 0, 1) * np.timedelta64(1, "D") + np.timedelta64(roles["horizon"], "D")
     columns = {CUSTOMER_KEY: table.frame[roles["id"]], TIME: decided, CHURNED: table.frame[roles["target"]]}
-    return replace(table, frame=pd.DataFrame(columns))
+    return replace(table, frame=pd.DataFrame(columns | {SNAPSHOT: True}))
 
 
 def labels_from_table(
@@ -191,7 +206,7 @@ def labels_from_table(
     _refuse_cells(wrong, "a cell is no time", frame[TIME], raw, "write 2026-11-24 or 2026-11-24T12:00:00Z")
     past = time <= np.datetime64(until.astimezone(UTC).replace(tzinfo=None), "s")
     keys = to_ids(frame[CUSTOMER_KEY]).to_numpy(object)
-    return Labels.of(keys[past], time[past], churned[past], treated[past], hash_id)
+    return Labels.of(keys[past], time[past], churned[past], treated[past], hash_id, SNAPSHOT in frame)
 
 
 def _with_columns(frame: pd.DataFrame, path: str, schema: Schema) -> pd.DataFrame:

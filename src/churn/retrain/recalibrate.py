@@ -17,10 +17,10 @@ from churn.bundle.shift import shift_bundle
 from churn.config.root import Config
 from churn.files import write_text
 from churn.monitor import source
-from churn.monitor.closed_windows import DAY, ClosedWindows
+from churn.monitor.closed_windows import ClosedWindows
 from churn.monitor.collect import configured_labels, label_horizon
 from churn.monitor.drift.profile import shift_profile
-from churn.monitor.labels import SECONDS, Labels, to_seconds
+from churn.monitor.labels import DAY, SECONDS, Labels, to_seconds
 from churn.retrain.labelled_rows import frame_of_log, has_inputs
 from churn.retrain.recalibration import OpenWindows, Shift, fit_shift
 from churn.runs import new_run, reserve_run
@@ -36,6 +36,7 @@ def needed_shift(cfg: Config, champion: Bundle, now: datetime) -> Shift | None:
         or not days
         or (known := configured_labels(cfg, champion, now)) is None
         or not len(known.keys)
+        or known.stayed is not None  # a snapshot does not say when somebody left
     ):
         return None
     closed, newest = ClosedWindows(known, label_horizon(champion, cfg)), list[_Predictions]()
