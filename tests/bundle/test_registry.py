@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,10 +17,12 @@ from churn.bundle.registry import (
     beats_base_rate,
     champion_path,
     check_name,
+    record_decision,
     register_run,
 )
 from churn.errors import UserError
-from churn.retrain.promote import promote
+from churn.retrain import probation
+from churn.retrain.promote import make_champion, promote
 from churn.runs import UNREGISTERED, note_unregistered
 
 
@@ -43,6 +46,42 @@ def test_promote_makes_a_run_the_champion_and_registers_it_once(make_run, cfg):
         output = churn("promote", f"run={second}", f"run.root={cfg.run.root}").stdout
         assert "Version 2 of 'customers' is the champion" in output
     assert digest(champion_path(cfg)) == digest(second / "bundle")
+
+
+@pytest.fixture
+def reviewed(make_run, cfg, monkeypatch):
+    """Two registered runs, and a function: whether a review compares the champion with the version before."""
+    runs, when, compared = [make_run("first"), make_run("second")], datetime(2027, 3, 1, tzinfo=UTC), []
+    for run in runs:
+        tags = {"decision": "promoted", "decided": when.isoformat()}  # as `churn retrain` left them
+        record_decision(cfg.run.root, "customers", register_run(run, cfg.run.root), tags, [])
+    monkeypatch.setattr(probation, "_compare_with_previous", lambda *_: compared.append(1))
+
+    def is_compared():
+        compared.clear()
+        assert not probation.review(cfg, bundle.Bundle.load(champion_path(cfg)), when)
+        return bool(compared)
+
+    return *runs, is_compared
+
+
+def promote_by_hand(run, cfg):
+    promote(compose_config(f"run.dir={run}", f"run.root={cfg.run.root}"))
+
+
+def test_a_promotion_by_hand_has_no_probation_whatever_a_retraining_had_decided(reviewed, cfg):
+    first, second, is_compared = reviewed
+    for run in (second, first):
+        promote_by_hand(run, cfg)
+        assert not is_compared()
+
+
+def test_a_version_that_was_rolled_back_and_promoted_by_hand_is_one_to_go_back_to(reviewed, cfg):
+    first, _, is_compared = reviewed
+    record_decision(cfg.run.root, "customers", "1", {"decision": "rolled back"}, [])
+    promote_by_hand(first, cfg)
+    make_champion(cfg.run.root, "customers", "2")  # as `churn retrain` does
+    assert is_compared()
 
 
 def test_a_limit_of_fairness_keeps_a_run_from_being_the_champion(make_run, cfg):

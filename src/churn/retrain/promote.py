@@ -12,6 +12,7 @@ from churn.bundle.registry import CHAMPION, PREVIOUS, register_run, version_tags
 from churn.config.root import Config
 from churn.errors import UserError
 
+BY_HAND = "promoted by hand"  # value of the tag `decision`; those of a retraining are in `steps`
 RELOAD_SECONDS = 60.0  # that a promotion waits for each server of this machine
 
 
@@ -31,6 +32,8 @@ def promote(cfg: Config) -> None:
         raise UserError(f"this bundle may not become the champion: {unfair}", f"run={run}", do)
     version = register_run(run, cfg.run.root)
     approved = record_approval(cfg, name, version)
+    with one_writer(cfg.run.root):  # in place of what a retraining decided: it has no probation
+        mlflow_client(cfg.run.root).set_model_version_tag(name, version, "decision", BY_HAND)
     reload = make_champion(cfg.run.root, name, version)
     print(f"Version {version} of '{name}' is the champion, from {run}.{approved}{reload}")
 
