@@ -134,6 +134,20 @@ def test_the_effect_of_calling_is_measured_by_decile(write_log, run_monitor, tmp
     assert "What calling does" in (tmp_path / "monitor" / "synthetic" / "report.html").read_text()
 
 
+def test_calling_without_a_control_group_is_no_alarm_and_the_report_says_why(
+    write_log, run_monitor, tmp_path, capsys
+):
+    outcomes, chance = write_log(day=0, rows=3_000), probability(customers(3_000, 100))
+    treated = np.where(chance >= np.sort(chance)[-600], "1", "")
+    write_log(day=60)
+    run_monitor(60, labels(tmp_path / "labels.csv", outcomes, treated=treated))
+    assert read_report(tmp_path)["status"] == "ok"
+    why = "not compared with the test: too few control customers stand for those who were called"
+    for text in (capsys.readouterr().out, (tmp_path / "monitor" / "synthetic" / "report.html").read_text()):
+        assert why in text
+        assert "worse than in the test" not in text
+
+
 class Tags(HTMLParser):
     """The open tags, the links and the number of bars of windows on a page."""
 

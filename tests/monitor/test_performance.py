@@ -56,6 +56,26 @@ def test_control_customers_represent_the_called_ones(predicted):
     assert effect["low"] < true_effect < effect["high"]
 
 
+@pytest.mark.parametrize(
+    ("control", "called", "compared"), [(0, 600, False), (10, 600, False), (30, 600, True), (0, 20, True)]
+)
+def test_without_enough_control_customers_for_the_called_there_is_no_comparison_and_no_alarm(
+    predicted, control, called, compared
+):
+    """The called are the highest risks: a ROC AUC without them is lower, whatever the call does."""
+    chance, churned = predicted
+    treated, whole, outcomes = np.full(4_000, -1), Outcomes(), Outcomes()
+    highest = np.random.default_rng(2).permutation(np.argsort(-chance)[: control + called])
+    treated[highest] = np.where(np.arange(control + called) < control, 0, 1)
+    whole.add(chance, churned)
+    own = measure_performance(whole, {})
+    outcomes.add(chance, churned, treated)
+    measured = measure_performance(outcomes, own)
+    assert not measured["worse"]
+    assert (measured["comparable"], bool(measured["change"])) == (compared, compared)
+    assert measured["roc_auc"]["value"] is not None
+
+
 def test_too_few_outcomes_give_no_result():
     few = Outcomes()
     few.add(np.full(99, 0.2), np.arange(99) % 2)

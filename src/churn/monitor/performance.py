@@ -25,6 +25,7 @@ RESAMPLES = 500
 LEAST = 100  # settled predictions, of which at least LEAST_EACH left and as many stayed; fewer give no result
 LEAST_EACH = 10
 DECILES = 10
+HEAVIEST = 0.01  # of all customers: the most whom a control customer may stand for in the comparison
 
 
 @dataclass
@@ -67,7 +68,8 @@ def measure_performance(outcomes: Outcomes, own: Mapping[str, Any], seed: int = 
     """Metrics of the settled predictions with 95 % intervals, and their change since the bundle's own test.
 
     Called customers are left out, because the call may have changed the outcome; control customers get a
-    higher weight to represent them, by decile. `worse` if the interval of some change for the worse excludes
+    higher weight to represent them, by decile. There is no comparison (`comparable`) where these are too few:
+    the highest risks would be missing. `worse` if the interval of some change for the worse excludes
     zero; over all metrics this errs in `FALSE_ALARMS` of the runs. `estimate_error`: the metric less the one
     that CBPE expected of the same customers. None if too few predictions are settled.
     """
@@ -78,10 +80,11 @@ def measure_performance(outcomes: Outcomes, own: Mapping[str, Any], seed: int = 
     scale = np.stack([np.ones(GRID), _control_weights(outcomes)])[:, None, :]
     values = _resampled(counts, np.broadcast_to(scale, counts.shape), seed)
     found = {name: Estimate.from_resamples(values[name]) for name in SHOWN}
+    comparable = _are_called_represented(outcomes)
     changes = {
         name: _change_since_test(found[name], own[name])
         for name in RIGHT
-        if own.get(name, {}).get("low") is not None
+        if comparable and own.get(name, {}).get("low") is not None
     }
     promised = expected_performance((counts * scale).sum(axis=(0, 1)))
     return {
@@ -93,6 +96,7 @@ def measure_performance(outcomes: Outcomes, own: Mapping[str, Any], seed: int = 
             worse := [name for name, one in changes.items() if _is_worse(name, one, own[name]["value"])]
         ),
         "worse": bool(worse),
+        "comparable": comparable,
         "expected": promised,
         "estimate_error": {name: found[name].value - promised[name] for name in promised if name in found},
     }
@@ -137,6 +141,12 @@ def _control_weights(outcomes: Outcomes) -> np.ndarray:
     decile = _deciles(by_group[CONTROL] + by_group[TREATED])
     control, treated = (np.bincount(decile, by_group[group], DECILES) for group in (CONTROL, TREATED))
     return (1 + treated / np.maximum(control, 1))[decile]
+
+
+def _are_called_represented(outcomes: Outcomes) -> bool:
+    """Whether the control customers can stand for the called ones."""
+    groups = outcomes.counts.sum(axis=(1, 2))
+    return bool(groups[TREATED] <= HEAVIEST * groups.sum() * max(groups[CONTROL], 1))
 
 
 def measure_treatment(outcomes: Outcomes) -> dict[str, Any] | None:

@@ -41,12 +41,13 @@ def summarize_report(report: dict[str, Any], folder: Path) -> str:
 def _describe_performance(measured: dict[str, Any]) -> str:
     auc, worse = measured["roc_auc"], measured["worse_in"]
     change = f"worse in {', '.join(worse)}" if worse else "no worse than in the test"
+    change = change if measured["comparable"] else "not compared with the test"
     interval = f"({auc['low']:.3f} to {auc['high']:.3f})"
     return f"{measured['rows']:,} settled: ROC AUC {auc['value']:.3f} {interval}, {change}"
 
 
 def describe_outcomes(report: dict[str, Any]) -> list[str]:
-    """Which outcomes the labels do not say, and whether they are too few; empty without labels."""
+    """Which outcomes the labels do not say, and what they are too few for; empty without labels."""
     labels = report["labels"]
     if labels is None:
         return []
@@ -55,6 +56,8 @@ def describe_outcomes(report: dict[str, Any]) -> list[str]:
         settled, left = count(labels["settled"], "settled prediction"), f"{labels['left']:,} of them left"
         least = f"{LEAST}, and {LEAST_EACH} who left and stayed each"
         lines.append(f"{settled}, {left}: too few to measure the performance ({least}, not called)")
+    if report["performance"] and not report["performance"]["comparable"]:
+        lines.append("not compared with the test: too few control customers stand for those who were called")
     return lines
 
 
