@@ -228,7 +228,7 @@ def service(tmp_path, monkeypatch):
         yield double
 
 
-def test_vertex_ais_table_in_bigquery_is_read_like_the_server_s_log(arguments, service, tmp_path):
+def test_vertex_ais_table_in_bigquery_is_read_like_the_server_s_log(arguments, service, tmp_path, capsys):
     frame = customers(600, 5)
     instances = [
         json.dumps({"age": row.age, "spend": -1e31 if np.isnan(row.spend) else row.spend, "plan": row.plan,
@@ -240,6 +240,7 @@ def test_vertex_ais_table_in_bigquery_is_read_like_the_server_s_log(arguments, s
     ]
     moment = START + timedelta(hours=3)
     rows = [("9", moment, str(i), [instances[i]], [answers[i]]) for i in range(600)]
+    rows.append(("9", moment, "600", [instances[0]], []))  # without an answer
     schema = {
         "deployed_model_id": "STRING",
         "logging_time": "TIMESTAMP",
@@ -258,6 +259,10 @@ def test_vertex_ais_table_in_bigquery_is_read_like_the_server_s_log(arguments, s
     assert (report["rows"], report["status"]) == (600, "ok")
     assert report["features"]["spend"]["missing"][1] == pytest.approx(0.02)
     assert datetime.fromisoformat(report["from"]) == START
+    assert "bq://p.d.serving_predict: 1 request without an answer" in capsys.readouterr().err
+    service.queries[sql] = Table(schema, [])
+    monitor(compose_config(*arguments(0, "monitor.log=bq://p.d.serving_predict")))
+    assert read_report(tmp_path)["status"] == "too few rows"
 
 
 def test_labels_may_lie_in_bigquery(service, write_log, run_monitor, tmp_path):

@@ -284,6 +284,40 @@ def test_vertex_ai_s_table_is_read_like_the_server_s_log(tmp_path, whole):
     ]
 
 
+ASKED, ANSWERED = '{"age": 1, "customer_key": "a"}', '{"churn_probability": 0.5}'
+
+
+@pytest.mark.parametrize(
+    ("request_payload", "response_payload"),
+    [
+        ([ASKED], []),
+        ([ASKED, ASKED], [ANSWERED]),
+        (["abc"], [ANSWERED]),
+        (["7"], [ANSWERED]),
+        ([ASKED, "7"], [ANSWERED, ANSWERED]),
+        ([ASKED], ['{"error": "out of memory"}']),
+        (None, None),
+        ([], []),
+    ],
+)
+def test_a_request_of_vertex_ai_s_table_that_cannot_be_read_costs_no_other(
+    tmp_path, capsys, request_payload, response_payload
+):
+    table = {
+        "deployed_model_id": ["77"] * 3,
+        "logging_time": pa.array([datetime(2026, 1, 1)] * 3, pa.timestamp("us", "UTC")),
+        "request_id": ["1", "2", "3"],
+        "request_payload": [[ASKED], request_payload, [ASKED]],
+        "response_payload": [[ANSWERED], response_payload, [ANSWERED]],
+    }
+    pq.write_table(pa.table(table), tmp_path / "export.parquet")
+    assert pa.concat_tables(read.read_log(tmp_path))["request_id"].to_pylist() == ["1", "3"]
+    said = "export.parquet: 1 request without an answer that can be read: left out"
+    assert (said in capsys.readouterr().err) == (request_payload != [])
+    pq.write_table(pa.table(table).slice(1, 1), tmp_path / "export.parquet")
+    assert list(read.read_log(tmp_path)) == []
+
+
 def written_log(folder, count=4):
     """A log of one file of lines; gives the file."""
     log = spool(folder)

@@ -28,7 +28,7 @@ def read_predictions(cfg: Config, since: datetime, until: datetime) -> Iterator[
     path = log_location(cfg)
     if path.startswith(BIGQUERY):
         sql = _requests_query(path.removeprefix(BIGQUERY), since, until)
-        yield from map(read.from_vertex, _query_chunks(sql, cfg))
+        yield from read.from_vertex(_query_chunks(sql, cfg), path)
         return
     if not Path(path).exists():
         raise UserError("there is no log", path, "churn serve writes one; or name another: monitor.log=PATH")

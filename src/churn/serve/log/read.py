@@ -12,7 +12,8 @@ A chunk is an Arrow table with one row per answered customer and the columns
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from churn.data.contract import CUSTOMER_KEY
-from churn.errors import UserError
-from churn.serve.log.broken import BrokenParts
+from churn.errors import UserError, count
+from churn.serve.log.broken import UNREADABLE, BrokenParts
 from churn.serve.log.chunk import assemble, struct_fields
 from churn.serve.log.lines_file import LinesFile
 
@@ -100,9 +101,9 @@ def _parquet_chunks(file: Path, coded: bool) -> Iterator[pa.Table]:
     ]
     dictionaries = [name for name in texts if name not in OPAQUE] if coded and not vertex else []
     with pq.ParquetFile(file, read_dictionary=dictionaries, buffer_size=READ_BYTES) as parquet:
-        for batch in parquet.iter_batches(CHUNK_ROWS):
-            table = pa.Table.from_batches([batch]).replace_schema_metadata()
-            yield from_vertex(table) if vertex else table
+        batches = parquet.iter_batches(CHUNK_ROWS)
+        tables = (pa.Table.from_batches([batch]).replace_schema_metadata() for batch in batches)
+        yield from from_vertex(tables, str(file)) if vertex else tables
 
 
 def _check_columns(schema: pa.Schema) -> None:
@@ -122,25 +123,50 @@ def filter_period(table: pa.Table, since: datetime | None, until: datetime | Non
     return table
 
 
-def from_vertex(table: pa.Table) -> pa.Table:
-    """A chunk from rows of Vertex AI's request-response table.
+def from_vertex(tables: Iterable[pa.Table], origin: str) -> Iterator[pa.Table]:
+    """Chunks from parts of Vertex AI's request-response table; says how many requests cannot be read.
 
     The table has the columns endpoint, deployed_model_id, logging_time, request_id, and the two payloads in
     JSON: a list with one text per row, or one text with "instances" or "predictions".
     """
-    requests = [_payload_rows(cell, "instances") for cell in table["request_payload"].to_pylist()]
-    responses = [_payload_rows(cell, "predictions") for cell in table["response_payload"].to_pylist()]
-    request = np.repeat(np.arange(len(requests)), [len(rows) for rows in requests])
+    unreadable = 0
+    for table in tables:
+        cells = zip(*(table[f"{name}_payload"].to_pylist() for name in ("request", "response")), strict=True)
+        answered = [_answered_rows(request, response) for request, response in cells]
+        unreadable += answered.count(None)
+        if any(answered):
+            yield _vertex_chunk(table, [rows or [] for rows in answered])
+    if unreadable:
+        what = f"{count(unreadable, 'request')} without an answer that can be read"
+        print(f"churn: {origin}: {what}: left out", file=sys.stderr)
+
+
+def _vertex_chunk(table: pa.Table, answered: list[list[tuple[dict[str, Any], dict[str, Any]]]]) -> pa.Table:
+    """A chunk with the instances and the answers [n] of the requests of a table."""
+    request = np.repeat(np.arange(len(answered)), [len(rows) for rows in answered])
+    instances, answers = zip(*(pair for rows in answered for pair in rows), strict=True)
     return assemble(
         {
             "request_id": table["request_id"].cast(pa.string()).take(request),
-            "row": pa.array([i for rows in requests for i in range(len(rows))], pa.int32()),
+            "row": pa.array([i for rows in answered for i in range(len(rows))], pa.int32()),
             "time": table["logging_time"].cast(pa.timestamp("us", "UTC")).take(request),
             "bundle": table["deployed_model_id"].cast(pa.string()).take(request),
         },
-        struct_fields(_to_structs([row for rows in requests for row in rows])),
-        _to_structs([row for rows in responses for row in rows]),
+        struct_fields(_to_structs(instances)),
+        _to_structs(answers),
     )
+
+
+def _answered_rows(request: Any, response: Any) -> list[tuple[dict[str, Any], dict[str, Any]]] | None:
+    """Each instance of a request with its answer; None if they cannot be read, or do not fit."""
+    try:
+        pairs = list(
+            zip(_payload_rows(request, "instances"), _payload_rows(response, "predictions"), strict=True)
+        )
+    except UNREADABLE:
+        return None
+    rows = all(isinstance(one, dict) for pair in pairs for one in pair)
+    return pairs if rows and not any("error" in answer for _, answer in pairs) else None
 
 
 def _payload_rows(cell: str | list[str], name: str) -> list[dict[str, Any]]:
@@ -151,6 +177,6 @@ def _payload_rows(cell: str | list[str], name: str) -> list[dict[str, Any]]:
     return parsed
 
 
-def _to_structs(rows: list[dict[str, Any]]) -> pa.StructArray:
+def _to_structs(rows: Iterable[dict[str, Any]]) -> pa.StructArray:
     """Rows as an Arrow array. Every number is a float, because JSON does not distinguish 3 from 3.0."""
     return pa.array([{k: float(v) if type(v) is int else v for k, v in row.items()} for row in rows])
