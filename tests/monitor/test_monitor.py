@@ -148,6 +148,25 @@ def test_calling_without_a_control_group_is_no_alarm_and_the_report_says_why(
         assert "worse than in the test" not in text
 
 
+def test_one_answer_for_everybody_is_an_alarm_with_a_page_and_gauges(write_log, run_monitor, tmp_path):
+    """As from a broken feed. The calibration slope, which the window before has, is not defined then."""
+    outcomes, file = write_log(day=0), tmp_path / "log" / "00.parquet"
+    write_log(day=60)
+    run_monitor(60, labels(tmp_path / "labels.csv", outcomes))
+    table = pq.read_table(file)
+    number = table.column_names.index("outputs.churn_probability")
+    same = pa.array(np.full(len(table), outcomes.mean()))
+    pq.write_table(table.set_column(number, "outputs.churn_probability", same), file)
+    run_monitor(60, f"monitor.labels={tmp_path / 'labels.csv'}", "monitor.days=2")
+    report, folder = read_report(tmp_path), tmp_path / "monitor" / "synthetic"
+    assert report["performance"]["calibration_slope"]["value"] is None
+    assert (report["status"], report["performance"]["worse_in"]) == ("alarm", ["roc_auc"])
+    gauges, page = ((folder / name).read_text() for name in ("churn.prom", "report.html"))
+    assert 'churn_performance{metric="roc_auc",model="synthetic"} 0.5' in gauges
+    assert "significantly worse in: roc auc" in page
+    assert "<b>Calibration slope</b><span>not defined;" in page
+
+
 class Tags(HTMLParser):
     """The open tags, the links and the number of bars of windows on a page."""
 

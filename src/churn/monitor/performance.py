@@ -84,7 +84,7 @@ def measure_performance(outcomes: Outcomes, own: Mapping[str, Any], seed: int = 
     changes = {
         name: _change_since_test(found[name], own[name])
         for name in RIGHT
-        if comparable and own.get(name, {}).get("low") is not None
+        if comparable and own.get(name, {}).get("low") is not None and not np.isnan(found[name].low)
     }
     promised = expected_performance((counts * scale).sum(axis=(0, 1)))
     return {
