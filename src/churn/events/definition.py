@@ -15,7 +15,7 @@ FORMAT = 1  # of the definition in files
 BIGQUERY = "bq://"
 GROUPS = ("tables", "contracts", "properties")
 CONTINUES = 1  # days after the end of a contract on which the next may begin for the two to be one
-NOT_STORED = (  # keys that say where and how it is computed
+NOT_STORED = (  # keys that say where, how and until when it is computed
     "cutoffs", "until", "engine", "memory_gb", "threads", "scratch", "plan_only", "synthetic", "max_bad_rows",
 )  # fmt: skip
 
@@ -63,7 +63,7 @@ def to_json(cfg: EventsConfig) -> dict[str, Any]:
 
 
 def from_json(content: dict[str, Any], cfg: EventsConfig) -> EventsConfig:
-    """The definition that was stored, with the engine of `cfg`; and its places, where it names some.
+    """The definition that was stored, with the engine and the places of `cfg`, where that names some.
 
     Raises `UserError` for a definition of another version, and if `cfg` defines something else.
     """
@@ -76,23 +76,24 @@ def from_json(content: dict[str, Any], cfg: EventsConfig) -> EventsConfig:
     stored = cast("EventsConfig", OmegaConf.to_object(merged))
     stored = replace(stored, **{key: getattr(cfg, key) for key in NOT_STORED})
     if not tables_of(cfg):
+        _refuse_other(EventsConfig(), cfg)
         return replace(stored, folder=cfg.folder or stored.folder)
-    if cfg.name != stored.name:
-        what = f"the model learnt from the definition '{stored.name}', not from '{cfg.name}'"
-        raise UserError(what, f"events={cfg.name}", f"events={stored.name}, or another bundle")
+    _refuse_other(stored, cfg)
     return _with_places(stored, cfg)
 
 
-def _with_places(stored: EventsConfig, cfg: EventsConfig) -> EventsConfig:
-    """The stored definition with the configuration's paths; raises `UserError` if they differ otherwise."""
-    ours, theirs = _plain(stored), _plain(cfg)
-    if differing := sorted(key for key in ours if ours[key] != theirs[key]):
+def _refuse_other(ours: EventsConfig, cfg: EventsConfig) -> None:
+    """Raise `UserError` if a configuration differs from a definition in more than its places."""
+    expected, given = _plain(ours), _plain(cfg)
+    if differing := sorted(key for key in expected if expected[key] != given[key]):
         raise UserError(
-            f"the definition '{cfg.name}' is not the one that the model learnt from; other: "
-            f"{', '.join(differing)}",
-            f"configs/events/{cfg.name}.yaml",
+            f"the definition is not the one that the model learnt from; other: {', '.join(differing)}",
+            f"configs/events/{cfg.name}.yaml" if cfg.name else "events",
             "undo the change, or make the snapshots and the model anew",
         )
+
+
+def _with_places(stored: EventsConfig, cfg: EventsConfig) -> EventsConfig:
     changed: dict[str, Any] = {}
     for group in GROUPS:
         places = {name: spec.path for name, spec in getattr(cfg, group).items()}
