@@ -1,6 +1,8 @@
 """The list on the page is the one that `churn score` writes."""
 
 import shlex
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -95,3 +97,19 @@ def test_the_reasons_of_one_customer_are_not_shown_for_another(listing, monkeypa
             f"tenure is {value} (+0.10)" for value in (-1.0, -2.0, float("nan"))
         ]
     assert len(asked) == 3  # once each
+
+
+def test_what_if_reads_a_number_as_the_browser_writes_it_whatever_the_table_s_decimal_mark(listing):
+    schema = listing.desk.bundle().schema
+    row = one.find(listing.desk.scored(), listing.desk.scored()["key", "key"][0], listing.assumed())
+    german = SimpleNamespace(schema=replace(schema, decimal=",", thousands=".", missing=("-99",)))
+    for typed, number in {"50.5": 50.5, "1.250": 1.25, "70": 70, "-99": None, "": None, "abc": None}.items():
+        cell = one.changed_row(german, row, "tenure", typed)["tenure"].iloc[0]
+        assert cell == number or (number is None and pd.isna(cell)), typed
+
+
+def test_a_number_stands_in_its_field_with_all_its_digits(listing):
+    row = one.find(listing.desk.scored(), listing.desk.scored()["key", "key"][0], listing.assumed())
+    for value, shown in {1234567.89: "1234567.89", 70.0: "70", float("nan"): ""}.items():
+        fields = one.fields(listing.desk.bundle(), row.assign(tenure=value))
+        assert {field["name"]: field["value"] for field in fields}["tenure"] == shown

@@ -77,9 +77,16 @@ def find(scored: pd.DataFrame | None, key: str, assumed: DecisionConfig) -> pd.D
 
 
 def changed_row(bundle: Bundle, row: pd.DataFrame, field: str, value: str) -> pd.DataFrame:
-    """The row with another value in one field; a number that is none counts as missing."""
+    """The row with another value in one field; a number that is none counts as missing.
+
+    A browser writes numbers with a point, whatever the decimal mark of the table.
+    """
     schema, changed = bundle.schema, row.copy()
-    changed[field] = to_numbers(pd.Series([value]), schema)[0] if field in schema.numeric else value
+    if field in schema.numeric:
+        number = pd.to_numeric(pd.Series([value]), errors="coerce").astype(float)
+        changed[field] = to_numbers(number, schema)[0]
+    else:
+        changed[field] = value
     return changed
 
 
@@ -89,7 +96,7 @@ def fields(bundle: Bundle, row: pd.DataFrame) -> list[dict[str, Any]]:
     for name in bundle.schema.features:
         value = row[name].iloc[0]
         known = sorted({value, *levels.get(name, {})}) if name in bundle.schema.categorical else None
-        shown = value if known else "" if pd.isna(value) else f"{value:.6g}"
+        shown = value if known else "" if pd.isna(value) else repr(float(value)).removesuffix(".0")
         place = _place_of(bundle, name, value)
         described.append({"name": name, "value": shown, "levels": known, "place": place})
     return described
