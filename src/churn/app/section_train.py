@@ -90,7 +90,8 @@ def _fill_roles(input: Inputs, desk: Desk, raw: Raw, drafted: Drafted) -> None:
         shown = html("roles", found, f"{input.target()}: {train.describe_values(table, input.target())}")
         if found.problem:
             return shown
-        command = "churn " + shlex.join(train.training_command(drafted(), desk.cfg))
+        directory = train.run_directory(drafted(), desk.cfg)
+        command = "churn " + shlex.join(train.training_command(drafted(), desk.cfg, directory))
         button = ui.input_action_button("start", "Train", class_="primary")
         return ui.TagList(shown, ui.p(button), html("command", command))
 
@@ -113,15 +114,15 @@ def _fill_run(input: Inputs, desk: Desk, drafted: Drafted) -> None:
     @reactive.effect
     @reactive.event(input.start)
     def _start() -> None:
-        arguments = train.training_command(drafted(), desk.cfg)
+        directory = train.run_directory(drafted(), desk.cfg)
         try:
             train.keep_table(drafted(), desk.cfg)
         except UserError as error:
             _show(error)
             return
-        run.set(Path(next(one for one in arguments if one.startswith("run.dir=")).partition("=")[2]))
+        run.set(directory)
         lines.set([])
-        training(arguments)
+        training(train.training_command(drafted(), desk.cfg, directory))
 
     @render.ui
     def training_progress() -> Any:
