@@ -16,6 +16,7 @@ from churn.app import one, whom
 from churn.app.desk import Desk
 from churn.app.listing import Listing
 from churn.errors import UserError
+from churn.score.page import render_page
 from churn.score.stage import score
 
 
@@ -75,7 +76,7 @@ def test_a_file_of_ids_is_refused_where_the_customers_have_none(listing):
 
 def test_a_blank_cell_of_the_file_is_blank_in_the_list(listing):
     rows = listing.rows(listing.calls().table[:2].assign(phone=[None, 4.0]))
-    assert [row["phone"] for row in rows] == ["", "4"]
+    assert [row["cells"]["phone"] for row in rows] == ["", "4"]
 
 
 def test_the_reasons_of_one_customer_are_not_shown_for_another(listing, monkeypatch):
@@ -113,3 +114,30 @@ def test_a_number_stands_in_its_field_with_all_its_digits(listing):
     for value, shown in {1234567.89: "1234567.89", 70.0: "70", float("nan"): ""}.items():
         fields = one.fields(listing.desk.bundle(), row.assign(tenure=value))
         assert {field["name"]: field["value"] for field in fields}["tenure"] == shown
+
+
+def test_columns_that_are_carried_along_are_neither_overwritten_nor_taken_for_reasons(listing, tmp_path):
+    carried = dict.fromkeys(("worth", "interval", "reasons", "key", "low", "high", "cells"), "mine")
+    carried |= {"reason_code": "7", "reason_of_complaint": "late invoice"}
+    file = tmp_path / "carried.csv"
+    pd.read_csv(listing.desk.upload().path).assign(**carried).to_csv(file, index=False)
+    listing.desk.inspect(file, "carried.csv", print)()
+    listing.desk.score(print)()
+    for row in listing.rows(listing.calls().table[:2]):
+        assert row["cells"].items() >= carried.items()
+        assert row["worth"] != "mine"
+        assert row["low"] < row["churn_probability"] < row["high"]
+    page = render_page(listing.full(), listing.desk.bundle())
+    assert page.count("".join(f'<td class="name">{cell}</td>' for cell in carried.values())) == len(
+        listing.calls().table
+    )
+    assert "<li>late invoice" not in page
+    assert "<li>7" not in page
+
+
+def test_the_list_of_a_model_without_certainties_is_printed_and_filtered(listing):
+    full = listing.full()
+    table = full.table.drop(columns=["certainty", "churn_probability_low", "churn_probability_high"])
+    assert "What to do" in render_page(full._replace(table=table), listing.desk.bundle())
+    assert len(whom.matching(table, "", "", "", "")) == len(table)
+    assert whom.matching(table, "", "", "", "leaves").empty

@@ -12,7 +12,6 @@ import pandas as pd
 from churn.bundle.bundle import Bundle
 from churn.bundle.choice import check_columns
 from churn.bundle.decision import effective_assumptions
-from churn.bundle.reasons import reason_outputs
 from churn.bundle.unseen import UnseenCells
 from churn.config.root import Config
 from churn.data.features import to_arrow_features
@@ -21,7 +20,7 @@ from churn.data.sources.chunk import Chunk
 from churn.data.validate import to_features
 from churn.errors import UserError, count
 from churn.score.candidates import score_candidates
-from churn.score.kept import OWN
+from churn.score.kept import own_columns
 
 CHUNK_ROWS = 20_000  # rows between two reports of progress
 Report = Callable[[str], None]
@@ -67,7 +66,7 @@ def _inspect(upload: Upload, bundle: Bundle, cfg: Config, report: Report) -> Upl
             unseen.add_features(features)
         report(f"{rows:,} rows read")
     carried = [name for name in names if name not in {*schema.features, schema.id, schema.target}]
-    own = {*OWN, *bundle.facts.get("outputs", {}), *reason_outputs(schema)}
+    own = own_columns(bundle)
     kept = tuple(name for name in carried if name not in own)
     left_out = [name for name in carried if name in own]
     remarks = [f"{count(rows, 'row')}, {count(len(names), 'column')}" + (f"; {note}" if note else "")]

@@ -90,8 +90,8 @@ def matching(table: pd.DataFrame, text: str, column: str, level: str, certainty:
         kept &= cells.any(axis=1).to_numpy(bool)
     if column and level:
         kept &= (table[column].astype(str) == level).to_numpy(bool)
-    if certainty:
-        kept &= (table["certainty"] == certainty).to_numpy(bool)
+    if certainty:  # a model may say nothing about it
+        kept &= (table["certainty"] == certainty).to_numpy(bool) if "certainty" in table else False
     return table[kept]
 
 
