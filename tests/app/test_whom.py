@@ -116,6 +116,17 @@ def test_a_number_stands_in_its_field_with_all_its_digits(listing):
         assert {field["name"]: field["value"] for field in fields}["tenure"] == shown
 
 
+@pytest.mark.parametrize("changes", [{"contact_cost": 30.0}, {"contact_cost": 0.0, "offer_cost": 0.0}])
+def test_one_customer_is_to_be_called_exactly_if_the_list_says_so(listing, changes):
+    listing.changes = lambda: changes
+    bundle, scored, assumed = listing.desk.bundle(), listing.desk.scored(), listing.assumed()
+    listed, own = set(listing.ranked().best["key", "key"]), scored["answer", "churn"] == 1
+    asked = scored["key", "key"][::4]
+    told = {key: one.answer(bundle, one.find(scored, key, assumed), assumed).call for key in asked}
+    assert told == {key: key in listed for key in asked}
+    assert list(told.values()) != own[::4].tolist()  # the bundle's own decision is another
+
+
 def test_columns_that_are_carried_along_are_neither_overwritten_nor_taken_for_reasons(listing, tmp_path):
     carried = dict.fromkeys(("worth", "interval", "reasons", "key", "low", "high", "cells"), "mine")
     carried |= {"reason_code": "7", "reason_of_complaint": "late invoice"}

@@ -9,7 +9,12 @@ import numpy as np
 import pandas as pd
 
 from churn.bundle.bundle import Bundle
-from churn.bundle.decision import customer_values, expected_profit
+from churn.bundle.decision import (
+    customer_values,
+    effective_assumptions,
+    expected_profit,
+    worth_a_call,
+)
 from churn.bundle.model import model_of
 from churn.bundle.reasons import TOP, reason_in_words, value_in_words
 from churn.config.training import DecisionConfig
@@ -45,19 +50,20 @@ class Step:
 
 
 def answer(bundle: Bundle, row: pd.DataFrame, assumed: DecisionConfig) -> Answer:
-    """The answer for one row [1] as in `Dataset.frame`."""
+    """The answer for one row [1] from `find`; whether to call is decided as on the list."""
     rows = frame_features(row, bundle.schema)
     out = {name: values[0] for name, values in model_of(bundle).answer(rows, reasons=False).items()}
     probability = np.array([out["churn_probability"]], float)
-    own_column = assumed.value_column in row if assumed.value_column else True
-    value = customer_values(row, assumed) if own_column else np.array([assumed.customer_value])
+    profit = expected_profit(probability, customer_values(row, assumed), assumed)
+    own = effective_assumptions(DecisionConfig(), bundle.facts)
+    call = worth_a_call(probability, np.array([out["churn"] == 1]), profit, assumed, own)
     return Answer(
         float(probability[0]),
         float(out["churn_probability_low"]) if "churn_probability_low" in out else None,
         float(out["churn_probability_high"]) if "churn_probability_high" in out else None,
-        bool(out["churn"]),
+        bool(call[0]),
         str(out.get("certainty", "")),
-        float(expected_profit(probability, value, assumed)[0]),
+        float(profit[0]),
         int(out["unseen_inputs"]),
     )
 
@@ -65,6 +71,7 @@ def answer(bundle: Bundle, row: pd.DataFrame, assumed: DecisionConfig) -> Answer
 def find(scored: pd.DataFrame | None, key: str, assumed: DecisionConfig) -> pd.DataFrame | None:
     """The row [1] of a customer by id, or by the number of the row; None if there is none.
 
+    It has the features, and the customer's own value where another column has it (`decision.value_column`).
     Of several rows of a customer it is the most profitable one, as on the list.
     """
     if scored is None or not key.strip():
@@ -73,7 +80,8 @@ def find(scored: pd.DataFrame | None, key: str, assumed: DecisionConfig) -> pd.D
     if rows.empty:
         return None
     best, _ = most_profitable(with_profit(rows, assumed), 1)
-    return pd.DataFrame(best["features"])
+    parts = [part for part in ("features", "value") if part in best.columns.get_level_values(0)]
+    return pd.concat([pd.DataFrame(best[part]) for part in parts], axis=1)
 
 
 def changed_row(bundle: Bundle, row: pd.DataFrame, field: str, value: str) -> pd.DataFrame:

@@ -111,4 +111,4 @@ def _show_alike(row: pd.DataFrame, desk: Desk) -> Any:
     except UserError as error:
         return ui.p(f"{error.what}: {error.do}")
     total, left, nearest = one.alike(row, training.frame, training.churned)
-    return html("alike", total, left, nearest.to_dict("records"), list(row.columns))
+    return html("alike", total, left, nearest.to_dict("records"), list(training.frame.columns))

@@ -65,7 +65,8 @@ def rank(
     scored: pd.DataFrame, bundle: Bundle, assumed: DecisionConfig, excluded: Collection[str] = ()
 ) -> Ranked:
     """The candidates worth a call, each once, without those not to be contacted."""
-    own = ("features", assumed.value_column or bundle.schema.features[0])
+    own = ("features", assumed.value_column)
+    own = own if own in scored else ("features", bundle.schema.features[0])
     ranking = [
         name for name in scored.columns.tolist() if name[0] in ("answer", "value", "key") or name == own
     ]
