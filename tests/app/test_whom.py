@@ -15,6 +15,7 @@ from shiny import reactive
 from churn.app import one, whom
 from churn.app.desk import Desk
 from churn.app.listing import Listing
+from churn.bundle.reasons import value_in_words
 from churn.errors import UserError
 from churn.score.page import render_page
 from churn.score.stage import score
@@ -57,6 +58,8 @@ def test_of_a_repeated_customer_the_page_shows_the_row_of_the_list(listing):
     found = one.find(twice, " A-1 ", listing.assumed())
     pd.testing.assert_frame_equal(found, twice["features"][1:].reset_index(drop=True))
     assert one.find(twice, "A-2", listing.assumed()) is None
+    twice["key", "key"] = ["row 1", "row 2"]  # they have no ids
+    assert one.find(twice, "2", listing.assumed())["tenure"].equals(found["tenure"])
 
 
 def test_a_file_of_ids_that_match_nobody_is_said(listing):
@@ -152,3 +155,11 @@ def test_the_list_of_a_model_without_certainties_is_printed_and_filtered(listing
     assert "What to do" in render_page(full._replace(table=table), listing.desk.bundle())
     assert len(whom.matching(table, "", "", "", "")) == len(table)
     assert whom.matching(table, "", "", "", "leaves").empty
+
+
+def test_a_customer_is_not_among_the_former_customers_like_this_one(listing):
+    training = listing.desk.training()
+    key = training.test["customerID"][0]
+    row = training.frame[training.ids == key]
+    nearest = one.alike(row, key, training)[2]
+    assert not nearest[row.columns].eq(row.map(value_in_words).iloc[0]).all(axis=1).any()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from churn.app.models import Training
 from churn.bundle.bundle import Bundle
 from churn.bundle.decision import (
     customer_values,
@@ -76,8 +77,9 @@ def find(scored: pd.DataFrame | None, key: str, assumed: DecisionConfig) -> pd.D
     """
     if scored is None or not key.strip():
         return None
-    rows = scored[scored["key", "key"] == key.strip()]
-    if rows.empty:
+    names = (key.strip(), f"row {key.strip()}")  # a row without an id has its number
+    rows = next((found for name in names if len(found := scored[scored["key", "key"] == name])), None)
+    if rows is None:
         return None
     best, _ = most_profitable(with_profit(rows, assumed), 1)
     parts = [part for part in ("features", "value") if part in best.columns.get_level_values(0)]
@@ -152,11 +154,13 @@ def _place_of(bundle: Bundle, column: str, value: Any) -> str:
     return f"{100 * share:.0f} % of the customers" if share else "not in training"
 
 
-def alike(row: pd.DataFrame, frame: pd.DataFrame, churned: np.ndarray) -> tuple[int, int, pd.DataFrame]:
-    """Of the customers most like this one: how many, how many left, and the nearest five with their outcome.
+def alike(row: pd.DataFrame, key: str, training: Training) -> tuple[int, int, pd.DataFrame]:
+    """Of the others most like this one: how many, how many left, and the nearest five with their outcome.
 
     The distance is Gower's (1971): numbers by their range, categories by equality.
     """
+    others = np.ones(len(training.frame), bool) if training.ids is None else training.ids != key
+    frame, churned = training.frame[others], training.churned[others]
     distance = np.zeros(len(frame))
     for name in frame:
         column, own = frame[name], row[name].iloc[0]

@@ -66,7 +66,7 @@ def fill_customer(input: Inputs, session: Session, desk: Desk, listing: Listing)
     @render.ui
     def alike() -> Any:
         given = found()
-        return None if given is None else _show_alike(given, desk)
+        return None if given is None else _show_alike(given, input.who().strip(), desk)
 
     _fill_reasons(session, desk, row)
 
@@ -104,11 +104,11 @@ def _fill_reasons(session: Session, desk: Desk, row: Row) -> None:
         return html("waterfall", steps())
 
 
-def _show_alike(row: pd.DataFrame, desk: Desk) -> Any:
-    """Customers like this one, and what became of them."""
+def _show_alike(row: pd.DataFrame, key: str, desk: Desk) -> Any:
+    """Other customers like this one, and what became of them."""
     try:
         training = desk.training()
     except UserError as error:
         return ui.p(f"{error.what}: {error.do}")
-    total, left, nearest = one.alike(row, training.frame, training.churned)
+    total, left, nearest = one.alike(row, key, training)
     return html("alike", total, left, nearest.to_dict("records"), list(training.frame.columns))
