@@ -26,7 +26,8 @@ def listing(run_directory, customers_file, tmp_path):
     """The list of a file with a name that has to be quoted, by an app with assumptions of its own."""
     file = tmp_path / "june's customers (1).csv"
     file.write_bytes(customers_file.read_bytes())
-    desk = Desk(compose_config("decision.contact_cost=2.25", "decision.control_share=0.3"))
+    settings = ("decision.contact_cost=2.25", "decision.control_share=0.3", "seed=7", "data.encoding=latin-1")
+    desk = Desk(compose_config(*settings))
     desk.choose(str(run_directory / "bundle"))
     desk.inspect(file, str(file), print)()
     desk.score(print)()
@@ -46,6 +47,7 @@ def test_the_command_writes_the_same_list(listing, tmp_path):
     assert (program, stage) == ("churn", "score")
     assert listing.ranked().barred == 40
     assert listing.ranked().assumed.control_share == 0.3
+    assert {"seed=7", "data.encoding=latin-1"} <= {*settings}
     score(compose_config(*settings, f"output={tmp_path / 'list.csv'}"))
     assert whom.to_file(listing.full().table, ".csv") == (tmp_path / "list.csv").read_bytes()
 

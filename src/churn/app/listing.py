@@ -142,4 +142,5 @@ class Listing:
 
     def command(self) -> str:
         """The command that writes the same list."""
-        return whom.command(self.desk.upload(), self.desk.bundle(), self.ranked().assumed, self.barred_file())
+        desk, assumed = self.desk, self.ranked().assumed
+        return whom.command(desk.upload(), desk.bundle(), assumed, self.barred_file(), desk.cfg)

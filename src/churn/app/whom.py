@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from churn.app.train import READING
 from churn.app.upload import Upload
 from churn.bundle.bundle import Bundle
 from churn.bundle.decision import effective_assumptions
-from churn.config.keys import type_key
+from churn.config.keys import type_key, type_keys
 from churn.config.root import Config
 from churn.config.training import DecisionConfig
 from churn.data.writers import write_tables
@@ -104,7 +105,7 @@ def to_file(table: pd.DataFrame, suffix: str) -> bytes:
         return file.read_bytes()
 
 
-def command(upload: Upload, bundle: Bundle, assumed: DecisionConfig, barred: str) -> str:
+def command(upload: Upload, bundle: Bundle, assumed: DecisionConfig, barred: str, cfg: Config) -> str:
     """The command that writes the same list; `barred` is the file of those not to be contacted, or ""."""
     parts = [
         "churn score",
@@ -115,6 +116,7 @@ def command(upload: Upload, bundle: Bundle, assumed: DecisionConfig, barred: str
         *([shell_override("score.keep", *upload.kept)] if upload.kept else []),
         *([type_key("score.do_not_contact", barred)] if barred else []),
         *_differences(assumed, effective_assumptions(DecisionConfig(), bundle.facts)),
+        *type_keys(cfg, ("seed", *READING)),
     ]
     return " ".join(parts)
 
