@@ -80,7 +80,11 @@ def test_the_list_has_the_numbers_of_churn_score(page, customers_file, tmp_path)
         page.wait_for_function(f"document.getElementById('score_command').textContent.includes('{setting}')")
     page.wait_for_function("document.getElementById('called').textContent == '12'")
     assert before != 12
-    assert "here you are: 13 customers" in page.inner_text("#curve")
+    worth = re.search(r"(\d+) are worth a call", page.inner_text("#headline"))[1]
+    page.wait_for_function(f"document.getElementById('capacity').max == '{worth}'")
+    profit = page.inner_text("#headline .card:nth-child(2) b")
+    for said in (page.inner_text("#curve"), page.get_attribute("#curve svg", "aria-label")):
+        assert re.search(rf"here you are(: 12 customers,| at 12:) {re.escape(profit)}", said)
     command = page.text_content("#score_command pre")
     with page.expect_download() as download:
         page.click("#csv")

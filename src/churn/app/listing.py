@@ -62,6 +62,12 @@ class Listing:
     def _calls(self) -> CallList:
         return list_of(self.first(), self.ranked().assumed, self.desk.cfg.seed)
 
+    def outlook(self) -> tuple[int, str]:
+        """How many customers are called, and what these calls should bring."""
+        table = self.calls().table
+        called = table[table["treated"] == 1]
+        return len(called), self.money(called["expected_profit"].sum())
+
     def full(self) -> CallList:
         """The list with the reasons of all customers, for files."""
         return whom.monday_list(self.ranked(), self.desk.bundle(), self.desk.cfg.seed)

@@ -36,19 +36,18 @@ def fill_list(input: Inputs, session: Session, listing: Listing) -> None:
     def headline() -> Any:
         if scored() is None:
             return html("nothing", "file")
-        treated = listing.calls().table["treated"]
-        called = int(treated.sum())
-        profit = listing.money(listing.calls().table["expected_profit"][treated == 1].sum())
+        called, profit = listing.outlook()
         common = listing.explained(shown().index)[1]
-        kept = len(treated) - called
+        kept = len(listing.calls().table) - called
         return html("headline", listing.ranked(), called, kept, profit, common, CONTROL_NOTE)
 
     @render.ui
     def curve() -> Any:
         if scored() is None:
             return None
-        drawn = whom.draw_curve(listing.ranked(), len(listing.calls().table))
-        return html("curve", drawn, listing.money(drawn["top"]), listing.money(drawn["here"]))
+        called, profit = listing.outlook()
+        drawn = whom.draw_curve(listing.ranked(), called)
+        return html("curve", drawn, listing.money(drawn["top"]), called, profit)
 
     @render.ui
     def calls() -> Any:

@@ -141,13 +141,4 @@ def draw_curve(ranked: Ranked, called: int) -> dict[str, Any]:
     at = np.unique(np.linspace(0, len(curve) - 1, min(POINTS, len(curve))).astype(int))
     end = max(len(curve) - 1, 1)
     points = " ".join(f"{100 * i / end:.2f},{100 - 100 * curve[i] / top:.2f}" for i in at)
-    called = min(called, len(curve) - 1)
-    return {
-        "points": points,
-        "x": 100 * called / end,
-        "y": 100 - 100 * curve[called] / top,
-        "top": float(top),
-        "end": len(curve) - 1,
-        "here": float(curve[called]),
-        "called": called,
-    }
+    return {"points": points, "x": 100 * called / end, "top": float(top), "end": len(curve) - 1}
