@@ -52,8 +52,15 @@ def test_the_model_s_own_customers_are_an_example(page, tmp_path):
     page.wait_for_selector(".calls tbody tr")
     barred = tmp_path / "barred.csv"
     barred.write_text(page.get_attribute(".calls tbody button", "data-customer") + "\n")
+    page.click(".calls tbody button")
+    page.wait_for_selector("#answer :text-is('Call')")
+    go(page, "list")
     page.set_input_files("#barred", barred)
     page.wait_for_function("document.getElementById('headline').textContent.includes('1 is not to be cont')")
+    go(page, "customer")
+    page.wait_for_selector("#answer :text-is('Do not call')")
+    page.fill("#who", "")
+    page.wait_for_selector("#probability", state="detached")
     go(page, "file")
 
 

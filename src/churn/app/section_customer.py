@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -45,17 +46,21 @@ def fill_customer(input: Inputs, session: Session, desk: Desk, listing: Listing)
         if now is not None:
             row.set(one.changed_row(desk.bundle(), now, **input.changed()))
 
+    def ask(asked: pd.DataFrame) -> one.Answer:
+        told = one.answer(desk.bundle(), asked, listing.ranked().assumed)
+        return replace(told, call=told.call and input.who().strip() not in listing.barred_ids())
+
     @reactive.calc
     def before() -> one.Answer | None:
         given = found()
-        return None if given is None else one.answer(desk.bundle(), given, listing.ranked().assumed)
+        return None if given is None else ask(given)
 
     @render.ui
     def answer() -> Any:
         now, given = row(), before()
         if now is None or given is None:
             return html("nothing", "list" if not input.who() else "customer")
-        moved = one.answer(desk.bundle(), now, listing.ranked().assumed)
+        moved = ask(now)
         return html("answer", moved, given if given != moved else None, listing.money(moved.profit))
 
     @render.ui
