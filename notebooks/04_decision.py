@@ -161,7 +161,7 @@ axes.legend(loc="upper left");
 # %% [markdown]
 # ## The call list for Monday
 #
-# The call centre can make thirty calls. `churn score` writes the call list: the thirty customers whose call is expected
+# The call centre has time for a list of thirty. `churn score` writes it: the thirty customers whose call is expected
 # to earn most, with the reasons in words. Every tenth is **not** called and has 0 in `treated`: without this control
 # group nobody could measure the effect of calling, and the next training set would be biased.
 

@@ -139,6 +139,7 @@ def type_command(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(command_line, "_collect_garbage_rarely", lambda: None)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # `main` sets it
 
     def run(line):
         monkeypatch.setattr(sys, "argv", ["churn", *shlex.split(line)])
@@ -173,6 +174,19 @@ def test_no_message_about_a_wrong_command_shows_a_password(line, type_command):
     code, printed, error = type_command(line)
     assert code == 2
     assert "tell" not in printed + error
+
+
+def test_no_traceback_shows_a_password(type_command, monkeypatch, capsys):
+    def fail(_):
+        raise RuntimeError("no answer from http://ann:tell@host/api")
+
+    monkeypatch.setattr(command_line, "_run_and_flush", fail)
+    with pytest.raises(RuntimeError) as bug:
+        type_command("train")
+    sys.excepthook(bug.type, bug.value, bug.tb)
+    error = capsys.readouterr().err
+    assert "Traceback" in error
+    assert "RuntimeError: no answer from http://ann:***@host/api" in error
 
 
 @pytest.mark.parametrize("line", ["help", "--help", "", "train --help", "help train", "--version", "version"])

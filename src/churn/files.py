@@ -72,6 +72,7 @@ def refuse_foreign(path: Path, beginning: str) -> None:
 
     `beginning`: a regular expression that is found early in all of ours.
     """
+    _check_target(path)
     with suppress(FileNotFoundError), path.open("rb") as file:
         if not re.search(beginning.encode(), file.read(1_000)):
             what, do = "this file would be replaced, and is not from here", "move it, or write elsewhere"

@@ -10,7 +10,7 @@ import pytest
 from conftest import churn, compose_config
 
 from churn import __main__
-from churn.bundle import bundle
+from churn.bundle import bundle, registry
 from churn.bundle.choice import find_bundle
 from churn.bundle.database import mlflow_client
 from churn.bundle.registry import (
@@ -228,3 +228,15 @@ def test_a_finished_run_that_a_killed_process_left_is_registered_by_any_command(
     ]
     assert digest(champion_path(cfg)) == digest(run / "bundle")
     assert [note.read_text() for note in (tmp_path / "runs").glob(f"{UNREGISTERED}*")] == ["broken"]
+
+
+def test_what_prevents_a_registration_is_said_without_passwords(tmp_path, monkeypatch, capsys):
+    (tmp_path / "run").mkdir()
+    note_unregistered(tmp_path, tmp_path / "run")
+
+    def fail(*_):
+        raise RuntimeError("no answer from http://ann:tell@host/api")
+
+    monkeypatch.setattr(registry, "register_run", fail)
+    registry.register_leftovers(str(tmp_path))
+    assert "no answer from http://ann:***@host/api" in capsys.readouterr().err

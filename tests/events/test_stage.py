@@ -135,19 +135,35 @@ def test_the_file_and_the_bundle_hold_the_definition(root, bundle):
         "status": ["failed"],
     }
     assert to_json(restored) == told["events"]
+    earlier = told["events"] | {"until": "2024-01-01"}  # bundles had it: the tables have grown since
+    assert from_json(earlier, compose_config().events) == restored
 
 
 def test_a_definition_that_changed_since_training_is_refused(scored):
     with pytest.raises(UserError, match="is not the one that the model learnt from; other: windows"):
         scored("input=events", *COMPANY[:-1], "events.windows=[30]")
+    with pytest.raises(UserError, match="other: windows"):
+        scored("input=events", "events.windows=[30]")
+    with pytest.raises(UserError, match="other: name"):
+        scored("input=events", *COMPANY, "events.name=shop")
+
+
+def test_scores_never_replace_a_table_that_they_are_made_of(root, scored):
+    with pytest.raises(UserError, match=r"would replace what is read: events, table 'subscriptions'"):
+        scored("input=events", f"output={root}/events/subscriptions.csv")
 
 
 def test_tables_may_lie_elsewhere_when_scoring(root, scored, tmp_path):
-    """The same definition, with the places of the configuration."""
+    """The same definition, with the places of the configuration, or its folder alone."""
     for file in (root / "events").iterdir():
         (tmp_path / file.name).symlink_to(file)
-    elsewhere = scored("input=events", *COMPANY, f"events.folder={tmp_path}", "score.cutoff=2024-12-31")
+    there = ("input=events", f"events.folder={tmp_path}", "score.cutoff=2024-12-31")
+    elsewhere = scored(*there, *COMPANY)
     assert len(elsewhere) > 60
+    pd.testing.assert_frame_equal(scored(*there), elsewhere)
+    (tmp_path / "usage.parquet").unlink()
+    with pytest.raises(UserError, match="no such file"):
+        scored(*there)
 
 
 def test_a_model_of_another_table_has_no_features_to_make(exported_bundle, tmp_path):
@@ -173,12 +189,14 @@ def test_the_monitor_takes_a_later_snapshot_for_labels(root):
 def test_a_bundle_s_own_definition_makes_the_labels(root, bundle, tmp_path):
     snapshot(
         compose_config(
-            f"bundle={bundle}", f"output={tmp_path}/labels.parquet", "events.cutoffs.first=2024-09-01"
+            f"bundle={bundle}", f"output={tmp_path}/labels.parquet", "events.cutoffs.first=2024-09-01",
+            "events.until=2024-11-15",
         )
-    )
+    )  # fmt: skip
     found = pq.read_table(tmp_path / "labels.parquet").to_pandas()
     rows = pq.read_table(root / "snapshots.parquet").to_pandas()
-    expected = rows[pd.to_datetime(rows["cutoff"]) >= "2024-09-01"]
+    cutoff = pd.to_datetime(rows["cutoff"])
+    expected = rows[(cutoff >= "2024-09-01") & (cutoff < "2024-11-01")]
     pd.testing.assert_frame_equal(found, expected.reset_index(drop=True), rtol=1e-5)
 
 

@@ -33,3 +33,12 @@ def test_of_overlapping_windows_the_newest_counts():
     assert days(separate_windows(daily[:2])) == [(2, 9)]
     assert days(separate_windows([report(8, 15), report(1, 8)])) == [(1, 8), (8, 15)]
     assert separate_windows([]) == []
+    assert days(separate_windows([report(8, 15), report(1, 15)])) == [(1, 15)]
+    assert days(separate_windows([report(1, 15), report(8, 15)])) == [(8, 15)]
+
+
+def test_a_window_is_one_moment_to_another_in_whatever_zone(tmp_path):
+    record_report(tmp_path, report(1, 8))
+    there = {"from": "2026-03-01T01:00:00+01:00", "until": "2026-03-07T19:00:00-05:00", "status": "ok"}
+    record_report(tmp_path, report(1, 8) | there)
+    assert [one["status"] for one in read_history(tmp_path)] == ["ok"]

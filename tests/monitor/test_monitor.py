@@ -24,6 +24,7 @@ from churn.monitor.source import VERTEX_COLUMNS
 from churn.monitor.stage import monitor
 from churn.monitor.weekdays import leave_out_weekdays, weekday_columns
 from churn.monitor.wording import describe_outcomes
+from churn.vertex.cloud.deployment import Deployment
 
 from .conftest import START, customers, log_table, probability, read_report
 
@@ -257,7 +258,9 @@ def service(tmp_path, monkeypatch):
         yield double
 
 
-def test_vertex_ais_table_in_bigquery_is_read_like_the_server_s_log(arguments, service, tmp_path, capsys):
+def test_vertex_ais_table_in_bigquery_is_read_like_the_server_s_log(
+    watched, arguments, service, tmp_path, capsys
+):
     frame = customers(600, 5)
     instances = [
         json.dumps({"age": row.age, "spend": -1e31 if np.isnan(row.spend) else row.spend, "plan": row.plan,
@@ -268,8 +271,11 @@ def test_vertex_ais_table_in_bigquery_is_read_like_the_server_s_log(arguments, s
         json.dumps({"churn_probability": p, "churn": 0, "customer_key": ""}) for p in probability(frame)
     ]
     moment = START + timedelta(hours=3)
-    rows = [("9", moment, str(i), [instances[i]], [answers[i]]) for i in range(600)]
-    rows.append(("9", moment, "600", [instances[0]], []))  # without an answer
+    own = Deployment.from_config(compose_config()).deployed_id(watched)
+    ids = [own] * 300 + ["9"] * 299 + [None]  # `churn deploy` chose the first, somebody else the others
+    rows = [(ids[i], moment, str(i), [instances[i]], [answers[i]]) for i in range(600)]
+    rows.append((own, moment, "600", [instances[0]], []))  # without an answer
+    other = [("1234567890", moment, f"other {i}", [instances[0]], [answers[0]]) for i in range(200)]
     schema = {
         "deployed_model_id": "STRING",
         "logging_time": "TIMESTAMP",
@@ -282,16 +288,19 @@ def test_vertex_ais_table_in_bigquery_is_read_like_the_server_s_log(arguments, s
         "TIMESTAMP '2026-03-01 00:00:00+00' AND logging_time < TIMESTAMP '2026-03-02 00:00:00+00'"
     )
     service.page = 250
-    service.queries[sql] = Table(schema, rows)
+    service.queries[sql] = Table(schema, other[:50] + rows + other[50:])
     monitor(compose_config(*arguments(0, "monitor.log=bq://p.d.serving_predict")))
     report = read_report(tmp_path)
-    assert (report["rows"], report["status"]) == (600, "ok")
+    assert (report["rows"], report["other_bundles"], report["status"]) == (600, 200, "ok")
     assert report["features"]["spend"]["missing"][1] == pytest.approx(0.02)
     assert datetime.fromisoformat(report["from"]) == START
     assert "bq://p.d.serving_predict: 1 request without an answer" in capsys.readouterr().err
     service.queries[sql] = Table(schema, [])
     monitor(compose_config(*arguments(0, "monitor.log=bq://p.d.serving_predict")))
     assert read_report(tmp_path)["status"] == "too few rows"
+    service.queries[sql] = Table(schema, other)
+    with pytest.raises(UserError, match=r"is this bundle in this container[\s\S]*serving=NAME"):
+        monitor(compose_config(*arguments(0, "monitor.log=bq://p.d.serving_predict")))
 
 
 def test_labels_may_lie_in_bigquery(service, write_log, run_monitor, tmp_path):

@@ -185,16 +185,22 @@ def test_the_output_never_replaces_what_is_read(scored, table, tmp_path):
         ("in", "in/scores.csv"),
         ("in", "in"),
         ("in/*.csv", "in/customers.csv"),
-        ("in/*.csv", "in/scores.csv"),
-        ("in/*.csv", "in/../in/scores.csv"),
     ):
-        with pytest.raises(UserError, match=r"the output would|these scores as"):
+        with pytest.raises(UserError, match="the output would"):
             scored(f"input={tmp_path / source}", f"output={tmp_path / output}")
     with pytest.raises(UserError, match=r"score\.do_not_contact"):
         scored("top=5", f"score.do_not_contact={tmp_path / 'link.csv'}", f"output={tmp_path / 'hard.csv'}")
     assert (folder / "customers.csv").read_bytes() == before
     assert len(scored(f"input={folder}", f"output={tmp_path / 'out.csv'}")) == 800
-    assert len(scored(f"input={folder}/*.csv", name="in/out.parquet")) == 800
+
+
+def test_scores_are_not_among_the_customers_of_the_next_month(scored, table, tmp_path):
+    (tmp_path / "in").mkdir()
+    shutil.copy(table[0], tmp_path / "in" / "customers.csv")
+    for name in ("in/scores.csv", "in/../in/scores.csv"):
+        with pytest.raises(UserError, match="these scores as customers"):
+            scored(f"input={tmp_path}/in/*.csv", name=name)
+    assert len(scored(f"input={tmp_path}/in/*.csv", name="in/scores.parquet")) == 800
 
 
 @pytest.mark.parametrize("content", ["customer;why\n{}\n", "{}\n", "id\n{}\n"])

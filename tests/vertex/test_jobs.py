@@ -20,6 +20,7 @@ from churn.data.sources import files
 from churn.data.validate import to_features
 from churn.errors import UserError
 from churn.vertex import train
+from churn.vertex.checks.scoring import check_addresses
 from churn.vertex.cloud import jobs
 from churn.vertex.deploy import deploy
 from churn.vertex.destroy import destroy
@@ -140,6 +141,10 @@ def test_scoring_needs_an_output_in_the_cloud(cloud, settings, where):
     with pytest.raises(UserError, match=r"output=bq://P\.SET"):
         score(settings(1, *where))
     assert not cloud.calls
+
+
+def test_a_project_may_have_a_domain():
+    check_addresses("bq://example.com:p.d.customers", "bq://example.com:p.d")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from conftest import ROOT
 from doubles.vertex import Fault
 
 from churn.bundle.bundle import Bundle
+from churn.data.contract import MISSING_BELOW
 from churn.data.infer.cells import parse_numbers
 from churn.errors import UserError, missing_package
 from churn.vertex import sql
@@ -366,6 +367,16 @@ def test_bigquery_reads_numbers_with_any_thousands_separator_as_training_does(cl
     assert by_sql["n"][:3] == [1234.5, 12, -7654321]
     with pytest.raises(Exception, match="column n: not a number"):
         read_by_sql(cloud, pa.table({"n": [f"1{mark}23"]}), roles)
+
+
+def test_an_infinite_number_is_refused_also_where_its_word_means_missing(cloud):
+    roles = schema(numeric=("n",), missing=("-999", "inf"))
+    assert read_by_sql(cloud, pa.table({"n": [1.5, -999.0]}), roles)["n"] == [1.5, MISSING_BELOW]
+    assert read_by_sql(cloud, pa.table({"n": ["1.5", "inf"]}), roles)["n"] == [1.5, MISSING_BELOW]
+    infinite = pa.table({"n": [float("inf")]})
+    for read in (read_by_training, lambda table, roles: read_by_sql(cloud, table, roles)):
+        with pytest.raises(Exception, match=r"column '?n'?: infinite"):
+            read(infinite, roles)
 
 
 def test_missing_columns_and_types_without_a_spelling_are_named_together(cloud):

@@ -23,6 +23,7 @@ from churn.files import PERSONAL, atomic_write
 
 SHEET_ROWS = 1_048_576  # of a workbook's sheet, the header included
 DIGITS = 15  # that a number of a workbook keeps; a longer whole number, such as an id, is written as text
+FIRST_YEAR = 1901  # a workbook has no dates before 1900, and programs differ in those of 1900
 WIDTHS = (8, 60)  # characters of the narrowest and the widest column of a sheet
 
 
@@ -61,9 +62,7 @@ class _WorkbookWriter:
             self.sheet.write_boolean(self.rows, column, cell)
         elif isinstance(cell, float) or (isinstance(cell, int) and abs(cell) < 10**DIGITS):
             self.sheet.write_number(self.rows, column, cell)
-        elif (
-            isinstance(cell, datetime) and cell.year > 1900
-        ):  # a workbook has no earlier dates, or wrong ones
+        elif isinstance(cell, datetime) and cell.year >= FIRST_YEAR:
             self.sheet.write_datetime(self.rows, column, cell.replace(tzinfo=None), self.time_format)
         else:
             self.sheet.write_string(self.rows, column, str(cell))

@@ -15,8 +15,8 @@ FORMAT = 1  # of the definition in files
 BIGQUERY = "bq://"
 GROUPS = ("tables", "contracts", "properties")
 CONTINUES = 1  # days after the end of a contract on which the next may begin for the two to be one
-NOT_STORED = (  # keys that say where and how it is computed
-    "cutoffs", "engine", "memory_gb", "threads", "scratch", "plan_only", "synthetic", "max_bad_rows",
+NOT_STORED = (  # keys that say where, how and until when it is computed
+    "cutoffs", "until", "engine", "memory_gb", "threads", "scratch", "plan_only", "synthetic", "max_bad_rows",
 )  # fmt: skip
 
 
@@ -63,9 +63,9 @@ def to_json(cfg: EventsConfig) -> dict[str, Any]:
 
 
 def from_json(content: dict[str, Any], cfg: EventsConfig) -> EventsConfig:
-    """The definition that was stored, with the engine of `cfg`; and its places, if both have the same name.
+    """The definition that was stored, with the engine and the places of `cfg`, where that names some.
 
-    Raises `UserError` for a definition of another version.
+    Raises `UserError` for a definition of another version, and if `cfg` defines something else.
     """
     content = dict(content)
     if (version := content.pop("format", None)) != FORMAT:
@@ -75,19 +75,25 @@ def from_json(content: dict[str, Any], cfg: EventsConfig) -> EventsConfig:
     merged = OmegaConf.merge(OmegaConf.structured(EventsConfig), content)
     stored = cast("EventsConfig", OmegaConf.to_object(merged))
     stored = replace(stored, **{key: getattr(cfg, key) for key in NOT_STORED})
-    return _with_places(stored, cfg) if cfg.name == stored.name and tables_of(cfg) else stored
+    if not tables_of(cfg):
+        _refuse_other(EventsConfig(), cfg)
+        return replace(stored, folder=cfg.folder or stored.folder)
+    _refuse_other(stored, cfg)
+    return _with_places(stored, cfg)
+
+
+def _refuse_other(ours: EventsConfig, cfg: EventsConfig) -> None:
+    """Raise `UserError` if a configuration differs from a definition in more than its places."""
+    expected, given = _plain(ours), _plain(cfg)
+    if differing := sorted(key for key in expected if expected[key] != given[key]):
+        raise UserError(
+            f"the definition is not the one that the model learnt from; other: {', '.join(differing)}",
+            f"configs/events/{cfg.name}.yaml" if cfg.name else "events",
+            "undo the change, or make the snapshots and the model anew",
+        )
 
 
 def _with_places(stored: EventsConfig, cfg: EventsConfig) -> EventsConfig:
-    """The stored definition with the configuration's paths; raises `UserError` if they differ otherwise."""
-    ours, theirs = _plain(stored), _plain(cfg)
-    if differing := sorted(key for key in ours if ours[key] != theirs[key]):
-        raise UserError(
-            f"the definition '{cfg.name}' is not the one that the model learnt from; other: "
-            f"{', '.join(differing)}",
-            f"configs/events/{cfg.name}.yaml",
-            "undo the change, or make the snapshots and the model anew",
-        )
     changed: dict[str, Any] = {}
     for group in GROUPS:
         places = {name: spec.path for name, spec in getattr(cfg, group).items()}
@@ -99,7 +105,7 @@ def _with_places(stored: EventsConfig, cfg: EventsConfig) -> EventsConfig:
 def _plain(cfg: EventsConfig) -> dict[str, Any]:
     """A definition without places, and without what is found in the data where it is left open."""
     settings = asdict(cfg)
-    for key in (*NOT_STORED, "folder", "until", "max_levels"):
+    for key in (*NOT_STORED, "folder", "max_levels"):
         del settings[key]
     for group in GROUPS:
         for spec in settings[group].values():

@@ -23,8 +23,8 @@ from churn.monitor.period import Period
 from churn.monitor.weekdays import leave_out_weekdays
 from churn.monitor.window import Window
 from churn.serve.log.read import filter_period
+from churn.vertex.cloud.deployment import Deployment
 
-DIGEST = 64  # characters; Vertex AI's table has ids of deployed models instead
 PROBABILITY = "outputs.churn_probability"
 
 
@@ -64,8 +64,10 @@ def collect_window(cfg: Config, bundle: Bundle, period: Period) -> Collected:
     profile, notes = leave_out_weekdays(bundle.profile, period)
     found, seen = Collected(Window.of(profile, cfg.seed), closed, notes=notes), set[str]()
     names = {field["column"]: f"inputs.{field['input']}" for field in bundle.facts["inputs"]}
+    own, answered_by = [bundle.digest, Deployment.from_config(cfg).deployed_id(bundle)], set[str]()
     for chunk in source.read_predictions(cfg, begin, period.until):
-        answered = _answered_by(chunk, bundle.digest)
+        answered = _answered_by(chunk, own)
+        answered_by.update(chunk["bundle"].unique().drop_null().to_pylist())
         _check_columns(answered, names, source.log_location(cfg))
         rows = filter_period(answered, period.since, None)
         found.other_bundles += filter_period(chunk, period.since, None).num_rows - rows.num_rows
@@ -77,6 +79,7 @@ def collect_window(cfg: Config, bundle: Bundle, period: Period) -> Collected:
         found.repeated += rows.num_rows - first.num_rows
         if first.num_rows:
             found.window.summary.add(_inputs(first, names, bundle), first[PROBABILITY].to_numpy())
+    _check_deployed(answered_by, own[1], source.log_location(cfg))
     if closed:
         closed.labels.check_met(str(cfg.monitor.labels))
         found.window.add_settled(closed)
@@ -110,12 +113,22 @@ def label_horizon(bundle: Bundle, cfg: Config) -> int:
     return int(bundle.facts["horizon"]) if bundle.facts.get("events") else cfg.data.horizon
 
 
-def _answered_by(chunk: pa.Table, digest: str) -> pa.Table:
-    """The rows that this bundle answered; all rows if the log does not name bundles."""
-    bundles = chunk["bundle"]
-    if chunk.num_rows and len(bundles[0].as_py()) != DIGEST:
-        return chunk
-    return chunk.filter(pc.equal(bundles, digest))
+def _answered_by(chunk: pa.Table, own: list[str]) -> pa.Table:
+    """The rows that this bundle answered: its digest and its id on an endpoint are `own`.
+
+    Rows count also if they name no bundle: in Vertex AI's table a model that was not deployed by
+    `churn deploy` has an id of another length.
+    """
+    bundles, lengths = chunk["bundle"].cast(pa.string()), [len(name) for name in own]
+    named = pc.is_in(pc.utf8_length(bundles), pa.array(lengths, pa.int32()))
+    return chunk.filter(pc.or_(pc.invert(named), pc.is_in(bundles, pa.array(own))))
+
+
+def _check_deployed(answered_by: set[str], deployed: str, path: str) -> None:
+    """Raise `UserError` if only other deployed models answered: the container is a part of the id."""
+    if answered_by and all(len(name) == len(deployed) and name != deployed for name in answered_by):
+        what = "none of the deployed models that answered is this bundle in this container"
+        raise UserError(what, path, "name both as they were deployed: bundle=DIR serving=NAME")
 
 
 def _check_columns(rows: pa.Table, names: dict[str, str], path: str) -> None:

@@ -35,18 +35,19 @@ def record_report(folder: Path, report: dict[str, Any]) -> None:
             write_text(folder / HISTORY, "".join(f"{one}\n" for one in [*others, line]))
 
 
-def _window(report: dict[str, Any]) -> tuple[str, str, str]:
-    """What a window is: its interval and the bundle."""
-    return report["from"], report["until"], report["bundle"]
+def _window(report: dict[str, Any]) -> tuple[datetime, datetime, str]:
+    """What a window is: its interval, in whatever zone it was written, and the bundle."""
+    return datetime.fromisoformat(report["from"]), end_of_window(report), report["bundle"]
 
 
 def separate_windows(reports: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The reports on windows that do not overlap, newest first chosen, oldest first listed.
 
-    A report is left out if its window overlaps that of a newer one, so that no prediction counts twice.
+    A report is left out if its window overlaps that of a newer one, so that no prediction counts twice. Of
+    windows with one end the report that was made last, and comes last here, counts.
     """
     kept: list[dict[str, Any]] = []
-    for report in sorted(reports, key=end_of_window, reverse=True):
+    for report in sorted(reports, key=end_of_window)[::-1]:
         if not kept or end_of_window(report) <= datetime.fromisoformat(kept[-1]["from"]):
             kept.append(report)
     return kept[::-1]

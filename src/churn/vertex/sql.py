@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from math import isfinite
 
 from churn.bundle.bundle import Bundle
 from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
@@ -114,7 +115,8 @@ def _number(column: str, kind: str, schema: Schema) -> str:
 
 def _is_missing_number(column: str, kind: str, words: Iterable[str]) -> str:
     """The condition that a cell of a type of numbers is null, NaN or one of the numbers for "missing"."""
-    codes = sorted({float(word) for word in words if re.fullmatch(number_pattern(), word)})
+    numbers = {float(word) for word in words if re.fullmatch(number_pattern(), word)}
+    codes = sorted(filter(isfinite, numbers))  # an infinite number is refused, whatever it means as a text
     conditions = [f"`{column}` IS NULL"]
     if kind == "FLOAT64":
         conditions.append(f"IS_NAN(`{column}`)")

@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from churn.bundle import decision
+from churn.errors import UserError
 from churn.evaluate.evaluation import MODEL, evaluate
 from churn.monitor.drift.profile import build_profile
 from churn.retrain.simulation import page, strategies, year
@@ -65,6 +66,12 @@ def simulated(cfg):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(strategies, "fit_model", fit_logistic_regression)
         return year.simulate(cfg, seed=0)
+
+
+@pytest.mark.parametrize("setting", ["loop.history_days=60", "loop.label_days=240", "loop.label_days=400"])
+def test_a_year_whose_first_model_would_have_no_labels_is_refused(setting):
+    with pytest.raises(UserError, match=r"no labels to learn from[\s\S]*loop.history_days above"):
+        year.simulate(compose_config(setting), seed=0)
 
 
 def test_prices_and_the_competitor_change_churn_as_configured(cfg):

@@ -14,6 +14,7 @@ from churn.bundle import decision
 from churn.bundle.registry import CHALLENGER, CHAMPION, REFERENCE
 from churn.config.root import Config
 from churn.data.progress import announced
+from churn.errors import UserError
 from churn.monitor.drift.alarm import DriftPolicy
 from churn.monitor.window import Window, assess_window
 from churn.retrain.gate import FreshRows, Verdict, is_regression, judge_challenger, rollback_config
@@ -45,7 +46,12 @@ class Simulation:
 
     @classmethod
     def start(cls, cfg: Config, seed: int) -> Simulation:
-        """The world of a seed and its first model."""
+        """The world of a seed and its first model; raises `UserError` if that has nothing to learn from."""
+        history, label = cfg.loop.history_days, cfg.loop.label_days
+        if history <= label:
+            where = f"loop.history_days={history} loop.label_days={label}"
+            do = "choose loop.history_days above loop.label_days"
+            raise UserError("the first model has no labels to learn from", where, do)
         world = make_world(cfg.loop, seed)
         return cls(world, cfg, seed, _fit_known_rows(world, 0, cfg, seed))
 

@@ -12,13 +12,18 @@ from churn.vertex.cloud.session import Session
 
 def check_addresses(source: str, output: str) -> None:
     """Raise `UserError` for something that cannot be read, or written to."""
-    of_table = not source.startswith("bq://") or source.count(".") == 2
+    of_table = not source.startswith("bq://") or _parts(source) == 3
     if not source or not of_table or not re.match(r"bq://[^.]|gs://[^/]", output):
         do = "input=bq://P.SET.TABLE, or a file, here or gs://; output=bq://P.SET or gs://BUCKET/DIR"
         raise UserError("Vertex AI needs something to read and a place to write", "input, output", do)
-    if output.startswith("bq://") and output.count(".") != 1:
+    if output.startswith("bq://") and _parts(output) != 2:
         what = "the answers become a new table of a data set, whose name Vertex AI chooses"
         raise UserError(what, f"output={output}", "name the data set: output=bq://P.SET")
+
+
+def _parts(address: str) -> int:
+    """How many names a bq:// address has; a project may be called example.com:project."""
+    return len(address.rpartition(":")[2].removeprefix("//").split("."))
 
 
 def refuse_local_keys(cfg: Config) -> None:
