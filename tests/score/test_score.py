@@ -384,6 +384,9 @@ def test_columns_to_call_by_are_carried_along(scored, table, tmp_path):
         assert calls.worth.astype(float).to_numpy() == pytest.approx(expected.worth)
     with pytest.raises(UserError, match="no column 'nam'; did you mean 'name'"):
         scored(f"input={tmp_path / 'in.csv'}", "score.keep=[nam]")
+    frame.assign(reason_1="late invoice").to_csv(tmp_path / "in.csv", index=False)
+    with pytest.raises(UserError, match="the scores have a column 'reason_1' themselves"):
+        scored(f"input={tmp_path / 'in.csv'}", "score.keep=[reason_1]")
 
 
 def test_a_column_to_call_by_whose_type_changes_in_the_file_is_text(scored, table, tmp_path):
