@@ -44,12 +44,23 @@ def called(page):
     return int(page.inner_text("#called").replace(",", ""))
 
 
-def test_the_model_s_own_customers_are_an_example(page):
+def test_the_model_s_own_customers_are_an_example(page, tmp_path):
     page.click("#example")
     page.wait_for_selector("#score")
     assert "240 rows, 20 columns" in page.inner_text("#recognised")
     page.click("#score")
     page.wait_for_selector(".calls tbody tr")
+    barred = tmp_path / "barred.csv"
+    barred.write_text(page.get_attribute(".calls tbody button", "data-customer") + "\n")
+    page.click(".calls tbody button")
+    page.wait_for_selector("#answer :text-is('Call')")
+    go(page, "list")
+    page.set_input_files("#barred", barred)
+    page.wait_for_function("document.getElementById('headline').textContent.includes('1 is not to be cont')")
+    go(page, "customer")
+    page.wait_for_selector("#answer :text-is('Do not call')")
+    page.fill("#who", "")
+    page.wait_for_selector("#probability", state="detached")
     go(page, "file")
 
 
@@ -59,6 +70,8 @@ def test_a_file_is_described_in_words_before_anything_is_predicted(page, custome
     page.set_input_files("#upload", wrong)
     page.wait_for_selector("#recognised .problem")
     assert "column 'tenure' is missing" in page.inner_text("#recognised")
+    page.wait_for_selector("text=barred.csv was for the table before")
+    page.click(".shiny-notification-warning .shiny-notification-close")
     page.set_input_files("#upload", customers_file)
     page.wait_for_selector("#score")
     said = page.inner_text("#recognised")
@@ -74,13 +87,18 @@ def test_the_list_has_the_numbers_of_churn_score(page, customers_file, tmp_path)
     page.wait_for_selector(".calls tbody :text('Ann ')")
     page.wait_for_function(f"document.getElementById('capacity').max != '{of_the_example}'")
     before = called(page)
+    assert "not to be contacted" not in page.inner_text("#headline .card")
     page.locator("#capacity").fill("12")
     page.locator("#customer_value").fill("400")
     for setting in ("decision.customer_value=400", "decision.capacity=12"):
         page.wait_for_function(f"document.getElementById('score_command').textContent.includes('{setting}')")
     page.wait_for_function("document.getElementById('called').textContent == '12'")
     assert before != 12
-    assert "here you are: 13 customers" in page.inner_text("#curve")
+    worth = re.search(r"(\d+) are worth a call", page.inner_text("#headline"))[1]
+    page.wait_for_function(f"document.getElementById('capacity').max == '{worth}'")
+    profit = page.inner_text("#headline .card:nth-child(2) b")
+    for said in (page.inner_text("#curve"), page.get_attribute("#curve svg", "aria-label")):
+        assert re.search(rf"here you are(: 12 customers,| at 12:) {re.escape(profit)}", said)
     command = page.text_content("#score_command pre")
     with page.expect_download() as download:
         page.click("#csv")
@@ -153,9 +171,15 @@ def test_the_model_says_what_it_is_worth(page):
     assert violations(page) == []
 
 
-def test_a_model_is_trained_from_the_page_and_made_the_champion(page, customers_file):
+def test_a_model_is_trained_from_the_page_and_made_the_champion(page, customers_file, tmp_path):
+    words = "Array.from(document.querySelectorAll('#churned option'), (one) => one.value).sort().join()"
+    other = tmp_path / "other.csv"
+    pd.read_csv(customers_file).replace({"Churn": {"Yes": "gone", "No": "here"}}).to_csv(other, index=False)
     go(page, "train")
+    page.set_input_files("#history", other)
+    page.wait_for_function(f"{words} == ',gone,here'")
     page.set_input_files("#history", customers_file)
+    page.wait_for_function(f"{words} == ',No,Yes'")
     page.wait_for_selector("#start")
     assert page.input_value("#target") == "Churn"
     page.wait_for_function("document.getElementById('roles').textContent.includes('names the customer')")

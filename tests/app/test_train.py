@@ -1,12 +1,14 @@
 """Training from the page: where the table is kept."""
 
+import shlex
+
 import pytest
 from conftest import compose_config
 
 pytest.importorskip("shiny", reason="the extra `app` is not installed")
 
-from churn.app.train import Draft, keep_table, promotion, training_command
-from churn.errors import UserError
+from churn.app.train import Draft, keep_table, promotion, run_directory, training_command
+from churn.errors import UserError, shell_setting
 
 
 @pytest.mark.parametrize("name", ["../../../escaped.csv", "/escaped.csv", "..\\..\\escaped.csv", "..", ""])
@@ -36,7 +38,7 @@ def test_a_training_and_a_promotion_have_the_key_of_ids_the_limits_and_the_card_
         "card.approvers=[risk office]",
     ]
     cfg = compose_config(f"run.root={tmp_path}", *given)
-    command = training_command(Draft(tmp_path / "x.csv", "Churn", digest="0" * 64), cfg)
+    command = training_command(Draft(tmp_path / "x.csv", "Churn", digest="0" * 64), cfg, tmp_path / "run")
     assert command[0] == "train"
     trained = compose_config(*command[1:])
     assert (trained.privacy, trained.card, trained.retrain) == (cfg.privacy, cfg.card, cfg.retrain)
@@ -44,3 +46,13 @@ def test_a_training_and_a_promotion_have_the_key_of_ids_the_limits_and_the_card_
     promoted = compose_config(*promotion(tmp_path / "run", cfg)[2:])
     assert promoted.retrain == cfg.retrain
     assert promoted.run.root == str(tmp_path)
+
+
+@pytest.mark.parametrize("root", ["my runs (copy)", "O'Neil, 2026", "runs=1"])
+def test_runs_can_be_in_a_folder_of_any_name(tmp_path, root):
+    cfg = compose_config(shlex.split(shell_setting("run.root", str(tmp_path / root)))[0], "data.decimal=','")
+    run = run_directory(Draft(tmp_path / "x.csv"), cfg)
+    trained = compose_config(*training_command(Draft(tmp_path / "x.csv", "Churn"), cfg, run)[1:])
+    assert (trained.run.dir, trained.run.root, trained.data.decimal) == (str(run), cfg.run.root, ",")
+    promoted = compose_config(*(one.replace("run=", "run.dir=", 1) for one in promotion(run, cfg)[1:]))
+    assert (promoted.run.dir, promoted.run.root) == (str(run), cfg.run.root)

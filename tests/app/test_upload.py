@@ -6,7 +6,7 @@ from conftest import compose_config
 
 pytest.importorskip("shiny", reason="the extra `app` is not installed")
 
-from churn.app import whom
+from churn.app import one, whom
 from churn.app.upload import inspect_upload, score_upload
 from churn.bundle.bundle import Bundle
 
@@ -20,3 +20,32 @@ def test_columns_that_the_list_has_itself_are_left_out(run_directory, customers_
     assert f"left out, the list has such a column itself: {', '.join(own)}" in upload.remarks
     ranked = whom.rank(score_upload(upload, bundle, cfg, print), bundle, whom.assumptions(bundle, {}, cfg))
     assert whom.monday_list(ranked, bundle, cfg.seed).table.columns.is_unique
+
+
+def test_each_customer_s_own_value_can_be_a_column_that_is_no_feature(
+    run_directory, customers_file, tmp_path
+):
+    bundle, cfg = Bundle.load(run_directory / "bundle"), compose_config("decision.value_column=Worth")
+    frame = pd.read_csv(customers_file)
+    frame.assign(Worth=range(50, 50 + len(frame))).to_csv(tmp_path / "worth.csv", index=False)
+    upload = inspect_upload(tmp_path / "worth.csv", "worth.csv", bundle, cfg, print)
+    scored, assumed = score_upload(upload, bundle, cfg, print), whom.assumptions(bundle, {}, cfg)
+    best = whom.rank(scored, bundle, assumed).best
+    first = one.find(scored, best["key", "key"].iloc[0], assumed)
+    assert one.answer(bundle, first, assumed).profit == pytest.approx(
+        best["answer", "expected_profit"].iloc[0], abs=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("value_column=Worth", "no column of numbers 'Worth'"),
+        ("value_column=Contract", "no column of numbers 'Contract'"),
+        ("top_share=0.3", "the share of customers is fixed"),
+    ],
+)
+def test_assumptions_that_allow_no_list_are_said_at_the_file(run_directory, customers_file, setting, said):
+    cfg = compose_config(f"decision.{setting}")
+    bundle = Bundle.load(run_directory / "bundle")
+    assert said in inspect_upload(customers_file, "june.csv", bundle, cfg, print).problem

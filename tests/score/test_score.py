@@ -198,7 +198,7 @@ def test_scores_are_not_among_the_customers_of_the_next_month(scored, table, tmp
     (tmp_path / "in").mkdir()
     shutil.copy(table[0], tmp_path / "in" / "customers.csv")
     for name in ("in/scores.csv", "in/../in/scores.csv"):
-        with pytest.raises(UserError, match="these scores as customers"):
+        with pytest.raises(UserError, match="the output would be read as a part of"):
             scored(f"input={tmp_path}/in/*.csv", name=name)
     assert len(scored(f"input={tmp_path}/in/*.csv", name="in/scores.parquet")) == 800
 
@@ -384,6 +384,9 @@ def test_columns_to_call_by_are_carried_along(scored, table, tmp_path):
         assert calls.worth.astype(float).to_numpy() == pytest.approx(expected.worth)
     with pytest.raises(UserError, match="no column 'nam'; did you mean 'name'"):
         scored(f"input={tmp_path / 'in.csv'}", "score.keep=[nam]")
+    frame.assign(reason_1="late invoice").to_csv(tmp_path / "in.csv", index=False)
+    with pytest.raises(UserError, match="the scores have a column 'reason_1' themselves"):
+        scored(f"input={tmp_path / 'in.csv'}", "score.keep=[reason_1]")
 
 
 def test_a_column_to_call_by_whose_type_changes_in_the_file_is_text(scored, table, tmp_path):

@@ -16,16 +16,23 @@ document.addEventListener("DOMContentLoaded", () => {
       el.step = finer.find((size) => Math.abs(steps(size) - Math.round(steps(size))) < 1e-9) ?? "any";
     }
     receiveMessage(el, data) {
+      const value = data.value ?? Number(el.value);  // before a browser moves it below a new limit
       if ("max" in data) el.max = data.max;
-      this.fit(el, data.value);
-      this.setValue(el, data.value);
-      el.dispatchEvent(new Event("input"));
+      this.fit(el, value);
+      this.setValue(el, value);
+      if ("value" in data) el.dispatchEvent(new Event("input"));
     }
     initialize(el) { this.show(el); }
     getRatePolicy() { return { policy: "throttle", delay: 50 }; }
   }
   Shiny.inputBindings.register(new Range(), "churn.range");
 
+  Shiny.addCustomMessageHandler("forget", (message) => {  // a file; dropped again it is a new one
+    const file = document.getElementById(message.id);
+    const box = file.closest(".shiny-input-container");
+    file.value = box.querySelector("input[readonly]").value = "";
+    box.querySelector(".progress").style.visibility = "hidden";
+  });
   Shiny.addCustomMessageHandler("go", (message) => { location.hash = message.section; });
 
   const sections = [...document.querySelectorAll("main > section")];

@@ -16,7 +16,7 @@ from churn.config.training import DecisionConfig
 from churn.data.sources.side_files import no_match_error, read_ids
 from churn.score.call_list import CallList, check_ids, explain_customers, list_of
 from churn.score.common_reasons import claim_of, set_apart
-from churn.score.page import reasons_of, with_texts
+from churn.score.page import cells_of, reasons_of, who_columns
 
 MOST_LEVELS = 50  # of a column that can be filtered by, in its first rows
 LOOKED_AT = 100_000  # rows
@@ -62,6 +62,12 @@ class Listing:
     def _calls(self) -> CallList:
         return list_of(self.first(), self.ranked().assumed, self.desk.cfg.seed)
 
+    def outlook(self) -> tuple[int, str]:
+        """How many customers are called, and what these calls should bring."""
+        table = self.calls().table
+        called = table[table["treated"] == 1]
+        return len(called), self.money(called["expected_profit"].sum())
+
     def full(self) -> CallList:
         """The list with the reasons of all customers, for files."""
         return whom.monday_list(self.ranked(), self.desk.bundle(), self.desk.cfg.seed)
@@ -99,10 +105,12 @@ class Listing:
         reasons, common = self.explained(shown.index)
         claims = {line.partition(": ")[2] for line in common}
         rows = []
-        written = with_texts(shown, self.who())
-        for index, row in zip(written.index, written.to_dict("records"), strict=True):
+        own_columns = shown[self.calls().table.columns].drop(columns=self.who())
+        cells = cells_of(shown, self.who())
+        for i, (index, row) in enumerate(zip(shown.index, own_columns.to_dict("records"), strict=True)):
             own = [one for one in reasons_of(reasons.loc[index].to_dict()) if claim_of(one) not in claims]
             texts: dict[Any, Any] = {
+                "cells": cells[i],
                 "key": self.first().loc[index, ("key", "key")],
                 "low": row.get("churn_probability_low"),
                 "high": row.get("churn_probability_high"),
@@ -115,8 +123,7 @@ class Listing:
 
     def who(self) -> list[str]:
         """The columns that say who a customer is."""
-        table = self.calls().table
-        return list(table.columns[: table.columns.get_loc("action")])
+        return who_columns(self.calls().table)
 
     def money(self, amount: float) -> str:
         """An amount in the currency of the decision."""
@@ -141,4 +148,5 @@ class Listing:
 
     def command(self) -> str:
         """The command that writes the same list."""
-        return whom.command(self.desk.upload(), self.desk.bundle(), self.ranked().assumed, self.barred_file())
+        desk, assumed = self.desk, self.ranked().assumed
+        return whom.command(desk.upload(), desk.bundle(), assumed, self.barred_file(), desk.cfg)

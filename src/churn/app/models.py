@@ -110,6 +110,7 @@ class Training:
     test: pd.DataFrame  # as a table to score: features, and the id if there is one
     frame: pd.DataFrame  # features of all rows
     churned: np.ndarray  # [n] 1 = left
+    ids: np.ndarray | None  # [n] the customer of each row
 
 
 def training_of(bundle: Bundle, root: str) -> Training:
@@ -156,7 +157,8 @@ def _training(experiment: Experiment, forgotten: Forgotten) -> Training:
     test = data.frame.iloc[rows]
     if data.schema.id and data.ids is not None:
         test = pd.concat([pd.Series(data.ids[rows], test.index, name=data.schema.id), test], axis=1)
-    return Training(test[:EXAMPLE_ROWS].reset_index(drop=True), data.frame[kept], data.churned[kept])
+    ids = None if data.ids is None else data.ids[kept]
+    return Training(test[:EXAMPLE_ROWS].reset_index(drop=True), data.frame[kept], data.churned[kept], ids)
 
 
 def _metrics_of(bundle: Bundle, root: str) -> Mapping[str, Any]:

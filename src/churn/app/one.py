@@ -8,8 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from churn.app.models import Training
 from churn.bundle.bundle import Bundle
-from churn.bundle.decision import customer_values, expected_profit
+from churn.bundle.decision import (
+    customer_values,
+    effective_assumptions,
+    expected_profit,
+    worth_a_call,
+)
 from churn.bundle.model import model_of
 from churn.bundle.reasons import TOP, reason_in_words, value_in_words
 from churn.config.training import DecisionConfig
@@ -45,19 +51,20 @@ class Step:
 
 
 def answer(bundle: Bundle, row: pd.DataFrame, assumed: DecisionConfig) -> Answer:
-    """The answer for one row [1] as in `Dataset.frame`."""
+    """The answer for one row [1] from `find`; whether to call is decided as on the list."""
     rows = frame_features(row, bundle.schema)
     out = {name: values[0] for name, values in model_of(bundle).answer(rows, reasons=False).items()}
     probability = np.array([out["churn_probability"]], float)
-    own_column = assumed.value_column in row if assumed.value_column else True
-    value = customer_values(row, assumed) if own_column else np.array([assumed.customer_value])
+    profit = expected_profit(probability, customer_values(row, assumed), assumed)
+    own = effective_assumptions(DecisionConfig(), bundle.facts)
+    call = worth_a_call(probability, np.array([out["churn"] == 1]), profit, assumed, own)
     return Answer(
         float(probability[0]),
         float(out["churn_probability_low"]) if "churn_probability_low" in out else None,
         float(out["churn_probability_high"]) if "churn_probability_high" in out else None,
-        bool(out["churn"]),
+        bool(call[0]),
         str(out.get("certainty", "")),
-        float(expected_profit(probability, value, assumed)[0]),
+        float(profit[0]),
         int(out["unseen_inputs"]),
     )
 
@@ -65,21 +72,31 @@ def answer(bundle: Bundle, row: pd.DataFrame, assumed: DecisionConfig) -> Answer
 def find(scored: pd.DataFrame | None, key: str, assumed: DecisionConfig) -> pd.DataFrame | None:
     """The row [1] of a customer by id, or by the number of the row; None if there is none.
 
+    It has the features, and the customer's own value where another column has it (`decision.value_column`).
     Of several rows of a customer it is the most profitable one, as on the list.
     """
     if scored is None or not key.strip():
         return None
-    rows = scored[scored["key", "key"] == key.strip()]
-    if rows.empty:
+    names = (key.strip(), f"row {key.strip()}")  # a row without an id has its number
+    rows = next((found for name in names if len(found := scored[scored["key", "key"] == name])), None)
+    if rows is None:
         return None
     best, _ = most_profitable(with_profit(rows, assumed), 1)
-    return pd.DataFrame(best["features"])
+    parts = [part for part in ("features", "value") if part in best.columns.get_level_values(0)]
+    return pd.concat([pd.DataFrame(best[part]) for part in parts], axis=1)
 
 
 def changed_row(bundle: Bundle, row: pd.DataFrame, field: str, value: str) -> pd.DataFrame:
-    """The row with another value in one field; a number that is none counts as missing."""
+    """The row with another value in one field; a number that is none counts as missing.
+
+    A browser writes numbers with a point, whatever the decimal mark of the table.
+    """
     schema, changed = bundle.schema, row.copy()
-    changed[field] = to_numbers(pd.Series([value]), schema)[0] if field in schema.numeric else value
+    if field in schema.numeric:
+        number = pd.to_numeric(pd.Series([value]), errors="coerce").astype(float)
+        changed[field] = to_numbers(number, schema)[0]
+    else:
+        changed[field] = value
     return changed
 
 
@@ -89,7 +106,7 @@ def fields(bundle: Bundle, row: pd.DataFrame) -> list[dict[str, Any]]:
     for name in bundle.schema.features:
         value = row[name].iloc[0]
         known = sorted({value, *levels.get(name, {})}) if name in bundle.schema.categorical else None
-        shown = value if known else "" if pd.isna(value) else f"{value:.6g}"
+        shown = value if known else "" if pd.isna(value) else repr(float(value)).removesuffix(".0")
         place = _place_of(bundle, name, value)
         described.append({"name": name, "value": shown, "levels": known, "place": place})
     return described
@@ -137,11 +154,13 @@ def _place_of(bundle: Bundle, column: str, value: Any) -> str:
     return f"{100 * share:.0f} % of the customers" if share else "not in training"
 
 
-def alike(row: pd.DataFrame, frame: pd.DataFrame, churned: np.ndarray) -> tuple[int, int, pd.DataFrame]:
-    """Of the customers most like this one: how many, how many left, and the nearest five with their outcome.
+def alike(row: pd.DataFrame, key: str, training: Training) -> tuple[int, int, pd.DataFrame]:
+    """Of the others most like this one: how many, how many left, and the nearest five with their outcome.
 
     The distance is Gower's (1971): numbers by their range, categories by equality.
     """
+    others = np.ones(len(training.frame), bool) if training.ids is None else training.ids != key
+    frame, churned = training.frame[others], training.churned[others]
     distance = np.zeros(len(frame))
     for name in frame:
         column, own = frame[name], row[name].iloc[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -45,17 +46,21 @@ def fill_customer(input: Inputs, session: Session, desk: Desk, listing: Listing)
         if now is not None:
             row.set(one.changed_row(desk.bundle(), now, **input.changed()))
 
+    def ask(asked: pd.DataFrame) -> one.Answer:
+        told = one.answer(desk.bundle(), asked, listing.ranked().assumed)
+        return replace(told, call=told.call and input.who().strip() not in listing.barred_ids())
+
     @reactive.calc
     def before() -> one.Answer | None:
         given = found()
-        return None if given is None else one.answer(desk.bundle(), given, listing.ranked().assumed)
+        return None if given is None else ask(given)
 
     @render.ui
     def answer() -> Any:
         now, given = row(), before()
         if now is None or given is None:
             return html("nothing", "list" if not input.who() else "customer")
-        moved = one.answer(desk.bundle(), now, listing.ranked().assumed)
+        moved = ask(now)
         return html("answer", moved, given if given != moved else None, listing.money(moved.profit))
 
     @render.ui
@@ -66,7 +71,7 @@ def fill_customer(input: Inputs, session: Session, desk: Desk, listing: Listing)
     @render.ui
     def alike() -> Any:
         given = found()
-        return None if given is None else _show_alike(given, desk)
+        return None if given is None else _show_alike(given, input.who().strip(), desk)
 
     _fill_reasons(session, desk, row)
 
@@ -104,11 +109,11 @@ def _fill_reasons(session: Session, desk: Desk, row: Row) -> None:
         return html("waterfall", steps())
 
 
-def _show_alike(row: pd.DataFrame, desk: Desk) -> Any:
-    """Customers like this one, and what became of them."""
+def _show_alike(row: pd.DataFrame, key: str, desk: Desk) -> Any:
+    """Other customers like this one, and what became of them."""
     try:
         training = desk.training()
     except UserError as error:
         return ui.p(f"{error.what}: {error.do}")
-    total, left, nearest = one.alike(row, training.frame, training.churned)
-    return html("alike", total, left, nearest.to_dict("records"), list(row.columns))
+    total, left, nearest = one.alike(row, key, training)
+    return html("alike", total, left, nearest.to_dict("records"), list(training.frame.columns))

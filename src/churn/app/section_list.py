@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ from churn.app import whom
 from churn.app.fragments import html
 from churn.app.listing import Listing
 from churn.app.page import SLIDERS
+from churn.errors import UserError
 from churn.score.call_list import CONTROL_NOTE
 from churn.score.page import render_page
 
@@ -21,6 +23,7 @@ SHOWN = 20  # rows of the list that are explained and shown
 def fill_list(input: Inputs, session: Session, listing: Listing) -> None:
     """The sliders, the profit curve, and the rows that the filters let through."""
     _fill_settings(input, session, listing)
+    _fill_barred(input, session, listing)
     scored = listing.desk.scored
 
     @reactive.calc
@@ -36,19 +39,18 @@ def fill_list(input: Inputs, session: Session, listing: Listing) -> None:
     def headline() -> Any:
         if scored() is None:
             return html("nothing", "file")
-        treated = listing.calls().table["treated"]
-        called = int(treated.sum())
-        profit = listing.money(listing.calls().table["expected_profit"][treated == 1].sum())
+        called, profit = listing.outlook()
         common = listing.explained(shown().index)[1]
-        kept = len(treated) - called
+        kept = len(listing.calls().table) - called
         return html("headline", listing.ranked(), called, kept, profit, common, CONTROL_NOTE)
 
     @render.ui
     def curve() -> Any:
         if scored() is None:
             return None
-        drawn = whom.draw_curve(listing.ranked(), len(listing.calls().table))
-        return html("curve", drawn, listing.money(drawn["top"]), listing.money(drawn["here"]))
+        called, profit = listing.outlook()
+        drawn = whom.draw_curve(listing.ranked(), called)
+        return html("curve", drawn, listing.money(drawn["top"]), called, profit)
 
     @render.ui
     def calls() -> Any:
@@ -93,12 +95,44 @@ def _fill_settings(input: Inputs, session: Session, listing: Listing) -> None:
     def capacity() -> int:
         return int(input.capacity())
 
+    @reactive.effect
+    def _set_longest() -> None:
+        if desk.scored() is None:
+            return
+        with suppress(UserError):  # the list itself says it
+            session.send_input_message("capacity", {"max": max(1, len(listing.in_order().best))})
+
+    listing.changes, listing.capacity = changes, capacity
+
+
+def _fill_barred(input: Inputs, session: Session, listing: Listing) -> None:
+    """Those not to be contacted: a file of ids, for one table of customers."""
+    barred, table = reactive.value[Any](None), reactive.value("")
+
+    @reactive.effect
+    @reactive.event(input.barred)
+    def _take() -> None:
+        barred.set(input.barred())
+
+    @reactive.effect
+    @reactive.event(listing.desk.upload)
+    async def _forget() -> None:
+        digest = listing.desk.upload().digest
+        if barred() and table() not in ("", digest):
+            said = (
+                f"{barred()[0]['name']} was for the table before: drop it again if it is for this one, too."
+            )
+            barred.set(None)
+            await session.send_custom_message("forget", {"id": "barred"})
+            ui.notification_show(said, type="warning", duration=None)
+        table.set(digest)
+
     @reactive.calc
     def excluded() -> set[str]:
-        return listing.excluded(input.barred())
+        return listing.excluded(barred())
 
-    listing.changes, listing.capacity, listing.barred_ids = changes, capacity, excluded
-    listing.barred_file = lambda: input.barred()[0]["name"] if input.barred() else ""
+    listing.barred_ids = excluded
+    listing.barred_file = lambda: barred()[0]["name"] if barred() else ""
 
 
 def fill_downloads(listing: Listing) -> None:

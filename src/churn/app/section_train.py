@@ -62,11 +62,11 @@ def _fill_choices(input: Inputs, raw: Raw) -> None:
         targets = train.possible_targets(table)
         if not targets:
             return ui.p("No column has few enough values to say who left.", role="alert")
-        names = [str(name) for name in table.frame]
+        names, likely = [str(name) for name in table.frame], _likely(targets)
         column = "The column that says who left"
         return ui.TagList(
-            ui.input_select("target", column, list(targets), selected=_likely(targets)),
-            ui.input_select("churned", "The word for “left”", USUAL),
+            ui.input_select("target", column, list(targets), selected=likely),
+            ui.input_select("churned", "The word for “left”", _words_for(targets[likely])),
             ui.input_select("left_out", "Columns to leave out", names, multiple=True, size="6"),
         )
 
@@ -75,7 +75,7 @@ def _fill_choices(input: Inputs, raw: Raw) -> None:
     def _words() -> None:
         table = raw()
         words = train.possible_targets(table).get(input.target(), []) if table else []
-        ui.update_select("churned", choices=USUAL | {word: word for word in words})
+        ui.update_select("churned", choices=_words_for(words))
 
 
 def _fill_roles(input: Inputs, desk: Desk, raw: Raw, drafted: Drafted) -> None:
@@ -90,7 +90,8 @@ def _fill_roles(input: Inputs, desk: Desk, raw: Raw, drafted: Drafted) -> None:
         shown = html("roles", found, f"{input.target()}: {train.describe_values(table, input.target())}")
         if found.problem:
             return shown
-        command = "churn " + shlex.join(train.training_command(drafted(), desk.cfg))
+        directory = train.run_directory(drafted(), desk.cfg)
+        command = "churn " + shlex.join(train.training_command(drafted(), desk.cfg, directory))
         button = ui.input_action_button("start", "Train", class_="primary")
         return ui.TagList(shown, ui.p(button), html("command", command))
 
@@ -113,15 +114,15 @@ def _fill_run(input: Inputs, desk: Desk, drafted: Drafted) -> None:
     @reactive.effect
     @reactive.event(input.start)
     def _start() -> None:
-        arguments = train.training_command(drafted(), desk.cfg)
+        directory = train.run_directory(drafted(), desk.cfg)
         try:
             train.keep_table(drafted(), desk.cfg)
         except UserError as error:
             _show(error)
             return
-        run.set(Path(next(one for one in arguments if one.startswith("run.dir=")).partition("=")[2]))
+        run.set(directory)
         lines.set([])
-        training(arguments)
+        training(train.training_command(drafted(), desk.cfg, directory))
 
     @render.ui
     def training_progress() -> Any:
@@ -151,6 +152,10 @@ def _fill_run(input: Inputs, desk: Desk, drafted: Drafted) -> None:
 
 def _show(error: UserError) -> None:
     ui.notification_show(str(error), type="error", duration=None)
+
+
+def _words_for(words: list[str]) -> dict[str, str]:
+    return USUAL | {word: word for word in words}
 
 
 def _likely(targets: dict[str, list[str]]) -> str:

@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import shlex
 import shutil
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path, PureWindowsPath
 
-from omegaconf import ListConfig, OmegaConf
-
-from churn.config.root import Config, flatten
+from churn.config.keys import type_key, type_keys
+from churn.config.root import Config
 from churn.data.dataset import Finding
 from churn.data.infer.schema import infer_schema
 from churn.data.infer.target import format_counts
 from churn.data.sources import files
 from churn.data.table import RawTable
-from churn.errors import UserError, shell_override, shell_setting
+from churn.errors import UserError, shell_override
 from churn.files import PERSONAL, atomic_write
 from churn.refusals import refusal_of
 
 SAMPLE_ROWS = 100_000  # that roles are looked at, at most; the training reads all
 FEW_VALUES = 10  # of a column that may say who left
+READING = (  # keys that say how a file is read
+    "data.delimiter", "data.encoding", "data.skip_lines", "data.sheet", "data.table", "data.decimal",
+    "data.thousands", "data.missing", "data.max_bad_rows",
+)  # fmt: skip
 LIMITS = ("run.root", "retrain.gate")  # keys passed on to a promotion
 OWN = (  # ... and to a training
     "model", "train", "evaluate", "export", "split", "decision", "seed",
-    "data.protected", "data.personal", "card", "privacy", *LIMITS,
+    "data.protected", "data.personal", "card", "privacy", *READING, *LIMITS,
 )  # fmt: skip
 
 
@@ -92,23 +94,24 @@ def describe_values(raw: RawTable, column: str) -> str:
     return format_counts(counts, int(raw.frame[column].isna().sum()))
 
 
-def training_command(draft: Draft, cfg: Config) -> list[str]:
-    """The arguments of `churn` that train as the page does."""
-    stamp = f"{datetime.now():%Y-%m-%dT%H-%M-%S}"
-    settings = [
-        "data=csv",
-        _setting("data.path", str(_kept_path(draft, cfg))),
-        _setting("data.target", draft.target),
-    ]
-    settings += [_setting("data.name", draft.name), f"run.dir={cfg.run.root}/{stamp}-{draft.name}"]
+def run_directory(draft: Draft, cfg: Config) -> Path:
+    """The directory of a training that begins now."""
+    return Path(cfg.run.root) / f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{draft.name}"
+
+
+def training_command(draft: Draft, cfg: Config, run: Path) -> list[str]:
+    """The arguments of `churn` that train as the page does, in the directory `run`."""
+    settings = ["data=csv", _setting("data.path", str(_kept_path(draft, cfg)))]
+    settings += [_setting("data.target", draft.target), _setting("data.name", draft.name)]
+    settings += [_setting("run.dir", str(run))]
     settings += [_listed("data.churned", [draft.churned])] if draft.churned else []
     settings += [_listed("data.drop", draft.left_out)] if draft.left_out else []
-    return ["train", *settings, *_passed_on(cfg, OWN)]
+    return ["train", *settings, *map(_unquoted, type_keys(cfg, OWN))]
 
 
 def promotion(run: Path, cfg: Config) -> list[str]:
     """The arguments of `churn` that make a run's model the champion."""
-    return ["promote", f"run={run}", *_passed_on(cfg, LIMITS)]
+    return ["promote", _setting("run", str(run)), *map(_unquoted, type_keys(cfg, LIMITS))]
 
 
 def keep_table(draft: Draft, cfg: Config) -> None:
@@ -130,20 +133,8 @@ def _kept_path(draft: Draft, cfg: Config) -> Path:
     return Path(cfg.run.root) / "uploads" / draft.digest[:12] / (name if name.strip(". ") else "table.csv")
 
 
-def _passed_on(cfg: Config, keys: Sequence[str]) -> Iterator[str]:
-    """What the page was given of these keys, as arguments."""
-    own, default = OmegaConf.structured(cfg), flatten(OmegaConf.structured(Config()))
-    for key, text in flatten(own).items():
-        if text != default.get(key) and any(key == one or key.startswith(f"{one}.") for one in keys):
-            value = OmegaConf.select(own, key)
-            if isinstance(value, ListConfig):
-                yield _listed(key, [*map(str, value)])
-            else:
-                yield _setting(key, "null" if value is None else text)
-
-
 def _setting(key: str, value: str) -> str:
-    return f"{key}={value}" if re.fullmatch(r"[\w./+-]+", value) else _unquoted(shell_setting(key, value))
+    return _unquoted(type_key(key, value))
 
 
 def _listed(key: str, values: Sequence[str]) -> str:

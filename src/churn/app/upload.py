@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from churn.bundle.bundle import Bundle
 from churn.bundle.choice import check_columns
-from churn.bundle.decision import effective_assumptions
-from churn.bundle.reasons import reason_outputs
+from churn.bundle.decision import check_decision, effective_assumptions, worth_a_call
 from churn.bundle.unseen import UnseenCells
 from churn.config.root import Config
+from churn.config.training import DecisionConfig
 from churn.data.features import to_arrow_features
 from churn.data.sources import files
 from churn.data.sources.chunk import Chunk
 from churn.data.validate import to_features
 from churn.errors import UserError, count
 from churn.score.candidates import score_candidates
-from churn.score.kept import OWN
+from churn.score.kept import own_columns
 
 CHUNK_ROWS = 20_000  # rows between two reports of progress
 Report = Callable[[str], None]
@@ -66,8 +67,9 @@ def _inspect(upload: Upload, bundle: Bundle, cfg: Config, report: Report) -> Upl
         else:
             unseen.add_features(features)
         report(f"{rows:,} rows read")
+    _check_assumptions(bundle, names, cfg)
     carried = [name for name in names if name not in {*schema.features, schema.id, schema.target}]
-    own = {*OWN, *bundle.facts.get("outputs", {}), *reason_outputs(schema)}
+    own = own_columns(bundle)
     kept = tuple(name for name in carried if name not in own)
     left_out = [name for name in carried if name in own]
     remarks = [f"{count(rows, 'row')}, {count(len(names), 'column')}" + (f"; {note}" if note else "")]
@@ -82,6 +84,15 @@ def _inspect(upload: Upload, bundle: Bundle, cfg: Config, report: Report) -> Upl
         remarks.append(f"left out, the list has such a column itself: {', '.join(left_out)}")
     remarks += [f"odd: {column}" for column in map(str, unseen.columns())]
     return replace(upload, rows=rows, kept=kept, remarks=tuple(remarks))
+
+
+def _check_assumptions(bundle: Bundle, names: Collection[str], cfg: Config) -> None:
+    """Raise `UserError` for assumptions under which a table with these columns can have no list."""
+    assumed = effective_assumptions(cfg.decision, bundle.facts, cfg.overridden)
+    numbers = [name for name in names if name not in bundle.schema.categorical]
+    check_decision(assumed, pd.DataFrame(columns=numbers, dtype=float))
+    nobody, own = np.empty(0), effective_assumptions(DecisionConfig(), bundle.facts)
+    worth_a_call(nobody, nobody == 1, nobody, assumed, own)
 
 
 def score_upload(upload: Upload, bundle: Bundle, cfg: Config, report: Report) -> pd.DataFrame:

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from churn.app.train import READING
 from churn.app.upload import Upload
 from churn.bundle.bundle import Bundle
 from churn.bundle.decision import effective_assumptions
-from churn.config.keys import type_key
+from churn.config.keys import type_key, type_keys
 from churn.config.root import Config
 from churn.config.training import DecisionConfig
 from churn.data.writers import write_tables
@@ -65,7 +66,8 @@ def rank(
     scored: pd.DataFrame, bundle: Bundle, assumed: DecisionConfig, excluded: Collection[str] = ()
 ) -> Ranked:
     """The candidates worth a call, each once, without those not to be contacted."""
-    own = ("features", assumed.value_column or bundle.schema.features[0])
+    own = ("features", assumed.value_column)
+    own = own if own in scored else ("features", bundle.schema.features[0])
     ranking = [
         name for name in scored.columns.tolist() if name[0] in ("answer", "value", "key") or name == own
     ]
@@ -90,8 +92,8 @@ def matching(table: pd.DataFrame, text: str, column: str, level: str, certainty:
         kept &= cells.any(axis=1).to_numpy(bool)
     if column and level:
         kept &= (table[column].astype(str) == level).to_numpy(bool)
-    if certainty:
-        kept &= (table["certainty"] == certainty).to_numpy(bool)
+    if certainty:  # a model may say nothing about it
+        kept &= (table["certainty"] == certainty).to_numpy(bool) if "certainty" in table else False
     return table[kept]
 
 
@@ -103,7 +105,7 @@ def to_file(table: pd.DataFrame, suffix: str) -> bytes:
         return file.read_bytes()
 
 
-def command(upload: Upload, bundle: Bundle, assumed: DecisionConfig, barred: str) -> str:
+def command(upload: Upload, bundle: Bundle, assumed: DecisionConfig, barred: str, cfg: Config) -> str:
     """The command that writes the same list; `barred` is the file of those not to be contacted, or ""."""
     parts = [
         "churn score",
@@ -114,6 +116,7 @@ def command(upload: Upload, bundle: Bundle, assumed: DecisionConfig, barred: str
         *([shell_override("score.keep", *upload.kept)] if upload.kept else []),
         *([type_key("score.do_not_contact", barred)] if barred else []),
         *_differences(assumed, effective_assumptions(DecisionConfig(), bundle.facts)),
+        *type_keys(cfg, ("seed", *READING)),
     ]
     return " ".join(parts)
 
@@ -138,13 +141,4 @@ def draw_curve(ranked: Ranked, called: int) -> dict[str, Any]:
     at = np.unique(np.linspace(0, len(curve) - 1, min(POINTS, len(curve))).astype(int))
     end = max(len(curve) - 1, 1)
     points = " ".join(f"{100 * i / end:.2f},{100 - 100 * curve[i] / top:.2f}" for i in at)
-    called = min(called, len(curve) - 1)
-    return {
-        "points": points,
-        "x": 100 * called / end,
-        "y": 100 - 100 * curve[called] / top,
-        "top": float(top),
-        "end": len(curve) - 1,
-        "here": float(curve[called]),
-        "called": called,
-    }
+    return {"points": points, "x": 100 * called / end, "top": float(top), "end": len(curve) - 1}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import get_origin
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from churn.config.describe import SHOWN
-from churn.config.root import Config
+from churn.config.root import Config, flatten
 from churn.config.texts import kind_of
 from churn.errors import did_you_mean, shell_override, shell_setting
 
@@ -43,6 +44,20 @@ def type_key(key: str, value: str) -> str:
     if is_list(key) and not value.startswith("["):
         return shell_override(key, value)
     return f"{key}={value}" if re.fullmatch(r"[\w./+-]+", value, re.ASCII) else shell_setting(key, value)
+
+
+def type_keys(cfg: Config, keys: Sequence[str]) -> list[str]:
+    """What to type to set these keys, and those below them, as in `cfg`, where that is not the default."""
+    own, default = OmegaConf.structured(cfg), flatten(OmegaConf.structured(Config()))
+    typed = []
+    for key, text in flatten(own).items():
+        if text != default.get(key) and any(key == one or key.startswith(f"{one}.") for one in keys):
+            value = OmegaConf.select(own, key)
+            if isinstance(value, ListConfig):
+                typed.append(shell_override(key, *map(str, value)))
+            else:
+                typed.append(type_key(key, "null" if value is None else text))
+    return typed
 
 
 def is_chosen_by_user(key: str, declared: DictConfig) -> bool:

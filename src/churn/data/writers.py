@@ -17,7 +17,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from churn.data.sources.columns import decode_dictionary
-from churn.data.sources.paths import list_files
+from churn.data.sources.paths import is_matched, list_files
 from churn.errors import UserError, missing_extra
 from churn.files import PERSONAL, atomic_write
 
@@ -129,7 +129,8 @@ def check_unread(output: str, path: str, key: str) -> None:
     do = "name another file to write: output=FILE"
     if _same(path, output):
         raise UserError(f"the output would replace what is read: {key}", f"output={output}", do)
-    if "://" not in path + output and any(_same(file, output) for file in _files(path)):
+    joins = Path(output).suffix and is_matched(output, path)  # next month's glob would find it
+    if joins or ("://" not in path + output and any(_same(file, output) for file in _files(path))):
         raise UserError(f"the output would be read as a part of {key}={path}", f"output={output}", do)
 
 

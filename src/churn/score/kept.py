@@ -7,11 +7,17 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from churn.bundle.bundle import Bundle
+from churn.bundle.reasons import reason_outputs
 from churn.data.features import id_column
 from churn.data.sources.chunk import Chunk
 from churn.errors import UserError, did_you_mean
 
-OWN = ("action", "treated", "expected_profit", "row")  # columns of a call list beside the bundle's outputs
+_OWN = ("action", "treated", "expected_profit", "row")  # columns of a call list beside the bundle's outputs
+
+
+def own_columns(bundle: Bundle) -> set[str]:
+    """The columns that the scores or a call list have themselves."""
+    return {*_OWN, *bundle.facts.get("outputs", {}), *reason_outputs(bundle.schema)}
 
 
 def check_kept(keep: Sequence[str], chunk: Chunk, bundle: Bundle) -> None:
@@ -21,7 +27,7 @@ def check_kept(keep: Sequence[str], chunk: Chunk, bundle: Bundle) -> None:
             known = did_you_mean(name, chunk.table.column_names)
             do = f"one of: {', '.join(chunk.table.column_names)}"
             raise UserError(f"{chunk.file} has no column '{name}'{known}", "score.keep", do)
-        if name in OWN or name in bundle.facts.get("outputs", {}):
+        if name in own_columns(bundle):
             raise UserError(f"the scores have a column '{name}' themselves", "score.keep", "rename it first")
 
 

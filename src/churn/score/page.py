@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,8 @@ def render_page(calls: CallList, bundle: Bundle) -> str:
     table, currency = calls.table, calls.assumed.currency
     common = {line.partition(": ")[2] for line in calls.common}
     called = table[table["treated"] == 1]
-    who = list(table.columns[: table.columns.get_loc("action")])
-    shown = with_texts(table, who)
+    who = who_columns(table)
+    cells, own = cells_of(table, who), table.drop(columns=who).to_dict("records")
     template = template_environment("score").get_template("page.html.j2")
     return template.render(
         name=bundle.facts.get("name", "customers"),
@@ -45,18 +45,24 @@ def render_page(calls: CallList, bundle: Bundle) -> str:
         horizon=bundle.facts.get("horizon"),
         common=calls.common,
         who=who,
-        rows=[_row(row, currency, common) for row in shown.to_dict("records")],
+        rows=[_row(row, currency, common) | {"cells": cells[i]} for i, row in enumerate(own)],
         money=lambda amount: format_amount(amount, currency),
     )
 
 
-def with_texts(table: pd.DataFrame, who: Collection[str]) -> pd.DataFrame:
-    """A list whose columns `who` are as they are written, for people: a blank cell is not nan."""
-    return table.assign(**{name: as_written(table[name]) for name in who})
+def who_columns(table: pd.DataFrame) -> list[str]:
+    """The columns of a list that say who a customer is: the id, and those that are carried along."""
+    return list(table.columns[: table.columns.get_loc("action")])
+
+
+def cells_of(table: pd.DataFrame, who: Sequence[str]) -> list[dict[Any, Any]]:
+    """The cells of each row in the columns `who`, as they are written: a blank cell is not nan."""
+    written = pd.DataFrame({name: as_written(table[name]) for name in who}, table.index)
+    return written.to_dict("records")
 
 
 def reasons_of(row: Mapping[Any, Any]) -> list[str]:
-    """The reasons in a row of the list."""
+    """The reasons in a row of the list, without the columns that are carried along."""
     return [text for name, text in row.items() if str(name).startswith("reason_") and not pd.isna(text)]
 
 
@@ -68,4 +74,5 @@ def _row(row: Mapping[Any, Any], currency: str | None, common: Collection[str]) 
         "" if low is None or high is None else f"{format_probability(low)} to {format_probability(high)}"
     )
     worth = format_amount(row["expected_profit"], currency)
-    return {**row, "reasons": reasons, "interval": interval, "worth": worth}
+    texts = {"reasons": reasons, "interval": interval, "worth": worth}
+    return {"certainty": "", **row, **texts}

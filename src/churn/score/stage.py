@@ -24,7 +24,7 @@ from churn.data.progress import announced
 from churn.data.sources import files, warehouse
 from churn.data.sources.chunk import Chunk
 from churn.data.sources.columns import join_tables
-from churn.data.sources.paths import is_delta, is_matched
+from churn.data.sources.paths import is_delta
 from churn.data.writers import WRITERS, write_tables
 from churn.errors import UserError, count, missing_extra
 from churn.events.scoring import INPUT, scoring_features
@@ -180,9 +180,6 @@ def _check_input_and_output(cfg: Config) -> None:
     if not suffix and (cfg.top is not None or cfg.score.sort):
         raise UserError("a sorted list is one file", f"output={cfg.output}", "name a .csv or .parquet file")
     check_output(cfg)
-    if suffix and is_matched(cfg.output, cfg.input):
-        what = f"the next scoring would read these scores as customers: input={cfg.input}"
-        raise UserError(what, f"output={cfg.output}", "write to another folder")
     given = [key for key in cfg.overridden if key.startswith("decision.")]
     if given and cfg.top is None:
         fault = "these keys change the call list only; the column `churn` follows the bundle's own threshold"

@@ -1,11 +1,14 @@
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
+from churn.bundle.decision import NOBODY
 from churn.evaluate.fairness import Fairness
 from churn.evaluate.report import wording
+from churn.evaluate.report.content import Example
 from churn.evaluate.report.page import render_report, write_report
 from churn.evaluate.report.templates import template_environment
 from evaluate.report.conftest import LONG
@@ -144,3 +147,11 @@ def test_the_same_content_gives_the_same_bytes_in_a_file_that_appears_whole_or_n
     with pytest.raises(ZeroDivisionError):
         write_report(tmp_path / "report.html", content)
     assert (tmp_path / "report.html").read_text() == page
+
+
+def test_no_customer_stays_for_sure_and_a_threshold_that_nobody_reaches_says_so(content):
+    example = Example(0.0004, False, True, ["tenure is 70 (-0.20)"])
+    profit = replace(content.profit, threshold=NOBODY)
+    page = render_report(replace(content, examples=[example], profit=profit))
+    assert "<b>&lt; 1 %</b>not to call; this customer left" in page
+    assert "At the threshold in use: nobody" in page
