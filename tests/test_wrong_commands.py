@@ -118,7 +118,7 @@ WRONG = [  # what was typed after `churn`, and what the answer says
     ("score", "do: churn score input=FILE output=FILE"),
     ("score input=missing.csv output=out.csv bundle=nowhere", "do: name a directory"),
     ("score input=mine.csv output=out.pdf", "do: one of: .csv, .tsv, .parquet"),
-    ("score input=mine.csv output=mine.csv", "do: name another file: output=scores.csv"),
+    ("score input=mine.csv output=mine.csv", "do: name another file: output=other.csv"),
     ("score input=mine.csv output=out.csv", "do: churn train, or name one: bundle=DIR"),
     ("monitor labels=labels.csv", "did you mean 'monitor.labels'?"),
     ("monitor monitor.days=1e300", "do: choose a number that is above 0 and at most 36500"),

@@ -126,7 +126,7 @@ def check_output(output: str | None, example: str) -> Path:
 
 def check_unread(output: str, path: str, key: str) -> None:
     """Raise `UserError` if the output is what `key` reads at `path`, by whatever name, or would join it."""
-    do = "name another file to write: output=FILE"
+    do = f"name another file: output=other{Path(output).suffix}"
     if _same(path, output):
         raise UserError(f"the output would replace what is read: {key}", f"output={output}", do)
     joins = Path(output).suffix and is_matched(output, path)  # next month's glob would find it
