@@ -27,7 +27,7 @@ def write_report(folder: Path) -> str:
     """What `churn monitor` does with its report."""
     from churn.monitor.history import HISTORY, record_report
 
-    record_report(folder, {"from": "1", "until": "2", "bundle": "b", "status": "new"})
+    record_report(folder, {"from": "2026-01-02", "until": "2026-01-03", "bundle": "b", "status": "new"})
     return (folder / HISTORY).read_text() + json.loads((folder / "report.json").read_text())["status"]
 
 
@@ -102,8 +102,8 @@ def kill_all(root: Path) -> None:
 CASES = (
     (write_scores, {}, 5),
     (write_scores, {"scores.csv": "old"}, 5),
-    (write_report, {"history.jsonl": '{"from": "0", "until": "1", "bundle": "b"}\n'}, 8),
-    (write_report, {"history.jsonl": '{"from": "1", "until": "2", "bundle": "b"}\n'}, 8),
+    (write_report, {"history.jsonl": '{"from": "2026-01-01", "until": "2026-01-02", "bundle": "b"}\n'}, 8),
+    (write_report, {"history.jsonl": '{"from": "2026-01-02", "until": "2026-01-03", "bundle": "b"}\n'}, 8),
     (link_run, {}, 3),
 )
 
