@@ -157,8 +157,8 @@ def _training(experiment: Experiment, forgotten: Forgotten) -> Training:
     test = data.frame.iloc[rows]
     if data.schema.id and data.ids is not None:
         test = pd.concat([pd.Series(data.ids[rows], test.index, name=data.schema.id), test], axis=1)
-    ids = None if data.ids is None else data.ids[kept]
-    return Training(test[:EXAMPLE_ROWS].reset_index(drop=True), data.frame[kept], data.churned[kept], ids)
+    example = test[:EXAMPLE_ROWS].reset_index(drop=True)
+    return Training(example, data.frame[kept], data.churned[kept], data.ids_of(kept))
 
 
 def _metrics_of(bundle: Bundle, root: str) -> Mapping[str, Any]:

@@ -67,10 +67,12 @@ def choose_background(
     Each is the mean of the numbers, and the most frequent levels, of the middle one of `size` equally large
     groups by probability and of the rows most like it, each of another one of the `customers` [n].
     """
+    from churn.data.customers import number_customers
+
     size = min(size, len(frame))
     middles = ((np.arange(size) + 0.5) * len(frame) / size).astype(int)
     middles = np.argsort(probability, kind="stable")[middles]
-    customer = np.arange(len(frame)) if customers is None else np.unique(customers, return_inverse=True)[1]
+    customer = number_customers(customers, len(frame))
     numbers, categories = _average_customers(frame, probability, schema, middles, customer)
     random = np.random.default_rng(seed)
     columns = len(schema.features)

@@ -6,6 +6,11 @@ import numpy as np
 import pandas as pd
 
 
+def number_customers(ids: np.ndarray | None, rows: int) -> np.ndarray:
+    """[rows] a number for the customer of each row; `ids` [rows], or None: each row is one."""
+    return np.arange(rows) if ids is None else pd.factorize(ids)[0]
+
+
 def count_customers(values: pd.Series, ids: np.ndarray | None) -> pd.Series:
     """The customers that have each value, by the value, most first; `ids` [n], or None: each row is one.
 

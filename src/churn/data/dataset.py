@@ -85,3 +85,7 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    def ids_of(self, rows: np.ndarray | pd.Index) -> np.ndarray | None:
+        """The customers of the rows at some positions; None if each row is a customer."""
+        return None if self.ids is None else self.ids[rows]

@@ -45,7 +45,7 @@ class Experiment:
     def part(self, rows: np.ndarray) -> Part:
         """The rows at the positions `rows`."""
         data = self.data
-        return Part(data.frame.iloc[rows], data.churned[rows], None if data.ids is None else data.ids[rows])
+        return Part(data.frame.iloc[rows], data.churned[rows], data.ids_of(rows))
 
     @cached_property
     def train(self) -> Part:

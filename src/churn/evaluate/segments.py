@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm, rankdata
 
+from churn.data.customers import number_customers
 from churn.evaluate.bootstrap import Estimate
 
 SEGMENTED_FEATURES = 8  # the most important ones are divided into segments
@@ -53,7 +54,7 @@ def measure_segments(
         for group, rows in group_rows(frame[name], churned, ids).items()
     ]
     limit = norm.isf(0.025 / max(1, len(groups)))
-    customer = np.arange(len(churned)) if ids is None else pd.factorize(ids)[0]
+    customer = number_customers(ids, len(churned))
 
     def measure(feature: str, group: str, rows: np.ndarray) -> Segment:
         left, chance = churned[rows], probability[rows]
@@ -72,7 +73,7 @@ def group_rows(
     values: pd.Series, churned: np.ndarray, ids: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
     """Positions of the rows by group; empty if all rows would be one group."""
-    customer = np.arange(len(values)) if ids is None else pd.factorize(ids)[0]
+    customer = number_customers(ids, len(values))
 
     def is_large(rows: np.ndarray) -> bool:
         each = (rows[churned[rows] == label] for label in (0, 1))

@@ -36,7 +36,7 @@ class TrainingRows:
     @property
     def ids(self) -> np.ndarray | None:
         """[h] the customer of each row; None if each row is a customer."""
-        return None if self.data.ids is None else self.data.ids[self.rows]
+        return self.data.ids_of(self.rows)
 
     @property
     def churned(self) -> np.ndarray:

@@ -29,7 +29,7 @@ def find_leakage(data: Dataset) -> tuple[Finding, ...]:
     rows = sample_rows(len(data))
     frame = data.frame.iloc[rows].reset_index(drop=True)
     return (
-        *columns_that_reveal_target(frame, data.churned[rows], None if data.ids is None else data.ids[rows]),
+        *columns_that_reveal_target(frame, data.churned[rows], data.ids_of(rows)),
         *_columns_like_ids(frame),
         *_customers_with_several_rows(data),
         *_rows_with_equal_inputs(data),

@@ -26,7 +26,7 @@ def find_quality_problems(data: Dataset) -> tuple[Finding, ...]:
         *_constant_columns(frame),
         *_linear_copies(numbers),
         *_recoded_copies(frame),
-        *_many_rare_levels(categories, None if data.ids is None else data.ids[frame.index]),
+        *_many_rare_levels(categories, data.ids_of(frame.index)),
         *_words_for_missing(categories),
         *_zeros_for_missing(numbers),
     )
