@@ -7,10 +7,12 @@ connections that had an answer.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from churn.serve.cycle import PredictCycle
 from churn.serve.refused import RefusedError
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ class Connection(HttpToolsProtocol):
         self.endpoint, self.receiving, self.received, self.begun = endpoint, QUIET, 0, 0.0
         cfg = endpoint.cfg
         self.limits = (HEADER_BYTES, HEADER_BYTES, HEADER_BYTES + CHUNK_OVERHEAD * cfg.max_request_bytes)
+        self.predict_url, self.surplus = cfg.predict_route.encode(), False
         self.refusal: RefusedError | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -43,7 +46,7 @@ class Connection(HttpToolsProtocol):
             if idle := [other for other in others if other is not self and other.is_idle()]:
                 min(idle, key=lambda connection: connection.begun).transport.close()
             else:
-                self.app = self.endpoint.answer_surplus
+                self.app, self.surplus = self.endpoint.answer_surplus, True
 
     def is_idle(self) -> bool:
         """Whether nothing is being received, computed or sent."""
@@ -101,12 +104,39 @@ class Connection(HttpToolsProtocol):
                 self.refusal = _too_long(HEADERS)
                 raise self.refusal
         self.receiving, self.received = BODY, 0
-        super().on_headers_complete()
+        if self._asks_for_predictions():
+            self._predict()
+        else:
+            super().on_headers_complete()
+
+    def _asks_for_predictions(self) -> bool:
+        if self.surplus or self.parser.get_method() != b"POST" or self.parser.should_upgrade():
+            return False
+        if self.url == self.predict_url:
+            return True
+        path = httptools.parse_url(self.url).path.decode("ascii")
+        return unquote(path) == self.endpoint.cfg.predict_route
+
+    def _predict(self) -> None:
+        """Answer without uvicorn, in the order of the requests of this connection."""
+        cycle: Any = PredictCycle(self.endpoint, self)
+        before, self.cycle = self.cycle, cycle
+        if before is None or before.response_complete:
+            cycle.begin()
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
 
     def on_message_complete(self) -> None:
         """The request is here."""
         super().on_message_complete()
         self.receiving, self.received, self.begun = QUIET, 0, self.loop.time()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, and read no more while others wait."""
+        super().on_response_complete()
+        if self.pipeline:
+            self.flow.pause_reading()
 
     def check(self, now: float) -> None:
         """Close the connection if its request, or the first sign of one, takes too long to arrive."""
