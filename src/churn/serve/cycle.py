@@ -36,10 +36,14 @@ class PredictCycle:
         self.keep_alive = connection.parser.should_keep_alive()
         self.identity = ""
         self.reading = False
-        # uvicorn's protocol adds to the body, changes the flags, and calls `set` of the event.
+        # uvicorn's protocol adds to the body, changes the flags, and calls `message_event.set()`.
         self.body, self.more_body = bytearray(), True
         self.response_complete = self.disconnected = False
-        self.message_event = self
+
+    @property
+    def message_event(self) -> PredictCycle:
+        """Itself: an attribute would keep it in memory until the next garbage collection."""
+        return self
 
     async def run_asgi(self, app: Any) -> None:
         """Begin: uvicorn calls this for a request that had to wait for the one before."""
