@@ -6,6 +6,7 @@ import pickle
 import socket
 import ssl
 import time
+from collections import deque
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -363,6 +364,7 @@ def connection():
     metrics = SimpleNamespace(refused=lambda code, reason: counted.append(code))
     made.endpoint, made.transport, made.cycle = SimpleNamespace(metrics=metrics), Transport(), None
     made.receiving, made.begun, made.counted = 0, 100.0, counted
+    made.last_answer, made.pipeline = None, deque()
     return made
 
 

@@ -16,10 +16,9 @@ from churn.serve.batching import Batcher
 from churn.serve.gate import Gate
 from churn.serve.metrics import Metrics
 from churn.serve.openapi import describe, docs_pages
-from churn.serve.refused import RefusedError
+from churn.serve.refused import CLOSING, RefusedError
 from churn.serve.welcome import welcome_page
 
-CLOSING = (401, 403, 405)  # errors for which the body is not read to its end
 JSON, HTML = b"application/json", b"text/html; charset=utf-8"
 READING = ("GET", "HEAD")
 DOCS_FILES = "/static-offline-docs"  # as fastapi-offline calls it
@@ -95,6 +94,8 @@ class Endpoint:
         """The body of the answer to a request, once it is there; raises `RefusedError` for a bad request."""
         batcher = self.batcher
         if batcher is None:
+            if self.draining:
+                raise RefusedError(503, "draining", "the server is about to end")
             raise RefusedError(503, "loading", "the model is being loaded")
         return batcher.submit(identity, batcher.model.read(body))
 

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from churn.serve.refused import RefusedError
+from churn.serve.refused import CLOSING, RefusedError
 
 if TYPE_CHECKING:
     from churn.serve.app import Endpoint
 
-CLOSING = (401, 403, 413, 415)  # errors for which the body is not read to its end, or was too long
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LONGEST_ID = 128  # characters that are kept of a request id that a client sends
 
@@ -33,7 +32,8 @@ class PredictCycle:
     def __init__(self, endpoint: Endpoint, connection: HttpToolsProtocol) -> None:
         self.endpoint, self.connection = endpoint, connection
         self.headers, self.expects_continue = dict(connection.headers), connection.expect_100_continue
-        self.keep_alive = connection.parser.should_keep_alive()
+        version, keep_alive = connection.parser.get_http_version(), connection.parser.should_keep_alive()
+        self.keep_alive = keep_alive and version != "1.0"
         self.identity = ""
         self.reading = False
         # uvicorn's protocol adds to the body, changes the flags, and calls `message_event.set()`.
@@ -75,13 +75,20 @@ class PredictCycle:
             del self.body[self.endpoint.cfg.max_request_bytes + 1 :]
             self.connection.flow.resume_reading()
 
+    def abandon(self) -> None:
+        """End without an answer: the connection says what is wrong with the request."""
+        if self.reading:
+            self.reading, self.response_complete = False, True
+            self.endpoint.metrics.in_flight -= 1
+
     def _submit(self) -> None:
         """Ask the model, now that the body is here."""
         self.reading, most = False, self.endpoint.cfg.max_request_bytes
+        body, self.body = self.body, bytearray()  # a connection that waits for its next request keeps no body
         try:
-            if len(self.body) > most:
+            if len(body) > most:
                 raise RefusedError(413, "size", f"the body has more than {most:,} bytes: send fewer rows")
-            answer = self.endpoint.submit(self.identity, self.body)
+            answer = self.endpoint.submit(self.identity, body)
         except Exception as error:
             self._fail(error)
         else:
@@ -96,10 +103,11 @@ class PredictCycle:
 
     def _fail(self, error: BaseException) -> None:
         """Send an error; one that is no refusal is ours."""
-        if not isinstance(error, RefusedError):
+        if isinstance(error, RefusedError):
+            self._refuse(error)
+        else:
+            self._refuse(RefusedError(500, "model", f"the model failed on request {self.identity}"))
             traceback.print_exception(error)
-            error = RefusedError(500, "model", f"the model failed on request {self.identity}")
-        self._refuse(error)
 
     def _refuse(self, refused: RefusedError) -> None:
         """Count an error and send it; where the body may not have been read, the connection ends."""
@@ -110,6 +118,16 @@ class PredictCycle:
 
     def _send(self, code: int, body: bytes, more: Sequence[tuple[bytes, bytes]] = ()) -> None:
         """Send an answer, as soon as the client has taken enough of the one before."""
+        if self.connection.flow.write_paused:
+            self.connection.loop.create_task(self._write_when_drained(code, body, more))
+        else:
+            self._write(code, body, more)
+
+    async def _write_when_drained(self, *answer: Any) -> None:
+        await self.connection.flow.drain()
+        self._write(*answer)
+
+    def _write(self, code: int, body: bytes, more: Sequence[tuple[bytes, bytes]]) -> None:
         self.keep_alive = self.keep_alive and not self.endpoint.draining
         headers = [*self.connection.server_state.default_headers, *more]
         if not self.keep_alive:
@@ -119,20 +137,10 @@ class PredictCycle:
             len(body),
             self.identity.encode("latin-1"),
         )
-        content = b"".join([head, *(b"%s: %s\r\n" % header for header in headers), b"\r\n", body])
-        if self.connection.flow.write_paused:
-            self.connection.loop.create_task(self._write_when_drained(content))
-        else:
-            self._write(content)
-
-    async def _write_when_drained(self, content: bytes) -> None:
-        await self.connection.flow.drain()
-        self._write(content)
-
-    def _write(self, content: bytes) -> None:
         transport = self.connection.transport
         if not transport.is_closing():
-            transport.write(content)
+            lines = [b"%s: %s\r\n" % header for header in headers]
+            transport.write(b"".join([head, *lines, b"\r\n", body]))
         self.response_complete = True
         self.endpoint.metrics.in_flight -= 1
         if not self.keep_alive:

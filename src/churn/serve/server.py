@@ -214,8 +214,9 @@ class Server(uvicorn.Server):
         self.joining.stop()
         await super().shutdown(sockets)
         self.ticking.cancel()
-        if self.endpoint.batcher:
-            self.endpoint.batcher.close()
+        batcher, self.endpoint.batcher = self.endpoint.batcher, None  # requests that are late are refused
+        if batcher:
+            batcher.close()
         if self.compactor:
             await asyncio.to_thread(self.compactor.stop)
 
