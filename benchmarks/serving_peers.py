@@ -1,7 +1,9 @@
 """The peers of `serving.py`: the obvious server, and ours with less and less in it."""
 
+import asyncio
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from churn.config.serving import ServeConfig
 from churn.serve import server
 from churn.serve.app import Endpoint
 from churn.serve.batching import Batcher
+from churn.serve.connection import Connection
 from churn.serve.metrics import Metrics
 from churn.serve.model import ServedModel
 from churn.serve.protocol import Fields, RequestRows
@@ -47,11 +50,13 @@ class NoMetrics(Metrics):
 class Bare(Endpoint):
     """HTTP and JSON alone: no checks, no batches, no model."""
 
-    async def answer(self, identity: str, body: bytes) -> bytes:
+    def submit(self, identity: str, body: bytes | bytearray) -> asyncio.Future[bytes]:
         """A constant of the length of a real answer."""
         rows = len(msgspec.json.decode(body)["instances"])
         names = {"deployedModelId": "0" * 12, "model": "models/bare", "modelVersionId": "0" * 12}
-        return msgspec.json.encode({"predictions": [self.batcher.model.constant] * rows, **names})
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        answer.set_result(msgspec.json.encode({"predictions": [self.batcher.model.constant] * rows, **names}))
+        return answer
 
 
 def obvious(bundle: Bundle) -> Any:
@@ -101,7 +106,8 @@ async def serve(kind: str, port: int, bundle: Bundle) -> None:
     else:
         app = Bare(cfg, metrics) if kind == "bare" else Endpoint(cfg, metrics)
         app.swap(Batcher(EmptyModel(Model(bundle)), None, metrics, cfg))
-    options: dict[str, Any] = {"http": "httptools", "lifespan": "off", "log_level": "warning"}
+    http = "httptools" if kind == "obvious" else partial(Connection, app)
+    options: dict[str, Any] = {"http": http, "lifespan": "off", "log_level": "warning"}
     await uvicorn.Server(uvicorn.Config(app, port=port, access_log=False, **options)).serve()
 
 

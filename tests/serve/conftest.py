@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,10 +45,12 @@ def make_certificate(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running(bundle: Path, folder: Path, *overrides: str, **environment: str) -> Iterator[Running]:
+def running(
+    bundle: Path, folder: Path, *overrides: str, program: Sequence[str] = ("-m", "churn"), **environment: str
+) -> Iterator[Running]:
     """Start a server on a free port and wait until it prints that it serves."""
     settings = ["serve.port=0", f"run.root={folder}", f"bundle={bundle}"]
-    command = [sys.executable, "-m", "churn", "serve", *settings]
+    command = [sys.executable, *program, "serve", *settings]
     process = subprocess.Popen(
         [*command, *overrides],
         stdout=subprocess.PIPE,

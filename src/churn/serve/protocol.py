@@ -74,7 +74,7 @@ class Reader:
         known: Any = Literal[*words] if 0 < len(words) <= MOST_WORDS else str
         self.decode_known = msgspec.json.Decoder(_request_of(fields, known)).decode
 
-    def __call__(self, body: bytes) -> RequestRows:
+    def __call__(self, body: bytes | bytearray) -> RequestRows:
         """The rows of a request body; raises `RefusedError`, which names every wrong field of every row."""
         if self.lenient:
             instances = _instances_of(body)
@@ -95,7 +95,7 @@ class Reader:
             raise rows_refused(instances, self.fields.kinds, self.example) from error
         return list(map(astuple, request.instances))
 
-    def _decode(self, body: bytes) -> Any:
+    def _decode(self, body: bytes | bytearray) -> Any:
         """The request; raises one of `UNREADABLE`."""
         try:
             return self.decode_known(body)
@@ -122,7 +122,7 @@ def _request_of(fields: Fields, category: Any) -> Any:
     return msgspec.defstruct("Request", body, forbid_unknown_fields=True)
 
 
-def _instances_of(body: bytes) -> list[Any]:
+def _instances_of(body: bytes | bytearray) -> list[Any]:
     """The list under "instances"; raises `RefusedError` if the body has none."""
     try:
         request = msgspec.json.decode(body)

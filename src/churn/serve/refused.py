@@ -21,6 +21,7 @@ STATUS = {
     500: "INTERNAL",
     503: "UNAVAILABLE",
 }
+CLOSING = (401, 403, 405, 413, 415)  # errors after which the connection ends: bodies may not have been read
 
 
 class RefusedError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import socket
 import traceback
@@ -213,8 +214,9 @@ class Server(uvicorn.Server):
         self.joining.stop()
         await super().shutdown(sockets)
         self.ticking.cancel()
-        if self.endpoint.batcher:
-            self.endpoint.batcher.close()
+        batcher, self.endpoint.batcher = self.endpoint.batcher, None  # requests that are late are refused
+        if batcher:
+            batcher.close()
         if self.compactor:
             await asyncio.to_thread(self.compactor.stop)
 
@@ -231,7 +233,11 @@ def _load_model(find: Callable[[], Bundle], cfg: ServeConfig) -> ServedModel:
 
 
 def _start_compactor(folder: Path, cfg: Config) -> Compactor:
-    """The thread that compacts the log, started. Arrow is imported here, when the server answers already."""
+    """The thread that compacts the log, started. Arrow is imported here, when the server answers already.
+
+    What Arrow has done with goes back to the system; mimalloc keeps it for the next piece of the log.
+    """
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     arrow_alone()
     from churn.serve.log.compact import Compactor
 

@@ -15,7 +15,7 @@ import pyarrow.json
 from churn.serve.log.broken import UNREADABLE
 from churn.serve.log.chunk import assemble
 
-BLOCK_BYTES = 8_000_000  # of lines read at a time
+BLOCK_BYTES = 2_000_000  # of lines read at a time: Arrow needs some ten times as much memory
 
 
 class LinesFile:

@@ -103,8 +103,9 @@ class Spool:
         os.close(previous)
 
     def close(self) -> None:
-        """Close the file, which also unlocks it."""
-        os.close(self.file)
+        """Close the file, which also unlocks it; its number may soon be another file's."""
+        file, self.file = self.file, -1
+        os.close(file)
 
 
 def _backlog_bytes(folder: Path) -> int:
