@@ -59,18 +59,29 @@ def _create_view(
     paths = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
     source = f"read_parquet([{paths}])"
     raw = {row[0]: row[1] for row in con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
-    chosen = [f"{_as_read(name, raw[name], is_utc)} AS {quoted(name)}" for name, is_utc in columns.items()]
+    ragged = _ragged_texts(con, source, [name for name in columns if raw[name] == "VARCHAR"])
+    read = {name: _as_read(name, raw[name], name in ragged, is_utc) for name, is_utc in columns.items()}
+    chosen = [f"{sql} AS {quoted(name)}" for name, sql in read.items()]
     con.execute(f"CREATE VIEW {view} AS SELECT {', '.join(chosen)} FROM {source}")
     kinds = {row[0]: row[1] for row in con.execute(f"DESCRIBE {view}").fetchall()}
     return ibis.table({column: _ibis_type(kind) for column, kind in kinds.items()}, name=view)
 
 
-def _as_read(column: str, kind: str, is_utc: bool) -> str:
+def _ragged_texts(con: duckdb.DuckDBPyConnection, source: str, texts: list[str]) -> set[str]:
+    """The columns of which some texts have blanks at an end: to trim the others takes time for nothing."""
+    if not texts:
+        return set()
+    some = ", ".join(f"coalesce(bool_or({name} <> trim({name})), false)" for name in map(quoted, texts))
+    found = con.execute(f"SELECT {some} FROM {source}").fetchall()[0]
+    return {name for name, is_ragged in zip(texts, found, strict=True) if is_ragged}
+
+
+def _as_read(column: str, kind: str, is_ragged: bool, is_utc: bool) -> str:
     """A column in SQL, as the reader of other formats gives it: texts trimmed, NaN as missing."""
     name = quoted(column)
     if is_utc:
         return f"timezone('UTC', {name})"
-    if kind == "VARCHAR":
+    if is_ragged:
         return f"trim({name})"
     if kind in (
         "FLOAT",
