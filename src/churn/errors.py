@@ -69,9 +69,9 @@ def quoted(value: str) -> str:
     return f"'{value}'"
 
 
-def count(number: int, noun: str) -> str:
-    """A number with its noun: 1 row, 2 rows."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def count(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun: 1 row, 2 rows; the plural may be named."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def did_you_mean(word: str, choices: Iterable[str], dotted: bool = False, cutoff: float = 0.6) -> str:

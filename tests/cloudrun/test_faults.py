@@ -17,7 +17,7 @@ from churn.cloudrun.deploy import deploy
 from churn.cloudrun.destroy import destroy
 from churn.cloudrun.rollback import rollback
 from churn.cloudrun.state import RunState
-from churn.errors import UserError
+from churn.errors import UserError, count
 
 CANARY, PUBLIC = "deploy.canary=60", "deploy.cloud_run.public=true"
 SCENARIOS = {  # scenario -> earlier commands, and the command that meets a fault
@@ -78,7 +78,7 @@ def assert_that_everything_is_named(cloud, message):
     names += [f"log sink {name}" for name in cloud.sinks]
     names += [f"data set {name.partition('.')[2]}" for name in cloud.service.datasets]
     files = len(cloud.service.storage.list("gs://bucket/churn-dev-run"))
-    names += [f"{files} files in gs://bucket/churn-dev-run/"] if files else []
+    names += [f"{count(files, 'file')} in gs://bucket/churn-dev-run/"] if files else []
     assert not [name for name in names if name not in message], message
 
 

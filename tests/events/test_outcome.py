@@ -171,7 +171,7 @@ def test_events_to_come_make_no_cutoffs_and_are_counted(tmp_path):
     write_shop(tmp_path, tables)
     with open_workspace(cfg) as work:
         assert data_until(work) == until
-        assert "'orders': 1 events are of days to come" in [found.title for found in table_findings(work)]
+        assert "'orders': 1 event of days to come" in [found.title for found in table_findings(work)]
 
 
 def test_a_cutoff_waits_for_the_day_after_its_horizon_on_which_a_contract_may_go_on(tmp_path):

@@ -87,7 +87,7 @@ def test_unknown_times_and_numbers_are_one_message_with_their_lines(shop_folder)
     assert "line 7, column 'amount': 'a lot' is not a number" in str(refused.value)
     assert "events.max_bad_rows=2" in str(refused.value)
     cfg.max_bad_rows = 2
-    assert "'orders': 2 rows were left out" in findings(cfg)
+    assert "'orders': 2 rows left out" in findings(cfg)
 
 
 def test_times_without_a_zone_beside_times_with_one_are_refused(shop_folder):
@@ -116,14 +116,14 @@ def test_oddities_are_counted(shop_folder):
     write_shop(shop_folder, {**tables, "orders": orders})
     found = "\n".join(findings(definition(shop_folder, ChurnKind.cancelled)))
     for told in (
-        "'orders': 5 events are of unknown customers and are left out",
-        "'orders': 3 rows have no customer, or no time between 1970 and 2200",
-        "'orders': 4 events are exact copies of others and are kept",
-        "'orders': 1 events arrived before they happened",
+        "'orders': 5 events of unknown customers left out",
+        "'orders': 3 rows without a customer, or without a time between 1970 and 2200",
+        "'orders': 4 exact copies of other events kept",
+        "'orders': 1 event with an arrival before its time",
         "'orders': one event in a hundred arrives 20 days late",
-        "events have a negative 'amount', as refunds have",
-        "'contracts': 1 contracts end before they begin",
-        "contracts overlap with a later one of the same customer",
+        "with a negative 'amount', as of refunds",
+        "'contracts': 1 contract with an end before the beginning",
+        "with a later one of the same customer before its end",
     ):
         assert told in found, found
 
@@ -134,7 +134,7 @@ def test_copies_of_an_event_count_once_where_times_have_a_time_of_day(shop_folde
     cfg = definition(shop_folder, ChurnKind.cancelled)
     cfg.tables["orders"].drop_copies = None
     pd.testing.assert_frame_equal(rows_at(cfg), once)
-    assert "'orders': 500 events are exact copies of others and count once" in findings(cfg)
+    assert "'orders': 500 exact copies of other events dropped" in findings(cfg)
 
 
 @pytest.mark.parametrize("as_days", [lambda at: at.dt.date, lambda at: at.dt.normalize()])

@@ -17,7 +17,7 @@ from doubles.vertex import NUMBER, Fault
 from google.protobuf import json_format
 
 from churn.bundle.bundle import Bundle
-from churn.errors import UserError
+from churn.errors import UserError, count
 from churn.vertex import deploy as deploy_module
 from churn.vertex import export as export_module
 from churn.vertex import score as score_module
@@ -222,7 +222,7 @@ def assert_that_everything_is_named(cloud, message):
     deployed = [d for endpoint in service.endpoints.values() for d in endpoint.deployed_models]
     names += ["bills: 1 x n1-standard-2: $0.11 an hour" if deployed else "nothing bills by the hour"]
     files = len(service.storage.list("gs://bucket/churn-dev"))
-    names += [f"{files} files in gs://bucket/churn-dev/"] if files else []
+    names += [f"{count(files, 'file')} in gs://bucket/churn-dev/"] if files else []
     message = message.replace(f"projects/{NUMBER}/", "projects/p/")  # the same project
     assert not [name for name in names if name not in message], message
 

@@ -189,7 +189,7 @@ def test_destroy_removes_schedules_before_pipelines_and_pipelines_before_jobs(cl
     assert pipeline.labels["churn-deployment"] == "another"
     assert schedule.create_pipeline_job_request.pipeline_job.labels["churn-deployment"] == "another"
     assert not cloud.service.jobs
-    assert "1 files below gs://bucket/churn-dev are not from here and stay" in capsys.readouterr().out
+    assert "1 file below gs://bucket/churn-dev, not from here, will stay" in capsys.readouterr().out
 
 
 def test_the_same_rows_are_scored_once_and_other_rows_again(cloud, settings, table, tmp_path, capsys):

@@ -168,7 +168,7 @@ def test_destroy_removes_or_prices_what_the_service_made_by_itself(cloud, settin
     assert list(cloud.service.storage.list("gs://bucket/")) == ["churn-dev/mine.csv"]
     printed = capsys.readouterr().out
     for line in (
-        r"1 files below gs://bucket/churn-dev are not from here and stay \(0.010 GB, \$0.00 a month\)",
+        r"1 file below gs://bucket/churn-dev, not from here, will stay \(0.010 GB, \$0.00 a month\)",
         r"\d+ deleted files are kept by the bucket's soft delete until \d{4}-\d\d-\d\d \(0.\d+ GB",
         r"2 images in the repository churn stay .*\(0.800 GB, \$0.08 a month\): gcloud artifacts",
     ):

@@ -15,7 +15,7 @@ from churn.data.dataset import Dataset, Finding, Schema
 from churn.data.infer.cells import as_written, has_lost_digits, to_ids, to_numbers, to_text, to_times
 from churn.data.infer.target import format_counts, left_and_blank
 from churn.data.table import BAD_ROW, RawTable
-from churn.errors import UserError, did_you_mean, shell_override, user_error_of_many
+from churn.errors import UserError, count, did_you_mean, shell_override, user_error_of_many
 
 NO_NUMBER = "not a number"
 LOST_DIGITS = "an id that lost digits as a floating-point number: export it as text, or as a whole number"
@@ -44,7 +44,7 @@ def validate_table(raw: RawTable, schema: Schema, cfg: DataConfig) -> Dataset:
     frame, bad = _parse_columns(raw, schema)
     bad += _unusable_roles(raw, schema)
     bad_rows = _list_bad_rows(raw, bad)
-    if (count := _count_rows(bad_rows)) > cfg.max_bad_rows:
+    if (unusable := _count_rows(bad_rows)) > cfg.max_bad_rows:
         raise _too_many_bad_rows(raw, bad_rows, _suggest_remedy(bad_rows))
     kept = ~copies if drop_copies else np.ones(len(frame), dtype=bool)
     for cells in bad:
@@ -57,14 +57,14 @@ def validate_table(raw: RawTable, schema: Schema, cfg: DataConfig) -> Dataset:
         ids=None if schema.id is None else to_ids(raw.frame[schema.id]).to_numpy(object)[kept],
         times=None if schema.time is None else to_times(raw.frame[schema.time])[0][kept],
         true_probability=None if raw.true_probability is None else raw.true_probability[kept],
-        findings=tuple(_findings_on_rows(int(copies.sum()), drop_copies, count, raw)),
+        findings=tuple(_findings_on_rows(int(copies.sum()), drop_copies, unusable, raw)),
         notes=raw.notes,
         origin=raw.origin,
-        bad_rows=bad_rows if count else None,
+        bad_rows=bad_rows if unusable else None,
         facts={
             "rows_read": _rows_read(raw),
             "copies_dropped": int(copies.sum()) if drop_copies else 0,
-            "bad_rows": count,
+            "bad_rows": unusable,
         },
         protected=_protected_columns(raw, frame, schema, cfg.protected)[kept].reset_index(drop=True)
         if cfg.protected
@@ -193,11 +193,11 @@ def _findings_on_rows(copies: int, dropped: bool, bad_rows: int, raw: RawTable) 
     """Findings about rows that were set aside, and about copies."""
     if bad_rows:
         yield Finding(
-            f"{bad_rows:,} rows were set aside", "their cells cannot be used", "see the file of bad rows"
+            f"{count(bad_rows, 'row')} set aside", "their cells cannot be used", "see the file of bad rows"
         )
     if copies:
         yield Finding(
-            f"{copies:,} rows are exact copies of others and {'were dropped' if dropped else 'are kept'}",
+            f"{count(copies, 'exact copy', 'exact copies')} of other rows {'dropped' if dropped else 'kept'}",
             f"{copies:,} of {_rows_read(raw):,} rows agree with another in every column",
             "there is nothing to do"
             if dropped

@@ -17,7 +17,7 @@ from churn.config.serving import BeamRunner
 from churn.data.sources.files import reading_keys
 from churn.data.sources.paths import list_cloud_objects, list_files
 from churn.data.writers import write_tables
-from churn.errors import UserError
+from churn.errors import UserError, count
 from churn.files import PARTIAL, write_text
 
 FINGERPRINT_FILE = "_scored.json"  # in the folder: which scoring the files belong to
@@ -34,7 +34,7 @@ class ScoreFolder:
         while self._file(self.done).exists():
             self.done += 1
         if self.done:
-            print(f"{self.done} files are there already; going on after them", flush=True)
+            print(f"{count(self.done, 'file')} there already; going on from there", flush=True)
 
     @property
     def chunks_done(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from churn.errors import count
 from churn.vertex.cloud.prices import Prices, load_prices
 from churn.vertex.cloud.session import Session
 from churn.vertex.cloud.staging import list_foreign, list_soft_deleted
@@ -28,7 +29,7 @@ def _foreign_files(session: Session, prices: Prices) -> Iterator[str]:
     if blobs := list_foreign(session):
         folder = f"gs://{session.deployment.bucket}/{session.deployment.name}"
         cost = prices.describe_storage("bucket", sum(blob.size or 0 for blob in blobs))
-        what = f"{len(blobs)} files below {folder} are not from here and stay"
+        what = f"{count(len(blobs), 'file')} below {folder}, not from here, will stay"
         yield f"{what} ({cost}): gcloud storage rm -r {folder}"
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from churn.config.root import Config
+from churn.errors import count
 from churn.vertex.cloud import jobs
 from churn.vertex.cloud.deployment import Deployment
 from churn.vertex.cloud.errors import translate_errors
@@ -35,7 +36,7 @@ def status(cfg: Config) -> None:
 def _describe_status(deployment: Deployment, state: State, prices: Prices, now: datetime) -> str:
     if state.endpoint is None:
         return f"There is no endpoint {deployment.name} in {deployment.parent}: none bills by the hour."
-    counts = f"{len(state.versions)} versions registered, {len(state.deployed)} deployed"
+    counts = f"{count(len(state.versions), 'version')} registered, {len(state.deployed)} deployed"
     lines = [f"{deployment.endpoint}: {counts}"]
     for model in state.deployed:
         lines += [

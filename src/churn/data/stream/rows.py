@@ -28,7 +28,7 @@ from churn.data.stream.counts import Counts, count_rows, sum_counts
 from churn.data.stream.hash_split import TEST_PART, HashSplit
 from churn.data.stream.row_groups import RowGroup, large_table_row_groups, read_row_group, sample_table
 from churn.data.validate import to_features
-from churn.errors import UserError
+from churn.errors import UserError, count
 
 
 class StreamRows(NamedTuple):
@@ -163,7 +163,7 @@ def _unusable_cells(tables: list[tuple[RowGroup, pa.Table]], schema: Schema) -> 
         blank = np.flatnonzero(left_and_blank(target.levels, schema)[1][target.codes])
         if len(blank):
             return UserError(
-                f"{len(blank):,} rows have a blank target",
+                f"{count(len(blank), 'row')} with a blank target",
                 f"{chunk.file}, row {chunk.lines[blank[0]]}, column '{schema.target}'",
                 "remove them from the file",
             )

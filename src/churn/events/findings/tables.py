@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from churn.data.dataset import Finding
+from churn.errors import count
 from churn.events.calendar import to_date, today
 from churn.events.definition import tables_of
 from churn.events.names import CUSTOMER, slug
@@ -53,7 +54,7 @@ def _unreadable(work: Workspace, name: str) -> Iterator[Finding]:
     """Rows that were left out because a cell could not be read."""
     if name in work.readings and (rows := work.readings[name].bad_rows):
         yield Finding(
-            f"'{name}': {rows:,} rows were left out",
+            f"'{name}': {count(rows, 'row')} left out",
             "; ".join(work.readings[name].bad_cells[:3]),
             "correct them",
         )
@@ -65,7 +66,7 @@ def _unusable(work: Workspace, name: str) -> Iterator[Finding]:
     if lost:
         moment = "beginning" if name in cfg.contracts else "date" if name in cfg.properties else "time"
         yield Finding(
-            f"'{name}': {lost:,} rows have no customer, or no {moment} {PERIOD}, and are left out",
+            f"'{name}': {count(lost, 'row')} without a customer, or without a {moment} {PERIOD}, left out",
             f"{lost:,} of {work.one(f'SELECT count(*) FROM all_{name}') + lost:,} rows",
             "dates such as 1900-01-01 often stand for 'unknown': leave such cells blank in the export",
         )
@@ -85,7 +86,7 @@ def _unknown_customers(work: Workspace, name: str) -> Iterator[Finding]:
     rows, strangers = work.rows(f"SELECT count(*), count(*) - count({CUSTOMER}) FROM all_{name}")[0]
     if strangers:
         yield Finding(
-            f"'{name}': {strangers:,} events are of unknown customers and are left out",
+            f"'{name}': {count(strangers, 'event')} of unknown customers left out",
             f"{strangers:,} of {rows:,} events; these customers are not in '{work.population}'",
             "if there are many, look whether both tables write the customer alike (007 and 7, capitals)",
         )
@@ -96,8 +97,8 @@ def _copies(work: Workspace, name: str) -> Iterator[Finding]:
     copies, dropped = work.copies[name], work.cfg.tables[name].drop_copies
     if copies:
         yield Finding(
-            f"'{name}': {copies:,} events are exact copies of others and "
-            + ("count once" if dropped else "are kept"),
+            f"'{name}': {count(copies, 'exact copy', 'exact copies')} of other events "
+            + ("dropped" if dropped else "kept"),
             "the same customer, time and values"
             + ("" if dropped else "; the times are days, on which several events may be alike"),
             f"to decide otherwise: events.tables.{name}.drop_copies={str(not dropped).lower()}",
@@ -112,7 +113,7 @@ def _refunds(work: Workspace, name: str) -> Iterator[Finding]:
         )[0]
         if rows:
             yield Finding(
-                f"'{name}': {rows:,} events have a negative '{column}', as refunds have",
+                f"'{name}': {count(rows, 'event')} with a negative '{column}', as of refunds",
                 f"together {total:,.2f}; they lower the sum, and count as events",
                 "to look at them alone, name the file twice, with events.tables.X.only",
             )
@@ -127,7 +128,7 @@ def _arrivals(work: Workspace, name: str) -> Iterator[Finding]:
         f"SELECT count_if(known < day), quantile_disc(known - day, 0.99) FROM all_{name}"
     )[0]
     if early:
-        title = f"'{name}': {early:,} events arrived before they happened"
+        title = f"'{name}': {count(early, 'event')} with an arrival before its time"
         evidence = f"'{spec.arrival}' is before '{spec.time}'; they count from when they happened"
         yield Finding(title, evidence, "look whether the two columns are in the same zone")
     if late is not None and late > LATE_DAYS:
@@ -140,7 +141,7 @@ def _future(work: Workspace, name: str) -> Iterator[Finding]:
     """Events that have not happened yet."""
     rows = work.one(f"SELECT count(*) FROM all_{name} WHERE day > {today(work.cfg.timezone)}")
     if rows:
-        title = f"'{name}': {rows:,} events are of days to come"
+        title = f"'{name}': {count(rows, 'event')} of days to come"
         evidence = "bookings, or wrong dates; no cut-off lies after today"
         yield Finding(title, evidence, "leave them out of the export, or name events.until")
 
@@ -150,14 +151,14 @@ def _contracts(work: Workspace, name: str) -> Iterator[Finding]:
     rows = work.one(f"SELECT count(*) FROM ({to_sql(overlaps(work.tables[name]))})")
     if rows:
         yield Finding(
-            f"'{name}': {rows:,} contracts overlap with a later one of the same customer",
+            f"'{name}': {count(rows, 'contract')} with a later one of the same customer before its end",
             "the customer has left when the last of them has ended",
             "nothing has to be done",
         )
     wrong = work.one(f'SELECT count(*) FROM all_{name} WHERE "end" < begin')
     if wrong:
         yield Finding(
-            f"'{name}': {wrong:,} contracts end before they begin",
+            f"'{name}': {count(wrong, 'contract')} with an end before the beginning",
             "nobody is a customer by such a contract",
             "correct them in the export",
         )
@@ -175,5 +176,5 @@ def _properties(work: Workspace, name: str) -> Iterator[Finding]:
         f"(SELECT count(*) AS n FROM all_{name} GROUP BY {CUSTOMER}, since)"
     )
     if twice:
-        title = f"'{name}': {twice:,} rows are of the same customer and moment as another"
+        title = f"'{name}': {count(twice, 'row')} of the same customer and moment as another"
         yield Finding(title, "the one with the least values counts", "leave one of them in the export")

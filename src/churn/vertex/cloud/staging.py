@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from churn.bundle.bundle import Bundle
+from churn.errors import count
 from churn.vertex.cloud.session import Session
 
 BATCH = 100  # objects that Cloud Storage deletes in one call
@@ -66,7 +67,7 @@ def list_elsewhere(session: Session, addresses: Iterable[str]) -> list[Any]:
 def describe_files(session: Session, blobs: Iterable[Any]) -> list[str]:
     """A line for the objects of each bucket."""
     counts = Counter(blob.bucket.name for blob in blobs)
-    return [f"{count} files in gs://{name}/{session.deployment.name}/" for name, count in counts.items()]
+    return [f"{count(n, 'file')} in gs://{name}/{session.deployment.name}/" for name, n in counts.items()]
 
 
 def delete_bundle(session: Session, bundle: Bundle, kept: Collection[str]) -> None:
