@@ -19,7 +19,9 @@ from churn.score.folder import claim_folder, fingerprint_of
 pytestmark = pytest.mark.filterwarnings("default")  # Beam's own
 
 
-def test_two_workers_score_like_one_process_and_keep_finished_files(customers, exported_bundle, tmp_path):
+def test_two_workers_score_like_one_process_and_keep_finished_files(
+    customers, exported_bundle, tmp_path, capsys
+):
     named = customers.frame.assign(
         customer=[f"c{i}" for i in range(800)], name=[f"N. {i}" for i in range(800)]
     )
@@ -31,6 +33,7 @@ def test_two_workers_score_like_one_process_and_keep_finished_files(customers, e
     claim_folder(tmp_path / "scores", fingerprint_of(Bundle.load(exported_bundle), cfg))
     pd.DataFrame({"customer": ["written before"]}).to_parquet(kept)
     stage.score(compose_config(*settings, f"output={tmp_path / 'scores'}", *workers))
+    assert "remarks are about the cells of the first 150 rows only" in capsys.readouterr().out
     stage.score(compose_config(*settings, f"output={tmp_path / 'one.parquet'}", "score.chunk_rows=150"))
     expected = pd.read_parquet(tmp_path / "one.parquet")
     files = sorted((tmp_path / "scores").glob("[!_]*"))

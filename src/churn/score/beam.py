@@ -27,6 +27,7 @@ from churn.data.sources.paths import list_cloud_objects, list_files, partition_k
 from churn.data.stream.beam import locate, pipeline_options
 from churn.data.stream.row_groups import ParquetFile, RowGroup, list_row_groups, read_row_group
 from churn.data.table import NoRowsError
+from churn.errors import count
 from churn.files import PARTIAL, PERSONAL, atomic_write
 from churn.score.answer import refuse, score_chunk
 from churn.score.folder import FINGERPRINT_FILE, check_claim, claim_folder, fingerprint_of
@@ -103,6 +104,10 @@ def score_with_beam(bundle: Bundle, cfg: Config, unseen: UnseenCells) -> int:
         _check_table(table, bundle, cfg)
     unseen.add_features(_usable_features(groups[0], bundle))
     _claim(output, fingerprint_of(bundle, cfg))
+    print(
+        f"Scoring ... remarks are about the cells of the first {count(groups[0].rows, 'row')} only",
+        flush=True,
+    )
     filesystem, folder = locate(output)
     _clear_stop(filesystem, folder)  # of a killed process
     scoring = beam.ParDo(_ScoreRowGroup(bundle, output, cfg.score))

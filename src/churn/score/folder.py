@@ -34,7 +34,8 @@ class ScoreFolder:
         while self._file(self.done).exists():
             self.done += 1
         if self.done:
-            print(f"{self.done} files are there already; going on after them", flush=True)
+            there = "1 file is" if self.done == 1 else f"{self.done:,} files are"
+            print(f"{there} there already: going on with the other rows; remarks are about these", flush=True)
 
     @property
     def chunks_done(self) -> int:
