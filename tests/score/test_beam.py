@@ -23,7 +23,7 @@ def test_two_workers_score_like_one_process_and_keep_finished_files(
     customers, exported_bundle, tmp_path, capsys
 ):
     named = customers.frame.assign(
-        customer=[f"c{i}" for i in range(800)], name=[f"N. {i}" for i in range(800)]
+        customer=[f"c{i}" for i in range(800)], name=[f"{i}.0" for i in range(800)]
     )
     named.to_parquet(tmp_path / "in.parquet", row_group_size=150)
     kept = tmp_path / "scores" / "part-00001.parquet"

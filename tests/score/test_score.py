@@ -405,6 +405,18 @@ def test_columns_to_call_by_are_carried_along(scored, table, tmp_path):
         scored(f"input={tmp_path / 'in.csv'}", "score.keep=[reason_1]")
 
 
+def test_texts_to_call_by_stay_as_they_are_written_in_every_file_and_list(scored, table, tmp_path):
+    texts = ["1.0", "2.0", "3e+05", "007", "#N/A", "NA", "Ann", ""] * 100
+    frame = table[1].assign(note=texts)
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    frame.to_parquet(tmp_path / "in.parquet", row_group_size=300)
+    for file in ("in.csv", "in.parquet"):
+        here = (f"input={tmp_path / file}", "score.keep=[note]")
+        assert scored(*here, name="out.parquet").note.tolist() == texts
+        calls = scored(*here, "top=800", name="monday.parquet")
+        assert calls.note.tolist() == frame.set_index("customer").note[calls.customer].tolist()
+
+
 def test_a_column_to_call_by_whose_type_changes_in_the_file_is_text(scored, table, tmp_path):
     phones = [None if i < 400 else i if i < 600 else f"+49 {i}" for i in range(800)]
     frame = table[1].assign(phone=pd.Series(phones, dtype=object)).set_index("customer", drop=False)
