@@ -132,8 +132,8 @@ test = experiment.test.frame
 pd.DataFrame(bundle.decode_strings(served.predict(test.head(3)))).T
 
 # %% [markdown]
-# An unknown payment method is neither an error nor silently zero: the bundle answers, and counts it in
-# `unseen_inputs`.
+# An unknown payment method, or a tenure that is missing though it never was in training, is neither an error nor
+# silently zero: the bundle answers, and counts both in `unseen_inputs`.
 
 # %%
 strange = test.head(1).assign(PaymentMethod="Shells", tenure=np.nan)

@@ -71,8 +71,8 @@ axes.set(title="Left of the line the probabilities are too extreme", xlabel="Cal
 
 # %% [markdown]
 # Our network is calibrated on out-of-fold predictions, by members that had not seen the customer: the log-odds are
-# divided by one number, the temperature. The tutorial's network has no such step, and its probabilities tend to be too
-# extreme.
+# divided by one number, the temperature. It stays 1 unless another number predicts held-out customers better. The
+# tutorial's network has no such step, and its probabilities tend to be too extreme.
 
 # %%
 print(f"temperature: {bundle.facts['temperature']:.3f}")
@@ -162,8 +162,9 @@ axes.legend(loc="upper left");
 # ## The call list for Monday
 #
 # The call centre has time for a list of thirty. `churn score` writes it: the thirty customers whose call is expected
-# to earn most, with the reasons in words. Every tenth is **not** called and has 0 in `treated`: without this control
-# group nobody could measure the effect of calling, and the next training set would be biased.
+# to earn most, with the reasons in words. About one in ten is **not** called and has 0 in `treated`: without this
+# control group nobody could measure the effect of calling, and the next training set would be biased. A lottery by
+# customer id decides, so that a short list may hold out more or fewer than a tenth, but at least one.
 
 # %%
 new = compose_config("data.synthetic.rows=2000", "seed=7")

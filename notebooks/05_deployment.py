@@ -180,8 +180,9 @@ deploy(compose_config(*settings, f"bundle={bundle.path}"))
 # ☁ *With a real project leave out `deploy.emulator` and `deploy.yes`: then `churn deploy` asks before it does anything,
 # and a deployment takes minutes.*
 #
-# A month later there is a better model. The new version first gets a fifth of the traffic. `churn deploy` sends real
-# rows until enough answers have come from the new version, and these must equal the bundle's own.
+# A month later there is a better model. The new version first gets a tenth of the traffic, and `churn deploy` sends
+# real rows until enough answers have come from it. Only if these equal the bundle's own does it get the fifth that
+# `deploy.canary` asks for.
 
 # %%
 pipeline.run(compose_config(*small, "seed=7", "run.dir=runs/second"));

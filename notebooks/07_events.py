@@ -51,8 +51,8 @@ stage.synthesize(compose_config(*example))
 # %% [markdown]
 # ## The raw tables
 #
-# Subscriptions say when somebody came and left. Payments were made at one time and *booked*, that is known, days later.
-# Usage comes from a server that counts in UTC. Plans change.
+# Subscriptions say when somebody came and left. Payments were made at one time and *booked*, that is known, on the same
+# day or days later. Usage comes from a server that counts in UTC. Plans change.
 
 # %%
 folder = Path("runs/events")

@@ -1,8 +1,11 @@
 """`from churn import fit`: a frame in, a model out, and nothing heavy before that."""
 
+import gc
 import html
+import os
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pandas as pd
@@ -91,6 +94,51 @@ def test_a_model_is_saved_whole_and_loaded_again(model, customers, tmp_path, mon
         model.save(saved)
     with pytest.raises(UserError, match="something"):
         model.save(__file__)
+
+
+def test_a_model_s_folder_goes_with_it_or_with_the_last_that_needs_it(customers, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def left():
+        return [entry.name for entry in tmp_path.iterdir() if entry.is_dir()]
+
+    report, predict = (lambda one: (one.report(), one.predict))(fit(customers, "Churn", settings=QUICK))
+    predict(customers[:3])
+    assert len(left()) == 1
+    del predict
+    assert report._repr_html_().startswith("<iframe")
+    bundle = report.model.bundle
+    del report
+    assert bundle.profile
+    del bundle
+    gc.collect()
+    assert left() == []
+
+
+def test_a_fit_that_fails_or_whose_process_ends_leaves_no_folder(customers, tmp_path):
+    customers.to_parquet(tmp_path / "in.parquet")
+    (tmp_path / "tmp").mkdir()
+    program = f"""
+import churn, pandas as pd
+customers = pd.read_parquet({str(tmp_path / "in.parquet")!r})
+try:
+    churn.fit(customers, target="churn")
+except churn.errors.UserError as error:
+    print("refused")
+model = churn.fit(customers, target="Churn", settings={QUICK!r})
+print(len(list(model.path.parent.glob("model/bundle"))))
+model.save({str(tmp_path / "saved")!r})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+    )
+    assert "refused\n" in done.stdout
+    assert [entry for entry in (tmp_path / "tmp").iterdir() if entry.is_dir()] == []
+    assert (tmp_path / "saved" / "report.html").exists()
 
 
 def test_wrong_frames_are_the_user_s_errors(model, customers):

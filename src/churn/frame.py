@@ -9,10 +9,12 @@
 from __future__ import annotations
 
 import html
+import os
 import shutil
-import tempfile
+import weakref
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from pandas.api import types
 
 from churn.bundle.bundle import Bundle
 from churn.bundle.choice import describe_model
-from churn.bundle.model import model_of
+from churn.bundle.model import Model as Answers
 from churn.bundle.reasons import reason_columns, reason_outputs
 from churn.config.root import compose_config
 from churn.data.coded import frame_features
@@ -33,6 +35,7 @@ from churn.data.validate import to_features
 from churn.errors import UserError, quoted
 from churn.files import PARTIAL
 from churn.score.output import sort_outputs
+from churn.scratch import scratch_folder
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Report:
     """The page of a model; a notebook shows it."""
 
     path: Path
+    model: Model | None = field(default=None, repr=False)  # whose folder has to stay
 
     def _repr_html_(self) -> str:
         page = html.escape(self.path.read_text(encoding="utf-8"))
@@ -57,6 +61,10 @@ class Model:
         """The bundle, for everything else that one can do with it."""
         return Bundle.load(self.path / "bundle")
 
+    @cached_property
+    def _answers(self) -> Answers:
+        return Answers(self.bundle, threads=os.cpu_count() or 1)
+
     @property
     def metrics(self) -> dict[str, float]:
         """The metrics of the test part, by name."""
@@ -64,7 +72,7 @@ class Model:
 
     def report(self) -> Report:
         """The report; in a notebook, the page itself."""
-        return Report(self.path / "report.html")
+        return Report(self.path / "report.html", self)
 
     def predict(self, customers: pd.DataFrame, reasons: bool = False) -> pd.DataFrame:
         """A row for each customer, as `churn score` writes it: id, probability, interval, decision, reasons.
@@ -74,7 +82,7 @@ class Model:
         schema = self.bundle.schema
         raw = _to_raw(customers, {*customers} - {*schema.features, schema.id})
         rows = frame_features(to_features(raw, schema), schema)
-        answers = model_of(self.bundle).answer(rows, reasons)
+        answers = self._answers.answer(rows, reasons)
         unused = reason_outputs(schema)
         table = pd.DataFrame({name: answers[name] for name in sort_outputs(answers) if name not in unused})
         if reasons:
@@ -112,20 +120,29 @@ def fit(
     """A model of who leaves, trained, calibrated, compared with baselines and measured on a test part.
 
     target: the column that says who left; id: that of the customer's id, if its name does not say so;
-    settings: keys as on the command line. The model lies in a temporary folder until it is saved. Nothing is
-    registered. Raises `UserError` as `churn train` does.
+    settings: keys as on the command line. The model lies in a temporary folder, which is removed with it, at
+    the end of the process at the latest. Nothing is registered. Raises `UserError` as `churn train` does.
 
     >>> model = fit(customers, target="Churn", settings=["train.epochs=5", "data.drop=[name]"])
     """
     from churn import pipeline
 
-    folder = Path(tempfile.mkdtemp(prefix="churn-model-"))
-    run_dir = folder / "model"
     cfg = compose_config("data=csv", *settings)
-    cfg.run.root, cfg.run.dir = str(folder), str(run_dir)  # not typed: a path may have signs of Hydra's
     cfg.data.target, cfg.data.id, cfg.data.name = target, id or cfg.data.id, name
-    pipeline.run_frame(_to_raw(customers, cfg.data.drop), cfg, run_dir)
-    return Model(run_dir)
+    with ExitStack() as temporary:
+        folder = temporary.enter_context(scratch_folder())
+        run_dir = folder / "model"
+        cfg.run.root, cfg.run.dir = str(folder), str(run_dir)  # not typed: a path may have signs of Hydra's
+        pipeline.run_frame(_to_raw(customers, cfg.data.drop), cfg, run_dir)
+        model = Model(run_dir)
+        weakref.finalize(model.bundle, _remove, temporary.pop_all())  # it may outlive the model
+    return model
+
+
+def _remove(temporary: ExitStack) -> None:
+    """Remove a temporary folder, which may be gone already."""
+    with suppress(FileNotFoundError):
+        temporary.close()
 
 
 def load(folder: str | Path) -> Model:

@@ -19,9 +19,11 @@ from churn.score.folder import claim_folder, fingerprint_of
 pytestmark = pytest.mark.filterwarnings("default")  # Beam's own
 
 
-def test_two_workers_score_like_one_process_and_keep_finished_files(customers, exported_bundle, tmp_path):
+def test_two_workers_score_like_one_process_and_keep_finished_files(
+    customers, exported_bundle, tmp_path, capsys
+):
     named = customers.frame.assign(
-        customer=[f"c{i}" for i in range(800)], name=[f"N. {i}" for i in range(800)]
+        customer=[f"c{i}" for i in range(800)], name=[f"{i}.0" for i in range(800)]
     )
     named.to_parquet(tmp_path / "in.parquet", row_group_size=150)
     kept = tmp_path / "scores" / "part-00001.parquet"
@@ -31,6 +33,7 @@ def test_two_workers_score_like_one_process_and_keep_finished_files(customers, e
     claim_folder(tmp_path / "scores", fingerprint_of(Bundle.load(exported_bundle), cfg))
     pd.DataFrame({"customer": ["written before"]}).to_parquet(kept)
     stage.score(compose_config(*settings, f"output={tmp_path / 'scores'}", *workers))
+    assert "remarks are about the cells of the first 150 rows only" in capsys.readouterr().out
     stage.score(compose_config(*settings, f"output={tmp_path / 'one.parquet'}", "score.chunk_rows=150"))
     expected = pd.read_parquet(tmp_path / "one.parquet")
     files = sorted((tmp_path / "scores").glob("[!_]*"))
@@ -72,6 +75,47 @@ def test_the_files_of_another_scoring_are_refused_before_the_work(
     with pytest.raises(UserError, match="tenure"):
         stage.score(cfg)
     assert [entry.name for entry in output.iterdir()] == ["_scored.json"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_cells_that_cannot_be_used_are_the_same_single_message_as_without_beam(
+    customers, exported_bundle, tmp_path, workers, capfd, caplog
+):
+    frame = customers.frame.astype({"tenure": str})
+    frame.loc[[500, 700], "tenure"] = "abc"
+    frame.to_parquet(tmp_path / "in.parquet", row_group_size=150)
+    settings = [f"bundle={exported_bundle}", f"input={tmp_path / 'in.parquet'}"]
+    with pytest.raises(UserError) as expected:
+        stage.score(compose_config(*settings, f"output={tmp_path / 'one.csv'}", "score.chunk_rows=150"))
+    beam_settings = [f"output={tmp_path / 'scores'}", "beam.runner=direct", f"beam.workers={workers}"]
+    with pytest.raises(UserError) as error:
+        stage.score(compose_config(*settings, *beam_settings))
+    assert str(error.value) == str(expected.value)
+    assert "row 501: 'abc'" in str(error.value)
+    assert "Traceback" not in capfd.readouterr().err + caplog.text
+    assert not (tmp_path / "scores" / beam_scoring.STOP_FILE).exists()
+
+
+def test_a_table_without_rows_is_refused_as_without_beam(customers, exported_bundle, tmp_path):
+    customers.frame[:0].to_parquet(tmp_path / "in.parquet")
+    settings = [f"bundle={exported_bundle}", f"input={tmp_path / 'in.parquet'}"]
+    with pytest.raises(UserError) as expected:
+        stage.score(compose_config(*settings, f"output={tmp_path / 'one.csv'}"))
+    with pytest.raises(UserError) as error:
+        stage.score(compose_config(*settings, f"output={tmp_path / 'scores'}", "beam.runner=direct"))
+    assert str(error.value) == str(expected.value)
+    assert not (tmp_path / "scores").exists()
+
+
+def test_a_scoring_that_was_killed_while_it_stopped_goes_on(customers, exported_bundle, tmp_path):
+    customers.frame.to_parquet(tmp_path / "in.parquet")
+    output = tmp_path / "scores"
+    settings = [f"bundle={exported_bundle}", f"input={tmp_path / 'in.parquet'}", f"output={output}"]
+    cfg = compose_config(*settings, "beam.runner=direct")
+    claim_folder(output, fingerprint_of(Bundle.load(exported_bundle), cfg))
+    (output / beam_scoring.STOP_FILE).touch()
+    stage.score(cfg)
+    assert sorted(file.name for file in output.iterdir()) == ["_scored.json", "part-00000.parquet"]
 
 
 def test_a_worker_removes_the_bundle_that_it_unpacked(exported_bundle, tmp_path):

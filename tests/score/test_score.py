@@ -164,8 +164,8 @@ def test_a_customer_with_several_rows_is_listed_once(scored, table, tmp_path, ca
         calls = scored(f"input={tmp_path / 'twice.csv'}", "top=50", f"score.chunk_rows={rows}")
         assert calls.customer.tolist() == once
     printed = capsys.readouterr().out
-    assert "1,600 rows, " in printed
-    assert "each is on the list once, at most" in printed
+    assert printed.count("1,600 rows, ") == 2
+    assert printed.count("800 customers stand in 1,600 rows: each is on the list once, at most") == 2
 
 
 def test_the_output_never_replaces_what_is_read(scored, table, tmp_path):
@@ -322,6 +322,22 @@ def test_a_scoring_into_a_folder_goes_on_after_the_files_that_are_there(scored, 
     assert whole.equals(scored("score.chunk_rows=100", name="one.parquet"))
 
 
+def test_a_scoring_that_goes_on_says_which_rows_its_remarks_are_about(scored, table, tmp_path, capsys):
+    twice = pd.concat([table[1][:300], table[1]])
+    twice.to_csv(tmp_path / "in.csv", index=False)
+    settings = (f"input={tmp_path / 'in.csv'}", "score.chunk_rows=100", "score.chunks_per_file=3")
+    scored(*settings, name="scores")
+    printed = capsys.readouterr().out
+    assert "300 customers stand in 600 rows" in printed
+    assert "remarks are about" not in printed
+    for left in range(1, 4):
+        (tmp_path / "scores" / f"part-0000{left}.parquet").unlink()
+    scored(*settings, name="scores")
+    printed = capsys.readouterr().out
+    assert "1 file is there already: going on with the other rows; remarks are about these\n" in printed
+    assert "customers stand in" not in printed
+
+
 def test_a_folder_of_another_scoring_is_refused(scored):
     scored("score.chunk_rows=400", name="scores")
     for wrong in (["score.chunk_rows=300"], ["score.sort=true"], ["top=5"]):
@@ -387,6 +403,18 @@ def test_columns_to_call_by_are_carried_along(scored, table, tmp_path):
     frame.assign(reason_1="late invoice").to_csv(tmp_path / "in.csv", index=False)
     with pytest.raises(UserError, match="the scores have a column 'reason_1' themselves"):
         scored(f"input={tmp_path / 'in.csv'}", "score.keep=[reason_1]")
+
+
+def test_texts_to_call_by_stay_as_they_are_written_in_every_file_and_list(scored, table, tmp_path):
+    texts = ["1.0", "2.0", "3e+05", "007", "#N/A", "NA", "Ann", ""] * 100
+    frame = table[1].assign(note=texts)
+    frame.to_csv(tmp_path / "in.csv", index=False)
+    frame.to_parquet(tmp_path / "in.parquet", row_group_size=300)
+    for file in ("in.csv", "in.parquet"):
+        here = (f"input={tmp_path / file}", "score.keep=[note]")
+        assert scored(*here, name="out.parquet").note.tolist() == texts
+        calls = scored(*here, "top=800", name="monday.parquet")
+        assert calls.note.tolist() == frame.set_index("customer").note[calls.customer].tolist()
 
 
 def test_a_column_to_call_by_whose_type_changes_in_the_file_is_text(scored, table, tmp_path):

@@ -1,6 +1,7 @@
 """AIP_STORAGE_URI may name a bundle in Cloud Storage."""
 
 import socket
+import tempfile
 import urllib.parse
 import urllib.request
 
@@ -30,16 +31,20 @@ def test_a_bundle_in_cloud_storage_is_copied_whole(bucket, exported_bundle):
             name = urllib.parse.quote(f"model/{file.relative_to(exported_bundle).as_posix()}", safe="")
             address = f"http://{bucket}/upload/storage/v1/b/bucket/o?uploadType=media&name={name}"
             urllib.request.urlopen(urllib.request.Request(address, file.read_bytes(), method="POST")).close()
-    copied = local_bundle(f"gs://anonymous@bucket/model?endpoint_override={bucket}&scheme=http")
-    assert Bundle.load(copied).digest == Bundle.load(exported_bundle).digest
+    with local_bundle(f"gs://anonymous@bucket/model?endpoint_override={bucket}&scheme=http") as copied:
+        assert Bundle.load(copied).digest == Bundle.load(exported_bundle).digest
+    assert not copied.exists()
 
 
-def test_a_bundle_that_cannot_be_copied_is_the_user_s_error():
-    with pytest.raises(UserError, match="AIP_STORAGE_URI"):
-        local_bundle(
-            "gs://anonymous@bucket/x?endpoint_override=localhost:9&scheme=http&retry_limit_seconds=1"
-        )
+def test_a_bundle_that_cannot_be_copied_is_the_user_s_error_and_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    address = "gs://anonymous@bucket/x?endpoint_override=localhost:9&scheme=http&retry_limit_seconds=1"
+    with pytest.raises(UserError, match="AIP_STORAGE_URI"), local_bundle(address):
+        pass
+    assert [entry for entry in tmp_path.iterdir() if entry.is_dir()] == []
 
 
 def test_a_local_directory_is_not_copied(tmp_path):
-    assert local_bundle(str(tmp_path)) == tmp_path
+    with local_bundle(str(tmp_path)) as folder:
+        assert folder == tmp_path
+    assert tmp_path.exists()

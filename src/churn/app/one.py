@@ -81,7 +81,7 @@ def find(scored: pd.DataFrame | None, key: str, assumed: DecisionConfig) -> pd.D
     rows = next((found for name in names if len(found := scored[scored["key", "key"] == name])), None)
     if rows is None:
         return None
-    best, _ = most_profitable(with_profit(rows, assumed), 1)
+    best = most_profitable(with_profit(rows, assumed), 1)
     parts = [part for part in ("features", "value") if part in best.columns.get_level_values(0)]
     return pd.concat([pd.DataFrame(best[part]) for part in parts], axis=1)
 

@@ -75,7 +75,7 @@ def rank(
     valued["row", "row"] = np.arange(len(scored))
     barred = valued["key", "key"].isin(excluded)
     pays = is_worth_a_call(valued, assumed, effective_assumptions(DecisionConfig(), bundle.facts))
-    best, _ = most_profitable(valued[pays & ~barred], len(valued))
+    best = most_profitable(valued[pays & ~barred], len(valued))
     return Ranked(best, scored, assumed, int(barred.sum()))
 
 

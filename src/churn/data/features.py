@@ -21,12 +21,13 @@ from churn.data.infer.cells import (
     SHORT_SCIENTIFIC,
     TOO_LARGE,
     TOO_SMALL,
+    as_written,
     is_missing_code,
     to_ids,
     to_numbers,
     to_text,
 )
-from churn.data.sources.columns import is_text, pandas_type
+from churn.data.sources.columns import decode_dictionary, is_text, pandas_type
 from churn.data.spelling import FEW, NULL_MARKS, TextRules, apply_steps, spelling_steps
 
 if TYPE_CHECKING:
@@ -74,6 +75,13 @@ def id_column(column: pa.ChunkedArray) -> DictionaryColumn:
     if texts is None:
         return _each_level(encoded, to_ids)
     return DictionaryColumn(np.append(texts.to_numpy(zero_copy_only=False), ""), _codes(encoded))
+
+
+def written_column(column: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """The same as `as_written`, for texts without pandas."""
+    if is_text(column.type):
+        return pc.utf8_trim_whitespace(decode_dictionary(column).cast(pa.string())).fill_null("")
+    return pa.array(as_written(_to_series(column)), pa.string())
 
 
 def _plain_ids(texts: pa.Array) -> pa.Array | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 
@@ -25,8 +25,7 @@ def score_chunk(
     """
     schema = model.bundle.schema
     if features is None or chunk.broken:
-        _refuse(chunk, schema)
-        raise AssertionError(f"{chunk.file}: a cell cannot be used, but to_features accepts all")
+        refuse(chunk, schema)
     outputs = model.answer(features, reasons or None)
     table: dict[str, Any] = {name: pa.array(outputs[name]) for name in sort_outputs(outputs)}
     if "reason_1" in outputs:
@@ -36,12 +35,13 @@ def score_chunk(
     return pa.table(table)
 
 
-def _refuse(chunk: Chunk, schema: Schema) -> None:
+def refuse(chunk: Chunk, schema: Schema) -> NoReturn:
     """Raise the error that names the cells of a chunk that cannot be used."""
     from churn.data.sources import files
     from churn.data.validate import to_features
 
     to_features(files.to_raw_table(chunk.file, [chunk]), schema)
+    raise AssertionError(f"{chunk.file}: a cell cannot be used, but to_features accepts all")
 
 
 def _ids(chunk: Chunk, name: str) -> pa.Array | pa.ChunkedArray:

@@ -6,7 +6,6 @@ again; files of scores appear whole, and existing ones are not written again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
@@ -21,20 +20,25 @@ from churn.bundle.model import Model
 from churn.bundle.unseen import UnseenCells
 from churn.config.root import Config
 from churn.config.serving import ScoreConfig
+from churn.data.coded import ArrowFeatures
 from churn.data.features import to_arrow_features
 from churn.data.sources.files import with_partition_keys
 from churn.data.sources.paths import list_cloud_objects, list_files, partition_keys
 from churn.data.stream.beam import locate, pipeline_options
 from churn.data.stream.row_groups import ParquetFile, RowGroup, list_row_groups, read_row_group
+from churn.data.table import NoRowsError
+from churn.errors import count
 from churn.files import PARTIAL, PERSONAL, atomic_write
-from churn.score.answer import score_chunk
+from churn.score.answer import refuse, score_chunk
 from churn.score.folder import FINGERPRINT_FILE, check_claim, claim_folder, fingerprint_of
 from churn.score.kept import add_kept, check_kept
 from churn.scratch import scratch_folder
 
+STOP_FILE = "_stop"  # in the folder, while workers end: some rows cannot be used
+
 
 class _ScoreRowGroup(beam.DoFn):
-    """Writes the scores of a row group to the file with its number; gives the number of rows."""
+    """Writes the scores of a row group to the file with its number."""
 
     def __init__(self, bundle: Bundle, output: str, cfg: ScoreConfig) -> None:
         files = [file for file in bundle.path.rglob("*") if file.is_file()]
@@ -55,17 +59,23 @@ class _ScoreRowGroup(beam.DoFn):
         """Remove what `setup` unpacked."""
         self.scratch.close()
 
-    def process(self, numbered: tuple[int, RowGroup]) -> Iterator[int]:
-        """Score a row group with its number in the table, if its file does not exist yet."""
+    def process(self, numbered: tuple[int, RowGroup]) -> None:
+        """Score a row group with its number in the table, if its file does not exist yet.
+
+        Rows that cannot be used end the work of all workers, but not by an error: Beam would repeat it, with
+        many tracebacks.
+        """
         number, group = numbered
-        file = f"{self.folder}/part-{number:05d}.parquet"
-        if self.filesystem.get_file_info(file).type == fs.FileType.NotFound:
-            table = read_row_group(group)
-            features = to_arrow_features(table, self.model.bundle.schema)
-            chunk = group.chunk(table)
-            scored = add_kept(score_chunk(self.model, chunk, features, self.reasons), chunk, self.keep)
-            self._write(scored, file)
-        yield group.rows
+        file, stop = _part(self.folder, number), f"{self.folder}/{STOP_FILE}"
+        if _exists(self.filesystem, file) or _exists(self.filesystem, stop):
+            return
+        table = read_row_group(group)
+        features = to_arrow_features(table, self.model.bundle.schema)
+        if features is None:
+            self.filesystem.open_output_stream(stop).close()
+            return
+        chunk = group.chunk(table)
+        self._write(add_kept(score_chunk(self.model, chunk, features, self.reasons), chunk, self.keep), file)
 
     def _write(self, scored: pa.Table, file: str) -> None:
         """Write a file that appears whole; on this machine not for others, as all files of scores."""
@@ -83,29 +93,68 @@ def score_with_beam(bundle: Bundle, cfg: Config, unseen: UnseenCells) -> int:
 
     The files, in order of their names, have the rows in input order. `unseen` counts the cells of the first
     row group, here and before the work: a file that spells something otherwise does so from its first rows.
-    Raises `UserError` if the input is not Parquet, or lacks a column, and if the folder holds something else.
+    Raises `UserError` if the input is not Parquet, has no rows or lacks a column, for cells that cannot be
+    used, and if the folder holds something else.
     """
-    tables = _list_tables(str(cfg.input))
+    tables, output = _list_tables(str(cfg.input)), str(cfg.output)
     groups = [group for group in list_row_groups(tables) if group.rows]
+    if not groups:
+        raise NoRowsError(_without_rows(tables[0]).column_names, str(cfg.input))
     for table in tables:
         _check_table(table, bundle, cfg)
-    for group in groups[:1]:
-        if features := to_arrow_features(read_row_group(group), bundle.schema):
-            unseen.add_features(features)
-    _claim(str(cfg.output), fingerprint_of(bundle, cfg))
-    scoring = beam.ParDo(_ScoreRowGroup(bundle, str(cfg.output), cfg.score))
+    unseen.add_features(_usable_features(groups[0], bundle))
+    _claim(output, fingerprint_of(bundle, cfg))
+    print(
+        f"Scoring ... remarks are about the cells of the first {count(groups[0].rows, 'row')} only",
+        flush=True,
+    )
+    filesystem, folder = locate(output)
+    _clear_stop(filesystem, folder)  # of a killed process
+    scoring = beam.ParDo(_ScoreRowGroup(bundle, output, cfg.score))
     with beam.Pipeline(options=pipeline_options(cfg)) as pipeline:
         _ = pipeline | beam.Create(enumerate(groups)) | beam.Reshuffle() | scoring
+    if _clear_stop(filesystem, folder):
+        for number, group in enumerate(groups):
+            if not _exists(filesystem, _part(folder, number)):
+                _usable_features(group, bundle)
     return sum(group.rows for group in groups)
+
+
+def _usable_features(group: RowGroup, bundle: Bundle) -> ArrowFeatures:
+    """The features of a row group; raises the `UserError` that names cells that cannot be used."""
+    table = read_row_group(group)
+    features = to_arrow_features(table, bundle.schema)
+    return refuse(group.chunk(table), bundle.schema) if features is None else features
+
+
+def _clear_stop(filesystem: fs.FileSystem, folder: str) -> bool:
+    """Whether a worker met rows that cannot be used; the file that says so is removed."""
+    stop = f"{folder}/{STOP_FILE}"
+    if found := _exists(filesystem, stop):
+        filesystem.delete_file(stop)
+    return found
+
+
+def _part(folder: str, number: int) -> str:
+    """The file with the scores of a row group."""
+    return f"{folder}/part-{number:05d}.parquet"
+
+
+def _exists(filesystem: fs.FileSystem, file: str) -> bool:
+    return filesystem.get_file_info(file).type != fs.FileType.NotFound
 
 
 def _check_table(file: ParquetFile, bundle: Bundle, cfg: Config) -> None:
     """Raise `UserError` if a file lacks a column of the model or of `score.keep`."""
-    with file.open() as opened:
-        none = opened.schema_arrow.empty_table()
-    none = with_partition_keys(none, partition_keys(file.path))
+    none = _without_rows(file)
     check_columns(bundle, none.column_names, file.path, cfg)
     check_kept(cfg.score.keep, RowGroup(file, 0, 0, 0).chunk(none), bundle)
+
+
+def _without_rows(file: ParquetFile) -> pa.Table:
+    """The columns of a file, with those of its folders KEY=VALUE."""
+    with file.open() as opened:
+        return with_partition_keys(opened.schema_arrow.empty_table(), partition_keys(file.path))
 
 
 def _claim(output: str, fingerprint: str) -> None:

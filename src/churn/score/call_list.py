@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from churn.bundle import decision
 from churn.bundle.bundle import Bundle
@@ -23,6 +24,7 @@ from churn.data.table import RawTable
 from churn.errors import UserError, count
 from churn.score.candidates import as_kept, score_candidates, with_profit
 from churn.score.common_reasons import set_apart
+from churn.score.repeats import RepeatedCustomers
 
 CALL, CONTROL = "call", "keep as control"  # what to do with a customer on the list
 CONTROL_NOTE = f"'{CONTROL}' means: do not call. What becomes of these customers shows what calling changes"
@@ -41,8 +43,8 @@ def call_list(bundle: Bundle, tables: Iterable[RawTable], cfg: Config) -> CallLi
 
     `churn.bundle.decision.worth_a_call` says who is. Each customer is listed once. The column `action` says
     whom to call, and who belongs to the control group (`treated` is 0); `decision.capacity` limits the calls.
-    Memory is bounded by the list and one table. Raises `UserError` for impossible assumptions and rows that
-    cannot be read.
+    Memory is bounded by the list, one table and 8 bytes for each row (of `repeats.MOST_ROWS` at most). Raises
+    `UserError` for impossible assumptions and rows that cannot be read.
 
     >>> call_list(bundle, [RawTable(frame)], compose_config("top=50")).table
     """
@@ -50,8 +52,8 @@ def call_list(bundle: Bundle, tables: Iterable[RawTable], cfg: Config) -> CallLi
     own = decision.effective_assumptions(DecisionConfig(), bundle.facts)
     barred_file = cfg.score.do_not_contact
     excluded = read_ids(barred_file, bundle.schema.id, "score.do_not_contact") if barred_file else set()
-    best, rows, worth, left_out, again = pd.DataFrame(), 0, 0, 0, 0
-    seen: list[str] = []
+    best, rows, worth, left_out = pd.DataFrame(), 0, 0, 0
+    seen, repeated = list[str](), RepeatedCustomers(bundle.schema.id)
     for table in tables:
         if excluded:
             check_ids(bundle, table.frame, f"score.do_not_contact={barred_file}")
@@ -60,16 +62,17 @@ def call_list(bundle: Bundle, tables: Iterable[RawTable], cfg: Config) -> CallLi
         )
         barred, pays = scored["key", "key"].isin(excluded), is_worth_a_call(scored, assumed, own)
         rows, worth, left_out = rows + len(scored), worth + (pays & ~barred).sum(), left_out + barred.sum()
-        best, repeated = most_profitable(pd.concat([best, scored[pays & ~barred]]), cfg.top or 0)
-        again += repeated
+        best = most_profitable(pd.concat([best, scored[pays & ~barred]]), cfg.top or 0)
+        repeated.add(pa.array(scored["key", "key"], pa.string()))
         seen = seen or list(scored["key", "key"][:10])
     if excluded and not left_out:
         do = "write the ids as in the table; if no customer of it is barred: score.do_not_contact=null"
         raise no_match_error(excluded, seen, f"score.do_not_contact={barred_file}", do)
+    again = repeated.describe("each is on the list once, at most")
     noun = "row" if again else "customer"
-    print(f"{count(rows, noun)}, {worth:,} worth a call, {left_out:,} not to be contacted")
-    if again:
-        print(f"{count(again, 'further row')} of customers left out: each is on the list once, at most")
+    print(
+        "\n".join([f"{count(rows, noun)}, {worth:,} worth a call, {left_out:,} not to be contacted", *again])
+    )
     chosen = list_of(best, assumed, cfg.seed, partial(explain_customers, bundle, runtime=cfg.score.runtime))
     _print_summary(chosen)
     return chosen
@@ -119,12 +122,11 @@ def is_worth_a_call(scored: pd.DataFrame, assumed: DecisionConfig, own: Decision
     return decision.worth_a_call(probability, called == 1, profit, assumed, own)
 
 
-def most_profitable(scored: pd.DataFrame, length: int) -> tuple[pd.DataFrame, int]:
-    """The most profitable customers, each once, and how many further rows they had."""
+def most_profitable(scored: pd.DataFrame, length: int) -> pd.DataFrame:
+    """The most profitable customers, each once."""
     by = ("answer", "expected_profit")
     ordered = scored.sort_values(by, ascending=False, kind="stable", ignore_index=True)
-    again = ordered["key", "key"].duplicated()
-    return ordered[~again].reset_index(drop=True)[:length], int(again.sum())
+    return ordered[~ordered["key", "key"].duplicated()].reset_index(drop=True)[:length]
 
 
 def _divide(keys: Iterable[str], assumed: DecisionConfig, seed: int) -> np.ndarray:

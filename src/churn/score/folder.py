@@ -34,7 +34,8 @@ class ScoreFolder:
         while self._file(self.done).exists():
             self.done += 1
         if self.done:
-            print(f"{count(self.done, 'file')} there already; going on from there", flush=True)
+            there = f"{count(self.done, 'file')} there already"
+            print(f"{there}: going on with the other rows; remarks are about these", flush=True)
 
     @property
     def chunks_done(self) -> int:

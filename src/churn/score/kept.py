@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from churn.bundle.bundle import Bundle
 from churn.bundle.reasons import reason_outputs
-from churn.data.features import id_column
+from churn.data.features import written_column
 from churn.data.sources.chunk import Chunk
 from churn.errors import UserError, did_you_mean
 
@@ -32,13 +32,11 @@ def check_kept(keep: Sequence[str], chunk: Chunk, bundle: Bundle) -> None:
 
 
 def add_kept(scored: pa.Table, chunk: Chunk, keep: Sequence[str]) -> pa.Table:
-    """The scores of a chunk with the columns `keep` after the id: typed as in the table, or as text."""
+    """The scores of a chunk with the columns `keep` after the id: typed as in the table, or as written."""
     first = scored.column_names[0]
     new = [name for name in dict.fromkeys(keep) if name not in scored.column_names]
     position = 1 if first in chunk.table.column_names else 0
     for number, name in enumerate(new):
-        column = (
-            chunk.table[name] if chunk.typed else pa.array(id_column(chunk.table[name]).texts, pa.string())
-        )
+        column = chunk.table[name] if chunk.typed else written_column(chunk.table[name])
         scored = scored.add_column(position + number, name, column)
     return scored

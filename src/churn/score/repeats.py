@@ -17,33 +17,38 @@ class RepeatedCustomers:
 
     >>> repeated = RepeatedCustomers("customerID")
     >>> for table in repeated.counted(scored): ...
-    >>> repeated.describe()
+    >>> repeated.describe("each row has its score")
     """
 
     def __init__(self, column: str | None) -> None:
         self.column, self.keys, self.rows = column, list[np.ndarray](), 0
 
     def counted(self, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-        """The same tables, whose ids are whole numbers or texts; blank ids are nobody's."""
+        """The same tables."""
         for table in tables:
-            if self.column in table.column_names and self.rows < MOST_ROWS:
-                self.keys.append(_keys_of(table[self.column].drop_null()))
-                self.rows += table.num_rows
+            if self.column in table.column_names:
+                self.add(table[self.column])
             yield table
 
-    def describe(self) -> list[str]:
-        """A line about those who stand there more than once; none if there are none."""
+    def add(self, ids: pa.ChunkedArray | pa.Array) -> None:
+        """Count the customers of some rows by their ids: whole numbers or texts, blank ones are nobody's."""
+        if self.rows < MOST_ROWS:
+            self.keys.append(_keys_of(ids.drop_null()))
+            self.rows += len(ids)
+
+    def describe(self, then: str) -> list[str]:
+        """A line about those who stand there more than once, and what then; none if there are none."""
         keys = np.concatenate([np.zeros(0, np.int64), *self.keys])
         times = np.unique(keys, return_counts=True)[1]
         repeated = times[times > 1]
         if not len(repeated):
             return []
         who = f"{count(len(repeated), 'customer')} {'stands' if len(repeated) == 1 else 'stand'}"
-        return [f"{who} in {repeated.sum():,} rows: each row has its score; top=N lists each customer once"]
+        return [f"{who} in {repeated.sum():,} rows: {then}"]
 
 
-def _keys_of(ids: pa.ChunkedArray) -> np.ndarray:
+def _keys_of(ids: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """[k] int64: a number for each id; two texts have the same with a chance of 2^-64."""
     if pa.types.is_integer(ids.type):
-        return ids.to_numpy().astype(np.int64)
+        return np.asarray(ids).astype(np.int64)
     return np.fromiter((hash(text) for text in ids.to_pylist() if text), np.int64)

@@ -74,7 +74,8 @@ class _Seen(NamedTuple):
 
     def remarks(self) -> list[str]:
         """A line about each thing that the user should know."""
-        return [*map(str, self.cells.columns()), *self.customers.describe()]
+        repeated = self.customers.describe("each row has its score; top=N lists each customer once")
+        return [*map(str, self.cells.columns()), *repeated]
 
 
 def _write_scores(bundle: Bundle, output: Path, cfg: Config, seen: _Seen) -> int:

@@ -6,8 +6,8 @@ import os
 import resource
 import socket
 import sys
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from churn.config.serving import LogIds, LogTo, ServeConfig
 from churn.data.forgotten import Forgotten
 from churn.data.id_hash import IdHash, id_hash
 from churn.errors import UserError
+from churn.scratch import scratch_folder
 
 BACKLOG = 1_000  # connections that wait to be accepted
 OTHER_FILES = 200  # that the process has open beside its connections
@@ -35,11 +36,18 @@ def serve(cfg: Config) -> None:
     from churn.serve.gate import check_address, check_certificate
 
     cfg = replace(cfg, serve=_apply_environment(cfg.serve, os.environ))
-    if uri := os.environ.get("AIP_STORAGE_URI"):
-        cfg = replace(cfg, bundle=str(local_bundle(uri)))
     check_address(cfg.serve)
     check_certificate(cfg.serve)
     _check_output(cfg.serve)
+    if uri := os.environ.get("AIP_STORAGE_URI"):
+        with local_bundle(uri) as folder:
+            _serve_bundle(replace(cfg, bundle=str(folder)))
+    else:
+        _serve_bundle(cfg)
+
+
+def _serve_bundle(cfg: Config) -> None:
+    """Answer with the bundle that `choose_bundle` gives."""
     if log_folder := _log_folder(cfg):
         Forgotten.of(cfg)  # refuses another key's list now, not later in the background
     bundle, listener = choose_bundle(cfg), listen(cfg.serve.host, cfg.serve.port)
@@ -88,13 +96,21 @@ def _apply_environment(cfg: ServeConfig, environment: Mapping[str, str]) -> Serv
     return cfg
 
 
-def local_bundle(uri: str) -> Path:
-    """The directory of a bundle. A bundle in Cloud Storage is first copied to a temporary directory."""
+@contextmanager
+def local_bundle(uri: str) -> Iterator[Path]:
+    """The directory of a bundle; one in Cloud Storage is copied, and the copy removed with the block."""
     if "://" not in uri:
-        return Path(uri)
+        yield Path(uri)
+        return
+    with scratch_folder() as folder:
+        _copy_bundle(uri, folder)
+        yield folder
+
+
+def _copy_bundle(uri: str, folder: Path) -> None:
+    """Copy a bundle from Cloud Storage; raises `UserError` where that is impossible."""
     from pyarrow import fs
 
-    folder = Path(tempfile.mkdtemp(prefix="churn-bundle-"))
     try:
         source, base = fs.FileSystem.from_uri(uri)
         for info in source.get_file_info(fs.FileSelector(base, recursive=True)):
@@ -105,7 +121,6 @@ def local_bundle(uri: str) -> Path:
     except (OSError, ValueError) as error:
         where = f"AIP_STORAGE_URI={uri}"
         raise UserError(f"cannot copy the bundle: {error}", where, "check name and permissions") from None
-    return folder
 
 
 def _allow_open_files(count: int) -> None:
