@@ -426,6 +426,7 @@ def test_the_page_for_the_boss_shows_who_why_and_what_it_brings(scored, tmp_path
     assert all(f">{customer}</td>" in text for customer in calls.customer)
     assert calls.reason_1[0] in text
     assert text.count("<main>") == 1
+    assert "the probability that the customer leaves, with" in text, "no horizon without a column of time"
     with pytest.raises(UserError, match="the page shows a call list"):
         scored(f"score.page={page}")
 
