@@ -19,7 +19,7 @@ from churn.bundle.decision import check_decision
 from churn.bundle.export import complete_bundle, export_bundle, fit_interval
 from churn.bundle.fairness_limits import broken_limit
 from churn.bundle.parametric_bootstrap import can_refit
-from churn.bundle.registry import check_name, register_run
+from churn.bundle.registry import check_name, register_and_describe
 from churn.config.root import Config
 from churn.config.training import ModelName
 from churn.data.dataset import Dataset
@@ -71,10 +71,10 @@ def run_into(run_dir: Path, cfg: Config, worker: Executor = LAZY) -> float:
     step = _StepTimer()
     experiment, stream = _load(cfg, step)  # source -> Dataset -> Splits
     trained, results = _work(experiment, stream, run_dir, worker, step)
-    version = _register(experiment, run_dir, worker, step)
+    registered = _register(experiment, run_dir, worker, step)
     if unfair := broken_limit(Bundle.load(run_dir / "bundle").facts, cfg.retrain.gate):
         print(f"! It cannot become the champion: {unfair}")
-    print(summarize_run(results.evaluation, run_dir, f"{experiment.data.name} version {version}"))
+    print(summarize_run(results.evaluation, run_dir, registered))
     return trained.held_out_log_loss(experiment.data)
 
 
@@ -246,10 +246,10 @@ def _evaluate(
 
 
 def _register(experiment: Experiment, run_dir: Path, worker: Executor, step: _StepTimer) -> str:
-    """Register the finished run; gives its version. Where that fails, the run is whole all the same."""
+    """Register the finished run; gives its version in words. Where that fails, the run is whole."""
     with step("register", "Registering the run"):
         try:
-            return worker.submit(register_run, run_dir, experiment.cfg.run.root).result()
+            return worker.submit(register_and_describe, run_dir, experiment.cfg.run.root).result()
         except KeyboardInterrupt:
             print(f"The run {run_dir} is whole, but not registered. The next command does that.")
             raise

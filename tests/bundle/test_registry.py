@@ -18,6 +18,7 @@ from churn.bundle.registry import (
     champion_path,
     check_name,
     record_decision,
+    register_and_describe,
     register_run,
 )
 from churn.errors import UserError
@@ -37,6 +38,17 @@ def test_the_first_good_run_becomes_champion_and_a_later_one_does_not(make_run, 
     assert register_run(first, cfg.run.root) == "2"
     assert register_run(second, cfg.run.root) == "3"
     assert digest(champion_path(cfg)) == digest(first / "bundle")
+
+
+def test_a_run_says_whether_it_is_the_champion(make_run, cfg):
+    poor, first, second = make_run("poor", good=False), make_run("first"), make_run("second")
+    told = [register_and_describe(run, cfg.run.root) for run in (poor, first, second)]
+    assert told == [
+        "customers version 1; there is no champion, since it is not clearly better than the churn rate alone"
+        f"; to promote it: churn promote run={poor}",
+        "customers version 2, the champion",
+        f"customers version 3; the champion is version 2; to promote it: churn promote run={second}",
+    ]
 
 
 def test_promote_makes_a_run_the_champion_and_registers_it_once(make_run, cfg):

@@ -37,6 +37,13 @@ def test_every_row_is_in_one_segment_of_each_column():
     assert set(tenure) == {"0 … 18", "19 … 36", "37 … 54", "55 … 71", "missing"}
 
 
+def test_a_column_without_any_number_has_no_segments():
+    """As one that was no longer filled in when the test part of a split by time began."""
+    frame, churned, probability = sample()
+    segments = measure_segments(frame.assign(tenure=np.nan), churned, probability)
+    assert {segment.feature for segment in segments} == {"plan"}
+
+
 def test_segments_that_do_not_deviate_are_ordered_by_auc():
     auc = [segment.roc_auc.value for segment in measure_segments(*sample()) if not segment.deviates]
     assert auc == sorted(auc)

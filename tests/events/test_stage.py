@@ -212,13 +212,16 @@ def test_the_monitor_takes_a_later_snapshot_for_labels(root):
     np.testing.assert_array_equal(outcome, asked["churned"])
 
 
-def test_a_bundle_s_own_definition_makes_the_labels(root, bundle, tmp_path):
+def test_a_bundle_s_own_definition_makes_the_labels(root, bundle, tmp_path, capsys):
     snapshot(
         compose_config(
             f"bundle={bundle}", f"output={tmp_path}/labels.parquet", "events.cutoffs.first=2024-09-01",
             "events.until=2024-11-15",
         )
     )  # fmt: skip
+    told = f"churn monitor monitor.labels={tmp_path}/labels.parquet"
+    assert f"({told})" in capsys.readouterr().out
+    assert f"<code>{told}</code>" in (tmp_path / "labels.html").read_text()
     found = pq.read_table(tmp_path / "labels.parquet").to_pandas()
     rows = pq.read_table(root / "snapshots.parquet").to_pandas()
     cutoff = pd.to_datetime(rows["cutoff"])

@@ -334,7 +334,7 @@ def test_a_scoring_that_goes_on_says_which_rows_its_remarks_are_about(scored, ta
         (tmp_path / "scores" / f"part-0000{left}.parquet").unlink()
     scored(*settings, name="scores")
     printed = capsys.readouterr().out
-    assert "1 file is there already: going on with the other rows; remarks are about these\n" in printed
+    assert "1 file there already: going on with the other rows; remarks are about these\n" in printed
     assert "customers stand in" not in printed
 
 
@@ -454,6 +454,7 @@ def test_the_page_for_the_boss_shows_who_why_and_what_it_brings(scored, tmp_path
     assert all(f">{customer}</td>" in text for customer in calls.customer)
     assert calls.reason_1[0] in text
     assert text.count("<main>") == 1
+    assert "the probability that the customer leaves, with" in text, "no horizon without a column of time"
     with pytest.raises(UserError, match="the page shows a call list"):
         scored(f"score.page={page}")
 

@@ -99,7 +99,8 @@ def _path_by_newest_run(cfg: Config) -> Path:
     name = read_facts(newest / EXTRA / "bundle.json")["name"]
     if _named_data(cfg) not in ("", name):
         what = f"there is no champion of '{_named_data(cfg)}'; the newest run is one of '{name}'"
-        raise UserError(what, do=f"{_setting('data.name', name)}, or bundle=DIR")
+        do = f"{_setting('data.name', name)}, or bundle=DIR; or make one: churn promote run=DIR"
+        raise UserError(what, do=do)
     return champion_path(replace(cfg, data=replace(cfg.data, name=name))) or newest
 
 

@@ -58,6 +58,25 @@ def register_run(run: Path, root: str) -> str:
     return version
 
 
+def register_and_describe(run: Path, root: str) -> str:
+    """Register a finished run; gives its name and version, and which version is the champion.
+
+    >>> register_and_describe(run, "runs")
+    'gym version 1, the champion'
+    """
+    version, facts = register_run(run, root), Bundle.load(run / "bundle").facts
+    named = facts["name"]
+    champion = version_with_alias(mlflow_client(root), named, CHAMPION)
+    if champion == version:
+        return f"{named} version {version}, the champion"
+    if champion is None and broken_limit(facts, limits_of_run(run)):
+        return f"{named} version {version}; there is no champion"
+    why = f"the champion is version {champion}"
+    if champion is None:
+        why = "there is no champion, since it is not clearly better than the churn rate alone"
+    return f"{named} version {version}; {why}; to promote it: churn promote run={run}"
+
+
 def register_leftovers(root: str) -> None:
     """Register the finished runs that killed processes left, and say so. A failure stops no stage."""
     for run in unregistered_runs(Path(root)):

@@ -116,12 +116,13 @@ def _levels(values: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
 def _quarters(values: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
     number = values.to_numpy(float)
     known = np.flatnonzero(~np.isnan(number))
-    shares = np.linspace(0, 1, QUARTERS + 1)[1:-1] if len(known) else np.empty(0)
-    quarter = np.searchsorted(np.unique(np.quantile(number[known], shares)), number[known])
-    for i in np.unique(quarter):
-        rows = known[quarter == i]
-        low, high = number[rows].min(), number[rows].max()
-        yield f"{low:,.6g}" if low == high else f"{low:,.6g} … {high:,.6g}", rows
+    if len(known):
+        cuts = np.quantile(number[known], np.linspace(0, 1, QUARTERS + 1)[1:-1])
+        quarter = np.searchsorted(np.unique(cuts), number[known])
+        for i in np.unique(quarter):
+            rows = known[quarter == i]
+            low, high = number[rows].min(), number[rows].max()
+            yield f"{low:,.6g}" if low == high else f"{low:,.6g} … {high:,.6g}", rows
     if len(known) < len(number):
         yield "missing", np.flatnonzero(np.isnan(number))
 

@@ -33,9 +33,17 @@ class SnapshotReport:
     weeks: dict[str, list[tuple[int, int]]]  # by table: Monday's day number, events
     silences: list[Silence]
     findings: tuple[Finding, ...]
+    for_labels: bool  # whether a bundle asked for it, whose predictions wait for what became of the customers
+
+    @property
+    def next_command(self) -> str:
+        """What the table was made for."""
+        if self.for_labels:
+            return f"churn monitor monitor.labels={self.output}"
+        return f"churn train data=parquet data.path={self.output}"
 
 
-def make_snapshot(work: Workspace, output: Path, seed: int) -> SnapshotReport:
+def make_snapshot(work: Workspace, output: Path, seed: int, for_labels: bool = False) -> SnapshotReport:
     """Write the file, and gather what there is to know about it; raises `UserError` if it would be empty."""
     cfg, until = work.cfg, data_until(work)
     cutoffs, undecided = _cutoffs(work, until)
@@ -53,6 +61,7 @@ def make_snapshot(work: Workspace, output: Path, seed: int) -> SnapshotReport:
         weeks={name: _events_by_week(work, name) for name in cfg.tables},
         silences=[silence for silence in silences if silence],
         findings=(*table_findings(work), *history_findings(work, cutoffs), *label_findings(contents, cfg)),
+        for_labels=for_labels,
     )
 
 
@@ -101,5 +110,5 @@ def summarize(made: SnapshotReport, page: Path) -> str:
             f"their outcome was not known by {to_date(made.until)}"
         )
     lines += [f"! {finding.title}\n    {finding.evidence}\n    {finding.advice}" for finding in made.findings]
-    lines += [f"Page:  {page}", f"Table: {made.output}  (churn train data=parquet data.path={made.output})"]
+    lines += [f"Page:  {page}", f"Table: {made.output}  ({made.next_command})"]
     return "\n".join(lines)

@@ -90,7 +90,7 @@ def _write_by_duckdb(events: EventsConfig, cfg: Config, output: Path) -> None:
     print("Reading the tables ...", flush=True)
     with open_workspace(events, cfg.data.bigquery) as work, ThreadPoolExecutor(1) as importing:
         importing.submit(import_module, "churn.events.page")  # takes seconds: meanwhile DuckDB works
-        made = make_snapshot(work, output, cfg.seed)
+        made = make_snapshot(work, output, cfg.seed, for_labels=cfg.bundle is not None)
     from churn.events.page import write_page
 
     write_page(page, made)

@@ -64,7 +64,8 @@ def describe_outcomes(report: dict[str, Any]) -> list[str]:
 def describe_labels(labels: dict[str, Any]) -> list[str]:
     """Which predictions the labels say nothing about yet."""
     if labels["closed_until"] is None:
-        return ["the labels name nobody who stayed, so that no outcome window is closed"]
+        named = "the labels name nobody who stayed until now (monitor.until, retrain.now)"
+        return [f"{named}, so that no outcome window is closed"]
     lines = []
     if labels["open"]:
         until = labels["closed_until"][:16]

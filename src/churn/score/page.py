@@ -42,7 +42,7 @@ def render_page(calls: CallList, bundle: Bundle) -> str:
         control_note=CONTROL_NOTE,
         profit=format_amount(called["expected_profit"].sum(), currency),
         assumed=calls.assumed,
-        horizon=bundle.facts.get("horizon"),
+        horizon=bundle.facts.get("horizon") if bundle.schema.time else None,
         common=calls.common,
         who=who,
         rows=[_row(row, currency, common) | {"cells": cells[i]} for i, row in enumerate(own)],

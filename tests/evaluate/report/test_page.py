@@ -3,12 +3,13 @@ from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from churn.bundle.decision import NOBODY
 from churn.evaluate.fairness import Fairness
 from churn.evaluate.report import wording
-from churn.evaluate.report.content import Example
+from churn.evaluate.report.content import Example, customers_to_show
 from churn.evaluate.report.page import render_report, write_report
 from churn.evaluate.report.templates import template_environment
 from evaluate.report.conftest import LONG
@@ -155,3 +156,16 @@ def test_no_customer_stays_for_sure_and_a_threshold_that_nobody_reaches_says_so(
     page = render_report(replace(content, examples=[example], profit=profit))
     assert "<b>&lt; 1 %</b>not to call; this customer left" in page
     assert "At the threshold in use: nobody" in page
+
+
+def test_where_no_call_pays_the_report_offers_no_list_for_monday(content):
+    assert "The list for Monday" in render_report(content)
+    page = render_report(replace(content, profit=replace(content.profit, threshold=2.0)))
+    assert "At these costs no call pays" in page
+    assert "The list for Monday" not in page
+
+
+def test_no_customer_is_shown_twice():
+    probability = np.array([0.1, 0.3, 0.2])
+    assert customers_to_show(probability, 0.9) == [1, 0]
+    assert customers_to_show(probability, 0.21) == [1, 2, 0]

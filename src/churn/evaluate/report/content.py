@@ -143,10 +143,9 @@ def gather_content(
 
 
 def _examples(bundle: Bundle, test: Part, results: Results) -> list[Example]:
-    """The customers with the highest and the lowest probability, and one at the threshold, with reasons."""
+    """Some customers with reasons: see `customers_to_show`."""
     probability, threshold = results.probability, results.profit.threshold
-    nearest = np.abs(probability - threshold)
-    chosen = np.array([probability.argmax(), nearest.argmin(), probability.argmin()])
+    chosen = customers_to_show(probability, threshold)
     rows = test.frame.iloc[chosen].reset_index(drop=True)
     if REASONS in bundle.saved_model.signatures:
         outputs = decode_strings(bundle.predict(rows, signature=REASONS))
@@ -158,6 +157,18 @@ def _examples(bundle: Bundle, test: Part, results: Results) -> list[Example]:
         Example(float(probability[i]), bool(probability[i] >= threshold), bool(test.churned[i]), tuple(texts))
         for i, texts in zip(chosen, reasons.to_numpy(object), strict=True)
     ]
+
+
+def customers_to_show(probability: np.ndarray, threshold: float) -> list[int]:
+    """Positions of the highest and the lowest of the probabilities [n], and of one at the threshold.
+
+    Nobody twice: where all are below the threshold, the highest is the one at it.
+
+    >>> customers_to_show(np.array([0.1, 0.3, 0.2]), 0.9)
+    [1, 0]
+    """
+    nearest = np.abs(probability - threshold).argmin()
+    return list(dict.fromkeys(map(int, (probability.argmax(), nearest, probability.argmin()))))
 
 
 def without_rare_texts(rows: pd.DataFrame, part: Part) -> pd.DataFrame:
