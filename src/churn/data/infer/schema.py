@@ -33,7 +33,7 @@ def infer_schema(raw: RawTable, cfg: DataConfig) -> tuple[Schema, tuple[Finding,
     ids = pd.factorize(frame[id_column])[0] if id_column else None
     values = {name: value_table(frame[name], cfg, ids) for name in [*undecided, *cfg.numeric]}
     _refuse_number_formats(values, undecided, cfg)
-    roles |= {name: infer_role(name, values[name], cfg) for name in undecided}
+    roles |= {name: infer_role(name, values[name], len(frame)) for name in undecided}
     numeric, categorical, dropped = (
         tuple(name for name in names if name in roles and roles[name].name == role)
         for role in ("numeric", "categorical", "drop")
