@@ -79,6 +79,7 @@ def test_blank_ids_and_targets_and_wrong_dates_are_problems():
         validate_table(raw(frame), SCHEMA, DataConfig())
     message = str(error.value)
     assert "t.csv: 4 of 4 rows cannot be used" in message
+    assert message.endswith("do: correct them")  # nothing would be left of rows that are set aside
     assert "column 'who': a blank id; rows: 1\n    row 1: ''" in message
     assert "column 'day': not a date; rows: 2\n    row 2: ''\n    row 4: 'x'" in message
     assert "column 'left': a blank target ('yes' 2, 'no' 1, blank 1); rows: 1" in message

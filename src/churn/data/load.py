@@ -25,13 +25,16 @@ def load_dataset(cfg: DataConfig, seed: int) -> Dataset:
     facts = declared_facts(cfg)
     cfg = with_declared_roles(cfg, facts)
     raw = read_source(cfg, seed)
-    data = build_dataset(replace(raw, origin=facts.get("origin", raw.origin)), cfg)
+    data = build_dataset(replace(raw, origin=facts.get("origin", raw.origin)), cfg, "events" in facts)
     words = dict.fromkeys([*data.schema.missing_numbers, *facts.get("missing_numbers", ())])
     return replace(data, schema=replace(data.schema, missing_numbers=tuple(words)))
 
 
-def build_dataset(raw: RawTable, cfg: DataConfig) -> Dataset:
-    """The validated data set of a raw table; raises `UserError` as `load_dataset` does."""
+def build_dataset(raw: RawTable, cfg: DataConfig, of_events: bool = False) -> Dataset:
+    """The validated data set of a raw table; raises `UserError` as `load_dataset` does.
+
+    of_events: its columns are measured in event tables, as by `churn snapshot`.
+    """
     from churn.data.findings.leakage import find_leakage
     from churn.data.findings.quality import find_quality_problems
     from churn.data.infer.schema import infer_schema
@@ -40,7 +43,7 @@ def build_dataset(raw: RawTable, cfg: DataConfig) -> Dataset:
     schema, findings = infer_schema(raw, cfg)
     raw = without_personal(raw, cfg.personal)
     data = validate_table(raw, schema, cfg)
-    findings += data.findings + find_leakage(data) + find_quality_problems(data)
+    findings += data.findings + find_leakage(data) + find_quality_problems(data, of_events)
     return replace(data, name=dataset_name(cfg), findings=findings)
 
 

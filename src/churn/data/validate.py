@@ -45,7 +45,7 @@ def validate_table(raw: RawTable, schema: Schema, cfg: DataConfig) -> Dataset:
     bad += _unusable_roles(raw, schema)
     bad_rows = _list_bad_rows(raw, bad)
     if (unusable := _count_rows(bad_rows)) > cfg.max_bad_rows:
-        raise _too_many_bad_rows(raw, bad_rows, _suggest_remedy(bad_rows))
+        raise _too_many_bad_rows(raw, bad_rows, _suggest_remedy(bad_rows, _rows_read(raw)))
     kept = ~copies if drop_copies else np.ones(len(frame), dtype=bool)
     for cells in bad:
         kept[cells.rows] = False
@@ -176,12 +176,15 @@ def _too_many_bad_rows(raw: RawTable, bad_rows: pd.DataFrame, do: str) -> UserEr
     return UserError("\n".join(lines), do=do)
 
 
-def _suggest_remedy(bad_rows: pd.DataFrame) -> str:
-    """What to do about rows that cannot be trained on."""
+def _suggest_remedy(bad_rows: pd.DataFrame, rows_read: int) -> str:
+    """What to do about rows that cannot be trained on; they can be set aside unless they are all."""
     texts = bad_rows["value"][bad_rows["reason"] == NO_NUMBER].unique()[:5]
-    missing = f"if a text means 'missing', name it: {shell_override('data.missing', *texts)}; "
-    missing *= len(texts) > 0
-    return f"correct them; {missing}or set the rows aside: data.max_bad_rows={_count_rows(bad_rows)}"
+    remedies = ["correct them"]
+    if len(texts):
+        remedies.append(f"if a text means 'missing', name it: {shell_override('data.missing', *texts)}")
+    if (unusable := _count_rows(bad_rows)) < rows_read:
+        remedies.append(f"or set the rows aside: data.max_bad_rows={unusable}")
+    return "; ".join(remedies)
 
 
 def _rows_read(raw: RawTable) -> int:

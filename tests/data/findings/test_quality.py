@@ -1,9 +1,16 @@
+import json
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from conftest import compose_config
 
 from churn.data.dataset import Dataset, Schema
 from churn.data.findings.quality import find_quality_problems
+from churn.data.load import load_dataset
+from churn.data.stream.rows import open_stream
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(50, 10, 300)
@@ -63,3 +70,18 @@ def test_a_column_of_many_rare_levels_is_named():
     )
     few = pd.Series(["a"] * 290 + [f"person {i}" for i in range(10)], dtype="str")
     assert titles(x=X, agent=few) == []
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(("facts", "found"), [({"events": {}}, 0), ({"name": "t"}, 1)])
+def test_zeros_of_a_snapshot_of_event_tables_are_measured(tmp_path, facts, found, streamed):
+    spread = np.where(np.arange(300) < 80, 0.0, X)
+    table = pa.table({"spread": spread, "x": X, "left": np.resize([0, 1], 300)})
+    pq.write_table(table.replace_schema_metadata({"churn": json.dumps(facts)}), tmp_path / "t.parquet")
+    cfg = compose_config(
+        "data=parquet", f"data.path={tmp_path}/t.parquet", "data.target=left", "train.stream_rows=100"
+    )
+    data = open_stream(cfg).sample if streamed else load_dataset(cfg.data, cfg.seed)
+    assert [finding.title for finding in data.findings if "zeros" in finding.title] == [
+        "column 'spread' has many zeros: do they mean 'missing'?"
+    ] * found

@@ -165,7 +165,27 @@ def test_an_id_is_recognised_in_other_languages(name):
 
 def test_the_advice_about_a_column_of_names_mentions_the_id():
     values = value_table(pd.Series([f"Ann {i}" for i in range(100)]), DataConfig())
-    assert 'data.id="Name"' in infer_role("Name", values, DataConfig()).finding.advice
+    assert 'data.id="Name"' in infer_role("Name", values, 100).finding.advice
+    partly = infer_role("Name", values, 101).finding
+    assert partly.evidence == "100 different values in 100 rows; blank in 1 row"
+    assert (
+        partly.advice == "to use it nevertheless: 'data.categorical=[\"Name\"]' or 'data.numeric=[\"Name\"]'"
+    )
+
+
+def test_no_advice_about_a_blank_column_names_a_role():
+    advice = infer_role("fax", value_table(pd.Series(["", None]), DataConfig()), 2).finding.advice
+    assert "data." not in advice
+
+
+def test_rows_are_to_be_split_by_dates_only_where_every_row_has_one():
+    dates = value_table(pd.Series(["2026-06-01"] * 3 + [""]), DataConfig())
+    assert infer_role("day", dates, 3).finding.advice.startswith("to split by time: 'data.time=\"day\"';")
+    partly = infer_role("day", dates, 4).finding
+    assert (partly.evidence, "data." in partly.advice) == (
+        "1 different value in 3 rows; blank in 1 row",
+        False,
+    )
 
 
 def test_cells_of_personal_columns_are_in_nothing_that_is_made_of_a_table():

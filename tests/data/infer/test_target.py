@@ -1,10 +1,16 @@
+import shlex
+
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import compose_config
 
 from churn.config.data import DataConfig
 from churn.data.dataset import Schema
+from churn.data.infer.schema import infer_schema
 from churn.data.infer.target import find_target, left_and_blank
+from churn.data.table import RawTable
+from churn.data.validate import validate_table
 from churn.errors import UserError
 
 FRAME = pd.DataFrame({"months_left": ["1", "2", "3"], "plan": ["a", "b", "a"], "vip": ["1", "0", "0"]})
@@ -113,3 +119,58 @@ def test_blank_can_mean_left():
     target = find_target(frame, DataConfig(target="active_until_now", churned=[""]))
     left, blank = left_and_blank(np.array(["yes", ""]), Schema("x", target.churned, (), ()))
     assert (left.tolist(), blank.tolist()) == ([False, True], [False, False])
+
+
+def test_a_third_value_may_be_unknown_and_what_to_type_for_it_works():
+    frame = pd.DataFrame({"churn": ["no"] * 12 + ["yes"] * 6 + ["not sure"] * 2})
+    with pytest.raises(UserError) as error:
+        target_of(frame)
+    typed = "'data.missing=[\"not sure\"]' data.max_bad_rows=2"
+    assert str(error.value).endswith(f"; if 'not sure' means 'not known', in every column: {typed}")
+    keys = compose_config("data=csv", *shlex.split(typed)).data
+    table = RawTable(frame.assign(x=np.arange(20.0)), "t.csv")
+    data = validate_table(table, infer_schema(table, keys)[0], keys)
+    assert (len(data), data.churned.sum()) == (18, 6)
+
+
+@pytest.mark.parametrize("values", [["yes", "b", "c"], ["no", "b", "c"], ["yes", "no", *"abcd"]])
+def test_values_are_called_unknown_only_beside_both_kinds_of_words_and_if_few(values):
+    with pytest.raises(UserError) as error:
+        target_of(pd.DataFrame({"churn": values * 5 + values[:2]}))
+    assert "data.missing" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "churned", "stayed"),
+    [
+        (["no", "no", "yes", "unknown"], ["yes"], "'no' 2, 'unknown' 1"),
+        (["left", "left", "?"], ["left"], "'?' 1"),
+        (["here", "gone", "moved"], ["gone"], "'here' 1, 'moved' 1"),
+        (["Yes", "No"], ["Yes"], None),
+        (["1", "0"], ["1"], None),
+        (["yes", "no", "Stayed"], ["yes"], None),
+        (["gone", "member"], ["gone"], None),
+        (["yes", "no"], ["no"], None),  # of a column that says who is active
+        (["2024-03-01", "2024-04-01", ""], ["*"], None),
+        (["Ann", "Bob", ""], [""], None),
+        (["Yes", "No"], [], None),
+    ],
+)
+def test_values_that_count_as_stayed_without_saying_so_are_named(values, churned, stayed):
+    finding = find_target(
+        pd.DataFrame({"churn": values}), DataConfig(target="churn", churned=churned)
+    ).finding
+    assert (finding and finding.evidence) == (stayed and f"counted as stayed: {stayed}")
+
+
+def test_no_value_is_called_unknown_if_nobody_is_known_to_have_stayed():
+    frame = pd.DataFrame({"churn": ["gone"] * 12 + ["here"] * 6 + ["moved"] * 2})
+    finding = find_target(frame, DataConfig(churned=["gone"])).finding
+    assert finding.advice == "name in data.churned all values that mean 'left'"
+
+
+def test_what_counts_as_stayed_is_a_finding_of_the_table_with_the_same_advice():
+    frame = pd.DataFrame({"churn": ["no"] * 12 + ["yes"] * 6 + ["unknown"] * 2, "x": np.arange(20.0)})
+    cfg = DataConfig(churned=["yes"], missing=["none"], max_bad_rows=1)
+    _, (finding,) = infer_schema(RawTable(frame, "t.csv"), cfg)
+    assert finding.advice.endswith('\'data.missing=["none","unknown"]\' data.max_bad_rows=3')

@@ -18,8 +18,11 @@ SAMPLE = 50_000  # rows to examine, at most
 RARE_SHARE = 0.2  # of the rows: so many with rare levels are named
 
 
-def find_quality_problems(data: Dataset) -> tuple[Finding, ...]:
-    """Findings about columns that are constant or repeat others, and values that may mean "missing"."""
+def find_quality_problems(data: Dataset, of_events: bool = False) -> tuple[Finding, ...]:
+    """Findings about columns that are constant or repeat others, and values that may mean "missing".
+
+    of_events: the columns are measured in event tables, where 0 is what was measured.
+    """
     frame = data.frame.iloc[sample_rows(len(data))]
     numbers, categories = frame[list(data.schema.numeric)], frame[list(data.schema.categorical)]
     return (
@@ -28,7 +31,7 @@ def find_quality_problems(data: Dataset) -> tuple[Finding, ...]:
         *_recoded_copies(frame),
         *_many_rare_levels(categories, data.ids_of(frame.index)),
         *_words_for_missing(categories),
-        *_zeros_for_missing(numbers),
+        *(() if of_events else _zeros_for_missing(numbers)),
     )
 
 

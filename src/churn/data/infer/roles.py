@@ -20,7 +20,7 @@ from churn.data.infer.cells import (
     parse_numbers,
     to_text,
 )
-from churn.errors import shell_override, shell_setting
+from churn.errors import count, shell_override, shell_setting
 
 MANY_VALUES = 20  # a column with more distinct values may name rows or people instead of describing them
 COUNTERS = {"rownumber", "rownum", "rownames", "rowname", "rowid", "row", "index", "unnamed0", "indexlevel0"}
@@ -100,20 +100,22 @@ def value_table(column: pd.Series, cfg: DataConfig, ids: np.ndarray | None = Non
     return values.assign(customers=count_customers(text[of_word], ids[of_word]))
 
 
-def infer_role(name: str, values: pd.DataFrame, cfg: DataConfig) -> Role:
-    """The role of a column with this `value_table`."""
+def infer_role(name: str, values: pd.DataFrame, rows: int) -> Role:
+    """The role of a column with this `value_table`, in a table of so many rows."""
     distinct, known = len(values), int(values["rows"].sum())
     if known == 0:
-        return _drop_role(name, "has no values", "all cells are blank")
+        advice = "if it should have values, look at the export; otherwise there is nothing to do"
+        return _drop_role(name, "has no values", "all cells are blank", advice)
+    evidence = f"{count(distinct, 'different value')} in {count(known, 'row')}"
+    evidence += f"; blank in {count(rows - known, 'row')}" * (known < rows)
     if reason := _why_identifier(name, values):
-        return _drop_role(name, reason, f"{distinct:,} different values in {known:,} rows")
+        return _drop_role(name, reason, evidence, _advise_to_use(name, known == rows))
     if _has_texts(values) and are_dates(values.index.to_series()):
-        advice = f"to split by time: data.time='\"{name}\"'; as an input, turn it into a number of days first"
-        return _drop_role(name, "holds dates", f"{distinct:,} different ones in {known:,} rows", advice)
+        return _drop_role(name, "holds dates", evidence, _advise_on_dates(name, known == rows))
     if _holds_numbers(values) and not _is_code(name, values):
         return Role("numeric")
     if distinct > MANY_VALUES and distinct > known / 2:
-        return _drop_role(name, "is nearly unique text", f"{distinct:,} different values in {known:,} rows")
+        return _drop_role(name, "is nearly unique text", evidence, _advise_to_use(name, known == rows))
     return Role("categorical")
 
 
@@ -121,13 +123,24 @@ def _has_texts(values: pd.DataFrame) -> bool:
     return values.index.dtype == "str"
 
 
-def _drop_role(name: str, reason: str, evidence: str, advice: str = "") -> Role:
+def _drop_role(name: str, reason: str, evidence: str, advice: str) -> Role:
     """The role of a column that is left out, with a finding."""
-    if not advice:
-        keys = shell_override("data.categorical", name), shell_override("data.numeric", name)
-        advice = f"if it says who the customer is: {shell_setting('data.id', name)}; to use it nevertheless: "
-        advice += " or ".join(keys)
     return Role("drop", Finding(f"column '{name}' {reason}: it is left out", evidence, advice))
+
+
+def _advise_to_use(name: str, filled: bool) -> str:
+    """What to type to use a column of texts that is left out; an id must be `filled` in every row."""
+    keys = shell_override("data.categorical", name), shell_override("data.numeric", name)
+    as_id = f"if it says who the customer is: {shell_setting('data.id', name)}; " * filled
+    return f"{as_id}to use it nevertheless: {' or '.join(keys)}"
+
+
+def _advise_on_dates(name: str, filled: bool) -> str:
+    """What to do with a column of dates; the rows can be split by it only if it is `filled` in every row."""
+    if filled:
+        time = shell_setting("data.time", name)
+        return f"to split by time: {time}; as an input, turn it into a number of days first"
+    return "if it is known before a customer leaves: as an input, turn it into a number of days first"
 
 
 def _why_identifier(name: str, values: pd.DataFrame) -> str:

@@ -25,7 +25,7 @@ def infer_schema(raw: RawTable, cfg: DataConfig) -> tuple[Schema, tuple[Finding,
     _check_configured_roles(list(map(str, raw.frame)), cfg)
     frame = raw.frame.drop(columns=cfg.personal)
     names = list(map(str, frame))
-    target, churned, blank_stayed = find_target(frame, cfg)
+    target, churned, blank_stayed, stayers = find_target(frame, cfg)
     roles = {name: Role(key) for key in ("numeric", "categorical", "drop") for name in getattr(cfg, key)}
     others = [name for name in names if name not in {target, cfg.id, cfg.time, *roles}]
     id_column = cfg.id or _find_id_column(frame[others])
@@ -33,7 +33,7 @@ def infer_schema(raw: RawTable, cfg: DataConfig) -> tuple[Schema, tuple[Finding,
     ids = pd.factorize(frame[id_column])[0] if id_column else None
     values = {name: value_table(frame[name], cfg, ids) for name in [*undecided, *cfg.numeric]}
     _refuse_number_formats(values, undecided, cfg)
-    roles |= {name: infer_role(name, values[name], cfg) for name in undecided}
+    roles |= {name: infer_role(name, values[name], len(frame)) for name in undecided}
     numeric, categorical, dropped = (
         tuple(name for name in names if name in roles and roles[name].name == role)
         for role in ("numeric", "categorical", "drop")
@@ -57,7 +57,8 @@ def infer_schema(raw: RawTable, cfg: DataConfig) -> tuple[Schema, tuple[Finding,
         raise UserError(
             "no column is left to predict from", raw.origin, "see data.numeric and data.categorical"
         )
-    findings = [role.finding for role in roles.values() if role.finding]
+    findings = [stayers] if stayers else []
+    findings += [role.finding for role in roles.values() if role.finding]
     findings += [_missing_words_finding(name, values[name], texts) for name, texts in words.items() if texts]
     return schema, tuple(findings)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from churn.config.data import DataConfig
-from churn.data.dataset import Schema
-from churn.data.infer.cells import as_written
+from churn.data.dataset import Finding, Schema
+from churn.data.infer.cells import MISSING_WORDS, as_written
 from churn.data.infer.roles import MANY_VALUES, split_words
 from churn.data.spelling import one_spelling, spell_alike, spell_all
 from churn.errors import UserError, count, quoted, shell_override
@@ -25,6 +25,7 @@ NO = {"no", "n", "0", "-1", "f", "nej", "nein", "nee", "nei", "non", "não", "na
 NO |= {"nu", "nem", "ei", "όχι", "hayır", "ні", "否", "いいえ", "아니요", "아니오"}
 ANY = "*"  # in data.churned: every cell that is filled
 SHOWN = 10  # candidates, and values, that a message lists
+FEW = 3  # values beside those that are understood: so many may mean "not known"
 
 
 class Target(NamedTuple):
@@ -33,6 +34,7 @@ class Target(NamedTuple):
     name: str
     churned: tuple[str, ...]  # as in `Schema`
     blank_stayed: bool  # as in `Schema`
+    finding: Finding | None = None  # the values that count as stayed without saying so
 
 
 def find_target(frame: pd.DataFrame, cfg: DataConfig) -> Target:
@@ -46,9 +48,9 @@ def find_target(frame: pd.DataFrame, cfg: DataConfig) -> Target:
         raise UserError(
             f"the target does not show who left and who stayed; its values: {format_counts(counts, blank)}",
             f"column '{name}'",
-            _suggest_values(counts, blank),
+            _suggest_values(counts, blank, cfg),
         )
-    return Target(name, churned, blank_stayed)
+    return Target(name, churned, blank_stayed, _find_silent_stayers(name, churned, counts, blank, cfg))
 
 
 def left_and_blank(spelled: np.ndarray, schema: Schema) -> tuple[np.ndarray, np.ndarray]:
@@ -68,13 +70,54 @@ def _count_values(column: pd.Series, cfg: DataConfig) -> tuple[pd.Series, int]:
     return filled, int(counts.sum() - filled.sum())
 
 
-def _suggest_values(counts: pd.Series, blank: int) -> str:
+def _suggest_values(counts: pd.Series, blank: int, cfg: DataConfig) -> str:
     """What to type if the target's values do not speak for themselves."""
     example = next((value for value in counts.index if _plain(value) in LEAVER | YES), "VALUE")
     do = f"if some of the values mean 'left', name them, e.g. {shell_override('data.churned', example)}"
     if blank and len(counts):
         do += f"; if every filled cell means it, and blank 'stayed': {shell_override('data.churned', ANY)}"
+    if not cfg.churned and (advice := _suggest_missing(counts, blank, cfg)):
+        do += f"; {advice}"
     return do
+
+
+def _suggest_missing(counts: pd.Series, blank: int, cfg: DataConfig) -> str:
+    """What to type if values beside words for both "left" and "stayed" mean "not known"; empty if many do."""
+    plain, left, stayed = (
+        list(map(_plain, counts.index)),
+        LEAVER | YES | set(map(_plain, cfg.churned)),
+        STAYER | NO,
+    )
+    others = counts[[text not in left | stayed for text in plain]]
+    few = 0 < len(others) <= FEW and 2 * others.sum() < counts.sum()
+    if not few or left.isdisjoint(plain) or stayed.isdisjoint(plain):
+        return ""
+    means = "means" if len(others) == 1 else "mean"
+    return (
+        f"if {' and '.join(map(quoted, others.index))} {means} 'not known', in every column: "
+        f"{shell_override('data.missing', *cfg.missing, *others.index)} "
+        f"data.max_bad_rows={max(cfg.max_bad_rows, blank) + others.sum()}"
+    )
+
+
+def _find_silent_stayers(
+    name: str, churned: tuple[str, ...], counts: pd.Series, blank: int, cfg: DataConfig
+) -> Finding | None:
+    """The finding about values that count as stayed because `data.churned` does not name them.
+
+    There is none if all are words for "stayed", or if there is one only: it is the other of two.
+    """
+    stayed = counts[[value not in churned for value in counts.index]]
+    unclear = [text for text in map(_plain, stayed.index) if text not in STAYER | NO]
+    if not cfg.churned or {ANY, ""} & set(churned) or not unclear:
+        return None
+    if len(stayed) == 1 and MISSING_WORDS.isdisjoint(unclear):
+        return None
+    return Finding(
+        f"column '{name}': every value that data.churned does not name counts as 'stayed'",
+        f"counted as stayed: {format_counts(stayed)}",
+        _suggest_missing(counts, blank, cfg) or "name in data.churned all values that mean 'left'",
+    )
 
 
 def _likely_target(frame: pd.DataFrame, cfg: DataConfig) -> str:

@@ -18,6 +18,7 @@ from churn.config.root import Config
 from churn.config.training import ModelName
 from churn.data.coded import ArrowFeatures, DictionaryColumn
 from churn.data.dataset import Dataset, Finding, Schema
+from churn.data.declared import declared_facts
 from churn.data.features import dictionary_column, id_column, to_arrow_features
 from churn.data.forgotten import Forgotten, without_forgotten
 from churn.data.infer.target import left_and_blank
@@ -122,7 +123,8 @@ def open_stream(cfg: Config) -> Stream | None:
             "model=dense, or allow more rows in memory: train.stream_rows=",
         )
     total = sum(group.rows for group in groups)
-    data = build_dataset(sample_table(groups, cfg.train.sample_rows, cfg.seed, str(cfg.data.path)), cfg.data)
+    sample = sample_table(groups, cfg.train.sample_rows, cfg.seed, str(cfg.data.path))
+    data = build_dataset(sample, cfg.data, "events" in declared_facts(cfg.data))
     forgotten = Forgotten.of(cfg)
     data = without_forgotten(data, forgotten)
     split = HashSplit(data.schema, cfg.split, cfg.model.folds, cfg.seed)
