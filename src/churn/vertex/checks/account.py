@@ -15,7 +15,6 @@ Permissions = dict[str, tuple[str, ...]]
 PERMISSIONS: Permissions = {  # on the project: those that the commands need, by the role that holds them
     "roles/aiplatform.user": (
         "aiplatform.models.upload",
-        "aiplatform.modelVersions.delete",
         "aiplatform.models.delete",
         "aiplatform.endpoints.create",
         "aiplatform.endpoints.deploy",
