@@ -2,8 +2,11 @@
 
 import base64
 import json
+from importlib.metadata import requires
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from deploy.conftest import DEPLOY
 
@@ -86,3 +89,27 @@ def test_a_repeated_message_starts_one_run(anomaly, cloud):
 def test_entries_of_other_logs_are_ignored(anomaly, cloud):
     assert "not an anomaly" in anomaly("2026-11-24T12:00:00Z", name="projects/p/logs/other")
     assert not cloud.calls
+
+
+def installed_with(lines, found=frozenset()):
+    """The names of all packages that pip installs for lines of requirements, by their own metadata."""
+    for line in map(Requirement, lines):
+        name, extras = canonicalize_name(line.name), line.extras or {""}
+        if not {(name, extra) for extra in extras} <= found:
+            found |= {(name, extra) for extra in (*extras, "")}
+            more = [one for one in map(Requirement, requires(name) or []) if is_needed(one, extras)]
+            found |= installed_with(map(str, more), found)
+    return found
+
+
+def is_needed(requirement, extras):
+    """Whether a package with these extras brings a requirement."""
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({"extra": extra}) for extra in (*extras, ""))
+
+
+def test_the_requirements_bring_what_reads_the_compiled_pipeline():
+    lines = (DEPLOY / "function" / "requirements.txt").read_text().splitlines()
+    names = {name for name, _ in installed_with(lines)}
+    assert names >= {"functions-framework", "google-cloud-aiplatform", "google-cloud-storage"}
+    assert "pyyaml" in names, "PipelineJob(template_path=...) needs it"
