@@ -1,6 +1,6 @@
 """The names of permissions that exist, of the kinds that may be asked about; any other name is refused.
 
-From Google's lists of the permissions in its roles for Vertex AI, BigQuery, Cloud Run, Logging and Cloud Storage.
+From Google's lists of the permissions of Vertex AI, BigQuery, Cloud Run, Logging and Cloud Storage.
 """
 
 from collections.abc import Iterable

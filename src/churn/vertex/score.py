@@ -27,6 +27,7 @@ from churn.vertex.cloud.operations import wait_for_pending
 from churn.vertex.cloud.prices import load_prices
 from churn.vertex.cloud.session import Session, connect
 from churn.vertex.cloud.staging import upload_object
+from churn.vertex.cloud.state import State, list_versions
 from churn.vertex.confirm import confirm, raise_problems
 
 CHECKS = (
@@ -55,6 +56,8 @@ def score(cfg: Config) -> None:
         raise_problems(account.account_problems(session, CHECKS))
         scoring.check_output(session, str(cfg.output))
         wait_for_pending(session)
+        registered = State(versions=list_versions(session))
+        raise_problems(preflight.unchangeable_problems(deployment, bundle, registered))
         job = _find_or_start_job(session, cfg, bundle)
         print(f"Job {job.name}: waiting for it ...", flush=True)
         output = jobs.wait_for_job(session, job.name).output_info
