@@ -122,6 +122,15 @@ def test_json_lines_in_a_bucket_are_used_as_they_are(cloud, settings):
         score(settings(1, "input=gs://bucket/bad.jsonl", "output=gs://bucket/scores"))
 
 
+def test_a_table_without_the_column_of_ids_is_refused_before_the_question(cloud, settings, table, tmp_path):
+    """Vertex AI gives the answers in no order."""
+    pd.read_csv(table).drop(columns="customer").to_csv(tmp_path / "noid.csv", index=False)
+    with pytest.raises(UserError, match=r"'customer' is missing(.|\n)*noid\.csv(.|\n)*target=local"):
+        score(settings(1, f"input={tmp_path}/noid.csv", "output=gs://bucket/scores", "deploy.yes=false"))
+    assert not cloud.service.models
+    assert not cloud.service.jobs
+
+
 def test_json_lines_on_this_machine_are_read_here(cloud, settings, table, expected, tmp_path):
     pd.read_csv(table).to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
     score(settings(1, f"input={tmp_path}/rows.jsonl", "output=gs://bucket/scores"))
