@@ -2,11 +2,16 @@
 
 import base64
 import json
+from importlib.metadata import requires
 
 import pytest
+from google.cloud.aiplatform_v1 import types as t
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from deploy.conftest import DEPLOY
 
+PARENT = "projects/p/locations/us-central1"
 LOG = "projects/p/logs/aiplatform.googleapis.com%2Fmodel_monitoring_anomaly"
 EVENT = {
     "ce-specversion": "1.0",
@@ -35,8 +40,12 @@ def anomaly(function, template, cloud, monkeypatch, capsys):
         "TEMPLATE": str(template), "OVERRIDES": '["data=telco", "target=vertex"]',
     }  # fmt: skip
 
-    def send(timestamp, name=LOG, **more):
+    def send(timestamp, name=LOG, job=None, **more):
         entry = {"logName": name, "timestamp": timestamp, "insertId": timestamp, "jsonPayload": {}}
+        if job:  # as in the example of Google's guide to the alerts of Model Monitoring
+            entry["resource"] = {
+                "labels": {"model_deployment_monitoring_job": job, "location": "us-central1"}
+            }
         message = {"data": base64.b64encode(json.dumps(entry).encode()).decode(), "messageId": "1"}
         for key, value in (environment | more).items():
             monkeypatch.setenv(key, value)
@@ -60,6 +69,30 @@ def test_two_anomalies_of_one_window_count_once(anomaly, cloud):
     anomaly("2026-11-24T11:00:00Z")
     assert "too few" in anomaly("2026-11-24T12:00:00Z")
     assert not cloud.service.pipelines
+
+
+def test_daily_anomalies_count_each_though_the_hour_varies_a_little(anomaly, cloud):
+    assert "too few" in anomaly("2026-11-23T12:00:30Z")
+    assert "submitted" in anomaly("2026-11-24T12:00:10Z")
+
+
+def test_an_anomaly_just_before_the_last_windows_does_not_count(anomaly, cloud):
+    anomaly("2026-11-19T12:00:10Z")
+    assert "too few" in anomaly("2026-11-24T12:00:00Z")
+
+
+def test_anomalies_of_another_monitoring_job_do_not_count(anomaly, cloud):
+    cloud.service.monitors = {
+        f"{PARENT}/modelDeploymentMonitoringJobs/{number}": t.ModelDeploymentMonitoringJob(
+            name=f"{PARENT}/modelDeploymentMonitoringJobs/{number}", labels={"churn-deployment": name}
+        )
+        for number, name in {"11": "churn-prod", "22": "churn-dev"}.items()
+    }
+    anomaly("2026-11-23T12:00:00Z", job="11")
+    for other in ("22", "33"):
+        assert f"of the monitoring job {other}" in anomaly("2026-11-24T12:00:00Z", job=other)
+    assert len(cloud.service.storage.list("gs://bucket/churn-prod/anomalies")) == 1
+    assert "submitted" in anomaly("2026-11-24T12:00:00Z", job="11")
 
 
 def test_an_old_anomaly_does_not_count(anomaly, cloud):
@@ -86,3 +119,27 @@ def test_a_repeated_message_starts_one_run(anomaly, cloud):
 def test_entries_of_other_logs_are_ignored(anomaly, cloud):
     assert "not an anomaly" in anomaly("2026-11-24T12:00:00Z", name="projects/p/logs/other")
     assert not cloud.calls
+
+
+def installed_with(lines, found=frozenset()):
+    """The names of all packages that pip installs for lines of requirements, by their own metadata."""
+    for line in map(Requirement, lines):
+        name, extras = canonicalize_name(line.name), line.extras or {""}
+        if not {(name, extra) for extra in extras} <= found:
+            found |= {(name, extra) for extra in (*extras, "")}
+            more = [one for one in map(Requirement, requires(name) or []) if is_needed(one, extras)]
+            found |= installed_with(map(str, more), found)
+    return found
+
+
+def is_needed(requirement, extras):
+    """Whether a package with these extras brings a requirement."""
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({"extra": extra}) for extra in (*extras, ""))
+
+
+def test_the_requirements_bring_what_reads_the_compiled_pipeline():
+    lines = (DEPLOY / "function" / "requirements.txt").read_text().splitlines()
+    names = {name for name, _ in installed_with(lines)}
+    assert names >= {"functions-framework", "google-cloud-aiplatform", "google-cloud-storage"}
+    assert "pyyaml" in names, "PipelineJob(template_path=...) needs it"

@@ -18,6 +18,7 @@ from google.rpc import status_pb2
 from doubles import serving
 from doubles.bindings import RefusalError, invalid
 from doubles.jobs import Jobs
+from doubles.permissions import granted
 from doubles.pipelines import Pipelines
 from doubles.storage import Storage
 
@@ -554,9 +555,7 @@ class Service(Jobs, Pipelines):
 
         if request.resource != "projects/p":
             raise RefusalError(403, "PERMISSION_DENIED", "The caller does not have permission")
-        return TestIamPermissionsResponse(
-            permissions=[p for p in request.permissions if p not in self.denied]
-        )
+        return TestIamPermissionsResponse(permissions=granted(request.permissions, self.denied))
 
     # -- helpers
 

@@ -8,7 +8,7 @@ import threading
 from email.message import Message
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from gcp_storage_emulator import storage
 from gcp_storage_emulator.server import Router
@@ -57,7 +57,22 @@ class Storage:
         call = Call(request, self.emulator, self.address.removeprefix("http://"))
         with self.lock:
             Router(call).handle(request.method)
-        return Answer(call.wfile.getvalue(), call.code, call.answer_headers)
+        answer = Answer(call.wfile.getvalue(), call.code, call.answer_headers)
+        if key := parse_qs(urlsplit(request.url).query).get("kmsKeyName"):
+            self.keep_key(json.loads(answer.content), key[0])
+        return answer
+
+    def keep_key(self, written: dict[str, str], key: str) -> None:
+        """Note with an object the key's newest version, as the service does; the emulator forgets it."""
+        kept = self.emulator.get_file_obj(written["bucket"], written["name"])
+        kept["kmsKeyName"] = f"{key}/cryptoKeyVersions/1"
+        self.emulator.patch_object(written["bucket"], written["name"], kept)
+
+    def keys(self, uri: str) -> set[str | None]:
+        """The keys of the object `gs://bucket/prefix` and of the objects below it; None for Google's own."""
+        bucket, prefix = split(uri)
+        items = json.loads(self.call("GET", f"/storage/v1/b/{bucket}/o", prefix=prefix)).get("items", [])
+        return {item.get("kmsKeyName", "").partition("/cryptoKeyVersions/")[0] or None for item in items}
 
     def call(self, method: str, url: str, content: bytes = b"", **parameters: str) -> bytes:
         kind = {"content-type": "application/json" if method == "PATCH" or not parameters else "text/plain"}

@@ -52,6 +52,15 @@ def deploy(endpoints, split=None, resources=MACHINE, **more):
     return endpoints.deploy_model(request).result()
 
 
+def test_a_permission_that_does_not_exist_is_refused(cloud):
+    wanted = ["aiplatform.models.delete", "aiplatform.modelVersions.delete"]
+    project = f"{cloud.url}/v3/projects/p:testIamPermissions"
+    for names, code in ((wanted, 400), (wanted[:1], 200)):
+        assert requests.post(project, json={"permissions": names}, timeout=5).status_code == code
+    bucket = f"{cloud.url}/storage/v1/b/bucket/iam/testPermissions?permissions=storage.objects.write"
+    assert requests.get(bucket, timeout=5).status_code == 400
+
+
 def test_an_unknown_field_and_a_mistyped_value_are_refused(cloud):
     for body in ({"displayNme": "e"}, {"displayName": 3}, {"displayName": "e", "trafficSplit": {"1": "all"}}):
         answer = requests.post(f"{cloud.url}/v1/{PARENT}/endpoints", json=body, timeout=5)

@@ -18,6 +18,7 @@ from google.protobuf import json_format
 
 from doubles import storage
 from doubles.bindings import RefusalError, find
+from doubles.permissions import granted
 from doubles.server import Answer, Request, Server
 from doubles.service import Service, exists, not_found
 from doubles.sql import describe, to_cells
@@ -108,7 +109,7 @@ class Vertex(Server):
             wanted = [
                 value for name, value in parse_qsl(urlsplit(request.url).query) if name == "permissions"
             ]
-            return json_answer({"permissions": [name for name in wanted if name not in service.denied]})
+            return json_answer({"permissions": granted(wanted, service.denied)})
         if match := LAYOUT.fullmatch(path):  # gcloud asks whether the bucket has directories
             return json_answer({"bucket": match[1], "hierarchicalNamespace": {"enabled": False}})
         if match := TAGS.fullmatch(path):

@@ -15,8 +15,12 @@ from churn.bundle.bundle import Bundle
 from churn.errors import UserError
 from churn.vertex import export, train
 from churn.vertex import score as scoring
+from churn.vertex.apply import ensure_dataset
+from churn.vertex.cloud import staging
 from churn.vertex.cloud.deployment import Deployment
+from churn.vertex.cloud.session import connect
 from churn.vertex.deploy import deploy
+from churn.vertex.destroy import destroy
 
 KEY = "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k"
 KEYWORDS = {  # calls of Google's other clients that make something: the keyword for a key
@@ -99,3 +103,39 @@ def test_a_bucket_without_the_key_is_refused_with_the_command_that_gives_it_one(
     with pytest.raises(UserError, match="no key of yours") as refused:
         deploy(settings(1, f"deploy.kms_key={KEY}"))
     assert f"buckets update gs://bucket --default-encryption-key={KEY}" in str(refused.value)
+
+
+def test_what_exists_without_the_key_is_not_passed_off_as_encrypted(cloud, settings, table):
+    scoring.score(settings(1, f"input={table}", "output=gs://bucket/scores"))
+    cloud.service.storage.encrypt_bucket("bucket", KEY)
+    encrypted = settings(1, f"deploy.kms_key={KEY}", f"input={table}", "output=gs://bucket/scores")
+    for command in (deploy, scoring.score):
+        with pytest.raises(UserError, match=rf"kms_key is '' in what exists(.|\n)*{KEY}(.|\n)*churn destroy"):
+            command(encrypted)
+    assert len(cloud.service.jobs) == 1
+    assert not cloud.service.endpoints
+
+
+def test_staged_files_without_the_key_are_sent_again_and_with_it_they_are_not(
+    cloud, settings, bundles, monkeypatch
+):
+    bundle = Bundle.load(bundles[0])
+    for key in ("null", KEY):
+        session = connect(Deployment.from_config(settings(1, f"deploy.kms_key={key}")))
+        staging.upload_bundle(session, bundle)
+        assert cloud.service.storage.keys("gs://bucket/churn-dev/") == {None if key == "null" else KEY}
+    sent = []
+    monkeypatch.setattr(staging, "upload_object", lambda _, name, content: sent.append(name))
+    staging.upload_bundle(session, bundle)
+    staging.upload_bundle(connect(Deployment.from_config(settings(1))), bundle)
+    assert not sent
+
+
+def test_a_log_without_the_key_is_refused_with_the_command_that_gives_it_one(cloud, settings):
+    cloud.service.storage.encrypt_bucket("bucket", KEY)
+    ensure_dataset(connect(Deployment.from_config(settings(1))))
+    with pytest.raises(UserError, match=rf"bq update --default_kms_key={KEY} p:churn_dev_log"):
+        deploy(settings(1, f"deploy.kms_key={KEY}"))
+    destroy(settings(1))
+    deploy(settings(1, f"deploy.kms_key={KEY}"))
+    deploy(settings(1, f"deploy.kms_key={KEY}"))

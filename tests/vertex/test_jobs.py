@@ -22,6 +22,8 @@ from churn.errors import UserError
 from churn.vertex import train
 from churn.vertex.checks.scoring import check_addresses
 from churn.vertex.cloud import jobs
+from churn.vertex.cloud.deployment import Deployment
+from churn.vertex.cloud.session import connect
 from churn.vertex.deploy import deploy
 from churn.vertex.destroy import destroy
 from churn.vertex.score import score
@@ -120,6 +122,15 @@ def test_json_lines_in_a_bucket_are_used_as_they_are(cloud, settings):
         score(settings(1, "input=gs://bucket/bad.jsonl", "output=gs://bucket/scores"))
 
 
+def test_a_table_without_the_column_of_ids_is_refused_before_the_question(cloud, settings, table, tmp_path):
+    """Vertex AI gives the answers in no order."""
+    pd.read_csv(table).drop(columns="customer").to_csv(tmp_path / "noid.csv", index=False)
+    with pytest.raises(UserError, match=r"'customer' is missing(.|\n)*noid\.csv(.|\n)*target=local"):
+        score(settings(1, f"input={tmp_path}/noid.csv", "output=gs://bucket/scores", "deploy.yes=false"))
+    assert not cloud.service.models
+    assert not cloud.service.jobs
+
+
 def test_json_lines_on_this_machine_are_read_here(cloud, settings, table, expected, tmp_path):
     pd.read_csv(table).to_json(tmp_path / "rows.jsonl", orient="records", lines=True)
     score(settings(1, f"input={tmp_path}/rows.jsonl", "output=gs://bucket/scores"))
@@ -214,6 +225,39 @@ def test_other_rows_of_the_same_file_are_scored_by_another_job(cloud, settings, 
         score(settings(1, f"input={tmp_path}/crm.db", f"data.table={name}", "output=gs://bucket/scores"))
     jobs_of = [job.input_config.gcs_source.uris for job in cloud.service.jobs.values()]
     assert [cloud.service.storage.read(uri).count(b"\n") for (uri,) in jobs_of] == [20, 30]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["bucket/data-1.csv", "bucket/data-*.csv", "bucket/data-?.csv", "bucket/data-[0-9].csv", "bucket/d",
+     "anonymous@bucket/data-1.csv?scheme=http"],
+)  # fmt: skip
+def test_other_rows_in_a_bucket_have_another_fingerprint(cloud, settings, address):
+    session, seen = connect(Deployment.from_config(settings(1))), set()
+    for rows in (b"october", b"november"):
+        cloud.service.storage.write("gs://bucket/data-1.csv", rows)
+        seen.add(jobs.content_fingerprint(session, f"gs://{address}"))
+    assert len(seen) == 2
+
+
+def test_rows_that_are_not_in_the_bucket_are_refused_before_anything_is_made(cloud, settings):
+    for path in ("none.jsonl", "none-[0-9].csv"):
+        with pytest.raises(UserError, match=r"no such object(.|\n)*gcloud storage ls gs://bucket/none"):
+            score(settings(1, f"input='gs://bucket/{path}'", "output=gs://bucket/scores"))
+    assert not cloud.service.models
+    cfg = settings(1, "data.path='gs://bucket/none-[0-9].csv'", "target=vertex")
+    with pytest.raises(UserError, match="no such object"):
+        train._data_fingerprint(connect(Deployment.from_config(cfg)), cfg)
+
+
+def test_an_object_that_was_put_together_of_parts_has_a_fingerprint_too():
+    """It has no MD5."""
+    blob = SimpleNamespace(name="data.csv", md5_hash=None, crc32c="october")
+    storage = SimpleNamespace(list_blobs=lambda bucket, prefix: [blob])
+    session = SimpleNamespace(clients=SimpleNamespace(storage=storage))
+    before = jobs.content_fingerprint(session, "gs://bucket/data.csv")
+    blob.crc32c = "november"
+    assert jobs.content_fingerprint(session, "gs://bucket/data.csv") != before
 
 
 def test_a_view_counts_as_new_every_day(monkeypatch):

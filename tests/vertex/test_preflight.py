@@ -6,9 +6,11 @@ from datetime import date
 
 import pytest
 from conftest import churn
+from doubles.permissions import PERMISSIONS
 from google.api_core.exceptions import Forbidden
 
 from churn.bundle.bundle import Bundle
+from churn.cloudrun import checks
 from churn.errors import UserError
 from churn.vertex.checks import account, preflight
 from churn.vertex.cloud.deployment import Deployment
@@ -95,6 +97,15 @@ def test_a_problem_of_the_account_is_found_before_anything_is_created(cloud, set
     assert re.search(remedy, str(error.value)), error.value
     assert not {**cloud.service.models, **cloud.service.endpoints, **cloud.service.datasets}
     assert not cloud.service.storage.list("gs://bucket/")
+
+
+def test_every_permission_that_is_asked_for_exists_and_is_asked_for_once(cloud, settings):
+    session = connect(Deployment.from_config(settings(1)))
+    for permissions in (account.PERMISSIONS, checks.PERMISSIONS | checks.OF_PUBLIC):
+        names = [name for group in permissions.values() for name in group]
+        assert len(names) == len({*names})
+        assert list(account.check_project(session, permissions)) == []
+    assert PERMISSIONS.issuperset(account.BUCKET_PERMISSIONS)
 
 
 def test_a_setting_that_cannot_be_changed_where_it_runs_is_refused(cloud, settings):

@@ -33,11 +33,11 @@ def test_an_idle_endpoint_has_no_machine_and_is_woken_for_the_next_version(cloud
 def test_it_can_be_deployed_again_but_not_changed_where_it_runs(cloud, settings):
     deploy(settings(1, *IDLE))
     deploy(settings(1, *IDLE))
-    with pytest.raises(UserError, match=r"deploy\.idle_minutes is 'set' where it runs"):
+    with pytest.raises(UserError, match=r"deploy\.idle_minutes is 'set' in what exists"):
         deploy(settings(1, "deploy.dedicated=true"))
-    with pytest.raises(UserError, match=r"deploy\.idle_minutes is 30 where it runs(.|\n)*changed to 60"):
+    with pytest.raises(UserError, match=r"deploy\.idle_minutes is 30 in what exists(.|\n)*changed to 60"):
         deploy(settings(1, "deploy.idle_minutes=60", *IDLE[1:]))
-    with pytest.raises(UserError, match=r"deploy\.max_replicas is 1 where it runs(.|\n)*changed to 2 there"):
+    with pytest.raises(UserError, match=r"deploy\.max_replicas is 1 in what exists(.|\n)*changed to 2 there"):
         deploy(settings(1, *IDLE, "deploy.max_replicas=2"))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from churn.bundle.bundle import Bundle
 from churn.bundle.choice import choose_bundle
@@ -16,7 +17,9 @@ from churn.config.root import Config
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.infer.cells import to_ids
 from churn.data.sources import files
+from churn.data.table import RawTable
 from churn.data.validate import to_features
+from churn.errors import UserError, did_you_mean
 from churn.vertex import sql
 from churn.vertex.apply import ensure_dataset, ensure_version
 from churn.vertex.checks import account, parity, preflight, scoring
@@ -27,6 +30,7 @@ from churn.vertex.cloud.operations import wait_for_pending
 from churn.vertex.cloud.prices import load_prices
 from churn.vertex.cloud.session import Session, connect
 from churn.vertex.cloud.staging import upload_object
+from churn.vertex.cloud.state import State, list_versions
 from churn.vertex.confirm import confirm, raise_problems
 
 CHECKS = (
@@ -55,6 +59,8 @@ def score(cfg: Config) -> None:
         raise_problems(account.account_problems(session, CHECKS))
         scoring.check_output(session, str(cfg.output))
         wait_for_pending(session)
+        registered = State(versions=list_versions(session))
+        raise_problems(preflight.unchangeable_problems(deployment, bundle, registered))
         job = _find_or_start_job(session, cfg, bundle)
         print(f"Job {job.name}: waiting for it ...", flush=True)
         output = jobs.wait_for_job(session, job.name).output_info
@@ -70,6 +76,7 @@ def _find_or_start_job(session: Session, cfg: Config, bundle: Bundle) -> Any:
     name = f"{session.deployment.name}-score-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
     job = jobs.find_started_job(session, name)
     if job is None:
+        _check_file(cfg, bundle)
         confirm(session.deployment, "Score with")
         return _start_job(session, cfg, bundle, name)
     if not jobs.is_running(job):
@@ -145,13 +152,33 @@ def _upload_instances(session: Session, cfg: Config, bundle: Bundle, name: str) 
         unseen.add_frame(features)
         rows = parity.to_instances(features, bundle)
         if bundle.schema.id:
-            for row, customer in zip(rows, to_ids(raw.frame[bundle.schema.id]), strict=True):
+            for row, customer in zip(rows, _customers(raw, bundle.schema.id), strict=True):
                 row |= {CUSTOMER_KEY: customer, ROW: customer}
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         path = f"{session.deployment.name}/scoring/{name}/{len(uris):05}.jsonl"
         uris.append(upload_object(session, path, lines))
     _print_columns(unseen)
     return uris
+
+
+def _check_file(cfg: Config, bundle: Bundle) -> None:
+    """Raise `UserError` if the first rows of a file on this machine cannot be scored."""
+    source = str(cfg.input)
+    if source.startswith(("bq://", "gs://")):
+        return
+    raw = next(files.raw_tables(source, cfg.data, cfg.score.chunk_rows))
+    to_features(raw, bundle.schema)
+    if bundle.schema.id:
+        _customers(raw, bundle.schema.id)
+
+
+def _customers(raw: RawTable, name: str) -> pd.Series:
+    """The customers of the rows; raises `UserError` without their column: answers come in no order."""
+    if name not in raw.frame:
+        hint = did_you_mean(name, map(str, raw.frame.columns))
+        what = f"column '{name}' is missing, which names each answer{hint}"
+        raise UserError(what, raw.origin, "add it, or score here, where the order stays: target=local")
+    return to_ids(raw.frame[name])
 
 
 def _make_instance_table(session: Session, cfg: Config, bundle: Bundle, name: str) -> str:

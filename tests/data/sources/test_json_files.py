@@ -158,3 +158,19 @@ def test_compressed_and_other_encodings_of_json_are_read(tmp_path):
     (tmp_path / "v.json").write_bytes(b"\xef\xbb\xbf" + lines(SMALL).encode())
     for name in ("t.json.gz", "u.json", "v.json"):
         assert read(tmp_path / name).frame["id"].tolist() == ["007", "12345678901234567890", "x"]
+
+
+def test_several_files_of_lines_are_one_table_with_fields_that_begin_later(tmp_path):
+    for name in ("a", "b"):
+        lines = [{"id": f"{name}1"}, {"id": f"{name}2", "x": 1}, {"id": f"{name}3", "x": "n/a"}]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    frame = read(tmp_path).frame
+    assert frame["id"].tolist() == ["a1", "a2", "a3", "b1", "b2", "b3"]
+    assert to_text(frame["x"]).tolist() == ["", "1", "n/a"] * 2
+
+
+def test_lines_may_be_read_one_by_one(tmp_path):
+    (tmp_path / "t.jsonl").write_text('{"id": "a"}\n{"id": "b"}\n{"id": "c"}\n')
+    pieces = list(files.raw_tables(str(tmp_path / "t.jsonl"), DataConfig(), rows=1))
+    assert [piece.frame["id"].tolist() for piece in pieces] == [["a"], ["b"], ["c"]]
+    assert [list(piece.lines) for piece in pieces] == [[1], [2], [3]]

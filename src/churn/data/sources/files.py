@@ -91,7 +91,7 @@ def _parts_of_one_table(
     """The chunks of files that are parts of one table."""
     kind = _only_kind(sources)
     files = [source for source, _ in sources]
-    types = _types_of_parts(files, kind, cfg) if kind is not TEXT and len(files) > 1 else None
+    types = _types_of_parts(files, kind, cfg, rows) if kind is not TEXT and len(files) > 1 else None
     names: list[str] = []
     for source in files:
         for chunk in kind.read(source, cfg, rows):
@@ -110,11 +110,13 @@ def _only_kind(sources: list[tuple[SourceFile, Format]]) -> Format:
     return next(iter(by_kind))
 
 
-def _types_of_parts(files: list[SourceFile], kind: Format, cfg: DataConfig) -> dict[str, pa.DataType]:
+def _types_of_parts(
+    files: list[SourceFile], kind: Format, cfg: DataConfig, rows: int
+) -> dict[str, pa.DataType]:
     """The types that hold the columns of all files, by the first chunk of each, which has no rows."""
     schemas: list[pa.Schema] = []
     for source in files:
-        head = with_partition_keys(next(kind.read(source, cfg, 1)).table, source.keys)
+        head = with_partition_keys(next(kind.read(source, cfg, rows)).table, source.keys)
         check_same_columns(head.column_names, schemas[0].names if schemas else [], source, files[0])
         schemas.append(head.schema)
     return columns.common_types(schemas)

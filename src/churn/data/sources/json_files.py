@@ -10,7 +10,7 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,8 @@ def json_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chun
     with _utf8_lines(source) as lines:
         first = list(islice(lines, 2))
         if len(first) == 2 and _is_object(first[0]) and first[1].lstrip()[:1] in (b"{", b""):
-            yield from _line_chunks(source, cfg, rows, iter([*first, *islice(lines, rows - 2)]), lines)
+            whole = chain(first, lines)
+            yield from _line_chunks(source, cfg, rows, islice(whole, rows), whole)
             return
         table, note = _document_table(b"".join([*first, *lines]), source)
     table = _checked(table, source, cfg)

@@ -15,7 +15,6 @@ Permissions = dict[str, tuple[str, ...]]
 PERMISSIONS: Permissions = {  # on the project: those that the commands need, by the role that holds them
     "roles/aiplatform.user": (
         "aiplatform.models.upload",
-        "aiplatform.modelVersions.delete",
         "aiplatform.models.delete",
         "aiplatform.endpoints.create",
         "aiplatform.endpoints.deploy",
@@ -131,11 +130,17 @@ def _bucket_problems(session: Session, locations: set[str]) -> Iterator[UserErro
 
 
 def check_log(session: Session) -> Iterator[UserError]:
-    """A problem if the data set of the log belongs to somebody else."""
+    """A problem if the data set of the log belongs to somebody else, or has another key."""
     try:
-        find_dataset(session)
+        dataset = find_dataset(session)
     except UserError as problem:
         yield problem
+        return
+    key, encryption = session.deployment.config.kms_key, dataset and dataset.default_encryption_configuration
+    if dataset and key and (encryption is None or encryption.kms_key_name != key):
+        name = f"{dataset.project}:{dataset.dataset_id}"
+        do = f"bq update --default_kms_key={key} {name}"
+        yield UserError("new tables of the log would not have the key that you name", name, do)
 
 
 def check_container(session: Session) -> Iterator[UserError]:

@@ -138,8 +138,10 @@ def unchangeable_problems(deployment: Deployment, bundle: Bundle, state: State) 
     """Settings that differ from what exists and cannot be changed there."""
     for key, actual, wanted in _fixed_settings(deployment, bundle, state):
         if actual != wanted:
-            what = f"deploy.{key} is {actual!r} where it runs, and can't be changed to {wanted!r} there"
-            yield UserError(what, deployment.endpoint, "churn destroy first, or another deploy.name=NAME")
+            what = f"deploy.{key} is {actual!r} in what exists, and can't be changed to {wanted!r} there"
+            yield UserError(
+                what, f"deployment {deployment.name}", "churn destroy first, or another deploy.name=NAME"
+            )
 
 
 def _fixed_settings(
@@ -147,8 +149,10 @@ def _fixed_settings(
 ) -> Iterator[tuple[str, object, object]]:
     """Key, value where it exists and configured value of each setting that cannot be changed."""
     config = deployment.config
+    encrypted = [*state.versions, *([state.endpoint] if state.endpoint else [])]
+    for key in sorted({resource.encryption_spec.kms_key_name for resource in encrypted}):
+        yield "kms_key", key, config.kms_key or ""
     if endpoint := state.endpoint:
-        yield "kms_key", endpoint.encryption_spec.kms_key_name, config.kms_key or ""
         yield "dedicated", endpoint.dedicated_endpoint_enabled, config.dedicated
         sampling = endpoint.predict_request_response_logging_config.sampling_rate
         yield "monitoring.sampling", sampling, config.monitoring.sampling

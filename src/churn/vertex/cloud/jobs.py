@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
-from churn.data.sources.paths import local_files
+from churn.data.sources.paths import WILDCARDS, local_files
 from churn.errors import UserError
 from churn.vertex.cloud import operations
 from churn.vertex.cloud.deployment import today
@@ -89,11 +91,24 @@ def content_fingerprint(session: Session, source: str) -> str:
         table = session.clients.bigquery.get_table(source.removeprefix("bq://"))
         return str(table.modified if table.table_type == "TABLE" else today())
     if source.startswith("gs://"):
-        bucket, _, name = source.removeprefix("gs://").partition("/")
-        blobs = session.clients.storage.list_blobs(bucket, prefix=name.partition("*")[0])
-        return str([(blob.name, blob.md5_hash) for blob in blobs])
+        return _objects_fingerprint(session, source)
     with local_files(source) as files:
         return str([hashlib.sha256(file.path.read_bytes()).hexdigest() for file in files])
+
+
+def _objects_fingerprint(session: Session, source: str) -> str:
+    """The names and checksums of all objects that a gs:// path may name; raises `UserError` if there is none.
+
+    The path may have wildcards, and options as in `churn.data.sources.paths`.
+    """
+    uri = urlsplit(source)
+    bucket, name = uri.netloc.rpartition("@")[2], uri.path.removeprefix("/")
+    prefix = re.split(f"[{re.escape(WILDCARDS)}]", name)[0]
+    blobs = session.clients.storage.list_blobs(bucket, prefix=prefix)
+    sums = [(blob.name, blob.crc32c) for blob in blobs]  # an object made of parts has no MD5
+    if not sums:
+        raise UserError("there is no such object", source, f"gcloud storage ls gs://{bucket}/{prefix}*")
+    return str(sums)
 
 
 def remove_jobs(session: Session) -> None:

@@ -19,16 +19,24 @@ STATISTICS = "monitoring/statistics"  # folder of the monitoring job, which writ
 
 
 def upload_bundle(session: Session, bundle: Bundle) -> None:
-    """Copy the bundle into the bucket, below the hash of its content; equal files are not sent again."""
+    """Copy the bundle into the bucket, below the hash of its content.
+
+    Files that are equal and have the key of the configuration are not sent again.
+    """
     deployment = session.deployment
     prefix = f"{deployment.staged_path(bundle)}/1/"
     blobs = session.clients.storage.list_blobs(deployment.bucket, prefix=prefix)
-    hashes = {blob.name: blob.md5_hash for blob in blobs}
+    hashes = {blob.name: blob.md5_hash for blob in blobs if _has_key(blob, deployment.config.kms_key)}
     for file in sorted(path for path in bundle.path.rglob("*") if path.is_file()):
         name = prefix + file.relative_to(bundle.path).as_posix()
         content = file.read_bytes()
         if hashes.get(name) != base64.b64encode(hashlib.md5(content).digest()).decode():
             upload_object(session, name, content)
+
+
+def _has_key(blob: Any, key: str | None) -> bool:
+    """Whether an object is encrypted with the key, in whichever version; without a key any will do."""
+    return key is None or str(blob.kms_key_name).partition("/cryptoKeyVersions/")[0] == key
 
 
 def upload_object(session: Session, name: str, content: bytes | str) -> str:
