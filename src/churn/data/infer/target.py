@@ -83,11 +83,8 @@ def _suggest_values(counts: pd.Series, blank: int, cfg: DataConfig) -> str:
 
 def _suggest_missing(counts: pd.Series, blank: int, cfg: DataConfig) -> str:
     """What to type if values beside words for both "left" and "stayed" mean "not known"; empty if many do."""
-    plain, left, stayed = (
-        list(map(_plain, counts.index)),
-        LEAVER | YES | set(map(_plain, cfg.churned)),
-        STAYER | NO,
-    )
+    plain = list(map(_plain, counts.index))
+    left, stayed = LEAVER | YES | set(map(_plain, cfg.churned)), STAYER | NO
     others = counts[[text not in left | stayed for text in plain]]
     few = 0 < len(others) <= FEW and 2 * others.sum() < counts.sum()
     if not few or left.isdisjoint(plain) or stayed.isdisjoint(plain):
