@@ -137,7 +137,8 @@ model.save({str(tmp_path / "saved")!r})
         env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
     )
     assert "refused\n" in done.stdout
-    assert [entry for entry in (tmp_path / "tmp").iterdir() if entry.is_dir()] == []
+    folders = {entry.name for entry in (tmp_path / "tmp").iterdir() if entry.is_dir()}
+    assert folders <= {"__pycache__"}, "which TensorFlow leaves"
     assert (tmp_path / "saved" / "report.html").exists()
 
 
