@@ -87,7 +87,7 @@ class Batcher:
             if len(batch) > 1:
                 for call in batch:
                     self._answer([call])
-            elif not batch[0].done.done():
+            else:
                 batch[0].done.set_exception(error)
             return
         self.metrics.answered(list(chain.from_iterable(predictions)), missing)
@@ -105,8 +105,7 @@ class Batcher:
         now = time.perf_counter()
         self.metrics.seconds.observe([now - call.began for call in batch])
         for call, predictions in zip(batch, encoded, strict=True):
-            if not call.done.done():  # the client may have gone
-                call.done.set_result(b'{"predictions":' + predictions + b"," + self.ending)
+            call.done.set_result(b'{"predictions":' + predictions + b"," + self.ending)
 
     def close(self) -> None:
         """Close the log when no request waits for it; to be called after the last `submit`."""
