@@ -1,13 +1,18 @@
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 
-from churn.data.dataset import Schema
-from churn.data.experiment import Part
+from churn.config.root import compose_config
+from churn.data.dataset import Dataset, Schema
+from churn.data.experiment import Experiment, Part
+from churn.data.split import Splits
 from churn.evaluate import baselines
+from churn.network.fit import fit_network
 
 SCHEMA = Schema("left", ("yes",), numeric=("tenure", "charges"), categorical=("plan", "city"))
 
@@ -75,7 +80,36 @@ def test_columns_may_all_be_of_one_kind(kind):
         for part in (customers(300, 0), customers(100, 1))
     )
     predictors = baselines.fit_baselines(train, validation, schema, seed=0)
+    predictors["tutorial"] = baselines.fit_tutorial_network(train, schema, compose_config("model=tutorial"))
     assert all(np.isfinite(predict(validation.frame)).all() for predict in predictors.values())
+
+
+def test_the_tutorial_s_network_is_that_of_keras_but_for_its_random_start():
+    train, test, cfg = customers(3_000, 0), customers(3_000, 2), compose_config("model=tutorial")
+    data = Dataset("customers", SCHEMA, train.frame, train.churned)
+    splits = Splits(np.arange(2_500), np.arange(2_500, 2_750), np.arange(2_750, 3_000), np.empty(0, int))
+    keras = fit_network(Experiment(data, splits, cfg), quiet=True).predict(test.frame)
+    part = Part(train.frame.iloc[:2_500], train.churned[:2_500], None)
+    found = baselines.fit_tutorial_network(part, SCHEMA, cfg)(test.frame)
+    assert np.corrcoef(found, keras)[0, 1] > 0.97
+    losses = [log_loss(test.churned, probability) for probability in (found, keras)]
+    assert losses[0] == pytest.approx(losses[1], abs=0.01)
+
+
+def test_the_baselines_need_no_tensorflow():
+    code = """
+import sys
+from churn.config.root import compose_config
+from churn.data.experiment import Experiment
+from churn.data.load import load_dataset
+from churn.evaluate.baselines import predict_baselines
+
+cfg = compose_config("data=synthetic", "data.synthetic.rows=400")
+print(*predict_baselines(Experiment.split(load_dataset(cfg.data, cfg.seed), cfg)))
+print("tensorflow" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["base_rate logistic_regression boosting tutorial", "False"]
 
 
 def test_empty_constant_and_huge_columns_in_a_table_of_twelve_rows_do_no_harm():
@@ -83,6 +117,7 @@ def test_empty_constant_and_huge_columns_in_a_table_of_twelve_rows_do_no_harm():
     frame["tenure"], frame["charges"], frame["plan"] = np.nan, [1e30] + [0.0] * 11, "same"
     part = Part(frame, np.array([1, 0, 0] * 4, np.int8), None)
     predictors = baselines.fit_baselines(part, part, SCHEMA, seed=0)
+    predictors["tutorial"] = baselines.fit_tutorial_network(part, SCHEMA, compose_config("model=tutorial"))
     assert all(np.isfinite(predict(frame)).all() for predict in predictors.values())
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from churn.backend import tensorflow
-from churn.network.catboost_trees import Settings, grow
+from churn.network.catboost_trees import Settings, grow, repeated_columns
 from churn.network.trees import NEVER, PRIOR_ROWS, Trees, sum_of_trees
 
 
@@ -43,6 +43,20 @@ def test_the_graph_gives_the_log_odds_of_catboost(depth):
     log_odds, _ = in_graph(grown.constants(), inputs)
     assert log_odds == pytest.approx(grown.log_odds(inputs, 30), abs=2e-6)
     assert np.ptp(log_odds) > 0.5
+
+
+def test_no_question_is_asked_of_two_columns_that_say_the_same():
+    inputs, churned = table()
+    often = 1 - inputs[:, 2:]  # the opposite, and a copy of it
+    inputs = np.column_stack([inputs[:, :2], often, inputs[:, 2:], often, inputs[:, :1]])
+    assert sorted(repeated_columns(inputs)) == [2, 4]  # the rare one stays; numbers are left as they are
+    grown = grow(inputs, churned, Settings(30, 4, 1))
+    trees = grown.constants()
+    asked = set(trees.column[trees.border != NEVER])
+    assert 3 in asked
+    assert not asked & {2, 4}
+    log_odds, _ = in_graph(trees, inputs)
+    assert log_odds == pytest.approx(grown.log_odds(inputs, 30), abs=2e-6)
 
 
 @pytest.mark.parametrize(("trees", "depth"), [(1, 4), (5, 1), (7, 2), (6, 5)])

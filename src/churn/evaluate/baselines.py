@@ -1,6 +1,7 @@
 """Baselines: simpler models, fitted and compared on the same rows as the model.
 
-Only the tutorial's network learns from fewer: without the validation part, as in the article.
+Only the tutorial's network learns from fewer: without the validation part, as in the article. scikit-learn
+fits it here, so that a second process need not import TensorFlow; `model=tutorial` trains it with Keras.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from churn.config.root import with_tutorial_model
+from churn.config.root import Config, with_tutorial_model
 from churn.config.training import ModelName
 from churn.data.dataset import Schema
 from churn.data.experiment import Experiment, Part
 from churn.network.catboost_trees import THREADS_FROM
-from churn.network.fit import fit_network
+from churn.network.encoding import make_transformer
 
 MOST_LEVELS = 255  # of a category, that trees can tell apart
 MOST_TREES = 1_000
@@ -46,8 +48,8 @@ def predict_baselines(experiment: Experiment) -> dict[str, np.ndarray]:
     fitted = fit_baselines(train, validation, experiment.data.schema, experiment.cfg.seed)
     predictions = {name: predict(test.frame) for name, predict in fitted.items()}
     if experiment.cfg.model.name != ModelName.tutorial:
-        tutorial = replace(experiment, cfg=with_tutorial_model(experiment.cfg))
-        predictions["tutorial"] = fit_network(tutorial, quiet=True).predict(test.frame)
+        tutorial = with_tutorial_model(experiment.cfg)
+        predictions["tutorial"] = fit_tutorial_network(train, experiment.data.schema, tutorial)(test.frame)
     return predictions
 
 
@@ -111,6 +113,24 @@ def _boosting(train: Part, validation: Part, schema: Schema, seed: int) -> Predi
     again = untrained(best.max_leaf_nodes, trees, early_stopping=False)
     again.fit(encoded, np.append(train.churned, validation.churned))
     return _predictor(make_pipeline(encoder, again))
+
+
+def fit_tutorial_network(train: Part, schema: Schema, cfg: Config) -> Predictor:
+    """The network of `model=tutorial`, whose settings are in `cfg`: the same but for its random start."""
+    levels = [train.frame[name].unique() for name in schema.categorical]
+    transformer, size = make_transformer(schema, cfg.model, levels), len(train.frame)
+    inputs = transformer.fit_transform(train.frame).astype(np.float32)
+    network = MLPClassifier(
+        tuple(cfg.model.hidden),
+        alpha=0.0,
+        batch_size=min(cfg.train.batch_size, size),
+        learning_rate_init=cfg.train.learning_rate,
+        random_state=cfg.seed,
+    )
+    with threadpool_limits(1):  # on a batch of 32 rows threads only wait for each other
+        for _ in range(cfg.train.epochs):
+            network.partial_fit(inputs, train.churned, classes=[0, 1])
+    return lambda frame: network.predict_proba(transformer.transform(frame).astype(np.float32))[:, 1]
 
 
 def _predictor(classifier: Any) -> Predictor:

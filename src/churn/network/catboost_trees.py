@@ -120,6 +120,7 @@ def grow(
         l2_leaf_reg=LEAF_PENALTY,
         random_seed=settings.seed,
         thread_count=_threads(inputs),
+        ignored_features=repeated_columns(inputs),
         allow_writing_files=False,
         verbose=False,
     )
@@ -135,6 +136,22 @@ def grow(
     scores = model.get_evals_result()
     losses = [np.array(metrics["Logloss"]) for name, metrics in scores.items() if name != "learn"]
     return Grown(model, rate, settings.depth, losses)
+
+
+def repeated_columns(inputs: np.ndarray) -> list[int]:
+    """Positions of the columns of zeros and ones that say in all rows [n, K] what another one says.
+
+    Such are a copy ("no internet service" in six columns) and an opposite (the second of two levels). The
+    rarest stays, so that an unknown level of two counts as the more frequent one.
+    """
+    binary = np.flatnonzero(((inputs == 0) | (inputs == 1)).all(axis=0))
+    first, repeated = set[bytes](), []
+    for column in binary[np.argsort(inputs[:, binary].sum(axis=0), kind="stable")]:
+        ones = inputs[:, column] == 1
+        if not first.isdisjoint([ones.tobytes(), (~ones).tobytes()]):
+            repeated.append(int(column))
+        first.add(ones.tobytes())
+    return repeated
 
 
 def _threads(inputs: np.ndarray) -> int:
