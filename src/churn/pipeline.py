@@ -32,6 +32,7 @@ from churn.data.stream.rows import Stream, open_stream
 from churn.data.table import RawTable
 from churn.errors import UserError
 from churn.evaluate.baselines import predict_baselines
+from churn.evaluate.report.charts import draw_charts
 from churn.evaluate.report.console import describe_data, summarize_run
 from churn.evaluate.report.content import gather_content
 from churn.evaluate.report.page import write_report
@@ -97,11 +98,13 @@ def _work(
     ):
         trees, baselines = _start_parallel_work(experiment, worker)
         trained = _train(experiment, stream, trees, directory, step)  # -> trained network
-        bundle = _export(experiment, trained, directory, step)  # -> bundle
+        bundle = _export(experiment, trained, directory, worker, step)  # -> bundle
         results = _evaluate(experiment, trained, bundle, baselines, step)  # -> Evaluation
         with step("report", "Drawing the report"):
+            parts = experiment.test.churned, results.predictions, trained.history
+            charts = worker.submit(draw_charts, *parts)
             content = gather_content(experiment, trained, bundle, results, step.seconds)
-            write_report(directory / "report.html", content)
+            write_report(directory / "report.html", content, charts.result())
         write_run_files(experiment, bundle, results, content, directory)
     return trained, results
 
@@ -218,12 +221,14 @@ def _train_as_replica(cfg: Config) -> float:
     return _fit(experiment, stream, _checkpoint(unfinished)).history["loss"][-1]
 
 
-def _export(experiment: Experiment, trained: Trained, directory: Path, step: _StepTimer) -> Bundle:
+def _export(
+    experiment: Experiment, trained: Trained, directory: Path, worker: Executor, step: _StepTimer
+) -> Bundle:
     """The bundle, with intervals if they can be calibrated."""
     interval = None
     if can_refit(experiment, trained):
         with step("intervals", "Calibrating the intervals"):
-            interval = fit_interval(experiment, trained)
+            interval = fit_interval(experiment, trained, worker)
     with step("export", "Writing the bundle"):
         return export_bundle(experiment, trained, interval, directory / "bundle")
 

@@ -6,6 +6,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -25,12 +26,13 @@ from churn.data.experiment import Experiment
 from churn.errors import UserError
 from churn.files import write_text
 from churn.network.trained import Trained
+from churn.parallel import LAZY
 
 
-def fit_interval(experiment: Experiment, trained: Trained) -> Interval:
+def fit_interval(experiment: Experiment, trained: Trained, worker: Executor = LAZY) -> Interval:
     """The intervals of the model, calibrated on refits (see `churn.bundle.parametric_bootstrap`)."""
     _, uncertainty = trained.log_odds(experiment.part(trained.held_out_rows).frame)
-    return intervals.fit_intervals(uncertainty, parametric_bootstrap.refit(experiment, trained))
+    return intervals.fit_intervals(uncertainty, parametric_bootstrap.refit(experiment, trained, worker))
 
 
 def export_bundle(experiment: Experiment, trained: Trained, interval: Interval | None, path: Path) -> Bundle:

@@ -6,7 +6,8 @@ more certain than it should be. A refit has as many trees as the model, and thei
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from churn.backend import make_deterministic
 from churn.bundle.intervals import Refit
 from churn.config.root import Config
 from churn.data.experiment import Experiment
-from churn.network.boosting import grow_rows, labelled_rows
+from churn.network.boosting import LabelledRows, grow_rows, labelled_rows
 from churn.network.catboost_trees import Settings
 from churn.network.crossfit import TrainingRows
 from churn.network.fit import changed_inputs, fit_members, training_rows
@@ -23,6 +24,7 @@ from churn.network.layers import build_network
 from churn.network.log_odds import logit
 from churn.network.trained import Trained, frame_tensors, predict_members
 from churn.network.trainer import Block
+from churn.parallel import LAZY
 
 MEMBERS = 3  # of a refit's network; each learns from all rows but a fold's
 ALL = slice(None)
@@ -37,20 +39,33 @@ def can_refit(experiment: Experiment, trained: Trained) -> bool:
     return bool(experiment.cfg.export.refits and trained.forests and not experiment.is_sample and enough)
 
 
-def refit(experiment: Experiment, trained: Trained) -> list[Refit]:
-    """`cfg.export.refits` refits on the rows that `trained` was fitted on."""
+def refit(experiment: Experiment, trained: Trained, worker: Executor = LAZY) -> list[Refit]:
+    """`cfg.export.refits` refits on the rows that `trained` was fitted on.
+
+    `worker` grows their trees while their networks are trained here.
+    """
     cfg, training = experiment.cfg, training_rows(experiment)
     truth = trained.held_out_probability
     labels = np.random.default_rng(cfg.seed + 1).random((cfg.export.refits, len(truth))) < truth
-    networks = _refit_networks(training, trained, labels, cfg)
     rows = labelled_rows(training, trained.encoder.encoding, cfg)
     shapes = [forest.column.shape for forest in trained.forests]
+    trees = worker.submit(_refit_trees, rows, labels, shapes, cfg.seed + 1)
+    networks = _refit_networks(training, trained, labels, cfg)
+    return [
+        Refit(logit(truth), trained.stack(of_refit, network))
+        for of_refit, network in zip(trees.result(), networks, strict=True)
+    ]
+
+
+def _refit_trees(
+    rows: LabelledRows, labels: np.ndarray, shapes: Sequence[tuple[int, int]], seed: int
+) -> list[list[np.ndarray]]:
+    """For each refit the log-odds [h] by trees of each shape (number, depth), from labels [refits, h]."""
     refits = []
-    for number, (drawn, network) in enumerate(zip(labels.astype(int), networks, strict=True)):
-        settings = [Settings(count, depth, cfg.seed + 1 + number) for count, depth in shapes]
+    for number, drawn in enumerate(labels.astype(int)):
+        settings = [Settings(count, depth, seed + number) for count, depth in shapes]
         redrawn = replace(rows, churned=drawn)
-        trees = [grow_rows(redrawn, ALL, each).log_odds(rows.inputs, each.trees) for each in settings]
-        refits.append(Refit(logit(truth), trained.stack(trees, network)))
+        refits.append([grow_rows(redrawn, ALL, each).log_odds(rows.inputs, each.trees) for each in settings])
     return refits
 
 

@@ -9,6 +9,7 @@ import pytest
 from churn.bundle.decision import NOBODY
 from churn.evaluate.fairness import Fairness
 from churn.evaluate.report import wording
+from churn.evaluate.report.charts import draw_charts
 from churn.evaluate.report.content import Example, customers_to_show
 from churn.evaluate.report.page import render_report, write_report
 from churn.evaluate.report.templates import template_environment
@@ -46,6 +47,14 @@ class Outline(HTMLParser):
         self.texts.append(data)
 
 
+def figures(content):
+    return draw_charts(content.churned, content.predictions, content.history)
+
+
+def rendered(content):
+    return render_report(content, figures(content))
+
+
 @pytest.fixture(scope="module")
 def content(make_content, leak):
     return make_content(findings=(leak,), protected=("plan", f"{LONG}0"))
@@ -53,7 +62,7 @@ def content(make_content, leak):
 
 @pytest.fixture(scope="module")
 def page(content):
-    return render_report(content)
+    return rendered(content)
 
 
 def test_the_page_is_well_formed_and_needs_neither_network_nor_scripts(page):
@@ -129,7 +138,7 @@ def test_names_and_levels_of_the_table_are_text_never_markup(page):
 
 
 def test_a_page_with_twenty_rows_sixty_long_columns_and_no_history_is_well_formed(make_content):
-    outline = Outline(render_report(make_content(rows=20, columns=60, truth=False, history=False)))
+    outline = Outline(rendered(make_content(rows=20, columns=60, truth=False, history=False)))
     assert "fairness" not in outline.ids
     assert outline.open == []
     assert outline.tags["svg"] == 13
@@ -140,27 +149,27 @@ def test_the_same_content_gives_the_same_bytes_in_a_file_that_appears_whole_or_n
     page, make_content, leak, tmp_path, monkeypatch
 ):
     content = make_content(findings=(leak,), protected=("plan", f"{LONG}0"))
-    write_report(tmp_path / "report.html", content)
+    write_report(tmp_path / "report.html", content, figures(content))
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     assert (tmp_path / "report.html").read_text() == page
     assert page.endswith("</html>\n")
     monkeypatch.setattr("churn.evaluate.report.wording.verdict", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        write_report(tmp_path / "report.html", content)
+        write_report(tmp_path / "report.html", content, figures(content))
     assert (tmp_path / "report.html").read_text() == page
 
 
 def test_no_customer_stays_for_sure_and_a_threshold_that_nobody_reaches_says_so(content):
     example = Example(0.0004, False, True, ["tenure is 70 (-0.20)"])
     profit = replace(content.profit, threshold=NOBODY)
-    page = render_report(replace(content, examples=[example], profit=profit))
+    page = rendered(replace(content, examples=[example], profit=profit))
     assert "<b>&lt; 1 %</b>not to call; this customer left" in page
     assert "At the threshold in use: nobody" in page
 
 
 def test_where_no_call_pays_the_report_offers_no_list_for_monday(content):
-    assert "The list for Monday" in render_report(content)
-    page = render_report(replace(content, profit=replace(content.profit, threshold=2.0)))
+    assert "The list for Monday" in rendered(content)
+    page = rendered(replace(content, profit=replace(content.profit, threshold=2.0)))
     assert "At these costs no call pays" in page
     assert "The list for Monday" not in page
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from churn.evaluate.evaluation import MODEL
 from churn.evaluate.metrics import METRICS
 from churn.evaluate.report import wording
-from churn.evaluate.report.charts import draw_charts
 from churn.evaluate.report.content import ReportContent
+from churn.evaluate.report.drawing import Chart
 from churn.evaluate.report.effects import draw_effects, draw_profit_curve, draw_selection
 from churn.evaluate.report.stress import draw_robustness
 from churn.evaluate.report.templates import template_environment
@@ -18,14 +19,14 @@ SHOWN_FEATURES = 20  # bars of the importance figure; the others are folded away
 SHOWN_SEGMENTS = 10  # likewise
 
 
-def write_report(path: Path, content: ReportContent) -> None:
+def write_report(path: Path, content: ReportContent, charts: Sequence[Chart]) -> None:
     """Write the report: one HTML file that needs neither scripts nor other files."""
-    page = render_report(content)
+    page = render_report(content, charts)
     write_text(path, page)
 
 
-def render_report(content: ReportContent) -> str:
-    """The HTML of the report."""
+def render_report(content: ReportContent, charts: Sequence[Chart]) -> str:
+    """The HTML of the report, with the figures of `draw_charts`, which the pipeline draws meanwhile."""
     evaluation = content.evaluation
     answer, comparisons = wording.verdict(evaluation)
     largest = max([0.0, *(importance.roc_auc.high for importance in content.importance)]) or 1.0
@@ -45,7 +46,7 @@ def render_report(content: ReportContent) -> str:
         confusion=wording.confusion(content.churned, content.predictions[MODEL] >= content.profit.threshold),
         answer=answer,
         comparisons=comparisons,
-        charts=draw_charts(content.churned, content.predictions, content.history),
+        charts=charts,
         position=lambda loss: 100 * max(loss, 0) / largest,
         shown_features=SHOWN_FEATURES,
         shown_segments=SHOWN_SEGMENTS,
