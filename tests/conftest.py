@@ -48,9 +48,9 @@ def customers() -> Dataset:
 def graph(customers, tmp_path_factory):
     """A serving graph of `customers` with everything that a graph can have, trained for two epochs."""
     from churn.bundle import intervals
+    from churn.bundle.background import choose_background
     from churn.bundle.conformal import PredictionSets
     from churn.bundle.graph import ServingGraph
-    from churn.bundle.reasons import choose_background
     from churn.data.experiment import Experiment
     from churn.data.split import split_dataset
     from churn.network.fit import fit_network

@@ -12,15 +12,9 @@ from conftest import ROOT
 
 from churn.backend import tensorflow
 from churn.bundle import bundle, export
+from churn.bundle.background import ALIKE, Background, choose_background
 from churn.bundle.bundle import Bundle
-from churn.bundle.reasons import (
-    ALIKE,
-    Background,
-    Reasons,
-    choose_background,
-    reason_in_words,
-    reason_outputs,
-)
+from churn.bundle.reasons import Reasons, reason_in_words, reason_outputs
 from churn.data.dataset import Schema
 from churn.errors import UserError
 

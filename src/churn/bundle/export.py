@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from churn.backend import tensorflow
-from churn.bundle import calibration, conformal, decision, intervals, parametric_bootstrap, reasons
+from churn.bundle import (
+    background,
+    calibration,
+    conformal,
+    decision,
+    intervals,
+    parametric_bootstrap,
+    reasons,
+)
 from churn.bundle.bundle import CODED, CODED_REASONS, FORMAT, REASONS, Bundle
 from churn.bundle.contents import CHECKSUMS, EXTRA, list_checksums
 from churn.bundle.graph import ServingGraph, input_names
@@ -108,13 +116,13 @@ def add_files(path: Path, texts: Mapping[str, str]) -> None:
     write_text(path / CHECKSUMS, list_checksums(path))
 
 
-def _reason_background(experiment: Experiment, trained: Trained) -> reasons.Background | None:
+def _reason_background(experiment: Experiment, trained: Trained) -> background.Background | None:
     """The train rows that reasons compare with; None for a bundle without reasons."""
     cfg, train = experiment.cfg, experiment.train
     if cfg.export.background < 1:
         return None
     probability, size = trained.predict(train.frame), cfg.export.background
-    chosen = reasons.choose_background(
+    chosen = background.choose_background(
         train.frame, probability, experiment.data.schema, size, cfg.seed, train.ids
     )
     return chosen.coded(trained.encoder)

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from churn.backend import tensorflow
+from churn.bundle.background import Background
 from churn.bundle.conformal import PredictionSets, as_text
 from churn.bundle.intervals import Interval
-from churn.bundle.reasons import Background, Reasons
+from churn.bundle.reasons import Reasons
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Schema
 from churn.data.infer.cells import missing_codes
