@@ -2,13 +2,21 @@
 
 import shlex
 
+import numpy as np
+import pandas as pd
 import pytest
 from conftest import compose_config
 
 pytest.importorskip("shiny", reason="the extra `app` is not installed")
 
-from churn.app.train import Draft, keep_table, promotion, run_directory, training_command
+from churn.app.train import Draft, infer_roles, keep_table, promotion, run_directory, training_command
+from churn.data.table import RawTable
 from churn.errors import UserError, shell_setting
+
+RNG = np.random.default_rng(0)
+TABLE = pd.DataFrame(
+    {"cid": np.arange(60) * 7 % 61, "months": RNG.normal(size=60), "left": np.resize(["yes", "no", "no"], 60)}
+)
 
 
 @pytest.mark.parametrize("name", ["../../../escaped.csv", "/escaped.csv", "..\\..\\escaped.csv", "..", ""])
@@ -46,6 +54,21 @@ def test_a_training_and_a_promotion_have_the_key_of_ids_the_limits_and_the_card_
     promoted = compose_config(*promotion(tmp_path / "run", cfg)[2:])
     assert promoted.retrain == cfg.retrain
     assert promoted.run.root == str(tmp_path)
+
+
+def test_a_training_has_the_roles_and_the_query_that_were_typed_and_none_of_another_data_set(tmp_path):
+    typed = ["data.id=cid", "data.horizon=3", "data.drop_copies=true", "+data.influence.months=[-5,0]"]
+    typed += ["robustness.customers=7", "data.query='SELECT * FROM members'"]
+    draft, raw = Draft(tmp_path / "x.csv", "left"), RawTable(TABLE, "x.csv")
+    cfg = compose_config(f"run.root={tmp_path}", *typed)
+    trained = compose_config(*training_command(draft, cfg, tmp_path / "run")[1:])
+    for name in ("id", "horizon", "drop_copies", "influence", "query"):
+        assert getattr(trained.data, name) == getattr(cfg.data, name)
+    assert trained.robustness.customers == 7
+    assert infer_roles(raw, draft, cfg).by_column["cid"] == "names the customer"
+    other = compose_config(f"run.root={tmp_path}", "data=telco")
+    assert "customerID" not in str(training_command(draft, other, tmp_path / "run"))
+    assert not infer_roles(raw, draft, other).problem
 
 
 @pytest.mark.parametrize("root", ["my runs (copy)", "O'Neil, 2026", "runs=1"])

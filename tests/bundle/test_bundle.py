@@ -144,6 +144,17 @@ def test_a_bundle_that_was_changed_is_refused_with_the_file_s_name(exported_bund
         Bundle.load(copy)
 
 
+def test_a_link_that_moves_on_changes_nothing_for_a_bundle_that_is_loaded(exported_bundle, tmp_path):
+    other = shutil.copytree(exported_bundle, tmp_path / "other")
+    (other / "assets.extra" / "words.json").write_text("{}")
+    (link := tmp_path / "latest").symlink_to(exported_bundle)
+    loaded = Bundle.load(link)
+    link.unlink()
+    link.symlink_to(other)
+    assert loaded.vocabulary
+    assert loaded.path == exported_bundle.resolve()
+
+
 def test_a_directory_that_is_no_bundle_is_refused(tmp_path):
     with pytest.raises(UserError, match="not a bundle"):
         Bundle.load(tmp_path)

@@ -15,6 +15,7 @@ WRONG = {
     "finite": float("inf"), "1 or more": 0, "0 or more": -1, "above 0": 0, "from 0 to 1": 1.5,
     "above 0 and at most 1": 1.5, "0 or more and below 1": 1, "above 0 and below 1": 1, "from 1 to 100": 101,
     "from 0 to 65535": 99_999, "from 1 to 10": 11, "from 5 to 480": 4,
+    "from 0 to 2147483647": -1,
     "above 0 and at most 36500": 36_501, "from 0 to 36500": 36_501, "from 1 to 600": 601,
     "from 0.001 to 0.999": 1e-300,
     "1, 2, 4, 6 or 8": 3, "from 512 to 32768": 511, "from 1 to 1000": 1001,

@@ -10,7 +10,14 @@ from churn.network import layers
 
 
 @pytest.mark.parametrize(
-    "settings", [["model=tutorial"], [], ["model.hidden=[16]"], ["model.hidden=[8,16,4]", "model.members=3"]]
+    "settings",
+    [
+        ["model=tutorial"],
+        [],
+        ["model.hidden=[16]"],
+        ["model.hidden=[]"],
+        ["model.hidden=[8,16,4]", "model.members=3"],
+    ],
 )
 def test_the_graph_of_constants_predicts_as_the_network_does(settings):
     random = np.random.default_rng(0)

@@ -84,7 +84,7 @@ def _fill_roles(input: Inputs, desk: Desk, raw: Raw, drafted: Drafted) -> None:
     @render.ui
     def roles() -> Any:
         table = raw()
-        if table is None or not input.target():
+        if table is None or input.target() not in table.frame:  # the choices of the file before
             return None
         found = train.infer_roles(table, drafted(), desk.cfg)
         shown = html("roles", found, f"{input.target()}: {train.describe_values(table, input.target())}")

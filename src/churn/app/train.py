@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path, PureWindowsPath
 
+from churn.config.data import DataConfig
 from churn.config.keys import type_key, type_keys
 from churn.config.root import Config
 from churn.data.dataset import Finding
@@ -25,13 +26,17 @@ from churn.refusals import refusal_of
 SAMPLE_ROWS = 100_000  # that roles are looked at, at most; the training reads all
 FEW_VALUES = 10  # of a column that may say who left
 READING = (  # keys that say how a file is read
-    "data.delimiter", "data.encoding", "data.skip_lines", "data.sheet", "data.table", "data.decimal",
-    "data.thousands", "data.missing", "data.max_bad_rows",
+    "data.query", "data.delimiter", "data.encoding", "data.skip_lines", "data.sheet", "data.table",
+    "data.decimal", "data.thousands", "data.missing", "data.max_bad_rows",
 )  # fmt: skip
 LIMITS = ("run.root", "retrain.gate")  # keys passed on to a promotion
 OWN = (  # ... and to a training
     "model", "train", "evaluate", "export", "split", "decision", "seed",
-    "data.protected", "data.personal", "card", "privacy", *READING, *LIMITS,
+    "data.protected", "data.personal", "card", "privacy", "robustness", *READING, *LIMITS,
+)  # fmt: skip
+TYPED = (  # ... if they were typed, and are not those of a data set of configs/data
+    "data.id", "data.time", "data.numeric", "data.categorical", "data.horizon", "data.drop_copies",
+    "data.influence",
 )  # fmt: skip
 
 
@@ -76,7 +81,9 @@ def infer_roles(raw: RawTable, draft: Draft, cfg: Config) -> Roles:
     """The roles of the columns for a target and columns to leave out."""
     churned = [draft.churned] if draft.churned else []
     data = replace(cfg.data, target=draft.target, churned=churned, drop=list(draft.left_out), name=draft.name)
-    data = replace(data, id=None, time=None, numeric=[], categorical=[])
+    default, roles = DataConfig(), ("id", "time", "numeric", "categorical")
+    of_no_table = [role for role in roles if f"data.{role}" not in cfg.overridden]
+    data = replace(data, **{role: getattr(default, role) for role in of_no_table})
     try:
         schema, findings = infer_schema(raw, data)
     except UserError as error:
@@ -106,7 +113,8 @@ def training_command(draft: Draft, cfg: Config, run: Path) -> list[str]:
     settings += [_setting("run.dir", str(run))]
     settings += [_listed("data.churned", [draft.churned])] if draft.churned else []
     settings += [_listed("data.drop", draft.left_out)] if draft.left_out else []
-    return ["train", *settings, *map(_unquoted, type_keys(cfg, OWN))]
+    typed = [key for key in TYPED if any(f"{one}.".startswith(f"{key}.") for one in cfg.overridden)]
+    return ["train", *settings, *map(_unquoted, type_keys(cfg, [*OWN, *typed]))]
 
 
 def promotion(run: Path, cfg: Config) -> list[str]:

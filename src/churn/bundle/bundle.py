@@ -10,6 +10,7 @@ which serves and scores without TensorFlow) and `checksums.json` (sha256 of ever
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -51,8 +52,10 @@ class Bundle:
     def load(cls, path: Path) -> Bundle:
         """The bundle in the directory `path`; raises `UserError` if it was changed.
 
+        A link such as runs/latest is followed once: a training that moves it changes nothing for this bundle.
         TensorFlow is imported by the first prediction, not here.
         """
+        path = path.resolve() if path.is_absolute() else Path(os.path.relpath(path.resolve()))
         digest = verify_contents(path)
         facts = read_facts(path / EXTRA / "bundle.json")
         if (found := facts.get("format")) != FORMAT:

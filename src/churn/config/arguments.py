@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from churn.config.keys import default_of, nearest_key, type_key
+from churn.config.keys import default_of, is_list, nearest_key, type_key, type_list, valid_keys
 from churn.errors import UserError, did_you_mean
 
 ALSO_CALLED = {  # what other tools call a stage, or a command beside them
@@ -168,7 +168,8 @@ def _no_key(stage: str, arguments: Sequence[str], number: int) -> UserError:
         key, _, value = arguments[number - 1].partition("=")
         whole = " ".join([value, *takewhile(lambda following: "=" not in following, arguments[number:])])
         what = f"'{word}' is no KEY=VALUE; if it belongs to {key}, the value needs quotes"
-        return UserError(what, do=f"type {type_key(key, whole)}")
+        known = key in valid_keys() and is_list(key)
+        return UserError(what, do=f"type {type_list(key, whole) if known else type_key(key, whole)}")
     files = [one for one in arguments[number:] if "=" not in one and not one.startswith("-")]
     if stage == "promote":
         files[0] = _run(files[0])

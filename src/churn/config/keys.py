@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from functools import cache
-from typing import get_origin
+from typing import get_args, get_origin
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -46,17 +47,33 @@ def type_key(key: str, value: str) -> str:
     return f"{key}={value}" if re.fullmatch(r"[\w./+-]+", value, re.ASCII) else shell_setting(key, value)
 
 
+def type_list(key: str, value: str) -> str:
+    """What to type to set a key that takes a list, from a list that was typed without the quotes it needs."""
+    inner = value[1:-1] if value[:1] + value[-1:] in ("[]", "()") else value
+    items = [unquoted(item.strip()) for item in inner.split(",") if item.strip()]
+    texts = get_args(kind_of(Config, key.split("."))) == (str,)
+    return shell_override(key, *items) if texts else shlex.quote(f"{key}=[{','.join(items)}]")
+
+
+def unquoted(text: str) -> str:
+    """A text without the pair of quotes around it, if there is one."""
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+
+
 def type_keys(cfg: Config, keys: Sequence[str]) -> list[str]:
     """What to type to set these keys, and those below them, as in `cfg`, where that is not the default."""
-    own, default = OmegaConf.structured(cfg), flatten(OmegaConf.structured(Config()))
-    typed = []
+    own, default = OmegaConf.structured(cfg), OmegaConf.structured(Config())
+    typed, defaults = [], flatten(default)
     for key, text in flatten(own).items():
-        if text != default.get(key) and any(key == one or key.startswith(f"{one}.") for one in keys):
+        if text != defaults.get(key) and any(key == one or key.startswith(f"{one}.") for one in keys):
             value = OmegaConf.select(own, key)
-            if isinstance(value, ListConfig):
-                typed.append(shell_override(key, *map(str, value)))
+            name = f"+{key}" if is_chosen_by_user(key, default) else key
+            if isinstance(value, ListConfig) and all(isinstance(item, str) for item in value):
+                typed.append(shell_override(name, *value))
+            elif isinstance(value, ListConfig):
+                typed.append(shlex.quote(f"{name}=[{','.join(map(str, value))}]"))
             else:
-                typed.append(type_key(key, "null" if value is None else text))
+                typed.append(type_key(name, "null" if value is None else text))
     return typed
 
 

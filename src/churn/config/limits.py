@@ -37,6 +37,7 @@ DAYS = Bound("above 0 and at most 36500", lambda x: 0 < x <= 36_500)  # a centur
 DAYS_OR_NONE = Bound("from 0 to 36500", lambda x: 0 <= x <= 36_500)
 MONTHS = Bound("from 1 to 600", lambda x: 1 <= x <= 600)
 CHURN_RATE = Bound("from 0.001 to 0.999", lambda x: 0.001 <= x <= 0.999)
+SEED = Bound("from 0 to 2147483647", lambda x: 0 <= x < 2**31)  # the libraries take no larger ones
 PORT = Bound("from 0 to 65535", lambda x: 0 <= x <= 65_535)
 
 YEARS = range(1900, 2200)  # of dates: what is some days before or after one is a date, too
@@ -69,7 +70,7 @@ def check_bounds(cfg: Any) -> None:
     problems = [
         UserError(f"{name}={value:g} makes no sense", do=f"choose a number that is {bound.text}")
         for name, value, bound in _bounded_numbers(leaves)
-        if not bound.holds(value)
+        if not (math.isfinite(value) and bound.holds(value))
     ]
     problems += [
         UserError(f"'{value}' is no date", name, "write it like 2026-11-24")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import get_args
 
 from hydra.errors import OverrideParseException
 
-from churn.config.keys import is_list, valid_keys
+from churn.config.keys import is_list, type_list, unquoted, valid_keys
 from churn.config.root import Config
 from churn.config.texts import kind_of
-from churn.errors import shell_override, shell_setting
+from churn.errors import shell_setting
 
 
 def typed_instead(error: Exception) -> tuple[str, str] | None:
@@ -39,18 +38,11 @@ def _setting(argument: str) -> str:
         return ""
     kind = kind_of(Config, known.split("."))
     if is_list(known):
-        return _list(key, value, get_args(kind)[0])
+        return type_list(key, value)
     if kind is str:
-        return shell_setting(key, value.strip("\"'"))
+        return shell_setting(key, unquoted(value))
     number = _number(value, kind)
     return f"{key}={number}" if number else ""
-
-
-def _list(key: str, value: str, kind: type) -> str:
-    """What to type for a list."""
-    inner = value[1:-1] if value[:1] + value[-1:] in ("[]", "()") else value
-    items = [item.strip().strip("\"'") for item in inner.split(",")]
-    return shell_override(key, *items) if kind is str else shlex.quote(f"{key}=[{','.join(items)}]")
 
 
 def _number(value: str, kind: type) -> str:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from churn.config.data import DataConfig, SplitConfig
 from churn.config.events import EventsConfig
-from churn.config.limits import ONE_OR_MORE, ZERO_OR_MORE, check_bounds, check_lists, key
+from churn.config.limits import ONE_OR_MORE, SEED, check_bounds, check_lists, key
 from churn.config.loop import LoopConfig, MonitorConfig, RetrainConfig
 from churn.config.secrets import hide_passwords_of
 from churn.config.serving import (
@@ -90,7 +90,7 @@ class Config:
     retrain: RetrainConfig = field(default_factory=RetrainConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     run: RunConfig = field(default_factory=RunConfig)
-    seed: int = key(42, ZERO_OR_MORE)
+    seed: int = key(42, SEED)
     id: Optional[str] = None  # of the customer whom `churn forget` forgets
     bundle: Optional[str] = None  # directory; null: the champion of the data set, else runs/latest/bundle
     input: Optional[str] = None  # file of customers to score, bq://PROJECT.DATASET.TABLE, or `events`

@@ -89,8 +89,10 @@ def network_logits(network: Any, inputs: Any) -> Any:
             parts = tf.split(side_by_side, len(kernels), axis=1)
             outputs = tf.concat([x @ kernel for x, kernel in zip(parts, kernels, strict=True)], axis=1)
         side_by_side = tf.nn.relu(tf.nn.bias_add(outputs, biases.ravel()))
-    kernel = block_diag(*last) if hidden else np.hstack(list(last))
-    logits = tf.nn.bias_add(side_by_side @ kernel, constant.ravel())
+    if not hidden:  # one product: TensorFlow cannot fuse the sum of two of the same inputs
+        kernel = np.hstack(list(last)) + (0 if linear is None else linear.T)
+        return tf.nn.bias_add(inputs @ kernel, constant.ravel())
+    logits = tf.nn.bias_add(side_by_side @ block_diag(*last), constant.ravel())
     return logits if linear is None else logits + inputs @ linear.T
 
 

@@ -130,13 +130,19 @@ def test_configured_roles_are_not_inferred():
 
 def test_all_mistakes_in_the_roles_are_listed_at_once():
     with pytest.raises(UserError) as error:
-        inferred(BASE, target="churn", numeric=["x", "y"], drop=["x"], decimal=",", thousands=",")
+        inferred(BASE, target="churn", numeric=["x", "y"], time="x", decimal=",", thousands=",")
     message = str(error.value)
     assert "whose columns are: x, Churn" in message
     assert "no column 'churn'; did you mean 'Churn'?\n    where: data.target" in message
     assert "no column 'y'" in message
     assert "must be one character, and not the thousands separator\n    where: data.decimal" in message
-    assert "column 'x' has several roles\n    where: data.numeric, data.drop" in message
+    assert "column 'x' has several roles\n    where: data.time, data.numeric" in message
+
+
+@pytest.mark.parametrize("role", ["numeric", "categorical"])
+def test_what_is_dropped_is_left_out_whatever_else_it_is_listed_as(role):
+    schema, _ = inferred(BASE.assign(y=np.resize(["1", "no number"], N)), **{role: ["y"]}, drop=["y"])
+    assert (schema.features, schema.dropped) == (("x",), ("y",))
 
 
 def test_a_protected_column_is_there_and_has_groups_and_may_be_left_out():

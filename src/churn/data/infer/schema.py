@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 
 import pandas as pd
@@ -19,9 +20,14 @@ from churn.errors import UserError, did_you_mean, shell_override, user_error_of_
 def infer_schema(raw: RawTable, cfg: DataConfig) -> tuple[Schema, tuple[Finding, ...]]:
     """The schema of a table, and findings about the inferred roles.
 
-    Raises `UserError` for columns of the configuration that the table does not have, an unclear target, and
-    numbers whose format has to be set.
+    What `cfg.drop` names is left out, whatever else it is listed as. Raises `UserError` for columns of the
+    configuration that the table does not have, an unclear target, and numbers whose format has to be set.
     """
+    cfg = replace(
+        cfg,
+        numeric=[name for name in cfg.numeric if name not in cfg.drop],
+        categorical=[name for name in cfg.categorical if name not in cfg.drop],
+    )
     _check_configured_roles(list(map(str, raw.frame)), cfg)
     frame = raw.frame.drop(columns=cfg.personal)
     names = list(map(str, frame))
