@@ -176,6 +176,24 @@ def test_unusable_cells_of_a_large_table_are_named(files, tmp_path):
         open_stream(config(files, "model=tutorial"))
 
 
+@pytest.mark.parametrize("rare", ["left", "pending"])
+def test_what_means_left_is_inferred_from_all_rows_not_from_the_sample(files, tmp_path, rare):
+    frame, cfg = pd.read_parquet(files), config(tmp_path / "a.parquet")
+    frame.to_parquet(cfg.data.path, row_group_size=500, index=False)
+    few = ~frame.customerID.isin(open_stream(cfg).sample.ids) & (frame.index % 100 < 5)
+    frame.loc[few, "Churn"] = rare
+    frame.to_parquet(cfg.data.path, row_group_size=500, index=False)
+    if rare == "pending":
+        with pytest.raises(UserError, match=f"'pending' {few.sum()}"):
+            open_stream(cfg)
+    else:
+        stream, names = open_stream(cfg), {"Yes", "left"}
+        kept = stream.split.parts(stream.split.id_keys(to_dictionary(frame.customerID))) != 3
+        assert set(stream.sample.schema.churned) == names
+        assert stream.count().churned == (frame.Churn.isin(names) & kept).sum()
+        assert open_stream(config(cfg.data.path, "data.churned=[Yes,left]")).sample.schema.churned
+
+
 def test_row_groups_without_rows_to_learn_from_are_counted_and_passed_over(files, tmp_path):
     from churn.network.fit_stream import learnt_rows
 
