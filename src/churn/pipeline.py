@@ -101,7 +101,7 @@ def _work(
         bundle = _export(experiment, trained, directory, worker, step)  # -> bundle
         results = _evaluate(experiment, trained, bundle, baselines, step)  # -> Evaluation
         with step("report", "Drawing the report"):
-            parts = experiment.test.churned, results.predictions, trained.history
+            parts = experiment.test.churned, results.predictions, trained.history, experiment.test.ids
             charts = worker.submit(draw_charts, *parts)
             content = gather_content(experiment, trained, bundle, results, step.seconds)
             write_report(directory / "report.html", content, charts.result())

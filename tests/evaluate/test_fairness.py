@@ -8,6 +8,7 @@ from fairlearn import metrics
 from churn.bundle.fairness_limits import broken_limit
 from churn.config.loop import GateConfig
 from churn.config.training import DecisionConfig, EvaluateConfig
+from churn.evaluate.bootstrap import jeffreys_interval
 from churn.evaluate.fairness import measure_fairness
 from churn.evaluate.profit import Outcome
 
@@ -96,6 +97,14 @@ def test_equal_selection_calls_as_many_and_costs_profit_where_groups_differ():
     assert [group.equal_threshold for group in grouping.groups] == pytest.approx([0.6, 0.1], abs=0.01)
     assert grouping.lost.low > 5  # 500 calls with a chance of 0.6 give way to 500 with a chance of 0.1
     assert grouping.lost.value == pytest.approx(500 / 2_000 * 0.5 * (56 + 11), rel=0.2)
+
+
+def test_a_rate_of_one_is_as_certain_as_its_customers_are_many_not_their_rows():
+    rows = np.repeat(np.arange(80), 10)
+    groups, churned = pd.DataFrame({"plan": np.repeat(["a", "b"], 40)[rows]}), (np.arange(80) % 2)[rows]
+    test = Outcome(groups, churned, np.where(groups["plan"] == "a", 0.9, 0.1), rows)
+    (grouping,) = measure_fairness(groups, test, 0.3, DecisionConfig(), FEW, 0).groupings
+    assert grouping.groups[0].rates["selection_rate"].low == pytest.approx(jeffreys_interval(40, 40)[0])
 
 
 def test_equal_selection_does_not_depend_on_the_order_of_rows_with_equal_probabilities():

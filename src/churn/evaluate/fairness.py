@@ -15,6 +15,7 @@ import pandas as pd
 
 from churn.bundle.decision import NOBODY, call_gain, customer_values
 from churn.config.training import DecisionConfig, EvaluateConfig
+from churn.data.customers import number_customers
 from churn.evaluate.bootstrap import (
     Estimate,
     bootstrap,
@@ -151,7 +152,7 @@ def _measure_grouping(columns: Sequence[str], groups: dict[str, np.ndarray], tes
     """The rates of the groups, by the positions of their rows, and their differences."""
     values, differences = _fairlearn(groups, test)
     parts = _parts(groups, test)
-    rates, of = test.ratios(parts), {rate: below.sum(axis=0) for rate, (_, below) in parts.items()}
+    rates, of = test.ratios(parts), {rate: _customers(below, test.ids) for rate, (_, below) in parts.items()}
     equal, thresholds = _equal_selection(groups, test)
     lost = (test.gain * (test.called - equal))[:, None]
     measured = [
@@ -180,11 +181,17 @@ def _measure_grouping(columns: Sequence[str], groups: dict[str, np.ndarray], tes
     )
 
 
-def _rate_estimate(rate: str, value: float, samples: np.ndarray, rows: float) -> Estimate:
+def _customers(inside: np.ndarray, ids: np.ndarray | None) -> list[int]:
+    """[G] the customers of the rows whose weight in each column [n, G] is not zero."""
+    customer = number_customers(ids, len(inside))
+    return [len(np.unique(customer[column > 0])) for column in inside.T]
+
+
+def _rate_estimate(rate: str, value: float, samples: np.ndarray, customers: int) -> Estimate:
     """The rate of a group; with Jeffreys' interval where it is 0 or 1, since all resamples agree there."""
     if rate == CALIBRATION or 0 < value < 1:
         return _estimate(value, samples)
-    low, high = jeffreys_interval(value * rows, rows)
+    low, high = jeffreys_interval(value * customers, customers)
     return Estimate(float(value), min(float(low), value), max(float(high), value))
 
 

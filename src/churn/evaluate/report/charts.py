@@ -9,7 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from churn.data.customers import number_customers
 from churn.evaluate.bootstrap import jeffreys_interval
+from churn.evaluate.clustered import effective_rows
 from churn.evaluate.evaluation import MODEL
 from churn.evaluate.metrics import mean_of_ties
 from churn.evaluate.report.drawing import (
@@ -28,14 +30,17 @@ from churn.evaluate.report.drawing import (
 
 
 def draw_charts(
-    churned: np.ndarray, predictions: Mapping[str, np.ndarray], history: Mapping[str, Sequence[float]]
+    churned: np.ndarray,
+    predictions: Mapping[str, np.ndarray],
+    history: Mapping[str, Sequence[float]],
+    ids: np.ndarray | None = None,
 ) -> list[Chart]:
-    """The figures in reading order; [n] labels and probabilities of the test part, losses by epoch."""
+    """The figures in reading order; [n] labels, probabilities and ids of the test part, losses by epoch."""
     with mpl.rc_context(STYLE):
         compared = {name: predictions[name] for name in LINES if name in predictions}
         charts = [
             _gains(churned, compared),
-            _calibration(churned, predictions[MODEL]),
+            _calibration(churned, predictions[MODEL], number_customers(ids, len(churned))),
             _precision_recall(churned, compared),
             _roc(churned, compared),
             _scores(churned, predictions[MODEL]),
@@ -87,15 +92,16 @@ def _precision_recall(churned: np.ndarray, predictions: Mapping[str, np.ndarray]
     )
 
 
-def _calibration(churned: np.ndarray, probability: np.ndarray) -> Chart:
-    """Churn rate by predicted probability, in bins of equally many customers, with 95 % intervals."""
+def _calibration(churned: np.ndarray, probability: np.ndarray, customer: np.ndarray) -> Chart:
+    """Churn rate by predicted probability, in bins of equally many rows, with 95 % intervals."""
     bins = np.array_split(np.argsort(probability, kind="stable"), np.clip(len(churned) // 20, 2, 10))
     size = np.array([len(rows) for rows in bins])
     share = mean_of_ties(churned, probability)
     left = np.array([share[rows].sum() for rows in bins])
     predicted = 100 * np.array([probability[rows].mean() for rows in bins])
     rate = 100 * left / size
-    low, high = (100 * end for end in jeffreys_interval(left, size))
+    known = np.array([effective_rows(churned[rows], customer[rows]) for rows in bins])
+    low, high = (100 * end for end in jeffreys_interval(left / size * known, known))
     errors = np.maximum([rate - low, high - rate], 0)
     limit = max(high.max(), 100 * probability.max())
 
