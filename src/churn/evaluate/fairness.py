@@ -23,6 +23,7 @@ from churn.evaluate.bootstrap import (
     percentile_interval,
     resample_weights,
 )
+from churn.evaluate.permutation import largest_differences
 from churn.evaluate.segments import distinct_names, divide, group_rows
 
 if TYPE_CHECKING:
@@ -45,13 +46,21 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """The largest difference between two groups."""
+
+    value: float
+    by_chance: float  # 95 of 100 divisions of the customers into such groups, drawn by chance, stay below it
+
+
+@dataclass(frozen=True)
 class Grouping:
     """The groups of one protected column, or of two together."""
 
     columns: tuple[str, ...]
     groups: list[Group]
     left_out: int  # rows in no group: too few churners or stayers are like them
-    differences: dict[str, Estimate]  # `PARITY` and `ODDS`; chance alone makes them above 0
+    differences: dict[str, Difference]  # `PARITY` and `ODDS`
     lost: Estimate  # profit per customer that equal selection rates would cost
 
     @property
@@ -77,7 +86,7 @@ def _to_json(grouping: Grouping) -> dict[str, Any]:
     return {
         "columns": list(grouping.columns),
         "left_out": grouping.left_out,
-        "differences": {name: estimate.to_json() for name, estimate in grouping.differences.items()},
+        "differences": {name: vars(found) for name, found in grouping.differences.items()},
         "equal_selection_profit_lost": grouping.lost.to_json(),
         "groups": [
             asdict(group) | {"rates": {name: rate.to_json() for name, rate in group.rates.items()}}
@@ -168,17 +177,32 @@ def _measure_grouping(columns: Sequence[str], groups: dict[str, np.ndarray], tes
         )
         for number, (name, rows) in enumerate(groups.items())
     ]
-    ranges = {rate: np.ptp(rates[rate], axis=1) for rate in rates}
+    chance = _by_chance(groups, test)
     return Grouping(
         tuple(columns),
         measured,
         len(test.churned) - sum(map(len, groups.values())),
-        {
-            PARITY: _estimate(differences[PARITY], ranges[SELECTION]),
-            ODDS: _estimate(differences[ODDS], np.maximum(ranges[TRUE_POSITIVE], ranges[FALSE_POSITIVE])),
-        },
+        {name: Difference(float(differences[name]), chance[name]) for name in (PARITY, ODDS)},
         Estimate.from_resamples(test.ratios({"": (lost, np.ones_like(lost))})[""][:, 0]),
     )
+
+
+def _by_chance(groups: dict[str, np.ndarray], test: _Decided) -> dict[str, float]:
+    """The `by_chance` of each difference."""
+    rows = np.concatenate(list(groups.values()))
+    group = np.repeat(np.arange(len(groups)), [len(each) for each in groups.values()])
+    left, called = test.churned[rows] == 1, test.called[rows]
+    customer = number_customers(None if test.ids is None else test.ids[rows], len(rows))
+
+    def draw(inside: np.ndarray) -> np.ndarray:
+        some = called[inside], group[inside], customer[inside]
+        return largest_differences(*some, test.resamples, test.seed)
+
+    odds = np.maximum(draw(left), draw(~left))
+    return {
+        name: float(np.quantile(drawn, 0.95))
+        for name, drawn in ((PARITY, draw(np.full(len(rows), True))), (ODDS, odds))
+    }
 
 
 def _customers(inside: np.ndarray, ids: np.ndarray | None) -> list[int]:

@@ -79,7 +79,9 @@ def test_segments_and_groups_have_their_scores_and_intervals(make):
     slices = {score.get("slice") for score in model["quantitativeAnalysis"]["performanceMetrics"]}
     assert len([name for name in slices if name and name.startswith("plan=")]) == 3
     assert model["considerations"]["fairnessAssessments"][0]["groupAtRisk"] == "groups of plan"
-    (parity,) = re.findall(r"- plan: demographic_parity difference (\S+) \(\S+ to \S+\)", to_markdown(card))
+    (parity,) = re.findall(
+        r"- plan: demographic_parity difference (\S+) \(by chance up to \S+\)", to_markdown(card)
+    )
     assert float(parity) > 0
     unknown = replace(card, fairness=replace(card.fairness, unknown=["race"]))
     assert "- race: unknown, no two groups have ten churners" in to_markdown(unknown)
