@@ -52,6 +52,15 @@ def test_what_nobody_has_said_is_unknown(make):
     assert "unknown: no protected columns were named" in to_markdown(card)
 
 
+@pytest.mark.parametrize(("method", "limited"), [("stratified", False), ("time", False), ("customer", True)])
+def test_a_split_by_customer_says_that_later_months_are_unknown_also_where_rows_have_dates(
+    make, method, limited
+):
+    times = np.datetime64("2025-01-01", "s") + np.arange(4)
+    limits = make(f"split.method={method}", times=times).limits
+    assert any("later months is unknown" in limit for limit in limits) == limited
+
+
 def test_what_the_configuration_says_is_in_both_formats(make):
     said = {
         "owner": "team churn", "contact": "churn@bank.example", "intended_use": "calls of the loyalty desk",
