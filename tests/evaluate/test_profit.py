@@ -101,6 +101,18 @@ def test_customers_with_their_own_value_are_called_by_it():
     assert [case.value for case in result.sensitivity if case.assumption == "customer_value"] == [10, 40]
 
 
+def test_only_a_chosen_threshold_gives_way_to_each_customers_own_value_in_churn_score():
+    own = replace(CFG, value_column="charge")
+    names = [measured(500, cfg)[1].strategies[-1].name for cfg in (own, replace(own, top_share=0.1))]
+    assert ["churn score" in name for name in names] == [True, False]
+
+
+def test_an_assumption_of_zero_has_no_other_value():
+    _, result = measured(500, replace(CFG, contact_cost=0.0))
+    assert "contact_cost" not in {case.assumption for case in result.sensitivity}
+    assert len(result.sensitivity) == 6
+
+
 def test_the_expected_maximum_profit_is_the_average_over_success_rates():
     churned, probability = sample(3_000)
     rates = beta.ppf((np.arange(2_000) + 0.5) / 2_000, 6, 14)

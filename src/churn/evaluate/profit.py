@@ -124,6 +124,7 @@ def measure_profit(
         sensitivity=[
             _sensitivity_to(test, calibration, chosen, cfg, key, factor)
             for key in ASSUMPTIONS
+            if _assumed(key, cfg)  # twice nothing is nothing
             for factor in FACTORS
         ],
         expected_maximum=maximum,
@@ -142,7 +143,8 @@ def _strategies(
         f"probability at least {TUTORIAL} (whatever a call costs)": probability >= TUTORIAL,
     }
     if cfg.value_column is not None:
-        strategies["each by their own value, as churn score does"] = expected > 0
+        fixed = cfg.threshold is not None or cfg.top_share is not None
+        strategies["each by their own value" + ", as churn score does" * (not fixed)] = expected > 0
     return strategies
 
 
@@ -167,6 +169,12 @@ def _bootstrap_profit(
         earned = np.pad((ordered * gain[order]).cumsum(axis=1), ((0, 0), (1, 0)))
         curves.extend(np.interp(SHARES, x, y) for x, y in zip(reached[:, ends], earned[:, ends], strict=True))
     return np.array(curves), np.concatenate(profits)
+
+
+def _assumed(key: str, cfg: DecisionConfig) -> float:
+    """What is assumed; of the customers' own values, their factor."""
+    own = key == "customer_value" and cfg.value_column is not None
+    return cfg.value_factor if own else float(getattr(cfg, key))
 
 
 def _sensitivity_to(
