@@ -22,10 +22,10 @@ QUINTILES = 5
 class Coverage:
     """Measured coverage; None for what the bundle does not have, or where the truth is not known."""
 
-    unseen: float  # share of the customers with a field unlike any in training
+    unseen: float  # share of the rows with a field unlike any in training
     level: float | None  # the level of the prediction sets
     sets: Mapping[str, Estimate] | None  # coverage of stayers ("stays") and of churners ("leaves")
-    shares: Mapping[str, float] | None  # share of the customers by certainty
+    shares: Mapping[str, float] | None  # share of the rows by certainty
     width: float | None  # mean width of the intervals
     covered: float | None  # share of the true probabilities inside their interval
     quintiles: list[float] | None  # the same by quintile of the probability, lowest first

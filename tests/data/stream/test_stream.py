@@ -135,8 +135,11 @@ def test_every_row_outside_the_test_part_is_read_once_per_epoch(files):
 def test_a_run_on_a_large_table_says_that_it_reports_a_sample(files, tmp_path, capsys):
     loss = run(config(files, f"run.root={tmp_path}", f"run.dir={tmp_path}/run"))
     assert 0.2 < loss < 0.7
-    assert "random sample of 900 of 2,400 rows" in capsys.readouterr().out
-    assert "random sample of 900 of 2,400 rows" in (tmp_path / "run" / "report.html").read_text()
+    said, report = capsys.readouterr().out, (tmp_path / "run" / "report.html").read_text()
+    assert all("random sample of 900 of 2,400 rows" in text for text in (said, report))
+    assert all(text in said for text in ("Fitting the baselines on the sample", "chunk of rows 1 of "))
+    assert "loss after each chunk of rows" in report
+    assert "epoch 1 of" not in said + report
     served = Bundle.load(tmp_path / "run" / "bundle")
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]["roc_auc"]["value"] > 0.6
     sample = open_stream(config(files)).sample.frame  # its rare level is not known by name

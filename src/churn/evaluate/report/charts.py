@@ -34,8 +34,9 @@ def draw_charts(
     predictions: Mapping[str, np.ndarray],
     history: Mapping[str, Sequence[float]],
     ids: np.ndarray | None = None,
+    step: str = "epoch",
 ) -> list[Chart]:
-    """The figures in reading order; [n] labels, probabilities and ids of the test part, losses by epoch."""
+    """The figures in reading order; [n] labels, probabilities and ids of the test part, losses by `step`."""
     with mpl.rc_context(STYLE):
         compared = {name: predictions[name] for name in LINES if name in predictions}
         charts = [
@@ -45,7 +46,7 @@ def draw_charts(
             _roc(churned, compared),
             _scores(churned, predictions[MODEL]),
         ]
-        return [*charts, _training(history)] if history.get("loss") else charts
+        return [*charts, _training(history, step)] if history.get("loss") else charts
 
 
 def _gains(churned: np.ndarray, predictions: Mapping[str, np.ndarray]) -> Chart:
@@ -118,7 +119,7 @@ def _calibration(churned: np.ndarray, probability: np.ndarray, customer: np.ndar
         figure,
         axes,
         "Calibration: does 30 % mean 30 %?",
-        "Each dot is a group of equally many customers. On the dashed line as many left as predicted, above "
+        "Each dot is a group of equally many rows. On the dashed line as many left as predicted, above "
         "it more. Below: how often each probability was predicted.",
     )
 
@@ -139,16 +140,16 @@ def _scores(churned: np.ndarray, probability: np.ndarray) -> Chart:
     )
 
 
-def _training(history: Mapping[str, Sequence[float]]) -> Chart:
-    figure, axes = new_figure("Epoch", "Log loss per customer")
+def _training(history: Mapping[str, Sequence[float]], step: str) -> Chart:
+    figure, axes = new_figure(step.capitalize(), "Log loss per row")
     axes.plot(*_by_epoch(history["loss"]), label="train part", color=FAINT, linewidth=2.2)
     losses = history.get("val_loss", [])
     axes.plot(*_by_epoch(losses), label="validation part", color=NETWORK, marker=".", markersize=4)
-    title = "Training: loss after each epoch"
+    title = f"Training: loss after each {step}"
     if losses:
         best = int(np.argmin(losses)) + 1
         axes.axvline(best, color=INK, linewidth=0.8, linestyle=":")
-        title = f"Training: the validation loss was lowest after epoch {best} of {len(losses)}"
+        title = f"Training: the validation loss was lowest after {step} {best} of {len(losses)}"
     return to_chart(
         figure, axes, title, "Where the validation loss rises again, the network memorises the train part."
     )
