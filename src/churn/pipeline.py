@@ -101,7 +101,8 @@ def _work(
         bundle = _export(experiment, trained, directory, worker, step)  # -> bundle
         results = _evaluate(experiment, trained, bundle, baselines, step)  # -> Evaluation
         with step("report", "Drawing the report"):
-            parts = experiment.test.churned, results.predictions, trained.history
+            test, unit = experiment.test, "chunk of rows" if experiment.is_sample else "epoch"
+            parts = test.churned, results.predictions, trained.history, test.ids, unit
             charts = worker.submit(draw_charts, *parts)
             content = gather_content(experiment, trained, bundle, results, step.seconds)
             write_report(directory / "report.html", content, charts.result())
@@ -241,7 +242,8 @@ def _evaluate(
     step: _StepTimer,
 ) -> Results:
     """The results on the test part; the metrics and the training profile go into the bundle."""
-    with step("baselines", "Fitting the baselines on the same rows"):
+    rows = "sample" if experiment.is_sample else "same rows"
+    with step("baselines", f"Fitting the baselines on the {rows}"):
         predictions = baselines.result()
     with step("evaluate", "Measuring on the test part"):
         results = evaluate_bundle(experiment, trained, bundle, predictions)

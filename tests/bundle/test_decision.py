@@ -85,6 +85,14 @@ def test_a_share_of_the_customers_is_called():
     assert (probability >= threshold).sum() == 100
 
 
+def test_a_share_is_counted_among_the_models_own_probabilities():
+    churned, probability = sample(1_000)
+    own = 0.5 * probability
+    cfg = replace(CFG, top_share=0.1)
+    threshold = decision.choose_threshold(cfg, churned, probability, np.ones(1_000), lambda: own)
+    assert (own >= threshold).sum() == 100
+
+
 def test_perfect_separation_falls_back_to_the_break_even():
     churned = np.array([0, 0, 1, 1])
     threshold = decision.choose_threshold(CFG, churned, np.array([0.1, 0.2, 0.8, 0.9]), np.full(4, 200.0))

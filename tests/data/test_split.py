@@ -108,6 +108,16 @@ def test_a_horizon_that_leaves_a_part_empty_is_refused(rows):
         split_dataset(table(x, x < -9), SplitConfig(), 30, seed=1)
 
 
+@pytest.mark.parametrize(("dates", "horizon"), [(2, 30), (3, 0)])
+def test_too_few_dates_for_a_split_by_time_name_the_split_that_works(rows, dates, horizon):
+    x, churned = rows
+    times = (np.datetime64("2025-01", "M") + np.arange(1000) % dates).astype("datetime64[s]")
+    data = table(x, churned, times=times)
+    with pytest.raises(UserError, match=f"split.method=customer .* {dates} different dates"):
+        split_dataset(data, SplitConfig(), horizon, seed=1)
+    split_dataset(data, SplitConfig(SplitMethod.customer), horizon, seed=1)
+
+
 def test_rows_without_dates_are_not_split_by_time(rows):
     data, by_time = table(*rows), SplitConfig(SplitMethod.time)
     with pytest.raises(UserError, match=r"data\.time=COLUMN"):

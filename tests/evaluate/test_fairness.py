@@ -8,7 +8,9 @@ from fairlearn import metrics
 from churn.bundle.fairness_limits import broken_limit
 from churn.config.loop import GateConfig
 from churn.config.training import DecisionConfig, EvaluateConfig
+from churn.evaluate.bootstrap import jeffreys_interval
 from churn.evaluate.fairness import measure_fairness
+from churn.evaluate.permutation import largest_differences
 from churn.evaluate.profit import Outcome
 
 FEW = EvaluateConfig(bootstrap=200)
@@ -72,14 +74,41 @@ def test_intervals_hold_what_is_measured_and_shrink_with_rows(sample, fairness):
     assert pairs.high - pairs.low > 1.5 * (gap.high - gap.low)
 
 
-def test_the_interval_of_equalized_odds_knows_both_rates():
+def test_groups_that_are_alike_differ_by_no_more_than_chance_gives_and_others_by_more():
+    below, more = [], []
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        probability = random.beta(2, 4, 600)
+        churned = (random.random(600) < probability).astype(np.int8)
+        groups = pd.DataFrame({"g": random.choice(list("abcdef"), 600)})
+        higher = np.where(groups["g"] == "a", probability + 0.3, probability)
+        for chance, found in ((probability, below), (higher, more)):
+            test = Outcome(groups, churned, chance)
+            settings = (0.4, DecisionConfig(), EvaluateConfig(bootstrap=100))
+            (grouping,) = measure_fairness(groups, test, *settings, seed).groupings
+            found.append([one.value < one.by_chance for one in grouping.differences.values()])
+    assert (np.mean(below, axis=0) > 0.85).all()
+    assert (np.mean(more, axis=0) < 0.1).all()
+
+
+def test_copies_of_a_customers_rows_leave_what_chance_gives():
+    random, rows = np.random.default_rng(0), np.repeat(np.arange(300), 10)
+    group, hits = random.integers(3, size=300), random.random(300) < 0.3
+    alone, copied = (
+        largest_differences(hits[index], group[index], index, 200, 0) for index in (np.arange(300), rows)
+    )
+    assert copied == pytest.approx(alone)
+
+
+def test_equalized_odds_are_the_larger_of_both_rates_differences():
     random = np.random.default_rng(0)
     groups = pd.DataFrame({"gender": random.choice(["f", "m"], 2_000)})
     churned = (random.random(2_000) < 0.4).astype(np.int8)
     found = (random.random(2_000) < np.where(groups["gender"] == "f", 0.9, 0.3)) & (churned == 1)
     test = Outcome(groups, churned, np.where(found, 0.8, 0.1))  # nobody who stays is called
     odds = measure_fairness(groups, test, 0.5, DecisionConfig(), FEW, 0).groupings[0].differences
-    assert 0.5 < odds["equalized_odds"].low < 0.6 < odds["equalized_odds"].high < 0.7
+    assert odds["equalized_odds"].value == pytest.approx(0.6, abs=0.05)
+    assert 0 < odds["equalized_odds"].by_chance < 0.15
 
 
 def test_equal_selection_calls_as_many_and_costs_profit_where_groups_differ():
@@ -96,6 +125,14 @@ def test_equal_selection_calls_as_many_and_costs_profit_where_groups_differ():
     assert [group.equal_threshold for group in grouping.groups] == pytest.approx([0.6, 0.1], abs=0.01)
     assert grouping.lost.low > 5  # 500 calls with a chance of 0.6 give way to 500 with a chance of 0.1
     assert grouping.lost.value == pytest.approx(500 / 2_000 * 0.5 * (56 + 11), rel=0.2)
+
+
+def test_a_rate_of_one_is_as_certain_as_its_customers_are_many_not_their_rows():
+    rows = np.repeat(np.arange(80), 10)
+    groups, churned = pd.DataFrame({"plan": np.repeat(["a", "b"], 40)[rows]}), (np.arange(80) % 2)[rows]
+    test = Outcome(groups, churned, np.where(groups["plan"] == "a", 0.9, 0.1), rows)
+    (grouping,) = measure_fairness(groups, test, 0.3, DecisionConfig(), FEW, 0).groupings
+    assert grouping.groups[0].rates["selection_rate"].low == pytest.approx(jeffreys_interval(40, 40)[0])
 
 
 def test_equal_selection_does_not_depend_on_the_order_of_rows_with_equal_probabilities():

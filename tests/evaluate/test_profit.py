@@ -101,6 +101,18 @@ def test_customers_with_their_own_value_are_called_by_it():
     assert [case.value for case in result.sensitivity if case.assumption == "customer_value"] == [10, 40]
 
 
+def test_only_a_chosen_threshold_gives_way_to_each_customers_own_value_in_churn_score():
+    own = replace(CFG, value_column="charge")
+    names = [measured(500, cfg)[1].strategies[-1].name for cfg in (own, replace(own, top_share=0.1))]
+    assert ["churn score" in name for name in names] == [True, False]
+
+
+def test_an_assumption_of_zero_has_no_other_value():
+    _, result = measured(500, replace(CFG, contact_cost=0.0))
+    assert "contact_cost" not in {case.assumption for case in result.sensitivity}
+    assert len(result.sensitivity) == 6
+
+
 def test_the_expected_maximum_profit_is_the_average_over_success_rates():
     churned, probability = sample(3_000)
     rates = beta.ppf((np.arange(2_000) + 0.5) / 2_000, 6, 14)
@@ -110,27 +122,37 @@ def test_the_expected_maximum_profit_is_the_average_over_success_rates():
         sums = np.append(0, decision.call_gain(churned, 200.0, replace(CFG, success=rate))[order].cumsum())
         best.append(sums.max() / len(churned))
         called.append(sums.argmax() / len(churned))
-    profit, share = expected_maximum_profit(churned, probability, CFG, 200.0)
+    profit, share = expected_maximum_profit(churned, probability, CFG, np.full(3_000, 200.0))
     assert profit == pytest.approx(np.mean(best), rel=1e-3)
     assert share == pytest.approx(np.mean(called), rel=1e-2)
 
 
+def test_the_expected_maximum_is_never_below_the_profit_of_a_threshold_if_values_differ():
+    cfg = replace(CFG, value_column="charge", success_evidence=1e6)
+    rows = outcome(3_000)
+    frame = pd.DataFrame({"charge": np.where(rows.probability > 0.5, 400.0, 20.0)})
+    gain = decision.call_gain(rows.churned, frame.charge.to_numpy(), cfg)
+    best = gain[np.argsort(-rows.probability)].cumsum().max() / len(gain)
+    result = measure_profit(replace(rows, frame=frame), rows, 0.3, cfg, EVALUATE, seed=0)
+    assert result.expected_maximum == pytest.approx(best, rel=1e-3)
+
+
 def test_a_useless_score_can_still_call_everyone_or_nobody():
     churned, _ = sample(3_000)
-    profit, share = expected_maximum_profit(churned, np.full(3_000, 0.3), CFG, 200.0)
+    profit, share = expected_maximum_profit(churned, np.full(3_000, 0.3), CFG, np.full(3_000, 200.0))
     rates = beta.ppf((np.arange(2_000) + 0.5) / 2_000, 6, 14)
     everyone = [
         max(0, decision.call_gain(churned, 200.0, replace(CFG, success=rate)).mean()) for rate in rates
     ]
     assert profit == pytest.approx(np.mean(everyone), rel=1e-3)
     assert 0 < share < 1
-    assert expected_maximum_profit(churned, np.full(3_000, 0.3), CFG, 5.0) == (0, 0)
+    assert expected_maximum_profit(churned, np.full(3_000, 0.3), CFG, np.full(3_000, 5.0)) == (0, 0)
 
 
 def test_calls_that_cost_nothing_pay_for_everyone():
     free = replace(CFG, contact_cost=0.0, offer_cost=0.0)
     churned = np.array([0, 0, 0, 1, 0, 1])
-    profit, share = expected_maximum_profit(churned, np.linspace(0, 1, 6), free, value=200.0)
+    profit, share = expected_maximum_profit(churned, np.linspace(0, 1, 6), free, np.full(6, 200.0))
     assert (profit, share) == (pytest.approx(0.3 * 200 / 3), 1.0)
     _, result = measured(cfg=free)
     assert np.isfinite([result.threshold, result.expected_maximum, result.expected_share]).all()

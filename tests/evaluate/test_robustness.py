@@ -10,7 +10,7 @@ import pytest
 
 from churn.config.root import compose_config
 from churn.data.dataset import Dataset, Schema
-from churn.data.experiment import Experiment
+from churn.data.experiment import Experiment, Part
 from churn.data.influence import check_influence
 from churn.errors import UserError
 from churn.evaluate import robustness
@@ -109,18 +109,19 @@ def by_x(rows):
 
 def test_auc_falls_to_chance_without_the_column_that_matters_and_not_without_others():
     rows, churned = frame(2_000)
-    curve = robustness._missing_curve(by_x, rows, churned, ["x", "noise"])
+    curve = robustness._missing_curve(by_x, Part(rows, churned, None), ["x", "noise"])
     assert curve.amount == [0, 1, 2]
     assert curve.roc_auc[0].value > 0.85
     assert curve.roc_auc[1].value == 0.5
     assert (
-        robustness._missing_curve(by_x, rows, churned, ["noise"]).roc_auc[1].value == curve.roc_auc[0].value
+        robustness._missing_curve(by_x, Part(rows, churned, None), ["noise"]).roc_auc[1].value
+        == curve.roc_auc[0].value
     )
 
 
 def test_auc_falls_with_the_share_of_outliers():
     rows, churned = frame(2_000)
-    scores = [one.value for one in robustness._outlier_curve(by_x, rows, churned, 0).roc_auc]
+    scores = [one.value for one in robustness._outlier_curve(by_x, Part(rows, churned, None), 0).roc_auc]
     assert scores == sorted(scores, reverse=True)
     # Of two rows, 64 % keep their order as before, 4 % are in random order, 32 % are ranked by a coin.
     assert scores[-1] == pytest.approx(0.64 * scores[0] + 0.36 * 0.5, abs=0.04)
@@ -133,14 +134,12 @@ def experiment():
     return Experiment.split(Dataset("d", schema, rows, churned), compose_config())
 
 
-def membership(experiment, predict):
-    """Of a model whose out-of-fold predictions are 0.5."""
+def membership(experiment, predict, without=lambda frame, fold: np.full(len(frame), 0.5)):
+    """Of a model beside networks `without` each fold."""
     rows = np.concatenate([experiment.splits.train, experiment.splits.validation])
-    trained = SimpleNamespace(
-        held_out_rows=rows, held_out_probability=np.full(len(rows), 0.5), fold_of_row=np.zeros(len(rows), int)
-    )
-    bundle = SimpleNamespace(facts={"temperature": 1.0})
-    return robustness._membership(experiment, trained, bundle, predict)
+    folds = np.arange(len(rows)) % 8
+    trained = SimpleNamespace(held_out_rows=rows, fold_of_row=folds, predict_without=without)
+    return robustness._membership(experiment, trained, predict)
 
 
 def test_a_model_that_knows_its_rows_by_heart_is_found_out_and_one_that_does_not_is_not(experiment):
@@ -155,6 +154,30 @@ def test_a_model_that_knows_its_rows_by_heart_is_found_out_and_one_that_does_not
     blind = membership(experiment, lambda rows: np.full(len(rows), 0.5))
     assert blind.model.value == blind.honest.value == 0.5
     assert blind.no_better_than_chance
+
+
+def test_test_rows_that_are_only_harder_do_not_make_a_model_give_something_away(experiment):
+    test = set(experiment.test.frame["x"])
+
+    def harder(rows, fold=None):
+        """Right about half of the others, and knows nothing of test rows."""
+        left = experiment.data.churned[experiment.data.frame.index.get_indexer(rows.index)] == 1
+        known = ~rows["x"].isin(test) & (rows["noise"] > 0)
+        return np.where(known, np.where(left, 0.9, 0.1), 0.5)
+
+    found = membership(experiment, harder, harder)
+    assert found.model.low > 0.5
+    assert found.model == found.honest
+    assert found.difference.value == 0
+    assert found.no_better_than_chance
+
+
+def test_networks_without_a_fold_are_those_that_predicted_its_rows(experiment):
+    dense = replace(experiment, cfg=compose_config("model=dense", "train.epochs=1", "model.trees=0"))
+    trained = fit_network(dense, quiet=True)
+    rows = dense.data.frame.iloc[trained.held_out_rows]
+    found = trained.predict_without(rows, trained.fold_of_row)
+    np.testing.assert_allclose(found, trained.held_out_probability, atol=1e-6)
 
 
 def test_label_noise_flips_labels_to_learn_from_and_none_to_measure_with(experiment, monkeypatch):
@@ -189,13 +212,7 @@ def test_a_model_that_is_not_cross_fitted_is_asked_about_its_train_part(experime
         seen.append(set(frame.index))
         return np.full(len(frame), 0.5)
 
-    bundle = SimpleNamespace(facts={"temperature": 1.0})
-    found = robustness._membership(tutorial, fit_network(tutorial, quiet=True), bundle, predict)
-    assert seen == [set(experiment.splits.test), set(experiment.splits.train)]
+    found = robustness._membership(tutorial, fit_network(tutorial, quiet=True), predict)
+    splits = experiment.splits
+    assert seen == [set(rows) for rows in (splits.train, splits.test, splits.calibration, splits.test)]
     assert found.no_better_than_chance
-
-
-def test_the_interval_of_a_mean_loss_holds_the_true_mean_in_95_of_100_samples():
-    samples = np.random.default_rng(0).exponential(size=(600, 300))
-    holds = [one.low <= 1 <= one.high for one in map(robustness._mean, samples)]
-    assert 0.92 < np.mean(holds) < 0.97

@@ -7,6 +7,7 @@ import pytest
 from conftest import compose_config
 
 from churn.bundle import export
+from churn.bundle.calibration import apply_temperature
 from churn.data.experiment import Experiment
 from churn.data.split import split_dataset
 from churn.evaluate.baselines import predict_baselines
@@ -56,3 +57,12 @@ def test_temperature_threshold_and_sets_come_from_the_out_of_fold_predictions(ex
     half = replace(trained, held_out_probability=trained.held_out_probability / 2)
     own, lower = (fitted_beside(export._serving_graph(experiment, each, None)) for each in (trained, half))
     assert all(one != other for one, other in zip(own[:3], lower[:3], strict=True))
+
+
+def test_a_share_is_counted_among_the_probabilities_that_will_be_served(experiment, trained):
+    decision = replace(experiment.cfg.decision, top_share=0.1)
+    cfg = replace(experiment.cfg, decision=decision)
+    graph = export._serving_graph(replace(experiment, cfg=cfg), trained, None)
+    rows = experiment.part(trained.held_out_rows).frame
+    served = apply_temperature(trained.predict(rows), graph.temperature)
+    assert (served >= graph.threshold).mean() == pytest.approx(0.1, abs=2 / len(rows))

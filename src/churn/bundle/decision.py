@@ -19,7 +19,7 @@ Profit Maximizing Metric, IEEE TKDE 25(5)).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +94,11 @@ def break_even(value: float, cfg: DecisionConfig) -> float:
 
 
 def choose_threshold(
-    cfg: DecisionConfig, churned: np.ndarray, probability: np.ndarray, value: np.ndarray
+    cfg: DecisionConfig,
+    churned: np.ndarray,
+    probability: np.ndarray,
+    value: np.ndarray,
+    final: Callable[[], np.ndarray] | None = None,
 ) -> float:
     """The probability from which to call, chosen on [n] held-out rows; n may be 0.
 
@@ -102,13 +106,17 @@ def choose_threshold(
     customer of average value: the probability at which a call breaks even by a logistic regression of
     `churned` on the log-odds. The peak of the measured profit instead would follow chance: chosen on 704
     Telco customers it earned 0.5 to 2 % less on others.
+
+    A share is counted among the probabilities that `final` gives, the model's own for the same rows, where
+    they differ from `probability`. Out-of-fold ones are spread wider than those that will be served: of 1,500
+    rows, a share of 5 % chosen by them called 2.7 to 4.0 % of new customers, by the own ones 4.6 to 5.6 %.
     """
     if cfg.threshold is not None:
         return cfg.threshold
     if cfg.top_share is not None:
         if len(probability) == 0:
             raise UserError("a share needs calibration rows", "decision.top_share", "use decision.threshold")
-        return float(np.quantile(probability, 1 - cfg.top_share))
+        return float(np.quantile(final() if final else probability, 1 - cfg.top_share))
     even = break_even(value.mean() if len(value) else cfg.customer_value, cfg)
     if len(churned) == 0 or not 0 < even < 1:
         return even

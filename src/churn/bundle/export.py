@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from churn.backend import tensorflow
 from churn.bundle import (
     background,
@@ -66,11 +68,15 @@ def _serving_graph(experiment: Experiment, trained: Trained, interval: Interval 
     churned, values = held_out.churned, decision.customer_values(held_out.frame, cfg.decision)
     temperature = calibration.fit_temperature(churned, trained.held_out_probability, cfg.seed)
     probability = calibration.apply_temperature(trained.held_out_probability, temperature)
+
+    def final() -> np.ndarray:
+        return calibration.apply_temperature(trained.predict(held_out.frame), temperature)
+
     return ServingGraph(
         experiment.data.schema,
         trained.model,
         temperature,
-        threshold=decision.choose_threshold(cfg.decision, churned, probability, values),
+        threshold=decision.choose_threshold(cfg.decision, churned, probability, values, final),
         background=_reason_background(experiment, trained),
         interval=interval,
         prediction_sets=conformal.fit_prediction_sets(churned, probability, level) if level else None,

@@ -19,8 +19,8 @@ _MEANINGS = {
 def broken_limit(facts: dict[str, Any], gate: GateConfig) -> str | None:
     """Why the gate's limits of fairness keep a bundle with these facts out; None if they do not.
 
-    What counts is the difference measured on the test part, whatever its interval: too small a sample is no
-    reason to let a model pass.
+    What counts is the difference measured on the test part, whatever chance alone gives: too small a sample
+    is no reason to let a model pass.
 
     >>> broken_limit(bundle.facts, cfg.retrain.gate)
     """

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from churn.config.data import SplitMethod
 from churn.config.root import Config
 from churn.data.dataset import Dataset
 from churn.data.split import Splits, split_dataset
@@ -40,7 +41,12 @@ class Experiment:
     @classmethod
     def split(cls, data: Dataset, cfg: Config) -> Experiment:
         """An experiment with the data set split as `cfg` says; raises `UserError` as `split_dataset` does."""
-        return cls(data, split_dataset(data, cfg.split, cfg.data.horizon, cfg.seed), cfg)
+        splits = split_dataset(data, cfg.split, cfg.data.horizon, cfg.seed)
+        if cfg.split.method is SplitMethod.article:  # the only one that nothing keeps from this
+            from churn.data.findings.leakage import find_crossing_rows
+
+            data = replace(data, findings=(*data.findings, *find_crossing_rows(data, splits.test)))
+        return cls(data, splits, cfg)
 
     def part(self, rows: np.ndarray) -> Part:
         """The rows at the positions `rows`."""

@@ -18,7 +18,7 @@ from sklearn.model_selection import train_test_split
 
 from churn.config.data import SplitConfig, SplitMethod
 from churn.data.dataset import Dataset
-from churn.errors import UserError
+from churn.errors import UserError, count
 
 DIGITS = 5  # in which the numbers of copies of a row agree
 MOST_COPIES, MOST_COPIES_SHARE = 20, 0.01  # rows with equal features that may be copies of one row
@@ -54,16 +54,22 @@ def split_dataset(data: Dataset, cfg: SplitConfig, horizon: int, seed: int) -> S
     >>> splits.sizes()
     """
     check_shares(cfg)
+    few = ""
     if cfg.method == SplitMethod.time and data.times is None:
         raise UserError("no column has the date of a row", "split.method=time", "name it: data.time=COLUMN")
     if cfg.method == SplitMethod.article:
         parts = _split_like_the_article(len(data), cfg.test, seed)
-    elif data.times is not None and cfg.method != SplitMethod.customer:
-        parts = _split_by_time(data.times, cfg, horizon)
+    elif data.times is not None and is_by_time(data, cfg):
+        parts, few = _split_by_time(data.times, cfg, horizon), _few_dates(data.times, cfg)
     else:
         parts = _split_by_customer(data, cfg, seed)
-    check_both_classes(parts, data.churned)
+    check_both_classes(parts, data.churned, few)
     return parts
+
+
+def is_by_time(data: Dataset, cfg: SplitConfig) -> bool:
+    """Whether the parts follow one another in time."""
+    return data.times is not None and cfg.method not in (SplitMethod.customer, SplitMethod.article)
 
 
 def check_shares(cfg: SplitConfig) -> None:
@@ -171,9 +177,21 @@ def _split_like_the_article(rows: int, test: float, seed: int) -> Splits:
     return Splits(rest[:train], rest[train:], np.empty(0, dtype=int), held_out)
 
 
-def check_both_classes(parts: Splits, churned: np.ndarray) -> None:
-    """Raise `UserError` for a part without rows or with one class only; calibration may be empty."""
-    do = "use more data, or a larger share (split.*)"
+def _few_dates(times: np.ndarray, cfg: SplitConfig) -> str:
+    """What to do if dates are so few that one has more rows than a part; empty if none has."""
+    _, rows = np.unique(times, return_counts=True)
+    if rows.max() <= min(cfg.validation, cfg.calibration, cfg.test) * len(times):
+        return ""
+    dates = f"{count(len(rows), 'different date')}, and one has {rows.max() / len(times):.0%} of them"
+    return f"split.method=customer divides by customer: the rows have {dates}, too many for a part"
+
+
+def check_both_classes(parts: Splits, churned: np.ndarray, do: str = "") -> None:
+    """Raise `UserError` for a part without rows or with one class only; calibration may be empty.
+
+    do: the advice, if it is not to use more rows.
+    """
+    do = do or "use more data, or a larger share (split.*)"
     if in_gap := len(churned) - sum(parts.sizes().values()):
         do += f"; {in_gap:,} rows lie in the gap before the test: data.horizon, unless the file declares it"
     for part in fields(parts):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ class RawTable:
     true_probability: np.ndarray | None = None  # [n] float64, known for synthetic data only
     unit: str = "row"  # what `lines` counts: "line" in text files
     broken: pd.DataFrame | None = None  # rows that do not fit the header, columns `BAD_ROW`
+    count_values: Callable[[str], pd.Series] | None = None  # of a sample: rows of each value in the whole
 
 
 class NoRowsError(UserError):

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from churn.data.customers import number_customers
 from churn.data.influence import COLUMNS, Change, single_changes
-from churn.evaluate.bootstrap import Estimate, jeffreys_interval
+from churn.evaluate.bootstrap import Estimate
+from churn.evaluate.clustered import share_interval
 
 SMALLEST = 1e-9  # price
 BUDGETS = (0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
@@ -27,15 +29,14 @@ class Attack:
     columns: tuple[str, ...]  # that customers can influence
     called: np.ndarray  # [n] whether each customer is called as he is
     cost: np.ndarray  # [n] budget; infinite where no change was found
+    ids: np.ndarray | None = None  # [n] the customer of each row; None: each row is a customer
 
     def success(self, called: bool, budget: float) -> Estimate:
         """The share of the called, or the other customers whose decision flips, with its 95 % interval."""
-        cost = self.cost[self.called == called]
-        flipped, rows = int((cost <= budget).sum()), len(cost)
-        if not rows:
+        rows = self.called == called
+        if not rows.any():
             return Estimate(np.nan, np.nan, np.nan)
-        low, high = jeffreys_interval(flipped, rows)
-        return Estimate(flipped / rows, float(low), float(high))
+        return share_interval(self.cost[rows] <= budget, number_customers(self.ids, len(rows))[rows])
 
     def to_json(self) -> dict[str, Any]:
         """The section `attack` of metrics.json."""

@@ -10,7 +10,9 @@ import numpy as np
 
 from churn.bundle.conformal import CERTAINTIES
 from churn.bundle.intervals import LEVEL
-from churn.evaluate.bootstrap import Estimate, jeffreys_interval
+from churn.data.customers import number_customers
+from churn.evaluate.bootstrap import Estimate
+from churn.evaluate.clustered import share_interval
 from churn.evaluate.metrics import mean_of_ties
 
 QUINTILES = 5
@@ -20,10 +22,10 @@ QUINTILES = 5
 class Coverage:
     """Measured coverage; None for what the bundle does not have, or where the truth is not known."""
 
-    unseen: float  # share of the customers with a field unlike any in training
+    unseen: float  # share of the rows with a field unlike any in training
     level: float | None  # the level of the prediction sets
     sets: Mapping[str, Estimate] | None  # coverage of stayers ("stays") and of churners ("leaves")
-    shares: Mapping[str, float] | None  # share of the customers by certainty
+    shares: Mapping[str, float] | None  # share of the rows by certainty
     width: float | None  # mean width of the intervals
     covered: float | None  # share of the true probabilities inside their interval
     quintiles: list[float] | None  # the same by quintile of the probability, lowest first
@@ -36,14 +38,21 @@ class Coverage:
 
 
 def measure_coverage(
-    outputs: Mapping[str, np.ndarray], churned: np.ndarray, truth: np.ndarray | None, level: float | None
+    outputs: Mapping[str, np.ndarray],
+    churned: np.ndarray,
+    truth: np.ndarray | None,
+    level: float | None,
+    ids: np.ndarray | None = None,
 ) -> Coverage:
-    """The coverage of a bundle's outputs for rows with labels [n] and, if known, true probabilities [n]."""
+    """The coverage of a bundle's outputs for rows with labels [n] and, if known, true probabilities [n].
+
+    ids: [n] the customer of each row; None: each row is a customer.
+    """
     sets = shares = width = covered = quintiles = None
     if "certainty" in outputs:
-        certainty = outputs["certainty"].astype(str)
+        certainty, customer = outputs["certainty"].astype(str), number_customers(ids, len(churned))
         sets = {
-            name: _set_coverage(certainty[churned == label], name)
+            name: _set_coverage(certainty[churned == label], name, customer[churned == label])
             for label, name in enumerate(CERTAINTIES[:2])
         }
         shares = {name: float((certainty == name).mean()) for name in CERTAINTIES}
@@ -59,8 +68,6 @@ def measure_coverage(
     return Coverage(unseen, level if sets else None, sets, shares, width, covered, quintiles)
 
 
-def _set_coverage(certainty: np.ndarray, name: str) -> Estimate:
-    """The share of [n] customers whose set holds `name`, with its 95 % interval (Jeffreys')."""
-    covered, rows = int(np.isin(certainty, [name, "ambiguous"]).sum()), len(certainty)
-    low, high = jeffreys_interval(covered, rows)
-    return Estimate(covered / rows, float(low), float(high))
+def _set_coverage(certainty: np.ndarray, name: str, customer: np.ndarray) -> Estimate:
+    """The share of [n] rows whose set holds `name`, with its 95 % interval."""
+    return share_interval(np.isin(certainty, [name, "ambiguous"]), customer)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from churn.bundle.decision import NOBODY, call_gain, customer_values
 from churn.config.training import DecisionConfig, EvaluateConfig
+from churn.data.customers import number_customers
 from churn.evaluate.bootstrap import (
     Estimate,
     bootstrap,
@@ -22,6 +23,7 @@ from churn.evaluate.bootstrap import (
     percentile_interval,
     resample_weights,
 )
+from churn.evaluate.permutation import largest_differences
 from churn.evaluate.segments import distinct_names, divide, group_rows
 
 if TYPE_CHECKING:
@@ -44,13 +46,21 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """The largest difference between two groups."""
+
+    value: float
+    by_chance: float  # 95 of 100 divisions of the customers into such groups, drawn by chance, stay below it
+
+
+@dataclass(frozen=True)
 class Grouping:
     """The groups of one protected column, or of two together."""
 
     columns: tuple[str, ...]
     groups: list[Group]
     left_out: int  # rows in no group: too few churners or stayers are like them
-    differences: dict[str, Estimate]  # `PARITY` and `ODDS`; chance alone makes them above 0
+    differences: dict[str, Difference]  # `PARITY` and `ODDS`
     lost: Estimate  # profit per customer that equal selection rates would cost
 
     @property
@@ -76,7 +86,7 @@ def _to_json(grouping: Grouping) -> dict[str, Any]:
     return {
         "columns": list(grouping.columns),
         "left_out": grouping.left_out,
-        "differences": {name: estimate.to_json() for name, estimate in grouping.differences.items()},
+        "differences": {name: vars(found) for name, found in grouping.differences.items()},
         "equal_selection_profit_lost": grouping.lost.to_json(),
         "groups": [
             asdict(group) | {"rates": {name: rate.to_json() for name, rate in group.rates.items()}}
@@ -151,7 +161,7 @@ def _measure_grouping(columns: Sequence[str], groups: dict[str, np.ndarray], tes
     """The rates of the groups, by the positions of their rows, and their differences."""
     values, differences = _fairlearn(groups, test)
     parts = _parts(groups, test)
-    rates, of = test.ratios(parts), {rate: below.sum(axis=0) for rate, (_, below) in parts.items()}
+    rates, of = test.ratios(parts), {rate: _customers(below, test.ids) for rate, (_, below) in parts.items()}
     equal, thresholds = _equal_selection(groups, test)
     lost = (test.gain * (test.called - equal))[:, None]
     measured = [
@@ -167,24 +177,45 @@ def _measure_grouping(columns: Sequence[str], groups: dict[str, np.ndarray], tes
         )
         for number, (name, rows) in enumerate(groups.items())
     ]
-    ranges = {rate: np.ptp(rates[rate], axis=1) for rate in rates}
+    chance = _by_chance(groups, test)
     return Grouping(
         tuple(columns),
         measured,
         len(test.churned) - sum(map(len, groups.values())),
-        {
-            PARITY: _estimate(differences[PARITY], ranges[SELECTION]),
-            ODDS: _estimate(differences[ODDS], np.maximum(ranges[TRUE_POSITIVE], ranges[FALSE_POSITIVE])),
-        },
+        {name: Difference(float(differences[name]), chance[name]) for name in (PARITY, ODDS)},
         Estimate.from_resamples(test.ratios({"": (lost, np.ones_like(lost))})[""][:, 0]),
     )
 
 
-def _rate_estimate(rate: str, value: float, samples: np.ndarray, rows: float) -> Estimate:
+def _by_chance(groups: dict[str, np.ndarray], test: _Decided) -> dict[str, float]:
+    """The `by_chance` of each difference."""
+    rows = np.concatenate(list(groups.values()))
+    group = np.repeat(np.arange(len(groups)), [len(each) for each in groups.values()])
+    left, called = test.churned[rows] == 1, test.called[rows]
+    customer = number_customers(None if test.ids is None else test.ids[rows], len(rows))
+
+    def draw(inside: np.ndarray) -> np.ndarray:
+        some = called[inside], group[inside], customer[inside]
+        return largest_differences(*some, test.resamples, test.seed)
+
+    odds = np.maximum(draw(left), draw(~left))
+    return {
+        name: float(np.quantile(drawn, 0.95))
+        for name, drawn in ((PARITY, draw(np.full(len(rows), True))), (ODDS, odds))
+    }
+
+
+def _customers(inside: np.ndarray, ids: np.ndarray | None) -> list[int]:
+    """[G] the customers of the rows whose weight in each column [n, G] is not zero."""
+    customer = number_customers(ids, len(inside))
+    return [len(np.unique(customer[column > 0])) for column in inside.T]
+
+
+def _rate_estimate(rate: str, value: float, samples: np.ndarray, customers: int) -> Estimate:
     """The rate of a group; with Jeffreys' interval where it is 0 or 1, since all resamples agree there."""
     if rate == CALIBRATION or 0 < value < 1:
         return _estimate(value, samples)
-    low, high = jeffreys_interval(value * rows, rows)
+    low, high = jeffreys_interval(value * customers, customers)
     return Estimate(float(value), min(float(low), value), max(float(high), value))
 
 

@@ -18,6 +18,7 @@ SHARES = np.linspace(0, 1, 51)  # of the customers called: the points of the cur
 TUTORIAL = 0.5  # the article's threshold
 ASSUMPTIONS = ("customer_value", "contact_cost", "offer_cost", "success")
 FACTORS = (0.5, 2.0)
+FREE = 1e-9  # money: calls that cost nothing are weighed as if they cost this
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def measure_profit(
         test, expected, np.stack(list(called.values()), axis=1), cfg, evaluate.bootstrap, seed
     )
     low, high = np.quantile(curves[1:], [0.025, 0.975], axis=0)
-    maximum, share = expected_maximum_profit(test.churned, test.probability, cfg, value.mean())
+    maximum, share = expected_maximum_profit(test.churned, test.probability, cfg, value)
     return Profit(
         threshold=chosen,
         curve=Curve(SHARES, curves[0], low, high),
@@ -123,6 +124,7 @@ def measure_profit(
         sensitivity=[
             _sensitivity_to(test, calibration, chosen, cfg, key, factor)
             for key in ASSUMPTIONS
+            if _assumed(key, cfg)  # twice nothing is nothing
             for factor in FACTORS
         ],
         expected_maximum=maximum,
@@ -141,7 +143,8 @@ def _strategies(
         f"probability at least {TUTORIAL} (whatever a call costs)": probability >= TUTORIAL,
     }
     if cfg.value_column is not None:
-        strategies["each by their own value, as churn score does"] = expected > 0
+        fixed = cfg.threshold is not None or cfg.top_share is not None
+        strategies["each by their own value" + ", as churn score does" * (not fixed)] = expected > 0
     return strategies
 
 
@@ -168,6 +171,12 @@ def _bootstrap_profit(
     return np.array(curves), np.concatenate(profits)
 
 
+def _assumed(key: str, cfg: DecisionConfig) -> float:
+    """What is assumed; of the customers' own values, their factor."""
+    own = key == "customer_value" and cfg.value_column is not None
+    return cfg.value_factor if own else float(getattr(cfg, key))
+
+
 def _sensitivity_to(
     test: Outcome, calibration: Outcome, chosen: float, cfg: DecisionConfig, key: str, factor: float
 ) -> Sensitivity:
@@ -187,29 +196,27 @@ def _sensitivity_to(
 
 
 def expected_maximum_profit(
-    churned: np.ndarray, probability: np.ndarray, cfg: DecisionConfig, value: float
+    churned: np.ndarray, probability: np.ndarray, cfg: DecisionConfig, value: np.ndarray
 ) -> tuple[float, float]:
     """Profit per customer, and share called, if each success rate of the offer had its own best threshold.
 
     The rate is distributed as Beta(success * evidence, (1 - success) * evidence); the best thresholds are the
-    corners of the convex hull of the ROC curve. Source: Verbraken, Verbeke and Baesens 2013, equation 14.
+    corners of the convex hull of the ROC curve, here with the value [n] of each customer. Source: Verbraken,
+    Verbeke and Baesens 2013, equation 14.
     """
-    hull = IsotonicRegression(increasing=True).fit_transform(probability, churned)  # churn rate by segment
-    rate, rows = np.unique(-hull, return_counts=True)
-    rate = -rate  # falling
-    churners = np.append(0, np.cumsum(rate * rows)) / len(churned)
-    called = np.append(0, np.cumsum(rows)) / len(churned)
-    a, b = cfg.success * cfg.success_evidence, (1 - cfg.success) * cfg.success_evidence
-    wasted, worth = cfg.offer_cost + cfg.contact_cost, value - cfg.offer_cost
-    if worth <= 0:
-        return 0.0, 0.0
+    gain = np.where(churned == 1, value - cfg.offer_cost, 0.0)  # of a call, times the success rate
+    cost = np.where(churned == 1, cfg.contact_cost, cfg.contact_cost + cfg.offer_cost)
+    weight = np.maximum(cost, FREE)
+    hull = IsotonicRegression().fit_transform(probability, gain / weight, sample_weight=weight)
+    _, segment, rows = np.unique(-hull, return_inverse=True, return_counts=True)  # most gain per cost first
+    gains, costs = np.bincount(segment, gain), np.bincount(segment, cost)
     # the success rate from which it pays to call one segment more
-    with np.errstate(divide="ignore"):
-        pays = ((1 - rate) / rate * wasted + cfg.contact_cost) / worth if wasted else np.zeros(len(rate))
+    pays = np.where((gains == 0) & (costs == 0), 0.0, 1.0)
+    np.divide(costs, gains, out=pays, where=gains > 0)
     edges = np.clip(np.concatenate([[0], pays, [1]]), 0, 1)
+    a, b = cfg.success * cfg.success_evidence, (1 - cfg.success) * cfg.success_evidence
     chance = np.diff(beta.cdf(edges, a, b))
     mean_part = np.diff(beta.cdf(edges, a + 1, b)) * a / (a + b)  # integral of the rate over its density
-    profit = (
-        churners * (worth * mean_part - cfg.contact_cost * chance) - (called - churners) * wasted * chance
-    )
-    return float(profit.sum()), float(called @ chance)
+    gained, spent, called = (np.append(0, np.cumsum(each)) for each in (gains, costs, rows))
+    profit = gained @ mean_part - spent @ chance
+    return float(profit / len(churned)), float(called @ chance / len(churned))

@@ -57,7 +57,7 @@ def evaluate_bundle(
         predictions,
         evaluate(test.churned, predictions, test.ids, cfg.evaluate, cfg.seed),
         _profit(experiment, trained, bundle, predictions[MODEL]),
-        measure_coverage(outputs, test.churned, predictions.get(TRUTH), cfg.export.certainty),
+        measure_coverage(outputs, test.churned, predictions.get(TRUTH), cfg.export.certainty, test.ids),
         _fairness(experiment, predictions[MODEL], bundle.facts["threshold"]),
     )
 

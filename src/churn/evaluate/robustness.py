@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from churn.bundle.bundle import Bundle
-from churn.bundle.calibration import apply_temperature
-from churn.data.experiment import Experiment
+from churn.data.customers import number_customers
+from churn.data.experiment import Experiment, Part
 from churn.evaluate.attack import Attack, Predict, attack
 from churn.evaluate.bootstrap import Estimate
-from churn.evaluate.segments import auc_interval
+from churn.evaluate.clustered import auc_deviations, auc_interval, clustered_interval, mean_interval
 from churn.network.fit import fit_network
 from churn.network.trained import Trained
 
@@ -34,9 +34,13 @@ class Curve:
     log_loss: Sequence[Estimate]
 
     @classmethod
-    def of(cls, amount: Sequence[float], churned: np.ndarray, predictions: Iterable[np.ndarray]) -> Curve:
+    def of(cls, amount: Sequence[float], rows: Part, predictions: Iterable[np.ndarray]) -> Curve:
         """The curve of the predictions [n] at each amount."""
-        scores = [(auc_interval(churned, each), _mean(_loss(churned, each))) for each in predictions]
+        churned, customer = rows.churned, number_customers(rows.ids, len(rows.churned))
+        scores = [
+            (auc_interval(churned, each, customer), mean_interval(_loss(churned, each), customer))
+            for each in predictions
+        ]
         return cls(amount, *zip(*scores, strict=True))
 
     def to_json(self) -> dict[str, Any]:
@@ -47,18 +51,19 @@ class Curve:
 
 @dataclass(frozen=True)
 class Membership:
-    """How well the loss of a row tells whether the model learnt from it: ROC AUC; 0.5 is chance.
+    """How well the loss of a row tells whether the model learnt from it: ROC AUC.
 
     Yeom et al. 2018, Privacy Risk in Machine Learning.
     """
 
     model: Estimate  # by the model's own loss
-    honest: Estimate  # by the loss of out-of-fold predictions, which do not know the row: what chance gives
+    honest: Estimate  # by the loss of networks that know neither: what other times or customers alone give
+    difference: Estimate  # the first minus the second
 
     @property
     def no_better_than_chance(self) -> bool:
-        """Whether chance is inside the interval."""
-        return not self.model.low > 0.5  # an unknown one is NaN
+        """Whether the model tells no more than networks that know neither kind of rows."""
+        return not self.difference.low > 0  # an unknown one is NaN
 
 
 @dataclass(frozen=True)
@@ -87,42 +92,43 @@ def measure_robustness(
     if influence := cfg.data.influence:
         chosen = np.unique(np.linspace(0, len(test.frame) - 1, cfg.robustness.customers).astype(int))
         rows = test.frame.iloc[chosen].reset_index(drop=True)
-        attacked = attack(predict, rows, bundle.facts["threshold"], influence, experiment.train.frame)
+        found = attack(predict, rows, bundle.facts["threshold"], influence, experiment.train.frame)
+        attacked = replace(found, ids=None if test.ids is None else test.ids[chosen])
     shares = [0.0, *cfg.robustness.label_noise] if cfg.robustness.label_noise else []
     return Robustness(
-        missing=_missing_curve(predict, test.frame, test.churned, ranked),
-        outliers=_outlier_curve(predict, test.frame, test.churned, cfg.seed) if schema.numeric else None,
+        missing=_missing_curve(predict, test, ranked),
+        outliers=_outlier_curve(predict, test, cfg.seed) if schema.numeric else None,
         label_noise=_noise_curve(experiment, shares) if shares and not experiment.is_sample else None,
         attack=attacked,
-        membership=_membership(experiment, trained, bundle, predict),
+        membership=_membership(experiment, trained, predict),
     )
 
 
-def _missing_curve(
-    predict: Predict, frame: pd.DataFrame, churned: np.ndarray, ranked: Sequence[str]
-) -> Curve:
+def _missing_curve(predict: Predict, test: Part, ranked: Sequence[str]) -> Curve:
     """Without the most important columns, as if the export had left them blank."""
+    frame = test.frame
     amounts = [amount for amount in MISSING if amount <= len(ranked)]
     blank = {name: np.nan if pd.api.types.is_numeric_dtype(frame[name]) else "" for name in ranked}
     without = (frame.assign(**{name: blank[name] for name in ranked[:amount]}) for amount in amounts)
-    return Curve.of(amounts, churned, map(predict, without))
+    return Curve.of(amounts, test, map(predict, without))
 
 
-def _outlier_curve(predict: Predict, frame: pd.DataFrame, churned: np.ndarray, seed: int) -> Curve:
+def _outlier_curve(predict: Predict, test: Part, seed: int) -> Curve:
     """With a share of the numbers far from the others."""
+    frame = test.frame
     random, numeric = np.random.default_rng(seed), list(frame.select_dtypes("number"))
     values = frame[numeric].to_numpy(float)
     draw, sign = random.random(values.shape), random.choice([-FAR, FAR], values.shape)
     far = frame[numeric].mean().to_numpy() + sign * frame[numeric].std(ddof=0).to_numpy()
     cells = (pd.DataFrame(np.where(draw < share, far, values), frame.index, numeric) for share in OUTLIERS)
-    return Curve.of(OUTLIERS, churned, (predict(frame.assign(**changed)) for changed in cells))
+    return Curve.of(OUTLIERS, test, (predict(frame.assign(**changed)) for changed in cells))
 
 
 def _noise_curve(experiment: Experiment, shares: Sequence[float]) -> Curve:
     """Of models that learn from labels of which a share is flipped, on the true ones."""
     test = experiment.test
     noisy = (_with_noise(experiment, share) for share in shares)
-    return Curve.of(shares, test.churned, (fit_network(e, quiet=True).predict(test.frame) for e in noisy))
+    return Curve.of(shares, test, (fit_network(e, quiet=True).predict(test.frame) for e in noisy))
 
 
 def _with_noise(experiment: Experiment, share: float) -> Experiment:
@@ -133,36 +139,64 @@ def _with_noise(experiment: Experiment, share: float) -> Experiment:
     return replace(experiment, data=replace(data, churned=churned))
 
 
-def _membership(experiment: Experiment, trained: Trained, bundle: Bundle, predict: Predict) -> Membership:
-    """Rows that the model learnt from against test rows, by their loss."""
-    random, test = np.random.default_rng(experiment.cfg.seed), experiment.test
-    others = np.sort(random.permutation(len(test.churned))[:COMPARED])
-    outside = _loss(test.churned[others], predict(test.frame.iloc[others]))
+def _membership(experiment: Experiment, trained: Trained, predict: Predict) -> Membership:
+    """Rows that the model learnt from against test rows, by their loss.
+
+    Both are also told apart by networks that learnt from neither: those without a row's fold, and for test
+    rows those without a fold at random; of a model that is not cross-fitted, by its own held-out rows.
+    """
+    random, splits = np.random.default_rng(experiment.cfg.seed), experiment.splits
     crossfitted = len(trained.fold_of_row) > 0
-    rows = trained.held_out_rows if crossfitted else experiment.splits.train
-    learnt = experiment.part(np.sort(random.permutation(rows)[:COMPARED]))
-    inside = _loss(learnt.churned, predict(learnt.frame))
-    held_out = np.sort(random.permutation(len(trained.held_out_rows))[:COMPARED])
-    honest = apply_temperature(trained.held_out_probability[held_out], bundle.facts["temperature"])
-    churned = experiment.data.churned[trained.held_out_rows[held_out]]
-    return Membership(_guess_auc(inside, outside), _guess_auc(_loss(churned, honest), outside))
+    fold = np.zeros(len(experiment.data), int)
+    if crossfitted:
+        fold[trained.held_out_rows] = trained.fold_of_row
+        fold[splits.test] = random.choice(trained.fold_of_row, len(splits.test))
+
+    def some(rows: np.ndarray) -> np.ndarray:
+        return np.sort(random.permutation(rows)[:COMPARED])
+
+    def by_model(rows: np.ndarray) -> np.ndarray:
+        return predict(experiment.data.frame.iloc[rows])
+
+    def by_fold(rows: np.ndarray) -> np.ndarray:
+        return trained.predict_without(experiment.data.frame.iloc[rows], fold[rows])
+
+    outside = some(splits.test)
+    learnt = some(trained.held_out_rows if crossfitted else splits.train)
+    unknown = learnt if crossfitted else some(trained.held_out_rows)
+    model, deviations = _guess(experiment, learnt, outside, by_model)
+    honest, others = _guess(experiment, unknown, outside, by_fold if crossfitted else by_model)
+    customer = number_customers(experiment.data.ids, len(experiment.data))
+    return Membership(
+        clustered_interval(model, deviations, customer),
+        clustered_interval(honest, others, customer),
+        clustered_interval(model - honest, deviations - others, customer),
+    )
 
 
-def _guess_auc(inside: np.ndarray, outside: np.ndarray) -> Estimate:
-    """How well a small loss tells rows inside from rows outside; unknown without two of each."""
+def _guess(
+    experiment: Experiment,
+    inside: np.ndarray,
+    outside: np.ndarray,
+    predict: Callable[[np.ndarray], np.ndarray],
+) -> tuple[float, np.ndarray]:
+    """How well a small loss tells rows inside from rows outside, and each row's part of the error.
+
+    Unknown without two rows of each.
+    """
+    deviations = np.zeros(len(experiment.data))
     if min(len(inside), len(outside)) < 2:
-        return Estimate(np.nan, np.nan, np.nan)
-    is_inside = np.repeat([1, 0], [len(inside), len(outside)])
-    return auc_interval(is_inside, -np.concatenate([inside, outside]))
+        return np.nan, deviations * np.nan
+    rows = np.concatenate([inside, outside])
+    part, is_inside = experiment.part(rows), np.repeat([1, 0], [len(inside), len(outside)])
+    losses = np.concatenate(
+        [_loss(experiment.data.churned[each], predict(each)) for each in (inside, outside)]
+    )
+    auc, deviations[rows] = auc_deviations(is_inside, -losses, number_customers(part.ids, len(rows)))
+    return auc, deviations
 
 
 def _loss(churned: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """[n] log loss of each row, in nats."""
     kept = np.clip(probability, SMALLEST, 1 - SMALLEST)
     return -np.where(churned == 1, np.log(kept), np.log1p(-kept))
-
-
-def _mean(values: np.ndarray) -> Estimate:
-    """The mean of [n] values with its 95 % interval."""
-    mean, error = float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
-    return Estimate(mean, mean - 1.96 * error, mean + 1.96 * error)

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
 
 from churn.data.customers import number_customers
 from churn.evaluate.bootstrap import Estimate
+from churn.evaluate.clustered import auc_interval
 
 SEGMENTED_FEATURES = 8  # the most important ones are divided into segments
 QUARTERS = 4  # groups of a number, about equally large
@@ -62,7 +63,7 @@ def measure_segments(
         shared = (np.bincount(customer[rows], surprise) ** 2).sum() - (surprise**2).sum()
         error = np.sqrt((chance * (1 - chance)).sum() + max(shared, 0.0))
         deviates = bool(abs(surprise.sum()) > limit * max(error, 1e-9))
-        auc = auc_interval(left, chance)
+        auc = auc_interval(left, chance, customer[rows])
         return Segment(feature, group, len(rows), float(left.mean()), float(chance.mean()), auc, deviates)
 
     segments = [measure(*group) for group in groups]
@@ -125,14 +126,3 @@ def _quarters(values: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
             yield f"{low:,.6g}" if low == high else f"{low:,.6g} … {high:,.6g}", rows
     if len(known) < len(number):
         yield "missing", np.flatnonzero(np.isnan(number))
-
-
-def auc_interval(churned: np.ndarray, probability: np.ndarray) -> Estimate:
-    """ROC AUC with its 95 % interval (DeLong, DeLong and Clarke-Pearson 1988)."""
-    left = churned == 1
-    ranks = rankdata(probability)
-    above = (ranks[left] - rankdata(probability[left])) / (~left).sum()  # share of stayers below each churner
-    below = 1 - (ranks[~left] - rankdata(probability[~left])) / left.sum()
-    auc = above.mean()
-    error = np.sqrt(above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below))
-    return Estimate(float(auc), max(0.0, float(auc - 1.96 * error)), min(1.0, float(auc + 1.96 * error)))

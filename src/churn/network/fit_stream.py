@@ -85,7 +85,8 @@ def _fit_chunks(
         )
         return prefetch(encoded, depth=1)
 
-    return trainer.Training(network, optimizer, checkpoint, size, cfg.seed).fit(blocks, len(chunks))
+    training = trainer.Training(network, optimizer, checkpoint, size, cfg.seed)
+    return training.fit(blocks, len(chunks), unit="chunk of rows")
 
 
 def learnt_rows(stream: Stream, chunks: list[list[RowGroup]], done: int) -> Iterator[StreamRows]:

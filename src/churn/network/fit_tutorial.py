@@ -15,7 +15,7 @@ from churn.errors import UserError
 from churn.network import encoding, layers
 from churn.network.checkpoint import Checkpoint
 from churn.network.encoder import Encoder
-from churn.network.progress import ShowLosses, epochs_bar, silence
+from churn.network.progress import ShowLosses, silence, steps_bar
 from churn.network.trained import Trained, frame_tensors, predict_members
 from churn.network.trainer import default_batch_size, make_optimizer
 
@@ -39,7 +39,7 @@ def fit_tutorial(experiment: Experiment, checkpoint: Path | None = None, quiet: 
     state = Checkpoint(checkpoint, [*network.variables, *network.optimizer.variables])
     state.load()
     train, validation = encode(experiment.train), encode(experiment.validation)
-    with nullcontext(silence) if quiet else epochs_bar(cfg.train.epochs, state.epochs) as show:
+    with nullcontext(silence) if quiet else steps_bar(cfg.train.epochs, state.epochs) as show:
         _fit_epochs(network, (train, validation), cfg.train, state, show)
     if cfg.train.patience:
         state.restore_best()

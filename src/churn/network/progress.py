@@ -10,16 +10,16 @@ ShowLosses = Callable[[dict[str, float]], None]
 
 
 @contextmanager
-def epochs_bar(epochs: int, done: int = 0) -> Iterator[ShowLosses]:
-    """A function to call with the losses of each finished epoch; `done` epochs were finished before."""
+def steps_bar(steps: int, done: int = 0, unit: str = "epoch") -> Iterator[ShowLosses]:
+    """A function to call with the losses of each finished step; `done` steps were finished before."""
     if not sys.stderr.isatty():
-        yield _line_printer(epochs, done)
+        yield _line_printer(steps, done, unit)
         return
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("training", total=epochs, completed=done)
+        task = progress.add_task("training", total=steps, completed=done)
 
         def show(losses: dict[str, float]) -> None:
             progress.update(task, advance=1, description=f"training, {_describe_losses(losses)}")
@@ -27,15 +27,15 @@ def epochs_bar(epochs: int, done: int = 0) -> Iterator[ShowLosses]:
         yield show
 
 
-def _line_printer(epochs: int, done: int) -> ShowLosses:
+def _line_printer(steps: int, done: int, unit: str) -> ShowLosses:
     """Prints about ten lines over the whole training."""
     finished = done
 
     def show(losses: dict[str, float]) -> None:
         nonlocal finished
         finished += 1
-        if finished % max(1, epochs // 10) == 0:
-            print(f"  epoch {finished} of {epochs}, {_describe_losses(losses)}", flush=True)
+        if finished % max(1, steps // 10) == 0:
+            print(f"  {unit} {finished} of {steps}, {_describe_losses(losses)}", flush=True)
 
     return show
 

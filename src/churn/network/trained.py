@@ -14,6 +14,7 @@ from sklearn.metrics import log_loss
 from churn.backend import tensorflow
 from churn.data.dataset import Dataset, Schema
 from churn.network.encoder import Encoder
+from churn.network.log_odds import logit
 from churn.network.model import Model
 from churn.network.stack import NETWORK_ALONE, Stack
 from churn.network.trees import Trees
@@ -60,6 +61,13 @@ class Trained:
             chunks.append([part.numpy() for part in self.model(tf.transpose(numbers), codes)])
         log_odds, uncertainty = (np.concatenate(parts).astype(float) for parts in zip(*chunks, strict=True))
         return log_odds, uncertainty
+
+    def predict_without(self, frame: pd.DataFrame, fold: np.ndarray) -> np.ndarray:
+        """[n] churn probabilities by the network's members that did not learn from the fold of each row."""
+        inputs = self.encoder(*frame_tensors(frame, self.schema))
+        log_odds = logit(predict_members(self.network, inputs))
+        fold_of_member = np.arange(log_odds.shape[1]) % (self.fold_of_row.max() + 1)
+        return expit(np.average(log_odds, axis=1, weights=fold[:, None] == fold_of_member))
 
     def held_out_log_loss(self, data: Dataset) -> float:
         """Log loss of the held-out rows of `data`, in nats."""

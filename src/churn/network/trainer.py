@@ -18,7 +18,7 @@ import numpy as np
 from churn.backend import tensorflow
 from churn.config.training import TrainConfig
 from churn.network.checkpoint import Checkpoint
-from churn.network.progress import epochs_bar, silence
+from churn.network.progress import silence, steps_bar
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,13 @@ class Training:
     seed: int
 
     def fit(
-        self, blocks: Callable[[int], Iterable[Block]], total: int, quiet: bool = False
+        self,
+        blocks: Callable[[int], Iterable[Block]],
+        total: int,
+        quiet: bool = False,
+        unit: str = "epoch",
     ) -> dict[str, list[float]]:
-        """Train on at most `total` blocks; gives the losses after each.
+        """Train on at most `total` blocks, each a `unit` for people; gives the losses after each.
 
         `blocks(done)` gives the blocks that remain after the first `done` ones.
         """
@@ -136,7 +140,7 @@ class Training:
         variables = [*self.network.variables, *self.optimizer.variables]
         state = Checkpoint(self.checkpoint, variables)
         state.load()
-        with nullcontext(silence) if quiet else epochs_bar(total, state.epochs) as show:
+        with nullcontext(silence) if quiet else steps_bar(total, state.epochs, unit) as show:
             for block in blocks(state.epochs):
                 batches = shuffled_batches(len(block.labels), self.batch_size, self.seed, state.epochs)
                 show(state.record(train_epoch(block, batches)))

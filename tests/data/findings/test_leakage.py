@@ -4,8 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import compose_config
 
 from churn.data.dataset import Dataset, Schema
+from churn.data.experiment import Experiment
 from churn.data.findings.leakage import find_leakage
 from churn.data.findings.quality import SAMPLE
 
@@ -85,6 +87,16 @@ def test_customers_with_several_rows_and_equal_rows_with_different_labels_are_co
     assert several.title == "30 customers have several rows"
     assert equal.title == "30 rows agree with another row in every input"
     assert equal.evidence.startswith("in 30 groups")
+
+
+def test_a_split_that_tears_customers_apart_is_a_finding_and_one_that_does_not_is_none():
+    ids = np.array([f"c{i // 5}" for i in range(500)], dtype=object)
+    data = dataset(np.resize([0, 1], 500), ids, x=np.arange(500.0))
+    torn = Experiment.split(data, compose_config("split.method=article"))
+    (finding,) = torn.data.findings
+    assert finding.evidence.startswith("95 of 100 test rows")
+    assert Experiment.split(data, compose_config()).data.findings == ()
+    assert any("any split but split.method=article" in found.advice for found in find_leakage(data))
 
 
 def test_rows_of_a_customer_at_several_times_are_no_finding_and_those_of_one_time_are():

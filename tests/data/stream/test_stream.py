@@ -135,8 +135,11 @@ def test_every_row_outside_the_test_part_is_read_once_per_epoch(files):
 def test_a_run_on_a_large_table_says_that_it_reports_a_sample(files, tmp_path, capsys):
     loss = run(config(files, f"run.root={tmp_path}", f"run.dir={tmp_path}/run"))
     assert 0.2 < loss < 0.7
-    assert "random sample of 900 of 2,400 rows" in capsys.readouterr().out
-    assert "random sample of 900 of 2,400 rows" in (tmp_path / "run" / "report.html").read_text()
+    said, report = capsys.readouterr().out, (tmp_path / "run" / "report.html").read_text()
+    assert all("random sample of 900 of 2,400 rows" in text for text in (said, report))
+    assert all(text in said for text in ("Fitting the baselines on the sample", "chunk of rows 1 of "))
+    assert "loss after each chunk of rows" in report
+    assert "epoch 1 of" not in said + report
     served = Bundle.load(tmp_path / "run" / "bundle")
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]["roc_auc"]["value"] > 0.6
     sample = open_stream(config(files)).sample.frame  # its rare level is not known by name
@@ -174,6 +177,24 @@ def test_unusable_cells_of_a_large_table_are_named(files, tmp_path):
         stream.count()
     with pytest.raises(UserError, match="memory only"):
         open_stream(config(files, "model=tutorial"))
+
+
+@pytest.mark.parametrize("rare", ["left", "pending"])
+def test_what_means_left_is_inferred_from_all_rows_not_from_the_sample(files, tmp_path, rare):
+    frame, cfg = pd.read_parquet(files), config(tmp_path / "a.parquet")
+    frame.to_parquet(cfg.data.path, row_group_size=500, index=False)
+    few = ~frame.customerID.isin(open_stream(cfg).sample.ids) & (frame.index % 100 < 5)
+    frame.loc[few, "Churn"] = rare
+    frame.to_parquet(cfg.data.path, row_group_size=500, index=False)
+    if rare == "pending":
+        with pytest.raises(UserError, match=f"'pending' {few.sum()}"):
+            open_stream(cfg)
+    else:
+        stream, names = open_stream(cfg), {"Yes", "left"}
+        kept = stream.split.parts(stream.split.id_keys(to_dictionary(frame.customerID))) != 3
+        assert set(stream.sample.schema.churned) == names
+        assert stream.count().churned == (frame.Churn.isin(names) & kept).sum()
+        assert open_stream(config(cfg.data.path, "data.churned=[Yes,left]")).sample.schema.churned
 
 
 def test_row_groups_without_rows_to_learn_from_are_counted_and_passed_over(files, tmp_path):

@@ -75,7 +75,9 @@ def make_content():
                 outliers=Curve((0.0, 0.1), [estimate] * 2, [estimate] * 2),
                 label_noise=Curve((0.0, 0.2), [estimate] * 2, [estimate] * 2),
                 attack=Attack(("plan",), np.array([True, False]), np.array([0.5, np.inf])),
-                membership=Membership(Estimate(0.55, 0.51, 0.59), Estimate(0.5, 0.46, 0.54)),
+                membership=Membership(
+                    Estimate(0.55, 0.51, 0.59), Estimate(0.5, 0.46, 0.54), Estimate(0.05, 0.02, 0.08)
+                ),
             ),
             fairness=measure_fairness(frame[list(protected)][:rows], outcome, 0.2, assumptions, few, 0)
             if protected

@@ -52,6 +52,15 @@ def test_what_nobody_has_said_is_unknown(make):
     assert "unknown: no protected columns were named" in to_markdown(card)
 
 
+@pytest.mark.parametrize(("method", "limited"), [("stratified", False), ("time", False), ("customer", True)])
+def test_a_split_by_customer_says_that_later_months_are_unknown_also_where_rows_have_dates(
+    make, method, limited
+):
+    times = np.datetime64("2025-01-01", "s") + np.arange(4)
+    limits = make(f"split.method={method}", times=times).limits
+    assert any("later months is unknown" in limit for limit in limits) == limited
+
+
 def test_what_the_configuration_says_is_in_both_formats(make):
     said = {
         "owner": "team churn", "contact": "churn@bank.example", "intended_use": "calls of the loyalty desk",
@@ -79,7 +88,9 @@ def test_segments_and_groups_have_their_scores_and_intervals(make):
     slices = {score.get("slice") for score in model["quantitativeAnalysis"]["performanceMetrics"]}
     assert len([name for name in slices if name and name.startswith("plan=")]) == 3
     assert model["considerations"]["fairnessAssessments"][0]["groupAtRisk"] == "groups of plan"
-    (parity,) = re.findall(r"- plan: demographic_parity difference (\S+) \(\S+ to \S+\)", to_markdown(card))
+    (parity,) = re.findall(
+        r"- plan: demographic_parity difference (\S+) \(by chance up to \S+\)", to_markdown(card)
+    )
     assert float(parity) > 0
     unknown = replace(card, fairness=replace(card.fairness, unknown=["race"]))
     assert "- race: unknown, no two groups have ten churners" in to_markdown(unknown)

@@ -117,7 +117,7 @@ def test_every_section_is_there(page, leak):
         "the offer keeps 15 %, not 30 %",
         "How certain the predictions are",
         "interval for a customer's true probability",
-        "of the customers are ambiguous",
+        "of the test rows are ambiguous",
         "Which columns matter most",
         "plan: the probability by its level",
         "Segments: where the probabilities are good",

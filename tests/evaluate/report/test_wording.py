@@ -83,7 +83,7 @@ def scored(slope, intercept) -> Evaluation:
 @pytest.mark.parametrize(
     ("slope", "intercept", "text"),
     [
-        (Estimate(1.0, 0.9, 1.1), Estimate(0.0, -0.1, 0.1), "as far as 500 customers can tell"),
+        (Estimate(1.0, 0.9, 1.1), Estimate(0.0, -0.1, 0.1), "as far as 500 rows can tell"),
         (Estimate(0.8, 0.7, 0.9), Estimate(0.0, -0.1, 0.1), "are too extreme."),
         (Estimate(1.2, 1.1, 1.3), Estimate(0.3, 0.2, 0.4), "are too cautious and on the whole too low."),
         (Estimate(1.0, 0.9, 1.1), Estimate(-0.3, -0.4, -0.2), "are on the whole too high."),

@@ -142,7 +142,7 @@ def _customers_with_several_rows(data: Dataset) -> Iterator[Finding]:
     rows = pd.DataFrame({"id": data.ids, **by_time}).value_counts()
     if rows.iloc[0] > 1:
         several = rows[rows > 1].index.get_level_values("id").nunique()
-        together = "" if by_time else "the split keeps a customer's rows together; "
+        together = "" if by_time else "any split but split.method=article keeps a customer's rows together; "
         yield Finding(
             f"{count(several, 'customer')} {'has' if several == 1 else 'have'} several rows"
             + " of one time" * bool(by_time),
@@ -151,12 +151,25 @@ def _customers_with_several_rows(data: Dataset) -> Iterator[Finding]:
         )
 
 
+def find_crossing_rows(data: Dataset, test: np.ndarray) -> Iterator[Finding]:
+    """The finding about test rows [k] whose customer, or a copy of which, is among the other rows, too."""
+    group, inside = link_rows(data).groups, np.zeros(len(data), bool)
+    inside[test] = True
+    crossing = int(np.isin(group[inside], group[~inside]).sum())
+    if crossing:
+        yield Finding(
+            "test rows are not new to the model: their results are too good",
+            f"{crossing:,} of {len(test):,} test rows have the customer or all inputs of another part's row",
+            "split.method=article divides rows at random; to keep them together: split.method=stratified",
+        )
+
+
 def _rows_with_equal_inputs(data: Dataset) -> Iterator[Finding]:
     """Rows that agree in every input, if their ids or some of their targets differ."""
     links = link_rows(data)
     copies = int(pd.Series(links.alike).duplicated().sum())
     conflicting = int((pd.Series(data.churned).groupby(links.alike).nunique() > 1).sum())
-    note, advice = links.note, f", and {links.advice}"
+    note, advice = links.note, f", and {links.advice} (not by split.method=article)"
     if data.times is not None:  # the split is by time: it links no rows
         note, advice = "", ""
     if copies and (data.ids is not None or conflicting):

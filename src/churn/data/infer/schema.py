@@ -31,7 +31,7 @@ def infer_schema(raw: RawTable, cfg: DataConfig) -> tuple[Schema, tuple[Finding,
     _check_configured_roles(list(map(str, raw.frame)), cfg)
     frame = raw.frame.drop(columns=cfg.personal)
     names = list(map(str, frame))
-    target, churned, blank_stayed, stayers = find_target(frame, cfg)
+    target, churned, blank_stayed, stayers = find_target(frame, cfg, raw.count_values)
     roles = {name: Role(key) for key in ("numeric", "categorical", "drop") for name in getattr(cfg, key)}
     others = [name for name in names if name not in {target, cfg.id, cfg.time, *roles}]
     id_column = cfg.id or _find_id_column(frame[others])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -37,10 +38,15 @@ class Target(NamedTuple):
     finding: Finding | None = None  # the values that count as stayed without saying so
 
 
-def find_target(frame: pd.DataFrame, cfg: DataConfig) -> Target:
-    """The target of a table; raises `UserError`, with candidates and counted values, if it is not clear."""
+def find_target(
+    frame: pd.DataFrame, cfg: DataConfig, count_values: Callable[[str], pd.Series] | None = None
+) -> Target:
+    """The target of a table; raises `UserError`, with candidates and counted values, if it is not clear.
+
+    count_values: where `frame` is a sample, the rows of each value of a column in the whole table.
+    """
     name = cfg.target or _likely_target(frame, cfg)
-    counts, blank = _count_values(frame[name], cfg)
+    counts, blank = _filled(count_values(name), cfg) if count_values else _count_values(frame[name], cfg)
     churned = _configured_values(name, counts, blank, cfg) if cfg.churned else _usual_values(counts)
     all_filled = ANY in churned or set(counts.index) <= set(churned)
     blank_stayed = bool(cfg.churned) and all_filled and blank > 0 and "" not in churned
@@ -64,8 +70,11 @@ def left_and_blank(spelled: np.ndarray, schema: Schema) -> tuple[np.ndarray, np.
 
 def _count_values(column: pd.Series, cfg: DataConfig) -> tuple[pd.Series, int]:
     """The rows of each value as written in the table, and the blank ones."""
-    text = as_written(column)
-    counts = text.value_counts()
+    return _filled(as_written(column).value_counts(), cfg)
+
+
+def _filled(counts: pd.Series, cfg: DataConfig) -> tuple[pd.Series, int]:
+    """The counts of the filled values, and the number of blank rows."""
     filled = counts[(spell_alike(counts.index.to_series(), cfg) != "").to_numpy()]
     return filled, int(counts.sum() - filled.sum())
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
 from churn.config.data import Source
 from churn.config.root import Config
+from churn.data.features import written_column
 from churn.data.sources import columns, files, parquet
 from churn.data.sources.chunk import Chunk
 from churn.data.sources.formats import PARQUET, recognise_format
@@ -128,7 +130,14 @@ def sample_table(groups: list[RowGroup], rows: int, seed: int, path: str) -> Raw
     for i, group in enumerate(groups):
         chosen = np.flatnonzero(_row_draws(group, i, seed) < limit)
         chunks.append(group.chunk(read_row_group(group, names).take(pa.array(chosen)), chosen))
-    return files.to_raw_table(path, chunks)
+    return replace(files.to_raw_table(path, chunks), count_values=partial(_count_values, groups))
+
+
+def _count_values(groups: list[RowGroup], name: str) -> pd.Series:
+    """The rows of each value of a column in all groups, as written there; the commonest first."""
+    columns = (written_column(read_row_group(group, [name])[name]) for group in groups)
+    counts = [pd.Series(column.to_pandas(), dtype="str").value_counts() for column in columns]
+    return pd.concat(counts).groupby(level=0).sum().sort_values(ascending=False, kind="stable")
 
 
 def _sampling_limit(groups: list[RowGroup], rows: int, seed: int) -> float:

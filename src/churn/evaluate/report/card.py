@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from churn.bundle.bundle import Bundle
 from churn.config.root import Config
 from churn.data.experiment import Experiment
+from churn.data.split import is_by_time
 from churn.evaluate.bootstrap import Estimate
 from churn.evaluate.evaluation import MODEL
 from churn.evaluate.fairness import Fairness
@@ -131,9 +132,10 @@ def _limits(experiment: Experiment, content: ReportContent) -> Iterator[str]:
     if not (member := content.robustness.membership).no_better_than_chance:
         yield (
             "It gives something away of whom it learnt from: membership inference has ROC AUC "
-            f"{member.model.value:.3f} ({member.model.low:.3f} to {member.model.high:.3f})"
+            f"{member.model.value:.3f}, {member.difference.value:.3f} ({member.difference.low:.3f} to "
+            f"{member.difference.high:.3f}) more than by networks that do not know the row"
         )
-    if experiment.data.times is None:
+    if not is_by_time(experiment.data, experiment.cfg.split):
         yield "Test and training rows are of the same time: how it does in later months is unknown."
 
 

@@ -78,9 +78,9 @@ def _fairness_lines(card: Card) -> Iterator[str]:
     for column in card.fairness.unknown:
         yield f"- {_plain(column)}: {UNKNOWN}, no two groups have ten churners and ten stayers each"
     for grouping in card.fairness.groupings:
-        for name, estimate in grouping.differences.items():
-            low, high = map(_number, (estimate.low, estimate.high))
-            yield f"- {_plain(grouping.name)}: {name} difference {_number(estimate.value)} ({low} to {high})"
+        for name, found in grouping.differences.items():
+            value, chance = map(_number, (found.value, found.by_chance))
+            yield f"- {_plain(grouping.name)}: {name} difference {value} (by chance up to {chance})"
 
 
 def to_cyclonedx(card: Card) -> str:

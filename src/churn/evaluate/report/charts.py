@@ -9,7 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from churn.data.customers import number_customers
 from churn.evaluate.bootstrap import jeffreys_interval
+from churn.evaluate.clustered import effective_rows
 from churn.evaluate.evaluation import MODEL
 from churn.evaluate.metrics import mean_of_ties
 from churn.evaluate.report.drawing import (
@@ -28,19 +30,23 @@ from churn.evaluate.report.drawing import (
 
 
 def draw_charts(
-    churned: np.ndarray, predictions: Mapping[str, np.ndarray], history: Mapping[str, Sequence[float]]
+    churned: np.ndarray,
+    predictions: Mapping[str, np.ndarray],
+    history: Mapping[str, Sequence[float]],
+    ids: np.ndarray | None = None,
+    step: str = "epoch",
 ) -> list[Chart]:
-    """The figures in reading order; [n] labels and probabilities of the test part, losses by epoch."""
+    """The figures in reading order; [n] labels, probabilities and ids of the test part, losses by `step`."""
     with mpl.rc_context(STYLE):
         compared = {name: predictions[name] for name in LINES if name in predictions}
         charts = [
             _gains(churned, compared),
-            _calibration(churned, predictions[MODEL]),
+            _calibration(churned, predictions[MODEL], number_customers(ids, len(churned))),
             _precision_recall(churned, compared),
             _roc(churned, compared),
             _scores(churned, predictions[MODEL]),
         ]
-        return [*charts, _training(history)] if history.get("loss") else charts
+        return [*charts, _training(history, step)] if history.get("loss") else charts
 
 
 def _gains(churned: np.ndarray, predictions: Mapping[str, np.ndarray]) -> Chart:
@@ -87,15 +93,16 @@ def _precision_recall(churned: np.ndarray, predictions: Mapping[str, np.ndarray]
     )
 
 
-def _calibration(churned: np.ndarray, probability: np.ndarray) -> Chart:
-    """Churn rate by predicted probability, in bins of equally many customers, with 95 % intervals."""
+def _calibration(churned: np.ndarray, probability: np.ndarray, customer: np.ndarray) -> Chart:
+    """Churn rate by predicted probability, in bins of equally many rows, with 95 % intervals."""
     bins = np.array_split(np.argsort(probability, kind="stable"), np.clip(len(churned) // 20, 2, 10))
     size = np.array([len(rows) for rows in bins])
     share = mean_of_ties(churned, probability)
     left = np.array([share[rows].sum() for rows in bins])
     predicted = 100 * np.array([probability[rows].mean() for rows in bins])
     rate = 100 * left / size
-    low, high = (100 * end for end in jeffreys_interval(left, size))
+    known = np.array([effective_rows(churned[rows], customer[rows]) for rows in bins])
+    low, high = (100 * end for end in jeffreys_interval(left / size * known, known))
     errors = np.maximum([rate - low, high - rate], 0)
     limit = max(high.max(), 100 * probability.max())
 
@@ -112,7 +119,7 @@ def _calibration(churned: np.ndarray, probability: np.ndarray) -> Chart:
         figure,
         axes,
         "Calibration: does 30 % mean 30 %?",
-        "Each dot is a group of equally many customers. On the dashed line as many left as predicted, above "
+        "Each dot is a group of equally many rows. On the dashed line as many left as predicted, above "
         "it more. Below: how often each probability was predicted.",
     )
 
@@ -133,16 +140,16 @@ def _scores(churned: np.ndarray, probability: np.ndarray) -> Chart:
     )
 
 
-def _training(history: Mapping[str, Sequence[float]]) -> Chart:
-    figure, axes = new_figure("Epoch", "Log loss per customer")
+def _training(history: Mapping[str, Sequence[float]], step: str) -> Chart:
+    figure, axes = new_figure(step.capitalize(), "Log loss per row")
     axes.plot(*_by_epoch(history["loss"]), label="train part", color=FAINT, linewidth=2.2)
     losses = history.get("val_loss", [])
     axes.plot(*_by_epoch(losses), label="validation part", color=NETWORK, marker=".", markersize=4)
-    title = "Training: loss after each epoch"
+    title = f"Training: loss after each {step}"
     if losses:
         best = int(np.argmin(losses)) + 1
         axes.axvline(best, color=INK, linewidth=0.8, linestyle=":")
-        title = f"Training: the validation loss was lowest after epoch {best} of {len(losses)}"
+        title = f"Training: the validation loss was lowest after {step} {best} of {len(losses)}"
     return to_chart(
         figure, axes, title, "Where the validation loss rises again, the network memorises the train part."
     )

@@ -151,11 +151,9 @@ def _calibration(evaluation: Evaluation, rows: int) -> Statement:
     if faults:
         text = f"Calibration slope (1 is right): the probabilities are {' and '.join(faults)}."
     elif np.isnan([slope.low, shift.low]).any():
-        text = (
-            f"Calibration slope: {rows:,} customers are too few to tell whether the probabilities are right."
-        )
+        text = f"Calibration slope: {rows:,} rows are too few to tell whether the probabilities are right."
     else:
-        text = f"Calibration slope (1 is right): as far as {rows:,} customers can tell, 30 % means 30 %."
+        text = f"Calibration slope (1 is right): as far as {rows:,} rows can tell, 30 % means 30 %."
     intervals = [
         format_interval(METRICS[f"calibration_{name}"], estimate) or "unknown"
         for name, estimate in (("slope", slope), ("intercept", shift))

@@ -69,11 +69,12 @@ def fit_model(rows: LabelledRows, world: World, cfg: Config, seed: int) -> Simul
     temperature = calibration.best_temperature(held_out.churned, trained.held_out_probability)
     probability = calibration.apply_temperature(trained.held_out_probability, temperature)
     value = decision.customer_values(held_out.frame, cfg.decision)
-    threshold = decision.choose_threshold(cfg.decision, held_out.churned, probability, value)
 
     def predict(frame: pd.DataFrame) -> np.ndarray:
         return calibration.apply_temperature(trained.predict(frame), temperature)
 
+    final = partial(predict, held_out.frame)
+    threshold = decision.choose_threshold(cfg.decision, held_out.churned, probability, value, final)
     evaluation = evaluate(test.churned, {MODEL: predict(test.frame)}, None, cfg.evaluate, seed)
     profit = partial(decision.policy_profit, value=float(value.mean()), threshold=threshold, cfg=cfg.decision)
     return SimulatedModel(
