@@ -96,7 +96,7 @@ def test_a_split_that_tears_customers_apart_is_a_finding_and_one_that_does_not_i
     (finding,) = torn.data.findings
     assert finding.evidence.startswith("95 of 100 test rows")
     assert Experiment.split(data, compose_config()).data.findings == ()
-    assert any("any split but split.method=article" in found.advice for found in find_leakage(data))
+    assert any("the default split keeps" in found.advice for found in find_leakage(data))
 
 
 def test_rows_of_a_customer_at_several_times_are_no_finding_and_those_of_one_time_are():

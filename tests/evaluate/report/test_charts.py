@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from churn.evaluate.dependence import Dependence
 from churn.evaluate.report.charts import draw_charts
-from churn.evaluate.report.drawing import POINTS, VARIABLES, Chart
+from churn.evaluate.report.drawing import LINES, POINTS, VARIABLES, Chart
 from churn.evaluate.report.effects import draw_effects
 
 
@@ -63,6 +63,19 @@ def test_the_effect_of_a_number_that_is_the_same_for_all_is_drawn(value):
     values = np.array([value, value * 1.5 + 1])
     [chart] = draw_effects([Dependence("exported", values, np.array([0.2, 0.3]), np.full(50, value))])
     assert chart.title.startswith("exported")
+
+
+@pytest.mark.parametrize("history", [{"loss": [1.0, 0.5]}, {"loss": [1.0, 0.5], "val_loss": [1.0, 0.6]}])
+def test_a_legend_names_what_is_drawn_and_is_no_wider_than_its_figure(history):
+    churned, predictions = sample(1_000)
+    figures = draw(churned, dict.fromkeys(LINES, predictions["model"]), history)[1]
+    for figure in figures:
+        (legend,) = figure.legends
+        extent = legend.get_window_extent()
+        assert figure.bbox.x0 <= extent.x0
+        assert extent.x1 <= figure.bbox.x1
+    named = [text.get_text() for text in figures[-1].legends[0].get_texts()]
+    assert named == ["train part", "validation part"][: len(history)]
 
 
 def test_every_figure_names_both_axes_with_their_unit(drawn):

@@ -142,7 +142,7 @@ def _customers_with_several_rows(data: Dataset) -> Iterator[Finding]:
     rows = pd.DataFrame({"id": data.ids, **by_time}).value_counts()
     if rows.iloc[0] > 1:
         several = rows[rows > 1].index.get_level_values("id").nunique()
-        together = "" if by_time else "any split but split.method=article keeps a customer's rows together; "
+        together = "" if by_time else "the default split keeps a customer's rows together; "
         yield Finding(
             f"{count(several, 'customer')} {'has' if several == 1 else 'have'} several rows"
             + " of one time" * bool(by_time),
@@ -169,7 +169,7 @@ def _rows_with_equal_inputs(data: Dataset) -> Iterator[Finding]:
     links = link_rows(data)
     copies = int(pd.Series(links.alike).duplicated().sum())
     conflicting = int((pd.Series(data.churned).groupby(links.alike).nunique() > 1).sum())
-    note, advice = links.note, f", and {links.advice} (not by split.method=article)"
+    note, advice = links.note, f"; by default they {links.advice}"
     if data.times is not None:  # the split is by time: it links no rows
         note, advice = "", ""
     if copies and (data.ids is not None or conflicting):

@@ -142,17 +142,18 @@ def _scores(churned: np.ndarray, probability: np.ndarray) -> Chart:
 
 def _training(history: Mapping[str, Sequence[float]], step: str) -> Chart:
     figure, axes = new_figure(step.capitalize(), "Log loss per row")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.plot(*_by_epoch(history["loss"]), label="train part", color=FAINT, linewidth=2.2)
     losses = history.get("val_loss", [])
+    if not losses:
+        how = "The rows that the network learns from. Out-of-fold predictions show how it does on others."
+        return to_chart(figure, axes, f"Training: loss after each {step}", how)
     axes.plot(*_by_epoch(losses), label="validation part", color=NETWORK, marker=".", markersize=4)
-    title = f"Training: loss after each {step}"
-    if losses:
-        best = int(np.argmin(losses)) + 1
-        axes.axvline(best, color=INK, linewidth=0.8, linestyle=":")
-        title = f"Training: the validation loss was lowest after {step} {best} of {len(losses)}"
-    return to_chart(
-        figure, axes, title, "Where the validation loss rises again, the network memorises the train part."
-    )
+    best = int(np.argmin(losses)) + 1
+    axes.axvline(best, color=INK, linewidth=0.8, linestyle=":")
+    title = f"Training: the validation loss was lowest after {step} {best} of {len(losses)}"
+    how = "Where the validation loss rises again, the network memorises the train part."
+    return to_chart(figure, axes, title, how)
 
 
 def _by_epoch(losses: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:

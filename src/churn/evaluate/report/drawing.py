@@ -59,6 +59,7 @@ STYLE = {
     "figure.constrained_layout.use": True,
 }
 SIZE = (4.6, 3.7)  # inches; readable when a phone shrinks it by a fifth
+COLUMNS = 2  # of a legend: more are wider than the figure
 POINTS = 400  # of a curve, at most
 
 
@@ -122,7 +123,7 @@ def to_chart(figure: Figure, axes: Axes, title: str, text: str) -> Chart:
     """The figure for the page, with a legend below it if something has a label: no curve crosses it."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 3))
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), COLUMNS))
     svg = StringIO()
     with mpl.rc_context({"svg.hashsalt": title}), warnings.catch_warnings():  # the same ids in each run
         warnings.filterwarnings(
