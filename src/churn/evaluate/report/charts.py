@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from churn.data.customers import number_customers
@@ -142,7 +143,7 @@ def _scores(churned: np.ndarray, probability: np.ndarray) -> Chart:
 
 def _training(history: Mapping[str, Sequence[float]], step: str) -> Chart:
     figure, axes = new_figure(step.capitalize(), "Log loss per row")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.plot(*_by_epoch(history["loss"]), label="train part", color=FAINT, linewidth=2.2)
     losses = history.get("val_loss", [])
     if not losses:
