@@ -1,5 +1,7 @@
 """Tables as companies have them: every oddity ends in one message or in one counted finding."""
 
+import gzip
+import zipfile
 from dataclasses import replace
 from decimal import Decimal
 
@@ -163,6 +165,71 @@ def test_many_files_of_one_table_are_one_table(shop_folder, shop_rows):
     cfg = definition(shop_folder)
     cfg.tables["orders"].path = "parts"
     pd.testing.assert_frame_equal(rows_at(cfg), shop_rows(), rtol=1e-5)
+
+
+def pack(file):
+    """A zip archive of a file, in its place."""
+    with zipfile.ZipFile(file.with_suffix(".zip"), "w") as archive:
+        archive.write(file, file.name)
+    file.unlink()
+
+
+def pack_by_gzip(file):
+    """A file compressed, in its place."""
+    file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+    file.unlink()
+
+
+def as_other_types(file):
+    """A Parquet file with other types of the same values."""
+    table = pq.read_table(file)
+    kinds = {"who": pa.large_string(), "at": pa.timestamp("ms"), "items": pa.int32()}
+    fields = [pa.field(field.name, kinds.get(field.name, field.type)) for field in table.schema]
+    pq.write_table(table.cast(pa.schema(fields)), file)
+
+
+@pytest.mark.parametrize("change", [pack, pack_by_gzip, as_other_types])
+def test_parts_of_a_table_may_be_packed_or_of_other_types(shop_folder, shop_rows, change):
+    orders = shop()["orders"]
+    (shop_folder / "parts").mkdir()
+    for number in range(2):
+        orders.iloc[number::2].to_parquet(shop_folder / "parts" / f"{number}.parquet", index=False)
+    change(shop_folder / "parts" / "1.parquet")
+    cfg = definition(shop_folder)
+    cfg.tables["orders"].path = "parts"
+    pd.testing.assert_frame_equal(rows_at(cfg), shop_rows(), rtol=1e-5)
+
+
+def test_a_column_may_be_in_the_names_of_folders(shop_folder, shop_rows):
+    orders = shop()["orders"]
+    for level, part in orders.groupby("channel", dropna=False):
+        folder = (
+            shop_folder / "parts" / f"channel={'__HIVE_DEFAULT_PARTITION__' if pd.isna(level) else level}"
+        )
+        folder.mkdir(parents=True)
+        part.drop(columns="channel").to_parquet(folder / "0.parquet", index=False)
+    cfg = definition(shop_folder)
+    cfg.tables["orders"].path = "parts"
+    pd.testing.assert_frame_equal(rows_at(cfg), shop_rows(), rtol=1e-5)
+    for file in (shop_folder / "parts").glob("*/*"):  # a column of the file comes before one of its folder
+        pd.read_parquet(file).assign(channel="web").to_parquet(file, index=False)
+    assert (rows_at(cfg)["orders_channel_levels_30d"] <= 1).all()
+
+
+def test_a_folder_is_no_pattern_of_others(tmp_path, shop_rows):
+    for name in ("[a] b", "a b"):
+        (tmp_path / name).mkdir()
+        write_shop(tmp_path / name, shop(seed=len(name)))
+    write_shop(tmp_path / "[a] b", shop())
+    pd.testing.assert_frame_equal(rows_at(definition(tmp_path / "[a] b")), shop_rows())
+
+
+def test_an_infinite_number_in_parquet_is_refused_as_in_text(shop_folder):
+    orders = shop()["orders"]
+    orders.loc[3, "amount"] = np.inf
+    write_shop(shop_folder, {"orders": orders})
+    with pytest.raises(UserError, match=r"line 4, column 'amount': 'inf' is not a number"):
+        rows_at(definition(shop_folder))
 
 
 @pytest.mark.parametrize(
