@@ -224,6 +224,13 @@ def test_a_folder_is_no_pattern_of_others(tmp_path, shop_rows):
     pd.testing.assert_frame_equal(rows_at(definition(tmp_path / "[a] b")), shop_rows())
 
 
+def test_another_column_may_differ_only_in_capitals(shop_folder, shop_rows):
+    orders = shop()["orders"]
+    orders.insert(0, "Amount", 7.0)
+    write_shop(shop_folder, {"orders": orders})
+    pd.testing.assert_frame_equal(rows_at(definition(shop_folder)), shop_rows())
+
+
 def test_an_infinite_number_in_parquet_is_refused_as_in_text(shop_folder):
     orders = shop()["orders"]
     orders.loc[3, "amount"] = np.inf

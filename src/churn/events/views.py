@@ -109,7 +109,7 @@ def _typed_files(place: str, spec: TableConfig) -> list[str]:
     """The Parquet files of a table, if DuckDB reads them as the loader would; else none.
 
     It does not where they are packed, copies of gs://, or differ in their types, where a column is in the
-    names of folders, or a number is infinite.
+    names of folders, another differs only in capitals, or a number is infinite.
     """
     with local_files(place) as files:
         if not all(is_parquet(file) and _is_plain(file) for file in files):
@@ -120,7 +120,7 @@ def _typed_files(place: str, spec: TableConfig) -> list[str]:
         reading.check_columns([*schema.names, *file.keys], spec, file.name)
     columns = columns_of(spec)
     is_typed = all(
-        column in schema.names
+        [name.lower() for name in schema.names].count(column.lower()) == schema.names.count(column) == 1
         and schema.field(column).type == schemas[0].field(column).type
         and _is_typed(schema.field(column).type, key)
         for schema in schemas

@@ -8,6 +8,7 @@ from churn.data.dataset import Finding
 from churn.errors import count
 from churn.events.calendar import to_date, today
 from churn.events.definition import tables_of
+from churn.events.history import ended_tables
 from churn.events.names import CUSTOMER, slug
 from churn.events.outcome import overlaps
 from churn.events.workspace import Workspace, to_sql
@@ -33,7 +34,14 @@ def table_findings(work: Workspace) -> tuple[Finding, ...]:
 
 
 def history_findings(work: Workspace, cutoffs: list[int]) -> Iterator[Finding]:
-    """Windows that reach back beyond a table's first event."""
+    """Tables that end before the last cut-off, and windows that reach back beyond a table's first event."""
+    for name, day in ended_tables(work, cutoffs[-1]):
+        yield Finding(
+            f"'{name}' ends before the last cut-off",
+            f"its newest event is of {to_date(day)}, {cutoffs[-1] - day:,} days before {to_date(cutoffs[-1])}: "
+            "from then on its features say that nothing happened",
+            f"export it again, or end with it: events.cutoffs.last={to_date(day + 1)}",
+        )
     for name in work.cfg.tables:
         first = work.one(f"SELECT min(day) FROM all_{name}") or 0
         short = {days: [day for day in cutoffs if day - days < first] for days in work.cfg.windows}
