@@ -33,7 +33,8 @@ from churn.events.synthetic.tables import make_tables
 from churn.events.synthetic.world import HORIZON
 from churn.events.workspace import open_workspace
 from churn.events.writing import write_snapshot
-from churn.monitor.labels import labels_from_table, read_labels
+from churn.monitor.label_files import read_labels
+from churn.monitor.labels import labels_from_table
 from churn.score.stage import score
 from events.conftest import day, definition, rows_at, shop
 

@@ -35,10 +35,11 @@ def table_findings(work: Workspace) -> tuple[Finding, ...]:
 
 def history_findings(work: Workspace, cutoffs: list[int]) -> Iterator[Finding]:
     """Tables that end before the last cut-off, and windows that reach back beyond a table's first event."""
-    for name, day in ended_tables(work, cutoffs[-1]):
+    last = cutoffs[-1]
+    for name, day in ended_tables(work, last):
         yield Finding(
             f"'{name}' ends before the last cut-off",
-            f"its newest event is of {to_date(day)}, {cutoffs[-1] - day:,} days before {to_date(cutoffs[-1])}: "
+            f"its newest event is of {to_date(day)}, {last - day:,} days before {to_date(last)}: "
             "from then on its features say that nothing happened",
             f"export it again, or end with it: events.cutoffs.last={to_date(day + 1)}",
         )
