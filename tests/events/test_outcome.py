@@ -65,6 +65,7 @@ def test_not_renewed_is_whose_contract_ends_without_another_in_the_grace(tmp_pat
         "another a day later": ([(since, "2024-06-10"), ("2024-06-25", None)], 1),
         "between two contracts": ([(since, "2024-05-25"), ("2024-06-05", None)], NO_ROW),
         "goes on": ([(since, None)], 0),
+        "another that ends before it begins": ([(since, "2024-06-28"), ("2024-07-10", "2024-07-05")], 1),
     }
     cfg = definition(tmp_path, ChurnKind.not_renewed)
     assert outcomes(tmp_path, cfg, {"contracts": contracts(cases)}) == with_rows(cases)
@@ -119,8 +120,18 @@ def test_cancellations_may_be_events(tmp_path):
         "never began": ([], ["2024-06-15"], NO_ROW),
         "changed over": (["2024-01-01", "2024-05-15 10:05"], ["2024-05-15 10:00"], 0),
         "changes over": (["2024-01-01", "2024-06-15 10:05"], ["2024-06-15 10:00"], 0),
+        "changed over in one moment": (["2024-01-01", "2024-05-15"], ["2024-05-15"], 0),
+        "changes over in one moment": (["2024-01-01", "2024-06-15"], ["2024-06-15"], 0),
+        "changed over twice": (["2024-01-01", "2024-04-15", "2024-05-15"], ["2024-04-15", "2024-05-15"], 0),
+        "changed over, and cancels": (["2024-01-01", "2024-05-15"], ["2024-05-15", "2024-06-15"], 1),
+        "tried it for a moment": (["2024-05-15"], ["2024-05-15"], NO_ROW),
+        "was back for a moment": (["2024-01-01", "2024-05-15"], ["2024-02-01", "2024-05-15"], NO_ROW),
     }
-    assert outcomes(tmp_path, with_cancellations(tmp_path, cases), {}) == with_rows(cases)
+    cfg = with_cancellations(tmp_path, cases)
+    assert outcomes(tmp_path, cfg, {}) == with_rows(cases)
+    with open_workspace(cfg) as work:
+        titles = [finding.title for finding in table_findings(work)]
+    assert "'cancel': 7 cancellations in the second of a beginning" in titles
 
 
 def test_a_cancellation_that_nobody_knew_of_is_a_churner_and_not_a_missing_row(tmp_path):
@@ -138,7 +149,8 @@ def test_a_cancellation_that_nobody_knew_of_is_a_churner_and_not_a_missing_row(t
 
 
 def test_the_days_as_customer_count_from_the_first_beginning(tmp_path):
-    cases = {"a": ([("2023-06-02", "2023-12-31"), ("2024-03-01", None)], 0)}
+    ended_before = ("2023-02-02", "2023-02-01")  # which is no contract
+    cases = {"a": ([ended_before, ("2023-06-02", "2023-12-31"), ("2024-03-01", None)], 0)}
     write_shop(tmp_path, {**shop(), "contracts": contracts(cases)})
     found = rows_at(definition(tmp_path, ChurnKind.cancelled), [CUTOFF]).set_index("customer")
     assert found.loc["a", "days_as_customer"] == 365

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from churn.config.events import ChurnKind
 from churn.data.dataset import Finding
 from churn.errors import count
 from churn.events.calendar import to_date, today
@@ -20,7 +21,7 @@ PERIOD = "between 1970 and 2200"
 def table_findings(work: Workspace) -> tuple[Finding, ...]:
     """What is odd, table by table."""
     looks = {
-        "tables": (_unknown_customers, _copies, _refunds, _arrivals, _future),
+        "tables": (_unknown_customers, _copies, _refunds, _arrivals, _future, _changes),
         "contracts": (_contracts,),
         "properties": (_properties,),
     }
@@ -153,6 +154,23 @@ def _future(work: Workspace, name: str) -> Iterator[Finding]:
         title = f"'{name}': {count(rows, 'event')} of days to come"
         evidence = "bookings, or wrong dates; no cut-off lies after today"
         yield Finding(title, evidence, "leave them out of the export, or name events.until")
+
+
+def _changes(work: Workspace, name: str) -> Iterator[Finding]:
+    """Cancellations and beginnings of one customer of which nobody knows which came first."""
+    churn = work.cfg.churn
+    if churn.kind is not ChurnKind.cancelled or name != churn.table:
+        return
+    seconds = f"SELECT DISTINCT {CUSTOMER}, time FROM"
+    rows = work.one(
+        f"SELECT count(*) FROM ({seconds} all_{name}) SEMI JOIN all_{churn.begin} USING ({CUSTOMER}, time)"
+    )
+    if rows:
+        yield Finding(
+            f"'{name}': {count(rows, 'cancellation')} in the second of a beginning",
+            "who was a customer before remains one; who was not began and left at once",
+            "name columns with the time of day, where there are some",
+        )
 
 
 def _contracts(work: Workspace, name: str) -> Iterator[Finding]:
