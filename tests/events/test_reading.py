@@ -1,6 +1,7 @@
 """Tables as companies have them: every oddity ends in one message or in one counted finding."""
 
 import gzip
+import re
 import zipfile
 from dataclasses import replace
 from decimal import Decimal
@@ -90,6 +91,35 @@ def test_unknown_times_and_numbers_are_one_message_with_their_lines(shop_folder)
     assert "events.max_bad_rows=2" in str(refused.value)
     cfg.max_bad_rows = 2
     assert "'orders': 2 rows left out" in findings(cfg)
+
+
+def test_numbers_that_may_be_thousands_are_asked_about(shop_folder, tmp_path):
+    """As `churn train` does; a definition that says it is believed, and so is the rest of a long table."""
+    orders = shop()["orders"].astype({"items": int}).assign(amount=np.resize(["1.234", "950", ""], 1500))
+    cfg = as_text(shop_folder, orders)
+    with (
+        pytest.raises(UserError, match=r"'1\.234' may be more than a thousand") as refused,
+        workspace.open_workspace(cfg) as work,
+    ):
+        make_snapshot(work, tmp_path / "s.parquet", 0)
+    points, commas = re.findall(r"events\.tables\.orders\.(?:thousands)='(.)'", str(refused.value))
+    assert "events.tables.orders.decimal=','" in str(refused.value)
+    spec = cfg.tables["orders"]
+    for thousands, decimal, largest in ((points, ",", 1234), (commas, ".", 950)):
+        spec.thousands, spec.decimal = thousands, decimal
+        with workspace.open_workspace(cfg) as work:
+            assert work.one("SELECT max(value_amount) FROM all_orders") == largest
+            make_snapshot(work, tmp_path / "s.parquet", 0)
+    cfg = as_text(shop_folder, pd.concat([orders, orders.head(1).assign(amount="12.5")]))
+    with workspace.open_workspace(cfg) as work:
+        make_snapshot(work, tmp_path / "s.parquet", 0)
+
+
+def test_numbers_in_another_form_name_the_keys_to_set(shop_folder):
+    orders = shop()["orders"].assign(amount=np.resize(["1.234,50", "950,00"], 1500))
+    with pytest.raises(UserError) as refused:
+        rows_at(as_text(shop_folder, orders))
+    assert refused.value.do == "\"events.tables.orders.thousands='.'\" \"events.tables.orders.decimal=','\""
 
 
 def test_times_without_a_zone_beside_times_with_one_are_refused(shop_folder):

@@ -20,7 +20,7 @@ def data_until(work: Workspace) -> int:
     if work.cfg.until is not None:
         return to_day(work.cfg.until, "events.until")
     churn = work.cfg.churn
-    decides = {churn.table: "day"} if churn.kind is ChurnKind.inactive else _columns(work)
+    decides = {str(churn.table): "day"} if churn.kind is ChurnKind.inactive else _columns(work)
     return max(_days(work, "max", decides))
 
 

@@ -20,7 +20,7 @@ from churn.data.sources.formats import is_parquet
 from churn.data.sources.paths import SourceFile, local_files
 from churn.errors import UserError
 from churn.events import reading
-from churn.events.definition import columns_of, tables_of
+from churn.events.definition import columns_of, table_keys, tables_of
 from churn.events.reading import Reading, table_place
 
 NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
@@ -48,7 +48,7 @@ def read_view(
     if not files:
         file = folder / f"{view}.parquet"
         chunks = reading.read_chunks(place, spec, billed)
-        found = reading.write_typed(chunks, spec, file, place, cfg.max_bad_rows)
+        found = reading.write_typed(chunks, spec, file, place, table_keys(cfg, name), cfg.max_bad_rows)
         files = [str(file)]
     zoned = {column for column, count in found.zoned.items() if count} if found else set()
     columns = {column: column in zoned for column in columns_of(spec)}
