@@ -344,6 +344,37 @@ def test_typed_parquet_is_read_as_the_other_formats_are(tmp_path):
     pd.testing.assert_frame_equal(rows_at(cfg, CUTOFFS[:1], labelled=False), expected)
 
 
+SPELLINGS = {  # of the levels 1 and 0
+    "text": {"1": "1", "0": "0"},
+    "capitals": {"1": "TRUE", "0": "False"},
+    "decimals": {"1": "1.000", "0": "0.0"},
+    "booleans": {"1": True, "0": False},
+    "numbers": {"1": 1, "0": 0},
+}
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_level_has_one_spelling(shop_folder, spelling, form):
+    """The same columns and values, also by levels and conditions that were written otherwise."""
+    orders, cfg = shop()["orders"], definition(shop_folder)
+    two = orders.assign(channel=orders["channel"].map({"web": "1", "app": "0"})).dropna(subset="channel")
+    write_shop(shop_folder, {"orders": two})
+    expected = rows_at(cfg)
+    assert "orders_channel_share_0_30d" in expected
+    two = two.assign(channel=two["channel"].map(SPELLINGS[spelling]))
+    if form == "csv":
+        two.to_csv(shop_folder / "orders.csv", index=False)
+    write_shop(shop_folder, {"orders": two})
+    cfg.tables["orders"].path = f"orders.{form}"
+    pd.testing.assert_frame_equal(rows_at(cfg), expected)
+    cfg.tables["orders"].levels = {"channel": ["False"]}
+    named = rows_at(cfg).rename(columns=lambda name: name.replace("share_False", "share_0"))
+    pd.testing.assert_frame_equal(named, expected)
+    cfg.tables["orders"].only = {"channel": ["0.0", "1"]}
+    pd.testing.assert_frame_equal(rows_at(cfg).set_axis(expected.columns, axis=1), expected)
+
+
 @pytest.mark.parametrize("names", [("order", "people", "ages"), ("left", "orders", "t3")])
 def test_tables_may_be_called_like_words_of_sql_and_tables_of_ours(shop_folder, shop_rows, names):
     cfg = definition(shop_folder)

@@ -14,7 +14,7 @@ from pandas.api import types
 
 from churn.config.data import BigQueryConfig, DataConfig
 from churn.config.events import EventsConfig, TableConfig
-from churn.data.infer.cells import MISSING_WORDS, as_written, to_ids, to_numbers
+from churn.data.infer.cells import MISSING_WORDS, as_written, to_ids, to_numbers, to_text
 from churn.data.sources import files, warehouse
 from churn.data.sources.chunk import Chunk
 from churn.data.sources.columns import to_pandas
@@ -130,7 +130,8 @@ def _typed_column(
         return _times(column, chunk, found)
     if key in NUMBERS:
         return _numbers(column, spec, found)
-    texts = to_ids(column) if key == "customer" else as_written(column)
+    read = {"customer": to_ids, "categories": to_text}.get(key, as_written)
+    texts = read(column)
     return pa.array(texts, pa.string()), np.zeros(len(column), bool)
 
 
