@@ -297,6 +297,16 @@ def test_a_table_that_is_none_ends_in_one_message(shop_folder, tmp_path, spoil, 
     assert not (tmp_path / "s.parquet").exists()
 
 
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_table_beside_others_may_have_no_rows(shop_folder, form):
+    orders, cfg = shop()["orders"].iloc[:0], definition(shop_folder, ChurnKind.cancelled)
+    getattr(orders, f"to_{form}")(shop_folder / f"orders.{form}", index=False)
+    cfg.tables["orders"].path = f"orders.{form}"
+    found = rows_at(cfg)
+    assert len(found) > 60
+    assert (found["orders_count_30d"] == 0).all()
+
+
 def test_a_file_that_is_damaged_inside_is_said_to_be(shop_folder):
     file = shop_folder / "orders.parquet"
     content = bytearray(file.read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from churn.data.infer.cells import MISSING_WORDS, as_written, to_ids, to_numbers
 from churn.data.sources import files, warehouse
 from churn.data.sources.chunk import Chunk
 from churn.data.sources.columns import to_pandas
+from churn.data.table import NoRowsError
 from churn.errors import UserError, count, did_you_mean
 from churn.events.definition import BIGQUERY, columns_of
 from churn.events.number_marks import note_shapes, settings_for
@@ -50,7 +52,10 @@ def table_place(cfg: EventsConfig, spec: TableConfig) -> str:
 
 
 def read_chunks(place: str, spec: TableConfig, billed: BigQueryConfig) -> Iterator[Chunk]:
-    """The columns of a table that are needed, a chunk at a time; raises `UserError` if one is not there."""
+    """The columns of a table that are needed, a chunk at a time; raises `UserError` if one is not there.
+
+    A table without rows has one chunk without any: months without an event are no error.
+    """
     cfg = DataConfig(
         bigquery=billed,
         delimiter=spec.delimiter,
@@ -59,9 +64,10 @@ def read_chunks(place: str, spec: TableConfig, billed: BigQueryConfig) -> Iterat
         thousands=spec.thousands,
     )
     read = warehouse.bigquery_chunks if place.startswith(BIGQUERY) else files.file_chunks
-    for chunk in read(place, cfg, ROWS):
-        check_columns(chunk.table.column_names, spec, place)
-        yield chunk._replace(table=chunk.table.select(list(columns_of(spec))))
+    with suppress(NoRowsError):
+        for chunk in read(place, cfg, ROWS):
+            check_columns(chunk.table.column_names, spec, place)
+            yield chunk._replace(table=chunk.table.select(list(columns_of(spec))))
 
 
 def check_columns(present: list[str], spec: TableConfig, place: str) -> None:

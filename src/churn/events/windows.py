@@ -167,9 +167,7 @@ def _value_features(
     total, squares = sums[f"sum_{column}_{days}"], sums[f"squares_{column}_{days}"]
     mean = total / count.nullif(0.0)
     around_mean = squares - total * mean
-    spread = (around_mean > NO_SPREAD * count * squares).ifelse(
-        around_mean, 0.0
-    )  # else all of it is rounding
+    spread = (around_mean > NO_SPREAD * count * squares).ifelse(around_mean, 0.0)  # else it is rounding
     yield "sum", total
     yield "sum_change", _change(sums, f"sum_{column}", days)
     yield "mean", mean
