@@ -187,6 +187,15 @@ def test_properties_without_a_date_are_said_to_look_into_the_future(shop_folder)
     assert rows_at(cfg, CUTOFFS[:1])["plans_plan"].notna().any()
 
 
+def test_years_of_birth_with_two_digits_are_said_to_lie_ahead(shop_folder):
+    plans = shop()["plans"].assign(birth="31.05.75")
+    plans.loc[3:5, "birth"] = "31.05.65"
+    cfg = definition(shop_folder)
+    plans.to_csv(shop_folder / "plans.csv", index=False)
+    cfg.properties["plans"].path = "plans.csv"
+    assert "'plans': 3 dates of 'birth' more than 20 years ahead" in findings(cfg)
+
+
 def test_many_files_of_one_table_are_one_table(shop_folder, shop_rows):
     orders = shop()["orders"]
     (shop_folder / "parts").mkdir()

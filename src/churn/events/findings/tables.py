@@ -15,6 +15,7 @@ from churn.events.outcome import overlaps
 from churn.events.workspace import Workspace, to_sql
 
 LATE_DAYS = 1  # a lateness of the slowest hundredth from which labels of the newest cut-offs may be wrong
+FAR_AHEAD = 7_305  # days: 20 years
 PERIOD = "between 1970 and 2200"
 
 
@@ -192,7 +193,7 @@ def _contracts(work: Workspace, name: str) -> Iterator[Finding]:
 
 
 def _properties(work: Workspace, name: str) -> Iterator[Finding]:
-    """Properties without a date, or with two rows from one moment."""
+    """Properties without a date, with two rows from one moment, or with dates far ahead."""
     if work.cfg.properties[name].since is None:
         title = f"the columns of '{name}' have no date from which they hold"
         evidence = "every cut-off sees what the table says today; what changed later was not known then"
@@ -205,3 +206,10 @@ def _properties(work: Workspace, name: str) -> Iterator[Finding]:
     if twice:
         title = f"'{name}': {count(twice, 'row')} of the same customer and moment as another"
         yield Finding(title, "the one with the least values counts", "leave one of them in the export")
+    for column in work.cfg.properties[name].dates:
+        last = today(work.cfg.timezone) + FAR_AHEAD
+        rows = work.one(f'SELECT count(*) FROM all_{name} WHERE "date_{slug(column)}" > {last}')
+        if rows:
+            title = f"'{name}': {count(rows, 'date')} of '{column}' more than 20 years ahead"
+            evidence = "a year of two digits is one from 1969 to 2068"
+            yield Finding(title, evidence, "write years with four digits in the export, as those of births")
