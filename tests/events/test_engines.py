@@ -6,6 +6,8 @@ service shows: that it takes the query, how long that runs and what it bills.
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 
 import ibis
 import pandas as pd
@@ -13,12 +15,22 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from churn.config.events import ChurnKind, Engine
+from churn.config.events import ChurnConfig, ChurnKind, Engine, EventTable
 from churn.events import bigquery, duck, workspace
 from churn.events.snapshot import snapshot
-from events.conftest import CUTOFFS, day, definition, shop, write_shop
+from events.conftest import CUTOFFS, day, definition, rows_at, shop, write_shop
 
-KINDS = list(ChurnKind)
+
+def by_events(folder):
+    """The shop, whose contracts are beginnings and cancellations."""
+    began, ended = (EventTable(path="contracts.parquet", customer="who", time=at) for at in ("from", "to"))
+    cfg = definition(folder, windows=[7])
+    churn = ChurnConfig(kind=ChurnKind.cancelled, table="ended", begin="began")
+    return replace(cfg, tables={**cfg.tables, "began": began, "ended": ended}, contracts={}, churn=churn)
+
+
+DEFINITIONS = [*(partial(definition, kind=kind) for kind in ChurnKind), by_events]
+NAMES = [*ChurnKind, "by events"]
 
 
 def tidy(frame):
@@ -30,7 +42,7 @@ def tidy(frame):
     frame = frame.sort_values(["customer", "cutoff"], ignore_index=True)
     frame["cutoff"] = frame["cutoff"].astype("datetime64[ms]")
     for name in frame.columns.drop(["customer", "cutoff"]):
-        as_text = frame[name].dtype == object or pd.api.types.is_string_dtype(frame[name].dtype)
+        as_text = frame[name].map(type).eq(str).any()
         frame[name] = frame[name].fillna("").astype(str) if as_text else frame[name].astype("float32")
     return frame.assign(customer=frame["customer"].astype(str))
 
@@ -45,9 +57,9 @@ def normal_tables(work):
     return found | {"ages": work.con.sql("SELECT * FROM ages").df()}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_sqlite_agrees_with_duckdb(shop_folder, shop_rows, tmp_path, kind):
-    cfg = definition(shop_folder, kind)
+@pytest.mark.parametrize("defined", DEFINITIONS, ids=NAMES)
+def test_sqlite_agrees_with_duckdb(shop_folder, tmp_path, defined):
+    cfg = defined(shop_folder)
     with workspace.open_workspace(cfg) as work:
         duck.fill_ages(work, [day(text) for text in CUTOFFS])
         frames, resolved = normal_tables(work), work.cfg
@@ -64,7 +76,7 @@ def test_sqlite_agrees_with_duckdb(shop_folder, shop_rows, tmp_path, kind):
     with closing(con.raw_sql(con.compile(expression))) as cursor:
         found = pd.DataFrame(cursor.fetchall(), columns=list(expression.columns))
     con.disconnect()
-    pd.testing.assert_frame_equal(tidy(found), tidy(shop_rows(kind)), rtol=1e-5)
+    pd.testing.assert_frame_equal(tidy(found), tidy(rows_at(cfg)), rtol=1e-5)
 
 
 def bigquery_query(work):
@@ -76,11 +88,9 @@ def bigquery_query(work):
     return sqlglot.parse_one(sql, read="bigquery")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_sql_for_bigquery_gives_the_same_rows_when_duckdb_runs_its_translation(
-    shop_folder, shop_rows, kind
-):
-    with workspace.open_workspace(definition(shop_folder, kind)) as work:
+@pytest.mark.parametrize("defined", DEFINITIONS, ids=NAMES)
+def test_the_sql_for_bigquery_gives_the_same_rows_when_duckdb_runs_its_translation(shop_folder, defined):
+    with workspace.open_workspace(defined(shop_folder)) as work:
         translated = bigquery_query(work)
         for table in translated.find_all(exp.Table):
             if table.args.get("catalog"):
@@ -88,7 +98,7 @@ def test_the_sql_for_bigquery_gives_the_same_rows_when_duckdb_runs_its_translati
         sql = translated.sql("duckdb").replace("IEEE_DIVIDE", "divide").replace("ieee_divide", "divide")
         work.con.execute("CREATE MACRO divide(a, b) AS a / b")
         found = work.con.sql(sql).df()
-    pd.testing.assert_frame_equal(tidy(found), tidy(shop_rows(kind)), rtol=1e-5)
+    pd.testing.assert_frame_equal(tidy(found), tidy(rows_at(defined(shop_folder))), rtol=1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,12 @@ import pytest
 
 from churn.config.events import ChurnConfig, ChurnKind, CutoffConfig, EventTable
 from churn.errors import UserError
-from churn.events.findings.tables import table_findings
+from churn.events.calendar import to_date
+from churn.events.findings.tables import history_findings, table_findings
 from churn.events.history import data_until
 from churn.events.report import make_snapshot
 from churn.events.workspace import open_workspace
-from events.conftest import definition, rows_at, shop, write_shop
+from events.conftest import day, definition, rows_at, shop, write_shop
 
 CUTOFF = "2024-06-01"
 NO_ROW = None  # is no customer at the cut-off, or nobody can know
@@ -64,6 +65,7 @@ def test_not_renewed_is_whose_contract_ends_without_another_in_the_grace(tmp_pat
         "another a day later": ([(since, "2024-06-10"), ("2024-06-25", None)], 1),
         "between two contracts": ([(since, "2024-05-25"), ("2024-06-05", None)], NO_ROW),
         "goes on": ([(since, None)], 0),
+        "another that ends before it begins": ([(since, "2024-06-28"), ("2024-07-10", "2024-07-05")], 1),
     }
     cfg = definition(tmp_path, ChurnKind.not_renewed)
     assert outcomes(tmp_path, cfg, {"contracts": contracts(cases)}) == with_rows(cases)
@@ -71,7 +73,7 @@ def test_not_renewed_is_whose_contract_ends_without_another_in_the_grace(tmp_pat
 
 def orders(cases):
     """The orders of each case, and of somebody who orders all the time."""
-    always = [("stays", day) for day in pd.date_range("2024-03-01", "2024-09-01", freq="D")]
+    always = [("stays", at) for at in pd.date_range("2024-03-01", "2024-09-01", freq="D")]
     rows = [(case, pd.Timestamp(time)) for case, (times, _) in cases.items() for time in times]
     frame = pd.DataFrame([*rows, *always], columns=["who", "at"])
     return frame.assign(known=frame["at"], amount=1.0, items=1.0, channel="web", product="p")
@@ -118,8 +120,18 @@ def test_cancellations_may_be_events(tmp_path):
         "never began": ([], ["2024-06-15"], NO_ROW),
         "changed over": (["2024-01-01", "2024-05-15 10:05"], ["2024-05-15 10:00"], 0),
         "changes over": (["2024-01-01", "2024-06-15 10:05"], ["2024-06-15 10:00"], 0),
+        "changed over in one moment": (["2024-01-01", "2024-05-15"], ["2024-05-15"], 0),
+        "changes over in one moment": (["2024-01-01", "2024-06-15"], ["2024-06-15"], 0),
+        "changed over twice": (["2024-01-01", "2024-04-15", "2024-05-15"], ["2024-04-15", "2024-05-15"], 0),
+        "changed over, and cancels": (["2024-01-01", "2024-05-15"], ["2024-05-15", "2024-06-15"], 1),
+        "tried it for a moment": (["2024-05-15"], ["2024-05-15"], NO_ROW),
+        "was back for a moment": (["2024-01-01", "2024-05-15"], ["2024-02-01", "2024-05-15"], NO_ROW),
     }
-    assert outcomes(tmp_path, with_cancellations(tmp_path, cases), {}) == with_rows(cases)
+    cfg = with_cancellations(tmp_path, cases)
+    assert outcomes(tmp_path, cfg, {}) == with_rows(cases)
+    with open_workspace(cfg) as work:
+        titles = [finding.title for finding in table_findings(work)]
+    assert "'cancel': 7 cancellations in the second of a beginning" in titles
 
 
 def test_a_cancellation_that_nobody_knew_of_is_a_churner_and_not_a_missing_row(tmp_path):
@@ -137,7 +149,8 @@ def test_a_cancellation_that_nobody_knew_of_is_a_churner_and_not_a_missing_row(t
 
 
 def test_the_days_as_customer_count_from_the_first_beginning(tmp_path):
-    cases = {"a": ([("2023-06-02", "2023-12-31"), ("2024-03-01", None)], 0)}
+    ended_before = ("2023-02-02", "2023-02-01")  # which is no contract
+    cases = {"a": ([ended_before, ("2023-06-02", "2023-12-31"), ("2024-03-01", None)], 0)}
     write_shop(tmp_path, {**shop(), "contracts": contracts(cases)})
     found = rows_at(definition(tmp_path, ChurnKind.cancelled), [CUTOFF]).set_index("customer")
     assert found.loc["a", "days_as_customer"] == 365
@@ -172,6 +185,30 @@ def test_events_to_come_make_no_cutoffs_and_are_counted(tmp_path):
     with open_workspace(cfg) as work:
         assert data_until(work) == until
         assert "'orders': 1 event of days to come" in [found.title for found in table_findings(work)]
+
+
+def test_silence_is_known_only_as_far_as_the_table_that_breaks_it_reaches(tmp_path):
+    tables, cfg = shop(), replace(definition(tmp_path), cutoffs=CutoffConfig())
+    orders = tables["orders"]
+    visits = EventTable(path="visits.parquet", customer="who", time="at")
+    cfg = replace(cfg, tables={**cfg.tables, "visits": visits})
+    early = orders["at"] < "2024-06-20"
+    write_shop(tmp_path, {**tables, "orders": orders[early], "visits": orders})
+    with open_workspace(cfg) as work:
+        assert to_date(data_until(work)).isoformat() == "2024-06-19"
+
+
+def test_a_table_that_ends_early_is_named_unless_it_often_pauses_so_long(tmp_path):
+    tables, cfg = shop(), definition(tmp_path, ChurnKind.cancelled)
+    orders = tables["orders"]
+    invoice = EventTable(path="invoices.parquet", customer="who", time="at", drop_copies=True)
+    cfg = replace(cfg, tables={**cfg.tables, "invoices": invoice})
+    monthly = orders.assign(at=orders["at"].dt.to_period("M").dt.to_timestamp())
+    write_shop(tmp_path, {**tables, "orders": orders[orders["at"] < "2024-06-20"], "invoices": monthly})
+    with open_workspace(cfg) as work:
+        found = [finding.title for finding in history_findings(work, [day("2024-06-25"), day("2024-06-28")])]
+    assert "'orders' ends before the last cut-off" in found
+    assert "'invoices' ends before the last cut-off" not in found
 
 
 def test_a_cutoff_waits_for_the_day_after_its_horizon_on_which_a_contract_may_go_on(tmp_path):

@@ -1,5 +1,8 @@
 """Tables as companies have them: every oddity ends in one message or in one counted finding."""
 
+import gzip
+import re
+import zipfile
 from dataclasses import replace
 from decimal import Decimal
 
@@ -90,6 +93,35 @@ def test_unknown_times_and_numbers_are_one_message_with_their_lines(shop_folder)
     assert "'orders': 2 rows left out" in findings(cfg)
 
 
+def test_numbers_that_may_be_thousands_are_asked_about(shop_folder, tmp_path):
+    """As `churn train` does; a definition that says it is believed, and so is the rest of a long table."""
+    orders = shop()["orders"].astype({"items": int}).assign(amount=np.resize(["1.234", "950", ""], 1500))
+    cfg = as_text(shop_folder, orders)
+    with (
+        pytest.raises(UserError, match=r"'1\.234' may be more than a thousand") as refused,
+        workspace.open_workspace(cfg) as work,
+    ):
+        make_snapshot(work, tmp_path / "s.parquet", 0)
+    points, commas = re.findall(r"events\.tables\.orders\.(?:thousands)='(.)'", str(refused.value))
+    assert "events.tables.orders.decimal=','" in str(refused.value)
+    spec = cfg.tables["orders"]
+    for thousands, decimal, largest in ((points, ",", 1234), (commas, ".", 950)):
+        spec.thousands, spec.decimal = thousands, decimal
+        with workspace.open_workspace(cfg) as work:
+            assert work.one("SELECT max(value_amount) FROM all_orders") == largest
+            make_snapshot(work, tmp_path / "s.parquet", 0)
+    cfg = as_text(shop_folder, pd.concat([orders, orders.head(1).assign(amount="12.5")]))
+    with workspace.open_workspace(cfg) as work:
+        make_snapshot(work, tmp_path / "s.parquet", 0)
+
+
+def test_numbers_in_another_form_name_the_keys_to_set(shop_folder):
+    orders = shop()["orders"].assign(amount=np.resize(["1.234,50", "950,00"], 1500))
+    with pytest.raises(UserError) as refused:
+        rows_at(as_text(shop_folder, orders))
+    assert refused.value.do == "\"events.tables.orders.thousands='.'\" \"events.tables.orders.decimal=','\""
+
+
 def test_times_without_a_zone_beside_times_with_one_are_refused(shop_folder):
     orders = shop()["orders"].astype({"at": str})
     orders.loc[10:12, "at"] = "2024-05-31T22:30:00Z"
@@ -155,6 +187,15 @@ def test_properties_without_a_date_are_said_to_look_into_the_future(shop_folder)
     assert rows_at(cfg, CUTOFFS[:1])["plans_plan"].notna().any()
 
 
+def test_years_of_birth_with_two_digits_are_said_to_lie_ahead(shop_folder):
+    plans = shop()["plans"].assign(birth="31.05.75")
+    plans.loc[3:5, "birth"] = "31.05.65"
+    cfg = definition(shop_folder)
+    plans.to_csv(shop_folder / "plans.csv", index=False)
+    cfg.properties["plans"].path = "plans.csv"
+    assert "'plans': 3 dates of 'birth' more than 20 years ahead" in findings(cfg)
+
+
 def test_many_files_of_one_table_are_one_table(shop_folder, shop_rows):
     orders = shop()["orders"]
     (shop_folder / "parts").mkdir()
@@ -163,6 +204,78 @@ def test_many_files_of_one_table_are_one_table(shop_folder, shop_rows):
     cfg = definition(shop_folder)
     cfg.tables["orders"].path = "parts"
     pd.testing.assert_frame_equal(rows_at(cfg), shop_rows(), rtol=1e-5)
+
+
+def pack(file):
+    """A zip archive of a file, in its place."""
+    with zipfile.ZipFile(file.with_suffix(".zip"), "w") as archive:
+        archive.write(file, file.name)
+    file.unlink()
+
+
+def pack_by_gzip(file):
+    """A file compressed, in its place."""
+    file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+    file.unlink()
+
+
+def as_other_types(file):
+    """A Parquet file with other types of the same values."""
+    table = pq.read_table(file)
+    kinds = {"who": pa.large_string(), "at": pa.timestamp("ms"), "items": pa.int32()}
+    fields = [pa.field(field.name, kinds.get(field.name, field.type)) for field in table.schema]
+    pq.write_table(table.cast(pa.schema(fields)), file)
+
+
+@pytest.mark.parametrize("change", [pack, pack_by_gzip, as_other_types])
+def test_parts_of_a_table_may_be_packed_or_of_other_types(shop_folder, shop_rows, change):
+    orders = shop()["orders"]
+    (shop_folder / "parts").mkdir()
+    for number in range(2):
+        orders.iloc[number::2].to_parquet(shop_folder / "parts" / f"{number}.parquet", index=False)
+    change(shop_folder / "parts" / "1.parquet")
+    cfg = definition(shop_folder)
+    cfg.tables["orders"].path = "parts"
+    pd.testing.assert_frame_equal(rows_at(cfg), shop_rows(), rtol=1e-5)
+
+
+def test_a_column_may_be_in_the_names_of_folders(shop_folder, shop_rows):
+    orders = shop()["orders"]
+    for level, part in orders.groupby("channel", dropna=False):
+        folder = (
+            shop_folder / "parts" / f"channel={'__HIVE_DEFAULT_PARTITION__' if pd.isna(level) else level}"
+        )
+        folder.mkdir(parents=True)
+        part.drop(columns="channel").to_parquet(folder / "0.parquet", index=False)
+    cfg = definition(shop_folder)
+    cfg.tables["orders"].path = "parts"
+    pd.testing.assert_frame_equal(rows_at(cfg), shop_rows(), rtol=1e-5)
+    for file in (shop_folder / "parts").glob("*/*"):  # a column of the file comes before one of its folder
+        pd.read_parquet(file).assign(channel="web").to_parquet(file, index=False)
+    assert (rows_at(cfg)["orders_channel_levels_30d"] <= 1).all()
+
+
+def test_a_folder_is_no_pattern_of_others(tmp_path, shop_rows):
+    for name in ("[a] b", "a b"):
+        (tmp_path / name).mkdir()
+        write_shop(tmp_path / name, shop(seed=len(name)))
+    write_shop(tmp_path / "[a] b", shop())
+    pd.testing.assert_frame_equal(rows_at(definition(tmp_path / "[a] b")), shop_rows())
+
+
+def test_another_column_may_differ_only_in_capitals(shop_folder, shop_rows):
+    orders = shop()["orders"]
+    orders.insert(0, "Amount", 7.0)
+    write_shop(shop_folder, {"orders": orders})
+    pd.testing.assert_frame_equal(rows_at(definition(shop_folder)), shop_rows())
+
+
+def test_an_infinite_number_in_parquet_is_refused_as_in_text(shop_folder):
+    orders = shop()["orders"]
+    orders.loc[3, "amount"] = np.inf
+    write_shop(shop_folder, {"orders": orders})
+    with pytest.raises(UserError, match=r"line 4, column 'amount': 'inf' is not a number"):
+        rows_at(definition(shop_folder))
 
 
 @pytest.mark.parametrize(
@@ -191,6 +304,16 @@ def test_a_table_that_is_none_ends_in_one_message(shop_folder, tmp_path, spoil, 
     with pytest.raises(UserError, match=says), workspace.open_workspace(definition(shop_folder)) as work:
         make_snapshot(work, tmp_path / "s.parquet", 0)
     assert not (tmp_path / "s.parquet").exists()
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_table_beside_others_may_have_no_rows(shop_folder, form):
+    orders, cfg = shop()["orders"].iloc[:0], definition(shop_folder, ChurnKind.cancelled)
+    getattr(orders, f"to_{form}")(shop_folder / f"orders.{form}", index=False)
+    cfg.tables["orders"].path = f"orders.{form}"
+    found = rows_at(cfg)
+    assert len(found) > 60
+    assert (found["orders_count_30d"] == 0).all()
 
 
 def test_a_file_that_is_damaged_inside_is_said_to_be(shop_folder):
@@ -238,6 +361,37 @@ def test_typed_parquet_is_read_as_the_other_formats_are(tmp_path):
     money = pa.array([Decimal(14), None, Decimal(3)], pa.decimal128(38, 18))  # whose squares overflow
     pq.write_table(table.set_column(2, "amount", money), tmp_path / "orders.parquet")
     pd.testing.assert_frame_equal(rows_at(cfg, CUTOFFS[:1], labelled=False), expected)
+
+
+SPELLINGS = {  # of the levels 1 and 0
+    "text": {"1": "1", "0": "0"},
+    "capitals": {"1": "TRUE", "0": "False"},
+    "decimals": {"1": "1.000", "0": "0.0"},
+    "booleans": {"1": True, "0": False},
+    "numbers": {"1": 1, "0": 0},
+}
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_level_has_one_spelling(shop_folder, spelling, form):
+    """The same columns and values, also by levels and conditions that were written otherwise."""
+    orders, cfg = shop()["orders"], definition(shop_folder)
+    two = orders.assign(channel=orders["channel"].map({"web": "1", "app": "0"})).dropna(subset="channel")
+    write_shop(shop_folder, {"orders": two})
+    expected = rows_at(cfg)
+    assert "orders_channel_share_0_30d" in expected
+    two = two.assign(channel=two["channel"].map(SPELLINGS[spelling]))
+    if form == "csv":
+        two.to_csv(shop_folder / "orders.csv", index=False)
+    write_shop(shop_folder, {"orders": two})
+    cfg.tables["orders"].path = f"orders.{form}"
+    pd.testing.assert_frame_equal(rows_at(cfg), expected)
+    cfg.tables["orders"].levels = {"channel": ["False"]}
+    named = rows_at(cfg).rename(columns=lambda name: name.replace("share_False", "share_0"))
+    pd.testing.assert_frame_equal(named, expected)
+    cfg.tables["orders"].only = {"channel": ["0.0", "1"]}
+    pd.testing.assert_frame_equal(rows_at(cfg).set_axis(expected.columns, axis=1), expected)
 
 
 @pytest.mark.parametrize("names", [("order", "people", "ages"), ("left", "orders", "t3")])

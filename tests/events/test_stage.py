@@ -33,7 +33,8 @@ from churn.events.synthetic.tables import make_tables
 from churn.events.synthetic.world import HORIZON
 from churn.events.workspace import open_workspace
 from churn.events.writing import write_snapshot
-from churn.monitor.labels import labels_from_table, read_labels
+from churn.monitor.label_files import read_labels
+from churn.monitor.labels import labels_from_table
 from churn.score.stage import score
 from events.conftest import day, definition, rows_at, shop
 
@@ -190,6 +191,16 @@ def test_tables_may_lie_elsewhere_when_scoring(root, scored, tmp_path):
     (tmp_path / "usage.parquet").unlink()
     with pytest.raises(UserError, match="no such file"):
         scored(*there)
+
+
+def test_scoring_names_a_table_that_ends_early_beside_tables_that_do_not(root, scored, tmp_path, capsys):
+    shutil.copytree(root / "events", tmp_path / "events")
+    usage = pd.read_parquet(tmp_path / "events" / "usage.parquet")
+    at = next(name for name in usage if "datetime" in str(usage[name].dtype))
+    usage[usage[at] < "2024-11-20"].to_parquet(tmp_path / "events" / "usage.parquet", index=False)
+    scored("input=events", f"events.folder={tmp_path}/events", "score.cutoff=2024-12-31")
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("! the newest event")]
+    assert said == ["! the newest event of 'usage' is of 2024-11-20, 41 days before the cut-off 2024-12-31"]
 
 
 def test_a_model_of_another_table_has_no_features_to_make(exported_bundle, tmp_path):

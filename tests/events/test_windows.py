@@ -91,6 +91,15 @@ def test_equal_values_have_no_spread_however_large_they_are(tmp_path):
     assert (spread == 0).all()
 
 
+def test_a_small_spread_of_large_values_is_one(tmp_path):
+    tables = shop()
+    tables["orders"]["amount"] = 1e6 + np.arange(1500) % 2
+    write_shop(tmp_path, tables)
+    found = rows_at(definition(tmp_path)).query("orders_count_30d > 9")["orders_amount_std_30d"]
+    assert len(found) > 10
+    assert found.between(0.3, 0.6).all()
+
+
 def test_nothing_that_happens_or_arrives_from_the_cutoff_on_changes_a_feature(tmp_path):
     tables = shop()
     write_shop(tmp_path, tables)

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,8 @@ from churn.config.root import compose_config
 from churn.data.declared import KEY
 from churn.errors import UserError
 from churn.monitor.collect import label_horizon
-from churn.monitor.labels import UNKNOWN, Labels, labels_from_table, read_labels
+from churn.monitor.label_files import read_labels
+from churn.monitor.labels import UNKNOWN, Labels, labels_from_table
 
 from .conftest import SCHEMA
 
@@ -129,7 +131,7 @@ def test_a_label_without_a_customer_settles_no_request_without_one():
 def snapshot(tmp_path):
     """A function: the labels of a file that `churn snapshot` wrote, from (customer, cut-off, churned)."""
 
-    def labels(*rows, horizon=28):
+    def labels(*rows, horizon=28, zone="UTC"):
         columns = dict(
             zip(("customer", "cutoff", "churned"), map(list, zip(*rows, strict=True)), strict=True)
         )
@@ -140,7 +142,8 @@ def snapshot(tmp_path):
             "churned": ["1"],
             "horizon": horizon,
         }
-        table = pa.table(columns).replace_schema_metadata({KEY: json.dumps({"name": "shop", "roles": roles})})
+        facts = {"name": "shop", "roles": roles, "events": {"timezone": zone}}
+        table = pa.table(columns).replace_schema_metadata({KEY: json.dumps(facts)})
         pq.write_table(table, tmp_path / "labels.parquet")
         return labels_from_table(read_labels(str(tmp_path / "labels.parquet")), "labels", SCHEMA, LATE)
 
@@ -160,6 +163,34 @@ def test_a_snapshot_says_nothing_of_the_predictions_of_other_days(snapshot, aske
     moments = np.array([asked] * 2, "datetime64[s]")
     assert known.settle(np.array(["a", "b"]), moments, 28)[0].tolist() == [UNKNOWN, UNKNOWN]
     assert known.is_closed(moments, 28).all()
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "Europe/Berlin", "America/Los_Angeles"])
+@pytest.mark.parametrize(
+    ("time", "outcome"),
+    [
+        ("2026-10-01T00:00", [1, 0]),
+        ("2026-10-01T23:59", [1, 0]),
+        ("2026-09-30T23:59", [UNKNOWN] * 2),
+        ("2026-10-02T00:00", [UNKNOWN] * 2),
+    ],
+)
+def test_the_day_of_a_snapshot_is_that_of_its_own_clock(snapshot, zone, time, outcome):
+    known = snapshot(("a", date(2026, 10, 1), 1), ("b", date(2026, 10, 1), 0), zone=zone)
+    moment = datetime.fromisoformat(time).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    asked = np.array([moment.replace(tzinfo=None)] * 2, "datetime64[s]")
+    assert known.settle(np.array(["a", "b"]), asked, 28)[0].tolist() == outcome
+
+
+@pytest.mark.parametrize(
+    ("zone", "begins"), [("Asia/Beirut", "2022-03-27"), ("America/Havana", "2022-11-06")]
+)
+def test_a_day_may_have_no_midnight_or_two(snapshot, zone, begins):
+    day = date.fromisoformat(begins)
+    known = snapshot(("a", day, 1), ("b", day, 0), zone=zone)
+    noon = datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    asked = np.array([noon.replace(tzinfo=None)] * 2, "datetime64[s]")
+    assert known.settle(np.array(["a", "b"]), asked, 28)[0].tolist() == [1, 0]
 
 
 def test_a_snapshot_settles_each_prediction_by_the_row_of_its_own_day(snapshot):

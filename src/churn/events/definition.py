@@ -40,6 +40,12 @@ def tables_of(cfg: EventsConfig) -> dict[str, TableConfig]:
     return {**cfg.tables, **cfg.contracts, **cfg.properties}
 
 
+def table_keys(cfg: EventsConfig, name: str) -> str:
+    """Where the keys of a table stand."""
+    group = next(group for group in GROUPS if name in getattr(cfg, group))
+    return f"events.{group}.{name}"
+
+
 def columns_of(spec: TableConfig) -> dict[str, str]:
     """The columns of a table that are read, with the key that names each."""
     columns = {name: key for key, name in named_columns(spec)}

@@ -77,19 +77,39 @@ def _seen_again(events: ir.Table, horizon: int, ages: ir.Table) -> ir.Table:
 def _contracts(tables: Mapping[str, ir.Table], churn: ChurnConfig) -> ir.Table:
     """customer, begin, end, known, noticed: the contracts, or what beginnings and cancellations make of them.
 
-    `noticed`: the day on which it has ended and that is known.
+    `noticed`: the day on which it has ended and that is known. A contract that ends before it begins is none.
     """
     table = tables[str(churn.table)]
     if "begin" in table.columns:
-        return table.mutate(noticed=table.end)
-    begun = tables[str(churn.begin)]
-    begun = begun.select(CUSTOMER, since=begun.time, begin=begun.day, known=begun.known)
+        return table.filter(table.end.isnull() | (table.end >= table.begin)).mutate(noticed=table.end)
+    begun = _beginnings(tables[str(churn.begin)], table)
     noticed = ibis.greatest(table.day, table.known)
     cancelled = table.select(CUSTOMER, until=table.time, end=table.day, noticed=noticed)
-    pairs = begun.left_join(cancelled, [CUSTOMER, begun.since <= cancelled.until])
+    pairs = begun.left_join(cancelled, [CUSTOMER, begun.cancelled_from <= cancelled.until])
     return pairs.group_by([CUSTOMER, "since", "begin"]).agg(
         end=pairs.end.min(), known=pairs.known.min(), noticed=pairs.noticed.min()
     )
+
+
+def _beginnings(begun: ir.Table, cancelled: ir.Table) -> ir.Table:
+    """customer, since, begin, known, cancelled_from: the second from which a cancellation ends it.
+
+    Of a beginning and a cancellation in one second the beginning comes last where the customer was one
+    before: by the newest earlier second that has only one of the two.
+    """
+    begins = begun.select(CUSTOMER, "time", "day", "known", begins=1, cancels=0)
+    cancels = cancelled.select(CUSTOMER, "time", "day", known=ibis.null("int64"), begins=0, cancels=1)
+    both = begins.union(cancels)
+    moments = both.group_by([CUSTOMER, "time", "day"]).agg(
+        known=both.known.min(), begins=both.begins.max(), cancels=both.cancels.max()
+    )
+    earlier = ibis.window(group_by=CUSTOMER, order_by="time", preceding=(None, 1))
+    only_begins = (moments.cancels == 0).ifelse(moments.time, ibis.null("int64"))
+    only_cancels = (moments.begins == 0).ifelse(moments.time, ibis.null("int64"))
+    placed = moments.mutate(begun=only_begins.max().over(earlier), ended=only_cancels.max().over(earlier))
+    was_customer = (placed.begun > ibis.coalesce(placed.ended, -1)).ifelse(1, 0)
+    made = placed.mutate(cancelled_from=placed.time + was_customer).filter(placed.begins == 1)
+    return made.select(CUSTOMER, "known", "cancelled_from", since="time", begin="day")
 
 
 def _under_contract(contracts: ir.Table, cutoffs: ir.Table) -> ir.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from pandas.api import types
 
 from churn.config.data import BigQueryConfig, DataConfig
 from churn.config.events import EventsConfig, TableConfig
-from churn.data.infer.cells import MISSING_WORDS, as_written, to_ids, to_numbers
+from churn.data.infer.cells import MISSING_WORDS, as_written, to_ids, to_numbers, to_text
 from churn.data.sources import files, warehouse
 from churn.data.sources.chunk import Chunk
 from churn.data.sources.columns import to_pandas
+from churn.data.table import NoRowsError
 from churn.errors import UserError, count, did_you_mean
 from churn.events.definition import BIGQUERY, columns_of
+from churn.events.number_marks import note_shapes, settings_for
 from churn.events.times import parse_times
 
 ROWS = 200_000  # read at a time
@@ -38,6 +41,8 @@ class Reading:
     unzoned: dict[str, int] = field(default_factory=dict)  # and without
     example: dict[tuple[str, bool], str] = field(default_factory=dict)  # the first of each, with its place
     whole_days: dict[str, bool] = field(default_factory=dict)  # whether no time of a column has a time of day
+    bad_numbers: dict[str, list[str]] = field(default_factory=dict)  # the first of them, by column
+    shapes: dict[str, dict[str, str]] = field(default_factory=dict)  # `churn.events.number_marks`, by column
 
 
 def table_place(cfg: EventsConfig, spec: TableConfig) -> str:
@@ -47,7 +52,10 @@ def table_place(cfg: EventsConfig, spec: TableConfig) -> str:
 
 
 def read_chunks(place: str, spec: TableConfig, billed: BigQueryConfig) -> Iterator[Chunk]:
-    """The columns of a table that are needed, a chunk at a time; raises `UserError` if one is not there."""
+    """The columns of a table that are needed, a chunk at a time; raises `UserError` if one is not there.
+
+    A table without rows has one chunk without any: months without an event are no error.
+    """
     cfg = DataConfig(
         bigquery=billed,
         delimiter=spec.delimiter,
@@ -56,9 +64,10 @@ def read_chunks(place: str, spec: TableConfig, billed: BigQueryConfig) -> Iterat
         thousands=spec.thousands,
     )
     read = warehouse.bigquery_chunks if place.startswith(BIGQUERY) else files.file_chunks
-    for chunk in read(place, cfg, ROWS):
-        check_columns(chunk.table.column_names, spec, place)
-        yield chunk._replace(table=chunk.table.select(list(columns_of(spec))))
+    with suppress(NoRowsError):
+        for chunk in read(place, cfg, ROWS):
+            check_columns(chunk.table.column_names, spec, place)
+            yield chunk._replace(table=chunk.table.select(list(columns_of(spec))))
 
 
 def check_columns(present: list[str], spec: TableConfig, place: str) -> None:
@@ -72,11 +81,13 @@ def check_columns(present: list[str], spec: TableConfig, place: str) -> None:
             )
 
 
-def write_typed(chunks: Iterable[Chunk], spec: TableConfig, file: Path, place: str, allowed: int) -> Reading:
+def write_typed(
+    chunks: Iterable[Chunk], spec: TableConfig, file: Path, place: str, keys: str, allowed: int
+) -> Reading:
     """Write a table as a Parquet file of texts, numbers and times; those with a zone are UTC, unsaid.
 
     Rows with a cell that cannot be read are left out, up to `allowed` of them. Raises `UserError` if there
-    are more, or if a column mixes times with and without a zone.
+    are more, or if a column mixes times with and without a zone. `keys`: those of the table, for messages.
     """
     found, writer = Reading(), None
     try:
@@ -88,15 +99,15 @@ def write_typed(chunks: Iterable[Chunk], spec: TableConfig, file: Path, place: s
         if writer:
             writer.close()
     _refuse_mixed_zones(found, place)
-    _refuse_bad_rows(found, place, allowed)
+    _refuse_bad_rows(found, place, keys, allowed)
     return found
 
 
-def _refuse_bad_rows(found: Reading, place: str, allowed: int) -> None:
+def _refuse_bad_rows(found: Reading, place: str, keys: str, allowed: int) -> None:
     """Refuse a table with more unreadable rows than may be left out."""
     if found.bad_rows > allowed:
         cells = "\n    ".join(found.bad_cells)
-        do = (
+        do = settings_for(found.bad_numbers, keys) or (
             "correct them; times are written like 2026-11-24 or 2026-11-24T12:00:00Z; or leave the rows out: "
             f"events.max_bad_rows={found.bad_rows}"
         )
@@ -124,8 +135,9 @@ def _typed_column(
     if key in TIMES:
         return _times(column, chunk, found)
     if key in NUMBERS:
-        return _numbers(column, spec)
-    texts = to_ids(column) if key == "customer" else as_written(column)
+        return _numbers(column, spec, found)
+    read = {"customer": to_ids, "categories": to_text}.get(key, as_written)
+    texts = read(column)
     return pa.array(texts, pa.string()), np.zeros(len(column), bool)
 
 
@@ -133,16 +145,24 @@ def _note_cells(column: pd.Series, rows: np.ndarray, key: str, chunk: Chunk, fou
     """Keep the first cells that cannot be read, for a message."""
     what = "not a time" if key in TIMES else "not a number"
     for row in rows[: SHOWN - len(found.bad_cells)]:
-        place = f"{chunk.file}, line {chunk.lines[row]}, column '{column.name}'"
-        found.bad_cells.append(f"{place}: '{as_written(column.iloc[[row]]).iloc[0][:60]}' is {what}")
+        place, cell = f"{chunk.file}, line {chunk.lines[row]}, column '{column.name}'", _cell(column, row)
+        found.bad_cells.append(f"{place}: '{cell[:60]}' is {what}")
+        if key in NUMBERS:
+            found.bad_numbers.setdefault(str(column.name), []).append(cell)
 
 
-def _numbers(column: pd.Series, spec: TableConfig) -> tuple[pa.Array, np.ndarray]:
+def _cell(column: pd.Series, row: int) -> str:
+    """A cell as it is written."""
+    return str(as_written(column.iloc[[row]]).iloc[0])
+
+
+def _numbers(column: pd.Series, spec: TableConfig, found: Reading) -> tuple[pa.Array, np.ndarray]:
     """Numbers, missing where a cell is blank or a usual word for it, and which cells are neither."""
-    is_text = column.dtype == "str"
-    words = (
-        {word for word in column.dropna().unique() if str(word).lower() in MISSING_WORDS} if is_text else ()
-    )
+    words: set[str] = set()
+    if column.dtype == "str":
+        texts = pd.Series(column.dropna().unique(), dtype="str")
+        words = {text for text in texts if text.lower() in MISSING_WORDS}
+        note_shapes(texts, words, found.shapes.setdefault(str(column.name), {}))
     rules = DataConfig(decimal=spec.decimal, thousands=spec.thousands)
     value, no_number, too_large = to_numbers(column, rules, words)
     return pa.array(value, pa.float64(), from_pandas=True), no_number | too_large

@@ -10,12 +10,14 @@ from churn.config.events import ChurnKind, EventsConfig
 from churn.data.dataset import Finding
 from churn.errors import count
 from churn.events.calendar import cutoff_days, decided_days, to_date
-from churn.events.definition import days_to_hold
+from churn.events.definition import days_to_hold, table_keys, tables_of
 from churn.events.duck import fill_ages, snapshot_parts
 from churn.events.findings.labels import label_findings
 from churn.events.findings.tables import history_findings, table_findings
 from churn.events.history import data_until, first_day
+from churn.events.number_marks import doubtful_points
 from churn.events.outcome import population
+from churn.events.reading import table_place
 from churn.events.silence import Silence, returns_after_silence
 from churn.events.workspace import Workspace, to_sql
 from churn.events.writing import Contents, write_snapshot
@@ -45,6 +47,8 @@ class SnapshotReport:
 
 def make_snapshot(work: Workspace, output: Path, seed: int, for_labels: bool = False) -> SnapshotReport:
     """Write the file, and gather what there is to know about it; raises `UserError` if it would be empty."""
+    if not for_labels:  # a bundle's definition has decided it
+        _refuse_doubtful_points(work)
     cfg, until = work.cfg, data_until(work)
     cutoffs, undecided = _cutoffs(work, until)
     span = f"{to_date(cutoffs[0])} to {to_date(cutoffs[-1])}"
@@ -63,6 +67,14 @@ def make_snapshot(work: Workspace, output: Path, seed: int, for_labels: bool = F
         findings=(*table_findings(work), *history_findings(work, cutoffs), *label_findings(contents, cfg)),
         for_labels=for_labels,
     )
+
+
+def _refuse_doubtful_points(work: Workspace) -> None:
+    """Refuse numbers such as 38, 950 and 1.234, of which nobody can tell whether they are thousands."""
+    for name, found in work.readings.items():
+        spec, keys = tables_of(work.cfg)[name], table_keys(work.cfg, name)
+        for error in doubtful_points(found.shapes, spec, table_place(work.cfg, spec), keys):
+            raise error
 
 
 def _cutoffs(work: Workspace, until: int) -> tuple[list[int], list[int]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -19,8 +20,10 @@ from churn.events.definition import from_json, reach
 from churn.events.writing import write_snapshot
 from churn.scratch import scratch_folder
 
+if TYPE_CHECKING:
+    from churn.events.workspace import Workspace
+
 INPUT = "events"  # what `input` is called where the features are made of event tables
-STALE = 7  # days between the newest event and the cut-off from which that is worth a word
 
 
 def definition_of(bundle: Bundle, cfg: Config) -> EventsConfig:
@@ -74,26 +77,29 @@ def _rows_at(events: EventsConfig, cfg: Config, cutoff: int) -> Iterator[pa.Tabl
     from churn.events.workspace import open_workspace
 
     with open_workspace(events, cfg.data.bigquery) as work:
-        before = f"WHERE day < {cutoff}"  # what is booked for later does not make the tables fresh
-        newest = [work.one(f"SELECT max(day) FROM all_{name} {before}") for name in work.cfg.tables]
-        _check_freshness(newest, cutoff, events)
+        _check_freshness(work, cutoff)
         yield from snapshot_parts(work, [cutoff], labelled=False)
 
 
-def _check_freshness(newest: list[int | None], cutoff: int, events: EventsConfig) -> None:
-    """Refuse a cut-off that no window reaches back from; warn of one some days after the newest event."""
+def _check_freshness(work: Workspace, cutoff: int) -> None:
+    """Refuse a cut-off that no window reaches back from; warn of tables that end some days before it."""
+    from churn.events.history import ended_tables
+
+    before = f"WHERE day < {cutoff}"  # what is booked for later does not make the tables fresh
+    newest = [work.one(f"SELECT max(day) FROM all_{name} {before}") for name in work.cfg.tables]
     days = [day for day in newest if day is not None]
     if not days:
         return
     age = cutoff - max(days)
-    if age > reach(events.windows):
+    if age > reach(work.cfg.windows):
         raise UserError(
             f"the newest event is of {to_date(max(days))}, {age:,} days before the cut-off {to_date(cutoff)}",
             "score.cutoff",
             f"name newer tables, or ask at another date: score.cutoff={to_date(max(days) + 1)}",
         )
-    if age > STALE:
+    for name, day in ended_tables(work, cutoff):
         print(
-            f"! the newest event is of {to_date(max(days))}, {age} days before the cut-off {to_date(cutoff)}",
+            f"! the newest event of '{name}' is of {to_date(day)}, {cutoff - day} days before the cut-off "
+            f"{to_date(cutoff)}",
             flush=True,
         )

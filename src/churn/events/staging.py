@@ -9,6 +9,7 @@ Times count on the local clock (see `churn.events.calendar`); `X` is the column'
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import ibis
@@ -16,6 +17,7 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from churn.config.events import ContractTable, Engine, EventTable, PropertyTable, TableConfig
+from churn.data.spelling import one_spelling
 from churn.events.calendar import DAY, FIRST_DAY, LAST_DAY
 from churn.events.names import slug
 from churn.events.windows import OTHER
@@ -46,7 +48,8 @@ class Staging:
         columns = {"customer": self.text(raw[spec.customer]), "time": time, "day": _whole_days(time)}
         columns |= {f"value_{slug(name)}": raw[name].cast("float64") for name in spec.values}
         columns |= {
-            f"level_{slug(name)}": _level(self.text(raw[name]), spec.levels[name]) for name in spec.categories
+            f"level_{slug(name)}": _level(self.text(raw[name]), list(map(one_spelling, spec.levels[name])))
+            for name in spec.categories
         }
         columns |= {f"text_{slug(name)}": self.text(raw[name]) for name in spec.distinct}
         arrived = self._arrival_day(raw, spec)
@@ -112,8 +115,9 @@ class Staging:
 
     def chosen(self, raw: ir.Table, spec: TableConfig) -> ir.Table:
         """The rows that have the values of `only`."""
-        for name, values in spec.only.items():
-            raw = raw.filter(self.text(raw[name]).isin(values))
+        for name, texts in spec.only.items():
+            values = list(map(one_spelling, texts))
+            raw = raw.filter(_spelled(self.text(raw[name]), values).isin(values))
         return raw
 
     def _arrival_day(self, raw: ir.Table, spec: TableConfig) -> ir.Value | None:
@@ -134,5 +138,18 @@ def _unix_seconds(number: ir.Value) -> ir.Value:
 
 def _level(text: ir.Value, levels: list[str]) -> ir.Value:
     """The place of a text among the levels, `OTHER` where it is none of them."""
-    known = [(text == level, number) for number, level in enumerate(levels)]
-    return ibis.cases((text.isnull(), ibis.null("int8")), *known, else_=OTHER).cast("int8")
+    text, known = _spelled(text, levels), [(level, number) for number, level in enumerate(levels)]
+    level = text.cases(*known, else_=OTHER) if known else ibis.literal(OTHER)
+    return text.isnull().ifelse(ibis.null("int8"), level.cast("int8"))
+
+
+def _spelled(text: ir.Value, levels: list[str]) -> ir.Value:
+    """A text in its one spelling, as far as that decides whether it is one of the levels.
+
+    They are in theirs (`churn.data.spelling`): only a whole number has others, and only 1 and 0 are words.
+    """
+    if any(re.fullmatch("-?[0-9]+", level) for level in levels):
+        text = text.contains(".0").ifelse(text.re_replace(r"^(-?[0-9]+)[.]0+$", r"\1"), text)
+    if {"0", "1"} & set(levels):
+        text = text.lower().cases(("true", "1"), ("false", "0"), else_=text)
+    return text

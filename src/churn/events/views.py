@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 import duckdb
@@ -13,11 +15,12 @@ import pyarrow.parquet as pq
 
 from churn.config.data import BigQueryConfig
 from churn.config.events import EventsConfig, TableConfig
+from churn.data.infer.cells import TOO_LARGE
 from churn.data.sources.formats import is_parquet
 from churn.data.sources.paths import SourceFile, local_files
 from churn.errors import UserError
 from churn.events import reading
-from churn.events.definition import columns_of, tables_of
+from churn.events.definition import columns_of, table_keys, tables_of
 from churn.events.reading import Reading, table_place
 
 NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
@@ -45,7 +48,7 @@ def read_view(
     if not files:
         file = folder / f"{view}.parquet"
         chunks = reading.read_chunks(place, spec, billed)
-        found = reading.write_typed(chunks, spec, file, place, cfg.max_bad_rows)
+        found = reading.write_typed(chunks, spec, file, place, table_keys(cfg, name), cfg.max_bad_rows)
         files = [str(file)]
     zoned = {column for column, count in found.zoned.items() if count} if found else set()
     columns = {column: column in zoned for column in columns_of(spec)}
@@ -56,8 +59,8 @@ def _create_view(
     con: duckdb.DuckDBPyConnection, view: str, files: list[str], columns: dict[str, bool]
 ) -> ir.Table:
     """A view of some columns of Parquet files; `columns`: whether times of it are UTC, unsaid."""
-    paths = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
-    source = f"read_parquet([{paths}])"
+    paths = ", ".join("'" + escape(path).replace("'", "''") + "'" for path in files)
+    source = f"read_parquet([{paths}], hive_partitioning = false)"
     raw = {row[0]: row[1] for row in con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
     ragged = _ragged_texts(con, source, [name for name in columns if raw[name] == "VARCHAR"])
     read = {name: _as_read(name, raw[name], name in ragged, is_utc) for name, is_utc in columns.items()}
@@ -103,20 +106,48 @@ def _ibis_type(kind: str) -> str:
 
 
 def _typed_files(place: str, spec: TableConfig) -> list[str]:
-    """The Parquet files of a table whose times are times and whose numbers are numbers; else none."""
+    """The Parquet files of a table, if DuckDB reads them as the loader would; else none.
+
+    It does not where they are packed, copies of gs://, or differ in their types, where a column is in the
+    names of folders, another differs only in capitals, or a number is infinite.
+    """
     with local_files(place) as files:
-        if not all(map(is_parquet, files)):
+        if not all(is_parquet(file) and _is_plain(file) for file in files):
             return []
-        schemas = [_read_schema(file) for file in files]
+        found = [_read_metadata(file) for file in files]
+    schemas = [metadata.schema.to_arrow_schema() for metadata in found]
     for file, schema in zip(files, schemas, strict=True):
-        reading.check_columns(schema.names, spec, file.name)
-        if not all(_is_typed(schema.field(column).type, key) for column, key in columns_of(spec).items()):
-            return []
-        for column in columns_of(spec):
-            kind, first = schema.field(column).type, schemas[0].field(column).type
-            if kind != first:
-                raise UserError(f"column '{column}' is {kind}, in {files[0].name} {first}", file.name)
-    return [str(file.path) for file in files if file.path.exists()]  # an unpacked archive is gone
+        reading.check_columns([*schema.names, *file.keys], spec, file.name)
+    columns = columns_of(spec)
+    is_typed = all(
+        [name.lower() for name in schema.names].count(column.lower()) == schema.names.count(column) == 1
+        and schema.field(column).type == schemas[0].field(column).type
+        and _is_typed(schema.field(column).type, key)
+        for schema in schemas
+        for column, key in columns.items()
+    )
+    if not is_typed or not all(_is_finite(metadata, columns) for metadata in found):
+        return []
+    return [str(file.path) for file in files] if all(file.path.exists() for file in files) else []
+
+
+def _is_plain(file: SourceFile) -> bool:
+    """Whether a file is Parquet as it lies there, and not something packed that holds Parquet."""
+    with file.path.open("rb") as opened:
+        return opened.read(4) == b"PAR1"
+
+
+def _is_finite(metadata: pq.FileMetaData, columns: Collection[str]) -> bool:
+    """Whether the statistics of a file say that no decimal number is infinite, or as large as that."""
+    groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
+    return all(
+        (known := chunk.statistics) is not None
+        and (max(-known.min, known.max) < TOO_LARGE if known.has_min_max else not known.num_values)
+        for group in groups
+        if group.num_rows
+        for chunk in map(group.column, range(group.num_columns))
+        if chunk.physical_type in ("FLOAT", "DOUBLE") and chunk.path_in_schema in columns
+    )
 
 
 def _is_typed(kind: pa.DataType, key: str) -> bool:
@@ -129,10 +160,10 @@ def _is_typed(kind: pa.DataType, key: str) -> bool:
     return any(of(levels) for of in TEXTUAL)  # 7.0 and true are left to the reader, which spells them
 
 
-def _read_schema(place: SourceFile) -> pa.Schema:
-    """The columns of a Parquet file; raises `UserError` for a damaged one."""
+def _read_metadata(place: SourceFile) -> pq.FileMetaData:
+    """The columns of a Parquet file, and statistics of them; raises `UserError` for a damaged one."""
     try:
-        return pq.read_schema(place.path)
+        return pq.read_metadata(place.path)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"the file is damaged: {error}", place.name, "copy or export it again") from None
 

@@ -21,6 +21,7 @@ from ibis.backends.sql.compilers.duckdb import DuckDBCompiler
 
 from churn.config.data import BigQueryConfig
 from churn.config.events import ChurnKind, EventsConfig
+from churn.data.spelling import spelling_steps
 from churn.errors import UserError
 from churn.events.definition import tables_of, with_copies_dropped, with_levels
 from churn.events.names import CUSTOMER
@@ -112,12 +113,16 @@ def _find_levels(work: Workspace) -> dict[str, dict[str, list[str]]]:
 
 
 def _levels(work: Workspace, name: str, column: str) -> list[str]:
-    """The most frequent texts of a column in order; of two only the second: it says all."""
+    """The most frequent levels of a column in order, spelled alike; of two only the second: it says all."""
     staging = Staging(work.cfg.timezone)
     rows = staging.chosen(work.raw[name], work.cfg.tables[name])
     counts = rows.select(text=staging.text(rows[column])).group_by("text").agg(n=ibis._.count())
+    spelled = "text"
+    for pattern, replacement in spelling_steps():
+        spelled = f"regexp_replace({spelled}, '{pattern}', '{replacement}', 'g')"
     found = work.rows(
-        f"SELECT text FROM ({to_sql(counts)}) WHERE text IS NOT NULL ORDER BY n DESC, text "
+        f"SELECT {spelled} AS level FROM ({to_sql(counts)}) WHERE level <> '' "
+        "GROUP BY level ORDER BY sum(n) DESC, level "
         f"LIMIT {work.cfg.max_levels + 1}"  # one more, to see whether two are all
     )
     levels = [text for (text,) in found]

@@ -16,9 +16,10 @@ from churn.data.contract import CUSTOMER_KEY
 from churn.data.features import logged_column
 from churn.data.id_hash import id_hash
 from churn.errors import UserError
-from churn.monitor import labels, source
+from churn.monitor import source
 from churn.monitor.closed_windows import ClosedWindows
-from churn.monitor.labels import Labels
+from churn.monitor.label_files import read_labels
+from churn.monitor.labels import Labels, labels_from_table
 from churn.monitor.period import Period
 from churn.monitor.weekdays import leave_out_weekdays
 from churn.monitor.window import Window
@@ -104,8 +105,8 @@ def configured_labels(cfg: Config, bundle: Bundle, until: datetime) -> Labels | 
     if not path:
         return None
     in_bigquery = path.startswith(source.BIGQUERY)
-    table = source.read_bigquery_table(path, cfg) if in_bigquery else labels.read_labels(path)
-    return labels.labels_from_table(table, path, bundle.schema, until, id_hash(cfg))
+    table = source.read_bigquery_table(path, cfg) if in_bigquery else read_labels(path)
+    return labels_from_table(table, path, bundle.schema, until, id_hash(cfg))
 
 
 def label_horizon(bundle: Bundle, cfg: Config) -> int:

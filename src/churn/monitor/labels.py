@@ -7,8 +7,7 @@ They are a file, as `churn train` reads it, or a table of BigQuery with the colu
 - `churned`: 1 or 0, true or false, yes or no, or the word of the training table for "left",
 - `treated` (optional): 1 for a called customer, 0 for the control group, empty for all others.
 
-Or a Parquet file that `churn snapshot` wrote: each row settles the predictions about its customer that were
-made on the day of its cut-off, and says nothing of other days nor of when in the horizon somebody left.
+Or a Parquet file that `churn snapshot` wrote (`churn.monitor.label_files`).
 
 A prediction made at t for a horizon h is settled once its window (t, t + h] is closed, that is, once labels
 of customers who stayed reach its end: as "left" if its customer left in the window, and as "stayed" by any
@@ -17,22 +16,19 @@ label of the customer at or after t + h. `churn.monitor.closed_windows` says whi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Schema
-from churn.data.declared import facts_of
 from churn.data.features import id_column
 from churn.data.id_hash import IdHash
 from churn.data.infer.cells import as_written, to_ids, to_times
 from churn.data.sources.columns import simplify_types, to_pandas
-from churn.data.sources.side_files import read_side_table
 from churn.data.spelling import one_spelling
 from churn.data.table import RawTable
 from churn.errors import UserError, count
@@ -155,31 +151,6 @@ def _is_between(moments: np.ndarray, code: np.ndarray, after: np.ndarray, until:
     """[n] whether each customer has one of the sorted moments in (after, until]."""
     before = np.searchsorted(moments, code * SECONDS + after, "right")
     return np.searchsorted(moments, code * SECONDS + until, "right") > before
-
-
-def read_labels(path: str) -> RawTable:
-    """The table in a file of any format that `churn train` reads; raises `UserError` as it does."""
-    table, roles = read_side_table(path), _roles_in(Path(path))
-    return table if roles is None else _labels_of_snapshot(table, roles)
-
-
-def _roles_in(file: Path) -> dict[str, Any] | None:
-    """The roles of the columns, if `churn snapshot` wrote the file."""
-    return facts_of(file).get("roles") if file.is_file() and file.suffix == ".parquet" else None
-
-
-def _labels_of_snapshot(table: RawTable, roles: dict[str, Any]) -> RawTable:
-    """Labels for predictions that were made on the day of a cut-off, known at the end of the horizon.
-
-    Whoever stayed is known to have stayed until the day after: predictions of that evening are settled, too.
-    """
-    import pandas as pd
-
-    cutoffs, _ = to_times(table.frame[roles["time"]])
-    left = table.frame[roles["target"]].astype(str).isin(roles["churned"]).to_numpy()
-    decided = cutoffs + np.where(left, 0, 1) * np.timedelta64(1, "D") + np.timedelta64(roles["horizon"], "D")
-    columns = {CUSTOMER_KEY: table.frame[roles["id"]], TIME: decided, CHURNED: table.frame[roles["target"]]}
-    return replace(table, frame=pd.DataFrame(columns | {SNAPSHOT: True}))
 
 
 def labels_from_table(

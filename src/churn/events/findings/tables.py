@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from churn.config.events import ChurnKind
 from churn.data.dataset import Finding
 from churn.errors import count
 from churn.events.calendar import to_date, today
 from churn.events.definition import tables_of
+from churn.events.history import ended_tables
 from churn.events.names import CUSTOMER, slug
 from churn.events.outcome import overlaps
 from churn.events.workspace import Workspace, to_sql
 
 LATE_DAYS = 1  # a lateness of the slowest hundredth from which labels of the newest cut-offs may be wrong
+FAR_AHEAD = 7_305  # days: 20 years
 PERIOD = "between 1970 and 2200"
 
 
 def table_findings(work: Workspace) -> tuple[Finding, ...]:
     """What is odd, table by table."""
     looks = {
-        "tables": (_unknown_customers, _copies, _refunds, _arrivals, _future),
+        "tables": (_unknown_customers, _copies, _refunds, _arrivals, _future, _changes),
         "contracts": (_contracts,),
         "properties": (_properties,),
     }
@@ -33,7 +36,15 @@ def table_findings(work: Workspace) -> tuple[Finding, ...]:
 
 
 def history_findings(work: Workspace, cutoffs: list[int]) -> Iterator[Finding]:
-    """Windows that reach back beyond a table's first event."""
+    """Tables that end before the last cut-off, and windows that reach back beyond a table's first event."""
+    last = cutoffs[-1]
+    for name, day in ended_tables(work, last):
+        yield Finding(
+            f"'{name}' ends before the last cut-off",
+            f"its newest event is of {to_date(day)}, {last - day:,} days before {to_date(last)}: "
+            "from then on its features say that nothing happened",
+            f"export it again, or end with it: events.cutoffs.last={to_date(day + 1)}",
+        )
     for name in work.cfg.tables:
         first = work.one(f"SELECT min(day) FROM all_{name}") or 0
         short = {days: [day for day in cutoffs if day - days < first] for days in work.cfg.windows}
@@ -146,6 +157,23 @@ def _future(work: Workspace, name: str) -> Iterator[Finding]:
         yield Finding(title, evidence, "leave them out of the export, or name events.until")
 
 
+def _changes(work: Workspace, name: str) -> Iterator[Finding]:
+    """Cancellations and beginnings of one customer of which nobody knows which came first."""
+    churn = work.cfg.churn
+    if churn.kind is not ChurnKind.cancelled or name != churn.table:
+        return
+    seconds = f"SELECT DISTINCT {CUSTOMER}, time FROM"
+    rows = work.one(
+        f"SELECT count(*) FROM ({seconds} all_{name}) SEMI JOIN all_{churn.begin} USING ({CUSTOMER}, time)"
+    )
+    if rows:
+        yield Finding(
+            f"'{name}': {count(rows, 'cancellation')} in the second of a beginning",
+            "who was a customer before remains one; who was not began and left at once",
+            "name columns with the time of day, where there are some",
+        )
+
+
 def _contracts(work: Workspace, name: str) -> Iterator[Finding]:
     """Contracts that overlap, or end before they begin."""
     rows = work.one(f"SELECT count(*) FROM ({to_sql(overlaps(work.tables[name]))})")
@@ -165,7 +193,7 @@ def _contracts(work: Workspace, name: str) -> Iterator[Finding]:
 
 
 def _properties(work: Workspace, name: str) -> Iterator[Finding]:
-    """Properties without a date, or with two rows from one moment."""
+    """Properties without a date, with two rows from one moment, or with dates far ahead."""
     if work.cfg.properties[name].since is None:
         title = f"the columns of '{name}' have no date from which they hold"
         evidence = "every cut-off sees what the table says today; what changed later was not known then"
@@ -178,3 +206,10 @@ def _properties(work: Workspace, name: str) -> Iterator[Finding]:
     if twice:
         title = f"'{name}': {count(twice, 'row')} of the same customer and moment as another"
         yield Finding(title, "the one with the least values counts", "leave one of them in the export")
+    for column in work.cfg.properties[name].dates:
+        last = today(work.cfg.timezone) + FAR_AHEAD
+        rows = work.one(f'SELECT count(*) FROM all_{name} WHERE "date_{slug(column)}" > {last}')
+        if rows:
+            title = f"'{name}': {count(rows, 'date')} of '{column}' more than 20 years ahead"
+            evidence = "a year of two digits is one from 1969 to 2068"
+            yield Finding(title, evidence, "write years with four digits in the export, as those of births")
