@@ -196,6 +196,22 @@ def test_years_of_birth_with_two_digits_are_said_to_lie_ahead(shop_folder):
     assert "'plans': 3 dates of 'birth' more than 20 years ahead" in findings(cfg)
 
 
+@pytest.mark.parametrize("form", ["%d.%m.%Y %H:%M", "%m/%d/%y %H:%M"])
+def test_the_order_of_days_and_months_is_that_of_the_whole_column(shop_folder, form):
+    """As of daily files, of which some have no day above 12."""
+    orders = shop()["orders"]
+    orders["at"] = orders["at"].dt.floor("min")
+    write_shop(shop_folder, {"orders": orders})
+    cfg = definition(shop_folder)
+    expected = rows_at(cfg)
+    (shop_folder / "daily").mkdir()
+    for number, (_, part) in enumerate(orders.groupby(orders["at"].dt.day)):
+        part = part.assign(at=part["at"].dt.strftime(form))
+        part.to_csv(shop_folder / "daily" / f"{number:02}.csv", index=False)
+    cfg.tables["orders"].path = "daily"
+    pd.testing.assert_frame_equal(rows_at(cfg), expected)
+
+
 def test_many_files_of_one_table_are_one_table(shop_folder, shop_rows):
     orders = shop()["orders"]
     (shop_folder / "parts").mkdir()

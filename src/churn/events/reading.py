@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,15 +15,15 @@ from pandas.api import types
 
 from churn.config.data import BigQueryConfig, DataConfig
 from churn.config.events import EventsConfig, TableConfig
-from churn.data.infer.cells import MISSING_WORDS, as_written, to_ids, to_numbers, to_text
+from churn.data.infer.cells import MISSING_WORDS, AmbiguousDatesError, as_written, to_ids, to_numbers, to_text
 from churn.data.sources import files, warehouse
 from churn.data.sources.chunk import Chunk
-from churn.data.sources.columns import to_pandas
+from churn.data.sources.columns import is_text, to_pandas
 from churn.data.table import NoRowsError
 from churn.errors import UserError, count, did_you_mean
 from churn.events.definition import BIGQUERY, columns_of
 from churn.events.number_marks import note_shapes, settings_for
-from churn.events.times import parse_times
+from churn.events.times import day_comes_first, parse_times
 
 ROWS = 200_000  # read at a time
 SHOWN = 10  # cells named in a message
@@ -42,6 +42,7 @@ class Reading:
     example: dict[tuple[str, bool], str] = field(default_factory=dict)  # the first of each, with its place
     whole_days: dict[str, bool] = field(default_factory=dict)  # whether no time of a column has a time of day
     bad_numbers: dict[str, list[str]] = field(default_factory=dict)  # the first of them, by column
+    day_first: dict[str, bool] = field(default_factory=dict)  # whether days come before months, by column
     shapes: dict[str, dict[str, str]] = field(default_factory=dict)  # `churn.events.number_marks`, by column
 
 
@@ -82,14 +83,27 @@ def check_columns(present: list[str], spec: TableConfig, place: str) -> None:
 
 
 def write_typed(
-    chunks: Iterable[Chunk], spec: TableConfig, file: Path, place: str, keys: str, allowed: int
+    chunks: Callable[[], Iterable[Chunk]], spec: TableConfig, file: Path, place: str, keys: str, allowed: int
 ) -> Reading:
     """Write a table as a Parquet file of texts, numbers and times; those with a zone are UTC, unsaid.
 
     Rows with a cell that cannot be read are left out, up to `allowed` of them. Raises `UserError` if there
     are more, or if a column mixes times with and without a zone. `keys`: those of the table, for messages.
     """
-    found, writer = Reading(), None
+    try:
+        found = _write_chunks(chunks(), spec, file, {})
+    except AmbiguousDatesError:  # which later chunks may resolve
+        found = _write_chunks(chunks(), spec, file, _date_orders(chunks(), spec))
+    _refuse_mixed_zones(found, place)
+    _refuse_bad_rows(found, place, keys, allowed)
+    return found
+
+
+def _write_chunks(
+    chunks: Iterable[Chunk], spec: TableConfig, file: Path, day_first: dict[str, bool]
+) -> Reading:
+    """Write what can be read, and note what cannot; `day_first` as far as it is known."""
+    found, writer = Reading(day_first=day_first), None
     try:
         for chunk in chunks:
             table = _typed(chunk, spec, found)
@@ -98,9 +112,19 @@ def write_typed(
     finally:
         if writer:
             writer.close()
-    _refuse_mixed_zones(found, place)
-    _refuse_bad_rows(found, place, keys, allowed)
     return found
+
+
+def _date_orders(chunks: Iterable[Chunk], spec: TableConfig) -> dict[str, bool]:
+    """Whether days come before months, for the columns of times that show it somewhere."""
+    times = [name for name, key in columns_of(spec).items() if key in TIMES]
+    orders: dict[str, bool] = {}
+    for chunk in chunks:
+        for name in times:
+            if name not in orders and is_text(chunk.table.schema.field(name).type):
+                order = day_comes_first(as_written(to_pandas(chunk.table.select([name]))[name]))
+                orders |= {} if order is None else {name: order}
+    return orders
 
 
 def _refuse_bad_rows(found: Reading, place: str, keys: str, allowed: int) -> None:
@@ -176,7 +200,7 @@ def _times(column: pd.Series, chunk: Chunk, found: Reading) -> tuple[pa.Array, n
         blank = column.isna().to_numpy()
     else:
         text = as_written(column)
-        time, zoned, blank = *parse_times(text), (text == "").to_numpy()
+        time, zoned, blank = *parse_times(text, found.day_first), (text == "").to_numpy()
     missing = time.isna().to_numpy()
     _note_zones(column, zoned, ~missing, chunk, found)
     at_midnight = bool((time[~missing] == time[~missing].dt.normalize()).all())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from glob import escape
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def read_view(
     files = [] if "://" in place else _typed_files(place, spec)
     if not files:
         file = folder / f"{view}.parquet"
-        chunks = reading.read_chunks(place, spec, billed)
+        chunks = partial(reading.read_chunks, place, spec, billed)
         found = reading.write_typed(chunks, spec, file, place, table_keys(cfg, name), cfg.max_bad_rows)
         files = [str(file)]
     zoned = {column for column, count in found.zoned.items() if count} if found else set()

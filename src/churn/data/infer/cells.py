@@ -29,6 +29,10 @@ TIME = r"[T ][0-9:.]+ ?(?:[AaPp][Mm]|Z|UTC|[+-][0-9:]+)?"
 UTC = " ?UTC$"  # Z in ISO 8601
 
 
+class AmbiguousDatesError(UserError):
+    """Days and months cannot be told apart in these dates; others of their column may show it."""
+
+
 def to_text(column: pd.Series, rules: TextRules | None = None) -> pd.Series:
     """[n] str: the one spelling of each cell, "" for missing cells (see `churn.data.spelling`).
 
@@ -197,7 +201,7 @@ def _parse_other_dates(text: pd.Series) -> pd.Series:
         for form in ("%d-%m", "%m-%d")
     )
     if day_first.notna().sum() == month_first.notna().sum() and not day_first.equals(month_first):
-        raise UserError(
+        raise AmbiguousDatesError(
             f"dates such as '{text.iloc[0]}' may begin with the day or the month",
             f"column '{text.name}'",
             "write them as YEAR-MONTH-DAY in the export",
