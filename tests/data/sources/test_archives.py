@@ -5,13 +5,16 @@ import io
 import zipfile
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from churn.config.data import DataConfig
 from churn.config.root import compose_config
+from churn.data.declared import declared_facts
 from churn.data.sources import files
 from churn.data.sources.paths import partition_keys
-from churn.data.stream.row_groups import ParquetFile, list_row_groups, read_row_group
+from churn.data.stream.row_groups import ParquetFile, large_table_row_groups, list_row_groups, read_row_group
 from churn.data.stream.rows import open_stream
 from churn.errors import UserError
 
@@ -77,6 +80,32 @@ def test_an_archive_in_an_archive_is_unpacked(tmp_path):
 def test_a_compressed_parquet_file_is_unpacked(tmp_path):
     (tmp_path / "t.parquet.gz").write_bytes(gzip.compress(TABLE.to_parquet()))
     assert read(tmp_path / "t.parquet.gz").frame["months"].tolist() == [5, 7]
+
+
+def test_packed_files_of_one_name_in_several_folders_keep_their_own_rows(tmp_path):
+    for country, ids in (("DE", ["a", "b"]), ("FR", ["c", "d"])):
+        folder = tmp_path / f"country={country}"
+        folder.mkdir()
+        (folder / "part-0.parquet.gz").write_bytes(gzip.compress(TABLE.assign(id=ids).to_parquet()))
+    whole = read(tmp_path).frame
+    assert whole["id"].tolist() == ["a", "b", "c", "d"]
+    assert whole["country"].tolist() == ["DE", "DE", "FR", "FR"]
+
+
+def test_a_packed_parquet_file_declares_its_roles_and_is_read_in_memory(tmp_path):
+    table = pa.Table.from_pandas(TABLE).replace_schema_metadata({"churn": '{"name": "gym"}'})
+    plain = tmp_path / "t.parquet"
+    pq.write_table(table, plain)
+    packed, zipped = tmp_path / "p.parquet.gz", tmp_path / "z.zip"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    archive(zipped, t__parquet=plain.read_bytes())
+    for path in (plain, packed, zipped):
+        cfg = compose_config("data=parquet", f"data.path={path}", "train.stream_rows=1")
+        assert declared_facts(cfg.data) == {"name": "gym"}, path
+        assert bool(large_table_row_groups(cfg)) == (path == plain)
+    packed.write_bytes(gzip.compress(plain.read_bytes()[:-9]))
+    with pytest.raises(UserError, match=r"damaged[\s\S]*p\.parquet\.gz"):
+        declared_facts(compose_config("data=parquet", f"data.path={packed}").data)
 
 
 @pytest.fixture(params=["csv", "parquet"])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from churn.data.sources.compressed import open_bytes
+from churn.data.sources.compressed import is_compressed, open_bytes
 from churn.data.sources.paths import SourceFile
 from churn.errors import UserError
 
@@ -90,8 +90,8 @@ def recognise_format(source: SourceFile) -> Format:
 
 
 def is_parquet(source: SourceFile) -> bool:
-    """Whether a file is Parquet; raises `UserError` as `recognise_format` does."""
-    return recognise_format(source) is PARQUET
+    """Whether a file is Parquet and not compressed; raises `UserError` as `recognise_format` does."""
+    return recognise_format(source) is PARQUET and not is_compressed(source)
 
 
 def _begin(head: bytes, source: SourceFile) -> str:

@@ -16,7 +16,7 @@ from churn.config.data import Source
 from churn.config.root import Config
 from churn.data.sources import columns, files, parquet
 from churn.data.sources.chunk import Chunk
-from churn.data.sources.formats import PARQUET, recognise_format
+from churn.data.sources.formats import is_parquet
 from churn.data.sources.paths import SourceFile, is_delta, local_files, partition_keys
 from churn.data.table import RawTable
 from churn.errors import UserError
@@ -97,7 +97,7 @@ def large_table_row_groups(cfg: Config) -> list[RowGroup]:
         return []
     with local_files(path) as sources:
         copied = any(str(source.path) != source.name for source in sources)  # from an archive
-        if copied or any(recognise_format(source) is not PARQUET for source in sources):
+        if copied or not all(map(is_parquet, sources)):
             return []
     groups = list_row_groups(ParquetFile(source.name) for source in sources)
     if sum(group.rows for group in groups) <= cfg.train.stream_rows:
