@@ -176,6 +176,46 @@ def test_unusable_cells_of_a_large_table_are_named(files, tmp_path):
         open_stream(config(files, "model=tutorial"))
 
 
+@pytest.mark.parametrize(
+    ("column", "cell", "what"),
+    [
+        ("customerID", None, "a blank id; rows: 1\n    row 2001"),
+        ("customerID", "8.94411E+18", "lost digits"),
+        ("tenure", "oops", "not a number; rows: 1\n    row 2001: 'oops'"),
+        ("Churn", "", "a blank target"),
+        ("Churn", "YES", r"value 'YES' that no row of the sample has[\s\S]*row 2001"),
+        ("Churn", "unknown", "value 'unknown' that no row of the sample has"),
+    ],
+)
+def test_a_cell_outside_the_sample_that_memory_would_refuse_is_refused(files, tmp_path, column, cell, what):
+    frame = pd.read_parquet(files).astype({column: object if column != "tenure" else str})
+    frame.loc[2_000, column] = cell
+    frame.to_parquet(tmp_path / "bad.parquet", row_group_size=500, index=False)
+    stream = open_stream(config(tmp_path / "bad.parquet", "train.sample_rows=100"))
+    with pytest.raises(UserError, match=what) as refused:
+        stream.count()
+    assert "train.stream_rows=1000000000" in str(refused.value)
+
+
+def test_no_rows_of_a_sample_are_set_aside_since_those_of_its_table_are_not(files, tmp_path):
+    frame = pd.read_parquet(files)
+    frame.loc[::2, "customerID"] = None
+    frame.to_parquet(tmp_path / "bad.parquet", row_group_size=500, index=False)
+    with pytest.raises(UserError, match="a blank id") as refused:
+        open_stream(config(tmp_path / "bad.parquet", "data.id=customerID", "data.max_bad_rows=2000"))
+    assert "data.max_bad_rows=" not in str(refused.value)
+
+
+def test_a_target_of_which_every_filled_cell_means_left_may_have_any_value(files, tmp_path):
+    frame = pd.read_parquet(files)
+    left = (frame["Churn"] == "Yes").to_numpy()
+    frame["Churn"] = np.where(left, [f"reason {i}" for i in range(len(frame))], "")
+    frame.to_parquet(tmp_path / "t.parquet", row_group_size=500, index=False)
+    stream = open_stream(config(tmp_path / "t.parquet", "data.churned=['*']"))
+    parts = stream.split.parts(stream.split.id_keys(to_dictionary(frame["customerID"])))
+    assert stream.count().churned == left[parts != 3].sum()
+
+
 def test_row_groups_without_rows_to_learn_from_are_counted_and_passed_over(files, tmp_path):
     from churn.network.fit_stream import learnt_rows
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -128,7 +128,7 @@ def sample_table(groups: list[RowGroup], rows: int, seed: int, path: str) -> Raw
     for i, group in enumerate(groups):
         chosen = np.flatnonzero(_row_draws(group, i, seed) < limit)
         chunks.append(group.chunk(read_row_group(group, names).take(pa.array(chosen)), chosen))
-    return files.to_raw_table(path, chunks)
+    return replace(files.to_raw_table(path, chunks), is_sample=True)
 
 
 def _sampling_limit(groups: list[RowGroup], rows: int, seed: int) -> float:

@@ -17,19 +17,20 @@ import pyarrow as pa
 from churn.config.root import Config
 from churn.config.training import ModelName
 from churn.data.coded import ArrowFeatures, DictionaryColumn
-from churn.data.dataset import Dataset, Finding, Schema
+from churn.data.dataset import Dataset, Finding
 from churn.data.declared import declared_facts
-from churn.data.features import dictionary_column, id_column, to_arrow_features
+from churn.data.features import are_usable_ids, dictionary_column, id_column, to_arrow_features
 from churn.data.forgotten import Forgotten, without_forgotten
-from churn.data.infer.target import left_and_blank
+from churn.data.infer.cells import to_text
+from churn.data.infer.target import ANY, left_and_blank
 from churn.data.load import build_dataset
 from churn.data.sources import files
 from churn.data.sources.columns import join_tables
 from churn.data.stream.counts import Counts, count_rows, sum_counts
 from churn.data.stream.hash_split import TEST_PART, HashSplit
 from churn.data.stream.row_groups import RowGroup, large_table_row_groups, read_row_group, sample_table
-from churn.data.validate import to_features
-from churn.errors import UserError, count
+from churn.data.validate import IN_MEMORY, unusable_cells
+from churn.errors import UserError
 
 
 class StreamRows(NamedTuple):
@@ -63,6 +64,7 @@ class Stream:
     groups: list[RowGroup]
     sample: Dataset
     split: HashSplit
+    values: tuple[str, ...]  # of the target, in the sample
     forgotten: Forgotten = field(default_factory=Forgotten)
 
     def rows(self, groups: Iterable[RowGroup]) -> StreamRows:
@@ -74,16 +76,40 @@ class Stream:
         features = to_arrow_features(table, schema)
         target = dictionary_column(table[schema.target], schema)
         left, blank = left_and_blank(target.levels, schema)
-        if features is None or blank[target.codes].any():
-            raise _unusable_cells(tables, schema)
-        keys = self.split.table_keys(table, features)
+        unclear = blank | self._is_new(target.levels)
+        ids = None if schema.id is None else id_column(table[schema.id])
+        usable = ids is None or are_usable_ids(table[schema.id], ids)
+        if features is None or unclear[target.codes].any() or not usable:
+            raise self._unusable_cells(tables)
+        keys = self.split.stream_keys(ids, features)
         churned = left[target.codes].astype(np.float32)
         rows = StreamRows(features, churned, self.split.fold_of(keys))
         kept = self.split.parts(keys) != TEST_PART
-        if schema.id and self.forgotten.hashes:
-            ids = id_column(table[schema.id])
+        if ids is not None and self.forgotten.hashes:
             kept &= ~self.forgotten.rows_of(ids.levels)[ids.codes]
         return rows.take(np.flatnonzero(kept))
+
+    def _is_new(self, values: np.ndarray) -> np.ndarray:
+        """[k] which values of the target the sample does not have, so that nobody looked at their meaning."""
+        if {ANY, ""} & set(self.split.schema.churned):  # every filled cell means the same
+            return np.zeros(len(values), bool)
+        return ~np.isin(values, [*self.values, ""])
+
+    def _unusable_cells(self, tables: list[tuple[RowGroup, pa.Table]]) -> UserError:
+        """The error that names the cells that cannot be used."""
+        schema = replace(self.split.schema, time=None)
+        for group, table in tables:
+            chunk = group.chunk(table)
+            if error := unusable_cells(files.to_raw_table(chunk.file, [chunk]), schema):
+                return error
+            texts = dictionary_column(table[schema.target], schema).texts
+            if len(new := np.flatnonzero(self._is_new(texts))):
+                return UserError(
+                    f"the target has a value '{texts[new[0]]}' that no row of the sample has",
+                    f"{chunk.file}, row {chunk.lines[new[0]]}, column '{schema.target}'",
+                    f"correct it, take a larger sample: train.sample_rows=, or {IN_MEMORY}",
+                )
+        raise AssertionError("some cells cannot be used, but it is unknown why")
 
     def count(self) -> Counts:
         """Exact counts of the rows to learn from; reads every cell of the table, on all cores."""
@@ -137,7 +163,8 @@ def open_stream(cfg: Config) -> Stream | None:
             f"{data.fingerprint} {_file_stamps(groups)}{sorted(forgotten.hashes) or ''}".encode()
         ).hexdigest(),
     )
-    return Stream(groups, data, split, forgotten)
+    values = to_text(sample.frame[data.schema.target], data.schema).unique()
+    return Stream(groups, data, split, tuple(values), forgotten)
 
 
 def _sample_finding(sampled: int, total: int) -> Finding:
@@ -154,19 +181,3 @@ def _file_stamps(groups: list[RowGroup]) -> list[tuple[str, int, int]]:
     """The path, size and modification time of each file."""
     stats = {group.file.path: Path(group.file.path).stat() for group in groups}
     return [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()]
-
-
-def _unusable_cells(tables: list[tuple[RowGroup, pa.Table]], schema: Schema) -> UserError:
-    """The error that names the cells that cannot be used."""
-    for group, table in tables:
-        chunk = group.chunk(table)
-        to_features(files.to_raw_table(chunk.file, [chunk]), schema)
-        target = dictionary_column(table[schema.target], schema)
-        blank = np.flatnonzero(left_and_blank(target.levels, schema)[1][target.codes])
-        if len(blank):
-            return UserError(
-                f"{count(len(blank), 'row')} with a blank target",
-                f"{chunk.file}, row {chunk.lines[blank[0]]}, column '{schema.target}'",
-                "remove them from the file",
-            )
-    raise AssertionError("some cells cannot be used, but it is unknown why")
