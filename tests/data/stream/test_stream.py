@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import compose_config
 
@@ -214,6 +215,23 @@ def test_a_target_of_which_every_filled_cell_means_left_may_have_any_value(files
     stream = open_stream(config(tmp_path / "t.parquet", "data.churned=['*']"))
     parts = stream.split.parts(stream.split.id_keys(to_dictionary(frame["customerID"])))
     assert stream.count().churned == left[parts != 3].sum()
+
+
+def test_a_stream_takes_over_what_its_file_says_about_itself(files, tmp_path):
+    facts = {"churn": json.dumps({"missing_numbers": ["keine"], "origin": "two tables"})}
+    table = pa.Table.from_pandas(pd.read_parquet(files))
+    pq.write_table(table.replace_schema_metadata(facts), tmp_path / "t.parquet", row_group_size=500)
+    stream = open_stream(config(tmp_path / "t.parquet"))
+    assert "keine" in stream.split.schema.missing_numbers
+    assert stream.sample.origin == "a random sample of two tables, which has 2,400 rows"
+
+
+def test_two_columns_of_one_name_are_refused_in_a_stream(files, tmp_path):
+    table = pa.Table.from_pandas(pd.read_parquet(files), preserve_index=False)
+    twice = table.append_column("tenure", table["tenure"])
+    pq.write_table(twice, tmp_path / "t.parquet", row_group_size=500)
+    with pytest.raises(UserError, match="several columns have the same name: tenure"):
+        open_stream(config(tmp_path / "t.parquet"))
 
 
 def test_row_groups_without_rows_to_learn_from_are_counted_and_passed_over(files, tmp_path):

@@ -110,8 +110,9 @@ def large_table_row_groups(cfg: Config) -> list[RowGroup]:
 
 
 def _column_names(source: SourceFile) -> list[str]:
-    """The columns of a file, with those of its folders KEY=VALUE."""
-    return list(dict.fromkeys([*pq.read_schema(source.path).names, *source.keys]))
+    """The columns of a file, with those of its folders KEY=VALUE that it does not have itself."""
+    own = pq.read_schema(source.path).names
+    return [*own, *(key for key in source.keys if key not in own)]
 
 
 def sample_table(groups: list[RowGroup], rows: int, seed: int, path: str) -> RawTable:

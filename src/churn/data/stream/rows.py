@@ -150,7 +150,7 @@ def open_stream(cfg: Config) -> Stream | None:
         )
     total = sum(group.rows for group in groups)
     sample = sample_table(groups, cfg.train.sample_rows, cfg.seed, str(cfg.data.path))
-    data = build_dataset(sample, cfg.data, "events" in declared_facts(cfg.data))
+    data = build_dataset(sample, cfg.data, declared_facts(cfg.data))
     forgotten = Forgotten.of(cfg)
     data = without_forgotten(data, forgotten)
     split = HashSplit(data.schema, cfg.split, cfg.model.folds, cfg.seed)
