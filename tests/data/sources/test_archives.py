@@ -70,6 +70,16 @@ def test_an_archive_without_a_table_is_refused(tmp_path, members, what):
         read(archive(tmp_path / "t.zip", **members))
 
 
+def test_an_archive_with_a_password_for_some_members_is_refused(tmp_path):
+    packed = archive(tmp_path / "t.zip", **{"1.csv": CSV, "2.csv": CSV})
+    content = bytearray(packed.read_bytes())
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.rindex(mark) + offset] |= 1
+    packed.write_bytes(content)
+    with pytest.raises(UserError, match="needs a password"):
+        read(packed)
+
+
 def test_an_archive_in_an_archive_is_unpacked(tmp_path):
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as packed:
@@ -132,6 +142,7 @@ def test_the_keys_of_folders_are_columns(partitions, path):
 def test_a_single_part_has_its_keys_too():
     assert partition_keys("gs://bucket/t/month=1/x.csv") == {"month": "1"}
     assert partition_keys("t/a=b.csv") == {}
+    assert partition_keys("t/plan=a/month=1.zip/x.csv") == {"plan": "a"}
 
 
 def test_a_stream_has_the_keys_of_folders(tmp_path):
