@@ -91,7 +91,8 @@ def to_features(raw: RawTable, schema: Schema) -> pd.DataFrame:
 def unusable_cells(raw: RawTable, schema: Schema) -> UserError | None:
     """The error for cells that `validate_table` refuses in rows of a table that is not in memory, if any."""
     bad_rows = _list_bad_rows(raw, _parse_columns(raw, schema)[1] + _unusable_roles(raw, schema))
-    return _too_many_bad_rows(raw, bad_rows, f"correct them, or {IN_MEMORY}") if len(bad_rows) else None
+    remedy = _suggest_remedy(bad_rows, replace(raw, is_sample=True))
+    return _too_many_bad_rows(raw, bad_rows, remedy) if len(bad_rows) else None
 
 
 def _parse_columns(raw: RawTable, schema: Schema) -> tuple[pd.DataFrame, list[_BadCells]]:

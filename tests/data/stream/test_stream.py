@@ -183,6 +183,7 @@ def test_unusable_cells_of_a_large_table_are_named(files, tmp_path):
         ("customerID", None, "a blank id; rows: 1\n    row 2001"),
         ("customerID", "8.94411E+18", "lost digits"),
         ("tenure", "oops", "not a number; rows: 1\n    row 2001: 'oops'"),
+        ("tenure", "none", r"""if a text means 'missing', name it: 'data.missing=\["none"\]'"""),
         ("Churn", "", "a blank target"),
         ("Churn", "YES", r"value 'YES' that no row of the sample has[\s\S]*row 2001"),
         ("Churn", "unknown", "value 'unknown' that no row of the sample has"),
