@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from churn.data.coded import DictionaryColumn
 from churn.data.dataset import Schema
-from churn.data.features import to_arrow_features
+from churn.data.features import are_usable_ids, id_column, to_arrow_features
+from churn.data.infer.cells import has_lost_digits, to_ids
 from churn.data.sources.columns import simplify_types, to_pandas
 from churn.data.table import RawTable
 from churn.data.validate import to_features
@@ -104,3 +105,25 @@ def test_codes_of_missing_numbers_are_missing():
         table = pa.table({"amount": cells})
         assert check(table, schema)
         assert pd.isna(to_arrow_features(table, schema)["amount"]).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pa.array(["a", "007", "1e+05"]),
+        pa.array(["a", None]),
+        pa.array(["a", " "]),
+        pa.array(["8.94411E+18", "a"]).dictionary_encode(),
+        pa.array([1, 2**62]),
+        pa.array([1, None]),
+        pa.array([1.0, 2.0**53]),
+        pa.array([1.0, 2.0**54]),
+        pa.array([1.0, float("nan")]),
+        pa.array([], pa.float64()),
+    ],
+)
+def test_ids_are_refused_in_arrow_columns_as_in_a_frame(ids):
+    table = simplify_types(pa.table({"id": ids}))
+    column = to_pandas(table)["id"]
+    wrong = (to_ids(column) == "").to_numpy() | has_lost_digits(column)
+    assert are_usable_ids(table["id"], id_column(table["id"])) == (not wrong.any())

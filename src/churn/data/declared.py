@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from churn.config.data import DataConfig, Source
-from churn.data.sources.formats import is_parquet
-from churn.data.sources.paths import SourceFile, is_delta, list_cloud_objects, list_files
+from churn.data.sources.compressed import unpacked
+from churn.data.sources.formats import PARQUET, recognise_format
+from churn.data.sources.paths import is_delta, list_cloud_objects, local_files
 from churn.errors import UserError
+from churn.scratch import scratch_folder
 
 KEY = b"churn"
 ROLES = ("target", "id", "time")  # taken over where the configuration names none
@@ -29,16 +30,23 @@ def declared_facts(cfg: DataConfig) -> dict[str, Any]:
         return facts_of(storage.open_input_file(keys[0])) if parquet else {}
     if "://" in cfg.path or is_delta(cfg.path):
         return {}
-    first = list_files(str(Path(cfg.path).expanduser()))[0]
-    return facts_of(first) if is_parquet(SourceFile(Path(first), first)) else {}
+    with local_files(cfg.path) as sources, scratch_folder() as folder:
+        first = sources[0]
+        parquet = recognise_format(first) is PARQUET
+        return facts_of(unpacked(first, folder).path, first.name) if parquet else {}
 
 
-def facts_of(file: Any) -> dict[str, Any]:
-    """What a Parquet file says about itself; its rows are not read. Raises `UserError` for a damaged file."""
+def facts_of(file: Any, name: str = "") -> dict[str, Any]:
+    """What a Parquet file says about itself; its rows are not read. Raises `UserError` for a damaged file.
+
+    name: what people call the file, if it is a copy.
+    """
     try:
         stored = (pq.read_metadata(file).metadata or {}).get(KEY)
     except (OSError, pa.ArrowException) as error:
-        raise UserError(f"the file is damaged: {error}", str(file), "copy or export it again") from None
+        raise UserError(
+            f"the file is damaged: {error}", name or str(file), "copy or export it again"
+        ) from None
     return {} if stored is None else json.loads(stored)
 
 

@@ -17,7 +17,9 @@ import pyarrow.compute as pc
 from churn.data.coded import ArrowFeatures, DictionaryColumn
 from churn.data.dataset import Schema
 from churn.data.infer.cells import (
+    EXACT,
     POINT_ZERO,
+    SCIENTIFIC,
     SHORT_SCIENTIFIC,
     TOO_LARGE,
     TOO_SMALL,
@@ -75,6 +77,16 @@ def id_column(column: pa.ChunkedArray) -> DictionaryColumn:
     if texts is None:
         return _each_level(encoded, to_ids)
     return DictionaryColumn(np.append(texts.to_numpy(zero_copy_only=False), ""), _codes(encoded))
+
+
+def are_usable_ids(column: pa.ChunkedArray, ids: DictionaryColumn) -> bool:
+    """Whether no id of a column is blank or has lost digits; `ids` is its `id_column`."""
+    if pa.types.is_floating(column.type):
+        wrong = pc.greater(pc.abs(column), EXACT)
+        return not (column.null_count or pc.any(pc.or_(wrong, pc.is_nan(column))).as_py())
+    texts = pa.array(ids.levels, pa.string())
+    lost = pc.match_substring_regex(texts, f"^{SCIENTIFIC}$").to_numpy(zero_copy_only=False)
+    return not ((ids.levels == "") | lost)[ids.codes].any()
 
 
 def written_column(column: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

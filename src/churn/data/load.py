@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Any
 
 from churn.config.data import DataConfig, Source
 from churn.data.dataset import Dataset
@@ -13,6 +16,7 @@ from churn.data.table import RawTable, without_personal
 from churn.errors import UserError
 
 WITHOUT_FILE = (Source.synthetic, Source.kaggle, Source.bigquery)  # sources that read no file of the user's
+NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 
 
 def load_dataset(cfg: DataConfig, seed: int) -> Dataset:
@@ -24,26 +28,25 @@ def load_dataset(cfg: DataConfig, seed: int) -> Dataset:
     """
     facts = declared_facts(cfg)
     cfg = with_declared_roles(cfg, facts)
-    raw = read_source(cfg, seed)
-    data = build_dataset(replace(raw, origin=facts.get("origin", raw.origin)), cfg, "events" in facts)
-    words = dict.fromkeys([*data.schema.missing_numbers, *facts.get("missing_numbers", ())])
-    return replace(data, schema=replace(data.schema, missing_numbers=tuple(words)))
+    return build_dataset(read_source(cfg, seed), cfg, facts)
 
 
-def build_dataset(raw: RawTable, cfg: DataConfig, of_events: bool = False) -> Dataset:
+def build_dataset(raw: RawTable, cfg: DataConfig, facts: Mapping[str, Any] = NO_FACTS) -> Dataset:
     """The validated data set of a raw table; raises `UserError` as `load_dataset` does.
 
-    of_events: its columns are measured in event tables, as by `churn snapshot`.
+    facts: what its file says about itself (`declared_facts`).
     """
     from churn.data.findings.leakage import find_leakage
     from churn.data.findings.quality import find_quality_problems
     from churn.data.infer.schema import infer_schema
     from churn.data.validate import validate_table
 
+    raw = replace(raw, origin=facts.get("origin", raw.origin))
     schema, findings = infer_schema(raw, cfg)
-    raw = without_personal(raw, cfg.personal)
-    data = validate_table(raw, schema, cfg)
-    findings += data.findings + find_leakage(data) + find_quality_problems(data, of_events)
+    words = dict.fromkeys([*schema.missing_numbers, *facts.get("missing_numbers", ())])
+    schema = replace(schema, missing_numbers=tuple(words))
+    data = validate_table(without_personal(raw, cfg.personal), schema, cfg)
+    findings += data.findings + find_leakage(data) + find_quality_problems(data, "events" in facts)
     return replace(data, name=dataset_name(cfg), findings=findings)
 
 

@@ -31,6 +31,7 @@ class RawTable:
     true_probability: np.ndarray | None = None  # [n] float64, known for synthetic data only
     unit: str = "row"  # what `lines` counts: "line" in text files
     broken: pd.DataFrame | None = None  # rows that do not fit the header, columns `BAD_ROW`
+    is_sample: bool = False  # of a table that is not in memory: none of its rows can be set aside
     count_values: Callable[[str], pd.Series] | None = None  # of a sample: rows of each value in the whole
 
 

@@ -20,6 +20,7 @@ from churn.errors import UserError, count, did_you_mean, shell_override, user_er
 NO_NUMBER = "not a number"
 LOST_DIGITS = "an id that lost digits as a floating-point number: export it as text, or as a whole number"
 MOST_LEVELS = 10  # different numbers of a protected column that are levels instead of amounts
+IN_MEMORY = "train in memory, where data.max_bad_rows sets rows aside: train.stream_rows=1000000000"
 SHOWN = 20  # bad cells listed for each column and reason
 
 
@@ -36,16 +37,16 @@ def validate_table(raw: RawTable, schema: Schema, cfg: DataConfig) -> Dataset:
     """The data set of a raw table.
 
     Exact copies of a row are dropped if the table has an id, or if `cfg.drop_copies` is set. Up to
-    `cfg.max_bad_rows` rows with bad cells are set aside. Raises `UserError` if there are more, or if the
-    other rows are all of one class.
+    `cfg.max_bad_rows` rows with bad cells are set aside, none of a sample. Raises `UserError` if there are
+    more, or if the other rows are all of one class.
     """
     copies = raw.frame.duplicated().to_numpy()
     drop_copies = schema.id is not None or cfg.drop_copies
     frame, bad = _parse_columns(raw, schema)
     bad += _unusable_roles(raw, schema)
     bad_rows = _list_bad_rows(raw, bad)
-    if (unusable := _count_rows(bad_rows)) > cfg.max_bad_rows:
-        raise _too_many_bad_rows(raw, bad_rows, _suggest_remedy(bad_rows, _rows_read(raw)))
+    if (unusable := _count_rows(bad_rows)) > (0 if raw.is_sample else cfg.max_bad_rows):
+        raise _too_many_bad_rows(raw, bad_rows, _suggest_remedy(bad_rows, raw))
     kept = ~copies if drop_copies else np.ones(len(frame), dtype=bool)
     for cells in bad:
         kept[cells.rows] = False
@@ -85,6 +86,13 @@ def to_features(raw: RawTable, schema: Schema) -> pd.DataFrame:
     if len(bad_rows):
         raise _too_many_bad_rows(raw, bad_rows, "correct them")
     return frame
+
+
+def unusable_cells(raw: RawTable, schema: Schema) -> UserError | None:
+    """The error for cells that `validate_table` refuses in rows of a table that is not in memory, if any."""
+    bad_rows = _list_bad_rows(raw, _parse_columns(raw, schema)[1] + _unusable_roles(raw, schema))
+    remedy = _suggest_remedy(bad_rows, replace(raw, is_sample=True))
+    return _too_many_bad_rows(raw, bad_rows, remedy) if len(bad_rows) else None
 
 
 def _parse_columns(raw: RawTable, schema: Schema) -> tuple[pd.DataFrame, list[_BadCells]]:
@@ -176,13 +184,15 @@ def _too_many_bad_rows(raw: RawTable, bad_rows: pd.DataFrame, do: str) -> UserEr
     return UserError("\n".join(lines), do=do)
 
 
-def _suggest_remedy(bad_rows: pd.DataFrame, rows_read: int) -> str:
+def _suggest_remedy(bad_rows: pd.DataFrame, raw: RawTable) -> str:
     """What to do about rows that cannot be trained on; they can be set aside unless they are all."""
     texts = bad_rows["value"][bad_rows["reason"] == NO_NUMBER].unique()[:5]
     remedies = ["correct them"]
     if len(texts):
         remedies.append(f"if a text means 'missing', name it: {shell_override('data.missing', *texts)}")
-    if (unusable := _count_rows(bad_rows)) < rows_read:
+    if raw.is_sample:
+        remedies.append(f"or {IN_MEMORY}")
+    elif (unusable := _count_rows(bad_rows)) < _rows_read(raw):
         remedies.append(f"or set the rows aside: data.max_bad_rows={unusable}")
     return "; ".join(remedies)
 

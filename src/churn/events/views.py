@@ -113,7 +113,7 @@ def _typed_files(place: str, spec: TableConfig) -> list[str]:
     names of folders, another differs only in capitals, or a number is infinite.
     """
     with local_files(place) as files:
-        if not all(is_parquet(file) and _is_plain(file) for file in files):
+        if not all(map(is_parquet, files)):
             return []
         found = [_read_metadata(file) for file in files]
     schemas = [metadata.schema.to_arrow_schema() for metadata in found]
@@ -130,12 +130,6 @@ def _typed_files(place: str, spec: TableConfig) -> list[str]:
     if not is_typed or not all(_is_finite(metadata, columns) for metadata in found):
         return []
     return [str(file.path) for file in files] if all(file.path.exists() for file in files) else []
-
-
-def _is_plain(file: SourceFile) -> bool:
-    """Whether a file is Parquet as it lies there, and not something packed that holds Parquet."""
-    with file.path.open("rb") as opened:
-        return opened.read(4) == b"PAR1"
 
 
 def _is_finite(metadata: pq.FileMetaData, columns: Collection[str]) -> bool:

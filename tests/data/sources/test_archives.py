@@ -5,13 +5,16 @@ import io
 import zipfile
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from churn.config.data import DataConfig
 from churn.config.root import compose_config
+from churn.data.declared import declared_facts
 from churn.data.sources import files
 from churn.data.sources.paths import partition_keys
-from churn.data.stream.row_groups import ParquetFile, list_row_groups, read_row_group
+from churn.data.stream.row_groups import ParquetFile, large_table_row_groups, list_row_groups, read_row_group
 from churn.data.stream.rows import open_stream
 from churn.errors import UserError
 
@@ -67,6 +70,16 @@ def test_an_archive_without_a_table_is_refused(tmp_path, members, what):
         read(archive(tmp_path / "t.zip", **members))
 
 
+def test_an_archive_with_a_password_for_some_members_is_refused(tmp_path):
+    packed = archive(tmp_path / "t.zip", **{"1.csv": CSV, "2.csv": CSV})
+    content = bytearray(packed.read_bytes())
+    for mark, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.rindex(mark) + offset] |= 1
+    packed.write_bytes(content)
+    with pytest.raises(UserError, match="needs a password"):
+        read(packed)
+
+
 def test_an_archive_in_an_archive_is_unpacked(tmp_path):
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as packed:
@@ -77,6 +90,32 @@ def test_an_archive_in_an_archive_is_unpacked(tmp_path):
 def test_a_compressed_parquet_file_is_unpacked(tmp_path):
     (tmp_path / "t.parquet.gz").write_bytes(gzip.compress(TABLE.to_parquet()))
     assert read(tmp_path / "t.parquet.gz").frame["months"].tolist() == [5, 7]
+
+
+def test_packed_files_of_one_name_in_several_folders_keep_their_own_rows(tmp_path):
+    for country, ids in (("DE", ["a", "b"]), ("FR", ["c", "d"])):
+        folder = tmp_path / f"country={country}"
+        folder.mkdir()
+        (folder / "part-0.parquet.gz").write_bytes(gzip.compress(TABLE.assign(id=ids).to_parquet()))
+    whole = read(tmp_path).frame
+    assert whole["id"].tolist() == ["a", "b", "c", "d"]
+    assert whole["country"].tolist() == ["DE", "DE", "FR", "FR"]
+
+
+def test_a_packed_parquet_file_declares_its_roles_and_is_read_in_memory(tmp_path):
+    table = pa.Table.from_pandas(TABLE).replace_schema_metadata({"churn": '{"name": "gym"}'})
+    plain = tmp_path / "t.parquet"
+    pq.write_table(table, plain)
+    packed, zipped = tmp_path / "p.parquet.gz", tmp_path / "z.zip"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    archive(zipped, t__parquet=plain.read_bytes())
+    for path in (plain, packed, zipped):
+        cfg = compose_config("data=parquet", f"data.path={path}", "train.stream_rows=1")
+        assert declared_facts(cfg.data) == {"name": "gym"}, path
+        assert bool(large_table_row_groups(cfg)) == (path == plain)
+    packed.write_bytes(gzip.compress(plain.read_bytes()[:-9]))
+    with pytest.raises(UserError, match=r"damaged[\s\S]*p\.parquet\.gz"):
+        declared_facts(compose_config("data=parquet", f"data.path={packed}").data)
 
 
 @pytest.fixture(params=["csv", "parquet"])
@@ -103,6 +142,7 @@ def test_the_keys_of_folders_are_columns(partitions, path):
 def test_a_single_part_has_its_keys_too():
     assert partition_keys("gs://bucket/t/month=1/x.csv") == {"month": "1"}
     assert partition_keys("t/a=b.csv") == {}
+    assert partition_keys("t/plan=a/month=1.zip/x.csv") == {"plan": "a"}
 
 
 def test_a_stream_has_the_keys_of_folders(tmp_path):

@@ -33,6 +33,10 @@ PARTS = {  # cells of a column in one part of a table, by a name; each with the 
                 ["8944111111111111111", "", "0"]),
     "bigquery": (pa.array([Decimal(1001), Decimal("1.5"), Decimal(0)], pa.decimal128(38, 9)),
                  ["1001", "1.5", "0"]),
+    "day": (pa.array([date(2024, 1, 31), None, date(2024, 2, 1)]), ["2024-01-31", "", "2024-02-01"]),
+    "midnight": (pa.array([datetime(2024, 1, 31)] * 3, pa.timestamp("us")), ["2024-01-31"] * 3),
+    "noon": (pa.array([NOON, datetime(2024, 1, 31), None], pa.timestamp("ms")),
+             ["2024-01-31 12:00:00", "2024-01-31", ""]),
 }  # fmt: skip
 
 
@@ -94,7 +98,7 @@ def test_a_stream_reads_parts_of_different_types(tmp_path):
         ([True, "", False], "bool", ["1", "", "0"]),
         (["007", 7.0, None], "string", ["007", "7", ""]),
         ([True, "n/a"], "string", ["1", "n/a"]),
-        ([date(2024, 1, 31), "", NOON], "timestamp[us]", ["2024-01-31 00:00:00", "", "2024-01-31 12:00:00"]),
+        ([date(2024, 1, 31), "", NOON], "timestamp[us]", ["2024-01-31", "", "2024-01-31 12:00:00"]),
         ([NOON.replace(tzinfo=EAST), None], "timestamp[us]", ["2024-01-31 10:00:00", ""]),
         ([date(2024, 1, 31), "soon"], "string", ["2024-01-31", "soon"]),
         ([timedelta(hours=36), None], "double", ["1.5", ""]),

@@ -61,6 +61,13 @@ def test_the_only_table_of_sqlite_is_read_from_a_file_or_an_address(sqlite, addr
     assert pieces[1].lines.tolist() == [3]
 
 
+@pytest.mark.parametrize("address", ["{}", "sqlite:///{}"])
+def test_a_join_that_gives_two_columns_of_one_name_is_refused(sqlite, address):
+    query = "SELECT * FROM customers a JOIN customers b ON a.id = b.id"
+    with pytest.raises(UserError, match="several columns have the same name: day, fee"):
+        read(address.format(sqlite), query=query)
+
+
 def test_of_several_tables_one_is_named_or_queried(sqlite):
     with sqlite3.connect(sqlite) as base:
         base.execute('CREATE TABLE "odd ""name" (x)')

@@ -194,6 +194,12 @@ def test_a_file_that_is_not_a_table_is_refused_with_its_kind(tmp_path, content, 
     assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize("begin", ["Par1", "par1", "arrow1", "fea1", "id,plan,duck"])
+def test_a_header_like_the_mark_of_another_format_in_other_letters_is_text(tmp_path, begin):
+    frame = read(write(tmp_path / "t.csv", f"{begin},left\n{'1,' * begin.count(',')}2,yes\n")).frame
+    assert frame["left"].tolist() == ["yes"]
+
+
 def test_a_file_that_does_not_exist_is_refused_with_the_nearest_name(tmp_path):
     write(tmp_path / "customers.csv", TABLE)
     with pytest.raises(UserError, match=r"did you mean '.*customers\.csv'"):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import compose_config
 
@@ -195,6 +196,62 @@ def test_what_means_left_is_inferred_from_all_rows_not_from_the_sample(files, tm
         assert set(stream.sample.schema.churned) == names
         assert stream.count().churned == (frame.Churn.isin(names) & kept).sum()
         assert open_stream(config(cfg.data.path, "data.churned=[Yes,left]")).sample.schema.churned
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "what"),
+    [
+        ("customerID", None, "a blank id; rows: 1\n    row 2001"),
+        ("customerID", "8.94411E+18", "lost digits"),
+        ("tenure", "oops", "not a number; rows: 1\n    row 2001: 'oops'"),
+        ("tenure", "none", r"""if a text means 'missing', name it: 'data.missing=\["none"\]'"""),
+        ("Churn", "", "a blank target"),
+    ],
+)
+def test_a_cell_outside_the_sample_that_memory_would_refuse_is_refused(files, tmp_path, column, cell, what):
+    frame = pd.read_parquet(files).astype({column: object if column != "tenure" else str})
+    frame.loc[2_000, column] = cell
+    frame.to_parquet(tmp_path / "bad.parquet", row_group_size=500, index=False)
+    stream = open_stream(config(tmp_path / "bad.parquet", "train.sample_rows=100"))
+    with pytest.raises(UserError, match=what) as refused:
+        stream.count()
+    assert "train.stream_rows=1000000000" in str(refused.value)
+
+
+def test_no_rows_of_a_sample_are_set_aside_since_those_of_its_table_are_not(files, tmp_path):
+    frame = pd.read_parquet(files)
+    frame.loc[::2, "customerID"] = None
+    frame.to_parquet(tmp_path / "bad.parquet", row_group_size=500, index=False)
+    with pytest.raises(UserError, match="a blank id") as refused:
+        open_stream(config(tmp_path / "bad.parquet", "data.id=customerID", "data.max_bad_rows=2000"))
+    assert "data.max_bad_rows=" not in str(refused.value)
+
+
+def test_a_target_of_which_every_filled_cell_means_left_may_have_any_value(files, tmp_path):
+    frame = pd.read_parquet(files)
+    left = (frame["Churn"] == "Yes").to_numpy()
+    frame["Churn"] = np.where(left, [f"reason {i}" for i in range(len(frame))], "")
+    frame.to_parquet(tmp_path / "t.parquet", row_group_size=500, index=False)
+    stream = open_stream(config(tmp_path / "t.parquet", "data.churned=['*']"))
+    parts = stream.split.parts(stream.split.id_keys(to_dictionary(frame["customerID"])))
+    assert stream.count().churned == left[parts != 3].sum()
+
+
+def test_a_stream_takes_over_what_its_file_says_about_itself(files, tmp_path):
+    facts = {"churn": json.dumps({"missing_numbers": ["keine"], "origin": "two tables"})}
+    table = pa.Table.from_pandas(pd.read_parquet(files))
+    pq.write_table(table.replace_schema_metadata(facts), tmp_path / "t.parquet", row_group_size=500)
+    stream = open_stream(config(tmp_path / "t.parquet"))
+    assert "keine" in stream.split.schema.missing_numbers
+    assert stream.sample.origin == "a random sample of two tables, which has 2,400 rows"
+
+
+def test_two_columns_of_one_name_are_refused_in_a_stream(files, tmp_path):
+    table = pa.Table.from_pandas(pd.read_parquet(files), preserve_index=False)
+    twice = table.append_column("tenure", table["tenure"])
+    pq.write_table(twice, tmp_path / "t.parquet", row_group_size=500)
+    with pytest.raises(UserError, match="several columns have the same name: tenure"):
+        open_stream(config(tmp_path / "t.parquet"))
 
 
 def test_row_groups_without_rows_to_learn_from_are_counted_and_passed_over(files, tmp_path):

@@ -27,6 +27,7 @@ ISO_DATE = r"[0-9]{4}[-/][0-9]{1,2}(?:[-/][0-9]{1,2})?"
 OTHER_DATE = r"[0-9]{1,2}[./-][0-9]{1,2}[./-](?:[0-9]{4}|[0-9]{2})"
 TIME = r"[T ][0-9:.]+ ?(?:[AaPp][Mm]|Z|UTC|[+-][0-9:]+)?"
 UTC = " ?UTC$"  # Z in ISO 8601
+NO_TIME = r"(?: 00:00:00)?\.0+$| 00:00:00$"  # of a time as text, whatever its unit: midnight is the day
 
 
 class AmbiguousDatesError(UserError):
@@ -48,11 +49,14 @@ def to_text(column: pd.Series, rules: TextRules | None = None) -> pd.Series:
 def as_written(column: pd.Series) -> pd.Series:
     """[n] str: the cells as they are in the table, without surrounding blanks, "" for missing ones.
 
-    Whole numbers of a column of decimals lose their ".0": programs add it if other cells are missing.
+    Whole numbers of a column of decimals lose their ".0": programs add it if other cells are missing. A time
+    at midnight is its day, whatever the other times are.
     """
     from pandas.api import types
 
     text = column.astype("str").fillna("").str.strip()
+    if types.is_datetime64_dtype(column.dtype):
+        return text.str.replace(NO_TIME, "", regex=True)
     return text.str.replace(POINT_ZERO, r"\1", regex=True) if types.is_float_dtype(column.dtype) else text
 
 

@@ -55,7 +55,7 @@ def _tables(archive: zipfile.ZipFile, name: str, is_table: Callable[[str], bool]
     if not tables:
         listed = ", ".join(info.filename for info in found[:10]) or "nothing"
         raise UserError(f"the archive holds no table, but {listed}", name, "unpack it and name the file")
-    if tables[0].flag_bits & 1:
+    if any(info.flag_bits & 1 for info in tables):
         raise UserError("the archive needs a password", name, "unpack it and name the file")
     return sorted(tables, key=lambda info: info.filename)
 

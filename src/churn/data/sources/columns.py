@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn.config.data import DataConfig
+from churn.data.infer.cells import NO_TIME
 from churn.errors import UserError, shell_override, user_error_of_many
 
 if TYPE_CHECKING:
@@ -149,7 +151,10 @@ def _as_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     """The column as it is, or as text; text stays as it is, dictionary encoded or not."""
     if column.type == kind or (is_text(kind) and is_text(column.type)):
         return column
-    return number_texts(column) if pa.types.is_floating(column.type) else column.cast(pa.string())
+    if pa.types.is_floating(column.type):
+        return number_texts(column)
+    texts = column.cast(pa.string())
+    return pc.replace_substring_regex(texts, NO_TIME, "") if pa.types.is_timestamp(column.type) else texts
 
 
 def number_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -235,7 +240,7 @@ def cell_text(cell: Any) -> str:
     if isinstance(cell, float) and cell.is_integer() and abs(cell) <= EXACT:
         return str(int(cell))
     if isinstance(cell, datetime):
-        return cell.isoformat(" ")
+        return re.sub(NO_TIME, "", cell.isoformat(" "))
     return _bytes_text(bytes(cell)) if isinstance(cell, bytes | memoryview) else str(cell)
 
 

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import shutil
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,10 +59,15 @@ def _damaged(source: SourceFile, error: Exception) -> UserError:
 
 def unpacked(source: SourceFile, folder: Path) -> SourceFile:
     """The file, or a copy of it in `folder` if it is compressed and its format has to be read at random."""
-    with source.path.open("rb") as file:
-        if not file.read(6).startswith(tuple(UNPACK)):
-            return source
-    copy = folder / f"unpacked-{source.path.name}"
+    if not is_compressed(source):
+        return source
+    copy = Path(tempfile.mkdtemp(dir=folder)) / source.path.name  # in a folder of its own: names come twice
     with open_bytes(source) as stream, copy.open("wb") as file:
         shutil.copyfileobj(stream, file)
     return source._replace(path=copy)
+
+
+def is_compressed(source: SourceFile) -> bool:
+    """Whether the bytes of a file are packed, whatever its name."""
+    with source.path.open("rb") as file:
+        return file.read(6).startswith(tuple(UNPACK))

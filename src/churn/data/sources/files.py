@@ -64,7 +64,9 @@ def _chunks(path: str, cfg: DataConfig, rows: int) -> Iterator[Chunk]:
     if "://" in path and not path.startswith("gs://"):
         from churn.data.sources.databases import address_chunks
 
-        yield from address_chunks(path, cfg, rows)
+        for chunk in address_chunks(path, cfg, rows):
+            _refuse_repeated(chunk.table.column_names, chunk.file)
+            yield chunk
     elif is_delta(path):
         from churn.data.sources.delta import delta_chunks
 
@@ -135,11 +137,7 @@ def check_same_columns(names: list[str], expected: list[str], source: SourceFile
 
     `expected` are the columns of the first file, or [] for the first file itself.
     """
-    twice = sorted(name for name, times in Counter(names).items() if times > 1)
-    if twice:
-        raise UserError(
-            f"several columns have the same name: {', '.join(twice)}", source.name, "rename them in the file"
-        )
+    _refuse_repeated(names, source.name)
     if expected and set(names) != set(expected):
         problems = [
             UserError(f"column '{name}' is missing{did_you_mean(name, names)}")
@@ -150,6 +148,13 @@ def check_same_columns(names: list[str], expected: list[str], source: SourceFile
             UserError(f"column '{name}' is not in {first.name}") for name in names if name not in expected
         ]
         raise user_error_of_many(f"{source.name} and {first.name} are not parts of one table", problems)
+
+
+def _refuse_repeated(names: list[str], place: str) -> None:
+    """Raise `UserError` if columns have the same name."""
+    if twice := sorted(name for name, times in Counter(names).items() if times > 1):
+        what, do = "several columns have the same name", "rename them in the file or the query"
+        raise UserError(f"{what}: {', '.join(twice)}", place, do)
 
 
 def to_raw_table(path: str, chunks: list[Chunk]) -> RawTable:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from churn.data.sources.compressed import open_bytes
+from churn.data.sources.compressed import is_compressed, open_bytes
 from churn.data.sources.paths import SourceFile
 from churn.errors import UserError
 
@@ -57,24 +57,24 @@ BINARY = {  # patterns of the first bytes
 }
 TEXTUAL = {  # patterns of the first characters
     r'\{\s*["}]|\[\s*[{\[\]]': JSON,
-    r"(?:%.*\s+)*@relation\b": ARFF,
+    r"(?:%.*\s+)*(?i:@relation)\b": ARFF,
 }
 EXPORT = "export the table as CSV or Parquet"
 REFUSED = {  # patterns of the first characters: what it is, what to do
-    r"<!doctype html|<html|<table|<head": (
+    r"(?i:<!doctype html|<html|<table|<head)": (
         "a web page, perhaps of a failed download",
         "download the table itself",
     ),
-    r"<\?xml": ("XML", EXPORT),
+    r"<\?(?i:xml)": ("XML", EXPORT),
     r"version https://git-lfs": ("not the file but a pointer to it", "fetch the file: git lfs pull"),
-    r"fea1": ("an old Feather file (version 1)", "write it again as Feather or Parquet"),
-    r"%pdf": ("a PDF", EXPORT),
+    r"FEA1\x00": ("an old Feather file (version 1)", "write it again as Feather or Parquet"),
+    r"%PDF": ("a PDF", EXPORT),
     r"\{\\rtf": ("a text document", EXPORT),
     r"\x80[\x02-\x05][\x95cK}\]]": ("a Python pickle, which can run code when it is opened", EXPORT),
-    r"\x00\x01\x00\x00standard (?:jet|ace)": ("a Microsoft Access database", EXPORT),
-    r"\x89hdf": ("HDF5", EXPORT),
-    r"\x93numpy": ("a NumPy array", EXPORT),
-    r"rar!|7z\xbc\xaf": ("a RAR or 7z archive", "unpack it and name the file"),
+    r"\x00\x01\x00\x00Standard (?:Jet|ACE)": ("a Microsoft Access database", EXPORT),
+    r"\x89HDF": ("HDF5", EXPORT),
+    r"\x93NUMPY": ("a NumPy array", EXPORT),
+    r"Rar!|7z\xbc\xaf": ("a RAR or 7z archive", "unpack it and name the file"),
 }
 
 
@@ -90,20 +90,20 @@ def recognise_format(source: SourceFile) -> Format:
 
 
 def is_parquet(source: SourceFile) -> bool:
-    """Whether a file is Parquet; raises `UserError` as `recognise_format` does."""
-    return recognise_format(source) is PARQUET
+    """Whether a file is Parquet and not compressed; raises `UserError` as `recognise_format` does."""
+    return recognise_format(source) is PARQUET and not is_compressed(source)
 
 
 def _begin(head: bytes, source: SourceFile) -> str:
     """The first characters that are no blanks; raises `UserError` for formats that are no tables."""
     marked = head.startswith((b"\xff\xfe", b"\xfe\xff"))
     begin = head.decode("utf-16" if marked else "latin-1", errors="ignore").removeprefix("ï»¿").lstrip()
-    if refused := _first_match(REFUSED, begin.lower()):
+    if refused := _first_match(REFUSED, begin):
         what, do = refused
         raise UserError(f"this is no table but {what}", source.name, do)
     return begin
 
 
 def _first_match(patterns: dict[Any, Any], head: bytes | str) -> Any:
-    found = (kind for pattern, kind in patterns.items() if re.match(pattern, head, re.IGNORECASE))
+    found = (kind for pattern, kind in patterns.items() if re.match(pattern, head))
     return next(found, None)

@@ -25,7 +25,7 @@ TABLES = (
 )
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 WILDCARDS = "*?["
-PARTITION = re.compile(r"([^=/]+)=([^/]*)")  # a folder of Hive, Spark and Athena: KEY=VALUE
+PARTITION = re.compile(r"([^=/]+)=([^/]*)(?<!\.zip)")  # a folder of Hive, Spark and Athena: KEY=VALUE
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 DELTA_LOG = "_delta_log"
 # Folders of tables whose files are not their rows, by what lies in them.
@@ -45,7 +45,7 @@ class SourceFile(NamedTuple):
 
 
 def partition_keys(name: str) -> dict[str, str | None]:
-    """The columns that the folders KEY=VALUE of a path hold; None is a missing value.
+    """The columns that the folders KEY=VALUE of a path hold; None is missing. An archive is no folder.
 
     >>> partition_keys("customers/month=2024-01/plan=__HIVE_DEFAULT_PARTITION__/1.parquet")
     {'month': '2024-01', 'plan': None}

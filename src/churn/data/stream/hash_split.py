@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from churn.config.data import SplitConfig, SplitMethod
 from churn.data.coded import ArrowFeatures, DictionaryColumn, frame_features, to_dictionary
 from churn.data.dataset import Dataset, Schema
-from churn.data.features import id_column
 from churn.data.split import Splits, check_both_classes, check_shares, part_boundaries
 from churn.errors import UserError
 
@@ -31,11 +29,9 @@ class HashSplit:
     folds: int
     seed: int
 
-    def table_keys(self, table: pa.Table, features: ArrowFeatures) -> np.ndarray:
+    def stream_keys(self, ids: DictionaryColumn | None, features: ArrowFeatures) -> np.ndarray:
         """[n] uint64 keys of the rows of a stream; rows that stay together have the same key."""
-        if self.schema.id is None:
-            return self._feature_keys(features)
-        return self.id_keys(id_column(table[self.schema.id]))
+        return self._feature_keys(features) if ids is None else self.id_keys(ids)
 
     def dataset_keys(self, data: Dataset) -> np.ndarray:
         """[n] uint64 keys of the rows of a data set in memory."""

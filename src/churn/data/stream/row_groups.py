@@ -18,7 +18,7 @@ from churn.config.root import Config
 from churn.data.features import written_column
 from churn.data.sources import columns, files, parquet
 from churn.data.sources.chunk import Chunk
-from churn.data.sources.formats import PARQUET, recognise_format
+from churn.data.sources.formats import is_parquet
 from churn.data.sources.paths import SourceFile, is_delta, local_files, partition_keys
 from churn.data.table import RawTable
 from churn.errors import UserError
@@ -99,7 +99,7 @@ def large_table_row_groups(cfg: Config) -> list[RowGroup]:
         return []
     with local_files(path) as sources:
         copied = any(str(source.path) != source.name for source in sources)  # from an archive
-        if copied or any(recognise_format(source) is not PARQUET for source in sources):
+        if copied or not all(map(is_parquet, sources)):
             return []
     groups = list_row_groups(ParquetFile(source.name) for source in sources)
     if sum(group.rows for group in groups) <= cfg.train.stream_rows:
@@ -112,8 +112,9 @@ def large_table_row_groups(cfg: Config) -> list[RowGroup]:
 
 
 def _column_names(source: SourceFile) -> list[str]:
-    """The columns of a file, with those of its folders KEY=VALUE."""
-    return list(dict.fromkeys([*pq.read_schema(source.path).names, *source.keys]))
+    """The columns of a file, with those of its folders KEY=VALUE that it does not have itself."""
+    own = pq.read_schema(source.path).names
+    return [*own, *(key for key in source.keys if key not in own)]
 
 
 def sample_table(groups: list[RowGroup], rows: int, seed: int, path: str) -> RawTable:
@@ -130,7 +131,9 @@ def sample_table(groups: list[RowGroup], rows: int, seed: int, path: str) -> Raw
     for i, group in enumerate(groups):
         chosen = np.flatnonzero(_row_draws(group, i, seed) < limit)
         chunks.append(group.chunk(read_row_group(group, names).take(pa.array(chosen)), chosen))
-    return replace(files.to_raw_table(path, chunks), count_values=partial(_count_values, groups))
+    return replace(
+        files.to_raw_table(path, chunks), is_sample=True, count_values=partial(_count_values, groups)
+    )
 
 
 def _count_values(groups: list[RowGroup], name: str) -> pd.Series:

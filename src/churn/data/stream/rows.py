@@ -17,9 +17,9 @@ import pyarrow as pa
 from churn.config.root import Config
 from churn.config.training import ModelName
 from churn.data.coded import ArrowFeatures, DictionaryColumn
-from churn.data.dataset import Dataset, Finding, Schema
+from churn.data.dataset import Dataset, Finding
 from churn.data.declared import declared_facts
-from churn.data.features import dictionary_column, id_column, to_arrow_features
+from churn.data.features import are_usable_ids, dictionary_column, id_column, to_arrow_features
 from churn.data.forgotten import Forgotten, without_forgotten
 from churn.data.infer.target import left_and_blank
 from churn.data.load import build_dataset
@@ -28,8 +28,8 @@ from churn.data.sources.columns import join_tables
 from churn.data.stream.counts import Counts, count_rows, sum_counts
 from churn.data.stream.hash_split import TEST_PART, HashSplit
 from churn.data.stream.row_groups import RowGroup, large_table_row_groups, read_row_group, sample_table
-from churn.data.validate import to_features
-from churn.errors import UserError, count
+from churn.data.validate import unusable_cells
+from churn.errors import UserError
 
 
 class StreamRows(NamedTuple):
@@ -74,16 +74,26 @@ class Stream:
         features = to_arrow_features(table, schema)
         target = dictionary_column(table[schema.target], schema)
         left, blank = left_and_blank(target.levels, schema)
-        if features is None or blank[target.codes].any():
-            raise _unusable_cells(tables, schema)
-        keys = self.split.table_keys(table, features)
+        ids = None if schema.id is None else id_column(table[schema.id])
+        usable = ids is None or are_usable_ids(table[schema.id], ids)
+        if features is None or blank[target.codes].any() or not usable:
+            raise self._unusable_cells(tables)
+        keys = self.split.stream_keys(ids, features)
         churned = left[target.codes].astype(np.float32)
         rows = StreamRows(features, churned, self.split.fold_of(keys))
         kept = self.split.parts(keys) != TEST_PART
-        if schema.id and self.forgotten.hashes:
-            ids = id_column(table[schema.id])
+        if ids is not None and self.forgotten.hashes:
             kept &= ~self.forgotten.rows_of(ids.levels)[ids.codes]
         return rows.take(np.flatnonzero(kept))
+
+    def _unusable_cells(self, tables: list[tuple[RowGroup, pa.Table]]) -> UserError:
+        """The error that names the cells that cannot be used."""
+        schema = replace(self.split.schema, time=None)
+        for group, table in tables:
+            chunk = group.chunk(table)
+            if error := unusable_cells(files.to_raw_table(chunk.file, [chunk]), schema):
+                return error
+        raise AssertionError("some cells cannot be used, but it is unknown why")
 
     def count(self) -> Counts:
         """Exact counts of the rows to learn from; reads every cell of the table, on all cores."""
@@ -124,7 +134,7 @@ def open_stream(cfg: Config) -> Stream | None:
         )
     total = sum(group.rows for group in groups)
     sample = sample_table(groups, cfg.train.sample_rows, cfg.seed, str(cfg.data.path))
-    data = build_dataset(sample, cfg.data, "events" in declared_facts(cfg.data))
+    data = build_dataset(sample, cfg.data, declared_facts(cfg.data))
     forgotten = Forgotten.of(cfg)
     data = without_forgotten(data, forgotten)
     split = HashSplit(data.schema, cfg.split, cfg.model.folds, cfg.seed)
@@ -154,19 +164,3 @@ def _file_stamps(groups: list[RowGroup]) -> list[tuple[str, int, int]]:
     """The path, size and modification time of each file."""
     stats = {group.file.path: Path(group.file.path).stat() for group in groups}
     return [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()]
-
-
-def _unusable_cells(tables: list[tuple[RowGroup, pa.Table]], schema: Schema) -> UserError:
-    """The error that names the cells that cannot be used."""
-    for group, table in tables:
-        chunk = group.chunk(table)
-        to_features(files.to_raw_table(chunk.file, [chunk]), schema)
-        target = dictionary_column(table[schema.target], schema)
-        blank = np.flatnonzero(left_and_blank(target.levels, schema)[1][target.codes])
-        if len(blank):
-            return UserError(
-                f"{count(len(blank), 'row')} with a blank target",
-                f"{chunk.file}, row {chunk.lines[blank[0]]}, column '{schema.target}'",
-                "remove them from the file",
-            )
-    raise AssertionError("some cells cannot be used, but it is unknown why")
