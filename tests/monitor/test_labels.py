@@ -62,6 +62,26 @@ def test_labels_may_be_typed_or_text_and_have_the_id_column_of_the_training_tabl
     assert len(known.left) == 1
 
 
+@pytest.mark.parametrize("typed", [False, True])
+@pytest.mark.parametrize("asked", ["2026-03-01T00:00", "2026-03-01T09:00", "2026-03-01T23:59"])
+def test_a_label_that_is_a_day_counts_to_the_end_of_that_day(asked, typed):
+    days = [date(2026, 3, 31), date(2026, 3, 1), date(2026, 3, 30), date(2026, 3, 20), date(2026, 4, 2)]
+    table = pa.table(
+        {"who": list("abcde"), "time": days if typed else list(map(str, days)), "churned": [0, 1, 0, 1, 1]}
+    )
+    known = labels_from_table(table, "labels", SCHEMA, LATE)
+    moments = np.array([asked] * 5, "datetime64[s]")
+    assert known.settle(np.array(list("abcde")), moments, 30)[0].tolist() == [0, 1, UNKNOWN, 1, 0]
+
+
+def test_of_today_no_label_knows_more_than_until_now():
+    now = datetime(2026, 3, 31, 8, tzinfo=UTC)
+    table = pa.table({"who": ["a"], "time": ["2026-03-31"], "churned": [0]})
+    known = labels_from_table(table, "labels", SCHEMA, now)
+    moments = np.array(["2026-03-01T08:00", "2026-03-01T09:00"], "datetime64[s]")
+    assert known.settle(np.array(["a", "a"]), moments, 30)[0].tolist() == [0, UNKNOWN]
+
+
 def coded(words, churned):
     """The outcomes that labels with these words give, for a table whose leavers are `churned`."""
     schema = replace(SCHEMA, churned=(churned,))
