@@ -13,7 +13,7 @@ import pytest
 from churn.config.root import compose_config
 from churn.data.declared import KEY
 from churn.errors import UserError
-from churn.monitor.collect import label_horizon
+from churn.monitor.collect import configured_labels, label_horizon
 from churn.monitor.labels import UNKNOWN, Labels, labels_from_table, read_labels
 
 from .conftest import SCHEMA
@@ -198,8 +198,16 @@ def test_a_snapshot_with_another_horizon_settles_nothing(snapshot):
     assert known.settle(np.array(["a", "b"]), asked, 30)[0].tolist() == [UNKNOWN, UNKNOWN]
 
 
-def test_the_horizon_is_that_of_the_definition_of_churn_where_the_bundle_has_one():
-    cfg = compose_config("data.horizon=7")
-    assert label_horizon(SimpleNamespace(facts={"horizon": 28, "events": {"format": 1}}), cfg) == 28
-    assert label_horizon(SimpleNamespace(facts={"horizon": 30, "events": None}), cfg) == 7
-    assert label_horizon(SimpleNamespace(facts={}), cfg) == 7
+def test_the_horizon_is_that_of_the_training_unless_another_is_typed_or_churn_is_defined():
+    trained, defined = ({"horizon": 28, "events": events} for events in (None, {"format": 1}))
+    cfg = compose_config()
+    assert label_horizon(SimpleNamespace(facts=trained), cfg) == 28
+    assert label_horizon(SimpleNamespace(facts={}), cfg) == 30
+    typed = compose_config("data.horizon=7")
+    assert [label_horizon(SimpleNamespace(facts=facts), typed) for facts in (trained, defined)] == [7, 28]
+
+
+def test_a_horizon_of_no_days_settles_nobody_and_is_refused():
+    cfg = compose_config("monitor.labels=labels.csv")
+    with pytest.raises(UserError, match=r"everybody has stayed[\s\S]*data.horizon=30"):
+        configured_labels(cfg, SimpleNamespace(facts={"horizon": 0}), LATE)

@@ -99,18 +99,29 @@ def _inputs(rows: pa.Table, names: dict[str, str], bundle: Bundle) -> dict[str, 
 
 
 def configured_labels(cfg: Config, bundle: Bundle, until: datetime) -> Labels | None:
-    """The labels of `monitor.labels` as they were known at `until`; None if none are configured."""
+    """The labels of `monitor.labels` as they were known at `until`; None if none are configured.
+
+    Raises `UserError` also for a horizon of 0 days, in which nobody leaves.
+    """
     path = cfg.monitor.labels
     if not path:
         return None
+    if label_horizon(bundle, cfg) == 0:
+        what = "with a horizon of 0 days nobody leaves, and everybody has stayed"
+        raise UserError(what, "data.horizon", "type the days in which a customer leaves: data.horizon=30")
     in_bigquery = path.startswith(source.BIGQUERY)
     table = source.read_bigquery_table(path, cfg) if in_bigquery else labels.read_labels(path)
     return labels.labels_from_table(table, path, bundle.schema, until, id_hash(cfg))
 
 
 def label_horizon(bundle: Bundle, cfg: Config) -> int:
-    """Days until an outcome is known: by the definition of churn in the bundle, else `data.horizon`."""
-    return int(bundle.facts["horizon"]) if bundle.facts.get("events") else cfg.data.horizon
+    """Days until an outcome is known, as the bundle was trained; else by `data.horizon`, if that is typed.
+
+    A definition of churn in the bundle comes first.
+    """
+    facts = bundle.facts
+    own = facts.get("events") or "data.horizon" not in cfg.overridden
+    return int(facts["horizon"]) if own and "horizon" in facts else cfg.data.horizon
 
 
 def _answered_by(chunk: pa.Table, own: list[str]) -> pa.Table:

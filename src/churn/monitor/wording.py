@@ -47,7 +47,7 @@ def _describe_performance(measured: dict[str, Any]) -> str:
 
 
 def describe_outcomes(report: dict[str, Any]) -> list[str]:
-    """Which outcomes the labels do not say, and what they are too few for; empty without labels."""
+    """When outcomes are known, which of them the labels do not say, and what they are too few for; empty without labels."""
     labels = report["labels"]
     if labels is None:
         return []
@@ -62,11 +62,11 @@ def describe_outcomes(report: dict[str, Any]) -> list[str]:
 
 
 def describe_labels(labels: dict[str, Any]) -> list[str]:
-    """Which predictions the labels say nothing about yet."""
+    """When an outcome is known, and which predictions the labels say nothing about yet."""
     if labels["closed_until"] is None:
         named = "the labels name nobody who stayed until now (monitor.until, retrain.now)"
         return [f"{named}, so that no outcome window is closed"]
-    lines = []
+    lines = [f"an outcome is known {count(labels['horizon'], 'day')} after a prediction (data.horizon)"]
     if labels["open"]:
         until = labels["closed_until"][:16]
         verb = "wait" if labels["open"] > 1 else "waits"
