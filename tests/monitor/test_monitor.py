@@ -386,7 +386,7 @@ def test_predictions_with_open_windows_are_counted_and_said(write_log, run_monit
     assert report["performance"]["rows"] == 2_000
     assert report["performance"]["churn_rate"] == pytest.approx(outcomes.mean())
     assert report["status"] == "ok"
-    said = "1,300 predictions wait: the labels reach to 2026-04-01T00:00, the outcome windows further"
+    said = "1,300 predictions wait: the labels reach to 2026-04-01T23:59, the outcome windows further"
     assert said in capsys.readouterr().out
     assert said in (tmp_path / "monitor" / "synthetic" / "report.html").read_text()
 

@@ -47,7 +47,7 @@ def _describe_performance(measured: dict[str, Any]) -> str:
 
 
 def describe_outcomes(report: dict[str, Any]) -> list[str]:
-    """When outcomes are known, which of them the labels do not say, and what they are too few for; empty without labels."""
+    """When outcomes are known, which of them are not, and what they are too few for; empty without labels."""
     labels = report["labels"]
     if labels is None:
         return []

@@ -49,6 +49,13 @@ def retraining_times(cfg: Config) -> list[datetime]:
     return [entry["time"] for entry in _entries(cfg) if entry["kind"] not in (ROLLBACK, RECALIBRATION)]
 
 
+def recalibration_undone(cfg: Config) -> datetime | None:
+    """When a recalibration was taken back, if nothing was promoted since."""
+    served = [entry for entry in _entries(cfg) if entry["promoted"]]
+    undone = [entry["kind"] for entry in served[-2:]] == [RECALIBRATION, ROLLBACK]
+    return served[-1]["time"] if undone else None
+
+
 def champion_windows(champion: Bundle, cfg: Config) -> list[dict[str, Any]]:
     """The monitor's reports on the champion since it last began to serve, oldest first.
 

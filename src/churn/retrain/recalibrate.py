@@ -25,6 +25,7 @@ from churn.retrain.labelled_rows import frame_of_log, has_inputs
 from churn.retrain.recalibration import OpenWindows, Shift, fit_shift
 from churn.runs import new_run, reserve_run
 
+MONTH = 31  # days of earlier looks at least: customers may leave on one day of the month
 LEAST_AGES = 50  # leavers of closed windows, who show how soon customers leave; with fewer there is no shift
 
 
@@ -46,15 +47,15 @@ def needed_shift(cfg: Config, champion: Bundle, now: datetime) -> Shift | None:
             closed.add(keys, chunk["time"].to_numpy(), np.zeros(len(keys)))
             closed.compact()
             newest.append(_Predictions.of(chunk, keys, champion, int(known.known.max()) - days * DAY))
-    leavers = _ages_of_leavers(closed)
-    if len(leavers) < LEAST_AGES:
+    begun, leavers = _past_leavers(closed)
+    if len(leavers) < LEAST_AGES or begun.max() - begun.min() < (days + MONTH) * DAY:
         return None
     rows = _Predictions(
         np.concatenate([part.key for part in newest]),
         np.concatenate([part.time for part in newest]),
         pd.concat([part.frame for part in newest], ignore_index=True),
     )
-    shift = fit_shift(_open_windows(rows, closed, champion, leavers))
+    shift = fit_shift(_open_windows(rows, closed, champion, begun, leavers))
     return shift if shift.needed(cfg.retrain) else None
 
 
@@ -74,11 +75,11 @@ class _Predictions:
         return cls(keys[kept], times[kept], frame_of_log(chunk.filter(pa.array(kept)), champion))
 
 
-def _ages_of_leavers(closed: ClosedWindows) -> np.ndarray:
-    """Seconds from the prediction until each customer left, in closed windows."""
+def _past_leavers(closed: ClosedWindows) -> tuple[np.ndarray, np.ndarray]:
+    """[m] when each prediction with a closed window about a leaver was made, and seconds until they left."""
     rows = closed.settled.take(closed.once_a_period())
     rows = rows.take(np.flatnonzero(rows.churned == 1))
-    return _next_leave(closed.labels, rows.customer, rows.time) - rows.time
+    return rows.time, _next_leave(closed.labels, rows.customer, rows.time) - rows.time
 
 
 def _next_leave(known: Labels, customer: np.ndarray, time: np.ndarray) -> np.ndarray:
@@ -89,7 +90,7 @@ def _next_leave(known: Labels, customer: np.ndarray, time: np.ndarray) -> np.nda
 
 
 def _open_windows(
-    rows: _Predictions, closed: ClosedWindows, champion: Bundle, leavers: np.ndarray
+    rows: _Predictions, closed: ClosedWindows, champion: Bundle, begun: np.ndarray, leavers: np.ndarray
 ) -> OpenWindows:
     """The first of these predictions about each customer who was not called, by the champion."""
     known, reach = closed.labels, int(closed.labels.known.max())
@@ -102,7 +103,7 @@ def _open_windows(
     end = np.minimum(reach, time + closed.horizon * DAY)
     left = labelled & (_next_leave(known, code, time) <= end)
     probability = champion.predict(rows.frame.iloc[first])["churn_probability"]
-    return OpenWindows(probability.astype(float), left, reach - time, leavers)
+    return OpenWindows(probability.astype(float), left, reach - time, leavers, begun)
 
 
 def write_recalibrated(cfg: Config, champion: Bundle, shift: Shift) -> Path:

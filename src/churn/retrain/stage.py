@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from churn.bundle.approval import check_standing_approval
@@ -16,7 +16,13 @@ from churn.files import LOCK, exclusive
 from churn.monitor.period import parse_time
 from churn.retrain import pending, steps
 from churn.retrain.gate import Verdict
-from churn.retrain.history import RECALIBRATION, champion_windows, new_entry, retraining_times
+from churn.retrain.history import (
+    RECALIBRATION,
+    champion_windows,
+    new_entry,
+    recalibration_undone,
+    retraining_times,
+)
 from churn.retrain.labelled_rows import last_seen
 from churn.retrain.pending import Decision
 from churn.retrain.probation import review
@@ -76,12 +82,23 @@ def _retrain(cfg: Config, now: datetime) -> None:
 
 
 def _wanted_shift(cfg: Config, champion: Bundle, now: datetime) -> Shift | None:
-    """The shift that the log calls for; None also where a limit of fairness could not be checked for it."""
+    """The shift that the log calls for.
+
+    None also where a limit of fairness could not be checked for it, or one was taken back not long ago.
+    """
     shift = needed_shift(cfg, champion, now)
-    if shift and (unknown := broken_limit({"fairness": None}, cfg.retrain.gate)):
-        print(f"! {shift}. The model is not recalibrated: {unknown}.")
+    if shift and (obstacle := _obstacle_of_shift(cfg, now)):
+        print(f"! {shift}. The model is not recalibrated: {obstacle}.")
         return None
     return shift
+
+
+def _obstacle_of_shift(cfg: Config, now: datetime) -> str | None:
+    """Why the champion may not be recalibrated; None if it may."""
+    undone, days = recalibration_undone(cfg), cfg.retrain.probation_days
+    if undone and now - undone < timedelta(days=days):
+        return f"that was taken back less than {days:g} days ago (retrain.probation_days)"
+    return broken_limit({"fairness": None}, cfg.retrain.gate)
 
 
 def _recalibrate(cfg: Config, champion: Bundle, shift: Shift, now: datetime, serves: str) -> None:
