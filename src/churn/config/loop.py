@@ -22,7 +22,7 @@ from churn.config.limits import (
 class TriggerConfig:
     """When `churn retrain` trains a challenger (`churn.retrain.trigger`)."""
 
-    # A retraining starts if `alarms` of the last `windows` windows had an alarm, the newest included
+    # A retraining starts if `alarms` of the last `windows` windows had an alarm by drift, the newest included
     # (0: never), if the performance dropped, or if the last retraining was `every_days` ago.
     alarms: int = key(2, ZERO_OR_MORE)
     windows: int = key(5, ONE_OR_MORE)
