@@ -78,6 +78,7 @@ def settled_rows(cfg: Config, champion: Bundle) -> LabelledRows:
     if data.times is not None:  # a table without times has only customers whose outcome is known
         rows = _up_to(closed, rows, data.origin)
     if known := configured_labels(cfg, champion, now):
+        rows = replace(rows, treated=_treated(known, rows.customers))
         rows += _up_to(closed, _rows_of_log(cfg, champion, known, now), "the log")
     return rows.take(~Forgotten.of(cfg).rows_of(rows.customers))
 
@@ -107,6 +108,12 @@ def _check_features(data: Dataset, champion: Bundle) -> None:
             data.origin,
             "data.drop, data.numeric and data.categorical choose features; or churn train, churn promote",
         )
+
+
+def _treated(known: Labels, customers: np.ndarray) -> np.ndarray:
+    """[n] int8: what the labels say of the treatment of customers, by their hashed ids."""
+    where = pd.Index(known.keys).get_indexer(pd.Index(customers))
+    return np.append(known.treated, UNKNOWN)[where].astype(np.int8)
 
 
 def last_seen(bundle: Bundle) -> np.datetime64:

@@ -15,7 +15,7 @@ from churn.errors import UserError
 from churn.files import LOCK, exclusive
 from churn.monitor.period import parse_time
 from churn.retrain import pending, steps
-from churn.retrain.gate import Verdict
+from churn.retrain.gate import Verdict, are_too_few
 from churn.retrain.history import (
     RECALIBRATION,
     champion_windows,
@@ -67,10 +67,11 @@ def _retrain(cfg: Config, now: datetime) -> None:
     print(f"Retraining: {trigger.reason}.")
     challenger = _train_challenger(cfg, models, trigger)
     if challenger is None:
-        since = last_seen(models[CHAMPION])
+        since, gate = last_seen(models[CHAMPION]), cfg.retrain.gate
         print(
-            f"Not yet: these are too few to compare on (retrain.gate.min_rows={cfg.retrain.gate.min_rows}), "
-            "so nothing is trained.\n"
+            f"Not yet: these are too few to compare on (retrain.gate.min_rows={gate.min_rows}, and "
+            f"retrain.gate.min_churners={gate.min_churners} who left and stayed each), so nothing is trained."
+            "\n"
             f"Fresh rows are newer than {since}, the champion's newest: rows of the log with "
             "monitor.labels=FILE, or rows of the table with data.time=COLUMN."
         )
@@ -124,8 +125,11 @@ def _train_challenger(
         rows, fresh, predictions = (folder / f"{name}.parquet" for name in ("rows", "fresh", "predictions"))
         steps.ingest(cfg, champion, rows, fresh)
         sizes = steps.validate(cfg, champion, rows, fresh)
-        print(f"{sizes['train']:,} labelled rows to learn from, {sizes['fresh']:,} fresh ones to compare on")
-        if trigger.kind != "hand" and sizes["fresh"] < cfg.retrain.gate.min_rows:
+        print(
+            f"{sizes['train']:,} labelled rows to learn from, {sizes['fresh']:,} fresh ones to compare on, "
+            f"{sizes['churners']:,} of them left"
+        )
+        if trigger.kind != "hand" and are_too_few(sizes["fresh"], sizes["churners"], cfg.retrain.gate):
             return None
         run = steps.train(cfg, champion, rows)
         steps.evaluate(cfg, models | {CHALLENGER: Bundle.load(run / "bundle")}, fresh, predictions)
