@@ -423,6 +423,16 @@ def test_what_the_labels_do_not_say_is_said(counts, says):
     assert all(line.startswith(said) for line, said in zip(lines, says, strict=True))
 
 
+def test_labels_measure_the_windows_that_were_closed_in_the_last_days(write_log, run_monitor, tmp_path):
+    """With a horizon as long as `label_days`, too: the predictions are older than that."""
+    left = write_log(day=0)
+    write_log(day=45)
+    days = [f"c0-{i},{START + timedelta(days=10 if gone else 45):%F},{gone}" for i, gone in enumerate(left)]
+    (tmp_path / "labels.csv").write_text("\n".join(["customer_key,time,churned", *days]))
+    run_monitor(45, f"monitor.labels={tmp_path / 'labels.csv'}", "data.horizon=40", "monitor.label_days=40")
+    assert read_report(tmp_path)["labels"]["settled"] == 1_000
+
+
 def test_a_period_is_in_utc_whatever_zone_it_was_typed_in():
     typed = Period.of(compose_config("monitor.until=2027-07-01T01:00+02:00").monitor)
     assert typed.until.isoformat() == "2027-06-30T23:00:00+00:00"

@@ -106,6 +106,19 @@ def test_only_closed_windows_are_learnt_from_and_the_others_are_said(table, cham
     assert "50 predictions with a closed window, but without a label" in printed
 
 
+def test_the_log_is_read_as_far_back_as_rows_are_learnt_from(table, champion, tmp_path):
+    write_day(tmp_path, customers(200, 1), champion.digest, 0)
+    cfg = table(now=300)
+    cfg.monitor.labels = write_labels(tmp_path / "labels.csv", stayers=[(f"c0-{i}", 290) for i in range(200)])
+    for days, of_log in ((730, 200), (None, 200), (250, 0)):
+        cfg.retrain.window_days = days
+        if of_log:
+            assert len(settled_rows(cfg, champion)) == 300 + of_log
+        else:
+            with pytest.raises(UserError, match="the log has no rows"):
+                settled_rows(cfg, champion)
+
+
 def test_a_customer_who_is_asked_every_day_is_one_row_a_period(table, champion, tmp_path):
     frame, keys = customers(50, 1), pa.array([f"c{i}" for i in range(50)])
     days = [log_table(frame, champion.digest, day=day) for day in range(40)]

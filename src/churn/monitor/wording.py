@@ -55,7 +55,8 @@ def describe_outcomes(report: dict[str, Any]) -> list[str]:
     if labels["settled"] and not report["performance"]:
         settled, left = count(labels["settled"], "settled prediction"), f"{labels['left']:,} of them left"
         least = f"{LEAST}, and {LEAST_EACH} who left and stayed each"
-        lines.append(f"{settled}, {left}: too few to measure the performance ({least}, not called)")
+        reach = "monitor.label_days says how old they may be"
+        lines.append(f"{settled}, {left}: too few to measure the performance ({least}, not called; {reach})")
     if report["performance"] and not report["performance"]["comparable"]:
         lines.append("not compared with the test: too few control customers stand for those who were called")
     return lines

@@ -34,6 +34,8 @@ from churn.monitor.wording import describe_labels
 if TYPE_CHECKING:
     import pyarrow as pa
 
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # before any log
+
 
 @dataclass(frozen=True)
 class LabelledRows:
@@ -137,7 +139,9 @@ def _rows_of_dataset(data: Dataset, champion: Bundle, hash_id: IdHash) -> Labell
 def _rows_of_log(cfg: Config, champion: Bundle, known: Labels, until: datetime) -> LabelledRows:
     """Rows of the log that count, whichever version with the champion's inputs answered them."""
     closed, parts, others = ClosedWindows(known, label_horizon(champion, cfg)), list[LabelledRows](), 0
-    for chunk in source.read_predictions(cfg, until - timedelta(days=cfg.monitor.label_days), until):
+    days = cfg.retrain.window_days
+    since = BEGINNING if days is None else until - timedelta(days=days)
+    for chunk in source.read_predictions(cfg, since, until):
         if not has_inputs(chunk, champion):
             others += chunk.num_rows
             continue

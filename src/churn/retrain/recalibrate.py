@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from churn.config.root import Config
 from churn.files import write_text
 from churn.monitor import source
 from churn.monitor.closed_windows import ClosedWindows
-from churn.monitor.collect import configured_labels, label_horizon
+from churn.monitor.collect import configured_labels, label_horizon, oldest_labelled
 from churn.monitor.drift.profile import shift_profile
 from churn.monitor.labels import DAY, SECONDS, Labels, to_seconds
 from churn.retrain.labelled_rows import frame_of_log, has_inputs
@@ -41,7 +41,7 @@ def needed_shift(cfg: Config, champion: Bundle, now: datetime) -> Shift | None:
     ):
         return None
     closed, newest = ClosedWindows(known, label_horizon(champion, cfg)), list[_Predictions]()
-    for chunk in source.read_predictions(cfg, now - timedelta(days=cfg.monitor.label_days), now):
+    for chunk in source.read_predictions(cfg, oldest_labelled(cfg, champion, now), now):
         if has_inputs(chunk, champion):
             keys = known.customers_of(chunk)
             closed.add(keys, chunk["time"].to_numpy(), np.zeros(len(keys)))
