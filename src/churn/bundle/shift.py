@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from scipy.special import expit
 
 from churn.backend import silent_stderr, tensorflow
@@ -27,7 +28,7 @@ def shift_bundle(
     with the probabilities. The largest contributions to a probability stay; `other_contributions` takes up
     the difference. `facts` are added to bundle.json, `profile` replaces the bundle's.
     """
-    tf, own = tensorflow(), shifted_threshold(bundle.facts, log_odds)
+    tf, own = tensorflow(), _shifted_threshold(bundle.facts, log_odds)
     module = tf.Module()
     module.inner = bundle.saved_model
     signatures = {
@@ -49,12 +50,12 @@ def shift_bundle(
     return shifted
 
 
-def shifted_threshold(facts: dict[str, Any], log_odds: float) -> float:
+def _shifted_threshold(facts: dict[str, Any], log_odds: float) -> float:
     """The threshold of a bundle, by its facts, whose probabilities are shifted."""
     own = float(facts["threshold"])
     if facts.get("decision", {}).get("top_share") is None:
         return own
-    return float(expit(logit(own, EPSILON) + log_odds))
+    return float(expit(logit(np.array(own), EPSILON) + log_odds))
 
 
 def _shifted_signature(signature: Any, log_odds: float, threshold: float) -> Any:
