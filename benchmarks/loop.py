@@ -175,7 +175,7 @@ def count_rollbacks(seed: int, simulations: int) -> int:
     cfg, world, both = world_without_drift(seed, 2)
     rng, pool = np.random.default_rng(seed), world.between(0, 360)
     gate = replace(rollback_config(cfg).retrain.gate, bootstrap=GateConfig().bootstrap)
-    days = np.arange(7, cfg.retrain.probation_days + 1, 7) - cfg.data.horizon
+    days = np.arange(7, cfg.retrain.probation_days + cfg.data.horizon + 1, 7) - cfg.data.horizon
     sizes = [int(n) for n in days * cfg.loop.rows_per_day if n >= gate.min_rows]
     count = 0
     for _ in range(simulations):

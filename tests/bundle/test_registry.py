@@ -1,5 +1,6 @@
 """The first good run becomes the champion by itself; later ones must be promoted."""
 
+import json
 import shutil
 import sys
 from datetime import UTC, datetime
@@ -22,7 +23,10 @@ from churn.bundle.registry import (
     register_run,
 )
 from churn.errors import UserError
+from churn.lines import append_line
+from churn.monitor.history import monitor_dir
 from churn.retrain import probation
+from churn.retrain.history import champion_windows, retraining_times
 from churn.retrain.promote import make_champion, promote
 from churn.runs import UNREGISTERED, note_unregistered
 
@@ -58,6 +62,26 @@ def test_promote_makes_a_run_the_champion_and_registers_it_once(make_run, cfg):
         output = churn("promote", f"run={second}", f"run.root={cfg.run.root}").stdout
         assert "Version 2 of 'customers' is the champion" in output
     assert digest(champion_path(cfg)) == digest(second / "bundle")
+
+
+def test_after_a_promotion_by_hand_only_windows_since_then_count(make_run, cfg):
+    first, second = make_run("first"), make_run("second")
+    register_run(first, cfg.run.root)
+    cfg.data.name, champion = "customers", bundle.Bundle.load(first / "bundle")
+    for day in ("2026-01-08", "2126-01-08"):  # the second is yet to come
+        report = {
+            "bundle": champion.digest,
+            "from": f"{day}T00:00:00+00:00",
+            "until": f"{day}T01:00:00+00:00",
+        }
+        append_line(monitor_dir(cfg, "customers") / "history.jsonl", json.dumps(report))
+    assert len(champion_windows(champion, cfg)) == 2
+    promote_by_hand(first, cfg)
+    assert len(champion_windows(champion, cfg)) == 2, "it is the champion already"
+    promote_by_hand(second, cfg)
+    promote_by_hand(first, cfg)
+    assert [window["until"][:4] for window in champion_windows(champion, cfg)] == ["2126"]
+    assert retraining_times(cfg) == [], "a promotion begins no cool-down"
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """A bundle with shifted log-odds answers like the other one, with shifted probabilities."""
 
+import shutil
+
 import numpy as np
 import pytest
 from scipy.special import expit, logit
@@ -36,6 +38,20 @@ def test_every_probability_is_shifted_and_the_decision_follows(both, customers):
             assert (new[name] == own[name]).all()
     assert (new["churn"] == (new["churn_probability"] >= np.float32(0.3))).all()
     assert new["churn"].sum() > own["churn"].sum()
+
+
+def test_a_share_of_the_customers_stays_that_share(both, customers, tmp_path):
+    own = both[0]
+    key = customers.frame.index.astype(str).to_numpy(object)
+    threshold = float(np.quantile(own.predict(customers.frame, key)["churn_probability"], 0.9))
+    facts = own.facts | {"threshold": threshold, "decision": {"threshold": None, "top_share": 0.1}}
+    shutil.copytree(own.path, tmp_path / "own")
+    seal(tmp_path / "own", {name: fact for name, fact in facts.items() if name != "format"}, {"rows": 3})
+    new = shift_bundle(Bundle.load(tmp_path / "own"), 1.0, tmp_path / "new", {"rows": 4})
+    assert logit(new.facts["threshold"]) == pytest.approx(logit(threshold) + 1)
+    answers = new.predict(customers.frame, key)
+    assert answers["churn"].mean() == pytest.approx(0.1, abs=0.005)
+    assert (answers["churn"] == (answers["churn_probability"] >= np.float32(new.facts["threshold"]))).all()
 
 
 def test_the_reasons_still_sum_to_the_probability(both, customers):

@@ -14,7 +14,7 @@ import pytest
 from churn.config.root import compose_config
 from churn.data.declared import KEY
 from churn.errors import UserError
-from churn.monitor.collect import label_horizon
+from churn.monitor.collect import configured_labels, label_horizon
 from churn.monitor.label_files import read_labels
 from churn.monitor.labels import UNKNOWN, Labels, labels_from_table
 
@@ -62,6 +62,26 @@ def test_labels_may_be_typed_or_text_and_have_the_id_column_of_the_training_tabl
     assert known.keys.tolist() == ["7", "8"]
     assert known.treated.tolist() == [UNKNOWN, 1]
     assert len(known.left) == 1
+
+
+@pytest.mark.parametrize("typed", [False, True])
+@pytest.mark.parametrize("asked", ["2026-03-01T00:00", "2026-03-01T09:00", "2026-03-01T23:59"])
+def test_a_label_that_is_a_day_counts_to_the_end_of_that_day(asked, typed):
+    days = [date(2026, 3, 31), date(2026, 3, 1), date(2026, 3, 30), date(2026, 3, 20), date(2026, 4, 2)]
+    table = pa.table(
+        {"who": list("abcde"), "time": days if typed else list(map(str, days)), "churned": [0, 1, 0, 1, 1]}
+    )
+    known = labels_from_table(table, "labels", SCHEMA, LATE)
+    moments = np.array([asked] * 5, "datetime64[s]")
+    assert known.settle(np.array(list("abcde")), moments, 30)[0].tolist() == [0, 1, UNKNOWN, 1, 0]
+
+
+def test_of_today_no_label_knows_more_than_until_now():
+    now = datetime(2026, 3, 31, 8, tzinfo=UTC)
+    table = pa.table({"who": ["a"], "time": ["2026-03-31"], "churned": [0]})
+    known = labels_from_table(table, "labels", SCHEMA, now)
+    moments = np.array(["2026-03-01T08:00", "2026-03-01T09:00"], "datetime64[s]")
+    assert known.settle(np.array(["a", "a"]), moments, 30)[0].tolist() == [0, UNKNOWN]
 
 
 def coded(words, churned):
@@ -209,8 +229,16 @@ def test_a_snapshot_with_another_horizon_settles_nothing(snapshot):
     assert known.settle(np.array(["a", "b"]), asked, 30)[0].tolist() == [UNKNOWN, UNKNOWN]
 
 
-def test_the_horizon_is_that_of_the_definition_of_churn_where_the_bundle_has_one():
-    cfg = compose_config("data.horizon=7")
-    assert label_horizon(SimpleNamespace(facts={"horizon": 28, "events": {"format": 1}}), cfg) == 28
-    assert label_horizon(SimpleNamespace(facts={"horizon": 30, "events": None}), cfg) == 7
-    assert label_horizon(SimpleNamespace(facts={}), cfg) == 7
+def test_the_horizon_is_that_of_the_training_unless_another_is_typed_or_churn_is_defined():
+    trained, defined = ({"horizon": 28, "events": events} for events in (None, {"format": 1}))
+    cfg = compose_config()
+    assert label_horizon(SimpleNamespace(facts=trained), cfg) == 28
+    assert label_horizon(SimpleNamespace(facts={}), cfg) == 30
+    typed = compose_config("data.horizon=7")
+    assert [label_horizon(SimpleNamespace(facts=facts), typed) for facts in (trained, defined)] == [7, 28]
+
+
+def test_a_horizon_of_no_days_settles_nobody_and_is_refused():
+    cfg = compose_config("monitor.labels=labels.csv")
+    with pytest.raises(UserError, match=r"everybody has stayed[\s\S]*data.horizon=30"):
+        configured_labels(cfg, SimpleNamespace(facts={"horizon": 0}), LATE)

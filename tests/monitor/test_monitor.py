@@ -382,11 +382,11 @@ def test_predictions_with_open_windows_are_counted_and_said(write_log, run_monit
     run_monitor(35, path)
     report = read_report(tmp_path)
     counts = {"open": 1_300, "unlabelled": 0, "settled": 2_000, "left": int(outcomes.sum())}
-    assert report["labels"] == {"closed_until": "2026-04-01T00:00:00+00:00", **counts}
+    assert report["labels"] == {"horizon": 30, "closed_until": "2026-04-01T23:59:59+00:00", **counts}
     assert report["performance"]["rows"] == 2_000
     assert report["performance"]["churn_rate"] == pytest.approx(outcomes.mean())
     assert report["status"] == "ok"
-    said = "1,300 predictions wait: the labels reach to 2026-04-01T00:00, the outcome windows further"
+    said = "1,300 predictions wait: the labels reach to 2026-04-01T23:59, the outcome windows further"
     assert said in capsys.readouterr().out
     assert said in (tmp_path / "monitor" / "synthetic" / "report.html").read_text()
 
@@ -416,9 +416,26 @@ def test_labels_of_leavers_only_close_no_window_and_the_monitor_says_so(
 )
 def test_what_the_labels_do_not_say_is_said(counts, says):
     none = {"closed_until": "2026-04-01T00:00:00+00:00", "open": 0, "unlabelled": 0, "settled": 0, "left": 0}
-    lines = describe_outcomes({"labels": none | counts, "performance": None})
+    known = {"horizon": 60}
+    after, *lines = describe_outcomes({"labels": known | none | counts, "performance": None})
+    assert after == "an outcome is known 60 days after a prediction (data.horizon)"
     assert len(lines) == len(says)
     assert all(line.startswith(said) for line, said in zip(lines, says, strict=True))
+
+
+def test_labels_measure_the_windows_that_were_closed_in_the_last_days(write_log, run_monitor, tmp_path):
+    """With a horizon as long as `label_days`, too: the predictions are older than that."""
+    left = write_log(day=0)
+    write_log(day=45)
+    days = [f"c0-{i},{START + timedelta(days=10 if gone else 45):%F},{gone}" for i, gone in enumerate(left)]
+    (tmp_path / "labels.csv").write_text("\n".join(["customer_key,time,churned", *days]))
+    run_monitor(45, f"monitor.labels={tmp_path / 'labels.csv'}", "data.horizon=40", "monitor.label_days=40")
+    assert read_report(tmp_path)["labels"]["settled"] == 1_000
+
+
+def test_a_period_is_in_utc_whatever_zone_it_was_typed_in():
+    typed = Period.of(compose_config("monitor.until=2027-07-01T01:00+02:00").monitor)
+    assert typed.until.isoformat() == "2027-06-30T23:00:00+00:00"
 
 
 def test_columns_of_weekdays_are_compared_over_whole_weeks_only():

@@ -78,6 +78,17 @@ def test_columns_that_differ_are_named(table, champion):
     assert "age" not in caught.value.what
 
 
+def test_a_customer_of_the_table_who_was_called_is_known_as_such(table, champion, tmp_path):
+    write_day(tmp_path, customers(10, 1), champion.digest, 0)
+    lines = ["t7,2026-03-20,0,1", "t9,2026-03-20,0,0", "t8,2026-03-20,0,", "c0-1,2026-04-20,0,1"]
+    (tmp_path / "labels.csv").write_text("\n".join(["customer_key,time,churned,treated", *lines]))
+    cfg = table()
+    cfg.monitor.labels = str(tmp_path / "labels.csv")
+    rows = settled_rows(cfg, champion)
+    treated = dict(zip(rows.customers, rows.treated, strict=True))
+    assert [treated[who] for who in hashed(["t7", "t9", "t8", "t6", "c0-1"])] == [1, 0, -1, -1, 1]
+
+
 def test_only_closed_windows_are_learnt_from_and_the_others_are_said(table, champion, tmp_path, capsys):
     write_day(tmp_path, customers(200, 1), champion.digest, 0)
     write_day(tmp_path, customers(100, 2), champion.digest, 40)
@@ -93,6 +104,19 @@ def test_only_closed_windows_are_learnt_from_and_the_others_are_said(table, cham
     printed = capsys.readouterr().out
     assert "100 predictions wait" in printed
     assert "50 predictions with a closed window, but without a label" in printed
+
+
+def test_the_log_is_read_as_far_back_as_rows_are_learnt_from(table, champion, tmp_path):
+    write_day(tmp_path, customers(200, 1), champion.digest, 0)
+    cfg = table(now=300)
+    cfg.monitor.labels = write_labels(tmp_path / "labels.csv", stayers=[(f"c0-{i}", 290) for i in range(200)])
+    for days, of_log in ((730, 200), (None, 200), (250, 0)):
+        cfg.retrain.window_days = days
+        if of_log:
+            assert len(settled_rows(cfg, champion)) == 300 + of_log
+        else:
+            with pytest.raises(UserError, match="the log has no rows"):
+                settled_rows(cfg, champion)
 
 
 def test_a_customer_who_is_asked_every_day_is_one_row_a_period(table, champion, tmp_path):

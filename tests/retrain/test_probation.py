@@ -1,6 +1,6 @@
 """The probation of a promoted model: which rows it is compared on."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 from churn.data.dataset import Schema
 from churn.monitor.labels import UNKNOWN
 from churn.retrain import probation, steps
-from churn.retrain.gate import is_regression
+from churn.retrain.gate import Verdict, is_regression
 from churn.retrain.labelled_rows import LabelledRows
 
 PROMOTED = datetime(2027, 1, 1, tzinfo=UTC)
@@ -47,6 +47,36 @@ def test_a_right_champion_is_not_rolled_back_because_calling_works(
     verdict = probation._compare_with_previous(model(-0.5), model(0), PROMOTED, cfg)
     assert verdict.rows > 500
     assert is_regression(verdict) is regression
+
+
+@pytest.mark.parametrize(
+    ("days", "probation_days", "compared", "kept"),
+    [(100, 90, 1, False), (179, 90, 1, False), (181, 90, 1, True), (1, 0, 0, True)],
+)
+def test_a_probation_waits_for_the_outcomes_of_its_days_and_says_if_there_were_too_few(
+    monkeypatch, capsys, days, probation_days, compared, kept
+):
+    """The horizon is 90 days; no outcome of a prediction since the promotion is known before."""
+    tags = {"decision": steps.PROMOTED, "decided": PROMOTED.isoformat(), "version": "2"}
+    decisions, comparisons = [], []
+    monkeypatch.setattr(probation, "bundle_with_alias", lambda *_: "previous")
+    monkeypatch.setattr(probation, "version_tags", lambda *_: tags)
+    monkeypatch.setattr(probation.Bundle, "load", lambda _: model(0))
+    monkeypatch.setattr(probation, "_tag_decision", lambda *args: decisions.append(args[-1]))
+
+    def compare(*_):
+        comparisons.append(days)
+        return Verdict(False, "3 fresh rows are too few", 3, {}, [])
+
+    monkeypatch.setattr(probation, "_compare_with_previous", compare)
+    champion = model(0)
+    champion.facts |= {"name": "shop", "horizon": 90}
+    cfg = compose_config(f"retrain.probation_days={probation_days}")
+    assert not probation.review(cfg, champion, PROMOTED + timedelta(days=days))
+    assert len(comparisons) == compared
+    assert decisions == [steps.KEPT] * kept
+    said = "The probation of version 2 is over without a comparison: 3 fresh rows are too few."
+    assert (said in capsys.readouterr().out) is (kept and compared == 1)
 
 
 def test_a_wrong_champion_is_a_regression_whoever_is_called(tmp_path, monkeypatch):

@@ -19,9 +19,9 @@ from churn.data.sources import synthetic
 from churn.errors import UserError
 from churn.files import exclusive
 from churn.retrain import pending, steps
-from churn.retrain.history import champion_windows, retraining_times
+from churn.retrain.history import champion_windows, new_entry, record, retraining_times
 from churn.retrain.recalibrate import needed_shift
-from churn.retrain.stage import retrain
+from churn.retrain.stage import _obstacle_of_shift, retrain
 
 NOW = datetime(2027, 3, 1, tzinfo=UTC)
 RISE = 1.0
@@ -37,22 +37,22 @@ def root(run_directory, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def world(root):
-    """A log of 70 days with its labels; in the last 28 days the log-odds have risen."""
+    """A log of 100 days with its labels; in the last 28 days the log-odds have risen."""
     bundle = Bundle.load(root / "first" / "bundle")
-    frame = synthetic.make_table(compose_config("data.synthetic.rows=4200").data.synthetic, seed=5).frame
+    frame = synthetic.make_table(compose_config("data.synthetic.rows=6000").data.synthetic, seed=5).frame
     frame = frame.assign(customerID="new " + frame["customerID"])
     kinds = {field["column"]: field["kind"] for field in bundle.facts["inputs"]}
     for column, kind in kinds.items():
         numbers = pd.to_numeric(frame[column], errors="coerce") if kind == "number" else None
         frame[column] = frame[column].astype(str) if numbers is None else numbers.astype(float)
     probability = bundle.predict(frame)["churn_probability"].astype(float)
-    age, random = np.repeat(np.arange(70, 0, -1), 60) - 0.5, np.random.default_rng(0)
-    left = random.random(4200) < expit(logit(probability) + RISE * (age <= 28))
-    time, gone = [NOW - timedelta(days=a) for a in age], random.uniform(0, 30, 4200)
+    age, random = np.repeat(np.arange(100, 0, -1), 60) - 0.5, np.random.default_rng(0)
+    left = random.random(6000) < expit(logit(probability) + RISE * (age <= 28))
+    time, gone = [NOW - timedelta(days=a) for a in age], random.uniform(0, 30, 6000)
     inputs = {f"inputs.{field['input']}": frame[field["column"]] for field in bundle.facts["inputs"]}
     log = {
-        "request_id": list(map(str, range(4200))), "row": np.zeros(4200, np.int32),
-        "time": pa.array(time, pa.timestamp("us", "UTC")), "bundle": [bundle.digest] * 4200,
+        "request_id": list(map(str, range(6000))), "row": np.zeros(6000, np.int32),
+        "time": pa.array(time, pa.timestamp("us", "UTC")), "bundle": [bundle.digest] * 6000,
         "customer_key": frame["customerID"], **inputs, "outputs.churn_probability": probability,
     }  # fmt: skip
     (root / "log").mkdir()
@@ -155,6 +155,24 @@ def test_labels_of_a_snapshot_recalibrate_nothing_for_they_do_not_say_when_someb
     cfg = compose_config(f"run.root={root}", f"monitor.labels={root / 'snapshots.parquet'}")
     champion = Bundle.load(bundle_with_alias(CHAMPION, cfg))
     assert needed_shift(cfg, champion, NOW) is None
+
+
+def test_a_shift_that_was_taken_back_is_not_made_again_in_the_days_of_a_probation(tmp_path):
+    cfg = compose_config(f"run.root={tmp_path}")
+    for day, kind in ((1, "recalibration"), (10, "rollback")):
+        record(cfg, new_entry(datetime(2027, 1, day, tzinfo=UTC), kind, True))
+    assert "taken back less than 90 days ago" in _obstacle_of_shift(cfg, NOW)
+    assert _obstacle_of_shift(cfg, NOW + timedelta(days=60)) is None
+    record(cfg, new_entry(NOW, "alarm", True))
+    assert _obstacle_of_shift(cfg, NOW) is None, "it is another model"
+
+
+def test_a_log_shorter_than_a_month_of_earlier_looks_gives_no_shift(root, world, monkeypatch):
+    """Customers may leave at the end of the month only: nobody knows before one was seen."""
+    cfg = compose_config(f"run.root={root}", f"monitor.labels={root / 'labels.csv'}", "monitor.label_days=40")
+    assert needed_shift(cfg, Bundle.load(root / "first" / "bundle"), NOW) is None
+    cfg.monitor.label_days = 180
+    assert needed_shift(cfg, Bundle.load(root / "first" / "bundle"), NOW) is not None
 
 
 def test_without_recalibration_days_the_champion_stays(root, world, capsys):

@@ -44,6 +44,20 @@ def test_how_soon_customers_leave_is_uncertain_when_few_have_left():
     assert not any(shift.needed(CFG) for shift in found)
 
 
+@pytest.mark.parametrize("rise", [0.0, 1.5])
+@pytest.mark.parametrize("day", [0, 3, 14, 27])
+def test_customers_who_leave_at_the_end_of_a_month_are_no_rise(day, rise):
+    """All leave on every 30th day; the look is so many days after such a day. A rise is found on it."""
+    random, now = np.random.default_rng(day), 210.0 + day
+    time, probability = random.uniform(0, now, 8_000), random.beta(2, 6, 8_000)
+    leaves = random.random(8_000) < expit(logit(probability) + rise * (time > now - 28))
+    age = 30 - time % 30  # of the prediction when its customer leaves
+    old, new = leaves & (time <= now - 30), time > now - 28
+    left = leaves[new] & (time[new] + age[new] <= now)
+    seen = OpenWindows(probability[new], left, now - time[new], age[old], time[old])
+    assert fit_shift(seen).needed(CFG) is (rise > 0 and day in (0, 3))
+
+
 def test_a_fall_may_be_late_labels_and_gives_no_shift():
     assert not any(fit_shift(open_windows(-1.0, seed)).needed(CFG) for seed in range(20))
 

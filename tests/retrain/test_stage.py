@@ -125,6 +125,18 @@ def test_without_enough_fresh_rows_nothing_is_trained_and_no_cool_down_starts(ro
     assert not (root / "retrain").exists()
 
 
+def test_without_enough_churners_among_the_fresh_rows_nothing_is_trained_either(root, capsys):
+    run(
+        root, "retrain.trigger.every_days=1", "data.synthetic.rows=2000", "data.synthetic.dates=true",
+        "data.time=Snapshot", f"data.synthetic.start={day(1)[:10]}", "data.synthetic.days=20",
+        "retrain.gate.min_churners=5000", f"retrain.now={day(60)}",
+    )  # fmt: skip
+    assert (
+        "retrain.gate.min_churners=5000 who left and stayed each), so nothing is" in capsys.readouterr().out
+    )
+    assert not (root / "retrain").exists()
+
+
 def test_too_few_labelled_rows_end_with_a_message_and_no_retraining_is_recorded(root):
     with pytest.raises(UserError, match="0 labelled rows are too few to train on"):
         run(root, "retrain.force=true", "retrain.window_days=1", f"retrain.now={day(60)}")

@@ -40,6 +40,11 @@ def test_a_significant_drop_triggers_by_itself_unless_it_is_switched_off():
     assert decide_trigger(windows(".....", worse=True), [], NOW, switched_off).kind is None
 
 
+def test_a_drop_that_is_switched_off_is_no_alarm_either_however_many_windows_have_it():
+    reports = [report | {"status": "alarm", "drift": "ok"} for report in windows(".....", worse=True)]
+    assert decide_trigger(reports, [], NOW, TriggerConfig(performance=False)).kind is None
+
+
 def test_a_window_without_labels_does_not_trigger():
     assert decide_trigger([windows(".")[0] | {"performance": None}], [], NOW, POLICY).kind is None
 

@@ -6,10 +6,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from scipy.special import expit
+
 from churn.backend import silent_stderr, tensorflow
 from churn.bundle.bundle import CODED, CODED_REASONS, EXTRA, Bundle
 from churn.bundle.export import seal
 from churn.bundle.light import require_parity, typical_rows, write_light
+from churn.network.log_odds import logit
 
 SHIFTED = ("churn_probability", "churn_probability_low", "churn_probability_high", "average_probability")
 EPSILON = 1e-7  # least probability whose log-odds are shifted
@@ -20,10 +24,11 @@ def shift_bundle(
 ) -> Bundle:
     """Write a bundle that answers as `bundle` does, with `log_odds` added to those of each probability.
 
-    The threshold stays. The largest contributions to a probability stay, too; `other_contributions` takes up
+    The threshold stays, unless it is that of a share of the customers (`decision.top_share`): then it moves
+    with the probabilities. The largest contributions to a probability stay; `other_contributions` takes up
     the difference. `facts` are added to bundle.json, `profile` replaces the bundle's.
     """
-    tf, own = tensorflow(), bundle.facts["threshold"]
+    tf, own = tensorflow(), _shifted_threshold(bundle.facts, log_odds)
     module = tf.Module()
     module.inner = bundle.saved_model
     signatures = {
@@ -38,11 +43,19 @@ def shift_bundle(
     kept = {name: fact for name, fact in bundle.facts.items() if name != "format"}
     light = [name for name in (CODED, CODED_REASONS) if bundle.light_file(name).exists()]
     write_light({name: signatures[name] for name in light}, module.inner.weights, path / EXTRA)
-    seal(path, kept | facts, profile)
+    seal(path, kept | {"threshold": own} | facts, profile)
     shifted = Bundle.load(path)
     if light:
         require_parity(shifted, *typical_rows(shifted))
     return shifted
+
+
+def _shifted_threshold(facts: dict[str, Any], log_odds: float) -> float:
+    """The threshold of a bundle, by its facts, whose probabilities are shifted."""
+    own = float(facts["threshold"])
+    if facts.get("decision", {}).get("top_share") is None:
+        return own
+    return float(expit(logit(np.array(own), EPSILON) + log_odds))
 
 
 def _shifted_signature(signature: Any, log_odds: float, threshold: float) -> Any:

@@ -22,7 +22,7 @@ from churn.config.limits import (
 class TriggerConfig:
     """When `churn retrain` trains a challenger (`churn.retrain.trigger`)."""
 
-    # A retraining starts if `alarms` of the last `windows` windows had an alarm, the newest included
+    # A retraining starts if `alarms` of the last `windows` windows had an alarm by drift, the newest included
     # (0: never), if the performance dropped, or if the last retraining was `every_days` ago.
     alarms: int = key(2, ZERO_OR_MORE)
     windows: int = key(5, ONE_OR_MORE)
@@ -73,7 +73,7 @@ class RetrainConfig:
     fresh_days: float = key(90.0, DAYS)
     treated: Treated = Treated.keep_out
     segments: list[str] = field(default_factory=list)  # categories; the challenger must not harm any level
-    probation_days: float = key(90.0, DAYS_OR_NONE)  # days in which a promotion may be undone ...
+    probation_days: float = key(90.0, DAYS_OR_NONE)  # days whose outcomes may undo a promotion ...
     rollback_confidence: float = key(0.995, BETWEEN_ZERO_AND_ONE)  # ... if it is worse with this confidence
     # Before anything is trained: if more customers with open windows left than predicted, the log-odds rise.
     recalibration_days: float = key(28.0, DAYS_OR_NONE)  # age of the oldest predictions that count; 0: never
@@ -92,7 +92,7 @@ class MonitorConfig:
     until: Optional[str] = None  # end of the window, ISO, UTC; null: now
     days: float = key(7.0, DAYS)  # length of the window
     labels: Optional[str] = None  # who left: file or bq:// table, see docs/monitoring.md
-    label_days: float = key(180.0, DAYS)  # age of the oldest predictions that labels are matched with
+    label_days: float = key(180.0, DAYS)  # age of the oldest closed windows that measure the model
     dir: Optional[str] = None  # null: <run.root>/monitor/<data name>
     prometheus: Optional[str] = None  # file for Prometheus' node exporter; null: churn.prom in `dir`
     exit_code: bool = False  # end with code 10 after a warning and 11 after an alarm

@@ -98,7 +98,7 @@ class LogConfig:
     segment_bytes: int = key(64_000_000, ONE_OR_MORE)  # a file of lines becomes Parquet at this size ...
     segment_seconds: float = key(600.0, POSITIVE)  # ... or at this age
     max_backlog_bytes: int = key(2_000_000_000, ZERO_OR_MORE)  # lines not yet in Parquet; more is an overload
-    # A file is removed when its newest line is so old; null: never. Labels reach back `monitor.label_days`.
+    # A file is removed when its newest line is so old; null: never. `churn retrain` learns of none older.
     keep_days: Optional[float] = key(400.0, DAYS)
 
 

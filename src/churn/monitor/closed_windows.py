@@ -122,7 +122,8 @@ class ClosedWindows:
         """How far the labels reach, and which predictions they say nothing about, for reports."""
         closed = self.labels.closed
         until = None if closed == UNKNOWN else datetime.fromtimestamp(closed, UTC).isoformat()
-        return {"closed_until": until, "open": self.open, "unlabelled": self.unlabelled}
+        counts = {"open": self.open, "unlabelled": self.unlabelled}
+        return {"horizon": self.horizon, "closed_until": until, **counts}
 
     @property
     def period(self) -> int:

@@ -52,16 +52,16 @@ class Collected:
 def collect_window(cfg: Config, bundle: Bundle, period: Period) -> Collected:
     """The window of a period: each customer's first request, and the newest outcomes that are known.
 
-    Outcomes are those of predictions with closed windows (`churn.monitor.closed_windows`), from
-    `monitor.label_days` before the end of the period on. Raises `UserError` for a bundle without a profile,
-    and for a log or labels that cannot be read.
+    Outcomes are those of predictions with closed windows (`churn.monitor.closed_windows`); the oldest were
+    closed `monitor.label_days` before the end of the period. Raises `UserError` for a bundle without a
+    profile, and for a log or labels that cannot be read.
     """
     if "score" not in bundle.profile:
         raise UserError("the bundle has no profile to compare with", str(bundle.path), "train it again")
     known, begin = configured_labels(cfg, bundle, period.until), period.since
     closed = None if known is None else ClosedWindows(known, label_horizon(bundle, cfg))
     if closed:
-        begin = min(begin, period.until - timedelta(days=cfg.monitor.label_days))
+        begin = min(begin, oldest_labelled(cfg, bundle, period.until))
     profile, notes = leave_out_weekdays(bundle.profile, period)
     found, seen = Collected(Window.of(profile, cfg.seed), closed, notes=notes), set[str]()
     names = {field["column"]: f"inputs.{field['input']}" for field in bundle.facts["inputs"]}
@@ -100,18 +100,34 @@ def _inputs(rows: pa.Table, names: dict[str, str], bundle: Bundle) -> dict[str, 
 
 
 def configured_labels(cfg: Config, bundle: Bundle, until: datetime) -> Labels | None:
-    """The labels of `monitor.labels` as they were known at `until`; None if none are configured."""
+    """The labels of `monitor.labels` as they were known at `until`; None if none are configured.
+
+    Raises `UserError` also for a horizon of 0 days, in which nobody leaves.
+    """
     path = cfg.monitor.labels
     if not path:
         return None
+    if label_horizon(bundle, cfg) == 0:
+        what = "with a horizon of 0 days nobody leaves, and everybody has stayed"
+        raise UserError(what, "data.horizon", "type the days in which a customer leaves: data.horizon=30")
     in_bigquery = path.startswith(source.BIGQUERY)
     table = source.read_bigquery_table(path, cfg) if in_bigquery else read_labels(path)
     return labels_from_table(table, path, bundle.schema, until, id_hash(cfg))
 
 
 def label_horizon(bundle: Bundle, cfg: Config) -> int:
-    """Days until an outcome is known: by the definition of churn in the bundle, else `data.horizon`."""
-    return int(bundle.facts["horizon"]) if bundle.facts.get("events") else cfg.data.horizon
+    """Days until an outcome is known, as the bundle was trained; else by `data.horizon`, if that is typed.
+
+    A definition of churn in the bundle comes first.
+    """
+    facts = bundle.facts
+    own = facts.get("events") or "data.horizon" not in cfg.overridden
+    return int(facts["horizon"]) if own and "horizon" in facts else cfg.data.horizon
+
+
+def oldest_labelled(cfg: Config, bundle: Bundle, until: datetime) -> datetime:
+    """When the oldest prediction was made whose window was closed no longer ago than `monitor.label_days`."""
+    return until - timedelta(days=cfg.monitor.label_days + label_horizon(bundle, cfg))
 
 
 def _answered_by(chunk: pa.Table, own: list[str]) -> pa.Table:

@@ -3,7 +3,8 @@
 They are a file, as `churn train` reads it, or a table of BigQuery with the columns
 
 - `customer_key`: as it was sent with the request; the name of the training table's id column works, too,
-- `time`: when a customer left; for one who had not left, the last moment for which this is known,
+- `time`: when a customer left; for one who had not left, the last moment for which this is known. A day
+  without a time counts to its end,
 - `churned`: 1 or 0, true or false, yes or no, or the word of the training table for "left",
 - `treated` (optional): 1 for a called customer, 0 for the control group, empty for all others.
 
@@ -27,7 +28,7 @@ from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Schema
 from churn.data.features import id_column
 from churn.data.id_hash import IdHash
-from churn.data.infer.cells import as_written, to_ids, to_times
+from churn.data.infer.cells import are_days, as_written, to_ids, to_times
 from churn.data.sources.columns import simplify_types, to_pandas
 from churn.data.spelling import one_spelling
 from churn.data.table import RawTable
@@ -42,6 +43,7 @@ SNAPSHOT = "row of a snapshot"  # a column that only labels of `churn snapshot` 
 SHOWN = 5  # wrong cells that a message lists
 UNKNOWN = -1  # no label settles the prediction; the customer is neither called nor in the control group
 DAY = 86_400  # seconds
+LAST_SECOND = np.timedelta64(DAY - 1, "s")  # of a day, since its beginning
 SECONDS = 1 << 34  # more than any time since 1970, so that customer * SECONDS + time sorts by customer
 
 
@@ -175,7 +177,10 @@ def labels_from_table(
         treated = _yes_no_column(frame[TREATED], set(), raw)
     time, wrong = to_times(frame[TIME])
     _refuse_cells(wrong, "a cell is no time", frame[TIME], raw, "write 2026-11-24 or 2026-11-24T12:00:00Z")
-    past = time <= np.datetime64(until.astimezone(UTC).replace(tzinfo=None), "s")
+    now = np.datetime64(until.astimezone(UTC).replace(tzinfo=None), "s")
+    past = time <= now
+    if SNAPSHOT not in frame:  # its times are moments
+        time = np.where(are_days(frame[TIME], time), np.minimum(time + LAST_SECOND, now), time)
     keys = to_ids(frame[CUSTOMER_KEY]).to_numpy(object)
     return Labels.of(keys[past], time[past], churned[past], treated[past], hash_id, SNAPSHOT in frame)
 

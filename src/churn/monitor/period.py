@@ -29,7 +29,7 @@ class Period:
 
 
 def parse_time(text: str | None, key: str) -> datetime:
-    """The moment of an ISO date or time, in UTC if it names no zone; now for None.
+    """The moment of an ISO date or time in UTC, which is also the zone if it names none; now for None.
 
     >>> parse_time("2026-11-24", "monitor.until")
     """
@@ -41,4 +41,4 @@ def parse_time(text: str | None, key: str) -> datetime:
             raise ValueError(moment)
     except ValueError:
         raise UserError(f"'{text}' is no time", key, "write 2026-11-24 or 2026-11-24T12:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

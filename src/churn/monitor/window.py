@@ -74,6 +74,7 @@ def assess_window(
     return {
         "rows": drift.rows,
         "status": "alarm" if worse else drift.status,
+        "drift": drift.status,
         "features": {name: asdict(change) for name, change in drift.features.items()},
         "score": drift.score and asdict(drift.score),
         "together": drift.together and asdict(drift.together),

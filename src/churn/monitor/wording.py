@@ -47,7 +47,7 @@ def _describe_performance(measured: dict[str, Any]) -> str:
 
 
 def describe_outcomes(report: dict[str, Any]) -> list[str]:
-    """Which outcomes the labels do not say, and what they are too few for; empty without labels."""
+    """When outcomes are known, which of them are not, and what they are too few for; empty without labels."""
     labels = report["labels"]
     if labels is None:
         return []
@@ -55,18 +55,19 @@ def describe_outcomes(report: dict[str, Any]) -> list[str]:
     if labels["settled"] and not report["performance"]:
         settled, left = count(labels["settled"], "settled prediction"), f"{labels['left']:,} of them left"
         least = f"{LEAST}, and {LEAST_EACH} who left and stayed each"
-        lines.append(f"{settled}, {left}: too few to measure the performance ({least}, not called)")
+        reach = "monitor.label_days says how old they may be"
+        lines.append(f"{settled}, {left}: too few to measure the performance ({least}, not called; {reach})")
     if report["performance"] and not report["performance"]["comparable"]:
         lines.append("not compared with the test: too few control customers stand for those who were called")
     return lines
 
 
 def describe_labels(labels: dict[str, Any]) -> list[str]:
-    """Which predictions the labels say nothing about yet."""
+    """When an outcome is known, and which predictions the labels say nothing about yet."""
     if labels["closed_until"] is None:
         named = "the labels name nobody who stayed until now (monitor.until, retrain.now)"
         return [f"{named}, so that no outcome window is closed"]
-    lines = []
+    lines = [f"an outcome is known {count(labels['horizon'], 'day')} after a prediction (data.horizon)"]
     if labels["open"]:
         until = labels["closed_until"][:16]
         verb = "wait" if labels["open"] > 1 else "waits"

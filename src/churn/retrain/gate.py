@@ -90,7 +90,7 @@ def judge_challenger(fresh: FreshRows, alarmed: bool, cfg: GateConfig, seed: int
     >>> verdict.promote, verdict.reason
     """
     n, churners = len(fresh.churned), int(fresh.churned.sum())
-    if n < cfg.min_rows or min(churners, n - churners) < cfg.min_churners:
+    if are_too_few(n, churners, cfg):
         too_few = f"{n:,} fresh rows with {churners:,} churners are too few to tell"
         return Verdict(False, too_few, n, {}, [])
     values, drawn = bootstrap_metrics(fresh, cfg.bootstrap, seed)
@@ -108,6 +108,11 @@ def judge_challenger(fresh: FreshRows, alarmed: bool, cfg: GateConfig, seed: int
     for name, inside in fresh.segments.items():
         checks.append(by_segment.no_harm(name, margin("log_loss", int(inside.sum()), cfg)))
     return Verdict(*_conclude(checks), n, values, checks)
+
+
+def are_too_few(rows: int, churners: int, cfg: GateConfig) -> bool:
+    """Whether fresh rows, with so many churners among them, allow no verdict."""
+    return rows < cfg.min_rows or min(churners, rows - churners) < cfg.min_churners
 
 
 def rollback_config(cfg: Config) -> Config:

@@ -1,4 +1,4 @@
-"""The history of `churn retrain`: its retrainings and rollbacks, and the monitor's windows since the last."""
+"""The history of a model: retrainings, rollbacks and promotions by hand, and the monitor's windows since."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from churn.monitor.history import monitor_dir, read_history, separate_windows
 
 FILE, ROLLBACK = "history.jsonl", "rollback"
 RECALIBRATION: Final = "recalibration"
+PROMOTION = "promotion by hand"
 
 
 def new_entry(now: datetime, kind: str, promoted: bool, **more: Any) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def new_entry(now: datetime, kind: str, promoted: bool, **more: Any) -> dict[str
 
 
 def record(cfg: Config, entry: dict[str, Any]) -> None:
-    """Append a retraining or a rollback, unless it is there already."""
+    """Append a retraining, a rollback or a promotion by hand, unless it is there already."""
     line = json.dumps(entry)
     if line not in read_lines(_history_file(cfg)):
         append_line(_history_file(cfg), line)
@@ -46,7 +47,15 @@ def _history_file(cfg: Config) -> Path:
 
 def retraining_times(cfg: Config) -> list[datetime]:
     """Times of the retrainings so far, oldest first."""
-    return [entry["time"] for entry in _entries(cfg) if entry["kind"] not in (ROLLBACK, RECALIBRATION)]
+    others = (ROLLBACK, RECALIBRATION, PROMOTION)
+    return [entry["time"] for entry in _entries(cfg) if entry["kind"] not in others]
+
+
+def recalibration_undone(cfg: Config) -> datetime | None:
+    """When a recalibration was taken back, if nothing was promoted since."""
+    served = [entry for entry in _entries(cfg) if entry["promoted"]]
+    undone = [entry["kind"] for entry in served[-2:]] == [RECALIBRATION, ROLLBACK]
+    return served[-1]["time"] if undone else None
 
 
 def champion_windows(champion: Bundle, cfg: Config) -> list[dict[str, Any]]:

@@ -34,6 +34,8 @@ from churn.monitor.wording import describe_labels
 if TYPE_CHECKING:
     import pyarrow as pa
 
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # before any log
+
 
 @dataclass(frozen=True)
 class LabelledRows:
@@ -78,6 +80,7 @@ def settled_rows(cfg: Config, champion: Bundle) -> LabelledRows:
     if data.times is not None:  # a table without times has only customers whose outcome is known
         rows = _up_to(closed, rows, data.origin)
     if known := configured_labels(cfg, champion, now):
+        rows = replace(rows, treated=_treated(known, rows.customers))
         rows += _up_to(closed, _rows_of_log(cfg, champion, known, now), "the log")
     return rows.take(~Forgotten.of(cfg).rows_of(rows.customers))
 
@@ -109,6 +112,12 @@ def _check_features(data: Dataset, champion: Bundle) -> None:
         )
 
 
+def _treated(known: Labels, customers: np.ndarray) -> np.ndarray:
+    """[n] int8: what the labels say of the treatment of customers, by their hashed ids."""
+    where = pd.Index(known.keys).get_indexer(pd.Index(customers))
+    return np.append(known.treated, UNKNOWN)[where].astype(np.int8)
+
+
 def last_seen(bundle: Bundle) -> np.datetime64:
     """The time of the newest row that a model was made from; without times, when the model was made."""
     time = bundle.facts["data"].get("until") or bundle.facts["created"].removesuffix("Z")
@@ -130,7 +139,9 @@ def _rows_of_dataset(data: Dataset, champion: Bundle, hash_id: IdHash) -> Labell
 def _rows_of_log(cfg: Config, champion: Bundle, known: Labels, until: datetime) -> LabelledRows:
     """Rows of the log that count, whichever version with the champion's inputs answered them."""
     closed, parts, others = ClosedWindows(known, label_horizon(champion, cfg)), list[LabelledRows](), 0
-    for chunk in source.read_predictions(cfg, until - timedelta(days=cfg.monitor.label_days), until):
+    days = cfg.retrain.window_days
+    since = BEGINNING if days is None else until - timedelta(days=days)
+    for chunk in source.read_predictions(cfg, since, until):
         if not has_inputs(chunk, champion):
             others += chunk.num_rows
             continue

@@ -10,6 +10,7 @@ from churn.bundle.database import mlflow_client
 from churn.bundle.registry import CHALLENGER, CHAMPION, PREVIOUS, bundle_with_alias, version_tags
 from churn.config.root import Config
 from churn.config.serving import Platform
+from churn.monitor.collect import label_horizon
 from churn.retrain import pending, steps, traffic
 from churn.retrain.gate import Verdict, is_regression, rollback_config
 from churn.retrain.history import ROLLBACK, new_entry
@@ -21,8 +22,9 @@ from churn.scratch import scratch_folder
 def review(cfg: Config, champion: Bundle, now: datetime) -> bool:
     """Compare a champion on probation with the version before, and roll back if the champion is worse.
 
-    Gives whether it was rolled back. With `target=vertex` a champion that has shown enough rows without a
-    regression, or whose probation is over, gets all of the traffic.
+    It is on probation until the outcomes of its first `probation_days` are known, a horizon later, and then
+    compared a last time. Gives whether it was rolled back. With `target=vertex` a champion that has shown
+    enough rows without a regression, or whose probation is over, gets all of the traffic.
     """
     name, path = champion.facts["name"], bundle_with_alias(PREVIOUS, cfg)
     tags, previous = (version_tags(cfg.run.root, name, alias) for alias in (CHAMPION, PREVIOUS))
@@ -32,9 +34,9 @@ def review(cfg: Config, champion: Bundle, now: datetime) -> bool:
     if not steps.can_answer(Bundle.load(path), champion):
         print("The version before reads columns that the champion does not: they cannot be compared.")
         return False
-    promoted = datetime.fromisoformat(tags["decided"])
-    over = now - promoted > timedelta(days=cfg.retrain.probation_days)
-    verdict = None if over else _compare_with_previous(Bundle.load(path), champion, promoted, cfg)
+    promoted, days = datetime.fromisoformat(tags["decided"]), cfg.retrain.probation_days
+    over = now - promoted > timedelta(days=days and days + label_horizon(champion, cfg))
+    verdict = _compare_with_previous(Bundle.load(path), champion, promoted, cfg) if days else None
     if verdict and is_regression(verdict):
         worse = tags["version"]
         reason = f"on {verdict.rows:,} rows since its promotion version {worse} has the higher log loss"
@@ -47,6 +49,10 @@ def review(cfg: Config, champion: Bundle, now: datetime) -> bool:
         proven = over or bool(verdict and verdict.checks)  # enough rows, and no worse on them
         traffic.raise_share(cfg, champion, 100 if proven else cfg.retrain.canary)
     if over:
+        if verdict and not verdict.checks:
+            print(
+                f"The probation of version {tags['version']} is over without a comparison: {verdict.reason}."
+            )
         _tag_decision(cfg, name, tags["version"], steps.KEPT)
     return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from churn.bundle.approval import check_approval, record_approval
@@ -11,6 +12,7 @@ from churn.bundle.fairness_limits import broken_limit, limits_of_promotion
 from churn.bundle.registry import CHAMPION, PREVIOUS, register_run, version_tags, version_with_alias
 from churn.config.root import Config
 from churn.errors import UserError
+from churn.retrain.history import PROMOTION, new_entry, record
 
 BY_HAND = "promoted by hand"  # value of the tag `decision`; those of a retraining are in `steps`
 RELOAD_SECONDS = 60.0  # that a promotion waits for each server of this machine
@@ -35,7 +37,11 @@ def promote(cfg: Config) -> None:
     approved = record_approval(cfg, name, version)
     with one_writer(cfg.run.root):  # in place of what a retraining decided: it has no probation
         mlflow_client(cfg.run.root).set_model_version_tag(name, version, "decision", BY_HAND)
+    before = version_tags(cfg.run.root, name, CHAMPION).get("version")
     reload = make_champion(cfg.run.root, name, version)
+    if before != version:  # the windows of its champion count from now on, as after a retraining
+        cfg.data.name = name
+        record(cfg, new_entry(datetime.now(UTC), PROMOTION, True))
     print(f"Version {version} of '{name}' is the champion, from {run}.{approved}{reload}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +18,14 @@ from churn.config.root import Config
 from churn.files import write_text
 from churn.monitor import source
 from churn.monitor.closed_windows import ClosedWindows
-from churn.monitor.collect import configured_labels, label_horizon
+from churn.monitor.collect import configured_labels, label_horizon, oldest_labelled
 from churn.monitor.drift.profile import shift_profile
 from churn.monitor.labels import DAY, SECONDS, Labels, to_seconds
 from churn.retrain.labelled_rows import frame_of_log, has_inputs
 from churn.retrain.recalibration import OpenWindows, Shift, fit_shift
 from churn.runs import new_run, reserve_run
 
+MONTH = 31  # days of earlier looks at least: customers may leave on one day of the month
 LEAST_AGES = 50  # leavers of closed windows, who show how soon customers leave; with fewer there is no shift
 
 
@@ -40,21 +41,21 @@ def needed_shift(cfg: Config, champion: Bundle, now: datetime) -> Shift | None:
     ):
         return None
     closed, newest = ClosedWindows(known, label_horizon(champion, cfg)), list[_Predictions]()
-    for chunk in source.read_predictions(cfg, now - timedelta(days=cfg.monitor.label_days), now):
+    for chunk in source.read_predictions(cfg, oldest_labelled(cfg, champion, now), now):
         if has_inputs(chunk, champion):
             keys = known.customers_of(chunk)
             closed.add(keys, chunk["time"].to_numpy(), np.zeros(len(keys)))
             closed.compact()
             newest.append(_Predictions.of(chunk, keys, champion, int(known.known.max()) - days * DAY))
-    leavers = _ages_of_leavers(closed)
-    if len(leavers) < LEAST_AGES:
+    begun, leavers = _past_leavers(closed)
+    if len(leavers) < LEAST_AGES or begun.max() - begun.min() < (days + MONTH) * DAY:
         return None
     rows = _Predictions(
         np.concatenate([part.key for part in newest]),
         np.concatenate([part.time for part in newest]),
         pd.concat([part.frame for part in newest], ignore_index=True),
     )
-    shift = fit_shift(_open_windows(rows, closed, champion, leavers))
+    shift = fit_shift(_open_windows(rows, closed, champion, begun, leavers))
     return shift if shift.needed(cfg.retrain) else None
 
 
@@ -74,11 +75,11 @@ class _Predictions:
         return cls(keys[kept], times[kept], frame_of_log(chunk.filter(pa.array(kept)), champion))
 
 
-def _ages_of_leavers(closed: ClosedWindows) -> np.ndarray:
-    """Seconds from the prediction until each customer left, in closed windows."""
+def _past_leavers(closed: ClosedWindows) -> tuple[np.ndarray, np.ndarray]:
+    """[m] when each prediction with a closed window about a leaver was made, and seconds until they left."""
     rows = closed.settled.take(closed.once_a_period())
     rows = rows.take(np.flatnonzero(rows.churned == 1))
-    return _next_leave(closed.labels, rows.customer, rows.time) - rows.time
+    return rows.time, _next_leave(closed.labels, rows.customer, rows.time) - rows.time
 
 
 def _next_leave(known: Labels, customer: np.ndarray, time: np.ndarray) -> np.ndarray:
@@ -89,7 +90,7 @@ def _next_leave(known: Labels, customer: np.ndarray, time: np.ndarray) -> np.nda
 
 
 def _open_windows(
-    rows: _Predictions, closed: ClosedWindows, champion: Bundle, leavers: np.ndarray
+    rows: _Predictions, closed: ClosedWindows, champion: Bundle, begun: np.ndarray, leavers: np.ndarray
 ) -> OpenWindows:
     """The first of these predictions about each customer who was not called, by the champion."""
     known, reach = closed.labels, int(closed.labels.known.max())
@@ -102,7 +103,7 @@ def _open_windows(
     end = np.minimum(reach, time + closed.horizon * DAY)
     left = labelled & (_next_leave(known, code, time) <= end)
     probability = champion.predict(rows.frame.iloc[first])["churn_probability"]
-    return OpenWindows(probability.astype(float), left, reach - time, leavers)
+    return OpenWindows(probability.astype(float), left, reach - time, leavers, begun)
 
 
 def write_recalibrated(cfg: Config, champion: Bundle, shift: Shift) -> Path:

@@ -5,6 +5,9 @@ a customer with the probability p has left by then with the probability p F(a). 
 makes what was seen most likely is an update of the intercept (Steyerberg et al. 2004, Statistics in Medicine
 23, "validation and updating"). Only a rise is adopted: leavers who are reported late can hide a rise, but not
 pretend one.
+
+Customers may leave on some days of the calendar only, such as the last of a month, whatever the age. A look
+on that day sees more leavers than F says. So F is raised to what the worst of earlier looks had needed.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from churn.network.log_odds import logit
 
 LARGEST = 4.0  # shift of the log-odds
 LEAST_LEFT = 20  # customers who left; fewer give no shift
+LOOKS = 200  # earlier moments at which the past leavers are counted, at most
+LEAST_POWER = 0.01  # of F: nearly all leave at once
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,39 @@ class OpenWindows:
     left: np.ndarray  # [n] bool: has left already
     age: np.ndarray  # [n] of the prediction, in any unit
     leavers: np.ndarray  # [m] ages at which customers with closed windows left
+    begun: np.ndarray | None = None  # [m] when these predictions were made; None: they leave on any day alike
 
     @cached_property
     def elapsed(self) -> np.ndarray:
-        """[n] F(a): share of those who leave within the horizon that has left at this age."""
-        return np.searchsorted(np.sort(self.leavers), self.age, side="right") / max(len(self.leavers), 1)
+        """[n] F(a): share of those who leave within the horizon that may have left at this age."""
+        return self._share(self.age) ** self._exponent()
+
+    def _share(self, age: np.ndarray) -> np.ndarray:
+        """F(a) of ages [n], whatever the calendar."""
+        return np.searchsorted(np.sort(self.leavers), age, side="right") / max(len(self.leavers), 1)
+
+    def _exponent(self) -> float:
+        """The power of F, at most 1, that gives as many leavers as the worst of the earlier looks saw.
+
+        A look at a moment sees the past leavers whose predictions were as young as these are now. What it saw
+        is taken a standard deviation lower, so that chance alone seldom raises F.
+        """
+        if self.begun is None or not len(self.begun) or not len(self.age):
+            return 1.0
+        left, span, least = self.begun + self.leavers, self.age.max(), 1.0
+        inside = left[(left >= self.begun.min() + span) & (left <= self.begun.max())]
+        looks = (
+            np.unique(np.quantile(inside, np.linspace(0, 1, LOOKS), method="nearest")) if len(inside) else ()
+        )
+        for look in looks:
+            young = (self.begun >= look - span) & (self.begun < look)
+            share, gone = self._share(look - self.begun[young]), float((left[young] <= look).mean())
+            if share.sum() < LEAST_LEFT:
+                continue
+            seen = len(share) * gone - np.sqrt(len(share) * gone * (1 - gone))
+            while (share**least).sum() < seen and least > LEAST_POWER:
+                least *= 0.9
+        return least
 
     def overdispersion(self) -> float:
         """How many times as much the number of leavers varies as if F were known: it is of few leavers.
@@ -48,6 +81,7 @@ class OpenWindows:
         order, chance = np.argsort(self.age), self.elapsed * self.probability
         older = np.append(np.cumsum(self.probability[order][::-1])[::-1], 0.0)
         reached = older[np.searchsorted(self.age[order], self.leavers, "left")]
+        reached = reached * (chance.sum() / max(float(reached.mean()), EPSILON)) if len(reached) else reached
         of_share = reached.var(ddof=1) / len(reached) if len(reached) > 1 else 0.0
         return 1 + of_share / max(float((chance * (1 - chance)).sum()), EPSILON)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from churn.bundle.approval import check_standing_approval
@@ -15,8 +15,14 @@ from churn.errors import UserError
 from churn.files import LOCK, exclusive
 from churn.monitor.period import parse_time
 from churn.retrain import pending, steps
-from churn.retrain.gate import Verdict
-from churn.retrain.history import RECALIBRATION, champion_windows, new_entry, retraining_times
+from churn.retrain.gate import Verdict, are_too_few
+from churn.retrain.history import (
+    RECALIBRATION,
+    champion_windows,
+    new_entry,
+    recalibration_undone,
+    retraining_times,
+)
 from churn.retrain.labelled_rows import last_seen
 from churn.retrain.pending import Decision
 from churn.retrain.probation import review
@@ -61,10 +67,11 @@ def _retrain(cfg: Config, now: datetime) -> None:
     print(f"Retraining: {trigger.reason}.")
     challenger = _train_challenger(cfg, models, trigger)
     if challenger is None:
-        since = last_seen(models[CHAMPION])
+        since, gate = last_seen(models[CHAMPION]), cfg.retrain.gate
         print(
-            f"Not yet: these are too few to compare on (retrain.gate.min_rows={cfg.retrain.gate.min_rows}), "
-            "so nothing is trained.\n"
+            f"Not yet: these are too few to compare on (retrain.gate.min_rows={gate.min_rows}, and "
+            f"retrain.gate.min_churners={gate.min_churners} who left and stayed each), so nothing is trained."
+            "\n"
             f"Fresh rows are newer than {since}, the champion's newest: rows of the log with "
             "monitor.labels=FILE, or rows of the table with data.time=COLUMN."
         )
@@ -76,12 +83,23 @@ def _retrain(cfg: Config, now: datetime) -> None:
 
 
 def _wanted_shift(cfg: Config, champion: Bundle, now: datetime) -> Shift | None:
-    """The shift that the log calls for; None also where a limit of fairness could not be checked for it."""
+    """The shift that the log calls for.
+
+    None also where a limit of fairness could not be checked for it, or one was taken back not long ago.
+    """
     shift = needed_shift(cfg, champion, now)
-    if shift and (unknown := broken_limit({"fairness": None}, cfg.retrain.gate)):
-        print(f"! {shift}. The model is not recalibrated: {unknown}.")
+    if shift and (obstacle := _obstacle_of_shift(cfg, now)):
+        print(f"! {shift}. The model is not recalibrated: {obstacle}.")
         return None
     return shift
+
+
+def _obstacle_of_shift(cfg: Config, now: datetime) -> str | None:
+    """Why the champion may not be recalibrated; None if it may."""
+    undone, days = recalibration_undone(cfg), cfg.retrain.probation_days
+    if undone and now - undone < timedelta(days=days):
+        return f"that was taken back less than {days:g} days ago (retrain.probation_days)"
+    return broken_limit({"fairness": None}, cfg.retrain.gate)
 
 
 def _recalibrate(cfg: Config, champion: Bundle, shift: Shift, now: datetime, serves: str) -> None:
@@ -107,8 +125,11 @@ def _train_challenger(
         rows, fresh, predictions = (folder / f"{name}.parquet" for name in ("rows", "fresh", "predictions"))
         steps.ingest(cfg, champion, rows, fresh)
         sizes = steps.validate(cfg, champion, rows, fresh)
-        print(f"{sizes['train']:,} labelled rows to learn from, {sizes['fresh']:,} fresh ones to compare on")
-        if trigger.kind != "hand" and sizes["fresh"] < cfg.retrain.gate.min_rows:
+        print(
+            f"{sizes['train']:,} labelled rows to learn from, {sizes['fresh']:,} fresh ones to compare on, "
+            f"{sizes['churners']:,} of them left"
+        )
+        if trigger.kind != "hand" and are_too_few(sizes["fresh"], sizes["churners"], cfg.retrain.gate):
             return None
         run = steps.train(cfg, champion, rows)
         steps.evaluate(cfg, models | {CHALLENGER: Bundle.load(run / "bundle")}, fresh, predictions)

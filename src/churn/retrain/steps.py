@@ -77,7 +77,10 @@ def ingest(cfg: Config, champion: Bundle, rows: Path, fresh: Path) -> None:
 
 
 def validate(cfg: Config, champion: Bundle, rows: Path, fresh: Path) -> dict[str, int]:
-    """Number of rows in both files; raises `UserError` if they are too few, or share a customer."""
+    """Number of rows in both files, and of churners among the fresh ones.
+
+    Raises `UserError` if there are too few rows, or the files share a customer.
+    """
     compared, count = pd.read_parquet(fresh), len(pd.read_parquet(rows))
     if count < MIN_ROWS:
         raise UserError(
@@ -90,7 +93,8 @@ def validate(cfg: Config, champion: Bundle, rows: Path, fresh: Path) -> dict[str
     shared = set(data.ids) & set(compared[data.schema.id])
     if shared:
         raise UserError(f"{len(shared):,} customers are in both files", f"{rows}, {fresh}", "ingest again")
-    return {"train": len(data), "fresh": len(compared)}
+    churners = int((compared[data.schema.target] == left_word(champion.schema)).sum())
+    return {"train": len(data), "fresh": len(compared), "churners": churners}
 
 
 def train(cfg: Config, champion: Bundle, rows: Path) -> Path:

@@ -40,8 +40,9 @@ def decide_trigger(
 
     A forced retraining needs no reason. Any other must respect the cool-down and the limit a week. Then these
     reasons count, in this order: in the newest window the performance dropped (the interval of the drop
-    excludes zero); `alarms` of the last `windows` windows have an alarm, the newest among them (as in
-    databricks/mlops-stacks); the schedule. Raises `UserError` for a policy that no history can fulfil.
+    excludes zero); `alarms` of the last `windows` windows have an alarm by drift, the newest among them (as
+    in databricks/mlops-stacks); the schedule. A drop is no alarm: many windows have the same outcomes. Raises
+    `UserError` for a policy that no history can fulfil.
 
     >>> decide_trigger(reports, [], datetime.now(UTC), TriggerConfig(alarms=2, windows=5)).reason
     """
@@ -53,7 +54,7 @@ def decide_trigger(
     newest = reports[-1] if reports else {}
     if cfg.performance and (newest.get("performance") or {}).get("worse"):
         return Trigger("performance", "in the newest window the champion is worse than when it was trained")
-    alarms = [report["status"] == "alarm" for report in reports[-cfg.windows :]]
+    alarms = [_drift(report) == "alarm" for report in reports[-cfg.windows :]]
     count = f"an alarm in {sum(alarms)} of the last {len(alarms)} windows"
     if cfg.alarms and sum(alarms) >= cfg.alarms and alarms[-1]:
         return Trigger("alarm", f"{count} and in the newest")
@@ -61,6 +62,11 @@ def decide_trigger(
         return Trigger("schedule", f"it is due every {cfg.every_days:g} days")
     needed = f": {cfg.alarms} of {cfg.windows} would (retrain.trigger.alarms)" if cfg.alarms else ""
     return Trigger(None, f"{count}; nothing calls for it{needed}")
+
+
+def _drift(report: Mapping[str, Any]) -> str:
+    """The status of the inputs and scores; earlier versions wrote only the status of all."""
+    return str(report.get("drift", report["status"]))
 
 
 def _check_policy(cfg: TriggerConfig) -> None:

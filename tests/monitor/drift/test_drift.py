@@ -9,7 +9,7 @@ import pytest
 from churn.data.dataset import Schema
 from churn.monitor.drift.alarm import TOO_FEW_ROWS, DriftPolicy
 from churn.monitor.drift.compare import compare_with_training
-from churn.monitor.drift.profile import build_profile, without_rare_levels
+from churn.monitor.drift.profile import build_profile, by_customer, without_rare_levels
 from churn.monitor.drift.reference import Reference
 from churn.monitor.drift.summary import Summary
 
@@ -58,6 +58,20 @@ def compared(profile, frame, permutations=0, **policy):
 def test_rows_like_the_training_rows_raise_no_alarm(profile):
     reports = [compared(profile, customers(1_000, seed)) for seed in range(10, 30)]
     assert [report.status for report in reports].count("ok") >= 19
+
+
+def test_new_customers_are_no_drift_of_a_panel_that_has_many_rows_of_each():
+    """500 customers with 12 rows each, all alike."""
+    found = []
+    for seed in range(12):
+        once, new = customers(500, seed), customers(2_000, 100 + seed)
+        panel = once.loc[once.index.repeat(12)].reset_index(drop=True)
+        known = build_profile(panel, SCHEMA, new, probability(new), seed=seed)
+        known = by_customer(known, panel, np.repeat(np.arange(500), 12), seed)
+        assert known["customers"] == 500
+        assert len(known["sample"]["age"]) == 500
+        found.append(compared(known, new, permutations=200).status)
+    assert found == ["ok"] * 12
 
 
 @pytest.mark.parametrize(

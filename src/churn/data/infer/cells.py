@@ -184,6 +184,15 @@ def to_times(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     return times.to_numpy().astype("datetime64[s]"), times.isna().to_numpy()
 
 
+def are_days(column: pd.Series, times: np.ndarray) -> np.ndarray:
+    """[n] which of the cells, read as `times` by `to_times`, name a day without a time of it.
+
+    Those without a colon, and all of a column in which every cell is midnight: exports write dates so.
+    """
+    midnight = times == times.astype("datetime64[D]")
+    return midnight & (midnight.all() | ~to_text(column).str.contains(":").to_numpy(bool))
+
+
 def _parse_dates(text: pd.Series) -> pd.Series:
     """ISO texts as times in UTC; texts with the day or the month first as dates."""
     import pandas as pd

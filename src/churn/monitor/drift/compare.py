@@ -78,14 +78,16 @@ def _severity(drift: Drift) -> tuple[float, ...]:
 def _feature_drift(reference: Reference, window: Summary, name: str, status_of: StatusOf) -> Drift:
     feature, w = reference.features[name], window.counts[name]
     r, m, n = feature.counts, reference.rows, window.rows
+    tested = reference.independent(r)
     if isinstance(feature, Category):
         missing, unseen, spread = feature.missing, int(w[-1]), spread_of_category(feature, w)
-        change = compare_levels(feature, w, m, n)
+        change = compare_levels(feature, tested, w, m, n)
     else:
         missing, unseen = len(r) - 1, 0
         means = means_of(reference.profile["numeric"][name], window.sums[name], n - int(w[-1]))
         spread = spread_of_number(feature, w, means)
-        change = compare_ordered(r[:-1], w[:-1], (int(r[-1]), m, int(w[-1]), n))
+        missing_rows = int(tested[-1]), int(tested.sum()), int(w[-1]), n
+        change = compare_ordered(tested[:-1], w[:-1], missing_rows)
     moved = w / n - r / m  # of the share of each cell
     return Drift(
         *_size(change, status_of, r, w),
@@ -100,7 +102,7 @@ def _feature_drift(reference: Reference, window: Summary, name: str, status_of: 
 
 def _score_drift(reference: Reference, window: Summary, status_of: StatusOf) -> Drift:
     r, w = (np.add.reduceat(counts, reference.score_starts) for counts in (reference.score, window.score))
-    change = compare_ordered(r, w)
+    change = compare_ordered(reference.independent(r), w)
     moved = window.score / w.sum() - reference.score / r.sum()
     return Drift(
         *_size(change, status_of, r, w),

@@ -39,8 +39,23 @@ def profile_of_experiment(experiment: Experiment, bundle: Bundle, probability: n
     profit = partial(policy_profit, value=value, threshold=bundle.facts["threshold"], cfg=cfg.decision)
     train, test = experiment.train, experiment.test.frame
     profile = build_profile(train.frame, schema, test, probability, profit, cfg.seed)
+    if train.ids is not None:
+        profile = by_customer(profile, train.frame, train.ids, cfg.seed)
     customers = {name: count_customers(train.frame[name], train.ids) for name in schema.categorical}
     return without_rare_levels(profile, cfg.model.min_level_rows, customers)
+
+
+def by_customer(profile: dict[str, Any], frame: pd.DataFrame, ids: np.ndarray, seed: int) -> dict[str, Any]:
+    """The profile of training rows about the customers `ids` [n], where one may have many rows.
+
+    It says how many customers there are, and its sample has one row of each at most.
+    """
+    order = np.random.default_rng(seed).permutation(len(frame))
+    chosen = order[~pd.Series(ids[order]).duplicated().to_numpy()]
+    if len(chosen) == len(frame):
+        return profile
+    sample = _sample_cells(Reference(profile), frame.iloc[chosen], seed)
+    return profile | {"customers": len(chosen), "sample": sample}
 
 
 def build_profile(

@@ -106,6 +106,11 @@ class Reference:
         """The number of training rows."""
         return int(self.profile["rows"])
 
+    def independent(self, counts: np.ndarray) -> np.ndarray:
+        """Counts of rows as if each customer had one: the rows of one customer are much alike."""
+        share = self.profile.get("customers", self.rows) / max(self.rows, 1)
+        return counts if share == 1 else np.rint(counts * share).astype(int)
+
     @cached_property
     def numbers(self) -> dict[str, Number]:
         """The numeric columns by name."""

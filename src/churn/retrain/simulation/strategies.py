@@ -17,7 +17,14 @@ from churn.data.progress import announced
 from churn.errors import UserError
 from churn.monitor.drift.alarm import DriftPolicy
 from churn.monitor.window import Window, assess_window
-from churn.retrain.gate import FreshRows, Verdict, is_regression, judge_challenger, rollback_config
+from churn.retrain.gate import (
+    FreshRows,
+    Verdict,
+    are_too_few,
+    is_regression,
+    judge_challenger,
+    rollback_config,
+)
 from churn.retrain.recalibration import OpenWindows, Shift, fit_shift
 from churn.retrain.simulation.model import SimulatedModel, fit_model
 from churn.retrain.simulation.world import (
@@ -170,7 +177,7 @@ def train_challenger(
     labelled = known_rows(world, day, cfg.loop)
     now = BEGIN + day * DAY
     train, fresh = split_fresh(world.rows.take(labelled), champion.seen, now, cfg.retrain, simulation.seed)
-    if len(fresh) < cfg.retrain.gate.min_rows:
+    if are_too_few(len(fresh), int(fresh.churned.sum()), cfg.retrain.gate):
         return None
     challenger = fit_model(train, world, cfg, simulation.seed + day)
     compared = labelled[pd.Index(world.rows.customers[labelled]).isin(fresh.customers)]
