@@ -140,7 +140,7 @@ def _privacy_limit(member: Membership) -> Iterator[str]:
     if member.unknown:
         yield (
             "Whether it gives something away of whom it learnt from is unknown: membership inference has ROC "
-            f"AUC {member.model.value:.3f}, and other customers or times alone may give as much"
+            f"AUC {member.model.value:.3f}, and nothing tells what other customers or times alone give"
         )
     elif not member.no_better_than_chance:
         yield (
