@@ -85,12 +85,12 @@ def test_a_share_of_the_customers_is_called():
     assert (probability >= threshold).sum() == 100
 
 
-def test_a_share_is_counted_among_the_models_own_probabilities():
+def test_a_share_is_counted_among_the_probabilities_of_rows_that_the_final_model_does_not_know():
     churned, probability = sample(1_000)
-    own = 0.5 * probability
+    fresh = 0.5 * probability[:500]
     cfg = replace(CFG, top_share=0.1)
-    threshold = decision.choose_threshold(cfg, churned, probability, np.ones(1_000), lambda: own)
-    assert (own >= threshold).sum() == 100
+    threshold = decision.choose_threshold(cfg, churned, probability, np.ones(1_000), lambda: fresh)
+    assert (fresh >= threshold).sum() == 50
 
 
 def test_perfect_separation_falls_back_to_the_break_even():

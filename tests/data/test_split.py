@@ -118,6 +118,37 @@ def test_too_few_dates_for_a_split_by_time_name_the_split_that_works(rows, dates
     split_dataset(data, SplitConfig(SplitMethod.customer), horizon, seed=1)
 
 
+@pytest.mark.parametrize(
+    ("dates", "horizon", "shares", "said"),
+    [
+        (1_000, 0, {"validation": 0.0005}, r"larger share \(split.validation\)$"),
+        (8, 0, {"validation": 0.0005}, r"larger share \(split.validation\)$"),
+        (8, 400, {}, r"share \(split.\*\); 750 rows lie in the gap"),
+        (8, 400, {"calibration": 0.0}, r"share \(split.\*\); 750 rows lie in the gap"),
+    ],
+)
+def test_dates_that_are_enough_are_not_blamed_for_a_part_that_is_empty(rows, dates, horizon, shares, said):
+    x, churned = rows
+    times = (np.datetime64("2020-01", "M") + np.arange(1000) * dates // 1000).astype("datetime64[s]")
+    with pytest.raises(UserError, match=said):
+        split_dataset(table(x, churned, times=times), SplitConfig(**shares), horizon, seed=1)
+
+
+def test_without_a_share_for_calibration_the_months_before_the_test_part_are_for_validation(rows):
+    x, churned = rows
+    times = (np.datetime64("2025-01", "M") + np.arange(1000) // 100).astype("datetime64[s]")
+    splits = split_dataset(table(x, churned, times=times), SplitConfig(calibration=0.0), 0, seed=1)
+    assert splits.sizes() == {"train": 700, "validation": 100, "calibration": 0, "test": 200}
+
+
+def test_a_table_without_leavers_is_not_split_another_way(rows):
+    x, _ = rows
+    times = (np.datetime64("2025-01", "M") + np.arange(1000) // 200).astype("datetime64[s]")
+    with pytest.raises(UserError, match=r"0 of them churned.*") as refused:
+        split_dataset(table(x, x < -9, times=times), SplitConfig(), 0, seed=1)
+    assert "split.method" not in str(refused.value)
+
+
 def test_rows_without_dates_are_not_split_by_time(rows):
     data, by_time = table(*rows), SplitConfig(SplitMethod.time)
     with pytest.raises(UserError, match=r"data\.time=COLUMN"):

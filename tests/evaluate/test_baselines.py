@@ -121,6 +121,15 @@ def test_empty_constant_and_huge_columns_in_a_table_of_twelve_rows_do_no_harm():
     assert all(np.isfinite(predict(frame)).all() for predict in predictors.values())
 
 
+def test_a_number_far_beyond_those_of_training_gets_a_probability():
+    train, test = customers(200, 0), customers(200, 1).frame
+    train.frame["charges"] *= 1e-11
+    test["charges"] = 9e29
+    predictors = baselines.fit_baselines(train, train, SCHEMA, seed=0)
+    predictors["tutorial"] = baselines.fit_tutorial_network(train, SCHEMA, compose_config("model=tutorial"))
+    assert all(np.isfinite(predict(test)).all() for predict in predictors.values())
+
+
 def test_a_table_whose_columns_are_blank_until_the_test_part_has_its_churn_rate():
     schema = Schema("left", ("yes",), ("tenure", "charges"), ())
     frame = pd.DataFrame({"tenure": np.full(12, np.nan), "charges": np.full(12, np.nan)})

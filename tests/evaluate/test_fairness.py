@@ -10,7 +10,7 @@ from churn.config.loop import GateConfig
 from churn.config.training import DecisionConfig, EvaluateConfig
 from churn.evaluate.bootstrap import jeffreys_interval
 from churn.evaluate.fairness import measure_fairness
-from churn.evaluate.permutation import largest_differences
+from churn.evaluate.permutation import largest_difference, permuted_groups
 from churn.evaluate.profit import Outcome
 
 FEW = EvaluateConfig(bootstrap=200)
@@ -95,9 +95,25 @@ def test_copies_of_a_customers_rows_leave_what_chance_gives():
     random, rows = np.random.default_rng(0), np.repeat(np.arange(300), 10)
     group, hits = random.integers(3, size=300), random.random(300) < 0.3
     alone, copied = (
-        largest_differences(hits[index], group[index], index, 200, 0) for index in (np.arange(300), rows)
+        [largest_difference(hits[index], drawn) for drawn in permuted_groups(group[index], index, 200, 0)]
+        for index in (np.arange(300), rows)
     )
     assert copied == pytest.approx(alone)
+
+
+def test_customers_whose_groups_change_leave_what_a_random_regrouping_of_rows_gives():
+    random, ids = np.random.default_rng(0), np.repeat(np.arange(300), 6).astype(str)
+    probability = np.repeat(random.random(300), 6)
+    churned = (random.random(1_800) < probability).astype(np.int8)
+    groups, called = random.choice(list("abcd"), 1_800), probability >= 0.6
+    test = Outcome(pd.DataFrame({"g": groups}), churned, probability, ids)
+    settings = (0.6, DecisionConfig(), EvaluateConfig(bootstrap=100))
+    (grouping,) = measure_fairness(pd.DataFrame({"g": groups}), test, *settings, 0).groupings
+    number = np.unique(groups, return_inverse=True)[1]
+    by_rows = [largest_difference(called, random.permutation(number)) for _ in range(500)]
+    assert grouping.differences["demographic_parity"].by_chance == pytest.approx(
+        np.quantile(by_rows, 0.95), rel=0.15
+    )
 
 
 def test_equalized_odds_are_the_larger_of_both_rates_differences():

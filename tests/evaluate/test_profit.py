@@ -149,6 +149,13 @@ def test_a_useless_score_can_still_call_everyone_or_nobody():
     assert expected_maximum_profit(churned, np.full(3_000, 0.3), CFG, np.full(3_000, 5.0)) == (0, 0)
 
 
+def test_the_expected_maximum_profit_of_float32_probabilities_is_that_of_the_same_numbers():
+    churned, probability = sample(3_000)
+    single, value = probability.astype(np.float32), np.geomspace(1, 1e5, 3_000)
+    of_both = [expected_maximum_profit(churned, each, CFG, value) for each in (single, single.astype(float))]
+    assert of_both[0] == of_both[1]
+
+
 def test_calls_that_cost_nothing_pay_for_everyone():
     free = replace(CFG, contact_cost=0.0, offer_cost=0.0)
     churned = np.array([0, 0, 0, 1, 0, 1])

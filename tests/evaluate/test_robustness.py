@@ -216,3 +216,19 @@ def test_a_model_that_is_not_cross_fitted_is_asked_about_its_train_part(experime
     splits = experiment.splits
     assert seen == [set(rows) for rows in (splits.train, splits.test, splits.calibration, splits.test)]
     assert found.no_better_than_chance
+    assert not found.unknown
+
+
+def test_what_later_months_alone_give_is_unknown_of_a_model_that_is_not_cross_fitted(experiment):
+    times = np.datetime64("2025-01-01", "s") + np.arange(1_000) * np.timedelta64(1, "D")
+    cfg = compose_config("model=tutorial", "split.method=time", "train.epochs=1")
+    dated = Experiment.split(replace(experiment.data, times=times), cfg)
+    later = experiment.data.frame.iloc[dated.splits.test].index
+
+    def drifted(rows):
+        return np.where(rows.index.isin(later), 0.5, np.where(by_x(rows) > 0.5, 0.9, 0.1))
+
+    found = robustness._membership(dated, fit_network(dated, quiet=True), drifted)
+    assert found.model.low > 0.5
+    assert found.unknown
+    assert found.no_better_than_chance

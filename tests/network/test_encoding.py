@@ -52,6 +52,13 @@ def test_the_graph_encodes_as_the_fitted_transformer_does(encoder, customers):
     assert encoded.std(axis=0) == pytest.approx(1, abs=1e-4)
 
 
+def test_a_number_far_beyond_those_of_training_does_not_overflow_without_a_limit(customers):
+    rows = customers.frame.assign(tenure=customers.frame["tenure"] * 1e-12)
+    encoder = Encoder(fit_encoding(rows, customers.schema, CFG))
+    encoded = encoder(*frame_tensors(rows.assign(tenure=9e29), customers.schema)).numpy()
+    assert encoded.max() == 1e6
+
+
 def test_a_rare_value_does_not_become_a_huge_input(customers):
     cfg = ModelConfig(least_deviation=0.3, clip=2)
     plain, bounded = (fit_encoding(customers.frame, customers.schema, c) for c in (CFG, cfg))

@@ -59,10 +59,14 @@ def test_temperature_threshold_and_sets_come_from_the_out_of_fold_predictions(ex
     assert all(one != other for one, other in zip(own[:3], lower[:3], strict=True))
 
 
-def test_a_share_is_counted_among_the_probabilities_that_will_be_served(experiment, trained):
+def test_a_share_is_counted_among_the_served_probabilities_of_unlabelled_test_rows(experiment, trained):
     decision = replace(experiment.cfg.decision, top_share=0.1)
     cfg = replace(experiment.cfg, decision=decision)
     graph = export._serving_graph(replace(experiment, cfg=cfg), trained, None)
-    rows = experiment.part(trained.held_out_rows).frame
+    rows = experiment.test.frame
     served = apply_temperature(trained.predict(rows), graph.temperature)
     assert (served >= graph.threshold).mean() == pytest.approx(0.1, abs=2 / len(rows))
+    churned = experiment.data.churned.copy()
+    churned[experiment.splits.test] ^= 1
+    relabelled = replace(experiment, cfg=cfg, data=replace(experiment.data, churned=churned))
+    assert export._serving_graph(relabelled, trained, None).threshold == graph.threshold

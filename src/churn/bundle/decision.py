@@ -107,9 +107,11 @@ def choose_threshold(
     `churned` on the log-odds. The peak of the measured profit instead would follow chance: chosen on 704
     Telco customers it earned 0.5 to 2 % less on others.
 
-    A share is counted among the probabilities that `final` gives, the model's own for the same rows, where
-    they differ from `probability`. Out-of-fold ones are spread wider than those that will be served: of 1,500
-    rows, a share of 5 % chosen by them called 2.7 to 4.0 % of new customers, by the own ones 4.6 to 5.6 %.
+    A share is counted among the probabilities that `final` gives: those of the model that will be served for
+    rows that it has not learnt from. The test part's may be taken, since no label is used; its share of calls
+    is then as asked by construction. Out-of-fold probabilities are of other models, and those of rows that
+    it learnt from are spread wider: of 1,500 rows with 40 columns, 5 % chosen by the former called 2.3 to
+    3.8 % of new customers, by the latter 1.2 to 1.9 %, by 300 test rows 3.3 to 6.2 %.
     """
     if cfg.threshold is not None:
         return cfg.threshold

@@ -62,7 +62,10 @@ def export_bundle(experiment: Experiment, trained: Trained, interval: Interval |
 
 
 def _serving_graph(experiment: Experiment, trained: Trained, interval: Interval | None) -> ServingGraph:
-    """The graph with its temperature, threshold and prediction sets, all fitted on the held-out rows."""
+    """The graph with its temperature, threshold and prediction sets, all fitted on the held-out rows.
+
+    Only a share to call (`decision.top_share`) is counted among the rows of the test part, without labels.
+    """
     cfg, level = experiment.cfg, experiment.cfg.export.certainty
     held_out = experiment.part(trained.held_out_rows)
     churned, values = held_out.churned, decision.customer_values(held_out.frame, cfg.decision)
@@ -70,7 +73,7 @@ def _serving_graph(experiment: Experiment, trained: Trained, interval: Interval 
     probability = calibration.apply_temperature(trained.held_out_probability, temperature)
 
     def final() -> np.ndarray:
-        return calibration.apply_temperature(trained.predict(held_out.frame), temperature)
+        return calibration.apply_temperature(trained.predict(experiment.test.frame), temperature)
 
     return ServingGraph(
         experiment.data.schema,

@@ -41,7 +41,7 @@ class ModelConfig:
     bins: int = key(16, ZERO_OR_MORE)  # quantile bins of each number, as inputs beside it; 0: none
     # Flags, bins and levels are divided by at least this standard deviation, however rare; 0: by their own.
     least_deviation: float = key(0.3, ZERO_OR_MORE)
-    clip: float = key(4.0, ZERO_OR_MORE)  # largest input, in standard deviations; 0: no limit
+    clip: float = key(4.0, ZERO_OR_MORE)  # largest input, in standard deviations; 0: a million
     max_levels: int = key(64, ONE_OR_MORE)  # levels of a category that get an input of their own
     min_level_rows: int = key(8, ONE_OR_MORE)  # a level of fewer train customers: unknown, not written
 

@@ -22,6 +22,7 @@ from churn.errors import UserError, count
 
 DIGITS = 5  # in which the numbers of copies of a row agree
 MOST_COPIES, MOST_COPIES_SHARE = 20, 0.01  # rows with equal features that may be copies of one row
+FEWEST = 2  # rows that a part needs: one of each kind
 MOST_LINKED = 0.05  # share of the rows that may hang together because some have equal features
 
 
@@ -60,7 +61,7 @@ def split_dataset(data: Dataset, cfg: SplitConfig, horizon: int, seed: int) -> S
     if cfg.method == SplitMethod.article:
         parts = _split_like_the_article(len(data), cfg.test, seed)
     elif data.times is not None and is_by_time(data, cfg):
-        parts, few = _split_by_time(data.times, cfg, horizon), _few_dates(data.times, cfg)
+        parts, few = _split_by_time(data.times, cfg, horizon), _few_dates(data.times, data.churned, cfg)
     else:
         parts = _split_by_customer(data, cfg, seed)
     check_both_classes(parts, data.churned, few)
@@ -166,7 +167,7 @@ def _split_by_time(times: np.ndarray, cfg: SplitConfig, horizon: int) -> Splits:
     known = (times + np.timedelta64(horizon, "D") <= test) & (times < test)
     rest = np.sort(times[known])
     places = np.ceil(boundaries[:-1] / boundaries[-1] * len(rest)).astype(int)
-    part = np.searchsorted(rest[places.clip(max=len(rest) - 1)], times, side="right") if len(rest) else 0
+    part = np.searchsorted(np.append(rest, test)[places], times, side="right")
     return Splits.of(np.where(times >= test, 3, np.where(known, part, -1)))
 
 
@@ -177,11 +178,13 @@ def _split_like_the_article(rows: int, test: float, seed: int) -> Splits:
     return Splits(rest[:train], rest[train:], np.empty(0, dtype=int), held_out)
 
 
-def _few_dates(times: np.ndarray, cfg: SplitConfig) -> str:
-    """What to do if dates are so few that one has more rows than a part; empty if none has."""
-    _, rows = np.unique(times, return_counts=True)
-    if rows.max() <= min(cfg.validation, cfg.calibration, cfg.test) * len(times):
+def _few_dates(times: np.ndarray, churned: np.ndarray, cfg: SplitConfig) -> str:
+    """What to do if dates are so few that a part is empty whatever the horizon; empty if none is."""
+    asked = np.diff(part_boundaries(cfg), prepend=0, append=1) * len(times)
+    empty = np.array([*_split_by_time(times, cfg, 0).sizes().values()]) == 0
+    if not (empty & (asked >= FEWEST)).any() or churned.min() == churned.max():
         return ""
+    _, rows = np.unique(times, return_counts=True)
     dates = f"{count(len(rows), 'different date')}, and one has {rows.max() / len(times):.0%} of them"
     return f"split.method=customer divides by customer: the rows have {dates}, too many for a part"
 
@@ -191,17 +194,18 @@ def check_both_classes(parts: Splits, churned: np.ndarray, do: str = "") -> None
 
     do: the advice, if it is not to use more rows.
     """
-    do = do or "use more data, or a larger share (split.*)"
+    gap = ""
     if in_gap := len(churned) - sum(parts.sizes().values()):
-        do += f"; {in_gap:,} rows lie in the gap before the test: data.horizon, unless the file declares it"
+        gap = f"; {in_gap:,} rows lie in the gap before the test: data.horizon, unless the file declares it"
     for part in fields(parts):
         rows = getattr(parts, part.name)
         left = int(churned[rows].sum())
         if part.name == "calibration" and len(rows) == 0:
             continue  # as in the tutorial
         if left in (0, len(rows)):
+            share = "*" if part.name == "train" else part.name
             raise UserError(
                 f"the {part.name} part has {len(rows)} rows, {left} of them churned: it needs both kinds",
                 "split",
-                do,
+                (do or f"use more data, or a larger share (split.{share})") + gap,
             )

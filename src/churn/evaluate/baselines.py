@@ -27,7 +27,7 @@ from churn.config.training import ModelName
 from churn.data.dataset import Schema
 from churn.data.experiment import Experiment, Part
 from churn.network.catboost_trees import THREADS_FROM
-from churn.network.encoding import make_transformer
+from churn.network.encoding import LARGEST, make_transformer
 
 MOST_LEVELS = 255  # of a category, that trees can tell apart
 MOST_TREES = 1_000
@@ -119,7 +119,12 @@ def fit_tutorial_network(train: Part, schema: Schema, cfg: Config) -> Predictor:
     """The network of `model=tutorial`, whose settings are in `cfg`: the same but for its random start."""
     levels = [train.frame[name].unique() for name in schema.categorical]
     transformer, size = make_transformer(schema, cfg.model, levels), len(train.frame)
-    inputs = transformer.fit_transform(train.frame).astype(np.float32)
+    transformer.fit(train.frame)
+
+    def encoded(frame: pd.DataFrame) -> np.ndarray:
+        return np.clip(transformer.transform(frame), -LARGEST, LARGEST).astype(np.float32)
+
+    inputs = encoded(train.frame)
     network = MLPClassifier(
         tuple(cfg.model.hidden),
         alpha=0.0,
@@ -130,7 +135,7 @@ def fit_tutorial_network(train: Part, schema: Schema, cfg: Config) -> Predictor:
     with threadpool_limits(1):  # on a batch of 32 rows threads only wait for each other
         for _ in range(cfg.train.epochs):
             network.partial_fit(inputs, train.churned, classes=[0, 1])
-    return lambda frame: network.predict_proba(transformer.transform(frame).astype(np.float32))[:, 1]
+    return lambda frame: network.predict_proba(encoded(frame))[:, 1]
 
 
 def _predictor(classifier: Any) -> Predictor:

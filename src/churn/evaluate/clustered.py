@@ -60,13 +60,16 @@ def share_interval(hits: np.ndarray, customer: np.ndarray) -> Estimate:
 def effective_rows(hits: np.ndarray, customer: np.ndarray) -> float:
     """How many independent rows would tell as much about the share of the hits [n], which are 0 or 1.
 
-    Where all are alike: the customers. Source: Korn and Graubard 1998, Confidence Intervals for Proportions.
+    Where all hits, or all customers, are alike: the customers. Source: Korn and Graubard 1998, Confidence
+    Intervals for Proportions.
     """
-    share, rows = hits.mean(), len(hits)
-    if share in (0, 1):
-        return float(len(np.unique(customer)))
-    error = (np.bincount(customer, hits - share) ** 2).sum() / rows**2
-    return float(min(rows, share * (1 - share) / error)) if error else float(rows)
+    share, rows, size = hits.mean(), len(hits), np.bincount(customer)
+    customers = np.count_nonzero(size)
+    deviations = np.bincount(customer, hits) * rows - hits.sum() * size  # whole numbers, so that 0 is 0
+    if not deviations.any():
+        return float(customers)
+    error = (deviations**2).sum() / rows**4 * customers / (customers - 1) * (rows - 1) / rows
+    return float(min(rows, share * (1 - share) / error))
 
 
 def _mean_deviations(values: np.ndarray, customer: np.ndarray) -> np.ndarray:

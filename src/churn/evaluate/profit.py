@@ -206,7 +206,7 @@ def expected_maximum_profit(
     """
     gain = np.where(churned == 1, value - cfg.offer_cost, 0.0)  # of a call, times the success rate
     cost = np.where(churned == 1, cfg.contact_cost, cfg.contact_cost + cfg.offer_cost)
-    weight = np.maximum(cost, FREE)
+    weight, probability = np.maximum(cost, FREE), probability.astype(float)
     hull = IsotonicRegression().fit_transform(probability, gain / weight, sample_weight=weight)
     _, segment, rows = np.unique(-hull, return_inverse=True, return_counts=True)  # most gain per cost first
     gains, costs = np.bincount(segment, gain), np.bincount(segment, cost)

@@ -12,6 +12,7 @@ import pandas as pd
 from churn.bundle.bundle import Bundle
 from churn.data.customers import number_customers
 from churn.data.experiment import Experiment, Part
+from churn.data.split import is_by_time
 from churn.evaluate.attack import Attack, Predict, attack
 from churn.evaluate.bootstrap import Estimate
 from churn.evaluate.clustered import auc_deviations, auc_interval, clustered_interval, mean_interval
@@ -57,13 +58,18 @@ class Membership:
     """
 
     model: Estimate  # by the model's own loss
-    honest: Estimate  # by the loss of networks that know neither: what other times or customers alone give
+    honest: Estimate  # by that of what learnt from neither: what other times or customers alone give
     difference: Estimate  # the first minus the second
 
     @property
+    def unknown(self) -> bool:
+        """Whether nothing tells what other times or customers alone give."""
+        return bool(np.isnan(self.difference.value))
+
+    @property
     def no_better_than_chance(self) -> bool:
-        """Whether the model tells no more than networks that know neither kind of rows."""
-        return not self.difference.low > 0  # an unknown one is NaN
+        """Whether the model tells no more than what learnt from neither kind of rows, as far as is known."""
+        return not self.difference.low > 0
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,8 @@ def _membership(experiment: Experiment, trained: Trained, predict: Predict) -> M
     """Rows that the model learnt from against test rows, by their loss.
 
     Both are also told apart by networks that learnt from neither: those without a row's fold, and for test
-    rows those without a fold at random; of a model that is not cross-fitted, by its own held-out rows.
+    rows those without a fold at random; of a model that is not cross-fitted, by its own held-out rows. Where
+    these are of other times than the rows that it learnt from, nothing tells.
     """
     random, splits = np.random.default_rng(experiment.cfg.seed), experiment.splits
     crossfitted = len(trained.fold_of_row) > 0
@@ -164,6 +171,8 @@ def _membership(experiment: Experiment, trained: Trained, predict: Predict) -> M
     outside = some(splits.test)
     learnt = some(trained.held_out_rows if crossfitted else splits.train)
     unknown = learnt if crossfitted else some(trained.held_out_rows)
+    if not crossfitted and is_by_time(experiment.data, experiment.cfg.split):
+        unknown = unknown[:0]
     model, deviations = _guess(experiment, learnt, outside, by_model)
     honest, others = _guess(experiment, unknown, outside, by_fold if crossfitted else by_model)
     customer = number_customers(experiment.data.ids, len(experiment.data))

@@ -73,9 +73,7 @@ class Encoder:
         bins = tf.clip_by_value(above / (constant.upper - constant.lower)[:, None], 0, 1)
         inputs = tf.concat([filled, flags, bins, self._levels(codes)], axis=0)
         scaled = (inputs - constant.shift[:, None]) / constant.scale[:, None]
-        if np.isfinite(constant.clip):
-            scaled = tf.clip_by_value(scaled, -constant.clip, constant.clip)
-        return tf.transpose(scaled)
+        return tf.transpose(tf.clip_by_value(scaled, -constant.clip, constant.clip))
 
     def tree_inputs(self, numbers: Any, codes: Any) -> Any:
         """[K, n] what boosted trees read (see the function `tree_inputs`)."""

@@ -36,6 +36,7 @@ from churn.data.contract import MISSING_BELOW
 from churn.data.customers import count_customers
 from churn.data.dataset import Schema
 
+LARGEST = 1e6  # input of a network without `clip`, in standard deviations; far larger ones make it overflow
 _UNKNOWN = -1  # the code of a text that too few customers have
 
 
@@ -58,7 +59,7 @@ class Encoding:
     widths: tuple[int, ...]  # per category: number of inputs
     shift: np.ndarray  # [D] float32 mean and
     scale: np.ndarray  # [D] float32 standard deviation of each input in training, or the least one allowed
-    clip: float  # largest input; infinite: any
+    clip: float  # largest input
 
     @property
     def missing_in_trees(self) -> np.ndarray:
@@ -145,7 +146,7 @@ def fit_encoding(
         widths=tuple(width for _, _, width in levels),
         shift=scaler.mean_.astype(np.float32),
         scale=np.maximum(scaler.scale_, np.where(is_number, 0, cfg.least_deviation)).astype(np.float32),
-        clip=cfg.clip or np.inf,
+        clip=cfg.clip or LARGEST,
     )
 
 

@@ -94,9 +94,21 @@ def test_a_split_that_tears_customers_apart_is_a_finding_and_one_that_does_not_i
     data = dataset(np.resize([0, 1], 500), ids, x=np.arange(500.0))
     torn = Experiment.split(data, compose_config("split.method=article"))
     (finding,) = torn.data.findings
-    assert finding.evidence.startswith("95 of 100 test rows")
+    assert finding.title == "95 of 100 test rows are not new to the model"
     assert Experiment.split(data, compose_config()).data.findings == ()
     assert any("the default split keeps" in found.advice for found in find_leakage(data))
+
+
+@pytest.mark.parametrize("dated", [False, True])
+def test_the_split_that_a_torn_table_is_advised_keeps_its_customers_together(dated):
+    ids = np.array([f"c{i % 100}" for i in range(500)], dtype=object)
+    data = dataset(np.resize([0, 1], 500), ids, x=np.arange(500.0))
+    times = (np.datetime64("2024-01-01") + np.arange(500)).astype("datetime64[s]")
+    data = replace(data, times=times if dated else None)
+    (finding,) = Experiment.split(data, compose_config("split.method=article")).data.findings
+    advised = Experiment.split(data, compose_config(finding.advice.split()[-1]))
+    test = advised.splits.test
+    assert not np.isin(ids[test], np.delete(ids, test)).any()
 
 
 def test_rows_of_a_customer_at_several_times_are_no_finding_and_those_of_one_time_are():

@@ -13,8 +13,10 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from churn.data.dataset import Dataset, Schema
+from churn.evaluate.bootstrap import Estimate
 from churn.evaluate.report.card import UNKNOWN, make_card
 from churn.evaluate.report.card_formats import to_cyclonedx, to_markdown
+from churn.evaluate.robustness import Membership
 
 FACTS = {
     "name": "table", "created": "2026-01-02T03:04:05Z", "horizon": 30, "model": "dense", "threshold": 0.2,
@@ -27,12 +29,15 @@ FACTS = {
 def make(make_content):
     """A function that makes a card from overrides and a made-up evaluation."""
 
-    def make_of(*overrides, times=None, **content):
+    def make_of(*overrides, times=None, membership=None, **content):
         schema = Schema("left", ("yes",), ("x",), ("plan",), time=None if times is None else "day")
         data = Dataset("table", schema, pd.DataFrame(), np.zeros(4), times=times)
         experiment = SimpleNamespace(cfg=compose_config(*overrides), data=data)
         bundle = SimpleNamespace(facts=FACTS, schema=schema)
-        return make_card(experiment, bundle, make_content(**content))
+        made = make_content(**content)
+        if membership:
+            made = replace(made, robustness=replace(made.robustness, membership=membership))
+        return make_card(experiment, bundle, made)
 
     return make_of
 
@@ -59,6 +64,16 @@ def test_a_split_by_customer_says_that_later_months_are_unknown_also_where_rows_
     times = np.datetime64("2025-01-01", "s") + np.arange(4)
     limits = make(f"split.method={method}", times=times).limits
     assert any("later months is unknown" in limit for limit in limits) == limited
+
+
+@pytest.mark.parametrize(
+    ("difference", "said"),
+    [((np.nan,) * 3, "learnt from is unknown"), ((0.05, 0.02, 0.08), "0.050 (0.020 to 0.080) more than")],
+)
+def test_what_a_model_gives_away_is_a_limit_also_where_it_is_unknown(make, difference, said):
+    known = Estimate(0.55, 0.51, 0.59)
+    limits = make(membership=Membership(known, known, Estimate(*difference))).limits
+    assert [said in limit for limit in limits if "membership inference" in limit] == [True]
 
 
 def test_what_the_configuration_says_is_in_both_formats(make):

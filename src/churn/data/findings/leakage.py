@@ -157,10 +157,11 @@ def find_crossing_rows(data: Dataset, test: np.ndarray) -> Iterator[Finding]:
     inside[test] = True
     crossing = int(np.isin(group[inside], group[~inside]).sum())
     if crossing:
+        together, verb = "stratified" if data.times is None else "customer", "is" if crossing == 1 else "are"
         yield Finding(
-            "test rows are not new to the model: their results are too good",
-            f"{crossing:,} of {len(test):,} test rows have the customer or all inputs of another part's row",
-            "split.method=article divides rows at random; to keep them together: split.method=stratified",
+            f"{crossing:,} of {len(test):,} test rows {verb} not new to the model",
+            "the customer or all inputs are those of another part's row: results on such rows are too good",
+            f"split.method=article divides rows at random; to keep them together: split.method={together}",
         )
 
 

@@ -13,6 +13,7 @@ from churn.evaluate.bootstrap import Estimate
 from churn.evaluate.evaluation import MODEL
 from churn.evaluate.fairness import Fairness
 from churn.evaluate.report.content import ReportContent
+from churn.evaluate.robustness import Membership
 
 UNKNOWN = "unknown"
 
@@ -129,14 +130,24 @@ def _limits(experiment: Experiment, content: ReportContent) -> Iterator[str]:
                 f"{segment.mean_probability:.1%} were predicted"
             )
     yield f"{content.coverage.unseen:.1%} of the test rows have a field unlike any in training"
-    if not (member := content.robustness.membership).no_better_than_chance:
+    yield from _privacy_limit(content.robustness.membership)
+    if not is_by_time(experiment.data, experiment.cfg.split):
+        yield "Test and training rows are of the same time: how it does in later months is unknown."
+
+
+def _privacy_limit(member: Membership) -> Iterator[str]:
+    """What the model gives away of its training rows, where it is more than chance or nobody knows."""
+    if member.unknown:
+        yield (
+            "Whether it gives something away of whom it learnt from is unknown: membership inference has ROC "
+            f"AUC {member.model.value:.3f}, and nothing tells what other customers or times alone give"
+        )
+    elif not member.no_better_than_chance:
         yield (
             "It gives something away of whom it learnt from: membership inference has ROC AUC "
             f"{member.model.value:.3f}, {member.difference.value:.3f} ({member.difference.low:.3f} to "
-            f"{member.difference.high:.3f}) more than by networks that do not know the row"
+            f"{member.difference.high:.3f}) more than without having learnt from the row"
         )
-    if not is_by_time(experiment.data, experiment.cfg.split):
-        yield "Test and training rows are of the same time: how it does in later months is unknown."
 
 
 def _drift_plan(cfg: Config) -> list[str]:

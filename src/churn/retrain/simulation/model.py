@@ -73,7 +73,7 @@ def fit_model(rows: LabelledRows, world: World, cfg: Config, seed: int) -> Simul
     def predict(frame: pd.DataFrame) -> np.ndarray:
         return calibration.apply_temperature(trained.predict(frame), temperature)
 
-    final = partial(predict, held_out.frame)
+    final = partial(predict, test.frame)
     threshold = decision.choose_threshold(cfg.decision, held_out.churned, probability, value, final)
     evaluation = evaluate(test.churned, {MODEL: predict(test.frame)}, None, cfg.evaluate, seed)
     profit = partial(decision.policy_profit, value=float(value.mean()), threshold=threshold, cfg=cfg.decision)
