@@ -17,10 +17,11 @@ from churn.config.events import ChurnKind, EventTable
 from churn.errors import UserError
 from churn.events import workspace
 from churn.events.checks import check_definition
-from churn.events.findings.tables import table_findings
+from churn.events.findings.tables import history_findings, table_findings
 from churn.events.report import make_snapshot
+from churn.events.scoring import _check_freshness
 from churn.events.times import parse_times
-from events.conftest import CUTOFFS, definition, rows_at, shop, write_shop
+from events.conftest import CUTOFFS, day, definition, rows_at, shop, write_shop
 
 
 def as_text(folder, frame, name="orders", **options):
@@ -323,13 +324,27 @@ def test_a_table_that_is_none_ends_in_one_message(shop_folder, tmp_path, spoil, 
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
-def test_a_table_beside_others_may_have_no_rows(shop_folder, form):
+def test_a_table_beside_others_may_have_no_rows(shop_folder, form, capsys):
     orders, cfg = shop()["orders"].iloc[:0], definition(shop_folder, ChurnKind.cancelled)
     getattr(orders, f"to_{form}")(shop_folder / f"orders.{form}", index=False)
     cfg.tables["orders"].path = f"orders.{form}"
     found = rows_at(cfg)
     assert len(found) > 60
     assert (found["orders_count_30d"] == 0).all()
+    with workspace.open_workspace(cfg) as work:
+        titles = [finding.title for finding in history_findings(work, [day(CUTOFFS[-1])])]
+        _check_freshness(work, day(CUTOFFS[-1]))
+    assert titles == ["'orders' has no event before the last cut-off"]
+    assert capsys.readouterr().out == "! 'orders' has no event before the cut-off 2024-08-01\n"
+
+
+def test_properties_without_a_row_are_said(shop_folder, capsys):
+    plans, cfg = shop()["plans"].iloc[:0], definition(shop_folder)
+    plans.to_parquet(shop_folder / "plans.parquet", index=False)
+    assert "'plans' has no row that can be used" in findings(cfg)
+    with workspace.open_workspace(cfg) as work:
+        _check_freshness(work, day(CUTOFFS[-1]))
+    assert capsys.readouterr().out == "! 'plans' has no row that can be used\n"
 
 
 def test_a_file_that_is_damaged_inside_is_said_to_be(shop_folder):

@@ -87,11 +87,10 @@ def _as_read(column: str, kind: str, is_ragged: bool, is_utc: bool) -> str:
         return f"timezone('UTC', {name})"
     if is_ragged:
         return f"trim({name})"
-    if kind in (
-        "FLOAT",
-        "DOUBLE",
-    ):  # `= 'NaN'` is false for DuckDB 1.4.5 where Parquet's statistics have no NaN
-        return f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END"
+    if kind in ("FLOAT", "DOUBLE"):
+        # `= 'NaN'` is false for DuckDB 1.4.5 where Parquet's statistics have no NaN; in 32 bits squares are
+        # too inexact for a spread
+        return f"CASE WHEN isnan({name}) THEN NULL ELSE {name}::DOUBLE END"
     return f"{name}::DOUBLE" if kind.startswith("DECIMAL") else name  # as decimals, sums and squares overflow
 
 
