@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from churn.config.events import ChurnKind, EventTable
+from churn.config.events import ChurnKind, EventsConfig, EventTable
 from churn.errors import UserError
 from churn.events import workspace
 from churn.events.checks import check_definition
+from churn.events.definition import from_json, to_json
 from churn.events.findings.tables import history_findings, table_findings
 from churn.events.report import make_snapshot
 from churn.events.scoring import _check_freshness
@@ -211,6 +212,34 @@ def test_the_order_of_days_and_months_is_that_of_the_whole_column(shop_folder, f
         part.to_csv(shop_folder / "daily" / f"{number:02}.csv", index=False)
     cfg.tables["orders"].path = "daily"
     pd.testing.assert_frame_equal(rows_at(cfg), expected)
+
+
+@pytest.mark.parametrize(
+    ("files", "day_first"),
+    [
+        ([["31.01.2024"], ["01/31/2024"], ["03/02/2024"]], None),
+        ([["03/02/2024"], ["31.01.2024"], ["02/25/2024"]], None),
+        ([["01/25/2024", "02/26/2024", "31/01/2024"], ["03/02/2024"]], None),
+        ([["03/02/2024", "13/13/2024"]], None),
+        ([["03/02/2024"], ["13/13/2024", "25/01/2024"]], True),
+        ([["03/02/2024"], ["99/01/2024"], ["01/25/2024"]], False),
+    ],
+)
+def test_days_and_months_are_told_apart_only_by_dates_that_do_not_contradict(shop_folder, files, day_first):
+    """Nor by what is no date, nor by which file comes first."""
+    (shop_folder / "parts").mkdir()
+    for number, dates in enumerate(files):
+        rows = {"who": "c001", "at": dates, "amount": 1}
+        pd.DataFrame(rows).to_csv(shop_folder / "parts" / f"{number}.csv", index=False)
+    cfg = definition(shop_folder, max_bad_rows=3)
+    cfg.tables["orders"] = EventTable(path="parts", customer="who", time="at", values=["amount"])
+    if day_first is None:
+        with pytest.raises(UserError, match="may begin with the day or the month"):
+            findings(cfg)
+        return
+    with workspace.open_workspace(cfg) as work:
+        days = {found for (found,) in work.rows("SELECT day FROM all_orders")}
+    assert days == {day("2024-02-03" if day_first else "2024-03-02"), day("2024-01-25")}
 
 
 def test_many_files_of_one_table_are_one_table(shop_folder, shop_rows):
@@ -423,6 +452,34 @@ def test_a_level_has_one_spelling(shop_folder, spelling, form):
     pd.testing.assert_frame_equal(named, expected)
     cfg.tables["orders"].only = {"channel": ["0.0", "1"]}
     pd.testing.assert_frame_equal(rows_at(cfg).set_axis(expected.columns, axis=1), expected)
+
+
+@pytest.mark.parametrize("odd", ["1.0\t", "web\xa0", "#N/A", "\\N", " TRUE "])
+def test_texts_of_parquet_are_levels_as_those_of_other_formats(shop_folder, odd):
+    orders, cfg = shop()["orders"], definition(shop_folder)
+    orders["channel"] = np.resize(["1", "web", odd, "app"], len(orders))
+    write_shop(shop_folder, {"orders": orders})
+    orders.to_csv(shop_folder / "orders.csv", index=False)
+    typed = rows_at(cfg)
+    cfg.tables["orders"].path = "orders.csv"
+    pd.testing.assert_frame_equal(typed, rows_at(cfg))
+
+
+@pytest.mark.parametrize(
+    ("levels", "says"),
+    [
+        (["TRUE", "1", "x"], "2 levels named for 'channel' are one, spelled '1'"),
+        (["#N/A", "x"], "'#N/A', named for 'channel', means missing"),
+    ],
+)
+def test_levels_that_are_one_and_those_that_mean_missing_are_refused(tmp_path, levels, says):
+    """Also where a bundle names them, which learnt from them when they were several."""
+    cfg = definition(tmp_path)
+    cfg.tables["orders"].levels = {"channel": levels}
+    with pytest.raises(UserError, match=says):
+        check_definition(from_json(to_json(cfg), EventsConfig()))
+    cfg.tables["orders"].levels = {"channel": ["True", "x"]}
+    check_definition(cfg)
 
 
 @pytest.mark.parametrize("names", [("order", "people", "ages"), ("left", "orders", "t3")])

@@ -30,7 +30,7 @@ def first_day(work: Workspace) -> int:
 
 
 def ended_tables(work: Workspace, cutoff: int) -> Iterator[tuple[str, int | None]]:
-    """Tables of events that seem to end before a cut-off, with the day of their newest event before it, if any.
+    """Tables of events that seem to end before a cut-off, with the day of their newest event before it.
 
     That is more than `STALE` days ago, and longer than nearly all (99 %) pauses before it: some tables have
     an event a month. None: there is no event before it.

@@ -23,7 +23,7 @@ from churn.data.table import NoRowsError
 from churn.errors import UserError, count, did_you_mean
 from churn.events.definition import BIGQUERY, columns_of
 from churn.events.number_marks import note_shapes, settings_for
-from churn.events.times import day_comes_first, parse_times
+from churn.events.times import parse_times, shown_orders
 
 ROWS = 200_000  # read at a time
 SHOWN = 10  # cells named in a message
@@ -116,15 +116,14 @@ def _write_chunks(
 
 
 def _date_orders(chunks: Iterable[Chunk], spec: TableConfig) -> dict[str, bool]:
-    """Whether days come before months, for the columns of times that show it somewhere."""
+    """Whether days come before months, for the columns of times whose dates show one order, and not both."""
     times = [name for name, key in columns_of(spec).items() if key in TIMES]
-    orders: dict[str, bool] = {}
+    shown: dict[str, set[bool]] = {name: set() for name in times}
     for chunk in chunks:
         for name in times:
-            if name not in orders and is_text(chunk.table.schema.field(name).type):
-                order = day_comes_first(as_written(to_pandas(chunk.table.select([name]))[name]))
-                orders |= {} if order is None else {name: order}
-    return orders
+            if is_text(chunk.table.schema.field(name).type):
+                shown[name] |= shown_orders(as_written(to_pandas(chunk.table.select([name]))[name]))
+    return {name: orders.pop() for name, orders in shown.items() if len(orders) == 1}
 
 
 def _refuse_bad_rows(found: Reading, place: str, keys: str, allowed: int) -> None:
