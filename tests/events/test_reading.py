@@ -121,7 +121,37 @@ def test_numbers_in_another_form_name_the_keys_to_set(shop_folder):
     orders = shop()["orders"].assign(amount=np.resize(["1.234,50", "950,00"], 1500))
     with pytest.raises(UserError) as refused:
         rows_at(as_text(shop_folder, orders))
-    assert refused.value.do == "\"events.tables.orders.thousands='.'\" \"events.tables.orders.decimal=','\""
+    settings = "\"events.tables.orders.thousands='.'\" \"events.tables.orders.decimal=','\""
+    assert refused.value.do == f"{settings}; or leave the rows out: events.max_bad_rows=1500"
+
+
+@pytest.mark.parametrize(
+    ("cell", "do"),
+    [
+        ("12,50", "correct them"),
+        ("abc", "correct them"),
+        ("1,250.50", "\"events.tables.orders.thousands=','\""),
+    ],
+)
+def test_one_number_in_another_form_does_not_change_how_the_others_are_read(shop_folder, cell, do):
+    orders = shop()["orders"].assign(amount=np.resize(["12.50", "8.75"], 1500))
+    orders.loc[5, "amount"] = cell
+    with pytest.raises(UserError, match="1 row cannot be read") as refused:
+        rows_at(as_text(shop_folder, orders))
+    assert refused.value.do.startswith(do)
+    assert refused.value.do.endswith("; or leave the rows out: events.max_bad_rows=1")
+
+
+def test_a_cell_that_is_no_number_does_not_say_that_points_are_decimal_marks(shop_folder, tmp_path):
+    orders = shop()["orders"].assign(amount=np.resize(["1.234", "950"], 1500), items=1)
+    orders.loc[5, "amount"] = "abc"
+    cfg = as_text(shop_folder, orders)
+    cfg.max_bad_rows = 1
+    with (
+        pytest.raises(UserError, match=r"'1\.234' may be more than a thousand"),
+        workspace.open_workspace(cfg) as work,
+    ):
+        make_snapshot(work, tmp_path / "s.parquet", 0)
 
 
 def test_times_without_a_zone_beside_times_with_one_are_refused(shop_folder):
