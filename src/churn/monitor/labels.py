@@ -16,7 +16,7 @@ label of the customer at or after t + h. `churn.monitor.closed_windows` says whi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ from churn.data.sources.columns import simplify_types, to_pandas
 from churn.data.spelling import one_spelling
 from churn.data.table import RawTable
 from churn.errors import UserError, count
+from churn.events.calendar import days_of, first_moments
 from churn.monitor.vocabulary import NO, YES, check_one_meaning
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ TIME, CHURNED, TREATED = "time", "churned", "treated"
 SNAPSHOT = "row of a snapshot"  # a column that only labels of `churn snapshot` have
 SHOWN = 5  # wrong cells that a message lists
 UNKNOWN = -1  # no label settles the prediction; the customer is neither called nor in the control group
-DAY = 86_400  # seconds
+DAY, LONG_DAY = 86_400, 90_000  # seconds; a day on which clocks are put back
 SECONDS = 1 << 34  # more than any time since 1970, so that customer * SECONDS + time sorts by customer
 
 
@@ -59,6 +60,7 @@ class Labels:
     met: bool = False  # whether there was a prediction about a customer with a label
     others: int = 0  # predictions about customers
     foreign: int = 0  # those of them whose ids another key has hashed
+    zone: str = "UTC"  # whose days the rows of a snapshot settle
 
     @classmethod
     def of(
@@ -114,8 +116,10 @@ class Labels:
             left = _is_between(self.left, code, begin, end)
             settled = left | (self.known[code] >= end)
         else:  # by the row of its own day alone: one of another day may say otherwise
-            left = _is_between(self.left, code, end - DAY, end)
-            settled = left | _is_between(self.stayed, code, end, end + DAY)
+            day = first_moments(days_of(time[rows], self.zone), self.zone)
+            end = to_seconds(day) + horizon * DAY
+            left = _is_between(self.left, code, end - 1, end)
+            settled = left | _is_between(self.stayed, code, end, end + LONG_DAY)
         rows, code, left = rows[settled], code[settled], left[settled]
         outcome[rows], treated[rows] = left, self.treated[code]
         return outcome, treated
@@ -177,7 +181,8 @@ def labels_from_table(
     _refuse_cells(wrong, "a cell is no time", frame[TIME], raw, "write 2026-11-24 or 2026-11-24T12:00:00Z")
     past = time <= np.datetime64(until.astimezone(UTC).replace(tzinfo=None), "s")
     keys = to_ids(frame[CUSTOMER_KEY]).to_numpy(object)
-    return Labels.of(keys[past], time[past], churned[past], treated[past], hash_id, SNAPSHOT in frame)
+    known = Labels.of(keys[past], time[past], churned[past], treated[past], hash_id, SNAPSHOT in frame)
+    return replace(known, zone=str(frame[SNAPSHOT].iloc[0])) if SNAPSHOT in frame and len(frame) else known
 
 
 def _with_columns(frame: pd.DataFrame, path: str, schema: Schema) -> pd.DataFrame:
