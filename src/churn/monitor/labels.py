@@ -42,7 +42,7 @@ TIME, CHURNED, TREATED = "time", "churned", "treated"
 SNAPSHOT = "row of a snapshot"  # a column that only labels of `churn snapshot` have
 SHOWN = 5  # wrong cells that a message lists
 UNKNOWN = -1  # no label settles the prediction; the customer is neither called nor in the control group
-DAY, LONG_DAY = 86_400, 90_000  # seconds; a day on which clocks are put back
+DAY = 86_400  # seconds
 SECONDS = 1 << 34  # more than any time since 1970, so that customer * SECONDS + time sorts by customer
 
 
@@ -119,7 +119,7 @@ class Labels:
             day = first_moments(days_of(time[rows], self.zone), self.zone)
             end = to_seconds(day) + horizon * DAY
             left = _is_between(self.left, code, end - 1, end)
-            settled = left | _is_between(self.stayed, code, end, end + LONG_DAY)
+            settled = left | _is_between(self.stayed, code, end, end + DAY + 3600)  # clocks put back
         rows, code, left = rows[settled], code[settled], left[settled]
         outcome[rows], treated[rows] = left, self.treated[code]
         return outcome, treated
