@@ -148,6 +148,29 @@ def test_a_cancellation_that_nobody_knew_of_is_a_churner_and_not_a_missing_row(t
     assert outcomes(tmp_path, with_cancellations(tmp_path, cases, late), {}) == with_rows(cases)
 
 
+@pytest.mark.parametrize("late", ["began", "ended"])
+def test_who_is_a_customer_does_not_depend_on_what_arrives_after_the_cutoff(tmp_path, late):
+    """Nor on how it places a beginning and a cancellation of one second, once it is there."""
+    moments = {"began": ["2024-01-01", "2024-05-10"], "ended": ["2024-03-01", "2024-05-10"]}
+    frames = {name: pd.DataFrame({"who": "x", "at": pd.to_datetime(at)}) for name, at in moments.items()}
+    frames["began"] = pd.concat([frames["began"], frames["began"].iloc[:1].assign(who="y")])
+    frames = {name: frame.assign(known=frame["at"]) for name, frame in frames.items()}
+    first = (frames[late]["who"] == "x") & (frames[late]["at"] < "2024-04-01")
+    frames[late].loc[first, "known"] = pd.Timestamp("2024-07-15")
+    if late == "began":
+        frames["ended"] = frames["ended"].iloc[1:]
+    cfg = definition(tmp_path, windows=[7], properties={}, contracts={})
+    tables = {name: EventTable(path=f"{name}.parquet", customer="who", time="at") for name in frames}
+    tables[late].arrival = "known"
+    churn = ChurnConfig(kind=ChurnKind.cancelled, table="ended", begin="began")
+    cfg = replace(cfg, tables={**cfg.tables, **tables}, churn=churn)
+    write_shop(tmp_path, {**shop(), **frames})
+    later = rows_at(cfg, [CUTOFF], labelled=False)
+    frames[late] = frames[late][frames[late]["known"] < CUTOFF]
+    write_shop(tmp_path, frames)
+    pd.testing.assert_frame_equal(rows_at(cfg, [CUTOFF], labelled=False), later)
+
+
 def test_the_days_as_customer_count_from_the_first_beginning(tmp_path):
     ended_before = ("2023-02-02", "2023-02-01")  # which is no contract
     cases = {"a": ([ended_before, ("2023-06-02", "2023-12-31"), ("2024-03-01", None)], 0)}

@@ -13,14 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from churn.config.events import ChurnKind, EventTable
+from churn.config.events import ChurnKind, EventsConfig, EventTable
 from churn.errors import UserError
 from churn.events import workspace
 from churn.events.checks import check_definition
-from churn.events.findings.tables import table_findings
+from churn.events.definition import from_json, to_json
+from churn.events.findings.tables import history_findings, table_findings
 from churn.events.report import make_snapshot
+from churn.events.scoring import _check_freshness
 from churn.events.times import parse_times
-from events.conftest import CUTOFFS, definition, rows_at, shop, write_shop
+from events.conftest import CUTOFFS, day, definition, rows_at, shop, write_shop
 
 
 def as_text(folder, frame, name="orders", **options):
@@ -119,7 +121,37 @@ def test_numbers_in_another_form_name_the_keys_to_set(shop_folder):
     orders = shop()["orders"].assign(amount=np.resize(["1.234,50", "950,00"], 1500))
     with pytest.raises(UserError) as refused:
         rows_at(as_text(shop_folder, orders))
-    assert refused.value.do == "\"events.tables.orders.thousands='.'\" \"events.tables.orders.decimal=','\""
+    settings = "\"events.tables.orders.thousands='.'\" \"events.tables.orders.decimal=','\""
+    assert refused.value.do == f"{settings}; or leave the rows out: events.max_bad_rows=1500"
+
+
+@pytest.mark.parametrize(
+    ("cell", "do"),
+    [
+        ("12,50", "correct them"),
+        ("abc", "correct them"),
+        ("1,250.50", "\"events.tables.orders.thousands=','\""),
+    ],
+)
+def test_one_number_in_another_form_does_not_change_how_the_others_are_read(shop_folder, cell, do):
+    orders = shop()["orders"].assign(amount=np.resize(["12.50", "8.75"], 1500))
+    orders.loc[5, "amount"] = cell
+    with pytest.raises(UserError, match="1 row cannot be read") as refused:
+        rows_at(as_text(shop_folder, orders))
+    assert refused.value.do.startswith(do)
+    assert refused.value.do.endswith("; or leave the rows out: events.max_bad_rows=1")
+
+
+def test_a_cell_that_is_no_number_does_not_say_that_points_are_decimal_marks(shop_folder, tmp_path):
+    orders = shop()["orders"].assign(amount=np.resize(["1.234", "950"], 1500), items=1)
+    orders.loc[5, "amount"] = "abc"
+    cfg = as_text(shop_folder, orders)
+    cfg.max_bad_rows = 1
+    with (
+        pytest.raises(UserError, match=r"'1\.234' may be more than a thousand"),
+        workspace.open_workspace(cfg) as work,
+    ):
+        make_snapshot(work, tmp_path / "s.parquet", 0)
 
 
 def test_times_without_a_zone_beside_times_with_one_are_refused(shop_folder):
@@ -210,6 +242,34 @@ def test_the_order_of_days_and_months_is_that_of_the_whole_column(shop_folder, f
         part.to_csv(shop_folder / "daily" / f"{number:02}.csv", index=False)
     cfg.tables["orders"].path = "daily"
     pd.testing.assert_frame_equal(rows_at(cfg), expected)
+
+
+@pytest.mark.parametrize(
+    ("files", "day_first"),
+    [
+        ([["31.01.2024"], ["01/31/2024"], ["03/02/2024"]], None),
+        ([["03/02/2024"], ["31.01.2024"], ["02/25/2024"]], None),
+        ([["01/25/2024", "02/26/2024", "31/01/2024"], ["03/02/2024"]], None),
+        ([["03/02/2024", "13/13/2024"]], None),
+        ([["03/02/2024"], ["13/13/2024", "25/01/2024"]], True),
+        ([["03/02/2024"], ["99/01/2024"], ["01/25/2024"]], False),
+    ],
+)
+def test_days_and_months_are_told_apart_only_by_dates_that_do_not_contradict(shop_folder, files, day_first):
+    """Nor by what is no date, nor by which file comes first."""
+    (shop_folder / "parts").mkdir()
+    for number, dates in enumerate(files):
+        rows = {"who": "c001", "at": dates, "amount": 1}
+        pd.DataFrame(rows).to_csv(shop_folder / "parts" / f"{number}.csv", index=False)
+    cfg = definition(shop_folder, max_bad_rows=3)
+    cfg.tables["orders"] = EventTable(path="parts", customer="who", time="at", values=["amount"])
+    if day_first is None:
+        with pytest.raises(UserError, match="may begin with the day or the month"):
+            findings(cfg)
+        return
+    with workspace.open_workspace(cfg) as work:
+        days = {found for (found,) in work.rows("SELECT day FROM all_orders")}
+    assert days == {day("2024-02-03" if day_first else "2024-03-02"), day("2024-01-25")}
 
 
 def test_many_files_of_one_table_are_one_table(shop_folder, shop_rows):
@@ -323,13 +383,27 @@ def test_a_table_that_is_none_ends_in_one_message(shop_folder, tmp_path, spoil, 
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
-def test_a_table_beside_others_may_have_no_rows(shop_folder, form):
+def test_a_table_beside_others_may_have_no_rows(shop_folder, form, capsys):
     orders, cfg = shop()["orders"].iloc[:0], definition(shop_folder, ChurnKind.cancelled)
     getattr(orders, f"to_{form}")(shop_folder / f"orders.{form}", index=False)
     cfg.tables["orders"].path = f"orders.{form}"
     found = rows_at(cfg)
     assert len(found) > 60
     assert (found["orders_count_30d"] == 0).all()
+    with workspace.open_workspace(cfg) as work:
+        titles = [finding.title for finding in history_findings(work, [day(CUTOFFS[-1])])]
+        _check_freshness(work, day(CUTOFFS[-1]))
+    assert titles == ["'orders' has no event before the last cut-off"]
+    assert capsys.readouterr().out == "! 'orders' has no event before the cut-off 2024-08-01\n"
+
+
+def test_properties_without_a_row_are_said(shop_folder, capsys):
+    plans, cfg = shop()["plans"].iloc[:0], definition(shop_folder)
+    plans.to_parquet(shop_folder / "plans.parquet", index=False)
+    assert "'plans' has no row that can be used" in findings(cfg)
+    with workspace.open_workspace(cfg) as work:
+        _check_freshness(work, day(CUTOFFS[-1]))
+    assert capsys.readouterr().out == "! 'plans' has no row that can be used\n"
 
 
 def test_a_file_that_is_damaged_inside_is_said_to_be(shop_folder):
@@ -408,6 +482,34 @@ def test_a_level_has_one_spelling(shop_folder, spelling, form):
     pd.testing.assert_frame_equal(named, expected)
     cfg.tables["orders"].only = {"channel": ["0.0", "1"]}
     pd.testing.assert_frame_equal(rows_at(cfg).set_axis(expected.columns, axis=1), expected)
+
+
+@pytest.mark.parametrize("odd", ["1.0\t", "web\xa0", "#N/A", "\\N", " TRUE "])
+def test_texts_of_parquet_are_levels_as_those_of_other_formats(shop_folder, odd):
+    orders, cfg = shop()["orders"], definition(shop_folder)
+    orders["channel"] = np.resize(["1", "web", odd, "app"], len(orders))
+    write_shop(shop_folder, {"orders": orders})
+    orders.to_csv(shop_folder / "orders.csv", index=False)
+    typed = rows_at(cfg)
+    cfg.tables["orders"].path = "orders.csv"
+    pd.testing.assert_frame_equal(typed, rows_at(cfg))
+
+
+@pytest.mark.parametrize(
+    ("levels", "says"),
+    [
+        (["TRUE", "1", "x"], "2 levels named for 'channel' are one, spelled '1'"),
+        (["#N/A", "x"], "'#N/A', named for 'channel', means missing"),
+    ],
+)
+def test_levels_that_are_one_and_those_that_mean_missing_are_refused(tmp_path, levels, says):
+    """Also where a bundle names them, which learnt from them when they were several."""
+    cfg = definition(tmp_path)
+    cfg.tables["orders"].levels = {"channel": levels}
+    with pytest.raises(UserError, match=says):
+        check_definition(from_json(to_json(cfg), EventsConfig()))
+    cfg.tables["orders"].levels = {"channel": ["True", "x"]}
+    check_definition(cfg)
 
 
 @pytest.mark.parametrize("names", [("order", "people", "ages"), ("left", "orders", "t3")])

@@ -100,6 +100,25 @@ def test_a_small_spread_of_large_values_is_one(tmp_path):
     assert found.between(0.3, 0.6).all()
 
 
+def test_a_small_spread_of_many_values_is_one(tmp_path):
+    tables = shop()
+    at = pd.date_range("2024-05-03", "2024-05-30", periods=5000).floor("s")
+    orders = pd.concat([tables["orders"].iloc[:1]] * 5000, ignore_index=True)
+    tables["orders"] = orders.assign(at=at, known=at, amount=20_000 + 0.05 * (np.arange(5000) % 2))
+    write_shop(tmp_path, tables)
+    found = rows_at(definition(tmp_path), CUTOFFS[:1], labelled=False)
+    assert found["orders_amount_std_30d"].tolist() == pytest.approx([0.025], rel=0.05)
+
+
+def test_the_spread_of_numbers_of_single_precision_is_exact(tmp_path):
+    tables = shop()
+    tables["orders"]["amount"] = np.float32(19.99)
+    write_shop(tmp_path, tables)
+    spread = rows_at(definition(tmp_path))["orders_amount_std_30d"].dropna()
+    assert len(spread) > 50
+    assert (spread == 0).all()
+
+
 def test_nothing_that_happens_or_arrives_from_the_cutoff_on_changes_a_feature(tmp_path):
     tables = shop()
     write_shop(tmp_path, tables)

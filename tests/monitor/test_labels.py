@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
@@ -211,6 +211,20 @@ def test_a_day_may_have_no_midnight_or_two(snapshot, zone, begins):
     noon = datetime(day.year, day.month, day.day, 12, tzinfo=ZoneInfo(zone)).astimezone(UTC)
     asked = np.array([noon.replace(tzinfo=None)] * 2, "datetime64[s]")
     assert known.settle(np.array(["a", "b"]), asked, 28)[0].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("newest", [True, False])
+@pytest.mark.parametrize("begins", ["2026-03-29", "2026-10-25"])
+def test_a_day_may_have_23_or_25_hours(snapshot, begins, newest):
+    day, zone = date.fromisoformat(begins), ZoneInfo("Europe/Berlin")
+    later = [] if newest else [("b", date(2026, 12, 1), 0)]
+    known = snapshot(("a", day, 1), ("b", day, 0), *later, zone="Europe/Berlin")
+    next_day = day + timedelta(days=1)
+    asked = [datetime(one.year, one.month, one.day, hour, 30, tzinfo=zone)
+             for one, hour in ((day, 0), (day, 23), (next_day, 0))]  # fmt: skip
+    moments = np.array([moment.astimezone(UTC).replace(tzinfo=None) for moment in asked], "datetime64[s]")
+    for who, outcome in (("a", 1), ("b", 0)):
+        assert known.settle(np.array([who] * 3), moments, 28)[0].tolist() == [outcome, outcome, UNKNOWN]
 
 
 def test_a_snapshot_settles_each_prediction_by_the_row_of_its_own_day(snapshot):

@@ -9,6 +9,8 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from churn.config.events import CutoffConfig, Step
 from churn.errors import UserError
 
@@ -33,6 +35,23 @@ def to_day(text: str, where: str) -> int:
 def today(zone: str) -> int:
     """The day number of today in a time zone."""
     return (datetime.now(ZoneInfo(zone)).date() - EPOCH).days
+
+
+def first_moments(days: np.ndarray, zone: str) -> np.ndarray:
+    """[n] datetime64[s], UTC: when the days [n] (their midnights) of a zone begin."""
+    import pandas as pd
+
+    first = np.ones(len(days), bool)  # where the clock shows midnight twice
+    local = pd.DatetimeIndex(days).tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
+    return local.tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[s]")
+
+
+def days_of(moments: np.ndarray, zone: str) -> np.ndarray:
+    """[n] datetime64, midnights: the days of moments [n] in UTC on the clock of a zone."""
+    import pandas as pd
+
+    local = pd.DatetimeIndex(moments, tz="UTC").tz_convert(zone)
+    return local.tz_localize(None).normalize().to_numpy()
 
 
 def check_zone(name: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from churn.config.events import ChurnKind, Engine, EventsConfig, EventTable, TableConfig
 from churn.config.limits import check_bounds
+from churn.data.spelling import one_spelling
 from churn.errors import UserError, did_you_mean, missing_extra, user_error_of_many
 from churn.events.calendar import check_zone, to_day
 from churn.events.definition import BIGQUERY, named_columns, tables_of
@@ -18,6 +19,7 @@ NEEDED = {  # keys without which a table cannot be read
     "contracts": ("path", "customer", "begin", "end"),
     "properties": ("path", "customer"),
 }
+ANEW = "if a model has learnt by it, make the snapshots and the model anew"
 
 
 def check_definition(cfg: EventsConfig) -> None:
@@ -68,9 +70,28 @@ def _column_problems(spec: TableConfig, place: str) -> Iterator[UserError]:
     counts = Counter(column for _, column in named_columns(spec))
     for column in (column for column, count in counts.items() if count > 1):
         yield UserError(f"column '{column}' has several roles", place)
+    yield from _missing_texts(spec.only, f"{place}.only")
     if isinstance(spec, EventTable):
         for column in spec.levels.keys() - set(spec.categories):
             yield UserError(f"'{column}' is no category", f"{place}.levels")
+        yield from _missing_texts(spec.levels, f"{place}.levels")
+        yield from _copied_levels(spec.levels, f"{place}.levels")
+
+
+def _missing_texts(named: dict[str, list[str]], place: str) -> Iterator[UserError]:
+    """Texts, by column, that no cell can have."""
+    for column, texts in named.items():
+        for text in (text for text in texts if not one_spelling(text)):
+            yield UserError(f"'{text}', named for '{column}', means missing", place, "leave it out; " + ANEW)
+
+
+def _copied_levels(named: dict[str, list[str]], place: str) -> Iterator[UserError]:
+    """Levels, by column, that are several spellings of one."""
+    for column, levels in named.items():
+        for spelling, count in Counter(map(one_spelling, levels)).items():
+            if count > 1:
+                what = f"{count} levels named for '{column}' are one, spelled '{spelling}'"
+                yield UserError(what, place, "name one of them; " + ANEW)
 
 
 def _churn_problems(cfg: EventsConfig) -> Iterator[UserError]:

@@ -29,11 +29,11 @@ def first_day(work: Workspace) -> int:
     return min(_days(work, "min", _columns(work)))
 
 
-def ended_tables(work: Workspace, cutoff: int) -> Iterator[tuple[str, int]]:
+def ended_tables(work: Workspace, cutoff: int) -> Iterator[tuple[str, int | None]]:
     """Tables of events that seem to end before a cut-off, with the day of their newest event before it.
 
     That is more than `STALE` days ago, and longer than nearly all (99 %) pauses before it: some tables have
-    an event a month.
+    an event a month. None: there is no event before it.
     """
     for name in work.cfg.tables:
         newest, pause = work.rows(
@@ -41,7 +41,7 @@ def ended_tables(work: Workspace, cutoff: int) -> Iterator[tuple[str, int]]:
             "(SELECT day, day - lag(day) OVER (ORDER BY day) AS pause FROM "
             f"(SELECT DISTINCT day FROM all_{name} WHERE day < {cutoff}))"
         )[0]
-        if newest is not None and cutoff - newest > max(STALE, pause):
+        if newest is None or cutoff - newest > max(STALE, pause):
             yield name, newest
 
 

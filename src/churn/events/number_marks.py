@@ -40,12 +40,17 @@ def doubtful_points(
             yield UserError(error.what, place, error.do)
 
 
-def settings_for(bad: dict[str, list[str]], keys: str) -> str:
-    """The keys to set for a table with such texts among its numbers; empty if they are no numbers."""
+def settings_for(bad: dict[str, list[str]], read_marks: dict[str, int], keys: str) -> str:
+    """The keys to set for a table with such texts among its numbers; empty if they are no numbers.
+
+    Another decimal mark only if more cells need it than were read with the one that is set: `read_marks`, the
+    latter less the former by column.
+    """
     for name, texts in bad.items():
         values = pd.DataFrame(
             {"rows": 1, "customers": 1, "number": float("nan")}, pd.Index(texts, dtype="str")
         )
-        if error := check_number_format(name, values, keys):
+        error = check_number_format(name, values, keys)
+        if error and (".decimal=" not in error.do or read_marks.get(name, -1) < 0):
             return error.do
     return ""

@@ -25,7 +25,7 @@ def population(tables: Mapping[str, ir.Table], cfg: EventsConfig, ages: ir.Table
         table = str(cfg.churn.table)
         seen = _active(tables[table], cfg.churn, ages)
         return _with_tenure(seen, tables[table], arrives_late=cfg.tables[table].arrival is not None)
-    return _under_contract(_contracts(tables, cfg.churn), ages.select(CUTOFF).distinct())
+    return _under_contract(_contracts(tables, cfg), ages.select(CUTOFF).distinct())
 
 
 def with_outcome(
@@ -37,7 +37,7 @@ def with_outcome(
         joined = rows.left_join(alive, [CUSTOMER, CUTOFF])
         return joined.select(*rows.columns, **{CHURNED: joined["alive"].isnull().cast("int8")})
     grace = cfg.churn.grace if cfg.churn.kind is ChurnKind.not_renewed else CONTINUES
-    contracts = _contracts(tables, cfg.churn)
+    contracts = _contracts(tables, cfg)
     gone = _leavings(contracts, grace)
     lost = rows.select(CUSTOMER, CUTOFF).join(gone, CUSTOMER)
     lost = lost.filter((lost.left_on >= lost[CUTOFF]) & (lost.left_on < lost[CUTOFF] + cfg.horizon))
@@ -74,15 +74,20 @@ def _seen_again(events: ir.Table, horizon: int, ages: ir.Table) -> ir.Table:
     return seen.group_by([CUSTOMER, CUTOFF]).agg(alive=seen.day.min())
 
 
-def _contracts(tables: Mapping[str, ir.Table], churn: ChurnConfig) -> ir.Table:
+def _contracts(tables: Mapping[str, ir.Table], cfg: EventsConfig) -> ir.Table:
     """customer, begin, end, known, noticed: the contracts, or what beginnings and cancellations make of them.
 
     `noticed`: the day on which it has ended and that is known. A contract that ends before it begins is none.
     """
-    table = tables[str(churn.table)]
+    names = [str(cfg.churn.table), str(cfg.churn.begin)]
+    table = tables[names[0]]
     if "begin" in table.columns:
         return table.filter(table.end.isnull() | (table.end >= table.begin)).mutate(noticed=table.end)
-    begun = _beginnings(tables[str(churn.begin)], table)
+    begun = tables[names[1]]
+    if any(cfg.tables[name].arrival for name in names):  # what arrives later must not change what was known
+        begun = begun.select(CUSTOMER, "known", cancelled_from="time", since="time", begin="day")
+    else:
+        begun = _beginnings(begun, table)
     noticed = ibis.greatest(table.day, table.known)
     cancelled = table.select(CUSTOMER, until=table.time, end=table.day, noticed=noticed)
     pairs = begun.left_join(cancelled, [CUSTOMER, begun.cancelled_from <= cancelled.until])
@@ -95,7 +100,7 @@ def _beginnings(begun: ir.Table, cancelled: ir.Table) -> ir.Table:
     """customer, since, begin, known, cancelled_from: the second from which a cancellation ends it.
 
     Of a beginning and a cancellation in one second the beginning comes last where the customer was one
-    before: by the newest earlier second that has only one of the two.
+    before: by the newest earlier second that has only one of the two. For events that are known at once.
     """
     begins = begun.select(CUSTOMER, "time", "day", "known", begins=1, cancels=0)
     cancels = cancelled.select(CUSTOMER, "time", "day", known=ibis.null("int64"), begins=0, cancels=1)

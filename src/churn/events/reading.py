@@ -23,7 +23,7 @@ from churn.data.table import NoRowsError
 from churn.errors import UserError, count, did_you_mean
 from churn.events.definition import BIGQUERY, columns_of
 from churn.events.number_marks import note_shapes, settings_for
-from churn.events.times import day_comes_first, parse_times
+from churn.events.times import parse_times, shown_orders
 
 ROWS = 200_000  # read at a time
 SHOWN = 10  # cells named in a message
@@ -42,6 +42,8 @@ class Reading:
     example: dict[tuple[str, bool], str] = field(default_factory=dict)  # the first of each, with its place
     whole_days: dict[str, bool] = field(default_factory=dict)  # whether no time of a column has a time of day
     bad_numbers: dict[str, list[str]] = field(default_factory=dict)  # the first of them, by column
+    # By column, numbers that were read and have a decimal mark, less cells that are no numbers.
+    read_marks: dict[str, int] = field(default_factory=dict)
     day_first: dict[str, bool] = field(default_factory=dict)  # whether days come before months, by column
     shapes: dict[str, dict[str, str]] = field(default_factory=dict)  # `churn.events.number_marks`, by column
 
@@ -116,25 +118,24 @@ def _write_chunks(
 
 
 def _date_orders(chunks: Iterable[Chunk], spec: TableConfig) -> dict[str, bool]:
-    """Whether days come before months, for the columns of times that show it somewhere."""
+    """Whether days come before months, for the columns of times whose dates show one order, and not both."""
     times = [name for name, key in columns_of(spec).items() if key in TIMES]
-    orders: dict[str, bool] = {}
+    shown: dict[str, set[bool]] = {name: set() for name in times}
     for chunk in chunks:
         for name in times:
-            if name not in orders and is_text(chunk.table.schema.field(name).type):
-                order = day_comes_first(as_written(to_pandas(chunk.table.select([name]))[name]))
-                orders |= {} if order is None else {name: order}
-    return orders
+            if is_text(chunk.table.schema.field(name).type):
+                shown[name] |= shown_orders(as_written(to_pandas(chunk.table.select([name]))[name]))
+    return {name: orders.pop() for name, orders in shown.items() if len(orders) == 1}
 
 
 def _refuse_bad_rows(found: Reading, place: str, keys: str, allowed: int) -> None:
     """Refuse a table with more unreadable rows than may be left out."""
     if found.bad_rows > allowed:
         cells = "\n    ".join(found.bad_cells)
-        do = settings_for(found.bad_numbers, keys) or (
-            "correct them; times are written like 2026-11-24 or 2026-11-24T12:00:00Z; or leave the rows out: "
-            f"events.max_bad_rows={found.bad_rows}"
+        do = settings_for(found.bad_numbers, found.read_marks, keys) or (
+            "correct them; times are written like 2026-11-24 or 2026-11-24T12:00:00Z"
         )
+        do += f"; or leave the rows out: events.max_bad_rows={found.bad_rows}"
         raise UserError(f"{count(found.bad_rows, 'row')} cannot be read:\n    {cells}", place, do)
 
 
@@ -182,14 +183,16 @@ def _cell(column: pd.Series, row: int) -> str:
 
 def _numbers(column: pd.Series, spec: TableConfig, found: Reading) -> tuple[pa.Array, np.ndarray]:
     """Numbers, missing where a cell is blank or a usual word for it, and which cells are neither."""
-    words: set[str] = set()
-    if column.dtype == "str":
-        texts = pd.Series(column.dropna().unique(), dtype="str")
-        words = {text for text in texts if text.lower() in MISSING_WORDS}
-        note_shapes(texts, words, found.shapes.setdefault(str(column.name), {}))
+    texts = pd.Series(column.dropna().unique() if column.dtype == "str" else [], dtype="str")
+    words = {text for text in texts if text.lower() in MISSING_WORDS}
     rules = DataConfig(decimal=spec.decimal, thousands=spec.thousands)
     value, no_number, too_large = to_numbers(column, rules, words)
-    return pa.array(value, pa.float64(), from_pandas=True), no_number | too_large
+    wrong, name = no_number | too_large, str(column.name)
+    if len(texts):
+        note_shapes(texts[~texts.isin(column[wrong])], words, found.shapes.setdefault(name, {}))
+        marks = column[~wrong].str.contains(spec.decimal, regex=False, na=False).sum()
+        found.read_marks[name] = found.read_marks.get(name, 0) + int(marks - wrong.sum())
+    return pa.array(value, pa.float64(), from_pandas=True), wrong
 
 
 def _times(column: pd.Series, chunk: Chunk, found: Reading) -> tuple[pa.Array, np.ndarray]:

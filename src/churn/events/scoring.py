@@ -88,18 +88,17 @@ def _check_freshness(work: Workspace, cutoff: int) -> None:
     before = f"WHERE day < {cutoff}"  # what is booked for later does not make the tables fresh
     newest = [work.one(f"SELECT max(day) FROM all_{name} {before}") for name in work.cfg.tables]
     days = [day for day in newest if day is not None]
-    if not days:
-        return
-    age = cutoff - max(days)
-    if age > reach(work.cfg.windows):
+    if days and (age := cutoff - max(days)) > reach(work.cfg.windows):
         raise UserError(
             f"the newest event is of {to_date(max(days))}, {age:,} days before the cut-off {to_date(cutoff)}",
             "score.cutoff",
             f"name newer tables, or ask at another date: score.cutoff={to_date(max(days) + 1)}",
         )
     for name, day in ended_tables(work, cutoff):
-        print(
-            f"! the newest event of '{name}' is of {to_date(day)}, {cutoff - day} days before the cut-off "
-            f"{to_date(cutoff)}",
-            flush=True,
-        )
+        what = f"'{name}' has no event"
+        if day is not None:
+            what = f"the newest event of '{name}' is of {to_date(day)}, {cutoff - day} days"
+        print(f"! {what} before the cut-off {to_date(cutoff)}", flush=True)
+    for name in work.cfg.properties:
+        if not work.one(f"SELECT count(*) FROM all_{name}"):
+            print(f"! '{name}' has no row that can be used", flush=True)

@@ -10,7 +10,7 @@ import pandas as pd
 from churn.data.infer.cells import OTHER_DATE, UTC, to_times
 
 ZONE = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$"  # +02 is how PostgreSQL writes it
-OTHER_DATE_BEGIN = r"^([0-9]{1,2})[./-]([0-9]{1,2})[./-][0-9]{2}"
+DAY_AND_MONTH = r"^([0-9]{1,2})[./-]([0-9]{1,2})[./-](?:[0-9]{4}|[0-9]{2})(?:[T ].*)?$"  # or the other way
 CLOCK = r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
 UNIX = r"[0-9]{9,16}"  # seconds, milli- or microseconds since 1970
 # 202411241230 and 20241124123059, which as numbers since 1970 would be of 1976, and of 2611
@@ -23,8 +23,8 @@ def parse_times(text: pd.Series, day_first: dict[str, bool] | None = None) -> tu
     """Times of texts (UTC of those with a zone; NaT where they are none), and [n] which have a zone.
 
     ISO 8601; days or months first, such as 24.11.2026 12:30; only digits, such as 202611241230; seconds,
-    milli- or microseconds since 1970. `day_first`: whether days come before months, by the column's name, as
-    other texts of it have shown; what these show is added.
+    milli- or microseconds since 1970. `day_first`: whether days come before months, by the column's name, for
+    texts that do not show it.
     """
     text = text.str.replace(f"^{DIGITS}$", r"\1T\2", regex=True).str.replace(UTC, "Z", regex=True)
     unix = text.str.fullmatch(UNIX).to_numpy(bool)
@@ -44,11 +44,11 @@ def parse_times(text: pd.Series, day_first: dict[str, bool] | None = None) -> tu
     return time, zoned
 
 
-def day_comes_first(text: pd.Series) -> bool | None:
-    """Whether days come before months in texts such as 24.11.2026; None where they do not show it."""
-    numbers = text.str.extract(OTHER_DATE_BEGIN).astype(float)
-    day, month = ((numbers[i] > 12).any() for i in (0, 1))
-    return None if day == month else bool(day)
+def shown_orders(text: pd.Series) -> set[bool]:
+    """Whether days come before months (True) or after, by those dates that can be read in one way only."""
+    numbers = text.str.extract(DAY_AND_MONTH).astype(float)
+    is_month, is_only_day = numbers.isin(range(1, 13)), numbers.isin(range(13, 32))
+    return {day == 0 for day in (0, 1) if (is_only_day[day] & is_month[1 - day]).any()}
 
 
 def _day_and_clock(text: pd.Series, day_first: dict[str, bool]) -> pd.Series:
@@ -68,10 +68,8 @@ def _day_and_clock(text: pd.Series, day_first: dict[str, bool]) -> pd.Series:
 
 def _in_known_order(dates: pd.Series, day_first: dict[str, bool]) -> pd.Series:
     """Dates with the day or the month first; as times where only other dates of the column show which."""
-    name, order = str(dates.name), day_comes_first(dates)
-    if order is not None:
-        day_first.setdefault(name, order)
-    if order is not None or name not in day_first:
+    name = str(dates.name)
+    if name not in day_first or shown_orders(dates):
         return dates
     plain = dates.str.replace("[./]", "-", regex=True)
     year = "%Y" if plain.str.fullmatch(".*-[0-9]{4}").any() else "%y"

@@ -19,6 +19,7 @@ from churn.config.events import EventsConfig, TableConfig
 from churn.data.infer.cells import TOO_LARGE
 from churn.data.sources.formats import is_parquet
 from churn.data.sources.paths import SourceFile, local_files
+from churn.data.spelling import spelling_steps
 from churn.errors import UserError
 from churn.events import reading
 from churn.events.definition import columns_of, table_keys, tables_of
@@ -46,7 +47,7 @@ def read_view(
     spec = tables_of(cfg)[name]
     place, view, found = table_place(cfg, spec), f"raw_{name}", None
     files = [] if "://" in place else _typed_files(place, spec)
-    if not files:
+    if not files or _has_odd_levels(con, files, spec):
         file = folder / f"{view}.parquet"
         chunks = partial(reading.read_chunks, place, spec, billed)
         found = reading.write_typed(chunks, spec, file, place, table_keys(cfg, name), cfg.max_bad_rows)
@@ -60,8 +61,7 @@ def _create_view(
     con: duckdb.DuckDBPyConnection, view: str, files: list[str], columns: dict[str, bool]
 ) -> ir.Table:
     """A view of some columns of Parquet files; `columns`: whether times of it are UTC, unsaid."""
-    paths = ", ".join("'" + escape(path).replace("'", "''") + "'" for path in files)
-    source = f"read_parquet([{paths}], hive_partitioning = false)"
+    source = _source(files)
     raw = {row[0]: row[1] for row in con.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
     ragged = _ragged_texts(con, source, [name for name in columns if raw[name] == "VARCHAR"])
     read = {name: _as_read(name, raw[name], name in ragged, is_utc) for name, is_utc in columns.items()}
@@ -69,6 +69,21 @@ def _create_view(
     con.execute(f"CREATE VIEW {view} AS SELECT {', '.join(chosen)} FROM {source}")
     kinds = {row[0]: row[1] for row in con.execute(f"DESCRIBE {view}").fetchall()}
     return ibis.table({column: _ibis_type(kind) for column, kind in kinds.items()}, name=view)
+
+
+def _source(files: list[str]) -> str:
+    """Parquet files as DuckDB reads them."""
+    paths = ", ".join("'" + escape(path).replace("'", "''") + "'" for path in files)
+    return f"read_parquet([{paths}], hive_partitioning = false)"
+
+
+def _has_odd_levels(con: duckdb.DuckDBPyConnection, files: list[str], spec: TableConfig) -> bool:
+    """Whether some of the few texts of a column end in blanks other than spaces, or mean "missing"."""
+    blanks, *_, missing = (pattern for pattern, _ in spelling_steps())
+    few = [name for name, key in columns_of(spec).items() if key in ("categories", "categorical", "only")]
+    texts = (f"SELECT DISTINCT trim({quoted(name)}::VARCHAR) AS text FROM {_source(files)}" for name in few)
+    odd = f"coalesce(bool_or(regexp_matches(text, '{blanks}') OR regexp_matches(text, '{missing}')), false)"
+    return any(con.execute(f"SELECT {odd} FROM ({sql})").fetchall()[0][0] for sql in texts)
 
 
 def _ragged_texts(con: duckdb.DuckDBPyConnection, source: str, texts: list[str]) -> set[str]:
@@ -87,11 +102,10 @@ def _as_read(column: str, kind: str, is_ragged: bool, is_utc: bool) -> str:
         return f"timezone('UTC', {name})"
     if is_ragged:
         return f"trim({name})"
-    if kind in (
-        "FLOAT",
-        "DOUBLE",
-    ):  # `= 'NaN'` is false for DuckDB 1.4.5 where Parquet's statistics have no NaN
-        return f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END"
+    if kind in ("FLOAT", "DOUBLE"):
+        # `= 'NaN'` is false for DuckDB 1.4.5 where Parquet's statistics have no NaN; in 32 bits squares are
+        # too inexact for a spread
+        return f"CASE WHEN isnan({name}) THEN NULL ELSE {name}::DOUBLE END"
     return f"{name}::DOUBLE" if kind.startswith("DECIMAL") else name  # as decimals, sums and squares overflow
 
 

@@ -17,7 +17,8 @@ from churn.events.names import CUSTOMER, CUTOFF, feature_names, level_names, slu
 
 KEYS = [CUSTOMER, CUTOFF]
 OTHER = -1  # the level of a text that is none of those that are named
-NO_SPREAD = 1e-15  # of the sum of squares, by value: less is the rounding of equal values
+# Of the sum of squares, by value and at most: less is the rounding of equal values.
+NO_SPREAD, MOST_ROUNDING = 1e-15, 1e-12
 
 
 def window_features(
@@ -167,7 +168,8 @@ def _value_features(
     total, squares = sums[f"sum_{column}_{days}"], sums[f"squares_{column}_{days}"]
     mean = total / count.nullif(0.0)
     around_mean = squares - total * mean
-    spread = (around_mean > NO_SPREAD * count * squares).ifelse(around_mean, 0.0)  # else it is rounding
+    rounding = ibis.least(NO_SPREAD * count, MOST_ROUNDING) * squares
+    spread = (around_mean > rounding).ifelse(around_mean, 0.0)
     yield "sum", total
     yield "sum_change", _change(sums, f"sum_{column}", days)
     yield "mean", mean

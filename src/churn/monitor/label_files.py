@@ -17,6 +17,7 @@ from churn.data.declared import facts_of
 from churn.data.infer.cells import to_times
 from churn.data.sources.side_files import read_side_table
 from churn.data.table import RawTable
+from churn.events.calendar import first_moments
 from churn.monitor.labels import CHURNED, SNAPSHOT, TIME
 
 
@@ -40,17 +41,9 @@ def _labels_of_snapshot(table: RawTable, facts: dict[str, Any]) -> RawTable:
 
     roles = facts["roles"]
     cutoffs, _ = to_times(table.frame[roles["time"]])
-    begun = _in_utc(cutoffs, facts.get("events", {}).get("timezone", "UTC"))
+    zone = facts.get("events", {}).get("timezone", "UTC")
     left = table.frame[roles["target"]].astype(str).isin(roles["churned"]).to_numpy()
-    decided = begun + (np.where(left, 0, 1) + roles["horizon"]) * np.timedelta64(1, "D")
+    begun, ended = (first_moments(cutoffs + np.timedelta64(days, "D"), zone) for days in (0, 1))
+    decided = np.where(left, begun, ended) + roles["horizon"] * np.timedelta64(1, "D")
     columns = {CUSTOMER_KEY: table.frame[roles["id"]], TIME: decided, CHURNED: table.frame[roles["target"]]}
-    return replace(table, frame=pd.DataFrame(columns | {SNAPSHOT: True}))
-
-
-def _in_utc(days: np.ndarray, zone: str) -> np.ndarray:
-    """[n] the first moments of days of a zone, in UTC."""
-    import pandas as pd
-
-    first = np.ones(len(days), bool)  # where the clock shows midnight twice
-    local = pd.DatetimeIndex(days).tz_localize(zone, ambiguous=first, nonexistent="shift_forward")
-    return local.tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[s]")
+    return replace(table, frame=pd.DataFrame(columns | {SNAPSHOT: zone}))

@@ -17,7 +17,7 @@ label of the customer at or after t + h. `churn.monitor.closed_windows` says whi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ from churn.data.sources.columns import simplify_types, to_pandas
 from churn.data.spelling import one_spelling
 from churn.data.table import RawTable
 from churn.errors import UserError, count
+from churn.events.calendar import days_of, first_moments
 from churn.monitor.vocabulary import NO, YES, check_one_meaning
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Labels:
     met: bool = False  # whether there was a prediction about a customer with a label
     others: int = 0  # predictions about customers
     foreign: int = 0  # those of them whose ids another key has hashed
+    zone: str = "UTC"  # whose days the rows of a snapshot settle
 
     @classmethod
     def of(
@@ -116,8 +118,10 @@ class Labels:
             left = _is_between(self.left, code, begin, end)
             settled = left | (self.known[code] >= end)
         else:  # by the row of its own day alone: one of another day may say otherwise
-            left = _is_between(self.left, code, end - DAY, end)
-            settled = left | _is_between(self.stayed, code, end, end + DAY)
+            day = first_moments(days_of(time[rows], self.zone), self.zone)
+            end = to_seconds(day) + horizon * DAY
+            left = _is_between(self.left, code, end - 1, end)
+            settled = left | _is_between(self.stayed, code, end, end + DAY + 3600)  # clocks put back
         rows, code, left = rows[settled], code[settled], left[settled]
         outcome[rows], treated[rows] = left, self.treated[code]
         return outcome, treated
@@ -182,7 +186,8 @@ def labels_from_table(
     if SNAPSHOT not in frame:  # its times are moments
         time = np.where(are_days(frame[TIME], time), np.minimum(time + LAST_SECOND, now), time)
     keys = to_ids(frame[CUSTOMER_KEY]).to_numpy(object)
-    return Labels.of(keys[past], time[past], churned[past], treated[past], hash_id, SNAPSHOT in frame)
+    known = Labels.of(keys[past], time[past], churned[past], treated[past], hash_id, SNAPSHOT in frame)
+    return replace(known, zone=str(frame[SNAPSHOT].iloc[0])) if SNAPSHOT in frame and len(frame) else known
 
 
 def _with_columns(frame: pd.DataFrame, path: str, schema: Schema) -> pd.DataFrame:

@@ -39,12 +39,7 @@ def history_findings(work: Workspace, cutoffs: list[int]) -> Iterator[Finding]:
     """Tables that end before the last cut-off, and windows that reach back beyond a table's first event."""
     last = cutoffs[-1]
     for name, day in ended_tables(work, last):
-        yield Finding(
-            f"'{name}' ends before the last cut-off",
-            f"its newest event is of {to_date(day)}, {last - day:,} days before {to_date(last)}: "
-            "from then on its features say that nothing happened",
-            f"export it again, or end with it: events.cutoffs.last={to_date(day + 1)}",
-        )
+        yield _nothing_yet(name, last) if day is None else _ended(name, day, last)
     for name in work.cfg.tables:
         first = work.one(f"SELECT min(day) FROM all_{name}") or 0
         short = {days: [day for day in cutoffs if day - days < first] for days in work.cfg.windows}
@@ -59,6 +54,25 @@ def history_findings(work: Workspace, cutoffs: list[int]) -> Iterator[Finding]:
                 "column means less there",
                 "begin later (events.cutoffs.first), or leave out the window (events.windows)",
             )
+
+
+def _nothing_yet(name: str, last: int) -> Finding:
+    """A table without an event before the last cut-off."""
+    return Finding(
+        f"'{name}' has no event before the last cut-off",
+        f"none before {to_date(last)}: its features say that nothing happened",
+        "export it again, or take it out of the definition",
+    )
+
+
+def _ended(name: str, day: int, last: int) -> Finding:
+    """A table that ends before the last cut-off."""
+    return Finding(
+        f"'{name}' ends before the last cut-off",
+        f"its newest event is of {to_date(day)}, {last - day:,} days before {to_date(last)}: "
+        "from then on its features say that nothing happened",
+        f"export it again, or end with it: events.cutoffs.last={to_date(day + 1)}",
+    )
 
 
 def _unreadable(work: Workspace, name: str) -> Iterator[Finding]:
@@ -167,9 +181,12 @@ def _changes(work: Workspace, name: str) -> Iterator[Finding]:
         f"SELECT count(*) FROM ({seconds} all_{name}) SEMI JOIN all_{churn.begin} USING ({CUSTOMER}, time)"
     )
     if rows:
+        late = any(work.cfg.tables[str(table)].arrival for table in (churn.table, churn.begin))
         yield Finding(
             f"'{name}': {count(rows, 'cancellation')} in the second of a beginning",
-            "who was a customer before remains one; who was not began and left at once",
+            "with an `arrival` nobody knows which came first: such a beginning counts as left at once"
+            if late
+            else "who was a customer before remains one; who was not began and left at once",
             "name columns with the time of day, where there are some",
         )
 
@@ -199,6 +216,8 @@ def _properties(work: Workspace, name: str) -> Iterator[Finding]:
         evidence = "every cut-off sees what the table says today; what changed later was not known then"
         do = f"name the column with the date: events.properties.{name}.since; or keep only what never changes"
         yield Finding(title, evidence, do)
+    if not work.one(f"SELECT count(*) FROM all_{name}"):
+        yield Finding(f"'{name}' has no row that can be used", "its features are missing", "export it again")
     twice = work.one(
         "SELECT coalesce(sum(n - 1), 0)::BIGINT FROM "
         f"(SELECT count(*) AS n FROM all_{name} GROUP BY {CUSTOMER}, since)"
