@@ -184,7 +184,9 @@ def labels_from_table(
     now = np.datetime64(until.astimezone(UTC).replace(tzinfo=None), "s")
     past = time <= now
     if SNAPSHOT not in frame:  # its times are moments
-        time = np.where(are_days(frame[TIME], time), np.minimum(time + LAST_SECOND, now), time)
+        for rows in (churned == 1, churned == 0):  # where only stayers have days, these may be midnight
+            day = np.flatnonzero(rows)[are_days(frame[TIME][rows], time[rows])]
+            time[day] = np.minimum(time[day] + LAST_SECOND, now)
     keys = to_ids(frame[CUSTOMER_KEY]).to_numpy(object)
     return Labels.of(keys[past], time[past], churned[past], treated[past], hash_id, SNAPSHOT in frame)
 
