@@ -104,6 +104,7 @@ def test_the_profile_holds_the_distribution_of_the_served_probabilities(run_dire
     probability = bundle.predict(test_part[0])["churn_probability"].astype(float)
     expected = np.bincount(grid_cell(probability), minlength=GRID)
     assert bundle.profile["score"] == expected.tolist()
+    assert bundle.profile["test_customers"] == len(probability)
 
 
 def test_the_same_command_gives_the_same_numbers_also_without_a_worker_process(metrics, tmp_path):

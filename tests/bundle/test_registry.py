@@ -26,7 +26,7 @@ from churn.errors import UserError
 from churn.lines import append_line
 from churn.monitor.history import monitor_dir
 from churn.retrain import probation
-from churn.retrain.history import champion_windows, retraining_times
+from churn.retrain.history import _entries, champion_windows, retraining_times
 from churn.retrain.promote import make_champion, promote
 from churn.runs import UNREGISTERED, note_unregistered
 
@@ -82,6 +82,7 @@ def test_after_a_promotion_by_hand_only_windows_since_then_count(make_run, cfg):
     promote_by_hand(first, cfg)
     assert [window["until"][:4] for window in champion_windows(champion, cfg)] == ["2126"]
     assert retraining_times(cfg) == [], "a promotion begins no cool-down"
+    assert [entry["digest"] for entry in _entries(cfg)] == [digest(run / "bundle") for run in (second, first)]
 
 
 @pytest.fixture

@@ -76,6 +76,35 @@ def test_a_label_that_is_a_day_counts_to_the_end_of_that_day(asked, typed):
     assert known.settle(np.array(list("abcde")), moments, 30)[0].tolist() == [0, 1, UNKNOWN, 1, 0]
 
 
+@pytest.mark.parametrize("form", ["{} 00:00:00", "{}T00:00:00+02:00", "{} 00:00:00.000 UTC", "{}"])
+@pytest.mark.parametrize("gone", ["2026-03-09 14:30:00", "2026-03-09"])
+def test_days_of_stayers_may_be_midnight_beside_leavers_with_a_time(form, gone):
+    stayed = form.format("2026-03-31")
+    table = pa.table({"who": list("abc"), "time": [gone, stayed, stayed], "churned": [1, 0, 0]})
+    known = labels_from_table(table, "labels", SCHEMA, LATE)
+    asked = np.array(["2026-03-01T09:00"] * 3, "datetime64[s]")
+    assert known.settle(np.array(list("abc")), asked, 30)[0].tolist() == [1, 0, 0]
+
+
+def test_days_of_stayers_may_be_typed_as_midnight_of_their_zone():
+    berlin = ZoneInfo("Europe/Berlin")
+    times = [datetime(2026, 3, 9, 14, tzinfo=berlin), datetime(2026, 3, 31, tzinfo=berlin)]
+    times = pa.array(times, pa.timestamp("ms", "Europe/Berlin"))
+    known = labels_from_table(
+        pa.table({"who": ["a", "b"], "time": times, "churned": [1, 0]}), "labels", SCHEMA, LATE
+    )
+    asked = np.array(["2026-03-01T09:00"] * 2, "datetime64[s]")
+    assert known.settle(np.array(["a", "b"]), asked, 30)[0].tolist() == [1, 0]
+
+
+def test_times_of_day_of_leavers_are_kept_where_some_are_midnight():
+    times = ["2026-03-01T08:00:00", "2026-03-01T00:00:00", "2026-12-31"]
+    table = pa.table({"who": list("abc"), "time": times, "churned": [1, 1, 0]})
+    known = labels_from_table(table, "labels", SCHEMA, LATE)
+    asked = np.array(["2026-03-01T09:00"] * 3, "datetime64[s]")
+    assert known.settle(np.array(list("abc")), asked, 30)[0].tolist() == [UNKNOWN, UNKNOWN, 0]
+
+
 def test_of_today_no_label_knows_more_than_until_now():
     now = datetime(2026, 3, 31, 8, tzinfo=UTC)
     table = pa.table({"who": ["a"], "time": ["2026-03-31"], "churned": [0]})

@@ -58,6 +58,31 @@ def test_customers_who_leave_at_the_end_of_a_month_are_no_rise(day, rise):
     assert fit_shift(seen).needed(CFG) is (rise > 0 and day in (0, 3))
 
 
+@pytest.mark.parametrize("monthly", [True, False])
+def test_an_adopted_shift_is_as_large_as_the_rise(monthly):
+    """Customers leave at the end of a month, where the look is, or on any day."""
+    found = []
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        time, probability = random.uniform(0, 210, 8_000), random.beta(2, 6, 8_000)
+        leaves = random.random(8_000) < expit(logit(probability) + 0.8 * (time > 182))
+        age = 30 - time % 30 if monthly else random.uniform(0, 30, 8_000)
+        old, new = leaves & (time <= 180), time > 182
+        left = leaves[new] & (time[new] + age[new] <= 210)
+        found.append(fit_shift(OpenWindows(probability[new], left, 210 - time[new], age[old], time[old])))
+    adopted = [shift.log_odds for shift in found if shift.needed(CFG)]
+    assert len(adopted) >= 8
+    assert np.mean(adopted) == pytest.approx(0.8, abs=0.08)
+    expected = 0.25 * 8_000 * 28 / 210 * (1 if monthly else 28 / 2 / 30)
+    assert np.mean([shift.expected for shift in found]) == pytest.approx(expected, rel=0.03)
+
+
+def test_earlier_days_on_which_nobody_was_asked_show_nothing():
+    begun, seen = np.repeat([0.0, 100.0], 30), np.full(50, 0.5)
+    gap = OpenWindows(seen, np.ones(50, bool), np.full(50, 20.0), np.full(60, 50.0), begun)
+    assert not fit_shift(gap).needed(CFG)
+
+
 def test_a_fall_may_be_late_labels_and_gives_no_shift():
     assert not any(fit_shift(open_windows(-1.0, seed)).needed(CFG) for seed in range(20))
 

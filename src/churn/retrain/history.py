@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,10 +53,12 @@ def retraining_times(cfg: Config) -> list[datetime]:
 
 
 def recalibration_undone(cfg: Config) -> datetime | None:
-    """When a recalibration was taken back, if nothing was promoted since."""
-    served = [entry for entry in _entries(cfg) if entry["promoted"]]
-    undone = [entry["kind"] for entry in served[-2:]] == [RECALIBRATION, ROLLBACK]
-    return served[-1]["time"] if undone else None
+    """When a recalibration was taken back, by a rollback or by hand, if nothing was promoted since."""
+    *before, last = [entry for entry in _entries(cfg) if entry["promoted"]] or [{"kind": None}]
+    shifts = takewhile(lambda entry: entry["kind"] == RECALIBRATION, reversed(before))
+    older = {entry.get("previous") for entry in shifts}
+    undone = older if last["kind"] == ROLLBACK else older & {last.get("digest", "")}
+    return last["time"] if undone else None
 
 
 def champion_windows(champion: Bundle, cfg: Config) -> list[dict[str, Any]]:

@@ -28,8 +28,8 @@ def promote(cfg: Config) -> None:
         raise UserError("no run is named", do="churn promote run=runs/latest")
     check_approval(cfg)
     run = Path(cfg.run.dir)
-    facts = Bundle.load(run / "bundle").facts
-    name = facts["name"]
+    bundle = Bundle.load(run / "bundle")
+    facts, name = bundle.facts, bundle.facts["name"]
     if unfair := broken_limit(facts, limits_of_promotion(run, cfg)):
         do = "train another one, or decide on another limit: type the key with its value"
         raise UserError(f"this bundle may not become the champion: {unfair}", f"run={run}", do)
@@ -41,7 +41,7 @@ def promote(cfg: Config) -> None:
     reload = make_champion(cfg.run.root, name, version)
     if before != version:  # the windows of its champion count from now on, as after a retraining
         cfg.data.name = name
-        record(cfg, new_entry(datetime.now(UTC), PROMOTION, True))
+        record(cfg, new_entry(datetime.now(UTC), PROMOTION, True, digest=bundle.digest))
     print(f"Version {version} of '{name}' is the champion, from {run}.{approved}{reload}")
 
 

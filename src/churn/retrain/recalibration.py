@@ -7,7 +7,9 @@ makes what was seen most likely is an update of the intercept (Steyerberg et al.
 pretend one.
 
 Customers may leave on some days of the calendar only, such as the last of a month, whatever the age. A look
-on that day sees more leavers than F says. So F is raised to what the worst of earlier looks had needed.
+on that day sees more leavers than F says. So a rise is tested against F raised to what the worst of earlier
+looks had needed. Chance has its part in the worst of looks, so that the rise itself is estimated with F as it
+is, unless earlier looks show beyond chance that the calendar matters.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ LARGEST = 4.0  # shift of the log-odds
 LEAST_LEFT = 20  # customers who left; fewer give no shift
 LOOKS = 200  # earlier moments at which the past leavers are counted, at most
 LEAST_POWER = 0.01  # of F: nearly all leave at once
+BEYOND_CHANCE = 3.0  # standard deviations by which the worst of all looks seldom differs from F
 
 
 @dataclass(frozen=True)
@@ -42,18 +45,23 @@ class OpenWindows:
 
     @cached_property
     def elapsed(self) -> np.ndarray:
-        """[n] F(a): share of those who leave within the horizon that may have left at this age."""
+        """[n] F(a): share of those who leave within the horizon that has left at this age."""
+        return self.elapsed_at_most if self._exponent(BEYOND_CHANCE) < 1 else self._share(self.age)
+
+    @cached_property
+    def elapsed_at_most(self) -> np.ndarray:
+        """[n] the same on the worst day of the calendar."""
         return self._share(self.age) ** self._exponent()
 
     def _share(self, age: np.ndarray) -> np.ndarray:
         """F(a) of ages [n], whatever the calendar."""
         return np.searchsorted(np.sort(self.leavers), age, side="right") / max(len(self.leavers), 1)
 
-    def _exponent(self) -> float:
+    def _exponent(self, deviations: float = 1.0) -> float:
         """The power of F, at most 1, that gives as many leavers as the worst of the earlier looks saw.
 
         A look at a moment sees the past leavers whose predictions were as young as these are now. What it saw
-        is taken a standard deviation lower, so that chance alone seldom raises F.
+        is taken some standard deviations lower.
         """
         if self.begun is None or not len(self.begun) or not len(self.age):
             return 1.0
@@ -64,10 +72,11 @@ class OpenWindows:
         )
         for look in looks:
             young = (self.begun >= look - span) & (self.begun < look)
-            share, gone = self._share(look - self.begun[young]), float((left[young] <= look).mean())
-            if share.sum() < LEAST_LEFT:
+            share = self._share(look - self.begun[young])
+            if share.sum() < LEAST_LEFT:  # also if nobody is young
                 continue
-            seen = len(share) * gone - np.sqrt(len(share) * gone * (1 - gone))
+            gone = float((left[young] <= look).mean())
+            seen = len(share) * gone - deviations * np.sqrt(len(share) * gone * (1 - gone))
             while (share**least).sum() < seen and least > LEAST_POWER:
                 least *= 0.9
         return least
@@ -78,7 +87,7 @@ class OpenWindows:
         The expected number is the mean, over the past leavers, of the probabilities of all predictions that
         are at least as old as the leaver was.
         """
-        order, chance = np.argsort(self.age), self.elapsed * self.probability
+        order, chance = np.argsort(self.age), self.elapsed_at_most * self.probability
         older = np.append(np.cumsum(self.probability[order][::-1])[::-1], 0.0)
         reached = older[np.searchsorted(self.age[order], self.leavers, "left")]
         reached = reached * (chance.sum() / max(float(reached.mean()), EPSILON)) if len(reached) else reached
@@ -112,19 +121,25 @@ def fit_shift(seen: OpenWindows) -> Shift:
 
     >>> fit_shift(OpenWindows(probability, left, age, leavers)).needed(cfg.retrain)
     """
+    least, evidence = _most_likely(seen, seen.elapsed_at_most)
+    p = float(chi2.sf(evidence / seen.overdispersion(), 1)) / 2 if least > 0 else 1.0
+    expected = float((seen.elapsed * seen.probability).sum())
+    return Shift(_most_likely(seen, seen.elapsed)[0], p, len(seen.left), int(seen.left.sum()), expected)
+
+
+def _most_likely(seen: OpenWindows, elapsed: np.ndarray) -> tuple[float, float]:
+    """The most likely shift, given F(a) [n], and the likelihood ratio of it and none."""
     log_odds = logit(seen.probability, EPSILON)
 
     def loss(shift: float) -> float:
         """Minus the log-likelihood."""
-        chance = np.clip(seen.elapsed * expit(log_odds + shift), EPSILON, 1 - EPSILON)
+        chance = np.clip(elapsed * expit(log_odds + shift), EPSILON, 1 - EPSILON)
         return float(-np.log(np.where(seen.left, chance, 1 - chance)).sum())
 
-    best = (
-        float(minimize_scalar(loss, bounds=(-LARGEST, LARGEST), method="bounded").x) if len(log_odds) else 0.0
-    )
-    p = float(chi2.sf(2 * (loss(0.0) - loss(best)) / seen.overdispersion(), 1)) / 2
-    expected = float((seen.elapsed * seen.probability).sum())
-    return Shift(best, p if best > 0 else 1.0, len(log_odds), int(seen.left.sum()), expected)
+    if not len(log_odds):
+        return 0.0, 0.0
+    best = float(minimize_scalar(loss, bounds=(-LARGEST, LARGEST), method="bounded").x)
+    return best, 2 * (loss(0.0) - loss(best))
 
 
 def shifted(probability: np.ndarray, log_odds: float) -> np.ndarray:

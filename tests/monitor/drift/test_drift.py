@@ -74,6 +74,21 @@ def test_new_customers_are_no_drift_of_a_panel_that_has_many_rows_of_each():
     assert found == ["ok"] * 12
 
 
+def test_the_score_is_compared_with_as_many_customers_as_the_test_rows_have():
+    """200 customers with 12 training rows each; the score is of test rows, one or six of each customer."""
+    once, new = customers(1_000, 1), customers(1_000, 2, shift=-0.2)
+    panel, ids = customers(200, 0), np.repeat(np.arange(200), 12)
+    panel, found = panel.loc[panel.index.repeat(12)], []
+    for test in (once, once.loc[once.index.repeat(6)]):
+        known = build_profile(panel, SCHEMA, test, probability(test))
+        by_row = compared(known, new).score
+        known = by_customer(known, panel, ids, 0)
+        assert compared(known, new).score == by_row, "a profile of before"
+        found.append(compared(known | {"test_customers": 1_000}, new).score)
+    assert found[0].status != "ok"
+    assert found[1].p == pytest.approx(found[0].p)
+
+
 @pytest.mark.parametrize(
     ("changed", "feature"),
     [({"shift": 0.4}, "age"), ({"plan": 0.45}, "plan"), ({"lost": 0.08}, "spend")],

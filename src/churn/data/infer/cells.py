@@ -27,6 +27,7 @@ ISO_DATE = r"[0-9]{4}[-/][0-9]{1,2}(?:[-/][0-9]{1,2})?"
 OTHER_DATE = r"[0-9]{1,2}[./-][0-9]{1,2}[./-](?:[0-9]{4}|[0-9]{2})"
 TIME = r"[T ][0-9:.]+ ?(?:[AaPp][Mm]|Z|UTC|[+-][0-9:]+)?"
 UTC = " ?UTC$"  # Z in ISO 8601
+MIDNIGHT = r"[T ][0:.]+(?: ?(?:Z|UTC|[+-][0-9:]+))?$"  # on the clock of its own zone
 NO_TIME = r"(?: 00:00:00)?\.0+$| 00:00:00$"  # of a time as text, whatever its unit: midnight is the day
 
 
@@ -187,10 +188,13 @@ def to_times(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 def are_days(column: pd.Series, times: np.ndarray) -> np.ndarray:
     """[n] which of the cells, read as `times` by `to_times`, name a day without a time of it.
 
-    Those without a colon, and all of a column in which every cell is midnight: exports write dates so.
+    Those without a colon, and all of a column in which every cell is midnight, in UTC or in its own zone:
+    exports write dates so.
     """
-    midnight = times == times.astype("datetime64[D]")
-    return midnight & (midnight.all() | ~to_text(column).str.contains(":").to_numpy(bool))
+    text, midnight = to_text(column), times == times.astype("datetime64[D]")
+    days = midnight & ~text.str.contains(":").to_numpy(bool)
+    all_days = midnight.all() or (days | text.str.contains(MIDNIGHT).to_numpy(bool)).all()
+    return np.ones(len(days), bool) if all_days else days
 
 
 def _parse_dates(text: pd.Series) -> pd.Series:

@@ -102,7 +102,7 @@ def _feature_drift(reference: Reference, window: Summary, name: str, status_of: 
 
 def _score_drift(reference: Reference, window: Summary, status_of: StatusOf) -> Drift:
     r, w = (np.add.reduceat(counts, reference.score_starts) for counts in (reference.score, window.score))
-    change = compare_ordered(reference.independent(r), w)
+    change = compare_ordered(reference.independent(r, "test_customers"), w)
     moved = window.score / w.sum() - reference.score / r.sum()
     return Drift(
         *_size(change, status_of, r, w),

@@ -37,10 +37,11 @@ def profile_of_experiment(experiment: Experiment, bundle: Bundle, probability: n
     cfg, schema = experiment.cfg, experiment.data.schema
     value = float(customer_values(experiment.data.frame, cfg.decision).mean())
     profit = partial(policy_profit, value=value, threshold=bundle.facts["threshold"], cfg=cfg.decision)
-    train, test = experiment.train, experiment.test.frame
-    profile = build_profile(train.frame, schema, test, probability, profit, cfg.seed)
-    if train.ids is not None:
+    train, test = experiment.train, experiment.test
+    profile = build_profile(train.frame, schema, test.frame, probability, profit, cfg.seed)
+    if train.ids is not None and test.ids is not None:
         profile = by_customer(profile, train.frame, train.ids, cfg.seed)
+        profile["test_customers"] = len(set(test.ids))  # those of `score`
     customers = {name: count_customers(train.frame[name], train.ids) for name in schema.categorical}
     return without_rare_levels(profile, cfg.model.min_level_rows, customers)
 

@@ -106,9 +106,13 @@ class Reference:
         """The number of training rows."""
         return int(self.profile["rows"])
 
-    def independent(self, counts: np.ndarray) -> np.ndarray:
-        """Counts of rows as if each customer had one: the rows of one customer are much alike."""
-        share = self.profile.get("customers", self.rows) / max(self.rows, 1)
+    def independent(self, counts: np.ndarray, customers: str = "customers") -> np.ndarray:
+        """Counts of rows as if each customer had one: the rows of one customer are much alike.
+
+        customers: the key of the profile that says how many there are; older profiles have none.
+        """
+        rows = int(counts.sum())
+        share = self.profile.get(customers, rows) / max(rows, 1)
         return counts if share == 1 else np.rint(counts * share).astype(int)
 
     @cached_property
