@@ -18,6 +18,7 @@ from churn.bundle.database import import_mlflow
 from churn.bundle.decision import check_decision
 from churn.bundle.export import complete_bundle, export_bundle, fit_interval
 from churn.bundle.fairness_limits import broken_limit
+from churn.bundle.intervals import Interval
 from churn.bundle.parametric_bootstrap import can_refit
 from churn.bundle.registry import check_name, register_and_describe
 from churn.config.root import Config
@@ -96,9 +97,13 @@ def _work(
         new_run(experiment.cfg, run_dir, experiment.data.fingerprint) as directory,
         _shared_cores(experiment, worker) as worker,
     ):
-        trees, baselines = _start_parallel_work(experiment, worker)
+        trees = worker.submit(fit_experiment_trees, experiment)
         trained = _train(experiment, stream, trees, directory, step)  # -> trained network
-        bundle = _export(experiment, trained, directory, worker, step)  # -> bundle
+        interval = _calibrate(experiment, trained, worker, step)
+        baselines = worker.submit(predict_baselines, experiment)  # after the trees of the intervals
+        worker.submit(import_mlflow)  # takes a second; an error comes up again in `register_run`
+        with step("export", "Writing the bundle"):
+            bundle = export_bundle(experiment, trained, interval, directory / "bundle")
         results = _evaluate(experiment, trained, bundle, baselines, step)  # -> Evaluation
         with step("report", "Drawing the report"):
             test, unit = experiment.test, "chunk of rows" if experiment.is_sample else "epoch"
@@ -168,16 +173,6 @@ def _shared_cores(experiment: Experiment, worker: Executor) -> Iterator[Executor
         yield worker if small else LAZY
 
 
-def _start_parallel_work(
-    experiment: Experiment, worker: Executor
-) -> tuple[Future[list[FittedTrees]], Future[dict[str, np.ndarray]]]:
-    """The trees and the predictions of the baselines, computed while the network is trained."""
-    trees = worker.submit(fit_experiment_trees, experiment)
-    baselines = worker.submit(predict_baselines, experiment)
-    worker.submit(import_mlflow)  # takes a second; an error comes up again in `register_run`
-    return trees, baselines
-
-
 def _train(
     experiment: Experiment,
     stream: Stream | None,
@@ -222,16 +217,14 @@ def _train_as_replica(cfg: Config) -> float:
     return _fit(experiment, stream, _checkpoint(unfinished)).history["loss"][-1]
 
 
-def _export(
-    experiment: Experiment, trained: Trained, directory: Path, worker: Executor, step: _StepTimer
-) -> Bundle:
-    """The bundle, with intervals if they can be calibrated."""
-    interval = None
-    if can_refit(experiment, trained):
-        with step("intervals", "Calibrating the intervals"):
-            interval = fit_interval(experiment, trained, worker)
-    with step("export", "Writing the bundle"):
-        return export_bundle(experiment, trained, interval, directory / "bundle")
+def _calibrate(
+    experiment: Experiment, trained: Trained, worker: Executor, step: _StepTimer
+) -> Interval | None:
+    """The intervals, if they can be calibrated."""
+    if not can_refit(experiment, trained):
+        return None
+    with step("intervals", "Calibrating the intervals"):
+        return fit_interval(experiment, trained, worker)
 
 
 def _evaluate(
