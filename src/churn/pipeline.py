@@ -55,7 +55,7 @@ from churn.runs import CHECKPOINTS, new_run, reserve_run, unfinished_run
 def run(cfg: Config, worker: Executor = LAZY) -> float:
     """Run all steps of `churn train`; gives the log loss of the held-out rows, which a sweep minimises.
 
-    `worker` grows trees and fits baselines in parallel with the network.
+    `worker` grows trees, fits baselines and draws figures in parallel with the rest.
 
     >>> run(compose_config("data=synthetic", "run.dir=runs/mine"))
     """
