@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from collections import deque
+from contextlib import ExitStack
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -30,7 +31,7 @@ from churn.serve.protocol import MOST_ROWS, Fields, Reader
 from churn.serve.refused import RefusedError
 from churn.serve.server import Server
 from churn.serve.stage import listen
-from serve.conftest import ROW, make_certificate, running
+from serve.conftest import ROW, make_certificate, running, wait_until
 
 BODY = json.dumps({"instances": [ROW]}).encode()
 
@@ -268,21 +269,21 @@ def test_pages_of_other_sites_see_nothing_of_the_model(endpoint):
 
 
 def test_idle_connections_keep_nobody_out(exported_bundle, tmp_path):
-    with running(exported_bundle, tmp_path, "serve.max_connections=20") as server:
-        idle = [socket.create_connection(address(server)) for _ in range(60)]
-        busy = [socket.create_connection(address(server)) for _ in range(20)]
+    head = b"POST /predict HTTP/1.1\r\nContent-Length: 9\r\nContent-Type: application/json\r\n\r\n"
+    with running(exported_bundle, tmp_path, "serve.max_connections=20") as server, ExitStack() as stack:
+        idle, busy = (
+            [stack.enter_context(socket.create_connection(address(server), timeout=30)) for _ in range(number)]
+            for number in (60, 20)
+        )
         for client in busy:
-            client.sendall(
-                b"POST /predict HTTP/1.1\r\nContent-Length: 9\r\nContent-Type: application/json\r\n\r\n"
-            )
+            client.sendall(b"GET /health HTTP/1.1\r\n\r\n" + head)
+            assert client.recv(100).startswith(b"HTTP/1.1 200 "), "the server has read what followed too"
         assert httpx.get(f"{server.root}/health", timeout=30).status_code == 200
         assert server.predict(ROW).status_code == 503
         for client in busy:
             client.close()
-        assert server.predict(ROW).status_code == 200
-        assert len([client for client in idle if client.recv(1) == b""]) == 60
-        for client in idle:
-            client.close()
+        wait_until(lambda: server.predict(ROW).status_code == 200)
+        assert [client.recv(1) for client in idle] == [b""] * 60
 
 
 @pytest.fixture

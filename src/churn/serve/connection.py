@@ -6,6 +6,7 @@ connections that had an answer.
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -27,7 +28,11 @@ QUIET, HEADERS, BODY = range(3)  # what is being received
 
 
 class Connection(HttpToolsProtocol):
-    """A connection with limits. `check` is to be called about once a second."""
+    """A connection with limits. `check` is to be called about once a second.
+
+    Times are `monotonic`: the loop's clock stands still while it accepts connections, so that all of them
+    would be equally old.
+    """
 
     def __init__(self, endpoint: Endpoint, **uvicorns: Any) -> None:
         super().__init__(**uvicorns)
@@ -41,7 +46,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Take a connection. Beyond `serve.max_connections` the longest idle one goes."""
         super().connection_made(transport)
-        self.begun = self.loop.time()
+        self.begun = monotonic()
         if len(self.connections) > self.endpoint.cfg.max_connections:
             others = (other for other in self.connections if isinstance(other, Connection))
             if idle := [other for other in others if other is not self and other.is_idle()]:
@@ -65,7 +70,7 @@ class Connection(HttpToolsProtocol):
         if self.last_answer:
             return
         if self.receiving == QUIET:
-            self.receiving, self.received, self.begun = HEADERS, 0, self.loop.time()
+            self.receiving, self.received, self.begun = HEADERS, 0, monotonic()
         self.received += len(data)
         self._unset_keepalive_if_required()
         try:
@@ -142,7 +147,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is here."""
         super().on_message_complete()
-        self.receiving, self.received, self.begun = QUIET, 0, self.loop.time()
+        self.receiving, self.received, self.begun = QUIET, 0, monotonic()
 
     def on_response_complete(self) -> None:
         """Go on with the next request, and read no more while others wait."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -177,7 +178,7 @@ class Server(uvicorn.Server):
             await asyncio.sleep(TICK_SECONDS)
             for connection in list(self.server_state.connections):
                 if isinstance(connection, Connection):
-                    connection.check(self.loop.time())
+                    connection.check(monotonic())
             batcher = self.endpoint.batcher
             if batcher and batcher.spool:
                 batcher.spool.tick()
