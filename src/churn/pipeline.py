@@ -110,7 +110,7 @@ def _work(
             parts = test.churned, results.predictions, trained.history, test.ids, unit
             charts = worker.submit(draw_charts, *parts)
             content = gather_content(experiment, trained, bundle, results, step.seconds)
-            write_report(directory / "report.html", content, charts.result())
+            write_report(directory / "report.html", content, charts.result(), worker)
         write_run_files(experiment, bundle, results, content, directory)
     return trained, results
 
