@@ -271,10 +271,10 @@ def test_pages_of_other_sites_see_nothing_of_the_model(endpoint):
 def test_idle_connections_keep_nobody_out(exported_bundle, tmp_path):
     head = b"POST /predict HTTP/1.1\r\nContent-Length: 9\r\nContent-Type: application/json\r\n\r\n"
     with running(exported_bundle, tmp_path, "serve.max_connections=20") as server, ExitStack() as stack:
-        idle, busy = (
-            [stack.enter_context(socket.create_connection(address(server), timeout=30)) for _ in range(number)]
-            for number in (60, 20)
-        )
+        clients = [
+            stack.enter_context(socket.create_connection(address(server), timeout=30)) for _ in range(80)
+        ]
+        idle, busy = clients[:60], clients[60:]
         for client in busy:
             client.sendall(b"GET /health HTTP/1.1\r\n\r\n" + head)
             assert client.recv(100).startswith(b"HTTP/1.1 200 "), "the server has read what followed too"
