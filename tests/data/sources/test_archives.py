@@ -118,6 +118,17 @@ def test_a_packed_parquet_file_declares_its_roles_and_is_read_in_memory(tmp_path
         declared_facts(compose_config("data=parquet", f"data.path={packed}").data)
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_member_is_refused_however_it_is_packed(tmp_path, packing):
+    path = tmp_path / "t.zip"
+    with zipfile.ZipFile(path, "w", packing) as packed:
+        packed.writestr("t.csv", "id,fee,left\n" + "".join(f"c{i},{i * i},no\n" for i in range(2_000)))
+    content = path.read_bytes()
+    path.write_bytes(content[:60] + bytes(100) + content[160:])
+    with pytest.raises(UserError, match=r"damaged or cut off[\s\S]*t\.zip"):
+        read(path)
+
+
 @pytest.fixture(params=["csv", "parquet"])
 def partitions(tmp_path, request):
     """A table in folders month=.../plan=..., as Hive, Spark and Athena write it."""

@@ -118,6 +118,16 @@ def test_lines_are_read_in_chunks_and_numbered(tmp_path):
     assert to_text(read(tmp_path / "t.jsonl").frame["x"]).tolist() == [str(row["x"]) for row in rows]
 
 
+@pytest.mark.parametrize("start", ["\n", " \n\r\n\n"])
+def test_blank_lines_before_the_first_object_are_counted_and_skipped(tmp_path, start):
+    path = tmp_path / "t.jsonl"
+    path.write_text(start + lines(ROWS))
+    assert read(path).frame["id"].tolist() == [row["id"] for row in ROWS]
+    path.write_text(start + lines(ROWS) + "{\n")
+    with pytest.raises(UserError, match=f"line {start.count(chr(10)) + len(ROWS) + 1}"):
+        read(path)
+
+
 def test_a_field_that_some_lines_leave_out_is_missing_there(tmp_path):
     (tmp_path / "t.jsonl").write_text('{"id": "a", "x": 1}\n{"id": "b"}\n')
     assert to_text(read(tmp_path / "t.jsonl").frame["x"]).tolist() == ["1", ""]

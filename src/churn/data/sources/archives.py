@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import zipfile
 import zlib
@@ -41,7 +42,11 @@ def extract(path: Path, name: str, is_table: Callable[[str], bool], folder: Path
             for member in members:
                 with archive.open(member) as packed, copies[member.filename].open("wb") as copy:
                     shutil.copyfileobj(packed, copy)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as error:
+        raise _damaged(name, error) from None
+    except OSError as error:
+        if error.errno:  # of the disk; bz2 has no error of its own
+            raise
         raise _damaged(name, error) from None
     return copies
 

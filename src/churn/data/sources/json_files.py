@@ -39,8 +39,8 @@ def json_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chun
     Only a file of lines is read piece by piece. Raises `UserError` for what is no JSON, or no table.
     """
     with _utf8_lines(source) as lines:
-        first = list(islice(lines, 2))
-        if len(first) == 2 and _is_object(first[0]) and first[1].lstrip()[:1] in (b"{", b""):
+        first = _first_lines(lines)
+        if _are_objects(first):
             whole = chain(first, lines)
             yield from _line_chunks(source, cfg, rows, islice(whole, rows), whole)
             return
@@ -62,6 +62,21 @@ def _utf8_lines(source: SourceFile) -> Iterator[Iterator[bytes]]:
     else:
         with open_text(source, encoding) as text:
             yield (line.encode() for line in text)
+
+
+def _first_lines(lines: Iterator[bytes]) -> list[bytes]:
+    """The lines up to the second one that is not blank, which are taken."""
+    first, written = [], 0
+    while written < 2 and (line := next(lines, b"")):
+        first.append(line)
+        written += bool(line.strip())
+    return first
+
+
+def _are_objects(first: list[bytes]) -> bool:
+    """Whether a file that begins with these lines has one object per line."""
+    written = [line.lstrip() for line in first if line.strip()]
+    return len(first) > 1 and all(line[:1] == b"{" for line in written) and any(map(_is_object, written[:1]))
 
 
 def _is_object(line: bytes) -> bool:
