@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, WorkerOptions
 from conftest import compose_config
@@ -47,6 +48,27 @@ def test_two_workers_score_like_one_process_and_keep_finished_files(
         assert part.name.tolist() == rows.name.tolist()
         probability = part.churn_probability.to_numpy()
         np.testing.assert_allclose(probability, rows.churn_probability.to_numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("other", [{}, {"customer": str, "months": float, "spend": str}])
+def test_ids_and_kept_columns_have_the_types_that_one_process_writes(
+    customers, exported_bundle, tmp_path, other
+):
+    spend = np.where(np.arange(800) % 3, 3.5, np.nan)
+    plan = np.resize(np.array(["gold", None], object), 800)
+    named = customers.frame.assign(customer=range(800), months=range(800), spend=spend, plan=plan)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, part in (("a", named[:400]), ("b", named[400:].astype(other))):
+        part.to_parquet(folder / f"{name}.parquet", row_group_size=200)
+    settings = [f"bundle={exported_bundle}", f"input={folder}", "score.keep=[months,spend,plan]"]
+    stage.score(compose_config(*settings, f"output={tmp_path / 'one'}"))
+    stage.score(compose_config(*settings, f"output={tmp_path / 'many'}", "beam.runner=direct"))
+    one, many = (pq.ParquetDataset(sorted((tmp_path / name).glob("p*"))) for name in ("one", "many"))
+    schemas = {str(pq.read_schema(file)) for file in one.files + many.files}
+    assert schemas == {str(one.schema)}
+    kept = ["customer", "months", "spend", "plan"]
+    assert many.read(kept).equals(one.read(kept))
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
@@ -119,7 +141,8 @@ def test_a_scoring_that_was_killed_while_it_stopped_goes_on(customers, exported_
 
 
 def test_a_worker_removes_the_bundle_that_it_unpacked(exported_bundle, tmp_path):
-    worker = beam_scoring._ScoreRowGroup(Bundle.load(exported_bundle), str(tmp_path), compose_config().score)
+    bundle = Bundle.load(exported_bundle)
+    worker = beam_scoring._ScoreRowGroup(bundle, str(tmp_path), compose_config().score, {})
     worker.setup()
     unpacked = worker.model.bundle.path
     assert unpacked.exists()

@@ -6,6 +6,7 @@ again; files of scores appear whole, and existing ones are not written again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
@@ -22,6 +23,7 @@ from churn.config.root import Config
 from churn.config.serving import ScoreConfig
 from churn.data.coded import ArrowFeatures
 from churn.data.features import to_arrow_features
+from churn.data.sources.columns import common_types, conform, simplify_types
 from churn.data.sources.files import with_partition_keys
 from churn.data.sources.paths import list_cloud_objects, list_files, partition_keys
 from churn.data.stream.beam import locate, pipeline_options
@@ -40,10 +42,14 @@ STOP_FILE = "_stop"  # in the folder, while workers end: some rows cannot be use
 class _ScoreRowGroup(beam.DoFn):
     """Writes the scores of a row group to the file with its number."""
 
-    def __init__(self, bundle: Bundle, output: str, cfg: ScoreConfig) -> None:
+    def __init__(
+        self, bundle: Bundle, output: str, cfg: ScoreConfig, types: Mapping[str, pa.DataType]
+    ) -> None:
+        """`types` are those of the columns that are read, the same for all files of the table."""
         files = [file for file in bundle.path.rglob("*") if file.is_file()]
         self.bundle = {str(file.relative_to(bundle.path)): file.read_bytes() for file in files}
         self.reasons, self.runtime, self.keep = cfg.reasons, cfg.runtime, list(cfg.keep)
+        self.types = types
         self.filesystem, self.folder = locate(output)
 
     def setup(self) -> None:
@@ -69,12 +75,13 @@ class _ScoreRowGroup(beam.DoFn):
         file, stop = _part(self.folder, number), f"{self.folder}/{STOP_FILE}"
         if _exists(self.filesystem, file) or _exists(self.filesystem, stop):
             return
-        table = read_row_group(group)
+        read = read_row_group(group)
+        table = conform(read, {name: self.types[name] for name in self.types if name in read.column_names})
         features = to_arrow_features(table, self.model.bundle.schema)
         if features is None:
             self.filesystem.open_output_stream(stop).close()
             return
-        chunk = group.chunk(table)
+        chunk = group.chunk(table)._replace(typed=True)
         self._write(add_kept(score_chunk(self.model, chunk, features, self.reasons), chunk, self.keep), file)
 
     def _write(self, scored: pa.Table, file: str) -> None:
@@ -100,8 +107,7 @@ def score_with_beam(bundle: Bundle, cfg: Config, unseen: UnseenCells) -> int:
     groups = [group for group in list_row_groups(tables) if group.rows]
     if not groups:
         raise NoRowsError(_without_rows(tables[0]).column_names, str(cfg.input))
-    for table in tables:
-        _check_table(table, bundle, cfg)
+    types = _types_of_all([_checked_columns(table, bundle, cfg) for table in tables], bundle, cfg)
     unseen.add_features(_usable_features(groups[0], bundle))
     _claim(output, fingerprint_of(bundle, cfg))
     print(
@@ -110,7 +116,7 @@ def score_with_beam(bundle: Bundle, cfg: Config, unseen: UnseenCells) -> int:
     )
     filesystem, folder = locate(output)
     _clear_stop(filesystem, folder)  # of a killed process
-    scoring = beam.ParDo(_ScoreRowGroup(bundle, output, cfg.score))
+    scoring = beam.ParDo(_ScoreRowGroup(bundle, output, cfg.score, types))
     with beam.Pipeline(options=pipeline_options(cfg)) as pipeline:
         _ = pipeline | beam.Create(enumerate(groups)) | beam.Reshuffle() | scoring
     if _clear_stop(filesystem, folder):
@@ -144,11 +150,20 @@ def _exists(filesystem: fs.FileSystem, file: str) -> bool:
     return filesystem.get_file_info(file).type != fs.FileType.NotFound
 
 
-def _check_table(file: ParquetFile, bundle: Bundle, cfg: Config) -> None:
-    """Raise `UserError` if a file lacks a column of the model or of `score.keep`."""
+def _checked_columns(file: ParquetFile, bundle: Bundle, cfg: Config) -> pa.Schema:
+    """The columns of a file in simple types; raises `UserError` if the model or `score.keep` need another."""
     none = _without_rows(file)
     check_columns(bundle, none.column_names, file.path, cfg)
     check_kept(cfg.score.keep, RowGroup(file, 0, 0, 0).chunk(none), bundle)
+    return simplify_types(none).schema
+
+
+def _types_of_all(files: list[pa.Schema], bundle: Bundle, cfg: Config) -> dict[str, pa.DataType]:
+    """The type of each column that is read, for all files: text where theirs differ."""
+    schema = bundle.schema
+    read = {*schema.features, *cfg.score.keep} | ({schema.id} if schema.id else set())
+    found = {name: [pa.schema([file.field(name)]) for file in files if name in file.names] for name in read}
+    return {name: common_types(each)[name] for name, each in found.items() if each}
 
 
 def _without_rows(file: ParquetFile) -> pa.Table:

@@ -10,6 +10,7 @@ from churn.bundle.bundle import Bundle
 from churn.bundle.reasons import reason_outputs
 from churn.data.features import written_column
 from churn.data.sources.chunk import Chunk
+from churn.data.sources.columns import decode_dictionary
 from churn.errors import UserError, did_you_mean
 
 _OWN = ("action", "treated", "expected_profit", "row")  # columns of a call list beside the bundle's outputs
@@ -37,6 +38,6 @@ def add_kept(scored: pa.Table, chunk: Chunk, keep: Sequence[str]) -> pa.Table:
     new = [name for name in dict.fromkeys(keep) if name not in scored.column_names]
     position = 1 if first in chunk.table.column_names else 0
     for number, name in enumerate(new):
-        column = chunk.table[name] if chunk.typed else written_column(chunk.table[name])
+        column = decode_dictionary(chunk.table[name]) if chunk.typed else written_column(chunk.table[name])
         scored = scored.add_column(position + number, name, column)
     return scored
