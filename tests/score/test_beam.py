@@ -1,5 +1,7 @@
 """Many workers give the same rows and counts as one machine."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -8,11 +10,13 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from conftest import compose_config
 
 from churn.bundle.bundle import Bundle
+from churn.bundle.contents import CHECKSUMS, list_checksums
 from churn.config.data import SyntheticConfig
 from churn.data.sources import synthetic
 from churn.data.stream import beam
 from churn.data.stream.rows import open_stream
 from churn.errors import UserError
+from churn.files import write_text
 from churn.score import beam as beam_scoring
 from churn.score import stage
 from churn.score.folder import claim_folder, fingerprint_of
@@ -116,6 +120,24 @@ def test_cells_that_cannot_be_used_are_the_same_single_message_as_without_beam(
     assert "row 501: 'abc'" in str(error.value)
     assert "Traceback" not in capfd.readouterr().err + caplog.text
     assert not (tmp_path / "scores" / beam_scoring.STOP_FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("lacking", "message"), [("coded", "no light model"), ("coded_reasons", "gives no reasons")]
+)
+def test_what_the_bundle_cannot_compute_is_refused_before_the_work(
+    customers, exported_bundle, tmp_path, lacking, message
+):
+    customers.frame.to_parquet(tmp_path / "in.parquet")
+    shutil.copytree(exported_bundle, tmp_path / "bundle")
+    Bundle.load(tmp_path / "bundle").light_file(lacking).unlink()
+    write_text(tmp_path / "bundle" / CHECKSUMS, list_checksums(tmp_path / "bundle"))
+    keys = ["score.reasons=true", "beam.runner=direct", f"output={tmp_path / 'scores'}"]
+    with pytest.raises(UserError, match=message):
+        stage.score(
+            compose_config(f"bundle={tmp_path / 'bundle'}", f"input={tmp_path / 'in.parquet'}", *keys)
+        )
+    assert not (tmp_path / "scores").exists()
 
 
 def test_a_table_without_rows_is_refused_as_without_beam(customers, exported_bundle, tmp_path):

@@ -80,11 +80,11 @@ class _Seen(NamedTuple):
 
 def _write_scores(bundle: Bundle, output: Path, cfg: Config, seen: _Seen) -> int:
     """Write scores or the call list; gives the number of rows."""
-    if cfg.beam.runner is not BeamRunner.none:
-        return _score_by_beam(bundle, cfg, seen.cells)
     model = model_of(bundle, cfg.score.runtime)
     if cfg.score.reasons and not model.gives_reasons:
         raise UserError("the bundle gives no reasons", "score.reasons", "train it with export.background=64")
+    if cfg.beam.runner is not BeamRunner.none:
+        return _score_by_beam(bundle, cfg, seen.cells)
     if cfg.top is not None:
         from churn.score.call_list import call_list
 
