@@ -96,6 +96,19 @@ def test_copies_of_tables_that_have_the_customer_are_named(cfg, tmp_path, capsys
     assert all(name in printed for name in packed), "1001.0 is the same id"
 
 
+def test_rows_set_aside_are_found_in_runs_at_any_depth_and_behind_a_link_each_once(cfg, tmp_path, capsys):
+    root, other = tmp_path / "runs", tmp_path / "elsewhere"
+    runs = [root / "first", root / "june" / "second", other]
+    for run in runs:
+        run.mkdir(parents=True)
+        (run / "bad_rows.csv").write_text("file,line,value\nx.csv,7,c1\n")
+    (root / "latest").symlink_to(root / "first")
+    (root / "last").symlink_to(other)
+    forget(cfg("id=c1", f"run.root={root}"))
+    named = [line.split(": ")[1] for line in capsys.readouterr().out.splitlines() if "may have" in line]
+    assert sorted(named) == sorted(str(run / "bad_rows.csv") for run in [*runs[:2], root / "last"])
+
+
 def test_a_second_time_changes_nothing_and_says_so(cfg, log, tmp_path, capsys):
     forget(cfg("id=c1"))
     listed, files = (tmp_path / "forgotten.jsonl").read_text(), {file.stat().st_ino for file in log.iterdir()}

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 LONGEST = 1_000  # characters of an id
-COPIES = ("uploads/*/*", "cache/**/*", "*/bad_rows.csv")  # of tables, or parts of them
+# Of tables, or parts of them. Only the first pattern follows links, such as `latest`, as * does.
+COPIES = ("*/bad_rows.csv", "**/bad_rows.csv", "uploads/*/*", "cache/**/*")
 BINARY = "\0\N{REPLACEMENT CHARACTER}"  # signs that no text has
 
 
@@ -79,14 +80,15 @@ def _describe(done: Erased, cfg: Config) -> str:
 
 def _copies_of_tables(cfg: Config, customer: str) -> Iterator[str]:
     """A line for each file below `run.root`, copied or set aside from tables, that may have the customer."""
-    for pattern in COPIES:
-        for file in sorted(path for path in Path(cfg.run.root).glob(pattern) if path.is_file()):
-            has = _has_customer(file, cfg, customer)
-            if has:
-                rows = "may have rows of the customer"
-                yield f"A copy of a table {rows}: {file}: remove them there, or the file."
-            elif has is None:
-                yield f"A copy of a table cannot be read: {file}: look there, or remove it."
+    found = (file for pattern in COPIES for file in sorted(Path(cfg.run.root).glob(pattern)))
+    once = {file.resolve(): file for file in found if file.is_file()}
+    for file in once.values():
+        has = _has_customer(file, cfg, customer)
+        if has:
+            rows = "may have rows of the customer"
+            yield f"A copy of a table {rows}: {file}: remove them there, or the file."
+        elif has is None:
+            yield f"A copy of a table cannot be read: {file}: look there, or remove it."
 
 
 def _has_customer(file: Path, cfg: Config, customer: str) -> bool | None:
