@@ -64,9 +64,21 @@ def test_rows_of_the_customer_go_from_every_file_of_the_log_and_all_others_stay(
     assert {pq.read_schema(file).metadata[b"churn"] for file in log.iterdir()} == {before[b"churn"]}
     assert {file.stat().st_mode & 0o777 for file in [*log.iterdir(), tmp_path / "forgotten.jsonl"]} == {0o640}
     printed = capsys.readouterr().out
-    assert "1 row removed from the log, in 1 file" in printed, "the other one was never written as Parquet"
+    gone = f"1 row removed from the log {log}, in 1 file"
+    assert gone in printed, "the other one was never written as Parquet"
     assert "No model is registered" in printed
     assert "c1" not in printed + (tmp_path / "forgotten.jsonl").read_text()
+
+
+def test_where_there_is_no_log_that_is_said_and_a_file_is_refused(cfg, tmp_path, capsys):
+    forget(cfg("id=c1"))
+    printed = capsys.readouterr().out
+    assert f"There is no log at {tmp_path / 'log'}: " in printed
+    assert "removed from the log" not in printed
+    (tmp_path / "day.jsonl").touch()
+    with pytest.raises(UserError, match=r"a file is where the folder[\s\S]*day\.jsonl[\s\S]*log\.dir="):
+        forget(cfg("id=c2", f"serve.log.dir={tmp_path / 'day.jsonl'}"))
+    assert Forgotten.of(cfg()).hashes == {HASH("c1")}, "nothing is done by halves"
 
 
 def test_copies_of_tables_that_have_the_customer_are_named(cfg, tmp_path, capsys):

@@ -39,12 +39,15 @@ def forget(cfg: Config) -> None:
     """Forget the customer `cfg.id`; the id is not printed.
 
     First the customer is put on the list that trainings and the server heed, so that a command that is killed
-    can be run again and does the rest. Raises `UserError` where no customer is named.
+    can be run again and does the rest. Raises `UserError` where no customer is named, and where the log is to
+    be a file.
 
     >>> forget(compose_config("id=7590-VHVEG"))
     """
     if not cfg.id or not (customer := id_hash(cfg)(cfg.id)) or len(cfg.id) > LONGEST:
         raise UserError("no customer is named", "id", "churn forget id=ID, with the id as in the table")
+    if (log := server_log(cfg)).is_file():
+        raise UserError("a file is where the folder of the log belongs", str(log), "serve.log.dir=DIR")
     with exclusive(Path(cfg.run.root) / f".forget{LOCK}"):
         new = put_on_list(cfg, customer)
         done = _erase(cfg)
@@ -58,18 +61,21 @@ def forget(cfg: Config) -> None:
     print("Not touched: your own tables, labels and files of scores, and logs elsewhere (Vertex AI's).")
 
 
-def _erase(cfg: Config) -> Erased:
-    """Remove the customers on the list from the server's log."""
+def _erase(cfg: Config) -> Erased | None:
+    """Remove the customers on the list from the server's log; None if there is no log."""
     folder = server_log(cfg)
     if not folder.is_dir():
-        return Erased()
+        return None
     compact_all(folder, partial(Forgotten.of, cfg))
     return erase_rows(folder, Forgotten.of(cfg))
 
 
-def _describe(done: Erased, cfg: Config) -> str:
+def _describe(done: Erased | None, cfg: Config) -> str:
     """What was removed from the log, and what was not."""
-    text = f"{count(done.rows, 'row')} removed from the log, in {count(done.files, 'file')}."
+    log = server_log(cfg)
+    if done is None:
+        return f"There is no log at {log}: if a server writes one elsewhere, name it: serve.log.dir=DIR"
+    text = f"{count(done.rows, 'row')} removed from the log {log}, in {count(done.files, 'file')}."
     if done.waiting:
         minutes = f"{cfg.serve.log.segment_seconds / 60:.0f} minutes"
         text += f" The server is writing {count(done.waiting, 'row')} more: they go within {minutes}."
