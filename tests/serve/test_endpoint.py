@@ -10,9 +10,12 @@ import httpx
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import compose_config
 
 from churn.bundle.bundle import Bundle, decode_strings
+from churn.errors import UserError
 from churn.serve.refused import STATUS
+from churn.serve.stage import serve
 from serve.conftest import ROW, running
 
 JSON = {"Content-Type": "application/json"}
@@ -165,6 +168,28 @@ def test_on_vertex_ai_the_environment_names_port_routes_and_bundle(exported_bund
         assert server.predict(ROW, parameters={"any": 1}).status_code == 200
         assert httpx.get(f"{server.root}/alive", timeout=30).status_code == 200
         assert_missing_is_default(server)
+
+
+@pytest.mark.parametrize("port", ["abc", "99999", "-1", "8080.0", "9" * 5_000, ""])
+def test_what_is_no_port_in_vertex_ai_s_variable_is_refused(monkeypatch, port):
+    monkeypatch.setenv("AIP_HTTP_PORT", port)
+    with pytest.raises(UserError, match=f"this is no port\n  where: AIP_HTTP_PORT={port}\n"):
+        serve(compose_config())
+
+
+@pytest.mark.parametrize("route", ["predict", "", "/a?b", "/", "/docs", "/model", "/openapi.json"])
+@pytest.mark.parametrize("name", ["predict", "health"])
+def test_routes_that_cannot_work_are_refused_with_the_key_or_the_variable(monkeypatch, name, route):
+    with pytest.raises(UserError, match=re.escape(f"where: serve.{name}_route={route}\n")):
+        serve(compose_config(f"serve.{name}_route={route}"))
+    monkeypatch.setenv(f"AIP_{name.upper()}_ROUTE", route)
+    with pytest.raises(UserError, match=re.escape(f"where: AIP_{name.upper()}_ROUTE={route}\n")):
+        serve(compose_config())
+
+
+def test_predictions_and_health_cannot_have_the_same_route():
+    with pytest.raises(UserError, match="the same route\n  where: /health\n"):
+        serve(compose_config("serve.predict_route=/health"))
 
 
 def assert_missing_is_default(server):

@@ -17,11 +17,11 @@ from churn.serve.gate import Gate
 from churn.serve.metrics import Metrics
 from churn.serve.openapi import describe, docs_pages
 from churn.serve.refused import CLOSING, RefusedError
+from churn.serve.routes import DOCS, DOCS_FILES, METRICS, MODEL, OPENAPI, START
 from churn.serve.welcome import welcome_page
 
 JSON, HTML = b"application/json", b"text/html; charset=utf-8"
 READING = ("GET", "HEAD")
-DOCS_FILES = "/static-offline-docs"  # as fastapi-offline calls it
 
 Page = tuple[int, bytes, bytes]  # code, type and content of an answer
 
@@ -43,22 +43,22 @@ class Endpoint:
         self.docs: Any = None  # loaded when somebody asks for them
         self.pages: dict[str, Callable[[], Page]] = {
             cfg.health_route: self._health,
-            "/model": self._model,
-            "/metrics": self._metrics,
-            "/openapi.json": self._openapi,
+            MODEL: self._model,
+            METRICS: self._metrics,
+            OPENAPI: self._openapi,
         }
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer any request but one for predictions. Anybody may ask for the health."""
         path, method = scope["path"], scope["method"]
-        is_docs = path == "/docs" or path.startswith(f"{DOCS_FILES}/")
+        is_docs = path == DOCS or path.startswith(f"{DOCS_FILES}/")
         try:
             if path != self.cfg.health_route:
                 self.gate.check_caller(dict(scope["headers"]))
             if path == self.cfg.predict_route:
                 raise RefusedError(405, "method", "send rows with POST", headers=[(b"allow", b"POST")])
-            if path not in self.pages and path != "/" and not is_docs:
-                raise RefusedError(404, "path", f"there is: /, /docs, {', '.join(self.pages)}")
+            if path not in self.pages and path != START and not is_docs:
+                raise RefusedError(404, "path", f"there is: {START}, {DOCS}, {', '.join(self.pages)}")
             if method not in READING:
                 raise RefusedError(405, "method", "only GET", headers=[(b"allow", b"GET, HEAD")])
         except RefusedError as refused:
@@ -68,7 +68,7 @@ class Endpoint:
                 self.docs = self.docs or await asyncio.to_thread(docs_pages)
                 await self.docs(scope, receive, send)
             else:
-                page = self._welcome(scope) if path == "/" else self.pages[path]()
+                page = self._welcome(scope) if path == START else self.pages[path]()
                 await _send(send, page, self.draining)
 
     async def answer_surplus(self, scope: Any, receive: Any, send: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from churn.config.serving import ServeConfig
 from churn.serve.model import ServedModel
 from churn.serve.protocol import JSON_SCHEMAS
+from churn.serve.routes import METRICS, MODEL
 
 TEXT = "Churn probabilities, by Vertex AI's prediction contract."
 ANSWERS = {  # of the predict route, by code
@@ -27,8 +28,8 @@ def describe(cfg: ServeConfig, model: ServedModel | None) -> dict[str, Any]:
     """The routes; the predict route once there is a model."""
     paths = {
         cfg.health_route: _page("Health", {"200": "The model is warm", "503": "It is loaded, or drains"}),
-        "/model": _page("What serves: name, digest, inputs, outputs, threshold, metrics", {"200": "Facts"}),
-        "/metrics": _page("For Prometheus", {"200": "Metrics"}, "text/plain"),
+        MODEL: _page("What serves: name, digest, inputs, outputs, threshold, metrics", {"200": "Facts"}),
+        METRICS: _page("For Prometheus", {"200": "Metrics"}, "text/plain"),
     }
     if model:
         paths[cfg.predict_route] = {"post": _predict_schema(model)}

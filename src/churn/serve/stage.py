@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import socket
 import sys
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from churn.bundle.choice import choose_bundle
+from churn.config.limits import PORT
 from churn.config.root import Config
 from churn.config.serving import LogIds, LogTo, ServeConfig
 from churn.data.forgotten import Forgotten
@@ -27,15 +29,17 @@ def serve(cfg: Config) -> None:
     """Answer predict requests with the bundle that `choose_bundle` gives, until SIGTERM or Ctrl-C.
 
     Vertex AI's variables AIP_* come before the configuration. Raises `UserError` for a bundle that cannot be
-    loaded and for an address that cannot be used.
+    loaded, and for an address or a route that cannot be used.
 
     >>> serve(compose_config("bundle=runs/latest/bundle", "serve.port=8081"))
     """
     import uvicorn  # noqa: F401  # where it is missing, that is said before anything is done
 
     from churn.serve.gate import check_address, check_certificate
+    from churn.serve.routes import check_routes
 
     cfg = replace(cfg, serve=_apply_environment(cfg.serve, os.environ))
+    check_routes(cfg.serve)
     check_address(cfg.serve)
     check_certificate(cfg.serve)
     _check_output(cfg.serve)
@@ -85,15 +89,21 @@ def _hash_of_log(cfg: Config) -> IdHash | None:
 
 
 def _apply_environment(cfg: ServeConfig, environment: Mapping[str, str]) -> ServeConfig:
-    """The configuration with the port and the routes that Vertex AI gives a container."""
+    """The configuration with the port and the routes that Vertex AI gives a container.
+
+    Raises `UserError` for a port that is none.
+    """
     cfg = replace(
         cfg,
         predict_route=environment.get("AIP_PREDICT_ROUTE", cfg.predict_route),
         health_route=environment.get("AIP_HEALTH_ROUTE", cfg.health_route),
     )
-    if port := environment.get("AIP_HTTP_PORT"):
-        return replace(cfg, host="0.0.0.0", port=int(port))
-    return cfg
+    if (port := environment.get("AIP_HTTP_PORT")) is None:
+        return cfg
+    if not (re.fullmatch("[0-9]{1,5}", port) and PORT.holds(int(port))):
+        do = f"choose a number that is {PORT.text}, or do not set the variable"
+        raise UserError("this is no port", f"AIP_HTTP_PORT={port}", do)
+    return replace(cfg, host="0.0.0.0", port=int(port))
 
 
 @contextmanager
