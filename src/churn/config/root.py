@@ -5,7 +5,7 @@ The YAML files in `configs/` set these keys; Hydra refuses a key or a type that 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional, cast
 
@@ -168,5 +168,6 @@ def config_directory() -> Path:
 def with_tutorial_model(cfg: Config) -> Config:
     """The same configuration, data and split, with the tutorial's network and optimiser."""
     choice = cast("DictConfig", OmegaConf.load(config_directory() / "model" / "tutorial.yaml"))
-    merged = OmegaConf.merge(OmegaConf.structured(cfg), {key: choice[key] for key in ("model", "train")})
-    return cast("Config", OmegaConf.to_object(merged))
+    own = OmegaConf.structured({"model": cfg.model, "train": cfg.train})  # texts such as ${x} stay texts
+    merged = OmegaConf.merge(own, {key: choice[key] for key in ("model", "train")})
+    return replace(cfg, **cast("dict[str, Any]", OmegaConf.to_object(merged)))
