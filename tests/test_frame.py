@@ -166,6 +166,36 @@ def test_wrong_frames_are_the_user_s_errors(model, customers):
     assert len(model.predict(listed[:3])) == 3  # the model does not use them
 
 
+@pytest.mark.parametrize("rows", [[{"tenure": 1}], "a,b", None])
+def test_what_is_no_frame_is_refused(model, customers, rows):
+    for ask in (model.predict, lambda given: fit(given, target="Churn")):
+        with pytest.raises(UserError, match=r"have to be a frame of pandas, not (list|str|NoneType)"):
+            ask(rows)
+    with pytest.raises(UserError, match=r"not Series\n  do: .*df\.iloc\[\[0\]\]"):
+        model.predict(customers.iloc[0])
+
+
+def test_a_folder_without_a_model_is_refused_at_once(tmp_path):
+    with pytest.raises(UserError, match="this is not a bundle"):
+        load(tmp_path / "nothing")
+
+
+def test_a_folder_that_cannot_be_made_is_one_message(model, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="a file is where a folder belongs"):
+        model.save(tmp_path / "file" / "june")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("kind", [object, "string[python]"])
+def test_half_a_character_becomes_a_question_mark_as_in_json_lines(model, customers, kind):
+    halves = pd.Series(["a\ud800", "b", None], customers.index[:3], kind)
+    frame = customers[:3].assign(customerID=halves, Contract=halves)
+    expected = frame.assign(customerID=["a?", "b", None], Contract=["a?", "b", None])
+    pd.testing.assert_frame_equal(model.predict(frame), model.predict(expected))
+    assert model.predict(frame)["customerID"].tolist() == ["a?", "b", ""]
+
+
 def test_arrow_s_types_are_read_as_those_of_a_parquet_file(model, customers):
     typed = customers.convert_dtypes(dtype_backend="pyarrow")
     decimal = typed.assign(tenure=typed["tenure"].astype(pd.ArrowDtype(pa.decimal128(25, 2))))

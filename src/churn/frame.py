@@ -17,6 +17,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -34,6 +35,7 @@ from churn.data.table import RawTable
 from churn.data.validate import to_features
 from churn.errors import UserError, quoted
 from churn.files import PARTIAL
+from churn.refusals import refusal_of
 from churn.score.output import sort_outputs
 from churn.scratch import scratch_folder
 
@@ -77,8 +79,10 @@ class Model:
     def predict(self, customers: pd.DataFrame, reasons: bool = False) -> pd.DataFrame:
         """A row for each customer, as `churn score` writes it: id, probability, interval, decision, reasons.
 
-        The index is that of `customers`. Raises `UserError` if a column is missing or a cell is no number.
+        The index is that of `customers`. Raises `UserError` if a column is missing or a cell is no number,
+        and for what is no frame.
         """
+        _check_frame(customers)
         schema = self.bundle.schema
         raw = _to_raw(customers, {*customers} - {*schema.features, schema.id})
         rows = frame_features(to_features(raw, schema), schema)
@@ -94,19 +98,27 @@ class Model:
     def save(self, folder: str | Path) -> Path:
         """Copy the model into a new folder, whole: `churn score bundle=FOLDER/bundle` takes it from there.
 
-        Raises `UserError` if there is something already.
+        Raises `UserError` if there is something already, and for what the operating system refuses.
         """
         target = Path(folder).expanduser().resolve()
-        if target.is_file() or (target.exists() and any(target.iterdir())):
-            raise UserError("there is something already", str(target), "name another folder")
-        aside = target.with_name(f".{target.name}{PARTIAL}")
-        shutil.rmtree(aside, ignore_errors=True)  # of a killed process
-        shutil.copytree(self.path, aside)
-        aside.rename(target)
+        try:
+            _copy_whole(self.path, target)
+        except OSError as error:
+            raise refusal_of(error) or error from None
         return target
 
     def __repr__(self) -> str:
         return f"<churn model {describe_model(self.bundle.facts)}>"
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    """Copy a folder to a new one, which appears whole; raises `UserError` if there is something already."""
+    if target.is_file() or (target.exists() and any(target.iterdir())):
+        raise UserError("there is something already", str(target), "name another folder")
+    aside = target.with_name(f".{target.name}{PARTIAL}")
+    shutil.rmtree(aside, ignore_errors=True)  # of a killed process
+    shutil.copytree(source, aside)
+    aside.rename(target)
 
 
 def fit(
@@ -127,6 +139,7 @@ def fit(
     """
     from churn import pipeline
 
+    _check_frame(customers)
     cfg = compose_config("data=csv", *settings)
     cfg.data.target, cfg.data.id, cfg.data.name = target, id or cfg.data.id, name
     with ExitStack() as temporary:
@@ -146,16 +159,17 @@ def _remove(temporary: ExitStack) -> None:
 
 
 def load(folder: str | Path) -> Model:
-    """A model that was saved, or a run directory.
+    """A model that was saved, or a run directory; raises `UserError` if it is neither, or was changed.
 
     >>> load("runs/latest").predict(customers)
     """
-    return Model(Path(folder).expanduser().resolve())
+    model = Model(Path(folder).expanduser().resolve())
+    _ = model.bundle
+    return model
 
 
 def _to_raw(customers: pd.DataFrame, unused: Collection[str]) -> RawTable:
     """A frame as a table whose cells are not checked yet; those of `unused` columns may be anything."""
-    _check_names(customers)
     frame = customers.reset_index(drop=True)
     several = [name for name in map(str, frame) if not _has_single_values(frame[name])]
     if refused := [name for name in several if name not in unused]:
@@ -164,10 +178,23 @@ def _to_raw(customers: pd.DataFrame, unused: Collection[str]) -> RawTable:
         raise UserError(fault, do=do)
     for name in several:
         frame[name] = ""
+    for name in filter(lambda name: _is_python_text(frame[name].dtype), map(str, frame)):
+        frame[name] = _whole_texts(frame[name])
     if arrow := [name for name in map(str, frame) if _is_simplified(frame[name])]:
         table = pa.Table.from_pandas(frame[arrow], preserve_index=False)
         frame[arrow] = to_pandas(simplify_types(table))
     return RawTable(frame, origin="a frame")
+
+
+def _is_python_text(kind: Any) -> bool:
+    """Whether cells may be texts as Python has them; pandas' own kind of text takes whole characters only."""
+    return types.is_object_dtype(kind) or getattr(kind, "storage", "") == "python"
+
+
+def _whole_texts(column: pd.Series) -> pd.Series:
+    """The cells of a column, with ? for a half of a character, as the readers of files have them."""
+    cells = [cell.encode(errors="replace").decode() if isinstance(cell, str) else cell for cell in column]
+    return pd.Series(cells, column.index, column.dtype)
 
 
 def _is_simplified(column: pd.Series) -> bool:
@@ -175,8 +202,11 @@ def _is_simplified(column: pd.Series) -> bool:
     return isinstance(column.dtype, pd.ArrowDtype) or types.is_timedelta64_dtype(column.dtype)
 
 
-def _check_names(customers: pd.DataFrame) -> None:
-    """Raise `UserError` if names of columns are no texts, or if several columns have the same."""
+def _check_frame(customers: pd.DataFrame) -> None:
+    """Raise `UserError` for no frame, for names of columns that are no texts, and for the same name twice."""
+    if not isinstance(customers, pd.DataFrame):
+        what = f"customers have to be a frame of pandas, not {type(customers).__name__}"
+        raise UserError(what, do="pd.DataFrame(rows); for one row of a frame: df.iloc[[0]]")
     if names := [name for name in customers if not isinstance(name, str)]:
         raise UserError(
             f"names of columns have to be text: {_listed(names)}", do="df.columns = df.columns.map(str)"
