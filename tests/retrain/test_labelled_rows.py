@@ -132,6 +132,23 @@ def test_a_customer_who_is_asked_every_day_is_one_row_a_period(table, champion, 
     assert pd.Series(rows.customers).value_counts().loc[hashed(["c0"])].tolist() == [2]
 
 
+def test_all_rows_of_customers_who_were_called_are_called_whenever_their_labels_speak(
+    table, champion, tmp_path
+):
+    """A label of today, of somebody who was called months ago and stayed, does not say when that was."""
+    write_day(tmp_path, customers(10, 1), champion.digest, 0)
+    cfg = table()
+    frame = pd.read_parquet(tmp_path / "table.parquet")
+    times = pd.to_datetime(np.where(np.arange(300) % 2, "2025-06-01", "2025-12-01"))
+    frame.assign(time=times, who=[f"t{i // 2}" for i in range(300)]).to_parquet(tmp_path / "table.parquet")
+    cfg.data.time, cfg.data.horizon = "time", 30
+    lines = ["t7,2026-04-20,0,1", "t9,2025-12-20,1,1", "c0-1,2026-04-20,0,1"]
+    (tmp_path / "labels.csv").write_text("\n".join(["customer_key,time,churned,treated", *lines]))
+    cfg.monitor.labels = str(tmp_path / "labels.csv")
+    rows = settled_rows(cfg, champion)
+    assert [rows.take(rows.customers == who).treated.tolist() for who in hashed(["t7", "t9"])] == [[1, 1]] * 2
+
+
 def test_rows_of_versions_with_other_inputs_are_left_out_and_counted(table, champion, tmp_path, capsys):
     write_day(tmp_path, customers(200, 1), champion.digest, 0)
     write_day(tmp_path, customers(70, 2), "f" * 64, 1, drop=["inputs.spend"])
