@@ -29,7 +29,7 @@ def main() -> None:
     options = parser.parse_args()
     cfg, entries = compose_config().retrain, []
     for leave in ("on any day", "at the end of a month"):
-        for each_day in (10, 40):
+        for each_day in (4, 10, 40):
             for rise in RISES:
                 name = f"{leave}, {each_day} a day, a rise of {rise}"
                 shifts, past = zip(

@@ -89,26 +89,6 @@ def test_a_customer_of_the_table_who_was_called_is_known_as_such(table, champion
     assert [treated[who] for who in hashed(["t7", "t9", "t8", "t6", "c0-1"])] == [1, 0, -1, -1, 1]
 
 
-def test_rows_that_closed_before_a_customer_was_called_are_kept(table, champion, tmp_path):
-    write_day(tmp_path, customers(10, 1), champion.digest, 0)
-    cfg = table()
-    frame = pd.read_parquet(tmp_path / "table.parquet")
-    times = pd.to_datetime(np.where(np.arange(300) % 2, "2025-06-01", "2026-03-01"))
-    frame.assign(time=times, who=[f"t{i // 2}" for i in range(300)]).to_parquet(tmp_path / "table.parquet")
-    cfg.data.time, cfg.data.horizon = "time", 30
-    lines = ["t7,2026-03-31,0,1", "t9,2026-03-31,0,0", "c0-1,2026-04-20,0,1"]
-    (tmp_path / "labels.csv").write_text("\n".join(["customer_key,time,churned,treated", *lines]))
-    cfg.monitor.labels = str(tmp_path / "labels.csv")
-    rows = settled_rows(cfg, champion)
-    of_panel = [rows.take(rows.customers == who) for who in hashed(["t7", "t9"])]
-    assert [
-        dict(zip(part.times.astype("M8[M]").astype(str), part.treated, strict=True)) for part in of_panel
-    ] == [
-        {"2026-03": 1, "2025-06": -1},
-        {"2026-03": 0, "2025-06": -1},
-    ]
-
-
 def test_only_closed_windows_are_learnt_from_and_the_others_are_said(table, champion, tmp_path, capsys):
     write_day(tmp_path, customers(200, 1), champion.digest, 0)
     write_day(tmp_path, customers(100, 2), champion.digest, 40)
@@ -150,6 +130,23 @@ def test_a_customer_who_is_asked_every_day_is_one_row_a_period(table, champion, 
     rows = settled_rows(cfg, champion)
     assert len(rows) == 300 + 2 * 50
     assert pd.Series(rows.customers).value_counts().loc[hashed(["c0"])].tolist() == [2]
+
+
+def test_all_rows_of_customers_who_were_called_are_called_whenever_their_labels_speak(
+    table, champion, tmp_path
+):
+    """A label of today, of somebody who was called months ago and stayed, does not say when that was."""
+    write_day(tmp_path, customers(10, 1), champion.digest, 0)
+    cfg = table()
+    frame = pd.read_parquet(tmp_path / "table.parquet")
+    times = pd.to_datetime(np.where(np.arange(300) % 2, "2025-06-01", "2025-12-01"))
+    frame.assign(time=times, who=[f"t{i // 2}" for i in range(300)]).to_parquet(tmp_path / "table.parquet")
+    cfg.data.time, cfg.data.horizon = "time", 30
+    lines = ["t7,2026-04-20,0,1", "t9,2025-12-20,1,1", "c0-1,2026-04-20,0,1"]
+    (tmp_path / "labels.csv").write_text("\n".join(["customer_key,time,churned,treated", *lines]))
+    cfg.monitor.labels = str(tmp_path / "labels.csv")
+    rows = settled_rows(cfg, champion)
+    assert [rows.take(rows.customers == who).treated.tolist() for who in hashed(["t7", "t9"])] == [[1, 1]] * 2
 
 
 def test_rows_of_versions_with_other_inputs_are_left_out_and_counted(table, champion, tmp_path, capsys):

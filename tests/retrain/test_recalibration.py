@@ -58,6 +58,22 @@ def test_customers_who_leave_at_the_end_of_a_month_are_no_rise(day, rise):
     assert fit_shift(seen).needed(CFG) is (rise > 0 and day in (0, 3))
 
 
+@pytest.mark.parametrize(("each_day", "horizon"), [(3, 30), (4, 30), (20, 60), (60, 60)])
+def test_few_customers_who_leave_at_the_end_of_a_month_are_no_rise(each_day, horizon):
+    """Where earlier looks expected few leavers, they saw as many as the look at the end of the month."""
+    found = []
+    for seed in range(20):
+        random, now = np.random.default_rng(seed), 210.0
+        time, probability = random.uniform(0, now, int(each_day * now)), 0.15
+        leaves = random.random(len(time)) < probability
+        age = 30 * random.integers(1, horizon // 30 + 1, len(time)) - time % 30
+        old, new = leaves & (time <= now - horizon), time > now - 28
+        left = leaves[new] & (time[new] + age[new] <= now)
+        open_ = OpenWindows(np.full(new.sum(), probability), left, now - time[new], age[old], time[old])
+        found.append(fit_shift(open_).needed(CFG))
+    assert not any(found)
+
+
 @pytest.mark.parametrize("monthly", [True, False])
 def test_an_adopted_shift_is_as_large_as_the_rise(monthly):
     """Customers leave at the end of a month, where the look is, or on any day."""

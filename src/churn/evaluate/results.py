@@ -73,7 +73,7 @@ def _fairness(experiment: Experiment, probability: np.ndarray, threshold: float)
 
 
 def _profit(experiment: Experiment, trained: Trained, bundle: Bundle, probability: np.ndarray) -> Profit:
-    """The profit of the bundle's threshold, which the held-out rows chose."""
+    """The profit of the bundle's threshold on the test part, whose labels did not choose it."""
     cfg = experiment.cfg
     held_out = apply_temperature(trained.held_out_probability, bundle.facts["temperature"])
     test = Outcome(**vars(experiment.test), probability=probability)

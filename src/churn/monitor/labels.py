@@ -56,7 +56,6 @@ class Labels:
     left: np.ndarray  # [n] customer * SECONDS + time of each churn, sorted
     known: np.ndarray  # [K] the last time that a label of each customer covers
     treated: np.ndarray  # [K] 1, 0 or UNKNOWN
-    treated_at: np.ndarray  # [K] the first time of a label that says so
     closed: int  # the last time for which it is known who had stayed: later windows are open; or UNKNOWN
     stayed: np.ndarray | None = None  # [m] as `left`, of a snapshot, whose rows settle one day; None: others
     hash_id: IdHash | None = None  # by which `keys` are hashed; None: they are as they were sent
@@ -87,13 +86,10 @@ class Labels:
         known, was_treated = np.full(len(keys), -1), np.full(len(keys), UNKNOWN)
         np.maximum.at(known, code, moment)
         np.maximum.at(was_treated, code, treated)
-        treated_at, says_so = np.full(len(keys), SECONDS), treated == was_treated[code]
-        np.minimum.at(treated_at, code[says_so], moment[says_so])
         left = churned == 1
         leaves, stays = (np.sort(code[rows] * SECONDS + moment[rows]) for rows in (left, ~left))
         closed = int(moment[~left].max(initial=UNKNOWN))
-        stayed = stays if of_snapshot else None
-        return cls(keys, leaves, known, was_treated, treated_at, closed, stayed, hash_id)
+        return cls(keys, leaves, known, was_treated, closed, stays if of_snapshot else None, hash_id)
 
     def customers_of(self, rows: pa.Table) -> np.ndarray:
         """[n] str: the customers of predictions from the log, in the form of `keys`."""

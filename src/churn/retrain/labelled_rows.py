@@ -76,13 +76,11 @@ def settled_rows(cfg: Config, champion: Bundle) -> LabelledRows:
     data = load_dataset(cfg.data, cfg.seed)
     _check_features(data, champion)
     rows, now = _rows_of_dataset(data, champion, id_hash(cfg)), parse_time(cfg.retrain.now, "retrain.now")
-    horizon = np.timedelta64(label_horizon(champion, cfg), "D")
-    closed = to_datetime64(now) - horizon
+    closed = to_datetime64(now) - np.timedelta64(label_horizon(champion, cfg), "D")
     if data.times is not None:  # a table without times has only customers whose outcome is known
         rows = _up_to(closed, rows, data.origin)
     if known := configured_labels(cfg, champion, now):
-        until = None if data.times is None else rows.times + horizon
-        rows = replace(rows, treated=_treated(known, rows.customers, until, horizon))
+        rows = replace(rows, treated=_treated(known, rows.customers))
         rows += _up_to(closed, _rows_of_log(cfg, champion, known, now), "the log")
     return rows.take(~Forgotten.of(cfg).rows_of(rows.customers))
 
@@ -114,19 +112,10 @@ def _check_features(data: Dataset, champion: Bundle) -> None:
         )
 
 
-def _treated(
-    known: Labels, customers: np.ndarray, until: np.ndarray | None, horizon: np.timedelta64
-) -> np.ndarray:
-    """[n] int8: what the labels say of the treatment of customers, by their hashed ids.
-
-    They say nothing of outcome windows that were closed (`until`, [n]) a horizon before the first such label.
-    """
+def _treated(known: Labels, customers: np.ndarray) -> np.ndarray:
+    """[n] int8: what the labels say of the treatment of customers, by their hashed ids."""
     where = pd.Index(known.keys).get_indexer(pd.Index(customers))
-    treated = np.append(known.treated, UNKNOWN)[where].astype(np.int8)
-    if until is None:  # a table without times
-        return treated
-    first = np.append(known.treated_at, 0)[where].astype("datetime64[s]")
-    return np.where(until > first - horizon, treated, np.int8(UNKNOWN))
+    return np.append(known.treated, UNKNOWN)[where].astype(np.int8)
 
 
 def last_seen(bundle: Bundle) -> np.datetime64:

@@ -28,6 +28,7 @@ from churn.network.log_odds import logit
 
 LARGEST = 4.0  # shift of the log-odds
 LEAST_LEFT = 20  # customers who left; fewer give no shift
+LEAST_SEEN = 10  # customers who left by an earlier look, or should have; fewer say nothing of the calendar
 LOOKS = 200  # earlier moments at which the past leavers are counted, at most
 LEAST_POWER = 0.01  # of F: nearly all leave at once
 BEYOND_CHANCE = 3.0  # standard deviations by which the worst of all looks seldom differs from F
@@ -73,9 +74,10 @@ class OpenWindows:
         for look in looks:
             young = (self.begun >= look - span) & (self.begun < look)
             share = self._share(look - self.begun[young])
-            if share.sum() < LEAST_LEFT:  # also if nobody is young
+            were_left = left[young] <= look
+            if max(share.sum(), were_left.sum()) < LEAST_SEEN:  # also if nobody is young
                 continue
-            gone = float((left[young] <= look).mean())
+            gone = float(were_left.mean())
             seen = len(share) * gone - deviations * np.sqrt(len(share) * gone * (1 - gone))
             while (share**least).sum() < seen and least > LEAST_POWER:
                 least *= 0.9

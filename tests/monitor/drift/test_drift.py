@@ -74,6 +74,21 @@ def test_new_customers_are_no_drift_of_a_panel_that_has_many_rows_of_each():
     assert found == ["ok"] * 12
 
 
+def test_levels_of_few_rows_are_no_drift_of_a_panel():
+    """500 customers with 30 rows each; half of the rows have one level, the others are spread over 600."""
+    found = []
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        panel, new = customers(15_000, seed), customers(3_000, 100 + seed)
+        for frame in (panel, new):
+            number = np.where(random.random(len(frame)) < 0.5, 0, random.integers(1, 601, len(frame)))
+            frame["city"] = np.array([f"city {i}" for i in range(601)], object)[number]
+        ids = np.repeat(np.arange(500), 30)
+        known = by_customer(build_profile(panel, SCHEMA, new, probability(new), seed=seed), panel, ids, seed)
+        found.append(compared(known, new).features["city"].status)
+    assert found == ["ok"] * 6
+
+
 def test_the_score_is_compared_with_as_many_customers_as_the_test_rows_have():
     """200 customers with 12 training rows each; the score is of test rows, one or six of each customer."""
     once, new = customers(1_000, 1), customers(1_000, 2, shift=-0.2)

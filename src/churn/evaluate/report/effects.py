@@ -42,7 +42,7 @@ def draw_profit_curve(profit: Profit) -> Chart:
             axes,
             "What calling earns",
             "The highest point is the best share in hindsight; the dot is the threshold, which was chosen "
-            "without these customers.",
+            "without the labels of these customers.",
         )
 
 

@@ -38,14 +38,13 @@ def compare_ordered(
     return ColumnChange(len(tests) * min(tests), psi, measures.corrected_shift(r, w))
 
 
-def compare_levels(
-    category: Category, r: np.ndarray, w: np.ndarray, rows: int, window_rows: int
-) -> ColumnChange:
+def compare_levels(category: Category, r: np.ndarray, w: np.ndarray, window_rows: int) -> ColumnChange:
     """The change of a category; the last cell counts the levels that training did not see, or rarely.
 
     r: `category.counts`, or how many of these rows are independent.
     """
-    few = int(category.counts[-1]), category.least, category.next
+    rows = float(r.sum())
+    few = float(r[-1]), category.least, category.next * rows / max(int(category.counts.sum()), 1)
     tests = measures.p_cells(r, w, unseen=True), measures.p_unseen(int(w[-1]), few, rows, window_rows)
     return ColumnChange(2 * min(tests), measures.corrected_psi(*_pool_rare_levels(r, w)), None)
 

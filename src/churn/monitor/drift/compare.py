@@ -81,12 +81,12 @@ def _feature_drift(reference: Reference, window: Summary, name: str, status_of: 
     tested = reference.independent(r)
     if isinstance(feature, Category):
         missing, unseen, spread = feature.missing, int(w[-1]), spread_of_category(feature, w)
-        change = compare_levels(feature, tested, w, m, n)
+        change = compare_levels(feature, tested, w, n)
     else:
         missing, unseen = len(r) - 1, 0
         means = means_of(reference.profile["numeric"][name], window.sums[name], n - int(w[-1]))
         spread = spread_of_number(feature, w, means)
-        missing_rows = int(tested[-1]), int(tested.sum()), int(w[-1]), n
+        missing_rows = round(tested[-1]), round(tested.sum()), int(w[-1]), n
         change = compare_ordered(tested[:-1], w[:-1], missing_rows)
     moved = w / n - r / m  # of the share of each cell
     return Drift(

@@ -107,7 +107,7 @@ def p_share(r: int, m: int, w: int, n: int) -> float:
     return min(1.0, 2 * min(upper, float(bdtr(k, total, share))))
 
 
-def p_unseen(unseen: int, few: tuple[int, int, int], m: int, n: int) -> float:
+def p_unseen(unseen: int, few: tuple[float, int, float], m: float, n: int) -> float:
     """The p-value of `unseen` rows of levels that the reference has not, or only in a few rows.
 
     few: the reference's rows of such levels, the least rows of other levels, and how many of these have just
@@ -119,7 +119,8 @@ def p_unseen(unseen: int, few: tuple[int, int, int], m: int, n: int) -> float:
     rows, least, levels = few
     mean = rows + least * levels
     spread = np.sqrt(rows + least**2 * levels)
-    known = mean + 2 * least + int(np.ceil(2 * spread))  # more than mean + 1, because `mean` is random itself
+    # More than mean + 1, because `mean` is random itself.
+    known = int(np.ceil(mean)) + 2 * least + int(np.ceil(2 * spread))
     return 1.0 if unseen == 0 else float(nbdtrc(unseen - 1, known, m / (m + n)))
 
 

@@ -113,7 +113,7 @@ class Reference:
         """
         rows = int(counts.sum())
         share = self.profile.get(customers, rows) / max(rows, 1)
-        return counts if share == 1 else np.rint(counts * share).astype(int)
+        return counts if share == 1 else counts * share  # whole numbers would lose many small cells
 
     @cached_property
     def numbers(self) -> dict[str, Number]:
