@@ -12,6 +12,7 @@ from churn.monitor.drift.compare import compare_with_training
 from churn.monitor.drift.profile import build_profile, by_customer, without_rare_levels
 from churn.monitor.drift.reference import Reference
 from churn.monitor.drift.summary import Summary
+from churn.monitor.drift.two_sample import two_sample_test
 
 SCHEMA = Schema("left", ("yes",), ("age", "spend"), ("plan", "city"))
 CITIES = [f"city {i}" for i in range(60)]
@@ -218,6 +219,24 @@ def test_only_the_comparison_of_all_features_sees_a_changed_correlation():
     assert all(drift.status == "ok" for drift in report.features.values())
     assert report.together.status != "ok"
     assert compared(known, pair(1_000, 0.3, 3), 1_000).together.status == "ok"
+
+
+def rare_flags(rows, seed):
+    random = np.random.default_rng(seed)
+    return pd.DataFrame({"a": random.random(rows) < 0.03, "b": random.random(rows) < 0.1}).astype(float)
+
+
+def test_two_rare_flags_that_do_not_change_raise_no_alarm_together():
+    """Nearly all rows are equal: which of them is a training row says nothing."""
+    schema, found = Schema("left", ("yes",), ("a", "b"), ()), []
+    for seed in range(8):
+        new, rows = rare_flags(2_000, 5_000 + seed), rare_flags(2_000, 9_000 + seed)
+        known, chance = rare_flags(4_000, seed), [np.where(each["a"] > 0, 0.1, 0.4) for each in (new, rows)]
+        reference = Reference(build_profile(known, schema, new, chance[0], seed=seed))
+        window = Summary(reference)
+        window.add({name: rows[name].to_numpy() for name in rows}, chance[1])
+        found.append(two_sample_test(reference, window, DriftPolicy()).status)
+    assert found == ["ok"] * 8
 
 
 def test_the_change_with_the_largest_effect_on_profit_comes_first(profile):
