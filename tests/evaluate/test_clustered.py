@@ -61,6 +61,16 @@ def test_rows_of_one_customer_each_count_and_copies_do_not():
     assert (found.low, found.high) == pytest.approx(jeffreys_interval(25, 100))
 
 
+def test_the_interval_of_a_share_of_none_begins_at_none_and_of_all_ends_at_all():
+    none, all_ = (share_interval(np.full(100, hit), np.arange(100)) for hit in (0, 1))
+    assert none.value == none.low == 0 < none.high < 0.03
+    assert 0.97 < all_.low < all_.high == all_.value == 1
+    low, high = jeffreys_interval(np.array([0, 1, 10]), 10)
+    assert (low[0], high[2]) == (0, 1)
+    assert 0 < low[1] < 0.1 < high[1]
+    assert np.isnan(jeffreys_interval(np.nan, 0)).all()
+
+
 @pytest.mark.parametrize("customers", [1, 2, 7])
 def test_customers_with_equal_shares_of_hits_count_and_their_rows_do_not(customers):
     hits, customer = np.tile(np.arange(40) % 5 < 2, customers), np.arange(customers).repeat(40)
