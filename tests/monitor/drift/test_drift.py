@@ -239,6 +239,23 @@ def test_two_rare_flags_that_do_not_change_raise_no_alarm_together():
     assert found == ["ok"] * 8
 
 
+def test_rare_cells_are_hidden_in_the_window_as_in_the_profile():
+    def with_streets(rows, seed):
+        names = np.random.default_rng(seed).choice([f"street {i}" for i in range(800)], rows)
+        return customers(rows, seed).assign(city=names.astype(object))
+
+    known = build_profile(with_streets(3_000, 0), SCHEMA, new := with_streets(2_000, 1), probability(new))
+    window = summary(known, with_streets(2_000, 2))
+    assert two_sample_test(Reference(known), window, DriftPolicy(permutations=200)).p > 0.01
+
+
+def test_a_p_value_of_permutations_is_never_zero(profile):
+    window = summary(profile, customers(1_000, 5, shift=3))
+    found = two_sample_test(Reference(profile), window, DriftPolicy(permutations=100))
+    assert found.p == 1 / 101
+    assert found.auc > 0.9
+
+
 def test_the_change_with_the_largest_effect_on_profit_comes_first(profile):
     frame = customers(4_000, 9, shift=-0.5, lost=0.1)
     report = compared(profile, frame)
@@ -275,6 +292,24 @@ def test_a_summary_does_not_grow_with_the_rows(profile):
     assert window.sample.shape == (1_000, 4)
     assert len(window.unseen["city"]) <= 50
     assert window.counts["city"][-1] == 25_000
+
+
+def test_the_sample_of_a_window_is_of_all_its_rows(profile):
+    plan = list(Reference(profile).features).index("plan")
+    parts = [customers(3_000, seed).assign(plan=name) for seed, name in enumerate(("premium", "basic"))]
+    together = Summary(Reference(profile))
+    for part in parts:
+        together.add({name: part[name].to_numpy() for name in part})
+    first, second = (summary(profile, part, seed) for seed, part in enumerate(parts))
+    for window in (together, first + second):
+        assert np.mean(window.sample[:, plan] == window.sample[0, plan]) == pytest.approx(0.5, abs=0.06)
+
+
+def test_numbers_below_and_above_those_of_training_are_outside_and_missing_ones_are_not(profile):
+    frame, window = customers(1_000, 3), Summary(Reference(profile))
+    frame.loc[:2, "age"], frame.loc[3:9, "age"], frame.loc[10:, "age"] = -1e3, 1e3, np.nan
+    window.add({name: frame[name].to_numpy() for name in frame})
+    assert window.outside["age"] == 10
 
 
 def test_the_sample_in_the_profile_hides_the_rows_of_customers(profile):
