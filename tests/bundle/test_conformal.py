@@ -23,6 +23,18 @@ def test_churners_and_stayers_are_covered_at_the_level(level):
         )
 
 
+@pytest.mark.parametrize(
+    ("level", "rows", "beyond"),
+    [(0.8, 10, 2), (0.8, 4, 1), (0.9, 8, 0), (0.9, 9, 1), (0.9, 19, 2), (0.9, 29, 3), (0.95, 39, 2)],
+)
+def test_the_limits_leave_out_as_many_as_the_level_allows(level, rows, beyond):
+    """Of `rows` churners, and of as many stayers, (1 - level) * (rows + 1) lie at the limit or beyond."""
+    probability = np.arange(1, rows + 1) / 100
+    sets = conformal.fit_prediction_sets(np.repeat([1, 0], rows), np.tile(probability, 2), level)
+    stay_to = probability[-beyond] if beyond else 1.0
+    assert (sets.churn_from, sets.stay_to) == (beyond / 100, stay_to)
+
+
 def test_a_customer_between_two_limits_is_ambiguous_or_unusual():
     overlapping, apart = PredictionSets(0.9, 0.2, 0.6), PredictionSets(0.9, 0.6, 0.2)
     probability = np.array([0.1, 0.4, 0.9])

@@ -76,7 +76,10 @@ def test_the_average_value_decides_the_threshold():
 
 
 def test_a_fixed_threshold_is_taken_as_it_is():
-    assert decision.choose_threshold(replace(CFG, threshold=0.5), *sample(10), np.ones(10)) == 0.5
+    fixed = replace(CFG, threshold=0.5)
+    assert decision.choose_threshold(fixed, *sample(10), np.ones(10)) == 0.5
+    at, none = np.array([0.5, np.nextafter(0.5, 0)]), np.zeros(2)
+    assert decision.worth_a_call(at, none == 1, none, fixed, CFG).tolist() == [True, False]
 
 
 def test_a_share_of_the_customers_is_called():
@@ -104,6 +107,8 @@ def test_the_value_of_a_customer_can_be_a_column():
     cfg = replace(CFG, value_column="charge", value_factor=24)
     assert decision.customer_values(frame, cfg).tolist() == [1200, 200, 2400]
     assert decision.customer_values(frame, CFG).tolist() == [200] * 3
+    owing = pd.DataFrame({"charge": [-50.0, 10.0]})
+    assert decision.customer_values(owing, cfg).tolist() == [0, 240], "nobody is worth less than nothing"
 
 
 @pytest.mark.parametrize("column", ["plan", "charges"])
@@ -140,3 +145,9 @@ def test_the_share_that_a_bundle_was_trained_with_holds_whatever_customers_are_w
         assert decision.worth_a_call(none, called, none, in_force, own) is called
     with pytest.raises(UserError, match="fixed when a bundle is trained"):
         decision.worth_a_call(none, called, none, replace(own, top_share=0.2), own)
+
+
+def test_keys_that_only_shape_the_list_leave_the_bundle_s_own_decision_in_force():
+    called, profit = np.array([True, False]), np.array([-1.0, 1.0])
+    shaped = replace(CFG, control_share=0.2, capacity=9, currency="€", success_evidence=50.0)
+    assert decision.worth_a_call(np.zeros(2), called, profit, shaped, CFG) is called

@@ -65,6 +65,19 @@ def test_copies_of_a_row_stay_together_with_all_rows_of_their_customers(rows):
         assert pd.Series(part).groupby(same).nunique().max() == 1
 
 
+def test_a_common_kind_of_customer_is_no_copy_and_is_in_every_part():
+    few, many = np.repeat(np.arange(100), 10), np.repeat([500, 501], 500)
+    groups = linked_groups(table(np.append(few, many), np.arange(2_000) % 5 == 0))
+    assert len(set(groups[:1_000])) == 100, "ten copies stay together"
+    assert len(set(groups[1_000:])) == 1_000
+
+
+def test_equal_rows_that_would_chain_all_customers_to_one_another_link_none():
+    row = np.arange(1_000)
+    chained = table((row + 1) // 2, row % 5 == 0, ids=(row // 2).astype(str))
+    assert len(set(linked_groups(chained))) == 500
+
+
 def test_with_times_parts_follow_one_another_with_a_gap_of_the_horizon_before_the_test_part(rows):
     x, churned = rows
     times = np.datetime64("2025-01-01", "s") + np.random.default_rng(3).integers(

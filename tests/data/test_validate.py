@@ -72,6 +72,12 @@ def test_rows_that_are_set_aside_are_removed_from_every_array():
     assert data.bad_rows["line"].tolist() == [2, 2]
 
 
+def test_of_a_sample_no_row_is_set_aside():
+    frame = FRAME.assign(x=["1", "oops", "3", "4"])
+    with pytest.raises(UserError, match="train in memory"):
+        validate_table(raw(frame, is_sample=True), SCHEMA, DataConfig(max_bad_rows=5))
+
+
 def test_blank_ids_and_targets_and_wrong_dates_are_problems():
     frame = FRAME.assign(who=["", "b", "c", "d"], day=["2025-01-01", "", "2025-01-03", "x"])
     frame.loc[2, "left"] = None
@@ -83,6 +89,22 @@ def test_blank_ids_and_targets_and_wrong_dates_are_problems():
     assert "column 'who': a blank id; rows: 1\n    row 1: ''" in message
     assert "column 'day': not a date; rows: 2\n    row 2: ''\n    row 4: 'x'" in message
     assert "column 'left': a blank target ('yes' 2, 'no' 1, blank 1); rows: 1" in message
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "says"),
+    [
+        (
+            "x",
+            ["inf", "", "3", "-1e31"],
+            "infinite, or 1e30 and more; rows: 2\n    row 1: 'inf'\n    row 4: '-1e31'",
+        ),
+        ("who", [8.94411e18, 8.94412e18, 8.94413e18, 8.94414e18], "an id that lost digits .*; rows: 4"),
+    ],
+)
+def test_numbers_like_missing_ones_and_ids_that_lost_digits_are_problems(column, cells, says):
+    with pytest.raises(UserError, match=says):
+        validate_table(raw(FRAME.assign(**{column: cells})), SCHEMA, DataConfig())
 
 
 def test_twenty_bad_cells_of_a_kind_are_listed_and_the_others_counted():

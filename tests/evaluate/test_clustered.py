@@ -30,6 +30,12 @@ def test_the_interval_of_a_mean_holds_the_true_mean_in_95_of_100_samples():
     assert 0.92 < np.mean(holds) < 0.97
 
 
+def test_the_error_of_a_mean_of_few_customers_has_one_degree_of_freedom_less():
+    found = mean_interval(np.array([1.0, 2, 4, 8, 10]), np.arange(5))
+    assert found.high - found.value == pytest.approx(1.96 * np.std([1, 2, 4, 8, 10], ddof=1) / np.sqrt(5))
+    assert np.isnan(mean_interval(np.array([1.0, 2]), np.zeros(2, int)).low), "of one customer it is unknown"
+
+
 def test_twelve_rows_of_a_customer_make_no_interval_narrower():
     random, holds = np.random.default_rng(0), []
     z = random.normal(size=1_000_000)
@@ -59,6 +65,27 @@ def test_rows_of_one_customer_each_count_and_copies_do_not():
     assert effective_rows(np.ones(1_200), CUSTOMER) == 100
     found = share_interval(hits, np.arange(100))
     assert (found.low, found.high) == pytest.approx(jeffreys_interval(25, 100))
+
+
+def test_rows_never_count_as_more_than_they_are():
+    hits = np.append(np.tile([1, 0], 99), [1, 1])  # nearly all customers have one hit and one miss
+    assert effective_rows(hits, np.arange(100).repeat(2)) == 200
+
+
+def test_customers_who_left_and_stayed_with_one_probability_add_no_error_to_the_auc():
+    z, customer = np.random.default_rng(0).normal(size=100).repeat(2), np.arange(100).repeat(2)
+    found = auc_interval(np.tile([1, 0], 100), z, customer)
+    assert (found.low, found.high) == pytest.approx((0.5, 0.5))
+
+
+def test_the_interval_of_a_share_of_none_begins_at_none_and_of_all_ends_at_all():
+    none, all_ = (share_interval(np.full(100, hit), np.arange(100)) for hit in (0, 1))
+    assert none.value == none.low == 0 < none.high < 0.03
+    assert 0.97 < all_.low < all_.high == all_.value == 1
+    low, high = jeffreys_interval(np.array([0, 1, 10]), 10)
+    assert (low[0], high[2]) == (0, 1)
+    assert 0 < low[1] < 0.1 < high[1]
+    assert np.isnan(jeffreys_interval(np.nan, 0)).all()
 
 
 @pytest.mark.parametrize("customers", [1, 2, 7])

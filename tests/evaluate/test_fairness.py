@@ -99,6 +99,12 @@ def test_copies_of_a_customers_rows_leave_what_chance_gives():
         for index in (np.arange(300), rows)
     )
     assert copied == pytest.approx(alone)
+    assert largest_difference(np.array([1, 1, 1, 0]), np.array([0, 0, 2, 2])) == 0.5  # group 1 has no row
+
+
+def test_every_customer_gives_its_groups_to_just_one_other():
+    for drawn in permuted_groups(np.repeat([0, 1], [30, 270]), np.arange(300), 20, 0):
+        assert np.bincount(drawn).tolist() == [30, 270]
 
 
 def test_customers_whose_groups_change_leave_what_a_random_regrouping_of_rows_gives():

@@ -61,6 +61,8 @@ def test_the_curve_goes_from_nobody_called_to_everyone_called():
     assert curve.profit[-1] == pytest.approx(everyone.profit.value)
     assert (curve.low <= curve.profit + 1e-9).all()
     assert (curve.profit <= curve.high + 1e-9).all()
+    assert curve.low[0] == curve.high[0] == 0
+    assert (curve.low[-1], curve.high[-1]) == pytest.approx((everyone.profit.low, everyone.profit.high))
     at = np.interp(result.strategies[0].called, curve.share, curve.profit)
     assert at == pytest.approx(result.strategies[0].profit.value, rel=0.03)
 
@@ -91,6 +93,18 @@ def test_the_threshold_for_the_true_assumption_earns_about_as_much_or_more():
         assert case.attainable > case.profit - 0.1
     dear = next(case for case in result.sensitivity if case.assumption == "contact_cost" and case.value == 2)
     assert dear.threshold > result.threshold
+
+
+@pytest.mark.parametrize("fixed", [{"threshold": 0.5}, {"top_share": 0.1}])
+def test_what_a_fixed_decision_costs_is_measured_against_a_chosen_threshold(fixed):
+    _, result = measured(cfg=replace(CFG, **fixed))
+    assert all(case.threshold < 0.45 for case in result.sensitivity if case.assumption == "offer_cost")
+    assert max(case.attainable - case.profit for case in result.sensitivity) > 1
+
+
+def test_an_offer_that_convinces_often_convinces_at_most_nearly_all():
+    _, result = measured(500, replace(CFG, success=0.6))
+    assert [case.value for case in result.sensitivity if case.assumption == "success"] == [0.3, 0.99]
 
 
 def test_customers_with_their_own_value_are_called_by_it():

@@ -72,6 +72,16 @@ def test_changes_of_several_columns_add_up():
     assert both.cost[2] == 0.375
 
 
+def test_the_next_change_is_weighed_from_where_the_last_one_led():
+    """Called are only those who change all they can."""
+
+    def demanding(rows):
+        score = rows["spend"].fillna(0) / 4 + 8 * rows["calls"] + 30 * (rows["plan"] == "c")
+        return 1 / (1 + np.exp(-(score.to_numpy(float) - 85) / 10))
+
+    assert attacked({"spend": [-40, 40], "calls": [-3, 3], "plan": ["c"]}, demanding).cost[1] == 2.5
+
+
 def test_nobody_to_attack_is_unknown_and_not_zero():
     assert np.isnan(attacked({"plan": ["c"]}, frame=FRAME[:2]).success(True, 1.0).value)
 

@@ -50,6 +50,16 @@ def test_the_share_that_comes_back_is_kaplan_and_meiers():
     assert many.stable_from == 2
 
 
+def test_a_day_of_silence_counts_as_an_end_only_where_thirty_silences_lasted_so_long():
+    censored, returned = np.zeros(101), np.zeros(101)
+    returned[[1, 5, 40]], censored[[50, 100]] = (70, 20, 5), (2, 3)
+    found = _estimate("orders", censored, returned)
+    assert found.at_risk[[1, 2, 6, 41]].tolist() == [100, 30, 10, 5]
+    assert found.come_back[[2, 6, 41]] == pytest.approx([25 / 30, 5 / 10, 0])
+    assert found.stable_from is None
+    assert _estimate("orders", 10 * censored, 10 * returned).stable_from == 41
+
+
 def season(rate):
     """Contents with a cut-off a month over two years."""
     contents = Contents()

@@ -1,6 +1,7 @@
 """The features say what was known of the time before a cut-off: compared with loops over plain lists."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -138,18 +139,18 @@ def test_nothing_that_happens_or_arrives_from_the_cutoff_on_changes_a_feature(tm
     pd.testing.assert_frame_equal(rows_at(definition(tmp_path), CUTOFFS[:1], labelled=False), before)
 
 
-def test_an_event_in_the_last_second_before_the_cutoff_counts_and_one_at_it_does_not(tmp_path):
-    tables = shop()
+@pytest.mark.parametrize("arrival", ["known", None])
+def test_an_event_in_the_last_second_before_the_cutoff_counts_and_none_from_it_on(tmp_path, arrival):
+    tables, cfg = shop(), definition(tmp_path, ChurnKind.cancelled)
     columns = tables["orders"].iloc[0].to_dict()
-    for at, counted in (("2024-05-31 23:59:59", 1), ("2024-06-01 00:00:00", 0)):
-        moment = pd.Timestamp(at)
-        tables["orders"] = pd.DataFrame([columns | {"who": "c000", "at": moment, "known": moment}])
-        tables["contracts"] = pd.DataFrame(
-            {"who": ["c000"], "from": [pd.Timestamp("2024-01-01")], "to": [pd.NaT]}
-        )
-        write_shop(tmp_path, tables)
-        row = rows_at(definition(tmp_path, ChurnKind.cancelled), CUTOFFS[:1], labelled=False).iloc[0]
-        assert row["orders_count_7d"] == counted
+    moments = pd.to_datetime(["2024-05-31 23:59:59", "2024-06-01 00:00:00", "2024-06-01 15:00:00"])
+    tables["orders"] = pd.DataFrame([columns | {"who": "c000", "at": at, "known": at} for at in moments])
+    begun = {"who": ["c000"], "from": [pd.Timestamp("2024-01-01")], "to": [pd.NaT]}
+    write_shop(tmp_path, {**tables, "contracts": pd.DataFrame(begun)})
+    orders = replace(cfg.tables["orders"], arrival=arrival)
+    row = rows_at(replace(cfg, tables={"orders": orders}), CUTOFFS[:1], labelled=False).iloc[0]
+    assert (row["orders_count_7d"], row["orders_count_30d"]) == (1, 1)
+    assert row["orders_recency"] > 0
 
 
 def test_the_day_begins_where_the_clock_hangs(tmp_path):

@@ -127,9 +127,11 @@ def test_a_tripled_hazard_is_seen_in_the_newest_closed_windows_after_a_horizon()
     assert found.churned.mean() > 0.36
 
 
-def test_compaction_keeps_the_rows_that_count():
-    code, day, leaves = daily(400, 120, lambda day: 0.006, seed=5)
-    keys, labels = life(leaves, 120)
+@pytest.mark.parametrize(("customers", "days"), [(400, 120), (3_000, 60)])
+def test_compaction_keeps_the_rows_that_count(customers, days):
+    """Of many customers, the newest quarter of a period is enough."""
+    code, day, leaves = daily(customers, days, lambda day: 0.006, seed=5)
+    keys, labels = life(leaves, days)
     whole, parts = collected(labels, keys[code], day, day.astype(float)), ClosedWindows(labels, HORIZON)
     for rows in np.array_split(np.arange(len(day)), 40):
         parts.add(keys[code[rows]], at(day[rows]), day[rows].astype(float))

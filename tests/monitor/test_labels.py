@@ -113,6 +113,19 @@ def test_of_today_no_label_knows_more_than_until_now():
     assert known.settle(np.array(["a", "a"]), moments, 30)[0].tolist() == [0, UNKNOWN]
 
 
+def test_labels_from_the_future_are_not_known_yet():
+    table = pa.table({"who": ["a", "b"], "time": ["2026-03-01", "2026-05-01"], "churned": [1, 0]})
+    known = labels_from_table(table, "labels", SCHEMA, datetime(2026, 4, 1, tzinfo=UTC))
+    assert known.keys.tolist() == ["a"]
+
+
+def test_the_first_label_that_says_called_is_when_a_customer_was_called():
+    days, said = np.array([1, 5, 9, 12], "datetime64[D]").astype("datetime64[s]"), [UNKNOWN, 1, 1, UNKNOWN]
+    known = Labels.of(np.array(["a"] * 4), days, np.zeros(4, int), np.array(said))
+    assert known.treated.tolist() == [1], "a later label that says nothing does not take it back"
+    assert known.treated_at.tolist() == [int(days[1].astype(int))]
+
+
 def coded(words, churned):
     """The outcomes that labels with these words give, for a table whose leavers are `churned`."""
     schema = replace(SCHEMA, churned=(churned,))

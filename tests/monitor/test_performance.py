@@ -39,6 +39,9 @@ def test_calibrated_probabilities_predict_their_own_performance(predicted):
     assert expected["roc_auc"] == pytest.approx(roc_auc_score(churned, chance), abs=0.015)
     assert expected["log_loss"] == pytest.approx(log_loss(churned, chance), abs=0.015)
     assert expected["churn_rate"] == pytest.approx(chance.mean(), abs=1e-3)
+    equal = Outcomes()
+    equal.add(np.full(500, 0.3), np.arange(500) % 2)
+    assert expected_performance(equal.counts.sum(axis=(0, 1)))["roc_auc"] == pytest.approx(0.5)
 
 
 def test_control_customers_represent_the_called_ones(predicted):
@@ -54,6 +57,21 @@ def test_control_customers_represent_the_called_ones(predicted):
     effect = measure_treatment(outcomes)["effect"]
     true_effect = -0.7 * churned[treated == 1].mean()
     assert effect["low"] < true_effect < effect["high"]
+
+
+def test_a_control_customer_counts_for_itself_and_for_the_called():
+    outcomes, chance = Outcomes(), np.repeat([0.1, 0.5], [100, 200])
+    outcomes.add(chance, np.arange(300) % 2, np.repeat([-1, 0, 1], 100))
+    expected = measure_performance(outcomes, {})["expected"]["churn_rate"]
+    assert expected == pytest.approx((100 * 0.1 + 200 * 0.5) / 300, abs=0.005)
+
+
+def test_the_interval_of_the_effect_is_newcombe_s():
+    """The example of Newcombe 1998, table II (a): 56 of 70, and 48 of 80."""
+    outcomes = Outcomes()
+    outcomes.add(np.full(150, 0.5), np.repeat([1, 0, 1, 0], [56, 14, 48, 32]), np.repeat([1, 0], [70, 80]))
+    effect = measure_treatment(outcomes)["effect"]
+    assert list(effect.values()) == pytest.approx([0.2, 0.0524, 0.3339], abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +99,12 @@ def test_too_few_outcomes_give_no_result():
     few.add(np.full(99, 0.2), np.arange(99) % 2)
     assert measure_performance(few, OWN) is None
     assert measure_treatment(few) is None
+    known = {}
+    for left in (9, 10, 190, 191):
+        outcomes = Outcomes()
+        outcomes.add(np.linspace(0.1, 0.9, 200), np.arange(200) < left)
+        known[left] = measure_performance(outcomes, {}) is not None
+    assert known == {9: False, 10: True, 190: True, 191: False}, "leavers, or stayers"
 
 
 def test_a_window_can_be_assessed_without_any_file(watched):

@@ -49,6 +49,14 @@ def test_trees_are_grown_on_the_sampled_rows_only():
     assert np.array_equal(before.trees.value[:some], after.trees.value[:some])
 
 
+def test_a_fold_without_rows_says_nothing_about_the_number_of_trees():
+    """As where one customer has more rows than a fold."""
+    table = replace(rows(), plan=CrossfitPlan(np.arange(600) % 2, np.arange(600) % 4 // 2, np.arange(2)))
+    two, three = (cross_fit(table, 3, replace(CFG, folds=folds), seed=1) for folds in (2, 3))
+    assert len(three.trees.value) == len(two.trees.value) > 1
+    assert np.array_equal(three.out_of_fold, two.out_of_fold)
+
+
 def test_the_first_minimum_looks_no_further_than_the_patience():
     losses = np.concatenate([[0.5, 0.4], np.full(PATIENCE - 1, 0.45), [0.3]])
     assert first_minimum(losses) == len(losses)

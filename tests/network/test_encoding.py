@@ -107,6 +107,13 @@ def test_fields_unlike_anything_in_training_are_counted(encoder, customers):
     assert unseen(encoder, customers, **{"Monthly  charge": np.nan}) == 0
 
 
+def test_the_least_and_the_greatest_number_of_training_are_not_unlike_it(encoder, customers):
+    tenure = customers.frame["tenure"].astype(np.float32)
+    for end, beyond in ((tenure.min(), -1.0), (tenure.max(), 1.0)):
+        assert unseen(encoder, customers, tenure=float(end)) == 0
+        assert unseen(encoder, customers, tenure=float(end) + beyond) == 1
+
+
 @pytest.mark.parametrize("kept", ["numeric", "categorical"])
 def test_tables_of_one_kind_of_column_are_encoded_too(customers, kept):
     schema = Schema(

@@ -55,3 +55,14 @@ def test_an_honest_prediction_does_not_depend_on_the_labels_of_its_half():
     before, after = (stack_out_of_fold([by_half], fair, labels, plan) for labels in (churned, flipped))
     assert np.array_equal(before[half], after[half])
     assert not np.isclose(before, after)[(plan.fold_of_row == 2) & ~half].any()
+
+
+def test_the_number_of_trees_that_a_half_s_own_labels_chose_is_not_in_its_predictions():
+    good, fair, _, churned = predictions(400)
+    plan = CrossfitPlan(np.arange(400) % 5, np.arange(400) % 10 // 5, np.arange(5))
+    first = plan.half_of_row == 0
+    own, other = (
+        stack_out_of_fold([np.stack([by_own, good])], fair, churned, plan) for by_own in (good, fair)
+    )
+    assert np.array_equal(own[first], other[first])
+    assert not np.isclose(own[~first], other[~first]).any()

@@ -1,10 +1,12 @@
 """Trees in a graph answer as CatBoost does, and nothing else is needed."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from churn.backend import tensorflow
-from churn.network.catboost_trees import Settings, grow, repeated_columns
+from churn.network.catboost_trees import PATIENCE, Settings, _AllReady, grow, repeated_columns
 from churn.network.trees import NEVER, PRIOR_ROWS, Trees, sum_of_trees
 
 
@@ -43,6 +45,14 @@ def test_the_graph_gives_the_log_odds_of_catboost(depth):
     log_odds, _ = in_graph(grown.constants(), inputs)
     assert log_odds == pytest.approx(grown.log_odds(inputs, 30), abs=2e-6)
     assert np.ptp(log_odds) > 0.5
+
+
+def test_trees_grow_on_until_the_losses_of_both_halves_have_stopped_falling():
+    stopped, falling = [0.5, *[0.6] * PATIENCE], np.linspace(0.5, 0.4, PATIENCE + 1)
+    for second, goes_on in ((falling, True), (stopped, False)):
+        losses = {"learn": falling, "validation_0": stopped, "validation_1": second}
+        info = SimpleNamespace(metrics={name: {"Logloss": list(loss)} for name, loss in losses.items()})
+        assert _AllReady().after_iteration(info) is goes_on
 
 
 def test_no_question_is_asked_of_two_columns_that_say_the_same():

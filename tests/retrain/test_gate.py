@@ -14,6 +14,8 @@ from churn.config.loop import GateConfig
 from churn.retrain import steps
 from churn.retrain.gate import (
     FreshRows,
+    _Comparison,
+    are_too_few,
     bootstrap_metrics,
     is_regression,
     judge_challenger,
@@ -77,6 +79,10 @@ def test_better_needs_more_confidence_than_no_worse():
     )
     assert [check.bound for check in strict[:2]] == [check.bound for check in lenient[:2]]
     assert all(one.bound < other.bound for one, other in zip(strict[2:], lenient[2:], strict=True))
+    strict, lenient = (
+        judge_challenger(fresh, False, replace(CFG, superiority=level), 0).checks[0] for level in (0.99, 0.6)
+    )
+    assert strict.bound < lenient.bound, "without an alarm the log loss must be better"
     gate = rollback_config(compose_config()).retrain.gate
     assert gate.superiority == gate.confidence == 0.995
 
@@ -91,9 +97,10 @@ def test_without_an_alarm_a_better_challenger_is_promoted():
 
 
 def test_metrics_are_those_of_scikit_learn_and_of_the_decision():
-    fresh = make_fresh_rows(np.random.default_rng(0))
-    values, drawn = bootstrap_metrics(fresh, 50, seed=0)
+    fresh, few = make_fresh_rows(np.random.default_rng(0)), np.arange(1_400) < 300
+    values, drawn = bootstrap_metrics(replace(fresh, segments={"few": few}), 50, seed=0)
     for name, p in fresh.probability.items():
+        assert values[name]["few"] == pytest.approx(log_loss(fresh.churned[few], p[few]))
         assert values[name]["roc_auc"] == pytest.approx(roc_auc_score(fresh.churned, p))
         assert values[name]["log_loss"] == pytest.approx(log_loss(fresh.churned, p))
         assert values[name]["profit"] == pytest.approx((fresh.brings * fresh.called[name]).mean())
@@ -128,6 +135,8 @@ def test_a_challenger_that_is_worse_than_the_reference_is_kept_out_however_bad_t
     verdict = judge_challenger(guarded, True, CFG, 0)
     assert not verdict.promote
     assert "reference" in verdict.reason
+    compared = [check.question for check in verdict.checks if "reference" in check.question]
+    assert compared == [f"{metric} no worse than the reference's" for metric in ("log loss", "ROC AUC")]
 
 
 def test_a_segment_that_is_harmed_stops_the_promotion():
@@ -148,6 +157,25 @@ def test_a_segment_that_is_harmed_stops_the_promotion():
     assert judge_challenger(unharmed, True, CFG, 0).promote
 
 
+@pytest.mark.parametrize(
+    ("least", "most", "allowed", "harmless"),
+    [(-0.3, 0.1, 0.2, True), (-0.3, 0.1, 0.05, False), (-0.12, -0.08, 0.2, False)],
+)
+def test_a_segment_is_harmed_by_a_significant_loss_and_by_a_large_one(least, most, allowed, harmless):
+    values = {CHAMPION: {"few": 0.4}, CHALLENGER: {"few": 0.4 - (least + most) / 2}}
+    drawn = {CHAMPION: {"few": np.zeros(1_001)}, CHALLENGER: {"few": -np.linspace(least, most, 1_001)}}
+    assert _Comparison(values, drawn, 0.05).no_harm("few", allowed).passed is harmless
+
+
+def test_each_of_many_segments_needs_more_evidence_to_be_called_harmed():
+    few, fresh = np.arange(1_400) < 300, make_fresh_rows(np.random.default_rng(2))
+    bounds = []
+    for others in ({}, {f"segment {i}": ~few for i in range(19)}):
+        checks = judge_challenger(replace(fresh, segments={"few": few, **others}), True, CFG, 0).checks
+        bounds += [check.bound for check in checks if check.question == "no harm to few"]
+    assert bounds[0] < bounds[1]
+
+
 def test_a_promotion_is_a_regression_if_the_previous_log_loss_was_lower_even_with_a_lower_auc():
     mistaken = make_fresh_rows(np.random.default_rng(5), challenger=0.8, shift=2.0)
     assert not judge_challenger(mistaken, False, CFG, 0).promote
@@ -158,6 +186,9 @@ def test_too_few_rows_give_no_promotion():
     verdict = judge_challenger(make_fresh_rows(np.random.default_rng(3), n=499, shift=2), True, CFG, 0)
     assert (verdict.promote, verdict.checks) == (False, [])
     assert "too few" in verdict.reason
+    least = CFG.min_churners
+    few = [are_too_few(2_000, churners, CFG) for churners in (least - 1, least, 2_000 - least, 2_001 - least)]
+    assert few == [True, False, False, True], "of churners, or of stayers"
 
 
 def test_rows_of_one_customer_count_as_one_in_the_bootstrap():

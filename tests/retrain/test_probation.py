@@ -1,5 +1,6 @@
 """The probation of a promoted model: which rows it is compared on."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -47,6 +48,15 @@ def test_a_right_champion_is_not_rolled_back_because_calling_works(
     verdict = probation._compare_with_previous(model(-0.5), model(0), PROMOTED, cfg)
     assert verdict.rows > 500
     assert is_regression(verdict) is regression
+
+
+def test_a_champion_is_compared_on_rows_since_its_promotion_only(tmp_path, monkeypatch):
+    since = called_customers(works=0.6)
+    before = replace(since, times=since.times - np.timedelta64(60, "D"), churned=1 - since.churned)
+    monkeypatch.setattr(steps, "describe_version", lambda *_: "version")
+    monkeypatch.setattr(probation, "settled_rows", lambda *_: before + since)
+    cfg = compose_config(f"run.root={tmp_path}", "retrain.treated=keep", "retrain.gate.bootstrap=50")
+    assert probation._compare_with_previous(model(-0.5), model(0), PROMOTED, cfg).rows == len(since)
 
 
 @pytest.mark.parametrize(

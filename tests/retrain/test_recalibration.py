@@ -20,16 +20,22 @@ def open_windows(rise, seed, rows=1_120, days=28, horizon=30):
     return OpenWindows(probability, leaves & (left_at <= age), age, past)
 
 
-def test_a_rise_is_found_before_any_window_is_closed():
-    shifts = [fit_shift(open_windows(0.8, seed)) for seed in range(20)]
+@pytest.mark.parametrize("rise", [0.8, 2.0])
+def test_a_rise_is_found_in_its_size_before_any_window_is_closed(rise):
+    shifts = [fit_shift(open_windows(rise, seed)) for seed in range(20)]
     assert all(shift.needed(CFG) for shift in shifts)
-    assert np.mean([shift.log_odds for shift in shifts]) == pytest.approx(0.8, abs=0.1)
+    assert np.mean([shift.log_odds for shift in shifts]) == pytest.approx(rise, abs=0.1)
 
 
 def test_without_a_change_there_is_hardly_ever_a_shift():
     found = [fit_shift(open_windows(0.0, seed)) for seed in range(400)]
     assert sum(shift.needed(CFG) for shift in found) <= 2
-    assert 0.02 < np.mean([shift.p < 0.05 for shift in found]) < 0.09
+    p = np.array([shift.p for shift in found])
+    assert 0.02 < np.mean(p < 0.05) < 0.09
+    assert np.median(p[p < 1]) == pytest.approx(0.25, abs=0.1), (
+        "only a rise is asked about, so a half is the most"
+    )
+    assert p[p < 1].max() <= 0.5
 
 
 def test_how_soon_customers_leave_is_uncertain_when_few_have_left():

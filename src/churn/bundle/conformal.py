@@ -54,7 +54,8 @@ def as_text(positions: Any) -> Any:
 def fit_prediction_sets(churned: np.ndarray, probability: np.ndarray, level: float) -> PredictionSets:
     """The sets, from [n] labels and probabilities of held-out rows with churners and stayers among them."""
     left, stayed = np.sort(probability[churned == 1]), np.sort(probability[churned == 0])
-    wrong_left, wrong_stayed = (int((1 - level) * (len(group) + 1)) for group in (left, stayed))  # allowed
+    # so many of each may have a set without the truth; (1 - 0.9) * 10 is a little less than 1
+    wrong_left, wrong_stayed = (int((1 - level) * (len(group) + 1) + 1e-9) for group in (left, stayed))
     churn_from = left[wrong_left - 1] if wrong_left else 0.0
     stay_to = stayed[-wrong_stayed] if wrong_stayed else 1.0
     return PredictionSets(level, float(churn_from), float(stay_to))

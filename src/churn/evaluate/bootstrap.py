@@ -91,7 +91,10 @@ def percentile_interval(values: np.ndarray) -> tuple[float, float]:
 def jeffreys_interval(hits: Any, rows: Any) -> tuple[Any, Any]:
     """Jeffreys' 95 % interval of the shares `hits / rows`, numbers or arrays.
 
+    It begins at 0 for no hits, and ends at 1 for hits only (Brown, Cai and DasGupta 2001).
+
     >>> jeffreys_interval(9, 10)  # 0.63, 0.99
     """
     low, high = (betaincinv(hits + 0.5, rows - hits + 0.5, end) for end in (OUTSIDE, 1 - OUTSIDE))
-    return low, high
+    low, high = np.where(hits == 0, 0, low), np.where(hits == rows, 1, high)
+    return low[()], high[()]  # numbers again, where they were numbers

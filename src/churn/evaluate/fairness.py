@@ -214,7 +214,7 @@ def _rate_estimate(rate: str, value: float, samples: np.ndarray, customers: int)
     if rate == CALIBRATION or 0 < value < 1:
         return _estimate(value, samples)
     low, high = jeffreys_interval(value * customers, customers)
-    return Estimate(float(value), min(float(low), value), max(float(high), value))
+    return Estimate(float(value), float(low), float(high))
 
 
 def _estimate(value: float, samples: np.ndarray) -> Estimate:

@@ -69,7 +69,7 @@ def cross_fit(rows: LabelledRows, depth: int, cfg: ModelConfig, seed: int) -> Fi
     settings = Settings(cfg.trees, depth, seed)
     masks = [rows.plan.fold_of_row == fold for fold in range(cfg.folds)]
     folds = [_fit_fold(rows, mask, settings) for mask in masks]
-    best = round(float(np.mean([fold.best for fold in folds])))
+    best = round(float(np.mean([fold.best for fold, mask in zip(folds, masks, strict=True) if mask.any()])))
     out_of_fold, by_half = np.empty(len(rows.churned)), np.empty((2, len(rows.churned)))
     for fold, held_out in zip(folds, masks, strict=True):
         inputs = rows.inputs[held_out]

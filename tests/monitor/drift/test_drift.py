@@ -12,6 +12,7 @@ from churn.monitor.drift.compare import compare_with_training
 from churn.monitor.drift.profile import build_profile, by_customer, without_rare_levels
 from churn.monitor.drift.reference import Reference
 from churn.monitor.drift.summary import Summary
+from churn.monitor.drift.two_sample import two_sample_test
 
 SCHEMA = Schema("left", ("yes",), ("age", "spend"), ("plan", "city"))
 CITIES = [f"city {i}" for i in range(60)]
@@ -235,6 +236,41 @@ def test_only_the_comparison_of_all_features_sees_a_changed_correlation():
     assert compared(known, pair(1_000, 0.3, 3), 1_000).together.status == "ok"
 
 
+def rare_flags(rows, seed):
+    random = np.random.default_rng(seed)
+    return pd.DataFrame({"a": random.random(rows) < 0.03, "b": random.random(rows) < 0.1}).astype(float)
+
+
+def test_two_rare_flags_that_do_not_change_raise_no_alarm_together():
+    """Nearly all rows are equal: which of them is a training row says nothing."""
+    schema, found = Schema("left", ("yes",), ("a", "b"), ()), []
+    for seed in range(8):
+        new, rows = rare_flags(2_000, 5_000 + seed), rare_flags(2_000, 9_000 + seed)
+        known, chance = rare_flags(4_000, seed), [np.where(each["a"] > 0, 0.1, 0.4) for each in (new, rows)]
+        reference = Reference(build_profile(known, schema, new, chance[0], seed=seed))
+        window = Summary(reference)
+        window.add({name: rows[name].to_numpy() for name in rows}, chance[1])
+        found.append(two_sample_test(reference, window, DriftPolicy()).status)
+    assert found == ["ok"] * 8
+
+
+def test_rare_cells_are_hidden_in_the_window_as_in_the_profile():
+    def with_streets(rows, seed):
+        names = np.random.default_rng(seed).choice([f"street {i}" for i in range(800)], rows)
+        return customers(rows, seed).assign(city=names.astype(object))
+
+    known = build_profile(with_streets(3_000, 0), SCHEMA, new := with_streets(2_000, 1), probability(new))
+    window = summary(known, with_streets(2_000, 2))
+    assert two_sample_test(Reference(known), window, DriftPolicy(permutations=200)).p > 0.01
+
+
+def test_a_p_value_of_permutations_is_never_zero(profile):
+    window = summary(profile, customers(1_000, 5, shift=3))
+    found = two_sample_test(Reference(profile), window, DriftPolicy(permutations=100))
+    assert found.p == 1 / 101
+    assert found.auc > 0.9
+
+
 def test_the_change_with_the_largest_effect_on_profit_comes_first(profile):
     frame = customers(4_000, 9, shift=-0.5, lost=0.1)
     report = compared(profile, frame)
@@ -271,6 +307,24 @@ def test_a_summary_does_not_grow_with_the_rows(profile):
     assert window.sample.shape == (1_000, 4)
     assert len(window.unseen["city"]) <= 50
     assert window.counts["city"][-1] == 25_000
+
+
+def test_the_sample_of_a_window_is_of_all_its_rows(profile):
+    plan = list(Reference(profile).features).index("plan")
+    parts = [customers(3_000, seed).assign(plan=name) for seed, name in enumerate(("premium", "basic"))]
+    together = Summary(Reference(profile))
+    for part in parts:
+        together.add({name: part[name].to_numpy() for name in part})
+    first, second = (summary(profile, part, seed) for seed, part in enumerate(parts))
+    for window in (together, first + second):
+        assert np.mean(window.sample[:, plan] == window.sample[0, plan]) == pytest.approx(0.5, abs=0.06)
+
+
+def test_numbers_below_and_above_those_of_training_are_outside_and_missing_ones_are_not(profile):
+    frame, window = customers(1_000, 3), Summary(Reference(profile))
+    frame.loc[:2, "age"], frame.loc[3:9, "age"], frame.loc[10:, "age"] = -1e3, 1e3, np.nan
+    window.add({name: frame[name].to_numpy() for name in frame})
+    assert window.outside["age"] == 10
 
 
 def test_the_sample_in_the_profile_hides_the_rows_of_customers(profile):

@@ -99,6 +99,8 @@ def _standardise(x: np.ndarray) -> np.ndarray:
 
 def _cross_validated_auc(rows: np.ndarray, labels: np.ndarray, fold: np.ndarray) -> np.ndarray:
     """[P] mean AUC over the folds, each with the classifier fitted on the other folds, for labels [n, P]."""
+    from scipy.stats import rankdata  # takes a while to import
+
     auc = np.zeros((FOLDS, labels.shape[1]))
     for number in range(FOLDS):
         test = fold == number
@@ -107,7 +109,7 @@ def _cross_validated_auc(rows: np.ndarray, labels: np.ndarray, fold: np.ndarray)
         weights = rows[~test].T @ (known - share) / (len(known) * share * (1 - share))
         size = np.abs(weights)
         weights = np.sign(weights) * np.maximum(size - SHRINK * size.max(axis=0), 0)
-        ranks = np.argsort(np.argsort(rows[test] @ weights, axis=0), axis=0) + 1
+        ranks = rankdata(rows[test] @ weights, axis=0)  # equal rows share one: training's come first
         positive = labels[test].sum(axis=0)
         below = (ranks * labels[test]).sum(axis=0) - positive * (positive + 1) / 2
         auc[number] = below / np.maximum(positive * (test.sum() - positive), 1)
