@@ -18,6 +18,7 @@ from churn.data.declared import KEY
 from churn.data.sources import synthetic
 from churn.errors import UserError
 from churn.files import exclusive
+from churn.monitor import source
 from churn.retrain import pending, steps
 from churn.retrain.history import champion_windows, new_entry, record, retraining_times
 from churn.retrain.recalibrate import needed_shift
