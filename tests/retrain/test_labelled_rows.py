@@ -14,6 +14,7 @@ from monitor.conftest import START, customers, log_table, watched  # noqa: F401
 from churn.data.id_hash import IdHash
 from churn.errors import UserError
 from churn.retrain.labelled_rows import settled_rows
+from churn.retrain.training_set import split_fresh
 
 
 @pytest.fixture
@@ -117,6 +118,22 @@ def test_the_log_is_read_as_far_back_as_rows_are_learnt_from(table, champion, tm
         else:
             with pytest.raises(UserError, match="the log has no rows"):
                 settled_rows(cfg, champion)
+
+
+@pytest.mark.parametrize(("age", "compared"), [(120, "probation"), (115, "fresh")])
+def test_rows_too_old_to_train_on_are_compared_on(table, champion, tmp_path, age, compared):
+    """The horizon is 30 days."""
+    write_day(tmp_path, customers(200, 1), champion.digest, 0)
+    cfg = table(now=age)
+    cfg.monitor.labels = write_labels(tmp_path / "labels.csv", stayers=[(f"c0-{i}", 31) for i in range(200)])
+    cfg.retrain.window_days, cfg.retrain.probation_days, cfg.retrain.fresh_days = 40, 1, 1
+    setattr(cfg.retrain, f"{compared}_days", 90)
+    rows = settled_rows(cfg, champion)
+    assert len(rows) == 300 + 200
+    now = np.datetime64(START.replace(tzinfo=None)) + np.timedelta64(age, "D")
+    old = np.datetime64("2026-01-01")
+    train, _ = split_fresh(rows.take(rows.times > old), old, now, cfg.retrain, seed=0)
+    assert len(train) == 0
 
 
 def test_a_customer_who_is_asked_every_day_is_one_row_a_period(table, champion, tmp_path):

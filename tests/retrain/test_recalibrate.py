@@ -18,6 +18,7 @@ from churn.data.declared import KEY
 from churn.data.sources import synthetic
 from churn.errors import UserError
 from churn.files import exclusive
+from churn.monitor import source
 from churn.retrain import pending, steps
 from churn.retrain.history import champion_windows, new_entry, record, retraining_times
 from churn.retrain.recalibrate import needed_shift
@@ -167,22 +168,37 @@ def test_a_shift_that_was_taken_back_is_not_made_again_in_the_days_of_a_probatio
     assert _obstacle_of_shift(cfg, NOW) is None, "it is another model"
 
 
-@pytest.mark.parametrize(("by_hand", "undone"), [("a", True), ("b", True), ("c", False), ("d", False)])
+@pytest.mark.parametrize(
+    ("by_hand", "undone"),
+    [
+        ("a", True), ("b", True), ("c", False), ("d", False),
+        ("aa", True), ("aca", True), ("ac", False), ("<ca", True), ("ada", False),
+    ],
+)  # fmt: skip
 def test_a_shift_that_a_person_took_back_is_not_made_again_either(tmp_path, by_hand, undone):
-    """The model a was recalibrated to b, and that to c."""
+    """The model a was recalibrated to b, and that to c; `<` is a rollback, d another model."""
     cfg = compose_config(f"run.root={tmp_path}")
     for day, previous, digest in ((1, "a", "b"), (9, "b", "c")):
         shift = {"previous": previous, "digest": digest}
         record(cfg, new_entry(datetime(2027, 1, day, tzinfo=UTC), "recalibration", True, **shift))
-    record(cfg, new_entry(datetime(2027, 1, 10, tzinfo=UTC), "promotion by hand", True, digest=by_hand))
+    for day, digest in enumerate(by_hand, 10):
+        kind = "rollback" if digest == "<" else "promotion by hand"
+        record(cfg, new_entry(datetime(2027, 1, day, tzinfo=UTC), kind, True, digest=digest))
     assert ("taken back" in (_obstacle_of_shift(cfg, NOW) or "")) is undone
 
 
 def test_a_log_shorter_than_a_month_of_earlier_looks_gives_no_shift(root, world, monkeypatch):
     """Customers may leave at the end of the month only: nobody knows before one was seen."""
-    cfg = compose_config(f"run.root={root}", f"monitor.labels={root / 'labels.csv'}", "monitor.label_days=40")
-    assert needed_shift(cfg, Bundle.load(root / "first" / "bundle"), NOW) is None
-    cfg.monitor.label_days = 180
+    cfg = compose_config(f"run.root={root}", f"monitor.labels={root / 'labels.csv'}")
+    champion = Bundle.load(root / "first" / "bundle")
+    assert needed_shift(cfg, champion, NOW) is not None
+    begin, read = NOW - timedelta(days=70), source.read_predictions
+    monkeypatch.setattr(source, "read_predictions", lambda cfg, since, until: read(cfg, begin, until))
+    assert needed_shift(cfg, champion, NOW) is None
+
+
+def test_the_log_is_read_back_to_the_looks_whatever_measures_the_model(root, world):
+    cfg = compose_config(f"run.root={root}", f"monitor.labels={root / 'labels.csv'}", "monitor.label_days=55")
     assert needed_shift(cfg, Bundle.load(root / "first" / "bundle"), NOW) is not None
 
 

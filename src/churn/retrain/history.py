@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,12 +52,26 @@ def retraining_times(cfg: Config) -> list[datetime]:
 
 
 def recalibration_undone(cfg: Config) -> datetime | None:
-    """When a recalibration was taken back, by a rollback or by hand, if nothing was promoted since."""
+    """When a recalibration was last taken back, by a rollback or by hand, if nothing was promoted since."""
     *before, last = [entry for entry in _entries(cfg) if entry["promoted"]] or [{"kind": None}]
-    shifts = takewhile(lambda entry: entry["kind"] == RECALIBRATION, reversed(before))
-    older = {entry.get("previous") for entry in shifts}
+    older = _recalibrated(before)
     undone = older if last["kind"] == ROLLBACK else older & {last.get("digest", "")}
     return last["time"] if undone else None
+
+
+def _recalibrated(entries: list[dict[str, Any]]) -> set[str | None]:
+    """The digests that the model had before its recalibrations, until the last of these entries.
+
+    It stays the same model while it goes back and forth between these and the digests after them.
+    """
+    older, own = set[str | None](), set[str | None]()
+    for entry in entries:
+        if entry["kind"] == RECALIBRATION:
+            older.add(entry.get("previous"))
+            own |= {entry.get("previous"), entry.get("digest")}
+        elif entry["kind"] != ROLLBACK and entry.get("digest") not in own:  # another model
+            older, own = set(), set()
+    return older
 
 
 def champion_windows(champion: Bundle, cfg: Config) -> list[dict[str, Any]]:

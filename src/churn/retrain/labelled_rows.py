@@ -139,9 +139,7 @@ def _rows_of_dataset(data: Dataset, champion: Bundle, hash_id: IdHash) -> Labell
 def _rows_of_log(cfg: Config, champion: Bundle, known: Labels, until: datetime) -> LabelledRows:
     """Rows of the log that count, whichever version with the champion's inputs answered them."""
     closed, parts, others = ClosedWindows(known, label_horizon(champion, cfg)), list[LabelledRows](), 0
-    days = cfg.retrain.window_days
-    since = BEGINNING if days is None else until - timedelta(days=days)
-    for chunk in source.read_predictions(cfg, since, until):
+    for chunk in source.read_predictions(cfg, _oldest_needed(cfg, closed.horizon, until), until):
         if not has_inputs(chunk, champion):
             others += chunk.num_rows
             continue
@@ -158,6 +156,19 @@ def _rows_of_log(cfg: Config, champion: Bundle, known: Labels, until: datetime) 
         raise UserError("the log has no rows", source.log_location(cfg), "see docs/monitoring.md")
     known.check_met(str(cfg.monitor.labels))
     return reduce(add, parts).take(closed.once_a_period())
+
+
+def _oldest_needed(cfg: Config, horizon: int, until: datetime) -> datetime:
+    """When the oldest prediction was made that may be trained on, or on which models may be compared.
+
+    Fresh rows, and those of a probation, may be older than their own days by the horizon. A second horizon
+    lets labels come late.
+    """
+    keys = cfg.retrain
+    if keys.window_days is None:
+        return BEGINNING
+    compared = max(keys.fresh_days, keys.probation_days) + 2 * horizon
+    return until - timedelta(days=max(keys.window_days, compared))
 
 
 def _settled_of_chunk(

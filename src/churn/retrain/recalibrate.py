@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,7 @@ def needed_shift(cfg: Config, champion: Bundle, now: datetime) -> Shift | None:
     ):
         return None
     closed, newest = ClosedWindows(known, label_horizon(champion, cfg)), list[_Predictions]()
-    for chunk in source.read_predictions(cfg, oldest_labelled(cfg, champion, now), now):
+    for chunk in source.read_predictions(cfg, _oldest_needed(cfg, champion, now), now):
         if has_inputs(chunk, champion):
             keys = known.customers_of(chunk)
             closed.add(keys, chunk["time"].to_numpy(), np.zeros(len(keys)))
@@ -57,6 +57,15 @@ def needed_shift(cfg: Config, champion: Bundle, now: datetime) -> Shift | None:
     )
     shift = fit_shift(_open_windows(rows, closed, champion, begun, leavers))
     return shift if shift.needed(cfg.retrain) else None
+
+
+def _oldest_needed(cfg: Config, champion: Bundle, now: datetime) -> datetime:
+    """When the oldest prediction was made that counts: as the monitor's, or for a month of earlier looks.
+
+    A second month lets labels come late.
+    """
+    days = cfg.retrain.recalibration_days + 2 * MONTH + label_horizon(champion, cfg)
+    return min(oldest_labelled(cfg, champion, now), now - timedelta(days=days))
 
 
 @dataclass(frozen=True)
