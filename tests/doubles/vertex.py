@@ -201,7 +201,10 @@ class Vertex(Server):
         if answer.code != 200:
             return answer
         content = json.loads(answer.content)
-        page = paged_by_name(content.pop("items", []), request.parameters, self.service.page)
+        items = content.pop("items", [])
+        if request.parameters.get("versions", "").lower() == "true":
+            items += self.service.storage.old_versions(bucket, request.parameters.get("prefix", ""))
+        page = paged_by_name(items, request.parameters, self.service.page)
         return Answer(json.dumps(content | page).encode(), 200, {"Content-Type": "application/json"})
 
     def dataset(self, request: Request, project: str, name: str | None) -> dict[str, Any]:
@@ -260,10 +263,11 @@ def check_region(path: str) -> None:
 
 
 def paged_by_name(items: list[Any], parameters: dict[str, str], size: int) -> dict[str, Any]:
-    """One page of a list of Cloud Storage; its token is a name: a deletion shifts nothing."""
-    begin = parameters.get("pageToken", "")
-    rest = sorted((item for item in items if item["name"] > begin), key=lambda item: item["name"])
-    return {"items": rest[:size]} | ({"nextPageToken": rest[size - 1]["name"]} if len(rest) > size else {})
+    """One page of a list of Cloud Storage; its token names an object: a deletion shifts nothing."""
+    begin, named = parameters.get("pageToken", ""), {f"{i['name']}\n{i['generation']}": i for i in items}
+    rest = sorted(name for name in named if name > begin)
+    page: dict[str, Any] = {"items": [named[name] for name in rest[:size]]}
+    return page | ({"nextPageToken": rest[size - 1]} if len(rest) > size else {})
 
 
 def paged(items: list[Any], name: str, parameters: dict[str, str], size: int) -> dict[str, Any]:
