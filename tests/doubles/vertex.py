@@ -72,6 +72,7 @@ class Vertex(Server):
         self.fault: Fault | None = None
         self.calls: list[str] = []  # names of the calls
         self.results: dict[str, Any] = {}  # kind and rows of each query
+        self.billed: list[dict[str, Any]] = []  # what was asked of each
 
     def inject(self, fault: Fault | None) -> None:
         self.fault, self.calls = fault, []
@@ -248,11 +249,15 @@ class Vertex(Server):
             return answer | (
                 {"schema": {"fields": describe(rows)}, "rows": to_cells(rows)} if rows else {"schema": {}}
             )
-        body = json.loads(request.content)
-        kind, rows = self.service.warehouse.run(body["configuration"]["query"]["query"])
-        if not body["configuration"].get("dryRun"):
+        body, warehouse = json.loads(request.content), self.service.warehouse
+        dry, asked = body["configuration"].get("dryRun", False), body["configuration"]["query"]
+        if warehouse.size > int(asked.get("maximumBytesBilled", warehouse.size)):
+            raise RefusalError(400, "bytesBilledLimitExceeded", "Query exceeded limit for bytes billed")
+        kind, rows = warehouse.run(asked["query"], dry)
+        if not dry:
+            self.billed.append(asked)
             self.results[body["jobReference"]["jobId"]] = kind, rows
-        statistics = {"query": {"statementType": kind, "totalBytesProcessed": "1000"}}
+        statistics = {"query": {"statementType": kind, "totalBytesProcessed": str(warehouse.size)}}
         return body | {"status": {"state": "DONE"}, "statistics": statistics}
 
 

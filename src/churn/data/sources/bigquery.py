@@ -103,20 +103,25 @@ def table_rows(client: Any, chosen: BigQueryConfig) -> Any:
     return client.list_rows(table)
 
 
-def query_rows(client: Any, sql: str, chosen: BigQueryConfig) -> Any:
-    """An iterator over the result of a SELECT; a free dry run first shows how much it reads."""
+def query_rows(client: Any, sql: str, chosen: BigQueryConfig, kind: str = "SELECT") -> Any:
+    """An iterator over the result of a statement of this kind; first a free dry run shows what it reads."""
     from google.cloud.bigquery import QueryJobConfig
 
+    check_query(client, sql, chosen, kind)
+    limit = QueryJobConfig(maximum_bytes_billed=int(chosen.max_gigabytes * GIGABYTE))
+    return client.query(sql, limit).result()
+
+
+def check_query(client: Any, sql: str, chosen: BigQueryConfig, kind: str = "SELECT") -> None:
+    """Raise `UserError` if the statement is of another kind or would read more than the limit."""
     planned = dry_run(client, sql)
-    if planned.statement_type != "SELECT":
+    if planned.statement_type != kind:
         raise UserError(
-            f"the query is no SELECT but {planned.statement_type}: it could change data",
+            f"the query is no {kind} but {planned.statement_type}: it could change data",
             _origin(sql, chosen),
             "write one SELECT (WITH ... SELECT is one)",
         )
     _check_size(planned.total_bytes_processed, _origin(sql, chosen), chosen)
-    limit = QueryJobConfig(maximum_bytes_billed=int(chosen.max_gigabytes * GIGABYTE))
-    return client.query(sql, limit).result()
 
 
 def dry_run(client: Any, sql: str) -> Any:
