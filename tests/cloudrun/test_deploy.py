@@ -9,6 +9,8 @@ import requests
 from conftest import compose_config
 from doubles.cloudrun import encode
 from google.cloud.run_v2.types import Revision, Service
+from google.iam.v1.policy_pb2 import Policy
+from google.type.expr_pb2 import Expr
 
 from churn.bundle.bundle import Bundle
 from churn.cloudrun.deploy import deploy
@@ -240,6 +242,29 @@ def test_anybody_may_call_only_if_that_is_asked_for(cloud, settings):
     cloud.service.denied.add("run.services.setIamPolicy")
     with pytest.raises(UserError, match=r"setIamPolicy(.|\n)*--role=roles/run.admin"):
         deploy(settings(1, "deploy.cloud_run.public=true"))
+
+
+def test_who_may_call_under_a_condition_stays(cloud, settings):
+    deploy(settings(1))
+    policy = cloud.run.policies.setdefault(service_of(cloud).name, Policy(etag=b"0"))
+    work = Expr(title="work", expression="request.time.getHours() < 18")
+    policy.bindings.add(role="roles/run.invoker", members=["allUsers"], condition=work)
+    for public, roles in (("true", 2), ("false", 1)):
+        deploy(settings(1, f"deploy.cloud_run.public={public}"))
+        found = cloud.run.policies[service_of(cloud).name]
+        assert len(found.bindings) == roles
+        assert (found.bindings[0].condition, list(found.bindings[0].members)) == (work, ["allUsers"])
+
+
+def test_a_new_revision_has_the_first_free_name():
+    names = lambda *taken: tuple(Revision(name=f"services/s/revisions/{name}") for name in taken)  # noqa: E731
+    for taken, free in (
+        ([], "s-abc"),
+        (["s-abc", "s-abc-2"], "s-abc-3"),
+        (["s-abc-2"], "s-abc"),
+        (["s-abc", "s-abc-3"], "s-abc-2"),
+    ):
+        assert RunState(Service(), names(*taken)).next_name("s-abc") == free
 
 
 def test_every_setting_reaches_the_service(cloud, settings):

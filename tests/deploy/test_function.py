@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from importlib.metadata import requires
 
 import pytest
@@ -143,3 +144,15 @@ def test_the_requirements_bring_what_reads_the_compiled_pipeline():
     names = {name for name, _ in installed_with(lines)}
     assert names >= {"functions-framework", "google-cloud-aiplatform", "google-cloud-storage"}
     assert "pyyaml" in names, "PipelineJob(template_path=...) needs it"
+
+
+def test_the_function_may_read_the_bucket_itself_which_the_client_asks_for():
+    """Without `storage.buckets.get` each submission logs a traceback."""
+    text = (DEPLOY / "iam.md").read_text().partition("## Retraining")[2]
+    table, commands, *_ = text.split("```")
+    (row,) = (line for line in table.splitlines() if "compiled pipeline" in line)
+    parts = re.split(r"^(?=for |gcloud )", commands.replace("\\\n", ""), flags=re.M)
+    (granted,) = (part for part in parts if "gs://BUCKET" in part and "churn-function@" in part)
+    for role in ("storage.objectUser", "storage.legacyBucketReader"):
+        assert f"`roles/{role}`" in row
+        assert role in granted

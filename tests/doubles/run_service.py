@@ -197,13 +197,17 @@ class RunService:
         from google.iam.v1 import policy_pb2
 
         self.service(request.resource)
-        return self.policies.setdefault(request.resource, policy_pb2.Policy(etag=b"0"))
+        policy = self.policies.setdefault(request.resource, policy_pb2.Policy(etag=b"0"))
+        return policy if request.options.requested_policy_version == 3 else without_conditions(policy)
 
     def SetIamPolicy(self, request: Any) -> Any:
         if "run.services.setIamPolicy" in self.cloud.denied:
             raise RefusalError(403, "PERMISSION_DENIED", "Permission 'run.services.setIamPolicy' denied")
-        if request.policy.etag and request.policy.etag != self.GetIamPolicy(request).etag:
+        present = self.policies.get(request.resource)
+        if present and request.policy.etag and request.policy.etag != present.etag:
             raise conflict("The policy was changed meanwhile.")
+        if present and has_conditions(present) and request.policy.version < 3:
+            raise invalid("policy.version: a policy with conditions must be of version 3")
         policy = self.policies[request.resource] = request.policy
         policy.etag = str(next(self.clock)).encode()
         return policy
@@ -254,6 +258,20 @@ def check_memory(cpu: int, memory: str) -> None:
     least, most = {1: (0, 4), 2: (0, 8), 4: (2, 16), 6: (4, 24), 8: (4, 32)}[cpu]
     if not least <= gib <= most:
         raise invalid(f"For {cpu} CPUs, memory must be between {least}Gi and {most}Gi inclusive.")
+
+
+def has_conditions(policy: Any) -> bool:
+    return any(binding.HasField("condition") for binding in policy.bindings)
+
+
+def without_conditions(policy: Any) -> Any:
+    """A policy as an older version shows it: roles under a condition have other names."""
+    shown = type(policy).FromString(policy.SerializeToString())
+    for binding in shown.bindings:
+        if binding.HasField("condition"):
+            binding.role += "_withcond_0123456789abcdef"
+            binding.ClearField("condition")
+    return shown
 
 
 def same_template(revision: t.Revision, template: t.RevisionTemplate) -> bool:

@@ -55,6 +55,7 @@ class Warehouse:
         self.tables: dict[str, pa.Table] = {}  # project.dataset.table
         self.labels: dict[str, dict[str, str]] = {}  # of the tables
         self.models: dict[str, str] = {}  # project.dataset.model -> gs:// address
+        self.size = 1000  # bytes that each statement reads
         self.predict: Callable[[str, list[Any]], list[dict[str, Any]]] | None = None
 
     def write(self, name: str, frame: pd.DataFrame | pa.Table) -> None:
@@ -86,8 +87,8 @@ class Warehouse:
         """The fields of a table in the form of the REST API."""
         return describe(self.read(name))
 
-    def run(self, text: str) -> tuple[str, pa.Table | None]:
-        """Run a statement; its kind, and the rows of a SELECT."""
+    def run(self, text: str, dry: bool = False) -> tuple[str, pa.Table | None]:
+        """Run a statement, or only look at it; its kind, and the rows of a SELECT."""
         try:
             statement = sqlglot.parse_one(text, read="bigquery")
         except SqlglotError as error:
@@ -98,8 +99,9 @@ class Warehouse:
             name, options = table_name(statement.this), read_options(statement)
             self.check_dataset(name)
             if statement.kind == "TABLE" and isinstance(statement.expression, exp.Select):
-                self.tables[name] = self.select(statement.expression)
-                self.labels[name] = options.get("labels", {})
+                rows = self.select(statement.expression)
+                if not dry:
+                    self.tables[name], self.labels[name] = rows, options.get("labels", {})
                 return "CREATE_TABLE_AS_SELECT", None
             if statement.kind == "MODEL":
                 self.create_model(name, options)

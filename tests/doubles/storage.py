@@ -5,6 +5,8 @@ import io
 import json
 import tempfile
 import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from email.message import Message
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,7 +39,32 @@ class Call:
 
 
 class Memory(storage.Storage):
-    """The emulator's state, in memory only."""
+    """The emulator's state, in memory only, with old versions of objects where a bucket keeps them."""
+
+    def __init__(self) -> None:
+        super().__init__(use_memory_fs=True)
+        self.old_versions: list[dict[str, str]] = []
+
+    def create_file(self, bucket_name: str, file_name: str, *rest: object) -> None:
+        """Write an object; the one that it replaces may stay as an old version."""
+        if file_name in self.objects.get(bucket_name, {}):
+            self.keep_version(bucket_name, file_name)
+        super().create_file(bucket_name, file_name, *rest)
+
+    def delete_file(self, bucket_name: str, file_name: str) -> None:
+        """Delete an object: to an old version where the bucket keeps them, else by soft delete."""
+        if self.keep_version(bucket_name, file_name):
+            self._hard_delete_file(bucket_name, file_name)
+        else:
+            super().delete_file(bucket_name, file_name)
+
+    def keep_version(self, bucket_name: str, file_name: str) -> bool:
+        """Keep the object as an old version; whether the bucket does so."""
+        keeps = self.buckets.get(bucket_name, {}).get("versioning", {}).get("enabled", False)
+        if keeps:
+            now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+            self.old_versions.append(self.get_file_obj(bucket_name, file_name) | {"timeDeleted": now})
+        return keeps
 
     def _write_config_to_file(self) -> None:
         """Do nothing: the state need not survive."""
@@ -47,7 +74,7 @@ class Storage:
     """Buckets in memory; `address` is that of Vertex AI's double, which passes requests on."""
 
     def __init__(self) -> None:
-        self.emulator = Memory(use_memory_fs=True)
+        self.emulator = Memory()
         self.address, self.lock = "http://storage", threading.Lock()
         self.cache = Path(tempfile.mkdtemp())
 
@@ -119,6 +146,16 @@ class Storage:
         """Whether the bucket has soft delete, as a new one has."""
         policy = json.loads(self.call("GET", f"/storage/v1/b/{name}")).get("softDeletePolicy", {})
         return policy.get("retentionDurationSeconds") != "0"
+
+    def keep_versions(self, name: str) -> None:
+        """Switch the bucket's object versioning on, as `gcloud storage buckets update --versioning`."""
+        self.call("PATCH", f"/storage/v1/b/{name}", json.dumps({"versioning": {"enabled": True}}).encode())
+
+    def old_versions(self, bucket: str, prefix: str) -> Iterator[dict[str, str]]:
+        """Objects below the prefix that were replaced or deleted, where the bucket keeps such."""
+        for item in self.emulator.old_versions:
+            if item["bucket"] == bucket and item["name"].startswith(prefix):
+                yield item
 
     def encrypt_bucket(self, name: str, key: str) -> None:
         """Give the bucket a default key."""

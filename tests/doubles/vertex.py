@@ -72,6 +72,7 @@ class Vertex(Server):
         self.fault: Fault | None = None
         self.calls: list[str] = []  # names of the calls
         self.results: dict[str, Any] = {}  # kind and rows of each query
+        self.billed: list[dict[str, Any]] = []  # what was asked of each
 
     def inject(self, fault: Fault | None) -> None:
         self.fault, self.calls = fault, []
@@ -201,7 +202,10 @@ class Vertex(Server):
         if answer.code != 200:
             return answer
         content = json.loads(answer.content)
-        page = paged_by_name(content.pop("items", []), request.parameters, self.service.page)
+        items = content.pop("items", [])
+        if request.parameters.get("versions", "").lower() == "true":
+            items += self.service.storage.old_versions(bucket, request.parameters.get("prefix", ""))
+        page = paged_by_name(items, request.parameters, self.service.page)
         return Answer(json.dumps(content | page).encode(), 200, {"Content-Type": "application/json"})
 
     def dataset(self, request: Request, project: str, name: str | None) -> dict[str, Any]:
@@ -245,11 +249,15 @@ class Vertex(Server):
             return answer | (
                 {"schema": {"fields": describe(rows)}, "rows": to_cells(rows)} if rows else {"schema": {}}
             )
-        body = json.loads(request.content)
-        kind, rows = self.service.warehouse.run(body["configuration"]["query"]["query"])
-        if not body["configuration"].get("dryRun"):
+        body, warehouse = json.loads(request.content), self.service.warehouse
+        dry, asked = body["configuration"].get("dryRun", False), body["configuration"]["query"]
+        if warehouse.size > int(asked.get("maximumBytesBilled", warehouse.size)):
+            raise RefusalError(400, "bytesBilledLimitExceeded", "Query exceeded limit for bytes billed")
+        kind, rows = warehouse.run(asked["query"], dry)
+        if not dry:
+            self.billed.append(asked)
             self.results[body["jobReference"]["jobId"]] = kind, rows
-        statistics = {"query": {"statementType": kind, "totalBytesProcessed": "1000"}}
+        statistics = {"query": {"statementType": kind, "totalBytesProcessed": str(warehouse.size)}}
         return body | {"status": {"state": "DONE"}, "statistics": statistics}
 
 
@@ -260,10 +268,11 @@ def check_region(path: str) -> None:
 
 
 def paged_by_name(items: list[Any], parameters: dict[str, str], size: int) -> dict[str, Any]:
-    """One page of a list of Cloud Storage; its token is a name: a deletion shifts nothing."""
-    begin = parameters.get("pageToken", "")
-    rest = sorted((item for item in items if item["name"] > begin), key=lambda item: item["name"])
-    return {"items": rest[:size]} | ({"nextPageToken": rest[size - 1]["name"]} if len(rest) > size else {})
+    """One page of a list of Cloud Storage; its token names an object: a deletion shifts nothing."""
+    begin, named = parameters.get("pageToken", ""), {f"{i['name']}\n{i['generation']}": i for i in items}
+    rest = sorted(name for name in named if name > begin)
+    page: dict[str, Any] = {"items": [named[name] for name in rest[:size]]}
+    return page | ({"nextPageToken": rest[size - 1]} if len(rest) > size else {})
 
 
 def paged(items: list[Any], name: str, parameters: dict[str, str], size: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlglot
 from conftest import compose_config
-from doubles.bigquery import BigQuery, Table
+from doubles.bigquery import BigQuery, ServiceError, Table
 
 from churn.config.events import Engine
 from churn.data.declared import declared_facts
@@ -110,6 +110,17 @@ def test_a_query_that_reads_more_than_the_limit_is_refused_before_it_is_billed(s
         snapshot(whole)
     assert not service.jobs
     assert not (tmp_path / "s.parquet").exists()
+
+
+@pytest.mark.parametrize("plan_only", [True, False])
+def test_a_refusal_shows_the_line_of_the_query_that_was_sent(service, whole, plan_only, tmp_path):
+    sql, _ = the_query(service, whole)
+    service.queries[sql] = ServiceError(400, "invalidQuery", "Unrecognized name: paid at [12:5]")
+    whole.events.plan_only, whole.output = plan_only, str(tmp_path / "s.parquet")
+    with pytest.raises(UserError, match=r"paid at \[12:5\]") as refused:
+        snapshot(whole)
+    line = sql.splitlines()[11].strip()
+    assert refused.value.where == f"the query that was sent, line 12, column 5: {line}"
 
 
 def test_what_has_to_be_named_is_listed(whole):

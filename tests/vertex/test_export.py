@@ -43,6 +43,17 @@ def test_it_can_be_run_again_and_nothing_is_made_without_confirmation(cloud, set
     assert list(cloud.service.warehouse.models) == ["p.d.churn"]
 
 
+def test_a_table_above_the_limit_is_refused_before_anything_is_made(cloud, settings, raw):
+    cloud.service.warehouse.size = 2_000_000_000
+    with pytest.raises(UserError, match=r"2\.00 GB, more than the limit of 1 GB") as refused:
+        export(settings(1, *WHERE))
+    assert "data.bigquery.max_gigabytes=2.20" in refused.value.do
+    assert not cloud.billed
+    assert not cloud.service.storage.list("gs://bucket/")
+    export(settings(1, *WHERE, "data.bigquery.max_gigabytes=2.2"))
+    assert cloud.billed[-1]["maximumBytesBilled"] == "2200000000"
+
+
 def test_other_scores_are_an_error(cloud, settings, raw):
     answer = cloud.service.warehouse.predict
     halve = lambda row: row | {"churn_probability": row["churn_probability"] / 2}  # noqa: E731

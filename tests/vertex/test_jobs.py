@@ -91,6 +91,18 @@ def test_a_table_of_bigquery_is_scored_as_objects_with_missing_values_replaced(
     compare({row["key"]: json.loads(row["prediction"]) for row in rows}, expected)
 
 
+def test_a_table_above_the_limit_is_refused_before_it_is_billed(cloud, settings, table):
+    cloud.service.warehouse.write("p.d.customers", pd.read_csv(table))
+    cloud.service.warehouse.size = 2_000_000_000
+    where = ("input=bq://p.d.customers", "output=bq://p.d")
+    with pytest.raises(UserError, match=r"2\.00 GB, more than the limit of 1 GB") as refused:
+        score(settings(1, *where))
+    assert "data.bigquery.max_gigabytes=2.20" in refused.value.do
+    assert not cloud.billed
+    score(settings(1, *where, "data.bigquery.max_gigabytes=2.2"))
+    assert [asked["maximumBytesBilled"] for asked in cloud.billed] == ["2200000000"] * 2
+
+
 def test_columns_of_a_table_of_bigquery_with_many_unseen_cells_are_named(cloud, settings, table, capsys):
     frame = pd.read_csv(table)
     frame["contract"] = frame["contract"].str.capitalize()

@@ -199,6 +199,22 @@ def test_destroy_ends_well_where_the_bucket_has_no_soft_delete(cloud, settings, 
     assert "soft delete" not in printed
 
 
+def test_destroy_names_the_old_versions_that_the_bucket_keeps_and_their_price(cloud, settings, capsys):
+    storage = cloud.service.storage
+    storage.keep_versions("bucket")
+    storage.write("gs://bucket/mine/1.csv", b"1")
+    storage.delete("gs://bucket/mine/1.csv")
+    deploy(settings(1))
+    staged = len(storage.list("gs://bucket/"))
+    capsys.readouterr()
+    destroy(settings(1))
+    assert not storage.list("gs://bucket/")
+    kept = rf"{staged} deleted files below gs://bucket/churn-dev/ stay in the bucket's object versioning"
+    command = r"gcloud storage rm --all-versions --recursive gs://bucket/churn-dev/ \(removes"
+    printed = capsys.readouterr().out
+    assert re.search(rf"{kept} \(0\.\d+ GB, \$0\.\d\d a month\): {command}", printed), printed
+
+
 def test_monitoring_that_is_switched_off_keeps_its_tables(cloud, settings):
     deploy(settings(1))
     deploy(settings(1, "deploy.monitoring.enabled=false"))

@@ -66,9 +66,9 @@ class RunState:
         return [name for name in self.names if _is_attempt(name, stem)]
 
     def next_name(self, stem: str) -> str:
-        """The name of a new revision: earlier attempts that failed keep theirs."""
-        attempts = len(self.attempts(stem))
-        return f"{stem}-{attempts + 1}" if attempts else stem
+        """The first free name for a new revision: earlier attempts that failed keep theirs."""
+        names = (stem, *(f"{stem}-{number}" for number in range(2, len(self.revisions) + 3)))
+        return next(name for name in names if name not in self.names)
 
     def uses(self, value: str, names: Collection[str]) -> bool:
         """Whether one of those revisions has this value in its environment, such as a bundle's address."""

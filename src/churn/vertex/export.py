@@ -10,8 +10,10 @@ import numpy as np
 from churn.bundle.bundle import Bundle
 from churn.bundle.choice import choose_bundle
 from churn.bundle.portable import KINDS, export_file
+from churn.config.data import BigQueryConfig
 from churn.config.root import Config
 from churn.data.contract import CUSTOMER_KEY
+from churn.data.sources.bigquery import check_query, query_rows
 from churn.errors import UserError
 from churn.vertex import sql
 from churn.vertex.checks import account
@@ -53,10 +55,12 @@ def export(cfg: Config) -> None:
         raise_problems(account.account_problems(session, checks))
         check_output(session, addresses[1].rpartition(".")[0])
         fields = session.clients.bigquery.get_table(table).schema
-        statements = _statements(deployment, bundle, table, model, {f.name: f.field_type for f in fields})
+        types = {field.name: field.field_type for field in fields}
+        check_query(session.clients.bigquery, _rows_query(bundle, table, types), cfg.data.bigquery)
+        statements = _statements(deployment, bundle, table, model, types)
         print("\n\n".join(statements))
         confirm(deployment, f"Make the model {model} with")
-        _make_model(session, bundle, *statements)
+        _make_model(session, bundle, cfg.data.bigquery, *statements)
     remove = f"bq rm --model {model.replace('.', ':', 1)}"
     print(f"{model} scores {table} as the bundle does. It costs nothing while unused. To remove it: {remove}")
 
@@ -93,10 +97,15 @@ def _statements(
     encrypted = f", KMS_KEY_NAME='{key}'" if key else ""
     options = f"MODEL_TYPE='TENSORFLOW', MODEL_PATH='{folder}/*'{encrypted}"
     create = f"CREATE OR REPLACE MODEL `{model}`\nOPTIONS({options})"
-    columns = [*sql.input_columns(bundle, types), f"{sql.customer_key(bundle, types)} AS `{ROW}`"]
-    inner = "SELECT\n    " + ",\n    ".join(columns) + f"\n  FROM `{table}`"
+    inner = _rows_query(bundle, table, types)
     outputs = ", ".join(f"`{name}`" for name in _output_names(bundle))
     return create, f"SELECT `{ROW}`, {outputs}\nFROM ML.PREDICT(MODEL `{model}`, (\n  {inner}))"
+
+
+def _rows_query(bundle: Bundle, table: str, types: Mapping[str, str]) -> str:
+    """The query for the model's inputs, with the customer."""
+    columns = [*sql.input_columns(bundle, types), f"{sql.customer_key(bundle, types)} AS `{ROW}`"]
+    return "SELECT\n    " + ",\n    ".join(columns) + f"\n  FROM `{table}`"
 
 
 def _output_names(bundle: Bundle) -> list[str]:
@@ -105,14 +114,14 @@ def _output_names(bundle: Bundle) -> list[str]:
     return [name for name in sorted(names) if name != CUSTOMER_KEY]
 
 
-def _make_model(session: Session, bundle: Bundle, create: str, predict: str) -> None:
+def _make_model(session: Session, bundle: Bundle, limits: BigQueryConfig, create: str, predict: str) -> None:
     """Stage the bundle, run the statement, and compare some scores with the bundle's."""
     upload_bundle(session, bundle)
     session.clients.bigquery.query(create).result()
     inputs = [field["input"] for field in bundle.facts["inputs"]]
     asked = f"`{ROW}`, `churn_probability`, " + ", ".join(f"`{name}`" for name in inputs)
     query = predict.replace(predict.partition("\n")[0], f"SELECT {asked}") + f"\nLIMIT {COMPARED}"
-    _compare(bundle, [dict(row) for row in session.clients.bigquery.query(query).result()])
+    _compare(bundle, [dict(row) for row in query_rows(session.clients.bigquery, query, limits)])
 
 
 def _compare(bundle: Bundle, rows: list[dict[str, Any]]) -> None:

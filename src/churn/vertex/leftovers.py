@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from churn.errors import count
 from churn.vertex.cloud.prices import Prices, load_prices
 from churn.vertex.cloud.session import Session
-from churn.vertex.cloud.staging import list_foreign, list_soft_deleted
+from churn.vertex.cloud.staging import list_foreign, list_old_versions, list_soft_deleted
 from churn.vertex.monitoring.job import monitoring_dataset
 
 
@@ -41,6 +41,16 @@ def _soft_deleted(session: Session, prices: Prices) -> Iterator[str]:
         off = f"gcloud storage buckets update gs://{session.deployment.bucket} --clear-soft-delete"
         what = f"{len(blobs)} deleted files are kept by the bucket's soft delete until {last:%F}"
         yield f"{what} ({cost}); for the future: {off}"
+
+
+def _old_versions(session: Session, prices: Prices) -> Iterator[str]:
+    """Objects that the bucket's object versioning keeps after their deletion, without end."""
+    if blobs := list_old_versions(session):
+        folder = f"gs://{session.deployment.bucket}/{session.deployment.name}/"
+        cost = prices.describe_storage("bucket", sum(blob.size or 0 for blob in blobs))
+        what = f"{count(len(blobs), 'deleted file')} below {folder} stay in the bucket's object versioning"
+        command = f"gcloud storage rm --all-versions --recursive {folder}"
+        yield f"{what} ({cost}): {command} (removes whatever lies there)"
 
 
 def _monitoring_tables(session: Session, prices: Prices) -> Iterator[str]:
@@ -93,6 +103,7 @@ def _list_images(session: Session) -> Iterator[dict[str, str]]:
 LOOKS: dict[str, Callable[[Session, Prices], Iterator[str]]] = {
     "files in the bucket": _foreign_files,
     "deleted files": _soft_deleted,
+    "old versions of files": _old_versions,
     "tables of the monitoring": _monitoring_tables,
     "images in Artifact Registry": _images,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from churn.config.root import Config
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.infer.cells import to_ids
 from churn.data.sources import files
+from churn.data.sources.bigquery import query_rows
 from churn.data.table import RawTable
 from churn.data.validate import to_features
 from churn.errors import UserError, did_you_mean
@@ -190,17 +191,18 @@ def _make_instance_table(session: Session, cfg: Config, bundle: Bundle, name: st
     source, table = str(cfg.input).removeprefix("bq://"), f"{dataset}.{name.replace('-', '_')}"
     types = {field.name: field.field_type for field in session.clients.bigquery.get_table(source).schema}
     query = _instances_query(session.deployment, bundle, source, table, types)
-    session.clients.bigquery.query(query).result()
+    query_rows(session.clients.bigquery, query, cfg.data.bigquery, "CREATE_TABLE_AS_SELECT")
     if bundle.profile:
-        _print_columns(_unseen_cells(session, bundle, table))
+        counts = sql.unseen_cells(bundle, table, REMEMBERED)
+        rows = query_rows(session.clients.bigquery, counts, cfg.data.bigquery)
+        _print_columns(_unseen_cells(bundle, rows))
     return table
 
 
-def _unseen_cells(session: Session, bundle: Bundle, table: str) -> UnseenCells:
+def _unseen_cells(bundle: Bundle, counts: Iterable[tuple[str, Any, int]]) -> UnseenCells:
     """The cells of a table of instances that are unlike any in training, as far as they are common."""
     unseen, columns = UnseenCells(bundle), {one["input"]: one["column"] for one in bundle.facts["inputs"]}
-    query = sql.unseen_cells(bundle, table, REMEMBERED)
-    for name, cell, rows in session.clients.bigquery.query(query).result():
+    for name, cell, rows in counts:
         if not name:
             unseen.add_rows(rows)
         elif columns[name] in bundle.schema.categorical:

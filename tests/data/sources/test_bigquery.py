@@ -141,6 +141,17 @@ def test_a_refusal_of_the_service_is_reported_with_its_place_and_a_remedy(servic
     assert do in refused.value.do
 
 
+@pytest.mark.parametrize("chosen", [{"query": SQL}, {"table": "p.d.v"}])
+def test_a_position_that_the_query_does_not_have_is_left_out(service, chosen):
+    """A refusal of a view's own SQL counts the view's lines."""
+    service.tables["p.d.v"] = Table(TYPES, ROWS, kind="VIEW")
+    refusal = ServiceError(400, "invalidQuery", "Unrecognized name: paid at [12:5]")
+    service.queries = {SQL: refusal, "SELECT * FROM `p.d.v`": refusal}
+    with pytest.raises(UserError, match=r"paid at \[12:5\]") as refused:
+        read(**chosen)
+    assert refused.value.where == chosen.get("table", "data.bigquery.query")
+
+
 @pytest.mark.parametrize(
     ("chosen", "says"),
     [

@@ -103,20 +103,25 @@ def table_rows(client: Any, chosen: BigQueryConfig) -> Any:
     return client.list_rows(table)
 
 
-def query_rows(client: Any, sql: str, chosen: BigQueryConfig) -> Any:
-    """An iterator over the result of a SELECT; a free dry run first shows how much it reads."""
+def query_rows(client: Any, sql: str, chosen: BigQueryConfig, kind: str = "SELECT") -> Any:
+    """An iterator over the result of a statement of this kind; first a free dry run shows what it reads."""
     from google.cloud.bigquery import QueryJobConfig
 
-    planned = dry_run(client, sql)
-    if planned.statement_type != "SELECT":
-        raise UserError(
-            f"the query is no SELECT but {planned.statement_type}: it could change data",
-            "data.bigquery.query",
-            "write one SELECT (WITH ... SELECT is one)",
-        )
-    _check_size(planned.total_bytes_processed, chosen.table or "data.bigquery.query", chosen)
+    check_query(client, sql, chosen, kind)
     limit = QueryJobConfig(maximum_bytes_billed=int(chosen.max_gigabytes * GIGABYTE))
     return client.query(sql, limit).result()
+
+
+def check_query(client: Any, sql: str, chosen: BigQueryConfig, kind: str = "SELECT") -> None:
+    """Raise `UserError` if the statement is of another kind or would read more than the limit."""
+    planned = dry_run(client, sql)
+    if planned.statement_type != kind:
+        raise UserError(
+            f"the query is no {kind} but {planned.statement_type}: it could change data",
+            _origin(sql, chosen),
+            "write one SELECT (WITH ... SELECT is one)",
+        )
+    _check_size(planned.total_bytes_processed, _origin(sql, chosen), chosen)
 
 
 def dry_run(client: Any, sql: str) -> Any:
@@ -169,11 +174,26 @@ def _to_user_error(error: Any, chosen: BigQueryConfig, project: str) -> UserErro
     no_details: dict[str, Any] = {}  # as from gRPC
     details = next((details for details in error.errors if isinstance(details, dict)), no_details)
     message = details.get("message", error.message)
-    where = chosen.table or "data.bigquery.query"
-    if position := re.search(r"at \[(\d+):(\d+)\]", message):
-        line, column = map(int, position.groups())
-        where += f", line {line}, column {column}: {str(chosen.query).splitlines()[line - 1].strip()}"
+    job = getattr(error, "query_job", None)  # Google's client names it where a query was refused
+    where = _place(message, job.query, chosen) if job else chosen.table or ""
     reason = details.get("reason", "")
     remedy = REMEDIES.get(reason, "see the page 'Error messages' of BigQuery's documentation")
     what = f"BigQuery refuses ({error.code} {reason}): {message}"
     return UserError(what, where, remedy.format(project=project))
+
+
+def _place(message: str, sql: str, chosen: BigQueryConfig) -> str:
+    """The query, and the line of it that the message names, if it names one."""
+    where, lines = _origin(sql, chosen), sql.splitlines()
+    position = re.search(r"at \[(\d+):(\d+)\]", message)
+    line, column = map(int, position.groups()) if position else (0, 0)
+    if 0 < line <= len(lines):  # a view's own SQL has other lines
+        where += f", line {line}, column {column}: {lines[line - 1].strip()}"
+    return where
+
+
+def _origin(sql: str, chosen: BigQueryConfig) -> str:
+    """Who wrote the query, for a message: the key, the view that is read, or this package."""
+    if sql == chosen.query:
+        return "data.bigquery.query"
+    return chosen.table if chosen.table and f"`{chosen.table}`" in sql else "the query that was sent"

@@ -97,6 +97,11 @@ def list_soft_deleted(session: Session) -> list[Any]:
         return []
 
 
+def list_old_versions(session: Session) -> list[Any]:
+    """The deployment's own objects, replaced or deleted, that a bucket with object versioning keeps."""
+    return [blob for blob in _list_objects(session, True) if blob.time_deleted and _is_own(session, blob)]
+
+
 def delete_objects(session: Session, blobs: list[Any]) -> None:
     """Delete objects, `BATCH` in one call."""
     for start in range(0, len(blobs), BATCH):
@@ -110,6 +115,6 @@ def _is_own(session: Session, blob: Any) -> bool:
     return deployment.owns(blob.metadata) or blob.name.startswith(f"{deployment.name}/{STATISTICS}/")
 
 
-def _list_objects(session: Session) -> Any:
-    deployment = session.deployment
-    return session.clients.storage.list_blobs(deployment.bucket, prefix=f"{deployment.name}/")
+def _list_objects(session: Session, versions: bool = False) -> Any:
+    deployment, storage = session.deployment, session.clients.storage
+    return storage.list_blobs(deployment.bucket, prefix=f"{deployment.name}/", versions=versions or None)
