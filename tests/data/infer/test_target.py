@@ -114,6 +114,40 @@ def test_where_every_filled_value_means_left_blank_means_stayed():
         target_of(frame.replace("2024-04-01", ""), target="gone_on")
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["IsActive", "isactive", "retained", "stayed", "Active customer", "loyal", "not_churned", "no_churn",
+     "NonChurner", "still_customer", "has not left", "aktiv"],
+)  # fmt: skip
+@pytest.mark.parametrize(("stayed", "left"), [("1", "0"), ("yes", "no"), (True, False)])
+def test_yes_and_no_in_a_column_that_says_who_stayed_are_asked_about(name, stayed, left):
+    frame = FRAME.assign(**{name: [stayed, stayed, left]})
+    with pytest.raises(UserError, match="says who stayed") as error:
+        target_of(frame, target=name)
+    typed = shlex.split(error.value.do.partition(": ")[2])[0].rstrip(",")
+    assert typed == f'data.churned=["{left}"]'
+    for meant in (stayed, left):
+        assert target_of(frame, target=name, churned=[str(meant)]) == (name, (str(meant),))
+
+
+def test_yes_and_no_are_also_asked_about_where_the_column_was_found():
+    with pytest.raises(UserError, match="says who stayed"):
+        target_of(FRAME.assign(no_churn=[1, 1, 0]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["inactive", "is_inactive", "InActive", "deactivated", "Active_churn", "no longer active", "not retained",
+     "not_an_active_customer", "Churn (1 = Yes, 0 = No)", "lost_active", "reactivated", "vip", "unlimited"],
+)  # fmt: skip
+def test_yes_in_a_column_that_says_who_left_is_left(name):
+    assert target_of(FRAME.assign(**{name: ["1", "0", "0"]}), target=name) == (name, ("1",))
+
+
+def test_words_for_staying_speak_for_themselves_whatever_the_name_of_the_column():
+    assert target_of(FRAME.assign(active=["active", "churned", "active"]), target="active")[1] == ("churned",)
+
+
 def test_blank_can_mean_left():
     frame = pd.DataFrame({"active_until_now": ["yes", "", "yes", ""]})
     target = find_target(frame, DataConfig(target="active_until_now", churned=[""]))

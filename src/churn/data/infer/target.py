@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -24,6 +25,14 @@ STAYER = {"no churn", "not churned", "non-churn", "non-churner", "stayed", "stay
 STAYER |= {"kept", "existing customer", "existing", "active", "loyal", "current", "not left", "not exited"}
 NO = {"no", "n", "0", "-1", "f", "nej", "nein", "nee", "nei", "non", "não", "nao", "nie", "ne", "нет", "нi"}
 NO |= {"nu", "nem", "ei", "όχι", "hayır", "ні", "否", "いいえ", "아니요", "아니오"}
+# In the names of columns, "IsActive" or "not churned"; what stands before a word may turn it round.
+STAYING = {word for word in STAYER if word.isalpha()} | {"staying", "retention", "renewed", "remained"}
+STAYING |= {"still", "aktiv", "actif", "activo", "ativo", "attivo"}
+LEAVING = WORDS | {word for word in LEAVER if word.isalpha()}
+NAMED = re.compile(
+    r"\b(?:is ?)?((?:no longer|not?|non|never|un|in)(?: yet| an?)? ?)?"
+    rf"({'|'.join(sorted(STAYING | LEAVING))})\b"
+)
 ANY = "*"  # in data.churned: every cell that is filled
 SHOWN = 10  # candidates, and values, that a message lists
 FEW = 3  # values beside those that are understood: so many may mean "not known"
@@ -56,7 +65,27 @@ def find_target(
             f"column '{name}'",
             _suggest_values(counts, blank, cfg),
         )
+    if not cfg.churned:
+        _refuse_name_of_stayers(name, counts, churned)
     return Target(name, churned, blank_stayed, _find_silent_stayers(name, churned, counts, blank, cfg))
+
+
+def _refuse_name_of_stayers(name: str, counts: pd.Series, yes: tuple[str, ...]) -> None:
+    """Raise `UserError` if the column says who stayed, by yes and no: yes would count as "left"."""
+    others = [value for value in counts.index if value not in yes]
+    if _says_who_stayed(name) and set(map(_plain, counts.index)) <= YES | NO:
+        is_left = shell_override("data.churned", *others)
+        raise UserError(
+            f"the target's name says who stayed, its values only yes and no: {format_counts(counts)}",
+            f"column '{name}'",
+            f"name those that mean 'left': {is_left}, or {shell_override('data.churned', *yes)}",
+        )
+
+
+def _says_who_stayed(name: str) -> bool:
+    """Whether all words of a column's name that speak of it say that somebody stayed: "not churned"."""
+    found = NAMED.findall(" ".join(split_words(name)))
+    return {(word in STAYING) != bool(turned) for turned, word in found} == {True}
 
 
 def left_and_blank(spelled: np.ndarray, schema: Schema) -> tuple[np.ndarray, np.ndarray]:
