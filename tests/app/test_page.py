@@ -177,6 +177,10 @@ def test_a_model_is_trained_from_the_page_and_made_the_champion(page, customers_
     pd.read_csv(customers_file).replace({"Churn": {"Yes": "gone", "No": "here"}}).to_csv(other, index=False)
     go(page, "train")
     page.set_input_files("#history", other)
+    page.wait_for_selector("#draft .problem")
+    assert "does not show who left" in page.inner_text("#draft .problem")
+    assert page.input_value("#target") == ""
+    page.select_option("#target", "Churn")
     page.wait_for_function(f"{words} == ',gone,here'")
     page.set_input_files("#history", customers_file)
     page.wait_for_function(f"{words} == ',No,Yes'")

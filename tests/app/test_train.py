@@ -9,7 +9,15 @@ from conftest import compose_config
 
 pytest.importorskip("shiny", reason="the extra `app` is not installed")
 
-from churn.app.train import Draft, infer_roles, keep_table, promotion, run_directory, training_command
+from churn.app.train import (
+    Draft,
+    infer_roles,
+    keep_table,
+    likely_target,
+    promotion,
+    run_directory,
+    training_command,
+)
 from churn.data.table import RawTable
 from churn.errors import UserError, shell_setting
 
@@ -69,6 +77,25 @@ def test_a_training_has_the_roles_and_the_query_that_were_typed_and_none_of_anot
     other = compose_config(f"run.root={tmp_path}", "data=telco")
     assert "customerID" not in str(training_command(draft, other, tmp_path / "run"))
     assert not infer_roles(raw, draft, other).problem
+
+
+@pytest.mark.parametrize("given", [[], ["data=telco"]])
+def test_the_target_of_the_page_is_that_of_the_command(given):
+    frame = pd.DataFrame({"Churn": ["No", "Yes", "No"], "PaperlessStatus": ["Yes", "No", "Yes"]})
+    assert likely_target(RawTable(frame, "x.csv"), compose_config(*given)) == ("Churn", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [("Churn", ["No"] * 3, "its values: 'No' 3"), ("not_churned", ["1", "1", "0"], "says who stayed"),
+     ("gone", ["1", "1", "0"], "it is not clear which column")],
+)  # fmt: skip
+def test_where_the_command_would_take_no_target_the_page_says_why_and_takes_none(name, values, said):
+    frame = pd.DataFrame({name: values, "PaperlessStatus": ["Yes", "No", "Yes"]})
+    likely, trouble = likely_target(RawTable(frame, "x.csv"), compose_config())
+    assert likely == ""
+    assert said in trouble
+    assert "data.target=" not in trouble
 
 
 @pytest.mark.parametrize("root", ["my runs (copy)", "O'Neil, 2026", "runs=1"])

@@ -20,7 +20,7 @@ from churn.errors import UserError
 
 SHOWN = 12  # of the newest lines
 USUAL = {"": "the usual one"}
-LIKELY = ("churn", "left", "exited", "cancel", "attrition", "gekündigt", "status")  # in a target's name
+UNKNOWN = {"": "choose it"}
 Raw = reactive.Value[RawTable | None]
 Drafted = Callable[[], train.Draft]
 
@@ -46,12 +46,12 @@ def fill_training(input: Inputs, desk: Desk) -> None:
         data_set = dataset_name(replace(desk.cfg.data, name=None, path=name))
         return train.Draft(path, *chosen, data_set, name, file_digest(path))
 
-    _fill_choices(input, raw)
+    _fill_choices(input, desk, raw)
     _fill_roles(input, desk, raw, drafted)
     _fill_run(input, desk, drafted)
 
 
-def _fill_choices(input: Inputs, raw: Raw) -> None:
+def _fill_choices(input: Inputs, desk: Desk, raw: Raw) -> None:
     """What a person chooses: the column that says who left, its word for it, columns to leave out."""
 
     @render.ui
@@ -62,11 +62,13 @@ def _fill_choices(input: Inputs, raw: Raw) -> None:
         targets = train.possible_targets(table)
         if not targets:
             return ui.p("No column has few enough values to say who left.", role="alert")
-        names, likely = [str(name) for name in table.frame], _likely(targets)
-        column = "The column that says who left"
+        likely, trouble = train.likely_target(table, desk.cfg)
+        names, column = [str(name) for name in table.frame], "The column that says who left"
+        choices = ({} if likely in targets else UNKNOWN) | {name: name for name in targets}
         return ui.TagList(
-            ui.input_select("target", column, list(targets), selected=likely),
-            ui.input_select("churned", "The word for “left”", _words_for(targets[likely])),
+            ui.p(trouble, class_="card problem", role="alert") if trouble else None,
+            ui.input_select("target", column, choices, selected=likely),
+            ui.input_select("churned", "The word for “left”", _words_for(targets.get(likely, []))),
             ui.input_select("left_out", "Columns to leave out", names, multiple=True, size="6"),
         )
 
@@ -156,10 +158,3 @@ def _show(error: UserError) -> None:
 
 def _words_for(words: list[str]) -> dict[str, str]:
     return USUAL | {word: word for word in words}
-
-
-def _likely(targets: dict[str, list[str]]) -> str:
-    """The column that says who left, by its name; else the last one with two values."""
-    named = [name for name in targets if any(word in name.casefold() for word in LIKELY)]
-    two = [name for name, values in targets.items() if len(values) == 2]
-    return (named or two or list(targets))[-1]

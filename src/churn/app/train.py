@@ -16,7 +16,7 @@ from churn.config.keys import type_key, type_keys
 from churn.config.root import Config
 from churn.data.dataset import Finding
 from churn.data.infer.schema import infer_schema
-from churn.data.infer.target import format_counts
+from churn.data.infer.target import find_target, format_counts
 from churn.data.sources import files
 from churn.data.table import RawTable
 from churn.errors import UserError, shell_override
@@ -77,15 +77,28 @@ def possible_targets(raw: RawTable) -> dict[str, list[str]]:
     }
 
 
-def infer_roles(raw: RawTable, draft: Draft, cfg: Config) -> Roles:
-    """The roles of the columns for a target and columns to leave out."""
+def likely_target(raw: RawTable, cfg: Config) -> tuple[str, str]:
+    """The column that `churn train` takes for the target if none is named, or "" and why it takes none."""
+    frame = raw.frame.drop(columns=cfg.data.personal, errors="ignore")
+    try:
+        return find_target(frame, _data_config(Draft(Path()), cfg), raw.count_values).name, ""
+    except UserError as error:  # what to type is left out: the page has fields for it
+        return "", str(UserError(error.what, error.where))
+
+
+def _data_config(draft: Draft, cfg: Config) -> DataConfig:
+    """The configuration of a table: roles that were not typed are those of another one."""
     churned = [draft.churned] if draft.churned else []
     data = replace(cfg.data, target=draft.target, churned=churned, drop=list(draft.left_out), name=draft.name)
     default, roles = DataConfig(), ("id", "time", "numeric", "categorical")
     of_no_table = [role for role in roles if f"data.{role}" not in cfg.overridden]
-    data = replace(data, **{role: getattr(default, role) for role in of_no_table})
+    return replace(data, **{role: getattr(default, role) for role in of_no_table})
+
+
+def infer_roles(raw: RawTable, draft: Draft, cfg: Config) -> Roles:
+    """The roles of the columns for a target and columns to leave out."""
     try:
-        schema, findings = infer_schema(raw, data)
+        schema, findings = infer_schema(raw, _data_config(draft, cfg))
     except UserError as error:
         return Roles(problem=str(error))
     kinds = dict.fromkeys(schema.numeric, "number") | dict.fromkeys(schema.categorical, "category")
