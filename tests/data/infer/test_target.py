@@ -46,6 +46,23 @@ def test_without_such_a_name_the_columns_with_usual_values_are_listed():
         target_of(FRAME.drop(columns="vip"))
 
 
+def test_a_column_with_a_word_for_staying_is_a_candidate_and_one_of_many_values_is_none():
+    frame = pd.DataFrame({"customerID": map(str, range(30)), "plan": ["a", "b", "c"] * 10})
+    with pytest.raises(UserError, match="candidates: plan\n"):
+        target_of(frame)
+    with pytest.raises(UserError, match="candidates: \n    'status': 'Active' 20, 'Inactive' 10\n"):
+        target_of(frame.assign(status=["Active", "Active", "Inactive"] * 10))
+
+
+@pytest.mark.parametrize("key", ["id", "time", "numeric", "categorical"])
+def test_a_column_with_another_role_is_not_taken_for_the_target(key):
+    frame = FRAME.assign(left=["1", "0", "1"], has_left=["yes", "no", "no"])
+    declared = "left" if key in ("id", "time") else ["left"]
+    assert target_of(frame, **{key: declared}) == ("has_left", ("yes",))
+    with pytest.raises(UserError, match="not clear which column"):
+        target_of(frame.drop(columns="has_left"), **{key: declared})
+
+
 def test_configured_values_are_found_in_any_spelling():
     assert target_of(FRAME, target="vip", churned=["1.0"])[1] == ("1",)
     frame = FRAME.assign(status=["Gone ", "here", "lost"])

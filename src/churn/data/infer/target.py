@@ -160,7 +160,8 @@ def _likely_target(frame: pd.DataFrame, cfg: DataConfig) -> str:
 
     Raises `UserError`, with the candidates, if there is none, or if the values of another one speak for it.
     """
-    columns = [name for name in map(str, frame) if name not in cfg.drop]
+    others = {*cfg.drop, *cfg.numeric, *cfg.categorical, cfg.id, cfg.time}
+    columns = [name for name in map(str, frame) if name not in others]
     named = [name for name in columns if _is_target_name(name)]
     usual = [name for name in named if _usual_values(_count_values(frame[name], cfg)[0])]
     if len(usual) == 1:
@@ -169,24 +170,26 @@ def _likely_target(frame: pd.DataFrame, cfg: DataConfig) -> str:
         return named[0]
     counted = {name: _count_values(frame[name], cfg) for name in usual or columns}
     candidates = usual or _candidates(counted, named)
+    columns = [name for name, (counts, _) in counted.items() if 1 < len(counts) <= MANY_VALUES] or columns
     if candidates == named and len(named) == 1:
         return named[0]
     lines = [f"'{name}': {format_counts(*counted[name])}" for name in candidates[:SHOWN]]
     lines += [f"and {len(candidates) - SHOWN} more"] * (len(candidates) > SHOWN)
     raise UserError(
         "it is not clear which column says who left",
-        "candidates: " + ("\n    ".join(["", *lines]) if lines else ", ".join(columns)),
+        "candidates: " + ("\n    ".join(["", *lines]) if lines else ", ".join(columns) or "none"),
         "name it: data.target=COLUMN; leave out others that say the same: data.drop=[COLUMN]",
     )
 
 
 def _candidates(counted: dict[str, tuple[pd.Series, int]], named: list[str]) -> list[str]:
-    """The columns that may say who left: first those with a word for it, then those with a target's name.
+    """The columns that may say who left: first those with a word for it or for staying, then those named so.
 
     If no column has such a name, then those of yes and no.
     """
+    words = LEAVER | STAYER
     few = {name: counts for name, (counts, _) in counted.items() if 0 < len(counts) <= MANY_VALUES}
-    speaking = [name for name, counts in few.items() if not LEAVER.isdisjoint(map(_plain, counts.index))]
+    speaking = [name for name, counts in few.items() if not words.isdisjoint(map(_plain, counts.index))]
     others = named or [name for name, counts in few.items() if _usual_values(counts)]
     return list(dict.fromkeys(speaking + others))
 
