@@ -15,6 +15,7 @@ from churn.app.train import (
     keep_table,
     likely_target,
     promotion,
+    read_sample,
     run_directory,
     training_command,
 )
@@ -96,6 +97,17 @@ def test_where_the_command_would_take_no_target_the_page_says_why_and_takes_none
     assert likely == ""
     assert said in trouble
     assert "data.target=" not in trouble
+
+
+def test_a_table_whose_numbers_need_a_key_says_where_to_type_it_and_the_key_is_passed_on(tmp_path):
+    (tmp_path / "0.csv").write_text("left;fee\n" + "ja;19,70\nnein;20,15\n" * 30)
+    draft = Draft(tmp_path / "0.csv", "left", file="kunden.csv")
+    refused = infer_roles(read_sample(draft.path, compose_config()), draft, compose_config()).problem
+    assert "data.decimal=','" in refused
+    assert refused.endswith("start it with that key, as in churn app data.decimal=...")
+    cfg = compose_config("data.decimal=','")
+    assert infer_roles(read_sample(draft.path, cfg), draft, cfg).by_column["fee"] == "number"
+    assert compose_config(*training_command(draft, cfg, tmp_path / "run")[1:]).data.decimal == ","
 
 
 @pytest.mark.parametrize("root", ["my runs (copy)", "O'Neil, 2026", "runs=1"])

@@ -12,8 +12,8 @@ from shiny import Inputs, reactive, render, ui
 
 from churn.app import models, train
 from churn.app.desk import Desk
-from churn.app.fragments import html
-from churn.app.upload import file_digest
+from churn.app.fragments import html, remove_error, show_error
+from churn.app.upload import describe_error, file_digest
 from churn.data.load import dataset_name
 from churn.data.table import RawTable
 from churn.errors import UserError
@@ -32,11 +32,13 @@ def fill_training(input: Inputs, desk: Desk) -> None:
     @reactive.effect
     @reactive.event(input.history)
     def _read() -> None:
+        remove_error()
+        path, name = Path(input.history()[0]["datapath"]), input.history()[0]["name"]
         try:
-            raw.set(train.read_sample(Path(input.history()[0]["datapath"]), desk.cfg))
+            raw.set(train.read_sample(path, desk.cfg))
         except UserError as error:
             raw.set(None)
-            _show(error)
+            show_error(describe_error(error, path, name))
 
     @reactive.calc
     def drafted() -> train.Draft:
@@ -116,11 +118,12 @@ def _fill_run(input: Inputs, desk: Desk, drafted: Drafted) -> None:
     @reactive.effect
     @reactive.event(input.start)
     def _start() -> None:
+        remove_error()
         directory = train.run_directory(drafted(), desk.cfg)
         try:
             train.keep_table(drafted(), desk.cfg)
         except UserError as error:
-            _show(error)
+            show_error(str(error))
             return
         run.set(directory)
         lines.set([])
@@ -148,12 +151,8 @@ def _fill_run(input: Inputs, desk: Desk, drafted: Drafted) -> None:
             said = [line async for line in train.run_churn(train.promotion(run(), desk.cfg))]
             ui.notification_show(said[-1] if said else "It is the champion.", duration=10)
         except UserError as error:
-            _show(error)
+            show_error(str(error))
         ui.update_select("bundle", choices=models.list_models(desk.cfg), selected=str(run() / "bundle"))
-
-
-def _show(error: UserError) -> None:
-    ui.notification_show(str(error), type="error", duration=None)
 
 
 def _words_for(words: list[str]) -> dict[str, str]:

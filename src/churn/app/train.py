@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path, PureWindowsPath
 
+from churn.app.upload import READING, describe_error
 from churn.config.data import DataConfig
 from churn.config.keys import type_key, type_keys
 from churn.config.root import Config
@@ -25,10 +26,6 @@ from churn.refusals import refusal_of
 
 SAMPLE_ROWS = 100_000  # that roles are looked at, at most; the training reads all
 FEW_VALUES = 10  # of a column that may say who left
-READING = (  # keys that say how a file is read
-    "data.query", "data.delimiter", "data.encoding", "data.skip_lines", "data.sheet", "data.table",
-    "data.decimal", "data.thousands", "data.missing", "data.max_bad_rows",
-)  # fmt: skip
 LIMITS = ("run.root", "retrain.gate")  # keys passed on to a promotion
 OWN = (  # ... and to a training
     "model", "train", "evaluate", "export", "split", "decision", "seed",
@@ -100,7 +97,7 @@ def infer_roles(raw: RawTable, draft: Draft, cfg: Config) -> Roles:
     try:
         schema, findings = infer_schema(raw, _data_config(draft, cfg))
     except UserError as error:
-        return Roles(problem=str(error))
+        return Roles(problem=describe_error(error, draft.path, draft.file))
     kinds = dict.fromkeys(schema.numeric, "number") | dict.fromkeys(schema.categorical, "category")
     kinds |= dict.fromkeys(schema.dropped, "left out") | {schema.target: "says who left"}
     if schema.id:
