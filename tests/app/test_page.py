@@ -176,7 +176,16 @@ def test_a_model_is_trained_from_the_page_and_made_the_champion(page, customers_
     other = tmp_path / "other.csv"
     pd.read_csv(customers_file).replace({"Churn": {"Yes": "gone", "No": "here"}}).to_csv(other, index=False)
     go(page, "train")
+    (tmp_path / "empty.csv").write_text("")
+    page.set_input_files("#history", tmp_path / "empty.csv")
+    said = page.inner_text(".shiny-notification-error")
+    assert "where: empty.csv" in said
     page.set_input_files("#history", other)
+    page.wait_for_selector(".shiny-notification-error", state="detached")
+    page.wait_for_selector("#draft .problem")
+    assert "does not show who left" in page.inner_text("#draft .problem")
+    assert page.input_value("#target") == ""
+    page.select_option("#target", "Churn")
     page.wait_for_function(f"{words} == ',gone,here'")
     page.set_input_files("#history", customers_file)
     page.wait_for_function(f"{words} == ',No,Yes'")

@@ -9,7 +9,16 @@ from conftest import compose_config
 
 pytest.importorskip("shiny", reason="the extra `app` is not installed")
 
-from churn.app.train import Draft, infer_roles, keep_table, promotion, run_directory, training_command
+from churn.app.train import (
+    Draft,
+    infer_roles,
+    keep_table,
+    likely_target,
+    promotion,
+    read_sample,
+    run_directory,
+    training_command,
+)
 from churn.data.table import RawTable
 from churn.errors import UserError, shell_setting
 
@@ -69,6 +78,36 @@ def test_a_training_has_the_roles_and_the_query_that_were_typed_and_none_of_anot
     other = compose_config(f"run.root={tmp_path}", "data=telco")
     assert "customerID" not in str(training_command(draft, other, tmp_path / "run"))
     assert not infer_roles(raw, draft, other).problem
+
+
+@pytest.mark.parametrize("given", [[], ["data=telco"]])
+def test_the_target_of_the_page_is_that_of_the_command(given):
+    frame = pd.DataFrame({"Churn": ["No", "Yes", "No"], "PaperlessStatus": ["Yes", "No", "Yes"]})
+    assert likely_target(RawTable(frame, "x.csv"), compose_config(*given)) == ("Churn", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [("Churn", ["No"] * 3, "its values: 'No' 3"), ("not_churned", ["1", "1", "0"], "says who stayed"),
+     ("gone", ["1", "1", "0"], "it is not clear which column")],
+)  # fmt: skip
+def test_where_the_command_would_take_no_target_the_page_says_why_and_takes_none(name, values, said):
+    frame = pd.DataFrame({name: values, "PaperlessStatus": ["Yes", "No", "Yes"]})
+    likely, trouble = likely_target(RawTable(frame, "x.csv"), compose_config())
+    assert likely == ""
+    assert said in trouble
+    assert "data.target=" not in trouble
+
+
+def test_a_table_whose_numbers_need_a_key_says_where_to_type_it_and_the_key_is_passed_on(tmp_path):
+    (tmp_path / "0.csv").write_text("left;fee\n" + "ja;19,70\nnein;20,15\n" * 30)
+    draft = Draft(tmp_path / "0.csv", "left", file="kunden.csv")
+    refused = infer_roles(read_sample(draft.path, compose_config()), draft, compose_config()).problem
+    assert "data.decimal=','" in refused
+    assert refused.endswith("start it with that key, as in churn app data.decimal=...")
+    cfg = compose_config("data.decimal=','")
+    assert infer_roles(read_sample(draft.path, cfg), draft, cfg).by_column["fee"] == "number"
+    assert compose_config(*training_command(draft, cfg, tmp_path / "run")[1:]).data.decimal == ","
 
 
 @pytest.mark.parametrize("root", ["my runs (copy)", "O'Neil, 2026", "runs=1"])

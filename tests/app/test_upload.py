@@ -7,8 +7,9 @@ from conftest import compose_config
 pytest.importorskip("shiny", reason="the extra `app` is not installed")
 
 from churn.app import one, whom
-from churn.app.upload import inspect_upload, score_upload
+from churn.app.upload import describe_error, inspect_upload, score_upload
 from churn.bundle.bundle import Bundle
+from churn.errors import UserError
 
 
 def test_columns_that_the_list_has_itself_are_left_out(run_directory, customers_file, tmp_path):
@@ -49,3 +50,13 @@ def test_assumptions_that_allow_no_list_are_said_at_the_file(run_directory, cust
     cfg = compose_config(f"decision.{setting}")
     bundle = Bundle.load(run_directory / "bundle")
     assert said in inspect_upload(customers_file, "june.csv", bundle, cfg, print).problem
+
+
+def test_a_file_has_its_own_name_in_a_message_which_says_where_a_key_is_typed(tmp_path):
+    path = tmp_path / "0.xlsx"
+    error = UserError("several sheets are tables", f"{path}: Kunden, Old", "name it: 'data.sheet=\"Kunden\"'")
+    said = describe_error(error, path, "kunden.xlsx")
+    assert "where: kunden.xlsx: Kunden" in said
+    assert str(tmp_path) not in said
+    assert said.endswith("churn app data.sheet=...")
+    assert describe_error(UserError("it is empty", str(path)), path, "a.csv") == "it is empty\n  where: a.csv"

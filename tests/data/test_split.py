@@ -1,5 +1,6 @@
 """No row, customer or copy is in two parts, and the parts have the same churn rate."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,9 +17,9 @@ from churn.errors import UserError
 SCHEMA = Schema("left", ("1",), ("x",), ())
 
 
-def table(x, churned, ids=None, times=None):
+def table(x, churned, ids=None, times=None, id=None):
     frame = pd.DataFrame({"x": np.asarray(x, float)})
-    return Dataset("t", SCHEMA, frame, np.asarray(churned, np.int8), ids, times)
+    return Dataset("t", replace(SCHEMA, id=id), frame, np.asarray(churned, np.int8), ids, times)
 
 
 @pytest.fixture
@@ -160,6 +161,27 @@ def test_a_table_without_leavers_is_not_split_another_way(rows):
     with pytest.raises(UserError, match=r"0 of them churned.*") as refused:
         split_dataset(table(x, x < -9, times=times), SplitConfig(), 0, seed=1)
     assert "split.method" not in str(refused.value)
+
+
+@pytest.mark.parametrize("values", [2, 3])
+def test_an_id_of_few_values_is_blamed_for_a_part_that_is_empty(rows, values):
+    x, churned = rows
+    with pytest.raises(UserError, match=f"another column in data.id: 'code' has {values} values"):
+        split_dataset(table(x, churned, np.arange(1000) % values, id="code"), SplitConfig(), 0, seed=1)
+    with pytest.raises(UserError) as refused:  # each row is a customer
+        split_dataset(table(x[:5], churned[:5], np.arange(5), id="code"), SplitConfig(), 0, seed=1)
+    assert "data.id" not in str(refused.value)
+
+
+@pytest.mark.parametrize("stayed", [False, True])
+def test_where_few_left_or_few_stayed_the_message_says_how_many_are_enough(rows, stayed):
+    x, kind = rows[0], "staying" if stayed else "churned"
+    few = (np.arange(1000) < 3) != stayed
+    with pytest.raises(UserError, match=f": 10 {kind} rows are enough .* the table has 3$"):
+        split_dataset(table(x, few), SplitConfig(), 0, seed=1)
+    enough = (np.arange(1000) < 10) != stayed
+    for seed in range(20):
+        split_dataset(table(x, enough), SplitConfig(), 0, seed=seed)
 
 
 def test_rows_without_dates_are_not_split_by_time(rows):

@@ -83,7 +83,7 @@ def test_a_score_that_was_raised_for_leavers_is_found_whatever_its_auc(tmp_path)
     table = pd.DataFrame({"id": range(4000), "months": random.integers(1, 61, 4000), "risk_score": score})
     data = load_frame(tmp_path, table.assign(left=left * 1))
     leak = next(finding for finding in data.findings if "'risk_score'" in finding.title)
-    assert re.match(r"where it is 81\.0 to 100\.0, 100\.0% of [0-9,]+ customers left", leak.evidence)
+    assert re.match(r"where it is 81 to 100, 100\.0% of [0-9,]+ customers left", leak.evidence)
     assert not any("'months'" in title for title in titles(data))
 
 

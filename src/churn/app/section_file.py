@@ -10,7 +10,7 @@ from typing import Any
 from shiny import Inputs, Session, reactive, render, ui
 
 from churn.app.desk import Desk, Finish
-from churn.app.fragments import html
+from churn.app.fragments import html, remove_error, show_error
 from churn.app.upload import Report
 from churn.errors import UserError
 
@@ -25,7 +25,7 @@ def fill_file(input: Inputs, session: Session, desk: Desk) -> None:
             desk.choose(input.bundle())
         except UserError as error:  # it was changed since the page was opened
             desk.choose("")
-            ui.notification_show(str(error), type="error", duration=None)
+            show_error(str(error))
 
     @reactive.effect
     @reactive.event(input.upload, input.bundle)
@@ -54,6 +54,7 @@ def fill_file(input: Inputs, session: Session, desk: Desk) -> None:
 async def _with_progress(message: str, work: Callable[[Report], Finish]) -> None:
     """Work in a thread, and show how far it is; a `UserError` is shown, too."""
     loop = asyncio.get_running_loop()
+    remove_error()
     with ui.Progress() as progress:
         progress.set(message=message)
 
@@ -63,7 +64,7 @@ async def _with_progress(message: str, work: Callable[[Report], Finish]) -> None
         try:
             finish = await asyncio.to_thread(work, report)
         except UserError as error:
-            ui.notification_show(str(error), type="error", duration=None)
+            show_error(str(error))
         else:
             finish()
         await asyncio.sleep(0)

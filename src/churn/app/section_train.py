@@ -12,15 +12,15 @@ from shiny import Inputs, reactive, render, ui
 
 from churn.app import models, train
 from churn.app.desk import Desk
-from churn.app.fragments import html
-from churn.app.upload import file_digest
+from churn.app.fragments import html, remove_error, show_error
+from churn.app.upload import describe_error, file_digest
 from churn.data.load import dataset_name
 from churn.data.table import RawTable
 from churn.errors import UserError
 
 SHOWN = 12  # of the newest lines
 USUAL = {"": "the usual one"}
-LIKELY = ("churn", "left", "exited", "cancel", "attrition", "gekündigt", "status")  # in a target's name
+UNKNOWN = {"": "choose it"}
 Raw = reactive.Value[RawTable | None]
 Drafted = Callable[[], train.Draft]
 
@@ -32,11 +32,13 @@ def fill_training(input: Inputs, desk: Desk) -> None:
     @reactive.effect
     @reactive.event(input.history)
     def _read() -> None:
+        remove_error()
+        path, name = Path(input.history()[0]["datapath"]), input.history()[0]["name"]
         try:
-            raw.set(train.read_sample(Path(input.history()[0]["datapath"]), desk.cfg))
+            raw.set(train.read_sample(path, desk.cfg))
         except UserError as error:
             raw.set(None)
-            _show(error)
+            show_error(describe_error(error, path, name))
 
     @reactive.calc
     def drafted() -> train.Draft:
@@ -46,12 +48,12 @@ def fill_training(input: Inputs, desk: Desk) -> None:
         data_set = dataset_name(replace(desk.cfg.data, name=None, path=name))
         return train.Draft(path, *chosen, data_set, name, file_digest(path))
 
-    _fill_choices(input, raw)
+    _fill_choices(input, desk, raw)
     _fill_roles(input, desk, raw, drafted)
     _fill_run(input, desk, drafted)
 
 
-def _fill_choices(input: Inputs, raw: Raw) -> None:
+def _fill_choices(input: Inputs, desk: Desk, raw: Raw) -> None:
     """What a person chooses: the column that says who left, its word for it, columns to leave out."""
 
     @render.ui
@@ -62,11 +64,13 @@ def _fill_choices(input: Inputs, raw: Raw) -> None:
         targets = train.possible_targets(table)
         if not targets:
             return ui.p("No column has few enough values to say who left.", role="alert")
-        names, likely = [str(name) for name in table.frame], _likely(targets)
-        column = "The column that says who left"
+        likely, trouble = train.likely_target(table, desk.cfg)
+        names, column = [str(name) for name in table.frame], "The column that says who left"
+        choices = ({} if likely in targets else UNKNOWN) | {name: name for name in targets}
         return ui.TagList(
-            ui.input_select("target", column, list(targets), selected=likely),
-            ui.input_select("churned", "The word for “left”", _words_for(targets[likely])),
+            ui.p(trouble, class_="card problem", role="alert") if trouble else None,
+            ui.input_select("target", column, choices, selected=likely),
+            ui.input_select("churned", "The word for “left”", _words_for(targets.get(likely, []))),
             ui.input_select("left_out", "Columns to leave out", names, multiple=True, size="6"),
         )
 
@@ -114,11 +118,12 @@ def _fill_run(input: Inputs, desk: Desk, drafted: Drafted) -> None:
     @reactive.effect
     @reactive.event(input.start)
     def _start() -> None:
+        remove_error()
         directory = train.run_directory(drafted(), desk.cfg)
         try:
             train.keep_table(drafted(), desk.cfg)
         except UserError as error:
-            _show(error)
+            show_error(str(error))
             return
         run.set(directory)
         lines.set([])
@@ -146,20 +151,9 @@ def _fill_run(input: Inputs, desk: Desk, drafted: Drafted) -> None:
             said = [line async for line in train.run_churn(train.promotion(run(), desk.cfg))]
             ui.notification_show(said[-1] if said else "It is the champion.", duration=10)
         except UserError as error:
-            _show(error)
+            show_error(str(error))
         ui.update_select("bundle", choices=models.list_models(desk.cfg), selected=str(run() / "bundle"))
-
-
-def _show(error: UserError) -> None:
-    ui.notification_show(str(error), type="error", duration=None)
 
 
 def _words_for(words: list[str]) -> dict[str, str]:
     return USUAL | {word: word for word in words}
-
-
-def _likely(targets: dict[str, list[str]]) -> str:
-    """The column that says who left, by its name; else the last one with two values."""
-    named = [name for name in targets if any(word in name.casefold() for word in LIKELY)]
-    two = [name for name, values in targets.items() if len(values) == 2]
-    return (named or two or list(targets))[-1]

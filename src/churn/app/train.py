@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path, PureWindowsPath
 
+from churn.app.upload import READING, describe_error
 from churn.config.data import DataConfig
 from churn.config.keys import type_key, type_keys
 from churn.config.root import Config
 from churn.data.dataset import Finding
 from churn.data.infer.schema import infer_schema
-from churn.data.infer.target import format_counts
+from churn.data.infer.target import find_target, format_counts
 from churn.data.sources import files
 from churn.data.table import RawTable
 from churn.errors import UserError, shell_override
@@ -25,10 +26,6 @@ from churn.refusals import refusal_of
 
 SAMPLE_ROWS = 100_000  # that roles are looked at, at most; the training reads all
 FEW_VALUES = 10  # of a column that may say who left
-READING = (  # keys that say how a file is read
-    "data.query", "data.delimiter", "data.encoding", "data.skip_lines", "data.sheet", "data.table",
-    "data.decimal", "data.thousands", "data.missing", "data.max_bad_rows",
-)  # fmt: skip
 LIMITS = ("run.root", "retrain.gate")  # keys passed on to a promotion
 OWN = (  # ... and to a training
     "model", "train", "evaluate", "export", "split", "decision", "seed",
@@ -77,17 +74,30 @@ def possible_targets(raw: RawTable) -> dict[str, list[str]]:
     }
 
 
-def infer_roles(raw: RawTable, draft: Draft, cfg: Config) -> Roles:
-    """The roles of the columns for a target and columns to leave out."""
+def likely_target(raw: RawTable, cfg: Config) -> tuple[str, str]:
+    """The column that `churn train` takes for the target if none is named, or "" and why it takes none."""
+    frame = raw.frame.drop(columns=cfg.data.personal, errors="ignore")
+    try:
+        return find_target(frame, _data_config(Draft(Path()), cfg), raw.count_values).name, ""
+    except UserError as error:  # what to type is left out: the page has fields for it
+        return "", str(UserError(error.what, error.where))
+
+
+def _data_config(draft: Draft, cfg: Config) -> DataConfig:
+    """The configuration of a table: roles that were not typed are those of another one."""
     churned = [draft.churned] if draft.churned else []
     data = replace(cfg.data, target=draft.target, churned=churned, drop=list(draft.left_out), name=draft.name)
     default, roles = DataConfig(), ("id", "time", "numeric", "categorical")
     of_no_table = [role for role in roles if f"data.{role}" not in cfg.overridden]
-    data = replace(data, **{role: getattr(default, role) for role in of_no_table})
+    return replace(data, **{role: getattr(default, role) for role in of_no_table})
+
+
+def infer_roles(raw: RawTable, draft: Draft, cfg: Config) -> Roles:
+    """The roles of the columns for a target and columns to leave out."""
     try:
-        schema, findings = infer_schema(raw, data)
+        schema, findings = infer_schema(raw, _data_config(draft, cfg))
     except UserError as error:
-        return Roles(problem=str(error))
+        return Roles(problem=describe_error(error, draft.path, draft.file))
     kinds = dict.fromkeys(schema.numeric, "number") | dict.fromkeys(schema.categorical, "category")
     kinds |= dict.fromkeys(schema.dropped, "left out") | {schema.target: "says who left"}
     if schema.id:

@@ -25,6 +25,10 @@ from churn.score.candidates import score_candidates
 from churn.score.kept import own_columns
 
 CHUNK_ROWS = 20_000  # rows between two reports of progress
+READING = (  # keys that say how a file is read
+    "data.query", "data.delimiter", "data.encoding", "data.skip_lines", "data.sheet", "data.table",
+    "data.decimal", "data.thousands", "data.missing", "data.max_bad_rows",
+)  # fmt: skip
 Report = Callable[[str], None]
 
 
@@ -47,13 +51,21 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def describe_error(error: UserError, path: Path, name: str) -> str:
+    """What is wrong with a file, under its own name, and where to type the keys that the message asks for."""
+    text = str(error).replace(str(path), name)
+    if key := next((key for key in READING if key in text), ""):
+        text += f"\n  on this page: end it, and start it with that key, as in churn app {key}=..."
+    return text
+
+
 def inspect_upload(path: Path, name: str, bundle: Bundle, cfg: Config, report: Report) -> Upload:
     """What a file holds, in words; nothing is predicted. `report` is told how far it is."""
     upload = Upload(path, name, file_digest(path))
     try:
         return _inspect(upload, bundle, cfg, report)
     except UserError as error:
-        return replace(upload, problem=str(error).replace(str(path), name))
+        return replace(upload, problem=describe_error(error, path, name))
 
 
 def _inspect(upload: Upload, bundle: Bundle, cfg: Config, report: Report) -> Upload:

@@ -22,6 +22,7 @@ from churn.errors import UserError, count
 
 DIGITS = 5  # in which the numbers of copies of a row agree
 MOST_COPIES, MOST_COPIES_SHARE = 20, 0.01  # rows with equal features that may be copies of one row
+FEW_IDS = 20  # so few values, each of several rows, name no customers
 FEWEST = 2  # rows that a part needs: one of each kind
 MOST_LINKED = 0.05  # share of the rows that may hang together because some have equal features
 
@@ -55,7 +56,7 @@ def split_dataset(data: Dataset, cfg: SplitConfig, horizon: int, seed: int) -> S
     >>> splits.sizes()
     """
     check_shares(cfg)
-    few = ""
+    few = _few_customers(data)
     if cfg.method == SplitMethod.time and data.times is None:
         raise UserError("no column has the date of a row", "split.method=time", "name it: data.time=COLUMN")
     if cfg.method == SplitMethod.article:
@@ -64,7 +65,7 @@ def split_dataset(data: Dataset, cfg: SplitConfig, horizon: int, seed: int) -> S
         parts, few = _split_by_time(data.times, cfg, horizon), _few_dates(data.times, data.churned, cfg)
     else:
         parts = _split_by_customer(data, cfg, seed)
-    check_both_classes(parts, data.churned, few)
+    check_both_classes(parts, data.churned, cfg, few)
     return parts
 
 
@@ -189,7 +190,17 @@ def _few_dates(times: np.ndarray, churned: np.ndarray, cfg: SplitConfig) -> str:
     return f"split.method=customer divides by customer: the rows have {dates}, too many for a part"
 
 
-def check_both_classes(parts: Splits, churned: np.ndarray, do: str = "") -> None:
+def _few_customers(data: Dataset) -> str:
+    """What to do if the ids are so few that they name no customers; empty if they are enough."""
+    if data.ids is None or (ids := len(pd.unique(data.ids))) > min(FEW_IDS, len(data) / 2):
+        return ""
+    return (
+        f"name another column in data.id: '{data.schema.id}' has {count(ids, 'value')} in {len(data):,} rows,"
+        " and the rows of a customer stay together"
+    )
+
+
+def check_both_classes(parts: Splits, churned: np.ndarray, cfg: SplitConfig, do: str = "") -> None:
     """Raise `UserError` for a part without rows or with one class only; calibration may be empty.
 
     do: the advice, if it is not to use more rows.
@@ -203,9 +214,21 @@ def check_both_classes(parts: Splits, churned: np.ndarray, do: str = "") -> None
         if part.name == "calibration" and len(rows) == 0:
             continue  # as in the tutorial
         if left in (0, len(rows)):
-            share = "*" if part.name == "train" else part.name
             raise UserError(
                 f"the {part.name} part has {len(rows)} rows, {left} of them churned: it needs both kinds",
                 "split",
-                (do or f"use more data, or a larger share (split.{share})") + gap,
+                (do or _how_many_more(churned, cfg, part.name)) + gap,
             )
+
+
+def _how_many_more(churned: np.ndarray, cfg: SplitConfig, part: str) -> str:
+    """What to do about a part without both kinds of rows."""
+    shares = np.diff(part_boundaries(cfg), prepend=0, append=1)
+    shares = shares[shares > 1e-9]
+    fewest, kind = min((int((churned == 1).sum()), "churned"), (int((churned == 0).sum()), "staying"))
+    enough = int(np.ceil(1 / shares.min() - 1e-9))
+    more = "use more data"
+    if 0 < fewest < enough:
+        more += f": {enough:,} {kind} rows are enough for the shares in split, the table has {fewest:,}"
+    larger = f", or a larger share (split.{'*' if part == 'train' else part})"
+    return more + larger * (not 0 < fewest < len(shares))

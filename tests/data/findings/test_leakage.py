@@ -56,7 +56,21 @@ def test_a_value_that_most_churners_have_is_found():
     left = np.where(churned & (RNG.random(5000) < 0.5), 0.0, RNG.integers(1, 25, 5000))
     finding, *_ = find_leakage(dataset(churned, remaining=left))
     assert finding.title == "some values of column 'remaining' nearly give the target away"
-    assert finding.evidence.startswith("where it is 0.0, 100.0% of ")
+    assert finding.evidence.startswith("where it is 0, 100.0% of ")
+
+
+@pytest.mark.parametrize(
+    ("revealing", "said"),
+    [([1, 4, 16], "1, 4, 16"), ([1, 4, 5, 8, 12, 16], "1, 4, 5 or 3 other values"), ([1, 2, 3], "1 to 3"),
+     ([4, np.nan], "4, missing"), ([np.nan], "missing")],
+)  # fmt: skip
+def test_numbers_that_reveal_are_a_range_only_if_no_others_lie_between_them(revealing, said):
+    months = np.repeat([*np.arange(1.0, 25.0), np.nan], 40)
+    churned = np.isin(months, revealing) | (np.isnan(months) & np.isnan(revealing).any())
+    commonest = np.argsort(~churned, kind="stable")  # of values with equal counts the first is shown first
+    churned |= np.arange(len(months)) % 8 == 0
+    finding, *_ = find_leakage(dataset(churned[commonest], months=months[commonest]))
+    assert finding.evidence.startswith(f"where it is {said}, 100.0% of {40 * len(revealing)} customers left")
 
 
 def test_a_value_of_few_customers_is_not_shown_however_many_rows_they_have():

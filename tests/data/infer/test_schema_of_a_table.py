@@ -128,6 +128,16 @@ def test_configured_roles_are_not_inferred():
     assert (schema.time, findings) == ("day", ())
 
 
+def test_a_column_of_words_alone_is_not_numeric_even_if_declared():
+    words = np.resize(np.array(["Month-to-month", "One year", ""], dtype=object), N)
+    with pytest.raises(UserError, match=r"'c' is to be numeric, and has no number: 'Month-to-month' 67"):
+        inferred(BASE.assign(c=words), numeric=["x", "c"])
+    assert role(words, categorical=["c"]) == "categorical"
+    for missing in ("n/a", "Unknown", ""):
+        assert role(np.full(N, missing, dtype=object), numeric=["c"]) == "numeric"
+    assert role(np.resize([True, False], N), numeric=["c"]) == "numeric"
+
+
 def test_all_mistakes_in_the_roles_are_listed_at_once():
     with pytest.raises(UserError) as error:
         inferred(BASE, target="churn", numeric=["x", "y"], time="x", decimal=",", thousands=",")

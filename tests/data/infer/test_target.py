@@ -46,6 +46,23 @@ def test_without_such_a_name_the_columns_with_usual_values_are_listed():
         target_of(FRAME.drop(columns="vip"))
 
 
+def test_a_column_with_a_word_for_staying_is_a_candidate_and_one_of_many_values_is_none():
+    frame = pd.DataFrame({"customerID": map(str, range(30)), "plan": ["a", "b", "c"] * 10})
+    with pytest.raises(UserError, match="candidates: plan\n"):
+        target_of(frame)
+    with pytest.raises(UserError, match="candidates: \n    'status': 'Active' 20, 'Inactive' 10\n"):
+        target_of(frame.assign(status=["Active", "Active", "Inactive"] * 10))
+
+
+@pytest.mark.parametrize("key", ["id", "time", "numeric", "categorical"])
+def test_a_column_with_another_role_is_not_taken_for_the_target(key):
+    frame = FRAME.assign(left=["1", "0", "1"], has_left=["yes", "no", "no"])
+    declared = "left" if key in ("id", "time") else ["left"]
+    assert target_of(frame, **{key: declared}) == ("has_left", ("yes",))
+    with pytest.raises(UserError, match="not clear which column"):
+        target_of(frame.drop(columns="has_left"), **{key: declared})
+
+
 def test_configured_values_are_found_in_any_spelling():
     assert target_of(FRAME, target="vip", churned=["1.0"])[1] == ("1",)
     frame = FRAME.assign(status=["Gone ", "here", "lost"])
@@ -112,6 +129,40 @@ def test_where_every_filled_value_means_left_blank_means_stayed():
     assert blank.tolist() == [False, True, False]
     with pytest.raises(UserError):  # a value beside the one that is named: blank may be anything
         target_of(frame.replace("2024-04-01", ""), target="gone_on")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["IsActive", "isactive", "retained", "stayed", "Active customer", "loyal", "not_churned", "no_churn",
+     "NonChurner", "still_customer", "has not left", "aktiv"],
+)  # fmt: skip
+@pytest.mark.parametrize(("stayed", "left"), [("1", "0"), ("yes", "no"), (True, False)])
+def test_yes_and_no_in_a_column_that_says_who_stayed_are_asked_about(name, stayed, left):
+    frame = FRAME.assign(**{name: [stayed, stayed, left]})
+    with pytest.raises(UserError, match="says who stayed") as error:
+        target_of(frame, target=name)
+    typed = shlex.split(error.value.do.partition(": ")[2])[0].rstrip(",")
+    assert typed == f'data.churned=["{left}"]'
+    for meant in (stayed, left):
+        assert target_of(frame, target=name, churned=[str(meant)]) == (name, (str(meant),))
+
+
+def test_yes_and_no_are_also_asked_about_where_the_column_was_found():
+    with pytest.raises(UserError, match="says who stayed"):
+        target_of(FRAME.assign(no_churn=[1, 1, 0]))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["inactive", "is_inactive", "InActive", "deactivated", "Active_churn", "no longer active", "not retained",
+     "not_an_active_customer", "Churn (1 = Yes, 0 = No)", "lost_active", "reactivated", "vip", "unlimited"],
+)  # fmt: skip
+def test_yes_in_a_column_that_says_who_left_is_left(name):
+    assert target_of(FRAME.assign(**{name: ["1", "0", "0"]}), target=name) == (name, ("1",))
+
+
+def test_words_for_staying_speak_for_themselves_whatever_the_name_of_the_column():
+    assert target_of(FRAME.assign(active=["active", "churned", "active"]), target="active")[1] == ("churned",)
 
 
 def test_blank_can_mean_left():

@@ -53,7 +53,7 @@ def columns_that_reveal_target(
         elif revealing.any():
             title = f"some values of column '{name}' nearly give the target away"
             share = f"{churned[revealing].mean():.1%} of {count(int(revealing.sum()), 'customer')} left"
-            evidence = f"where it is {_shown_values(frame[name][revealing])}, {share}"
+            evidence = f"where it is {_shown_values(frame[name], revealing)}, {share}"
         else:
             continue
         advice = f"if it is known only for customers who left: {shell_override('data.drop', name)}"
@@ -109,12 +109,21 @@ def _revealing_tail(numbers: np.ndarray, churned: np.ndarray) -> np.ndarray:
         return numbers >= ordered[good[-1]] if len(good) else np.zeros(len(numbers), bool)
 
 
-def _shown_values(values: pd.Series) -> str:
-    """The range of some numbers, or the commonest of some texts."""
+def _shown_values(column: pd.Series, shown: np.ndarray) -> str:
+    """The range of some numbers of a column, if no others lie in it, or else the commonest values."""
+    values = column[shown]
     if values.dtype == np.float64:
-        return value_range(values)
-    levels = [quoted(level) if level else "blank" for level in values.value_counts().index]
+        inside = column[~shown].between(values.min(), values.max()).any()
+        if not inside and (values.notna().all() or values.isna().all()):
+            return value_range(values)
+    levels = [_shown_value(level) for level in values.value_counts(dropna=False).index]
     return ", ".join(levels[:3]) + f" or {count(len(levels) - 3, 'other value')}" * (len(levels) > 3)
+
+
+def _shown_value(level: str | float) -> str:
+    if isinstance(level, str):
+        return quoted(level) if level else "blank"
+    return value_range(pd.Series([level]))
 
 
 def _columns_like_ids(frame: pd.DataFrame) -> Iterator[Finding]:

@@ -45,8 +45,8 @@ def value_range(values: pd.Series) -> str:
     values = values.dropna()
     if values.empty or values.iloc[0] == "":
         return "missing"
-    low, high = values.min(), values.max()
-    return f"{low}" if low == high else f"{low} to {high}"
+    low, high = (f"{value}".removesuffix(".0") for value in (values.min(), values.max()))
+    return low if low == high else f"{low} to {high}"
 
 
 def _constant_columns(frame: pd.DataFrame) -> Iterator[Finding]:

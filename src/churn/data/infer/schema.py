@@ -9,10 +9,10 @@ import pandas as pd
 
 from churn.config.data import DataConfig
 from churn.data.dataset import Finding, Schema
-from churn.data.infer.cells import is_typed_number
+from churn.data.infer.cells import MISSING_WORDS, is_typed_number
 from churn.data.infer.number_format import check_number_format, check_points
 from churn.data.infer.roles import MANY_VALUES, Role, id_rank, infer_role, missing_words, value_table
-from churn.data.infer.target import find_target
+from churn.data.infer.target import find_target, format_counts
 from churn.data.table import RawTable
 from churn.errors import UserError, did_you_mean, shell_override, user_error_of_many
 
@@ -21,7 +21,8 @@ def infer_schema(raw: RawTable, cfg: DataConfig) -> tuple[Schema, tuple[Finding,
     """The schema of a table, and findings about the inferred roles.
 
     What `cfg.drop` names is left out, whatever else it is listed as. Raises `UserError` for columns of the
-    configuration that the table does not have, an unclear target, and numbers whose format has to be set.
+    configuration that the table does not have, an unclear target, numbers whose format has to be set, and
+    columns declared numeric that have none.
     """
     cfg = replace(
         cfg,
@@ -39,6 +40,7 @@ def infer_schema(raw: RawTable, cfg: DataConfig) -> tuple[Schema, tuple[Finding,
     ids = pd.factorize(frame[id_column])[0] if id_column else None
     values = {name: value_table(frame[name], cfg, ids) for name in [*undecided, *cfg.numeric]}
     _refuse_number_formats(values, undecided, cfg)
+    _refuse_words({name: values[name] for name in cfg.numeric})
     roles |= {name: infer_role(name, values[name], len(frame)) for name in undecided}
     numeric, categorical, dropped = (
         tuple(name for name in names if name in roles and roles[name].name == role)
@@ -76,6 +78,22 @@ def _refuse_number_formats(values: dict[str, pd.DataFrame], undecided: list[str]
     problems = [problem for problem in found if problem]
     if problems:
         raise user_error_of_many("the format of some numbers has to be set", problems)
+
+
+def _refuse_words(values: dict[str, pd.DataFrame]) -> None:
+    """Raise `UserError` for columns of `data.numeric` that hold words and no number."""
+    wordy = {name: table["rows"] for name, table in values.items() if table["number"].isna().all()}
+    problems = [
+        UserError(
+            f"column '{name}' is to be numeric, and has no number: {format_counts(rows)}",
+            "data.numeric",
+            f"leave it out there; as a category: {shell_override('data.categorical', name)}",
+        )
+        for name, rows in wordy.items()
+        if not set(map(str.lower, rows.index)) <= MISSING_WORDS
+    ]
+    if problems:
+        raise user_error_of_many("some columns have no numbers", problems)
 
 
 def _check_configured_roles(present: list[str], cfg: DataConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -24,6 +25,14 @@ STAYER = {"no churn", "not churned", "non-churn", "non-churner", "stayed", "stay
 STAYER |= {"kept", "existing customer", "existing", "active", "loyal", "current", "not left", "not exited"}
 NO = {"no", "n", "0", "-1", "f", "nej", "nein", "nee", "nei", "non", "não", "nao", "nie", "ne", "нет", "нi"}
 NO |= {"nu", "nem", "ei", "όχι", "hayır", "ні", "否", "いいえ", "아니요", "아니오"}
+# In the names of columns, "IsActive" or "not churned"; what stands before a word may turn it round.
+STAYING = {word for word in STAYER if word.isalpha()} | {"staying", "retention", "renewed", "remained"}
+STAYING |= {"still", "aktiv", "actif", "activo", "ativo", "attivo"}
+LEAVING = WORDS | {word for word in LEAVER if word.isalpha()}
+NAMED = re.compile(
+    r"\b(?:is ?)?((?:no longer|not?|non|never|un|in)(?: yet| an?)? ?)?"
+    rf"({'|'.join(sorted(STAYING | LEAVING))})\b"
+)
 ANY = "*"  # in data.churned: every cell that is filled
 SHOWN = 10  # candidates, and values, that a message lists
 FEW = 3  # values beside those that are understood: so many may mean "not known"
@@ -56,7 +65,27 @@ def find_target(
             f"column '{name}'",
             _suggest_values(counts, blank, cfg),
         )
+    if not cfg.churned:
+        _refuse_name_of_stayers(name, counts, churned)
     return Target(name, churned, blank_stayed, _find_silent_stayers(name, churned, counts, blank, cfg))
+
+
+def _refuse_name_of_stayers(name: str, counts: pd.Series, yes: tuple[str, ...]) -> None:
+    """Raise `UserError` if the column says who stayed, by yes and no: yes would count as "left"."""
+    others = [value for value in counts.index if value not in yes]
+    if _says_who_stayed(name) and set(map(_plain, counts.index)) <= YES | NO:
+        is_left = shell_override("data.churned", *others)
+        raise UserError(
+            f"the target's name says who stayed, its values only yes and no: {format_counts(counts)}",
+            f"column '{name}'",
+            f"name those that mean 'left': {is_left}, or {shell_override('data.churned', *yes)}",
+        )
+
+
+def _says_who_stayed(name: str) -> bool:
+    """Whether all words of a column's name that speak of it say that somebody stayed: "not churned"."""
+    found = NAMED.findall(" ".join(split_words(name)))
+    return {(word in STAYING) != bool(turned) for turned, word in found} == {True}
 
 
 def left_and_blank(spelled: np.ndarray, schema: Schema) -> tuple[np.ndarray, np.ndarray]:
@@ -131,7 +160,8 @@ def _likely_target(frame: pd.DataFrame, cfg: DataConfig) -> str:
 
     Raises `UserError`, with the candidates, if there is none, or if the values of another one speak for it.
     """
-    columns = [name for name in map(str, frame) if name not in cfg.drop]
+    others = {*cfg.drop, *cfg.numeric, *cfg.categorical, cfg.id, cfg.time}
+    columns = [name for name in map(str, frame) if name not in others]
     named = [name for name in columns if _is_target_name(name)]
     usual = [name for name in named if _usual_values(_count_values(frame[name], cfg)[0])]
     if len(usual) == 1:
@@ -140,24 +170,26 @@ def _likely_target(frame: pd.DataFrame, cfg: DataConfig) -> str:
         return named[0]
     counted = {name: _count_values(frame[name], cfg) for name in usual or columns}
     candidates = usual or _candidates(counted, named)
+    columns = [name for name, (counts, _) in counted.items() if 1 < len(counts) <= MANY_VALUES] or columns
     if candidates == named and len(named) == 1:
         return named[0]
     lines = [f"'{name}': {format_counts(*counted[name])}" for name in candidates[:SHOWN]]
     lines += [f"and {len(candidates) - SHOWN} more"] * (len(candidates) > SHOWN)
     raise UserError(
         "it is not clear which column says who left",
-        "candidates: " + ("\n    ".join(["", *lines]) if lines else ", ".join(columns)),
+        "candidates: " + ("\n    ".join(["", *lines]) if lines else ", ".join(columns) or "none"),
         "name it: data.target=COLUMN; leave out others that say the same: data.drop=[COLUMN]",
     )
 
 
 def _candidates(counted: dict[str, tuple[pd.Series, int]], named: list[str]) -> list[str]:
-    """The columns that may say who left: first those with a word for it, then those with a target's name.
+    """The columns that may say who left: first those with a word for it or for staying, then those named so.
 
     If no column has such a name, then those of yes and no.
     """
+    words = LEAVER | STAYER
     few = {name: counts for name, (counts, _) in counted.items() if 0 < len(counts) <= MANY_VALUES}
-    speaking = [name for name, counts in few.items() if not LEAVER.isdisjoint(map(_plain, counts.index))]
+    speaking = [name for name, counts in few.items() if not words.isdisjoint(map(_plain, counts.index))]
     others = named or [name for name, counts in few.items() if _usual_values(counts)]
     return list(dict.fromkeys(speaking + others))
 

@@ -79,9 +79,9 @@ def _check_layout(best: Layout, cfg: DataConfig, where: str) -> None:
     """Raise `UserError` if no delimiter or no header was recognised."""
     if best.width == 1 and cfg.delimiter is None:
         raise OneColumnError(
-            "no delimiter was recognised: no comma, semicolon, tab or bar splits the lines into columns",
+            "the table has one column: no comma, semicolon, tab or bar splits its lines",
             where,
-            "name it, e.g. data.delimiter=':'",
+            "export it with all its columns; if another character separates them: e.g. data.delimiter=':'",
         )
     if not best.named and cfg.skip_lines is None:
         shown = ", ".join(best.columns[:5])

@@ -73,7 +73,7 @@ class HashSplit:
                 "split.method=customer, or train in memory: train.stream_rows=1000000000",
             )
         splits = Splits.of(self.parts(self.dataset_keys(data)))
-        check_both_classes(splits, data.churned)
+        check_both_classes(splits, data.churned, self.shares)
         return splits
 
 
