@@ -29,6 +29,7 @@ from churn.config.root import Config, config_directory, not_a_choice, to_config
 from churn.config.secrets import hide_passwords
 from churn.config.serving import Platform
 from churn.config.texts import check_files, keep_texts
+from churn.config.unreadable import unreadable_file
 from churn.errors import UserError, missing_package
 from churn.refusals import refusal_of
 from churn.runs import has_unregistered
@@ -86,6 +87,8 @@ def main() -> None:
         if show_tracebacks:
             raise
         _fail_if_refused(error)
+        if unreadable := unreadable_file(error):
+            _fail(unreadable)
         if isinstance(error, ValueError | TypeError) and is_of_hydra(error):
             _fail(not_a_choice())
         raise
