@@ -13,8 +13,11 @@ from conftest import compose_config
 from churn.bundle import export
 from churn.bundle.bundle import Bundle
 from churn.bundle.reasons import reason_outputs
+from churn.data.table import RawTable
 from churn.errors import UserError
+from churn.score.call_list import call_list
 from churn.score.common_reasons import set_apart
+from churn.score.page import render_page
 from churn.score.stage import score
 
 
@@ -472,6 +475,14 @@ def test_of_customers_without_an_id_the_control_group_is_a_share_not_all_or_none
     calls = scored(f"input={tmp_path / 'blank.csv'}", *settings)
     assert calls.churn_probability.equals(scored(*settings).churn_probability)
     assert (calls.treated == 0).mean() == pytest.approx(0.2, abs=0.07)
+
+
+def test_the_page_names_an_interval_only_where_the_model_has_one(exported_bundle, table):
+    cfg, bundle = compose_config("top=5"), Bundle.load(exported_bundle)
+    listed = call_list(bundle, [RawTable(table[1], "customers.csv")], cfg)
+    assert "90 % interval" in render_page(listed, bundle)
+    without = listed.table.drop(columns=["churn_probability_low", "churn_probability_high"])
+    assert "interval" not in render_page(listed._replace(table=without), bundle).partition("</style>")[2]
 
 
 def test_a_blank_cell_is_blank_on_the_page(scored, table, tmp_path):
