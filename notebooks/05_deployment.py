@@ -21,6 +21,7 @@
 # %%
 # %config InlineBackend.figure_formats = ["svg"]
 import json
+import logging
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -169,6 +170,7 @@ axes.set(title="Cost of an endpoint that nobody calls", xlabel=f"US dollars a mo
 sys.path.insert(0, str(root / "tests"))
 from doubles import vertex
 
+logging.getLogger("gcp_storage_emulator").setLevel(logging.ERROR)  # it warns of its own answers
 operations.POLL_SECONDS = 0.0  # the stand-in finishes at once
 open_servers = ExitStack()
 cloud = open_servers.enter_context(vertex.running())

@@ -145,7 +145,7 @@ pd.Series(promised).rename({"article": "rows dealt out at random", "time": "spli
 
 # %%
 quick = ["train.epochs=4", "evaluate.bootstrap=50", "evaluate.importance_repeats=1", "export.refits=0"]
-pipeline.run(compose_config("data=parquet", "data.path=snapshots.parquet", "run.dir=runs/from-events", *quick))
+pipeline.run(compose_config("data=parquet", "data.path=snapshots.parquet", "run.dir=runs/from-events", *quick));
 
 # %% [markdown]
 # The example's customers leave by a hazard that is known, so that there is a best possible model: the true probabilities.

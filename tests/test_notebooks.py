@@ -17,6 +17,18 @@ def test_a_notebook_equals_its_script_and_has_no_outputs(script):
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
 
 
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_no_cell_shows_the_bare_number_that_a_training_gives(script):
+    sources = [cell.source for cell in jupytext.read(script).cells if cell.cell_type == "code"]
+    trainings = [source for source in sources if _last_statement(source).startswith("pipeline.run(")]
+    assert all(source.endswith(";") for source in trainings)
+
+
+def _last_statement(source):
+    code = "\n".join(line for line in source.splitlines() if not line.startswith(("%", "!")))
+    return ast.unparse(ast.parse(code).body[-1:])
+
+
 def test_every_notebook_has_a_script():
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == {path.stem for path in SCRIPTS} != set()
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -93,10 +94,21 @@ def test_a_directory_that_is_not_empty_is_refused_before_any_work(tmp_path):
 def test_the_same_run_is_not_trained_twice_at_once(tmp_path):
     with (
         start_run(tmp_path, "data"),
-        pytest.raises(UserError, match="another process"),
+        pytest.raises(UserError, match="another process") as refused,
         start_run(tmp_path, "data"),
     ):
         pass
+    assert "seed=43" in refused.value.do
+
+
+def test_with_another_seed_it_is_another_run_that_may_go_on_beside_it(tmp_path):
+    other = replace(config(tmp_path), seed=43)
+    with (
+        start_run(tmp_path, "data") as first,
+        reserve_run(other) as final,
+        new_run(other, final, "data") as second,
+    ):
+        assert first != second
 
 
 def test_two_runs_at_once_have_two_names(tmp_path):

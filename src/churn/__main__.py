@@ -22,6 +22,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from churn import interrupts
 from churn.config.arguments import check_arguments, unknown_stage
 from churn.config.commands import HELP, help_of_stage
 from churn.config.explain import explain, is_of_hydra, refuse_added_keys
@@ -29,6 +30,7 @@ from churn.config.root import Config, config_directory, not_a_choice, to_config
 from churn.config.secrets import hide_passwords
 from churn.config.serving import Platform
 from churn.config.texts import check_files, keep_texts
+from churn.config.unreadable import unreadable_file
 from churn.errors import UserError, missing_package
 from churn.refusals import refusal_of
 from churn.runs import has_unregistered
@@ -73,11 +75,11 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # else Hydra itself prints errors and exits with code 1
     sys.excepthook = _print_traceback
     _collect_garbage_rarely()
+    interrupts.note()
     try:
         _run_and_flush(show_tracebacks)
     except KeyboardInterrupt:
-        print("churn: interrupted; nothing half-written is left", file=sys.stderr)
-        sys.exit(130)
+        interrupts.end()
     except UserError as error:
         if show_tracebacks:
             raise
@@ -85,7 +87,10 @@ def main() -> None:
     except Exception as error:
         if show_tracebacks:
             raise
+        interrupts.end_if_any()
         _fail_if_refused(error)
+        if unreadable := unreadable_file(error):
+            _fail(unreadable)
         if isinstance(error, ValueError | TypeError) and is_of_hydra(error):
             _fail(not_a_choice())
         raise
@@ -134,7 +139,8 @@ def _print_traceback(kind: type[BaseException], error: BaseException, trace: Tra
 
 
 def _fail(error: Exception, stage: str = "") -> NoReturn:
-    """Print what the user did wrong, and end with exit code 2."""
+    """Print what the user did wrong, and end with exit code 2; after Ctrl-C with that of an interrupt."""
+    interrupts.end_if_any()
     print(f"churn: {hide_passwords(explain(error, stage))}", file=sys.stderr)
     sys.exit(2)
 

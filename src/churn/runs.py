@@ -80,7 +80,8 @@ def new_run(cfg: Config, final: Path, fingerprint: str) -> Iterator[Path]:
     with exclusive(unfinished.with_name(unfinished.name + LOCK), wait=False) as ours:
         if not ours:
             what = "the same run is in progress in another process"
-            raise UserError(what, str(unfinished), "wait for it")
+            do = f"wait for it; for another run beside it, choose another seed: seed={cfg.seed + 1}"
+            raise UserError(what, str(unfinished), do)
         _prepare(unfinished)
         try:
             yield unfinished

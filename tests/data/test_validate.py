@@ -162,6 +162,23 @@ def test_features_need_neither_target_nor_id():
     pd.testing.assert_frame_equal(frame, validate_table(raw(), SCHEMA, DataConfig()).frame)
 
 
+@pytest.mark.parametrize(
+    ("decimal", "thousands", "cell", "do"),
+    [
+        (",", ".", "19.7", "this model reads numbers like 1.234,56, here is 19.7: write them alike"),
+        (".", None, "19,7", "this model reads numbers like 1234.56, here is 19,7: write them alike"),
+        (".", None, "ask Ann", "correct them"),
+    ],
+)
+def test_numbers_unlike_those_of_training_are_named_with_how_the_model_reads_them(
+    decimal, thousands, cell, do
+):
+    schema = replace(SCHEMA, decimal=decimal, thousands=thousands)
+    with pytest.raises(UserError) as error:
+        to_features(raw(FRAME.assign(x=cell)), schema)
+    assert error.value.do == do
+
+
 def test_rows_that_do_not_fit_the_header_are_refused_in_a_prediction():
     broken = pd.DataFrame([["t.csv", 3, "", "a,b", "the row has 2 cells, the header 5"]])
     broken.columns = ["file", "line", "column", "value", "reason"]

@@ -79,7 +79,7 @@ def test_training_takes_the_file_as_it_is_and_splits_it_by_time_with_a_gap(root)
     cfg = compose_config("data=parquet", f"data.path={root}/snapshots.parquet")
     data = load_dataset(cfg.data, cfg.seed)
     assert (data.schema.id, data.schema.time, data.schema.target) == ("customer", "cutoff", "churned")
-    assert data.name == "synthetic"
+    assert data.name == "subscriptions"
     cfg.data = with_declared_roles(cfg.data)
     assert cfg.data.horizon == HORIZON
     experiment = Experiment.split(data, cfg)
@@ -205,8 +205,13 @@ def test_scoring_names_a_table_that_ends_early_beside_tables_that_do_not(root, s
 
 def test_a_model_of_another_table_has_no_features_to_make(exported_bundle, tmp_path):
     cfg = compose_config(f"bundle={exported_bundle}", "input=events", f"output={tmp_path}/s.csv")
-    with pytest.raises(UserError, match="did not learn from a snapshot of event tables"):
+    with pytest.raises(UserError, match="did not learn from a snapshot of event tables") as error:
         score(cfg)
+    assert "bundle=RUN/bundle" in error.value.do
+
+
+def test_the_example_and_the_synthetic_customers_are_two_data_sets():
+    assert compose_config("events=synthetic").events.name != compose_config().data.name
 
 
 def test_the_monitor_takes_a_later_snapshot_for_labels(root):

@@ -13,8 +13,11 @@ from conftest import compose_config
 from churn.bundle import export
 from churn.bundle.bundle import Bundle
 from churn.bundle.reasons import reason_outputs
+from churn.data.table import RawTable
 from churn.errors import UserError
+from churn.score.call_list import call_list
 from churn.score.common_reasons import set_apart
+from churn.score.page import render_page
 from churn.score.stage import score
 
 
@@ -49,6 +52,13 @@ def test_every_customer_is_scored_in_input_order_whatever_the_chunks(scored, exp
         assert scores.columns[:5].tolist() == first
         assert scores.customer.tolist() == [f"c{i}" for i in range(800)]
         assert scores.churn_probability.to_numpy() == pytest.approx(expected, abs=1e-6)
+
+
+def test_numbers_are_read_as_those_that_the_model_learnt_from(scored):
+    with pytest.raises(UserError, match=r"this model reads numbers like 1234\.56") as error:
+        scored("data.decimal=','", "data.thousands=null")
+    assert error.value.where == "data.decimal"
+    assert len(scored("data.decimal=.")) == 800
 
 
 def test_customers_can_be_sorted_by_their_probability(scored):
@@ -465,6 +475,14 @@ def test_of_customers_without_an_id_the_control_group_is_a_share_not_all_or_none
     calls = scored(f"input={tmp_path / 'blank.csv'}", *settings)
     assert calls.churn_probability.equals(scored(*settings).churn_probability)
     assert (calls.treated == 0).mean() == pytest.approx(0.2, abs=0.07)
+
+
+def test_the_page_names_an_interval_only_where_the_model_has_one(exported_bundle, table):
+    cfg, bundle = compose_config("top=5"), Bundle.load(exported_bundle)
+    listed = call_list(bundle, [RawTable(table[1], "customers.csv")], cfg)
+    assert "90 % interval" in render_page(listed, bundle)
+    without = listed.table.drop(columns=["churn_probability_low", "churn_probability_high"])
+    assert "interval" not in render_page(listed._replace(table=without), bundle).partition("</style>")[2]
 
 
 def test_a_blank_cell_is_blank_on_the_page(scored, table, tmp_path):

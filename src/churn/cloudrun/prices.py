@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import yaml  # type: ignore[import-untyped]
-
-from churn.config.root import config_directory
-from churn.vertex.cloud.prices import HOURS_A_MONTH
+from churn.vertex.cloud.prices import HOURS_A_MONTH, price_table
 
 MILLION = 1_000_000
 STEP_SECONDS = 0.1  # time is billed in steps of this length, and a request takes less (docs/light.md)
@@ -69,4 +66,4 @@ class RunPrices:
 
 def load_run_prices() -> RunPrices:
     """The table in `configs/prices.yaml`."""
-    return RunPrices(**yaml.safe_load((config_directory() / "prices.yaml").read_text())["cloud_run"])
+    return RunPrices(**price_table()["cloud_run"])

@@ -10,13 +10,12 @@ from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from churn.config.keys import default_of, is_chosen_by_user, keys_below, nearest_key, type_key, valid_keys
+from churn.config.keys import is_chosen_by_user, keys_below, right_value, type_key, valid_keys, wrong_key
 from churn.config.misread import typed_instead
 from churn.config.root import REMOVED, RENAMED, Config
 from churn.config.texts import null_among_texts
+from churn.config.unfit import unfit_file
 from churn.errors import UserError, did_you_mean
-
-LIST_KEYS = "churn STAGE --help explains the most important keys, docs/keys.md all of them"
 
 
 def explain(error: Exception, stage: str = "") -> str:
@@ -25,7 +24,7 @@ def explain(error: Exception, stage: str = "") -> str:
         return str(error)
     if isinstance(error, MissingConfigException) and error.options:
         return str(_unknown_choice(str(error.missing_cfg_file), error.options))
-    if explained := null_among_texts(str(error)):
+    if explained := null_among_texts(str(error)) or unfit_file(error, stage):
         return str(explained)
     if suggestion := typed_instead(error):
         return f"this argument is not what it seems: {suggestion[0]}\n  do: type {suggestion[1]}"
@@ -37,13 +36,10 @@ def explain(error: Exception, stage: str = "") -> str:
     if keyed is None:
         return str(error).partition("\nSee https://hydra.cc")[0].replace("\n", "\n  ")
     key, problem = str(keyed.full_key), str(keyed).splitlines()[0]
-    if key in RENAMED:
-        return f"the configuration key '{key}' is now called {RENAMED[key]}"
-    if key in REMOVED:
-        return f"there is no configuration key '{key}' any more: {REMOVED[key]}"
-    if key not in valid_keys() and "not in" in problem:
-        return str(_unknown_key(key, stage))
-    return f"wrong value for configuration key '{key}'\n  {problem}{_right_value(key, problem)}"
+    if key not in valid_keys() and (key in {**RENAMED, **REMOVED} or "not in" in problem):
+        return str(wrong_key(key, stage))
+    do = right_value(key, problem)
+    return f"wrong value for configuration key '{key}'\n  {problem}" + (do and f"\n  do: {do}")
 
 
 def _unknown_choice(file: str, options: Sequence[str]) -> UserError:
@@ -74,24 +70,4 @@ def refuse_added_keys(composed: DictConfig, stage: str) -> None:
     known, declared = set(valid_keys()), OmegaConf.structured(Config)
     unknown = set(keys_below(composed)) - known
     if unknown := {key for key in unknown if not is_chosen_by_user(key, declared)}:
-        raise _unknown_key(min(unknown), stage)
-
-
-def _unknown_key(key: str, stage: str) -> UserError:
-    if is_chosen_by_user(key, OmegaConf.structured(Config)):
-        what = f"'{key.rpartition('.')[2]}' is to be added to a configuration key"
-        return UserError(what, key.rpartition(".")[0], f"begin with a plus sign: +{key}=...")
-    near = nearest_key(key, stage)
-    hint = f"; did you mean '{near}'?" if near else ""
-    return UserError(f"unknown configuration key '{key}'{hint}", do=LIST_KEYS)
-
-
-def _right_value(key: str, problem: str) -> str:
-    """What to write in place of a value of the wrong type, with the line break before it."""
-    if "is not a ListConfig" in problem:
-        return f"\n  do: it takes a list: {key}=[VALUE]"
-    kinds = {"to Integer": "a whole number", "to Float": "a number", "a valid bool": "true or false"}
-    for kind, words in kinds.items():
-        if kind in problem:
-            return f"\n  do: it takes {words}, such as {key}={default_of(key)}"
-    return ""
+        raise wrong_key(min(unknown), stage)

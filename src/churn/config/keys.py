@@ -11,9 +11,11 @@ from typing import get_args, get_origin
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from churn.config.describe import SHOWN
-from churn.config.root import Config, flatten
+from churn.config.root import REMOVED, RENAMED, Config, flatten
 from churn.config.texts import kind_of
-from churn.errors import did_you_mean, shell_override, shell_setting
+from churn.errors import UserError, did_you_mean, shell_override, shell_setting
+
+LIST_KEYS = "churn STAGE --help explains the most important keys, docs/keys.md all of them"
 
 
 def nearest_key(word: str, stage: str = "") -> str | None:
@@ -110,3 +112,31 @@ def keys_below(node: DictConfig, prefix: str = "") -> list[str]:
         if isinstance(child, DictConfig) and not child._is_none() and child._metadata.object_type is not dict:
             keys += keys_below(child, f"{prefix}{name!s}.")
     return keys
+
+
+def wrong_key(key: str, stage: str, where: str = "") -> UserError:
+    """The error for a key that there is not, or not any more, with the nearest one that there is."""
+    if key in RENAMED:
+        return UserError(f"the configuration key '{key}' is now called {RENAMED[key]}", where)
+    if key in REMOVED:
+        return UserError(f"there is no configuration key '{key}' any more: {REMOVED[key]}", where)
+    if is_chosen_by_user(key, OmegaConf.structured(Config)):
+        what = f"'{key.rpartition('.')[2]}' is to be added to a configuration key"
+        return UserError(what, key.rpartition(".")[0], f"begin with a plus sign: +{key}=...")
+    near = nearest_key(key, stage)
+    hint = f"; did you mean '{near}'?" if near else ""
+    return UserError(f"unknown configuration key '{key}'{hint}", where, LIST_KEYS)
+
+
+def right_value(key: str, problem: str, in_file: bool = False) -> str:
+    """What to write in place of a value of the wrong type, typed or in a file; "" if unknown."""
+    setting = f"{key.rpartition('.')[2]}: " if in_file else f"{key}="
+    if "is not a ListConfig" in problem:
+        return f"it takes a list: {setting}[VALUE]"
+    if "to string" in problem:
+        return f"it takes one text: {setting}TEXT"
+    kinds = {"to Integer": "a whole number", "to Float": "a number", "a valid bool": "true or false"}
+    for kind, words in kinds.items():
+        if kind in problem:
+            return f"it takes {words}, such as {setting}{default_of(key)}"
+    return ""

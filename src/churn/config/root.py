@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Optional, cast
 
 from omegaconf import DictConfig, OmegaConf, open_dict
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from churn.config.data import DataConfig, SplitConfig
 from churn.config.events import EventsConfig
@@ -36,6 +37,7 @@ from churn.config.training import (
     TrainConfig,
 )
 from churn.config.trust import ApprovalConfig, CardConfig, PrivacyConfig, RobustnessConfig
+from churn.config.unreadable import unreadable_file
 from churn.errors import UserError
 
 RENAMED = {  # key of an earlier version: key now
@@ -118,7 +120,7 @@ def compose_config(*overrides: str) -> Config:
     """The configuration of `churn STAGE *overrides`, for notebooks and programs.
 
     Raises Hydra's and OmegaConf's errors for unknown keys and wrong types, and `UserError` for numbers
-    outside their bounds.
+    outside their bounds and for files that are no YAML.
 
     >>> cfg = compose_config("data=telco", "train.epochs=20")
     """
@@ -129,8 +131,8 @@ def compose_config(*overrides: str) -> Config:
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
         try:
             composed = compose("config", keep_texts(overrides, Config), return_hydra_config=True)
-        except (ValueError, TypeError):  # Hydra's own, for example for data=1, and data=[1]
-            raise not_a_choice() from None
+        except (YAMLError, ValueError, TypeError) as error:  # the last two are Hydra's, for data=1, data=[1]
+            raise unreadable_file(error) or not_a_choice() from None
         with open_dict(composed):
             check_files(composed.pop("hydra").runtime, Config)
         return to_config(composed, overrides)

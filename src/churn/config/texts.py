@@ -122,15 +122,19 @@ def _problems_of(file: Path, group: str, schema: type) -> list[UserError]:
     from omegaconf import OmegaConf
 
     text = file.read_text(encoding="utf-8")
-    header = _PACKAGE.search(text)
-    package = group.replace("/", ".") if header is None or header[1] == "_group_" else header[1]
-    prefix = [] if package in ("", "_global_") else package.split(".")
-    read = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    read, prefix = OmegaConf.to_container(OmegaConf.load(file), resolve=False), keys_above(text, group)
     return [
         UserError(f"YAML reads {one.written} as {one.read}", f"{file}, key {'.'.join(one.path)}", one.do)
         for one in _values(read, yaml.load(text, yaml.BaseLoader), prefix, schema)
         if one.is_misread
     ]
+
+
+def keys_above(text: str, group: str) -> list[str]:
+    """The keys below which Hydra puts the keys of a file in a folder of `configs/`, from the file's text."""
+    header = _PACKAGE.search(text)
+    package = group.replace("/", ".") if header is None or header[1] == "_group_" else header[1]
+    return [] if package in ("", "_global_") else package.split(".")
 
 
 class _Value(NamedTuple):

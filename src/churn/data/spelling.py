@@ -37,6 +37,11 @@ class TextRules(Protocol):
         """Thousands separator of numbers in text."""
 
 
+def number_example(rules: TextRules) -> str:
+    """A number as a table with these rules writes it, such as 1.234,56."""
+    return f"1{rules.thousands or ''}234{rules.decimal}56"
+
+
 def spelling_steps(rules: TextRules | None = None) -> tuple[tuple[str, str], ...]:
     r"""Regular expressions and replacements that, in this order, give a text its one spelling.
 

@@ -13,7 +13,9 @@ import pandas as pd
 from churn.config.data import DataConfig
 from churn.data.dataset import Dataset, Finding, Schema
 from churn.data.infer.cells import as_written, has_lost_digits, to_ids, to_numbers, to_text, to_times
+from churn.data.infer.number_format import NUMBER
 from churn.data.infer.target import format_counts, left_and_blank
+from churn.data.spelling import number_example
 from churn.data.table import BAD_ROW, RawTable
 from churn.errors import UserError, count, did_you_mean, shell_override, user_error_of_many
 
@@ -84,7 +86,7 @@ def to_features(raw: RawTable, schema: Schema) -> pd.DataFrame:
     frame, bad = _parse_columns(raw, schema)
     bad_rows = _list_bad_rows(raw, bad)
     if len(bad_rows):
-        raise _too_many_bad_rows(raw, bad_rows, "correct them")
+        raise _too_many_bad_rows(raw, bad_rows, _remedy_in_prediction(bad_rows, schema))
     return frame
 
 
@@ -195,6 +197,17 @@ def _suggest_remedy(bad_rows: pd.DataFrame, raw: RawTable) -> str:
     elif (unusable := _count_rows(bad_rows)) < _rows_read(raw):
         remedies.append(f"or set the rows aside: data.max_bad_rows={unusable}")
     return "; ".join(remedies)
+
+
+def _remedy_in_prediction(bad_rows: pd.DataFrame, schema: Schema) -> str:
+    """What to do about rows that cannot be predicted; numbers may be written unlike those of training."""
+    texts = bad_rows["value"][bad_rows["reason"] == NO_NUMBER].map(str)
+    others = texts[texts.str.fullmatch(NUMBER)]
+    if others.empty:
+        return "correct them"
+    return (
+        f"this model reads numbers like {number_example(schema)}, here is {others.iloc[0]}: write them alike"
+    )
 
 
 def _rows_read(raw: RawTable) -> int:

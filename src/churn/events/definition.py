@@ -94,7 +94,7 @@ def _refuse_other(ours: EventsConfig, cfg: EventsConfig) -> None:
     if differing := sorted(key for key in expected if expected[key] != given[key]):
         raise UserError(
             f"the definition is not the one that the model learnt from; other: {', '.join(differing)}",
-            f"configs/events/{cfg.name}.yaml" if cfg.name else "events",
+            "the file of events=, and the keys events.*",
             "undo the change, or make the snapshots and the model anew",
         )
 

@@ -33,7 +33,8 @@ def definition_of(bundle: Bundle, cfg: Config) -> EventsConfig:
         raise UserError(
             "the bundle's model did not learn from a snapshot of event tables",
             str(bundle.path),
-            "make one with `churn snapshot` and train on it: churn train data=parquet data.path=FILE",
+            "bundle=RUN/bundle names the one of a run that did; to make one: churn snapshot output=FILE, "
+            "then churn train data=parquet data.path=FILE",
         )
     return from_json(definition, cfg.events)
 

@@ -44,6 +44,7 @@ def render_page(calls: CallList, bundle: Bundle) -> str:
         assumed=calls.assumed,
         horizon=bundle.facts.get("horizon") if bundle.schema.time else None,
         common=calls.common,
+        has_interval="churn_probability_low" in table,
         who=who,
         rows=[_row(row, currency, common) | {"cells": cells[i]} for i, row in enumerate(own)],
         money=lambda amount: format_amount(amount, currency),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import yaml  # type: ignore[import-untyped]
 
@@ -51,5 +51,10 @@ class Prices:
 
 def load_prices() -> Prices:
     """The table in `configs/prices.yaml`."""
-    table = yaml.safe_load((config_directory() / "prices.yaml").read_text())
-    return Prices(**{name: value for name, value in table.items() if name != "cloud_run"})
+    return Prices(**{name: value for name, value in price_table().items() if name != "cloud_run"})
+
+
+def price_table() -> dict[str, Any]:
+    """What `configs/prices.yaml` says."""
+    with (config_directory() / "prices.yaml").open(encoding="utf-8") as file:  # named in messages about it
+        return cast("dict[str, Any]", yaml.safe_load(file))
