@@ -142,6 +142,31 @@ def test_one_number_in_another_form_does_not_change_how_the_others_are_read(shop
     assert refused.value.do.endswith("; or leave the rows out: events.max_bad_rows=1")
 
 
+@pytest.mark.parametrize(
+    ("cells", "decimal", "settings"),
+    [
+        (["1.234"] * 14 + ["1.234,50"], ".", "thousands='.' decimal=','"),
+        (["-1.234"] * 14 + ["1.234,50"], ".", "thousands='.' decimal=','"),
+        (["1.234", "950", "12,50"], ".", "decimal=','"),
+        (["1.234", "950", "1.234", "1.234.567,00"], ".", "thousands='.' decimal=','"),
+        (["12.50", "1,250", "3"], ".", "thousands=','"),
+        (["1.250,00"] * 14 + ["1,250.50"], ",", ""),
+        (["12,50"] * 14 + ["1,250.50"], ",", ""),
+        (["1,250.50", "950.00"], ",", "thousands=',' decimal='.'"),
+    ],
+)
+def test_whole_thousands_say_nothing_of_the_decimal_mark(shop_folder, cells, decimal, settings):
+    """Nor is a mark advised for thousands that is the decimal mark of the others."""
+    cfg = as_text(shop_folder, shop()["orders"].assign(amount=np.resize(cells, 1500)))
+    cfg.tables["orders"].decimal = decimal
+    if cells[0] == "1.250,00":
+        cfg.tables["orders"].thousands = "."
+    with pytest.raises(UserError, match="cannot be read") as refused:
+        rows_at(cfg)
+    advice = refused.value.do.partition("; ")[0]
+    assert advice.replace('"', "").replace("events.tables.orders.", "") == (settings or "correct them")
+
+
 def test_a_cell_that_is_no_number_does_not_say_that_points_are_decimal_marks(shop_folder, tmp_path):
     orders = shop()["orders"].assign(amount=np.resize(["1.234", "950"], 1500), items=1)
     orders.loc[5, "amount"] = "abc"
