@@ -278,6 +278,8 @@ def test_the_order_of_days_and_months_is_that_of_the_whole_column(shop_folder, f
         ([["03/02/2024", "13/13/2024"]], None),
         ([["03/02/2024"], ["13/13/2024", "25/01/2024"]], True),
         ([["03/02/2024"], ["99/01/2024"], ["01/25/2024"]], False),
+        ([["03/02/2024"], ["31/02/2024", "29/02/2023", "31/04/24"]], None),
+        ([["03/02/2024"], ["31/02/2024"], ["01/25/2024"]], False),
     ],
 )
 def test_days_and_months_are_told_apart_only_by_dates_that_do_not_contradict(shop_folder, files, day_first):
