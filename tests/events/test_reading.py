@@ -237,6 +237,21 @@ def test_copies_stay_where_times_are_days(shop_folder, as_days):
         assert work.cfg.tables["orders"].drop_copies is False
 
 
+@pytest.mark.parametrize("as_text_file", [True, False])
+@pytest.mark.parametrize("written_in", ["UTC", "Europe/Berlin"])
+def test_copies_stay_where_times_are_midnights_in_utc_or_on_the_local_clock(tmp_path, written_in, as_text_file):
+    midnights = pd.to_datetime(["2024-03-01"] * 3 + ["2024-04-02"]).tz_localize(written_in)
+    orders = pd.DataFrame({"who": "c001", "at": midnights})
+    write_shop(tmp_path, {**shop(), "orders": orders})
+    cfg = definition(tmp_path, ChurnKind.cancelled, timezone="Europe/Berlin")
+    cfg.tables["orders"] = EventTable(path="orders.parquet", customer="who", time="at")
+    if as_text_file:
+        orders.assign(at=[f"{time:%Y-%m-%dT%H:%M:%S%z}" for time in midnights]).to_csv(tmp_path / "o.csv")
+        cfg.tables["orders"].path = "o.csv"
+    with workspace.open_workspace(cfg) as work:
+        assert work.one("SELECT count(*) FROM all_orders") == 4
+
+
 def test_properties_without_a_date_are_said_to_look_into_the_future(shop_folder):
     cfg = definition(shop_folder)
     cfg.properties["plans"].since = None

@@ -40,7 +40,6 @@ class Reading:
     zoned: dict[str, int] = field(default_factory=dict)  # times with a zone, by column
     unzoned: dict[str, int] = field(default_factory=dict)  # and without
     example: dict[tuple[str, bool], str] = field(default_factory=dict)  # the first of each, with its place
-    whole_days: dict[str, bool] = field(default_factory=dict)  # whether no time of a column has a time of day
     bad_numbers: dict[str, list[str]] = field(default_factory=dict)  # the first of them, by column
     # By column, numbers that were read and surely have a decimal mark, less cells that are no numbers.
     read_marks: dict[str, int] = field(default_factory=dict)
@@ -206,8 +205,6 @@ def _times(column: pd.Series, chunk: Chunk, found: Reading) -> tuple[pa.Array, n
         time, zoned, blank = *parse_times(text, found.day_first), (text == "").to_numpy()
     missing = time.isna().to_numpy()
     _note_zones(column, zoned, ~missing, chunk, found)
-    at_midnight = bool((time[~missing] == time[~missing].dt.normalize()).all())
-    found.whole_days[str(column.name)] = found.whole_days.get(str(column.name), True) and at_midnight
     return pa.array(time, pa.timestamp("us"), from_pandas=True), missing & ~blank
 
 
