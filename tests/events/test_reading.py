@@ -239,7 +239,9 @@ def test_copies_stay_where_times_are_days(shop_folder, as_days):
 
 @pytest.mark.parametrize("as_text_file", [True, False])
 @pytest.mark.parametrize("written_in", ["UTC", "Europe/Berlin"])
-def test_copies_stay_where_times_are_midnights_in_utc_or_on_the_local_clock(tmp_path, written_in, as_text_file):
+def test_copies_stay_where_times_are_midnights_in_utc_or_on_the_local_clock(
+    tmp_path, written_in, as_text_file
+):
     midnights = pd.to_datetime(["2024-03-01"] * 3 + ["2024-04-02"]).tz_localize(written_in)
     orders = pd.DataFrame({"who": "c001", "at": midnights})
     write_shop(tmp_path, {**shop(), "orders": orders})
