@@ -148,6 +148,22 @@ def test_a_cancellation_that_nobody_knew_of_is_a_churner_and_not_a_missing_row(t
     assert outcomes(tmp_path, with_cancellations(tmp_path, cases, late), {}) == with_rows(cases)
 
 
+@pytest.mark.parametrize("days", [0, 1])
+def test_who_changes_plans_on_one_day_remains_a_customer_also_where_events_have_an_arrival(tmp_path, days):
+    cases = {
+        "changed over": (["2024-01-01", "2024-05-15"], ["2024-05-15"], 0),
+        "stays": (["2024-01-01"], [], 0),
+    }
+    cases["changes over"] = (["2024-01-01", "2024-06-15"], ["2024-06-15"], 0)
+    cases["left"] = (["2024-01-01", "2024-05-15"], ["2024-02-01", "2024-05-15"], NO_ROW)
+    cfg = with_cancellations(tmp_path, cases)
+    journal = pd.read_parquet(tmp_path / "journal.parquet")
+    journal.assign(known=journal["at"] + pd.Timedelta(days=days)).to_parquet(tmp_path / "journal.parquet")
+    for name in ("signup", "cancel"):
+        cfg.tables[name].arrival = "known"
+    assert outcomes(tmp_path, cfg, {}) == with_rows(cases)
+
+
 @pytest.mark.parametrize("late", ["began", "ended"])
 def test_who_is_a_customer_does_not_depend_on_what_arrives_after_the_cutoff(tmp_path, late):
     """Nor on how it places a beginning and a cancellation of one second, once it is there."""

@@ -142,6 +142,31 @@ def test_one_number_in_another_form_does_not_change_how_the_others_are_read(shop
     assert refused.value.do.endswith("; or leave the rows out: events.max_bad_rows=1")
 
 
+@pytest.mark.parametrize(
+    ("cells", "decimal", "settings"),
+    [
+        (["1.234"] * 14 + ["1.234,50"], ".", "thousands='.' decimal=','"),
+        (["-1.234"] * 14 + ["1.234,50"], ".", "thousands='.' decimal=','"),
+        (["1.234", "950", "12,50"], ".", "decimal=','"),
+        (["1.234", "950", "1.234", "1.234.567,00"], ".", "thousands='.' decimal=','"),
+        (["12.50", "1,250", "3"], ".", "thousands=','"),
+        (["1.250,00"] * 14 + ["1,250.50"], ",", ""),
+        (["12,50"] * 14 + ["1,250.50"], ",", ""),
+        (["1,250.50", "950.00"], ",", "thousands=',' decimal='.'"),
+    ],
+)
+def test_whole_thousands_say_nothing_of_the_decimal_mark(shop_folder, cells, decimal, settings):
+    """Nor is a mark advised for thousands that is the decimal mark of the others."""
+    cfg = as_text(shop_folder, shop()["orders"].assign(amount=np.resize(cells, 1500)))
+    cfg.tables["orders"].decimal = decimal
+    if cells[0] == "1.250,00":
+        cfg.tables["orders"].thousands = "."
+    with pytest.raises(UserError, match="cannot be read") as refused:
+        rows_at(cfg)
+    advice = refused.value.do.partition("; ")[0]
+    assert advice.replace('"', "").replace("events.tables.orders.", "") == (settings or "correct them")
+
+
 def test_a_cell_that_is_no_number_does_not_say_that_points_are_decimal_marks(shop_folder, tmp_path):
     orders = shop()["orders"].assign(amount=np.resize(["1.234", "950"], 1500), items=1)
     orders.loc[5, "amount"] = "abc"
@@ -212,6 +237,23 @@ def test_copies_stay_where_times_are_days(shop_folder, as_days):
         assert work.cfg.tables["orders"].drop_copies is False
 
 
+@pytest.mark.parametrize("as_text_file", [True, False])
+@pytest.mark.parametrize("written_in", ["UTC", "Europe/Berlin"])
+def test_copies_stay_where_times_are_midnights_in_utc_or_on_the_local_clock(
+    tmp_path, written_in, as_text_file
+):
+    midnights = pd.to_datetime(["2024-03-01"] * 3 + ["2024-04-02"]).tz_localize(written_in)
+    orders = pd.DataFrame({"who": "c001", "at": midnights})
+    write_shop(tmp_path, {**shop(), "orders": orders})
+    cfg = definition(tmp_path, ChurnKind.cancelled, timezone="Europe/Berlin")
+    cfg.tables["orders"] = EventTable(path="orders.parquet", customer="who", time="at")
+    if as_text_file:
+        orders.assign(at=[f"{time:%Y-%m-%dT%H:%M:%S%z}" for time in midnights]).to_csv(tmp_path / "o.csv")
+        cfg.tables["orders"].path = "o.csv"
+    with workspace.open_workspace(cfg) as work:
+        assert work.one("SELECT count(*) FROM all_orders") == 4
+
+
 def test_properties_without_a_date_are_said_to_look_into_the_future(shop_folder):
     cfg = definition(shop_folder)
     cfg.properties["plans"].since = None
@@ -253,6 +295,8 @@ def test_the_order_of_days_and_months_is_that_of_the_whole_column(shop_folder, f
         ([["03/02/2024", "13/13/2024"]], None),
         ([["03/02/2024"], ["13/13/2024", "25/01/2024"]], True),
         ([["03/02/2024"], ["99/01/2024"], ["01/25/2024"]], False),
+        ([["03/02/2024"], ["31/02/2024", "29/02/2023", "31/04/24"]], None),
+        ([["03/02/2024"], ["31/02/2024"], ["01/25/2024"]], False),
     ],
 )
 def test_days_and_months_are_told_apart_only_by_dates_that_do_not_contradict(shop_folder, files, day_first):

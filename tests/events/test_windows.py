@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churn.config.events import ChurnKind
+from churn.config.events import ChurnKind, EventTable
 from churn.events.workspace import open_workspace
 from events.conftest import CUTOFFS, definition, rows_at, shop, write_shop
 
@@ -90,6 +90,14 @@ def test_equal_values_have_no_spread_however_large_they_are(tmp_path):
     spread = found["orders_amount_std_30d"].dropna()
     assert len(spread) > 50
     assert (spread == 0).all()
+
+
+def test_many_equal_values_of_one_customer_have_no_spread(tmp_path):
+    at = pd.date_range("2024-05-03", "2024-05-30", periods=250_000)
+    write_shop(tmp_path, {**shop(), "orders": pd.DataFrame({"who": "c001", "at": at, "amount": 99.95})})
+    cfg = definition(tmp_path, windows=[30], properties={})
+    cfg.tables["orders"] = EventTable(path="orders.parquet", customer="who", time="at", values=["amount"])
+    assert rows_at(cfg, CUTOFFS[:1], labelled=False)["orders_amount_std_30d"].tolist() == [0.0]
 
 
 def test_a_small_spread_of_large_values_is_one(tmp_path):

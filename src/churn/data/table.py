@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+IN_MEMORY = "train in memory, where data.max_bad_rows sets rows aside: train.stream_rows=1000000000"
 BAD_ROW = ("file", "line", "column", "value", "reason")  # columns of a table of rows that cannot be used
 
 

@@ -16,13 +16,12 @@ from churn.data.infer.cells import as_written, has_lost_digits, to_ids, to_numbe
 from churn.data.infer.number_format import NUMBER
 from churn.data.infer.target import format_counts, left_and_blank
 from churn.data.spelling import number_example
-from churn.data.table import BAD_ROW, RawTable
+from churn.data.table import BAD_ROW, IN_MEMORY, RawTable
 from churn.errors import UserError, count, did_you_mean, shell_override, user_error_of_many
 
 NO_NUMBER = "not a number"
 LOST_DIGITS = "an id that lost digits as a floating-point number: export it as text, or as a whole number"
 MOST_LEVELS = 10  # different numbers of a protected column that are levels instead of amounts
-IN_MEMORY = "train in memory, where data.max_bad_rows sets rows aside: train.stream_rows=1000000000"
 SHOWN = 20  # bad cells listed for each column and reason
 
 

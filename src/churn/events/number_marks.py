@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pandas as pd
@@ -9,7 +10,7 @@ import pandas as pd
 from churn.config.data import DataConfig
 from churn.config.events import TableConfig
 from churn.data.infer.cells import as_written
-from churn.data.infer.number_format import POINTED, SHORT, check_number_format, check_points
+from churn.data.infer.number_format import POINTED, SHORT, check_number_format, check_points, mark_setting
 from churn.errors import UserError
 
 
@@ -40,17 +41,35 @@ def doubtful_points(
             yield UserError(error.what, place, error.do)
 
 
-def settings_for(bad: dict[str, list[str]], read_marks: dict[str, int], keys: str) -> str:
+def surely_read(column: pd.Series, decimal: str) -> int:
+    """How many numbers have the decimal mark for certain: not 1.234, which may be more than a thousand."""
+    rows = column.value_counts()
+    texts = rows.index.str.strip().str.lstrip("+-")
+    doubtful = texts.str.fullmatch(POINTED.replace(r"\.", re.escape(decimal)))
+    return int(rows[texts.str.contains(decimal, regex=False) & ~doubtful].sum())
+
+
+def settings_for(bad: dict[str, list[str]], read_marks: dict[str, int], spec: TableConfig, keys: str) -> str:
     """The keys to set for a table with such texts among its numbers; empty if they are no numbers.
 
-    Another decimal mark only if more cells need it than were read with the one that is set: `read_marks`, the
-    latter less the former by column.
+    Another decimal mark only if more cells need it than were surely read with the one that is set:
+    `read_marks`, the latter less the former by column.
     """
     for name, texts in bad.items():
         values = pd.DataFrame(
             {"rows": 1, "customers": 1, "number": float("nan")}, pd.Index(texts, dtype="str")
         )
-        error = check_number_format(name, values, keys)
-        if error and (".decimal=" not in error.do or read_marks.get(name, -1) < 0):
-            return error.do
+        if error := check_number_format(name, values, keys):
+            do = _fitting(error.do, read_marks.get(name, -1) < 0, spec.decimal, keys)
+            if do:
+                return do
     return ""
+
+
+def _fitting(do: str, by_most: bool, decimal: str, keys: str) -> str:
+    """The part of some advice that suits a column with that decimal mark; `by_most`: most cells need it."""
+    is_taken = f".thousands='{decimal}'" in do
+    if by_most:
+        return do + f" {mark_setting(keys, 'decimal', '.')}" * (is_taken and ".decimal=" not in do)
+    thousands = do.rpartition(" else ")[2]  # of a mark that may be either, what leaves the decimal mark alone
+    return "" if is_taken or ".decimal=" in thousands else thousands

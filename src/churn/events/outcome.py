@@ -25,7 +25,7 @@ def population(tables: Mapping[str, ir.Table], cfg: EventsConfig, ages: ir.Table
         table = str(cfg.churn.table)
         seen = _active(tables[table], cfg.churn, ages)
         return _with_tenure(seen, tables[table], arrives_late=cfg.tables[table].arrival is not None)
-    return _under_contract(_contracts(tables, cfg), ages.select(CUTOFF).distinct())
+    return _under_contract(_contracts(tables, cfg.churn), ages.select(CUTOFF).distinct())
 
 
 def with_outcome(
@@ -37,7 +37,7 @@ def with_outcome(
         joined = rows.left_join(alive, [CUSTOMER, CUTOFF])
         return joined.select(*rows.columns, **{CHURNED: joined["alive"].isnull().cast("int8")})
     grace = cfg.churn.grace if cfg.churn.kind is ChurnKind.not_renewed else CONTINUES
-    contracts = _contracts(tables, cfg)
+    contracts = _contracts(tables, cfg.churn)
     gone = _leavings(contracts, grace)
     lost = rows.select(CUSTOMER, CUTOFF).join(gone, CUSTOMER)
     lost = lost.filter((lost.left_on >= lost[CUTOFF]) & (lost.left_on < lost[CUTOFF] + cfg.horizon))
@@ -74,20 +74,15 @@ def _seen_again(events: ir.Table, horizon: int, ages: ir.Table) -> ir.Table:
     return seen.group_by([CUSTOMER, CUTOFF]).agg(alive=seen.day.min())
 
 
-def _contracts(tables: Mapping[str, ir.Table], cfg: EventsConfig) -> ir.Table:
+def _contracts(tables: Mapping[str, ir.Table], churn: ChurnConfig) -> ir.Table:
     """customer, begin, end, known, noticed: the contracts, or what beginnings and cancellations make of them.
 
     `noticed`: the day on which it has ended and that is known. A contract that ends before it begins is none.
     """
-    names = [str(cfg.churn.table), str(cfg.churn.begin)]
-    table = tables[names[0]]
+    table = tables[str(churn.table)]
     if "begin" in table.columns:
         return table.filter(table.end.isnull() | (table.end >= table.begin)).mutate(noticed=table.end)
-    begun = tables[names[1]]
-    if any(cfg.tables[name].arrival for name in names):  # what arrives later must not change what was known
-        begun = begun.select(CUSTOMER, "known", cancelled_from="time", since="time", begin="day")
-    else:
-        begun = _beginnings(begun, table)
+    begun = _beginnings(tables[str(churn.begin)], table)
     noticed = ibis.greatest(table.day, table.known)
     cancelled = table.select(CUSTOMER, until=table.time, end=table.day, noticed=noticed)
     pairs = begun.left_join(cancelled, [CUSTOMER, begun.cancelled_from <= cancelled.until])
@@ -100,21 +95,33 @@ def _beginnings(begun: ir.Table, cancelled: ir.Table) -> ir.Table:
     """customer, since, begin, known, cancelled_from: the second from which a cancellation ends it.
 
     Of a beginning and a cancellation in one second the beginning comes last where the customer was one
-    before: by the newest earlier second that has only one of the two. For events that are known at once.
+    before.
     """
-    begins = begun.select(CUSTOMER, "time", "day", "known", begins=1, cancels=0)
-    cancels = cancelled.select(CUSTOMER, "time", "day", known=ibis.null("int64"), begins=0, cancels=1)
-    both = begins.union(cancels)
-    moments = both.group_by([CUSTOMER, "time", "day"]).agg(
-        known=both.known.min(), begins=both.begins.max(), cancels=both.cancels.max()
+    begun = begun.group_by([CUSTOMER, "time", "day"]).agg(known=begun.known.min())
+    tied = begun.semi_join(cancelled, [CUSTOMER, "time"])
+    tied = tied.select(CUSTOMER, since="time", decided=ibis.greatest(tied.day, tied.known))
+    before = _customer_before(tied, begun, cancelled)
+    placed = begun.select(CUSTOMER, "known", since="time", begin="day").left_join(before, [CUSTOMER, "since"])
+    placed = placed.select(CUSTOMER, "since", "begin", "known", later=ibis.coalesce(placed.was_customer, 0))
+    return placed.mutate(cancelled_from=placed.since + placed.later)
+
+
+def _customer_before(tied: ir.Table, begun: ir.Table, cancelled: ir.Table) -> ir.Table:
+    """customer, since, was_customer (0, 1): by the newest earlier second with only one of the two.
+
+    Of what was known by the day `decided`, so that nothing that arrives later changes it.
+    """
+    begins = begun.select(CUSTOMER, "time", "known", begins=1, cancels=0)
+    cancels = cancelled.select(CUSTOMER, "time", "known", begins=0, cancels=1)
+    events = tied.join(begins.union(cancels), CUSTOMER)
+    events = events.filter((events.time < events.since) & (events.known <= events.decided))
+    moments = events.group_by([CUSTOMER, "since", "time"]).agg(
+        begins=events.begins.max(), cancels=events.cancels.max()
     )
-    earlier = ibis.window(group_by=CUSTOMER, order_by="time", preceding=(None, 1))
-    only_begins = (moments.cancels == 0).ifelse(moments.time, ibis.null("int64"))
-    only_cancels = (moments.begins == 0).ifelse(moments.time, ibis.null("int64"))
-    placed = moments.mutate(begun=only_begins.max().over(earlier), ended=only_cancels.max().over(earlier))
-    was_customer = (placed.begun > ibis.coalesce(placed.ended, -1)).ifelse(1, 0)
-    made = placed.mutate(cancelled_from=placed.time + was_customer).filter(placed.begins == 1)
-    return made.select(CUSTOMER, "known", "cancelled_from", since="time", begin="day")
+    moments = moments.filter(moments.begins != moments.cancels)
+    begins_at = (moments.begins == 1).ifelse(moments.time, ibis.null("int64"))
+    newest = moments.group_by([CUSTOMER, "since"]).agg(begun=begins_at.max(), any=moments.time.max())
+    return newest.select(CUSTOMER, "since", was_customer=(newest.begun == newest["any"]).ifelse(1, 0))
 
 
 def _under_contract(contracts: ir.Table, cutoffs: ir.Table) -> ir.Table:

@@ -22,7 +22,7 @@ from churn.data.sources.columns import is_text, to_pandas
 from churn.data.table import NoRowsError
 from churn.errors import UserError, count, did_you_mean
 from churn.events.definition import BIGQUERY, columns_of
-from churn.events.number_marks import note_shapes, settings_for
+from churn.events.number_marks import note_shapes, settings_for, surely_read
 from churn.events.times import parse_times, shown_orders
 
 ROWS = 200_000  # read at a time
@@ -40,9 +40,8 @@ class Reading:
     zoned: dict[str, int] = field(default_factory=dict)  # times with a zone, by column
     unzoned: dict[str, int] = field(default_factory=dict)  # and without
     example: dict[tuple[str, bool], str] = field(default_factory=dict)  # the first of each, with its place
-    whole_days: dict[str, bool] = field(default_factory=dict)  # whether no time of a column has a time of day
     bad_numbers: dict[str, list[str]] = field(default_factory=dict)  # the first of them, by column
-    # By column, numbers that were read and have a decimal mark, less cells that are no numbers.
+    # By column, numbers that were read and surely have a decimal mark, less cells that are no numbers.
     read_marks: dict[str, int] = field(default_factory=dict)
     day_first: dict[str, bool] = field(default_factory=dict)  # whether days come before months, by column
     shapes: dict[str, dict[str, str]] = field(default_factory=dict)  # `churn.events.number_marks`, by column
@@ -97,7 +96,7 @@ def write_typed(
     except AmbiguousDatesError:  # which later chunks may resolve
         found = _write_chunks(chunks(), spec, file, _date_orders(chunks(), spec))
     _refuse_mixed_zones(found, place)
-    _refuse_bad_rows(found, place, keys, allowed)
+    _refuse_bad_rows(found, spec, place, keys, allowed)
     return found
 
 
@@ -128,11 +127,11 @@ def _date_orders(chunks: Iterable[Chunk], spec: TableConfig) -> dict[str, bool]:
     return {name: orders.pop() for name, orders in shown.items() if len(orders) == 1}
 
 
-def _refuse_bad_rows(found: Reading, place: str, keys: str, allowed: int) -> None:
+def _refuse_bad_rows(found: Reading, spec: TableConfig, place: str, keys: str, allowed: int) -> None:
     """Refuse a table with more unreadable rows than may be left out."""
     if found.bad_rows > allowed:
         cells = "\n    ".join(found.bad_cells)
-        do = settings_for(found.bad_numbers, found.read_marks, keys) or (
+        do = settings_for(found.bad_numbers, found.read_marks, spec, keys) or (
             "correct them; times are written like 2026-11-24 or 2026-11-24T12:00:00Z"
         )
         do += f"; or leave the rows out: events.max_bad_rows={found.bad_rows}"
@@ -190,8 +189,8 @@ def _numbers(column: pd.Series, spec: TableConfig, found: Reading) -> tuple[pa.A
     wrong, name = no_number | too_large, str(column.name)
     if len(texts):
         note_shapes(texts[~texts.isin(column[wrong])], words, found.shapes.setdefault(name, {}))
-        marks = column[~wrong].str.contains(spec.decimal, regex=False, na=False).sum()
-        found.read_marks[name] = found.read_marks.get(name, 0) + int(marks - wrong.sum())
+        marks = surely_read(column[~wrong], spec.decimal) - int(wrong.sum())
+        found.read_marks[name] = found.read_marks.get(name, 0) + marks
     return pa.array(value, pa.float64(), from_pandas=True), wrong
 
 
@@ -206,8 +205,6 @@ def _times(column: pd.Series, chunk: Chunk, found: Reading) -> tuple[pa.Array, n
         time, zoned, blank = *parse_times(text, found.day_first), (text == "").to_numpy()
     missing = time.isna().to_numpy()
     _note_zones(column, zoned, ~missing, chunk, found)
-    at_midnight = bool((time[~missing] == time[~missing].dt.normalize()).all())
-    found.whole_days[str(column.name)] = found.whole_days.get(str(column.name), True) and at_midnight
     return pa.array(time, pa.timestamp("us"), from_pandas=True), missing & ~blank
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from churn.data.infer.cells import OTHER_DATE, UTC, to_times
 
 ZONE = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$"  # +02 is how PostgreSQL writes it
-DAY_AND_MONTH = r"^([0-9]{1,2})[./-]([0-9]{1,2})[./-](?:[0-9]{4}|[0-9]{2})(?:[T ].*)?$"  # or the other way
+DAY_AND_MONTH = rf"^({OTHER_DATE})(?:[T ].*)?$"  # or the other way
 CLOCK = r"[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
 UNIX = r"[0-9]{9,16}"  # seconds, milli- or microseconds since 1970
 # 202411241230 and 20241124123059, which as numbers since 1970 would be of 1976, and of 2611
@@ -46,9 +46,17 @@ def parse_times(text: pd.Series, day_first: dict[str, bool] | None = None) -> tu
 
 def shown_orders(text: pd.Series) -> set[bool]:
     """Whether days come before months (True) or after, by those dates that can be read in one way only."""
-    numbers = text.str.extract(DAY_AND_MONTH).astype(float)
-    is_month, is_only_day = numbers.isin(range(1, 13)), numbers.isin(range(13, 32))
-    return {day == 0 for day in (0, 1) if (is_only_day[day] & is_month[1 - day]).any()}
+    dates = text.str.extract(DAY_AND_MONTH)[0].dropna().drop_duplicates()
+    plain = dates.str.replace("[./]", "-", regex=True)
+    days_first, months_first = _are_dates(plain, "%d-%m"), _are_dates(plain, "%m-%d")
+    ways = {True: days_first & ~months_first, False: months_first & ~days_first}
+    return {way for way, dates in ways.items() if dates.any()}
+
+
+def _are_dates(plain: pd.Series, form: str) -> pd.Series:
+    """[n] whether there is such a date, the year with two digits or four."""
+    four, two = (pd.to_datetime(plain, format=f"{form}-{year}", errors="coerce") for year in ("%Y", "%y"))
+    return four.notna() | two.notna()
 
 
 def _day_and_clock(text: pd.Series, day_first: dict[str, bool]) -> pd.Series:

@@ -23,6 +23,7 @@ from churn.config.data import BigQueryConfig
 from churn.config.events import ChurnKind, EventsConfig
 from churn.data.spelling import spelling_steps
 from churn.errors import UserError
+from churn.events.calendar import DAY
 from churn.events.definition import tables_of, with_copies_dropped, with_levels
 from churn.events.names import CUSTOMER
 from churn.events.reading import Reading
@@ -142,11 +143,11 @@ def _copies_to_drop(work: Workspace) -> dict[str, bool]:
 
 
 def _whole_days(work: Workspace, name: str, column: str) -> bool:
-    """Whether all times of a column are days, or midnights."""
-    if name in work.readings:
-        return work.readings[name].whole_days.get(column, True)
-    time = f"{quoted(column)}::TIMESTAMP"
-    return work.one(f"SELECT coalesce(bool_and({time} = date_trunc('day', {time})), true) FROM raw_{name}")
+    """Whether all times of a column are days, or midnights: in UTC, or on the local clock."""
+    raw = work.raw[name]
+    times = (raw.select(time=Staging(zone).seconds(raw[column])) for zone in {"UTC", work.cfg.timezone})
+    whole = f"SELECT coalesce(bool_and(time % {DAY} = 0), true) FROM"
+    return any(work.one(f"{whole} ({to_sql(table)})") for table in times)
 
 
 def _stage(work: Workspace) -> None:

@@ -218,6 +218,17 @@ def test_a_cell_outside_the_sample_that_memory_would_refuse_is_refused(files, tm
     assert "train.stream_rows=1000000000" in str(refused.value)
 
 
+def test_a_third_value_of_the_target_is_set_aside_only_in_memory(files, tmp_path):
+    frame = pd.read_parquet(files)
+    frame.loc[0, "Churn"] = "maybe"
+    frame.to_parquet(tmp_path / "bad.parquet", row_group_size=500, index=False)
+    with pytest.raises(UserError, match="who left and who stayed") as refused:
+        open_stream(config(tmp_path / "bad.parquet"))
+    typed = "'data.missing=[\"maybe\"]' data.max_bad_rows=1, and train in memory"
+    assert f"'maybe' means 'not known', in every column: {typed}" in str(refused.value)
+    assert str(refused.value).endswith("train.stream_rows=1000000000")
+
+
 def test_no_rows_of_a_sample_are_set_aside_since_those_of_its_table_are_not(files, tmp_path):
     frame = pd.read_parquet(files)
     frame.loc[::2, "customerID"] = None

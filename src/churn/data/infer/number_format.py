@@ -48,8 +48,8 @@ def check_points(name: str, values: pd.DataFrame, cfg: DataConfig, keys: str = "
     pointed = values.index.str.fullmatch(POINTED)
     if not pointed.any() or pointed.all() or not (pointed | values.index.str.fullmatch(SHORT)).all():
         return None
-    settings = f"{_shell_setting(keys, 'thousands', '.')} {_shell_setting(keys, 'decimal', ',')}"
-    decimals = _shell_setting(keys, "thousands", ",")
+    settings = f"{mark_setting(keys, 'thousands', '.')} {mark_setting(keys, 'decimal', ',')}"
+    decimals = mark_setting(keys, "thousands", ",")
     return UserError(
         f"column '{name}': '{values.index[pointed][0]}' may be more than a thousand; its numbers have at "
         "most three digits, or a point before the last three",
@@ -65,19 +65,19 @@ def _suggest_settings(texts: list[str], keys: str) -> str:
     marks = [re.sub("[0-9+-]", "", text) for text in texts]
     for mark in sorted(marks, key=lambda mark: (-len(set(mark)), -len(mark))):
         if len(set(mark)) == 2:
-            decimal = f" {_shell_setting(keys, 'decimal', mark[-1])}" * (mark[-1] != ".")
-            return _shell_setting(keys, "thousands", mark[0]) + decimal
+            decimal = f" {mark_setting(keys, 'decimal', mark[-1])}" * (mark[-1] != ".")
+            return mark_setting(keys, "thousands", mark[0]) + decimal
         if len(mark) > 1 or mark in " '’\u00a0\u202f":
-            decimal = f" {_shell_setting(keys, 'decimal', ',')}" * (mark[0] == ".")
-            return _shell_setting(keys, "thousands", mark[0]) + decimal
+            decimal = f" {mark_setting(keys, 'decimal', ',')}" * (mark[0] == ".")
+            return mark_setting(keys, "thousands", mark[0]) + decimal
     mark = marks[0][0]
     if any(len(text.rpartition(mark)[2]) != 3 for text in texts if mark in text):
-        return _shell_setting(keys, "decimal", mark)
-    decimal, thousands = _shell_setting(keys, "decimal", mark), _shell_setting(keys, "thousands", mark)
+        return mark_setting(keys, "decimal", mark)
+    decimal, thousands = mark_setting(keys, "decimal", mark), mark_setting(keys, "thousands", mark)
     return f"{decimal} if '{texts[0]}' is less than a thousand, else {thousands}"
 
 
-def _shell_setting(keys: str, key: str, mark: str) -> str:
+def mark_setting(keys: str, key: str, mark: str) -> str:
     """An override with a mark, quoted for the shell and for Hydra."""
     quote = '\\"' if mark == "'" else "'"
     return f'"{keys}.{key}={quote}{mark}{quote}"'

@@ -14,6 +14,7 @@ from churn.data.dataset import Finding, Schema
 from churn.data.infer.cells import MISSING_WORDS, as_written
 from churn.data.infer.roles import MANY_VALUES, split_words
 from churn.data.spelling import one_spelling, spell_alike, spell_all
+from churn.data.table import IN_MEMORY
 from churn.errors import UserError, count, quoted, shell_override
 
 WORDS = {"churn", "churned", "churner", "ischurn", "attrition", "attrited", "exited"}
@@ -59,15 +60,18 @@ def find_target(
     churned = _configured_values(name, counts, blank, cfg) if cfg.churned else _usual_values(counts)
     all_filled = ANY in churned or set(counts.index) <= set(churned)
     blank_stayed = bool(cfg.churned) and all_filled and blank > 0 and "" not in churned
+    unknown = _suggest_missing(counts, blank, cfg)
+    if unknown and count_values:
+        unknown += f", and {IN_MEMORY}"
     if not churned or (all_filled and not blank_stayed):
         raise UserError(
             f"the target does not show who left and who stayed; its values: {format_counts(counts, blank)}",
             f"column '{name}'",
-            _suggest_values(counts, blank, cfg),
+            _suggest_values(counts, blank, unknown, cfg),
         )
     if not cfg.churned:
         _refuse_name_of_stayers(name, counts, churned)
-    return Target(name, churned, blank_stayed, _find_silent_stayers(name, churned, counts, blank, cfg))
+    return Target(name, churned, blank_stayed, _find_silent_stayers(name, churned, counts, unknown, cfg))
 
 
 def _refuse_name_of_stayers(name: str, counts: pd.Series, yes: tuple[str, ...]) -> None:
@@ -108,15 +112,13 @@ def _filled(counts: pd.Series, cfg: DataConfig) -> tuple[pd.Series, int]:
     return filled, int(counts.sum() - filled.sum())
 
 
-def _suggest_values(counts: pd.Series, blank: int, cfg: DataConfig) -> str:
-    """What to type if the target's values do not speak for themselves."""
+def _suggest_values(counts: pd.Series, blank: int, unknown: str, cfg: DataConfig) -> str:
+    """What to type if the target's values do not speak for themselves; `unknown`: if some are not known."""
     example = next((value for value in counts.index if _plain(value) in LEAVER | YES), "VALUE")
     do = f"if some of the values mean 'left', name them, e.g. {shell_override('data.churned', example)}"
     if blank and len(counts):
         do += f"; if every filled cell means it, and blank 'stayed': {shell_override('data.churned', ANY)}"
-    if not cfg.churned and (advice := _suggest_missing(counts, blank, cfg)):
-        do += f"; {advice}"
-    return do
+    return do if cfg.churned or not unknown else f"{do}; {unknown}"
 
 
 def _suggest_missing(counts: pd.Series, blank: int, cfg: DataConfig) -> str:
@@ -136,7 +138,7 @@ def _suggest_missing(counts: pd.Series, blank: int, cfg: DataConfig) -> str:
 
 
 def _find_silent_stayers(
-    name: str, churned: tuple[str, ...], counts: pd.Series, blank: int, cfg: DataConfig
+    name: str, churned: tuple[str, ...], counts: pd.Series, unknown: str, cfg: DataConfig
 ) -> Finding | None:
     """The finding about values that count as stayed because `data.churned` does not name them.
 
@@ -151,7 +153,7 @@ def _find_silent_stayers(
     return Finding(
         f"column '{name}': every value that data.churned does not name counts as 'stayed'",
         f"counted as stayed: {format_counts(stayed)}",
-        _suggest_missing(counts, blank, cfg) or "name in data.churned all values that mean 'left'",
+        unknown or "name in data.churned all values that mean 'left'",
     )
 
 
