@@ -117,8 +117,12 @@ def _copy_whole(source: Path, target: Path) -> None:
         raise UserError("there is something already", str(target), "name another folder")
     aside = target.with_name(f".{target.name}{PARTIAL}")
     shutil.rmtree(aside, ignore_errors=True)  # of a killed process
-    shutil.copytree(source, aside)
-    aside.rename(target)
+    try:
+        shutil.copytree(source, aside)
+        aside.rename(target)
+    except OSError:  # also what copytree makes of several
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
 
 
 def fit(

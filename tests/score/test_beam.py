@@ -11,6 +11,7 @@ from conftest import compose_config
 
 from churn.bundle.bundle import Bundle
 from churn.bundle.contents import CHECKSUMS, list_checksums
+from churn.bundle.export import seal
 from churn.config.data import SyntheticConfig
 from churn.data.sources import synthetic
 from churn.data.stream import beam
@@ -73,6 +74,27 @@ def test_ids_and_kept_columns_have_the_types_that_one_process_writes(
     assert schemas == {str(one.schema)}
     kept = ["customer", "months", "spend", "plan"]
     assert many.read(kept).equals(one.read(kept))
+
+
+def test_numbers_stay_as_they_were_typed_where_the_files_types_differ(customers, exported_bundle, tmp_path):
+    """A model of numbers like 1.234,56: as text, 70.5 would be no number, and 70.125 seventy thousand."""
+    bundle, folder = tmp_path / "bundle", tmp_path / "in"
+    shutil.copytree(exported_bundle, bundle)
+    facts = Bundle.load(bundle).facts
+    seal(bundle, facts | {"schema": facts["schema"] | {"decimal": ",", "thousands": "."}}, {})
+    folder.mkdir()
+    number = next(name for name in customers.schema.numeric if name != "tenure")
+    parts = customers.frame[:200], customers.frame[200:400].fillna({number: 0}).astype({number: int})
+    for name, part in zip("ab", parts, strict=True):
+        part.to_parquet(folder / f"{name}.parquet")
+    output = tmp_path / "scores"
+    stage.score(
+        compose_config(f"bundle={bundle}", f"input={folder}", f"output={output}", "beam.runner=direct")
+    )
+    found = [pq.read_table(file)["churn_probability"] for file in sorted(output.glob("part-*"))]
+    expected = [Bundle.load(exported_bundle).predict(part)["churn_probability"] for part in parts]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one.to_numpy(), other, atol=1e-6)
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])

@@ -13,8 +13,10 @@ import pytest
 from conftest import compose_config
 
 from churn.bundle.bundle import Bundle, decode_strings
+from churn.config.serving import ServeConfig
 from churn.errors import UserError
 from churn.serve.refused import STATUS
+from churn.serve.routes import check_routes
 from churn.serve.stage import serve
 from serve.conftest import ROW, running
 
@@ -170,14 +172,14 @@ def test_on_vertex_ai_the_environment_names_port_routes_and_bundle(exported_bund
         assert_missing_is_default(server)
 
 
-@pytest.mark.parametrize("port", ["abc", "99999", "-1", "8080.0", "9" * 5_000, ""])
+@pytest.mark.parametrize("port", ["abc", "99999", "-1", "8080.0", "9" * 5_000])
 def test_what_is_no_port_in_vertex_ai_s_variable_is_refused(monkeypatch, port):
     monkeypatch.setenv("AIP_HTTP_PORT", port)
     with pytest.raises(UserError, match=f"this is no port\n  where: AIP_HTTP_PORT={port}\n"):
         serve(compose_config())
 
 
-@pytest.mark.parametrize("route", ["predict", "", "/a?b", "/", "/docs", "/model", "/openapi.json"])
+@pytest.mark.parametrize("route", ["predict", "", "/a?b", "/docs", "/model", "/openapi.json"])
 @pytest.mark.parametrize("name", ["predict", "health"])
 def test_routes_that_cannot_work_are_refused_with_the_key_or_the_variable(monkeypatch, name, route):
     with pytest.raises(UserError, match=re.escape(f"where: serve.{name}_route={route}\n")):
@@ -185,6 +187,12 @@ def test_routes_that_cannot_work_are_refused_with_the_key_or_the_variable(monkey
     monkeypatch.setenv(f"AIP_{name.upper()}_ROUTE", route)
     with pytest.raises(UserError, match=re.escape(f"where: AIP_{name.upper()}_ROUTE={route}\n")):
         serve(compose_config())
+
+
+def test_only_predictions_may_take_the_place_of_the_first_page():
+    check_routes(ServeConfig(predict_route="/"))
+    with pytest.raises(UserError, match=r"another page there\n  where: serve.health_route=/\n"):
+        check_routes(ServeConfig(health_route="/"))
 
 
 def test_predictions_and_health_cannot_have_the_same_route():

@@ -425,6 +425,11 @@ def test_who_does_not_send_the_token_is_refused(monkeypatch):
 
 
 def test_vertex_ai_s_service_is_trusted(monkeypatch):
+    monkeypatch.setenv("AIP_HTTP_PORT", "")  # as some tools set it: nobody is on Vertex AI
+    with pytest.raises(UserError, match="do: give it a token"):
+        check_address(ServeConfig(host="0.0.0.0", certificate="c.pem"))
+    with pytest.raises(RefusedError):
+        Gate(ServeConfig()).check_post({})
     monkeypatch.setenv("AIP_HTTP_PORT", "8080")
     check_address(ServeConfig(host="0.0.0.0"))
     Gate(ServeConfig(host="0.0.0.0")).check_post({})

@@ -54,8 +54,9 @@ def file_digest(path: Path) -> str:
 def describe_error(error: UserError, path: Path, name: str) -> str:
     """What is wrong with a file, under its own name, and where to type the keys that the message asks for."""
     text = str(error).replace(str(path), name)
-    if key := next((key for key in READING if key in text), ""):
-        text += f"\n  on this page: end it, and start it with that key, as in churn app {key}=..."
+    if keys := [key for key in READING if f"{key}=" in text]:
+        example = " ".join(f"{key}=..." for key in keys)
+        text += f"\n  on this page: end it, and start it with that key, as in churn app {example}"
     return text
 
 

@@ -135,6 +135,8 @@ def right_value(key: str, problem: str, in_file: bool = False) -> str:
         return f"it takes a list: {setting}[VALUE]"
     if "to string" in problem:
         return f"it takes one text: {setting}TEXT"
+    if "is not Optional" in problem:
+        return "give it a value, or remove the key"
     kinds = {"to Integer": "a whole number", "to Float": "a number", "a valid bool": "true or false"}
     for kind, words in kinds.items():
         if kind in problem:

@@ -12,6 +12,7 @@ _REMEDIES = {  # what PyYAML says: what to do
     "'\\t'": "begin lines with blanks instead of tabs",
     "mapping values": 'write a text with ": " in it in quotes',
     "duplicate key": "keep one of the two",
+    "another document": "keep one document: remove the line ---",
     "expected ',' or": "close the bracket that is opened there",
     "end of stream": "close the quotes that are opened there",
 }

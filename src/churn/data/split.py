@@ -56,15 +56,15 @@ def split_dataset(data: Dataset, cfg: SplitConfig, horizon: int, seed: int) -> S
     >>> splits.sizes()
     """
     check_shares(cfg)
-    few = _few_customers(data)
     if cfg.method == SplitMethod.time and data.times is None:
         raise UserError("no column has the date of a row", "split.method=time", "name it: data.time=COLUMN")
+    few = ""
     if cfg.method == SplitMethod.article:
         parts = _split_like_the_article(len(data), cfg.test, seed)
     elif data.times is not None and is_by_time(data, cfg):
         parts, few = _split_by_time(data.times, cfg, horizon), _few_dates(data.times, data.churned, cfg)
     else:
-        parts = _split_by_customer(data, cfg, seed)
+        parts, few = _split_by_customer(data, cfg, seed), _few_customers(data)
     check_both_classes(parts, data.churned, cfg, few)
     return parts
 
@@ -194,6 +194,8 @@ def _few_customers(data: Dataset) -> str:
     """What to do if the ids are so few that they name no customers; empty if they are enough."""
     if data.ids is None or (ids := len(pd.unique(data.ids))) > min(FEW_IDS, len(data) / 2):
         return ""
+    if np.bincount(data.churned, minlength=2).min() < len(fields(Splits)):  # too few for the parts, anyhow
+        return ""
     return (
         f"name another column in data.id: '{data.schema.id}' has {count(ids, 'value')} in {len(data):,} rows,"
         " and the rows of a customer stay together"
@@ -229,6 +231,6 @@ def _how_many_more(churned: np.ndarray, cfg: SplitConfig, part: str) -> str:
     enough = int(np.ceil(1 / shares.min() - 1e-9))
     more = "use more data"
     if 0 < fewest < enough:
-        more += f": {enough:,} {kind} rows are enough for the shares in split, the table has {fewest:,}"
+        more += f": the shares in split need about {enough:,} {kind} rows, the table has {fewest:,}"
     larger = f", or a larger share (split.{'*' if part == 'train' else part})"
     return more + larger * (not 0 < fewest < len(shares))

@@ -89,9 +89,10 @@ def from_json(content: dict[str, Any], cfg: EventsConfig) -> EventsConfig:
 
 
 def _refuse_other(ours: EventsConfig, cfg: EventsConfig) -> None:
-    """Raise `UserError` if a configuration differs from a definition in more than its places."""
+    """Raise `UserError` if a configuration differs from a definition in more than its places and its name."""
     expected, given = _plain(ours), _plain(cfg)
-    if differing := sorted(key for key in expected if expected[key] != given[key]):
+    differing = sorted(key for key in expected if expected[key] != given[key] and key != "name")
+    if differing:
         raise UserError(
             f"the definition is not the one that the model learnt from; other: {', '.join(differing)}",
             "the file of events=, and the keys events.*",

@@ -77,7 +77,7 @@ class _ScoreRowGroup(beam.DoFn):
             return
         read = read_row_group(group)
         table = conform(read, {name: self.types[name] for name in self.types if name in read.column_names})
-        features = to_arrow_features(table, self.model.bundle.schema)
+        features = to_arrow_features(read, self.model.bundle.schema)  # numbers stay as they were typed
         if features is None:
             self.filesystem.open_output_stream(stop).close()
             return
@@ -120,9 +120,11 @@ def score_with_beam(bundle: Bundle, cfg: Config, unseen: UnseenCells) -> int:
     with beam.Pipeline(options=pipeline_options(cfg)) as pipeline:
         _ = pipeline | beam.Create(enumerate(groups)) | beam.Reshuffle() | scoring
     if _clear_stop(filesystem, folder):
-        for number, group in enumerate(groups):
-            if not _exists(filesystem, _part(folder, number)):
-                _usable_features(group, bundle)
+        missing = [n for n, _ in enumerate(groups) if not _exists(filesystem, _part(folder, n))]
+        for number in missing:
+            _usable_features(groups[number], bundle)
+        if missing:
+            raise RuntimeError(f"a worker ended the work, and no cell says why: {_part(folder, missing[0])}")
     return sum(group.rows for group in groups)
 
 

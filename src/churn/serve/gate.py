@@ -28,7 +28,7 @@ class Gate:
     """
 
     def __init__(self, cfg: ServeConfig) -> None:
-        self.local, self.on_vertex = _is_loopback(cfg.host), "AIP_HTTP_PORT" in os.environ
+        self.local, self.on_vertex = _is_loopback(cfg.host), bool(os.environ.get("AIP_HTTP_PORT"))
         self.names = {cfg.host.encode(), b"localhost"}
         token = os.environ.get(TOKEN)
         self.authorization = f"Bearer {token}".encode() if token else None
@@ -86,7 +86,7 @@ def _is_loopback(host: str) -> bool:
 
 def check_address(cfg: ServeConfig) -> None:
     """Raise `UserError` if others can reach the server, but anybody may ask, or read what is sent."""
-    if _is_loopback(cfg.host) or "AIP_HTTP_PORT" in os.environ or cfg.behind_proxy:
+    if _is_loopback(cfg.host) or os.environ.get("AIP_HTTP_PORT") or cfg.behind_proxy:
         return
     wanted = []
     if not os.environ.get(TOKEN):

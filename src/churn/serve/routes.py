@@ -10,7 +10,7 @@ from churn.errors import UserError
 
 START, DOCS, MODEL, METRICS, OPENAPI = "/", "/docs", "/model", "/metrics", "/openapi.json"
 DOCS_FILES = "/static-offline-docs"  # as fastapi-offline calls it
-_OTHERS = (START, DOCS, MODEL, METRICS, OPENAPI)
+_OTHERS = (DOCS, MODEL, METRICS, OPENAPI)
 _VARIABLES = {"serve.predict_route": "AIP_PREDICT_ROUTE", "serve.health_route": "AIP_HEALTH_ROUTE"}
 
 
@@ -22,7 +22,8 @@ def check_routes(cfg: ServeConfig) -> None:
         if not re.fullmatch(r"/[^?#%\s]*", route):
             do = "write a path that begins with / and has no blank, ?, # or %, such as /predict"
             raise UserError("this is no route", where, do)
-        if route in _OTHERS or route.startswith(f"{DOCS_FILES}/"):
+        is_start = route == START and key == "serve.health_route"
+        if is_start or route in _OTHERS or route.startswith(f"{DOCS_FILES}/"):
             raise UserError("the server has another page there", where, "name another route")
     if cfg.predict_route == cfg.health_route:
         what = "predictions and health have the same route"

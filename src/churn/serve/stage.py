@@ -98,7 +98,7 @@ def _apply_environment(cfg: ServeConfig, environment: Mapping[str, str]) -> Serv
         predict_route=environment.get("AIP_PREDICT_ROUTE", cfg.predict_route),
         health_route=environment.get("AIP_HEALTH_ROUTE", cfg.health_route),
     )
-    if (port := environment.get("AIP_HTTP_PORT")) is None:
+    if not (port := environment.get("AIP_HTTP_PORT")):
         return cfg
     if not (re.fullmatch("[0-9]{1,5}", port) and PORT.holds(int(port))):
         do = f"choose a number that is {PORT.text}, or do not set the variable"

@@ -194,8 +194,12 @@ def _make_instance_table(session: Session, cfg: Config, bundle: Bundle, name: st
     query_rows(session.clients.bigquery, query, cfg.data.bigquery, "CREATE_TABLE_AS_SELECT")
     if bundle.profile:
         counts = sql.unseen_cells(bundle, table, REMEMBERED)
-        rows = query_rows(session.clients.bigquery, counts, cfg.data.bigquery)
-        _print_columns(_unseen_cells(bundle, rows))
+        try:
+            rows = query_rows(session.clients.bigquery, counts, cfg.data.bigquery)
+        except UserError as error:  # the job does not need them
+            print(f"Cells unlike any in training are not counted: {error.what}")
+        else:
+            _print_columns(_unseen_cells(bundle, rows))
     return table
 
 

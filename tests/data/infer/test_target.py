@@ -155,10 +155,18 @@ def test_yes_and_no_are_also_asked_about_where_the_column_was_found():
 @pytest.mark.parametrize(
     "name",
     ["inactive", "is_inactive", "InActive", "deactivated", "Active_churn", "no longer active", "not retained",
+     "in_churn", "days_in_churn", "current_policy_lapsed", "stopped_being_active", "nicht_aktiv", "ex_active",
      "not_an_active_customer", "Churn (1 = Yes, 0 = No)", "lost_active", "reactivated", "vip", "unlimited"],
 )  # fmt: skip
 def test_yes_in_a_column_that_says_who_left_is_left(name):
     assert target_of(FRAME.assign(**{name: ["1", "0", "0"]}), target=name) == (name, ("1",))
+
+
+def test_words_for_staying_elsewhere_are_no_rival_of_a_column_that_is_named_churn():
+    frame = FRAME.assign(Churn=["Yes", "No", "Unknown"], account=["active", "paused", "active"])
+    with pytest.raises(UserError, match="the target does not show") as error:
+        target_of(frame)
+    assert "data.missing" in error.value.do
 
 
 def test_words_for_staying_speak_for_themselves_whatever_the_name_of_the_column():

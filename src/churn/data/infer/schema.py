@@ -40,7 +40,7 @@ def infer_schema(raw: RawTable, cfg: DataConfig) -> tuple[Schema, tuple[Finding,
     ids = pd.factorize(frame[id_column])[0] if id_column else None
     values = {name: value_table(frame[name], cfg, ids) for name in [*undecided, *cfg.numeric]}
     _refuse_number_formats(values, undecided, cfg)
-    _refuse_words({name: values[name] for name in cfg.numeric})
+    _refuse_words({name: values[name] for name in cfg.numeric}, cfg.max_bad_rows)
     roles |= {name: infer_role(name, values[name], len(frame)) for name in undecided}
     numeric, categorical, dropped = (
         tuple(name for name in names if name in roles and roles[name].name == role)
@@ -80,17 +80,18 @@ def _refuse_number_formats(values: dict[str, pd.DataFrame], undecided: list[str]
         raise user_error_of_many("the format of some numbers has to be set", problems)
 
 
-def _refuse_words(values: dict[str, pd.DataFrame]) -> None:
-    """Raise `UserError` for columns of `data.numeric` that hold words and no number."""
+def _refuse_words(values: dict[str, pd.DataFrame], allowed: int) -> None:
+    """Raise `UserError` for columns of `data.numeric` that hold words, more than allowed, and no number."""
     wordy = {name: table["rows"] for name, table in values.items() if table["number"].isna().all()}
     problems = [
         UserError(
             f"column '{name}' is to be numeric, and has no number: {format_counts(rows)}",
             "data.numeric",
-            f"leave it out there; as a category: {shell_override('data.categorical', name)}",
+            f"leave it out there; as a category: {shell_override('data.categorical', name)}; "
+            "a text that means 'missing' belongs in data.missing",
         )
         for name, rows in wordy.items()
-        if not set(map(str.lower, rows.index)) <= MISSING_WORDS
+        if rows.sum() > allowed and not set(map(str.lower, rows.index)) <= MISSING_WORDS
     ]
     if problems:
         raise user_error_of_many("some columns have no numbers", problems)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -26,14 +25,13 @@ STAYER = {"no churn", "not churned", "non-churn", "non-churner", "stayed", "stay
 STAYER |= {"kept", "existing customer", "existing", "active", "loyal", "current", "not left", "not exited"}
 NO = {"no", "n", "0", "-1", "f", "nej", "nein", "nee", "nei", "non", "não", "nao", "nie", "ne", "нет", "нi"}
 NO |= {"nu", "nem", "ei", "όχι", "hayır", "ні", "否", "いいえ", "아니요", "아니오"}
-# In the names of columns, "IsActive" or "not churned"; what stands before a word may turn it round.
-STAYING = {word for word in STAYER if word.isalpha()} | {"staying", "retention", "renewed", "remained"}
-STAYING |= {"still", "aktiv", "actif", "activo", "ativo", "attivo"}
+# Words in the names of columns such as "IsActive" or "not churned", and those beside them that say nothing.
+STAYING = {word for word in STAYER if word.isalpha()} | {"stays", "staying", "retention", "renewed"}
+STAYING |= {"remained", "still", "aktiv", "actif", "activo", "ativo", "attivo"}
 LEAVING = WORDS | {word for word in LEAVER if word.isalpha()}
-NAMED = re.compile(
-    r"\b(?:is ?)?((?:no longer|not?|non|never|un|in)(?: yet| an?)? ?)?"
-    rf"({'|'.join(sorted(STAYING | LEAVING))})\b"
-)
+NOT = {"not", "no", "non", "never", "un"}
+BESIDE = {"is", "has", "was", "yet", "a", "an", "flag", "customer", "client", "member", "user", "account"}
+BESIDE |= {"subscriber", "status", "indicator", "ind", "yn"}
 ANY = "*"  # in data.churned: every cell that is filled
 SHOWN = 10  # candidates, and values, that a message lists
 FEW = 3  # values beside those that are understood: so many may mean "not known"
@@ -87,9 +85,12 @@ def _refuse_name_of_stayers(name: str, counts: pd.Series, yes: tuple[str, ...]) 
 
 
 def _says_who_stayed(name: str) -> bool:
-    """Whether all words of a column's name that speak of it say that somebody stayed: "not churned"."""
-    found = NAMED.findall(" ".join(split_words(name)))
-    return {(word in STAYING) != bool(turned) for turned, word in found} == {True}
+    """Whether a column's name says that somebody stayed, and nothing else: "IsActive" or "not churned"."""
+    words = [word.removeprefix("is") or word for word in split_words(name) if word.isalpha()]
+    first, *others = [word for word in words if word not in BESIDE] or [""]
+    if first in NOT:
+        return bool(others) and {*others} <= LEAVING
+    return {first, *others} <= STAYING
 
 
 def left_and_blank(spelled: np.ndarray, schema: Schema) -> tuple[np.ndarray, np.ndarray]:
@@ -189,7 +190,7 @@ def _candidates(counted: dict[str, tuple[pd.Series, int]], named: list[str]) -> 
 
     If no column has such a name, then those of yes and no.
     """
-    words = LEAVER | STAYER
+    words = LEAVER if named else LEAVER | STAYER
     few = {name: counts for name, (counts, _) in counted.items() if 0 < len(counts) <= MANY_VALUES}
     speaking = [name for name, counts in few.items() if not words.isdisjoint(map(_plain, counts.index))]
     others = named or [name for name, counts in few.items() if _usual_values(counts)]
