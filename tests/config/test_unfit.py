@@ -1,7 +1,6 @@
 """A YAML file that does not fit the declared keys ends with its name, the key and what it takes."""
 
 import pytest
-from conftest import churn
 
 from churn.config.root import compose_config
 from churn.config.unfit import unfit_file
@@ -31,11 +30,3 @@ def test_an_error_that_is_about_no_file_is_left_to_others():
     with pytest.raises(Exception, match="epoch") as raised:
         compose_config("train.epoch=3")
     assert unfit_file(raised.value) is None
-
-
-def test_the_command_line_ends_with_that_message(tmp_path):
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "mine.yaml").write_text("passwort: x")
-    done = churn("train", "--config-dir", str(tmp_path), "data=mine", code=2, cwd=tmp_path)
-    assert "data/mine.yaml" in done.stderr
-    assert done.stderr.count("\n") == 3

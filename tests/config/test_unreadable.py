@@ -27,9 +27,10 @@ def test_a_file_that_is_no_yaml_is_named_with_the_place_and_the_remedy(write, te
     assert do in error.value.do
 
 
-def test_the_command_line_ends_with_that_message(tmp_path):
+@pytest.mark.parametrize("text", ["numeric: [tenure", "passwort: x"], ids=["unreadable", "unfit"])
+def test_the_command_line_ends_with_that_message(tmp_path, text):
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "mine.yaml").write_text("numeric: [tenure")
+    (tmp_path / "data" / "mine.yaml").write_text(text)
     done = churn("train", "--config-dir", str(tmp_path), "data=mine", code=2, cwd=tmp_path)
     assert "data/mine.yaml" in done.stderr
     assert done.stderr.count("\n") == 3

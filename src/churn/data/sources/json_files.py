@@ -76,7 +76,9 @@ def _first_lines(lines: Iterator[bytes]) -> list[bytes]:
 def _are_objects(first: list[bytes]) -> bool:
     """Whether a file that begins with these lines has one object per line."""
     written = [line.lstrip() for line in first if line.strip()]
-    return len(first) > 1 and all(line[:1] == b"{" for line in written) and any(map(_is_object, written[:1]))
+    if len(first) < 2 or not written:
+        return False
+    return _is_object(written[0]) and written[-1].startswith(b"{")
 
 
 def _is_object(line: bytes) -> bool:
