@@ -14,6 +14,7 @@ is a process of its own; in FOLDER tables and findings are kept: the command goe
   linear; snapshot_large_memory: gigabytes (10^9 bytes) resident at most on it.
 """
 
+import gc
 import json
 import os
 import subprocess
@@ -201,6 +202,7 @@ def by_churn(table: Path) -> dict[str, Any]:
         windows=list(WINDOWS),
         scratch=str(table.parent),
     )
+    gc.set_threshold(100_000)  # as the command line does
     began = time.perf_counter()
     snapshot(cfg)
     seconds = time.perf_counter() - began

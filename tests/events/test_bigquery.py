@@ -4,10 +4,13 @@ The double runs no SQL: the rows are DuckDB's. That the SQL means the same is te
 """
 
 import json
+import re
 from copy import deepcopy
 from datetime import UTC
 
+import ibis
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlglot
@@ -19,6 +22,7 @@ from churn.data.declared import declared_facts
 from churn.errors import UserError
 from churn.events import bigquery
 from churn.events.stage import snapshot
+from churn.events.staging import Staging
 from events.conftest import CUTOFFS, day, definition, rows_at, shop
 
 TYPES = {
@@ -100,6 +104,13 @@ def test_the_rows_become_the_file_that_duckdb_would_write(service, whole, shop_r
     pd.testing.assert_frame_equal(found, expected, check_dtype=False)
     roles = declared_facts(compose_config("data=parquet", f"data.path={whole.output}").data)["roles"]
     assert roles["horizon"] == whole.events.horizon
+
+
+def test_numbers_that_are_not_finite_are_missing_in_the_query():
+    numbers = ibis.memtable(pa.table({"number": [1.5, float("nan"), float("inf"), -float("inf"), None]}))
+    staged = numbers.select(number=Staging("UTC", Engine.bigquery).number(numbers["number"]))
+    assert ibis.duckdb.connect().to_pyarrow(staged)["number"].to_pylist() == [1.5, None, None, None, None]
+    assert {"IS_NAN", "IS_INF"} <= set(re.findall("IS_[A-Z]+", ibis.to_sql(staged, dialect="bigquery")))
 
 
 def test_a_query_that_reads_more_than_the_limit_is_refused_before_it_is_billed(service, whole, tmp_path):

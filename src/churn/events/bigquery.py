@@ -26,10 +26,9 @@ from churn.errors import UserError, user_error_of_many
 from churn.events import reading
 from churn.events.calendar import cutoff_days, decided_days, to_day
 from churn.events.definition import BIGQUERY, columns_of, days_to_hold, label_days, reach, tables_of
-from churn.events.names import CUSTOMER, CUTOFF
 from churn.events.snapshot import snapshot
 from churn.events.staging import Staging
-from churn.events.writing import write_snapshot
+from churn.events.writing import as_written, write_snapshot
 
 PART_ROWS = 100_000  # of the result that are written together, about
 TYPES = {  # of BigQuery, in Ibis' words
@@ -132,25 +131,10 @@ def snapshot_parts(
         for batch in bigquery.query_rows(client, sql, chosen).to_arrow_iterable():
             waiting.append(batch)
             if sum(map(len, waiting)) >= PART_ROWS:
-                yield _plain(pa.Table.from_batches(waiting))
+                yield as_written(pa.Table.from_batches(waiting))
                 waiting = []
         if waiting:
-            yield _plain(pa.Table.from_batches(waiting))
-
-
-def _plain(table: pa.Table) -> pa.Table:
-    """Features as float32, the cut-off as a date, the label as int8."""
-    columns = {}
-    for name in table.column_names:
-        column = table[name]
-        if name == CUTOFF:
-            column = column.cast(pa.int32()).cast(pa.date32())
-        elif pa.types.is_floating(column.type):
-            column = column.cast(pa.float32())
-        elif pa.types.is_integer(column.type) and name != CUSTOMER:
-            column = column.cast(pa.int8())
-        columns[name] = column
-    return pa.table(columns)
+            yield as_written(pa.Table.from_batches(waiting))
 
 
 def _place(spec: TableConfig) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from churn.events.snapshot import snapshot
 from churn.events.views import quoted
 from churn.events.windows import OTHER
 from churn.events.workspace import Workspace, to_sql
+from churn.events.writing import as_written
 
 PART_ROWS = 50_000  # of a snapshot that are made together, about
 
@@ -48,10 +49,10 @@ def snapshot_parts(
     """
     whole = {name: _whole_columns(work, name) for name in work.cfg.tables}
     expression = snapshot(work.tables, work.cfg, fill_ages(work, cutoffs), labelled, whole)
-    columns = ", ".join(_output(name, kind.is_floating()) for name, kind in expression.schema().items())
+    columns = ", ".join(f"s.{quoted(name)}" for name in expression.columns if name != CUSTOMER)
     sql = (
-        f"SELECT {columns} FROM ({to_sql(expression)}) s JOIN people p ON p.{CUSTOMER} = s.{CUSTOMER} "
-        f"ORDER BY s.{CUSTOMER}, s.{CUTOFF}"
+        f"SELECT p.id AS {CUSTOMER}, {columns} FROM ({to_sql(expression)}) s "
+        f"JOIN people p ON p.{CUSTOMER} = s.{CUSTOMER}"
     )
     step = max(1, PART_ROWS // len(cutoffs))
     threads = work.one("SELECT current_setting('threads')")
@@ -76,15 +77,6 @@ def _whole_columns(work: Workspace, name: str) -> set[str]:
     return {column for column, count in zip(lacking, counts, strict=True) if not count}
 
 
-def _output(name: str, is_number: bool) -> str:
-    """A column of the snapshot as it is written."""
-    if name == CUSTOMER:
-        return f"p.id AS {CUSTOMER}"
-    if name == CUTOFF:
-        return f"DATE '1970-01-01' + s.{CUTOFF}::INTEGER AS {CUTOFF}"
-    return f"s.{quoted(name)}" + (f"::FLOAT AS {quoted(name)}" if is_number else "")
-
-
 def _make_part(work: Workspace, sql: str, first: int, end: int) -> pa.Table:
     """The rows of the customers with the numbers first <= n < end."""
     views = {"people": "everyone"} | {f"part_{name}": f"all_{name}" for name in work.tables}
@@ -94,7 +86,8 @@ def _make_part(work: Workspace, sql: str, first: int, end: int) -> pa.Table:
                 f"CREATE OR REPLACE TEMP VIEW {view} AS SELECT * FROM {table} "
                 f"WHERE {CUSTOMER} >= {first} AND {CUSTOMER} < {end}"
             )
-        return cursor.execute(sql).fetch_arrow_table()
+        made = as_written(cursor.execute(sql).fetch_arrow_table())
+        return made.sort_by([(CUSTOMER, "ascending"), (CUTOFF, "ascending")])  # quicker than by DuckDB
 
 
 def _in_order(make: Callable[[Any], pa.Table], parts: Iterator[Any], threads: int) -> Iterator[pa.Table]:

@@ -84,13 +84,15 @@ def _write_by_duckdb(events: EventsConfig, cfg: Config, output: Path) -> None:
     """Write the snapshot and the page beside it, and say what was found."""
     page = output.with_suffix(".html")
     refuse_foreign(page, "<title>Snapshots: ")
-    from churn.events.report import make_snapshot, summarize
     from churn.events.workspace import open_workspace
 
     print("Reading the tables ...", flush=True)
-    with open_workspace(events, cfg.data.bigquery) as work, ThreadPoolExecutor(1) as importing:
+    with ThreadPoolExecutor(1) as importing:
         importing.submit(import_module, "churn.events.page")  # takes seconds: meanwhile DuckDB works
-        made = make_snapshot(work, output, cfg.seed, for_labels=cfg.bundle is not None)
+        with open_workspace(events, cfg.data.bigquery) as work:
+            from churn.events.report import make_snapshot, summarize
+
+            made = make_snapshot(work, output, cfg.seed, for_labels=cfg.bundle is not None)
     from churn.events.page import write_page
 
     write_page(page, made)

@@ -46,7 +46,7 @@ class Staging:
         raw = self.chosen(raw, spec)
         time = self.seconds(raw[spec.time])
         columns = {"customer": self.text(raw[spec.customer]), "time": time, "day": _whole_days(time)}
-        columns |= {f"value_{slug(name)}": raw[name].cast("float64") for name in spec.values}
+        columns |= {f"value_{slug(name)}": self.number(raw[name]) for name in spec.values}
         columns |= {
             f"level_{slug(name)}": _level(self.text(raw[name]), list(map(one_spelling, spec.levels[name])))
             for name in spec.categories
@@ -78,7 +78,7 @@ class Staging:
         since = ibis.literal(0, "int64") if spec.since is None else self.seconds(raw[spec.since])
         known = self._arrival_day(raw, spec)
         columns: dict[str, Any] = {"customer": self.text(raw[spec.customer]), "since": since}
-        columns |= {f"number_{slug(name)}": raw[name].cast("float64") for name in spec.numeric}
+        columns |= {f"number_{slug(name)}": self.number(raw[name]) for name in spec.numeric}
         columns |= {f"text_{slug(name)}": self.text(raw[name]) for name in spec.categorical}
         columns |= {f"date_{slug(name)}": _whole_days(self.seconds(raw[name])) for name in spec.dates}
         made = raw.select(
@@ -90,6 +90,13 @@ class Staging:
     def text(self, column: ir.Value) -> ir.StringColumn:
         """A column as text, missing where it is blank."""
         return column.cast("string").nullif("")
+
+    def number(self, column: ir.Value) -> ir.FloatingValue:
+        """A column of numbers, missing where it is NaN or infinite: DuckDB's tables come without those."""
+        number = column.cast("float64")
+        if self.engine is Engine.duckdb or not column.type().is_floating():
+            return number
+        return (number.isnan() | number.isinf()).ifelse(None, number)
 
     def seconds(self, column: ir.Value) -> ir.IntegerColumn:
         """The seconds of a column of times: on the local clock, whole, rounded down."""

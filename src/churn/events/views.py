@@ -90,7 +90,11 @@ def _ragged_texts(con: duckdb.DuckDBPyConnection, source: str, texts: list[str])
     """The columns of which some texts have blanks at an end: to trim the others takes time for nothing."""
     if not texts:
         return set()
-    some = ", ".join(f"coalesce(bool_or({name} <> trim({name})), false)" for name in map(quoted, texts))
+    some = ", ".join(
+        f"coalesce(bool_or(CASE WHEN strlen({name}) = length({name}) "  # ASCII, which has one such blank
+        f"THEN prefix({name}, ' ') OR suffix({name}, ' ') ELSE {name} <> trim({name}) END), false)"
+        for name in map(quoted, texts)
+    )
     found = con.execute(f"SELECT {some} FROM {source}").fetchall()[0]
     return {name for name, is_ragged in zip(texts, found, strict=True) if is_ragged}
 

@@ -81,21 +81,19 @@ def _window_sums(
 ) -> Iterator[tuple[str, ir.Value]]:
     """The sums of a window, and of the window before it as far as that is in the longest one."""
     within = None if days == longest else seen.age <= days
-    time = _only(seen.time, within, ibis.null("int64"))
     yield f"n_{days}", _count(seen, within)
-    yield f"first_{days}", time.min()
-    yield f"last_{days}", time.max()
+    yield f"first_{days}", (seen.time if within is None else within.ifelse(seen.time, None)).min()
     for column in map(slug, spec.values):
-        value = _only(seen[f"value_{column}"], within, 0.0)
-        yield f"sum_{column}_{days}", value.sum()
-        yield f"squares_{column}_{days}", (value * value).sum()
+        value = seen[f"value_{column}"]
+        yield f"sum_{column}_{days}", _within(value, within).sum()
+        yield f"squares_{column}_{days}", _within(value * value, within).sum()
     for name in (name for name in spec.values if name not in whole):
-        known = seen[f"value_{slug(name)}"].notnull()
-        yield f"n_{slug(name)}_{days}", _count(seen, known if within is None else known & within)
+        known = seen[f"value_{slug(name)}"].notnull().cast("float64")
+        yield f"n_{slug(name)}_{days}", _within(known, within).sum()
     for name in spec.categories:
-        level = _only(seen[f"level_{slug(name)}"], within, ibis.null("int8"))
         for number in _level_numbers(spec, name, whole):
-            yield f"{_level_sum(name, number)}_{days}", _count(seen, level == number)
+            has_level = (seen[f"level_{slug(name)}"] == number).cast("float64")
+            yield f"{_level_sum(name, number)}_{days}", _within(has_level, within).sum()
     if within is not None:
         before = (seen.age > days) & (seen.age <= 2 * days)
         yield from _trend_sums(seen, spec, f"before_{days}", before).items()
@@ -106,18 +104,18 @@ def _trend_sums(
 ) -> dict[str, ir.Value]:
     """What a trend compares a window with."""
     values = {f"sum_{column}": seen[f"value_{column}"] for column in map(slug, spec.values)}
-    sums = {f"{name}_{what}": _only(value, where, 0.0).sum() for what, value in values.items()}
+    sums = {f"{name}_{what}": _within(value, where).sum() for what, value in values.items()}
     return {f"{name}_n": _count(seen, where), **sums}
 
 
-def _only(value: ir.Value, where: ir.BooleanValue | None, other: ir.Value | float) -> ir.Value:
-    """A value where a condition holds, another elsewhere."""
-    return value if where is None else where.ifelse(value, other)
+def _within(value: ir.FloatingValue, where: ir.BooleanValue | None) -> ir.FloatingValue:
+    """A number where a condition holds, 0 elsewhere: to multiply is quicker than to choose."""
+    return value if where is None else value * where.cast("float64")
 
 
-def _count(seen: ir.Table, where: ir.BooleanValue | None) -> ir.Value:
+def _count(seen: ir.Table, where: ir.BooleanValue | None) -> ir.FloatingValue:
     """How many events meet a condition: a sum of floats, which is quicker than one of whole numbers."""
-    return seen.count().cast("float64") if where is None else where.ifelse(1.0, 0.0).sum()
+    return seen.count().cast("float64") if where is None else where.cast("float64").sum()
 
 
 def _level_numbers(spec: EventTable, column: str, whole: Collection[str]) -> list[int]:
@@ -137,7 +135,7 @@ def _features(
     n = sums[f"n_{days}"]
     yield f"{table}_count_{days}d", n
     yield f"{table}_count_change_{days}d", _change(sums, "n", days)
-    span = (sums[f"last_{days}"] - sums[f"first_{days}"]).cast("float64")
+    span = (sums["last"] - sums[f"first_{days}"]).cast("float64")  # the newest event is that of all windows
     yield f"{table}_gap_{days}d", span / _less_one(n) / float(DAY)
     for name in spec.values:
         count = n if name in whole else sums[f"n_{slug(name)}_{days}"]
@@ -181,10 +179,13 @@ def _category_features(
     sums: ir.Table, spec: EventTable, column: str, days: int, whole: Collection[str]
 ) -> Iterator[tuple[str, ir.Value]]:
     """Share of each level of a category, and how many levels there are."""
-    counts = {i: sums[f"{_level_sum(column, i)}_{days}"] for i in _level_numbers(spec, column, whole)}
+    counts = {
+        i: ibis.coalesce(sums[f"{_level_sum(column, i)}_{days}"], 0.0)  # missing where all texts are
+        for i in _level_numbers(spec, column, whole)
+    }
     for i, name in enumerate(level_names(spec.levels[column])):
         yield f"share_{name}", counts[i] / sums[f"n_{days}"].nullif(0.0)
-    different = [(count > 0).ifelse(1.0, 0.0) for count in counts.values()]
+    different = [(count > 0).cast("float64") for count in counts.values()]
     yield "levels", sum(different, ibis.literal(0.0))
 
 
@@ -192,5 +193,5 @@ def _distinct(seen: ir.Table, column: str, name: str, windows: list[int]) -> ir.
     """How many different texts of a column each window has: those whose newest event is young enough."""
     newest = seen.filter(seen[column].notnull()).group_by([*KEYS, column]).agg(age=seen.age.min())
     return newest.group_by(KEYS).agg(
-        **{f"{name}_{days}d": (newest.age <= days).ifelse(1.0, 0.0).sum() for days in windows}
+        **{f"{name}_{days}d": _count(newest, newest.age <= days) for days in windows}
     )

@@ -62,6 +62,21 @@ class Contents:
         self.sample.append(part.filter(pa.array(rng.random(len(part)) < share)))
 
 
+def as_written(made: pa.Table) -> pa.Table:
+    """What an engine made, with the types of the file: float32, string, date32, and int8 for 0 and 1."""
+    columns = {}
+    for name in made.column_names:
+        column = made[name]
+        if name == CUTOFF:
+            column = column.cast(pa.int32()).cast(pa.date32())
+        elif pa.types.is_floating(column.type):
+            column = column.cast(pa.float32())
+        elif pa.types.is_integer(column.type) and name != CUSTOMER:
+            column = column.cast(pa.int8())
+        columns[name] = column
+    return pa.table(columns)
+
+
 def write_snapshot(
     parts: Iterable[pa.Table], cfg: EventsConfig, file: Path, expected_rows: int, seed: int
 ) -> Contents:
@@ -86,9 +101,9 @@ def write_snapshot(
 
 
 def _open_writer(file: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """A Parquet file to write; only columns whose values repeat get a dictionary."""
+    """A Parquet file to write; features, of which few values repeat, get no dictionary and no statistics."""
     repeating = [one.name for one in schema if not pa.types.is_floating(one.type)]
-    return pq.ParquetWriter(file, schema, use_dictionary=repeating)
+    return pq.ParquetWriter(file, schema, use_dictionary=repeating, write_statistics=repeating)
 
 
 def _facts(cfg: EventsConfig, contents: Contents) -> dict[str, Any]:
