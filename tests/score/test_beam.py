@@ -95,6 +95,9 @@ def test_numbers_stay_as_they_were_typed_where_the_files_types_differ(customers,
     expected = [Bundle.load(exported_bundle).predict(part)["churn_probability"] for part in parts]
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one.to_numpy(), other, atol=1e-6)
+    stage.score(compose_config(f"bundle={bundle}", f"input={folder}", f"output={tmp_path / 'one.parquet'}"))
+    found = pq.read_table(tmp_path / "one.parquet")["churn_probability"]
+    np.testing.assert_allclose(found.to_numpy(), np.concatenate(expected), atol=1e-6)
 
 
 @pytest.mark.parametrize("scheme", ["", "file://"])

@@ -71,7 +71,7 @@ def inspect_upload(path: Path, name: str, bundle: Bundle, cfg: Config, report: R
 
 def _inspect(upload: Upload, bundle: Bundle, cfg: Config, report: Report) -> Upload:
     schema, unseen, rows, names, note = bundle.schema, UnseenCells(bundle), 0, [""], ""
-    for chunk in _chunks(upload.path, cfg):
+    for chunk in _chunks(upload.path, bundle, cfg):
         names, note, rows = chunk.table.column_names, chunk.note, rows + len(chunk.table)
         check_columns(bundle, names, upload.name, cfg)
         features = to_arrow_features(chunk.table, schema)
@@ -112,7 +112,7 @@ def score_upload(upload: Upload, bundle: Bundle, cfg: Config, report: Report) ->
     """The candidates of a file (`churn.score.candidates`), without profits."""
     assumed = effective_assumptions(cfg.decision, bundle.facts, cfg.overridden)
     parts, rows = [], 0
-    for chunk in _chunks(upload.path, cfg):
+    for chunk in _chunks(upload.path, bundle, cfg):
         raw = files.to_raw_table(upload.name, [chunk])
         parts.append(score_candidates(bundle, raw, assumed, upload.kept, rows))
         rows += len(raw.frame)
@@ -120,6 +120,6 @@ def score_upload(upload: Upload, bundle: Bundle, cfg: Config, report: Report) ->
     return pd.concat(parts, ignore_index=True)
 
 
-def _chunks(path: Path, cfg: Config) -> Iterator[Chunk]:
-    chunks = files.file_chunks(str(path), cfg.data, CHUNK_ROWS)
+def _chunks(path: Path, bundle: Bundle, cfg: Config) -> Iterator[Chunk]:
+    chunks = files.file_chunks(str(path), files.with_marks(cfg.data, bundle.schema), CHUNK_ROWS)
     return (chunk for chunk in chunks if len(chunk.table) or chunk.broken)

@@ -69,7 +69,7 @@ def export_file(cfg: Config) -> None:
 
 def _rows(bundle: Bundle, cfg: Config) -> tuple[np.ndarray, np.ndarray]:
     """Numbers and codes of the first rows of a table."""
-    table = next(iter(files.raw_tables(str(cfg.input), cfg.data, 1_000)))
+    table = next(iter(files.raw_tables(str(cfg.input), files.with_marks(cfg.data, bundle.schema), 1_000)))
     rows = frame_features(to_features(table, bundle.schema), bundle.schema)
     return to_matrices(rows, bundle.schema, bundle.vocabulary)
 

@@ -134,7 +134,7 @@ def _input_chunks(bundle: Bundle, cfg: Config) -> Iterator[Chunk]:
     """The rows of `cfg.input`, a chunk at a time; raises `UserError` if they lack a column."""
     read = warehouse.bigquery_chunks if _in_bigquery(cfg.input) else files.file_chunks
     print("Scoring ...", flush=True)
-    chunks = read(str(cfg.input), cfg.data, cfg.score.chunk_rows)
+    chunks = read(str(cfg.input), files.with_marks(cfg.data, bundle.schema), cfg.score.chunk_rows)
     for chunk in announced(chunks, lambda chunk: len(chunk.table), "read"):
         if len(chunk.table) or chunk.broken:
             check_columns(bundle, chunk.table.column_names, chunk.file, cfg)

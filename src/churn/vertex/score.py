@@ -148,7 +148,9 @@ def _upload_instances(session: Session, cfg: Config, bundle: Bundle, name: str) 
     """
     uris: list[str] = []
     unseen = UnseenCells(bundle)
-    for raw in files.raw_tables(str(cfg.input), cfg.data, cfg.score.chunk_rows):
+    for raw in files.raw_tables(
+        str(cfg.input), files.with_marks(cfg.data, bundle.schema), cfg.score.chunk_rows
+    ):
         features = to_features(raw, bundle.schema)
         unseen.add_frame(features)
         rows = parity.to_instances(features, bundle)
@@ -167,7 +169,7 @@ def _check_file(cfg: Config, bundle: Bundle) -> None:
     source = str(cfg.input)
     if source.startswith(("bq://", "gs://")):
         return
-    raw = next(files.raw_tables(source, cfg.data, cfg.score.chunk_rows))
+    raw = next(files.raw_tables(source, files.with_marks(cfg.data, bundle.schema), cfg.score.chunk_rows))
     to_features(raw, bundle.schema)
     if bundle.schema.id:
         _customers(raw, bundle.schema.id)

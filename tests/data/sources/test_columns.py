@@ -1,6 +1,9 @@
 """One column from cells of many types, and from parts whose types differ."""
 
+import json
+import sqlite3
 import uuid
+from contextlib import closing
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import product
@@ -10,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xlsxwriter
 from pyarrow import feather
 
 from churn.config.data import DataConfig
@@ -52,6 +56,66 @@ def test_parts_of_one_table_may_have_different_types(tmp_path, first, second):
     kinds = {kind.value_type if pa.types.is_dictionary(kind) else kind for kind in types}
     assert len(kinds) == 1
     assert raw.lines.tolist() == [1, 2, 3, 1, 2, 3]
+
+
+GERMAN = {"decimal": ",", "thousands": "."}
+NUMBERS = {  # cells of a column in one part of a table whose texts have German numbers, and what they are
+    "int": (pa.array([1234, 0, None]), [1234, 0, np.nan]),
+    "double": (pa.array([100.125, 7.0, 1e-7]), [100.125, 7, 1e-7]),
+    "decimal": (pa.array([Decimal("100.125"), None, Decimal(12)], pa.decimal128(9, 3)),
+                [100.125, np.nan, 12]),
+    "text": (pa.array(["1.234,5", "2,50", ""]), [1234.5, 2.5, np.nan]),
+    "blank": (pa.nulls(3), [np.nan] * 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "second"), list(product(NUMBERS, NUMBERS)))
+def test_a_number_is_never_read_by_the_marks_of_texts_in_another_part(tmp_path, first, second):
+    for number, name in enumerate((first, second)):
+        table = pa.table({"id": ["a", "b", "c"], "x": NUMBERS[name][0]})
+        pq.write_table(table, tmp_path / f"{number}.parquet")
+    cfg = DataConfig(path=str(tmp_path), **GERMAN)
+    numbers, not_a_number, _ = to_numbers(files.read_files(cfg).frame["x"], cfg)
+    np.testing.assert_array_equal(numbers, NUMBERS[first][1] + NUMBERS[second][1])
+    assert not not_a_number.any()
+
+
+def as_workbook(folder, cells):
+    with xlsxwriter.Workbook(folder / "table.xlsx") as book:
+        sheet = book.add_worksheet()
+        for row, values in enumerate([["id", "x"], *enumerate(cells)]):
+            sheet.write_row(row, 0, values)
+    return folder / "table.xlsx"
+
+
+def as_database(folder, cells):
+    with closing(sqlite3.connect(folder / "table.db")) as con, con:
+        con.execute("CREATE TABLE t (id INTEGER, x)")
+        con.executemany("INSERT INTO t VALUES (?, ?)", enumerate(cells))
+    return folder / "table.db"
+
+
+def as_json(folder, cells):
+    rows = [{"id": i, "x": cell} for i, cell in enumerate(cells)]
+    (folder / "table.json").write_text(json.dumps(rows))
+    return folder / "table.json"
+
+
+def as_json_lines(folder, cells):
+    rows = [json.dumps({"id": i, "x": cell}) for i, cell in enumerate(cells)]
+    (folder / "table.jsonl").write_text("\n".join(rows))
+    return folder / "table.jsonl"
+
+
+@pytest.mark.parametrize("write", [as_workbook, as_database, as_json, as_json_lines])
+def test_a_number_beside_texts_is_not_read_by_their_marks(tmp_path, write):
+    cells = ["1.234,5", 100.125, 7.0, None, 1234, "2,50", 1e-7, -0.5]
+    cfg = DataConfig(path=str(write(tmp_path, cells)), **GERMAN)
+    frame = files.read_files(cfg).frame
+    numbers, not_a_number, _ = to_numbers(frame["x"], cfg)
+    np.testing.assert_array_equal(numbers, [1234.5, 100.125, 7, np.nan, 1234, 2.5, 1e-7, -0.5])
+    assert not not_a_number.any()
+    assert to_ids(frame["x"]).tolist()[2] == "7"
 
 
 @pytest.mark.parametrize("write", [pq.write_table, feather.write_feather])

@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -122,16 +123,20 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     return pa.string() if is_text(kind) else kind
 
 
-def conform(table: pa.Table, types: dict[str, pa.DataType]) -> pa.Table:
-    """The columns of these names, in this order, as these types, which are their own or text."""
-    columns = [_as_type(table[name], kind) for name, kind in types.items()]
+def conform(table: pa.Table, types: dict[str, pa.DataType], decimal: str = ".") -> pa.Table:
+    """The columns of these names, in this order, as these types, which are their own or text.
+
+    `decimal`: the mark with which numbers in text are read later, and so are written.
+    """
+    columns = [_as_type(table[name], kind, decimal) for name, kind in types.items()]
     return pa.table(columns, list(types))
 
 
-def join_tables(tables: Sequence[pa.Table]) -> pa.Table:
+def join_tables(tables: Sequence[pa.Table], decimal: str = ".") -> pa.Table:
     """Parts of one table, with the same columns in the same order, as one table.
 
-    A column is text if its types differ; it is dictionary encoded if it is in all parts.
+    A column is text if its types differ, with numbers as `conform` writes them; it is dictionary encoded if
+    it is in all parts.
     """
     types = common_types([table.schema for table in tables])
     coded = {
@@ -143,16 +148,17 @@ def join_tables(tables: Sequence[pa.Table]) -> pa.Table:
         pa.table(
             [table[name] if name in coded else decode_dictionary(table[name]) for name in types], list(types)
         )
-        for table in (conform(table, types) for table in tables)
+        for table in (conform(table, types, decimal) for table in tables)
     )
 
 
-def _as_type(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+def _as_type(column: pa.ChunkedArray, kind: pa.DataType, decimal: str) -> pa.ChunkedArray:
     """The column as it is, or as text; text stays as it is, dictionary encoded or not."""
     if column.type == kind or (is_text(kind) and is_text(column.type)):
         return column
     if pa.types.is_floating(column.type):
-        return number_texts(column)
+        texts = number_texts(column)
+        return texts if decimal == "." else pc.replace_substring(texts, ".", decimal)
     texts = column.cast(pa.string())
     return pc.replace_substring_regex(texts, NO_TIME, "") if pa.types.is_timestamp(column.type) else texts
 
@@ -184,11 +190,11 @@ def decode_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
-def from_python(cells: Sequence[Any]) -> pa.Array:
+def from_python(cells: Sequence[Any], decimal: str = ".") -> pa.Array:
     """A column of simple type from cells as Python's libraries give them; None and "" are missing.
 
     Whole numbers are integers even where a spreadsheet keeps them as decimals; if the types of the cells
-    differ, all are text.
+    differ, all are text, with numbers as `conform` writes them.
     """
     kinds = kinds_of(cells)
     if kinds == {str}:
@@ -203,7 +209,7 @@ def from_python(cells: Sequence[Any]) -> pa.Array:
         return pa.array([_naive_time(cell) for cell in cells], pa.timestamp("us"))
     if kinds == {timedelta}:
         return pa.array([None if cell is None else cell / timedelta(days=1) for cell in cells], pa.float64())
-    return pa.array([None if cell is None else cell_text(cell) for cell in cells], pa.string())
+    return pa.array([None if cell is None else cell_text(cell, decimal) for cell in cells], pa.string())
 
 
 def kinds_of(cells: Sequence[Any]) -> set[type]:
@@ -235,13 +241,20 @@ def _naive_time(cell: date | None) -> datetime | None:
     return (cell - (cell.utcoffset() or timedelta())).replace(tzinfo=None)
 
 
-def cell_text(cell: Any) -> str:
-    """A cell as a text file would have it."""
+def cell_text(cell: Any, decimal: str = ".") -> str:
+    """A cell as a text file with this decimal mark would have it."""
     if isinstance(cell, float) and cell.is_integer() and abs(cell) <= EXACT:
         return str(int(cell))
+    if isinstance(cell, float | Decimal):
+        return decimal_text(str(cell), decimal)
     if isinstance(cell, datetime):
         return re.sub(NO_TIME, "", cell.isoformat(" "))
     return _bytes_text(bytes(cell)) if isinstance(cell, bytes | memoryview) else str(cell)
+
+
+def decimal_text(number: str, decimal: str) -> str:
+    """A number that was written with a point, with another mark; a whole one without any."""
+    return number if decimal == "." else re.sub(r"\.0*$", "", number).replace(".", decimal)
 
 
 def _bytes_text(cell: bytes) -> str:

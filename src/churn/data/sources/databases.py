@@ -86,7 +86,7 @@ def _query_chunks(url: Any, name: str, cfg: DataConfig, rows: int) -> Iterator[C
         )
         row = 1
         for part in result.partitions(rows):
-            table = pa.table([from_python(cells) for cells in zip(*part, strict=True)], names)
+            table = pa.table([from_python(cells, cfg.decimal) for cells in zip(*part, strict=True)], names)
             yield Chunk(name, table, np.arange(row, row + len(part)), note, unit="row")
             row += len(part)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from churn.data.sources.chunk import Chunk
 from churn.data.sources.compressed import unpacked
 from churn.data.sources.formats import TEXT, Format, recognise_format
 from churn.data.sources.paths import SourceFile, is_delta, local_files
+from churn.data.spelling import TextRules
 from churn.data.table import BAD_ROW, NoRowsError, RawTable
 from churn.errors import UserError, did_you_mean, user_error_of_many
 from churn.scratch import scratch_folder
@@ -30,7 +32,7 @@ def read_files(cfg: DataConfig) -> RawTable:
         raise UserError(
             "no table is named", "data.path", "data.path=FILE, or data=synthetic for synthetic customers"
         )
-    return to_raw_table(cfg.path, list(file_chunks(cfg.path, cfg, CHUNK_ROWS)))
+    return to_raw_table(cfg.path, list(file_chunks(cfg.path, cfg, CHUNK_ROWS)), cfg.decimal)
 
 
 def raw_tables(path: str, cfg: DataConfig, rows: int) -> Iterator[RawTable]:
@@ -38,6 +40,11 @@ def raw_tables(path: str, cfg: DataConfig, rows: int) -> Iterator[RawTable]:
     for chunk in file_chunks(path, cfg, rows):
         if len(chunk.table) or chunk.broken:
             yield to_raw_table(path, [chunk])
+
+
+def with_marks(cfg: DataConfig, rules: TextRules) -> DataConfig:
+    """The configuration for tables whose numbers in text are written by these rules."""
+    return replace(cfg, decimal=rules.decimal, thousands=rules.thousands)
 
 
 def reading_keys(cfg: DataConfig) -> dict[str, Any]:
@@ -100,7 +107,9 @@ def _parts_of_one_table(
             table = with_partition_keys(chunk.table, source.keys)
             check_same_columns(table.column_names, names, source, files[0])
             names = names or table.column_names
-            yield chunk._replace(table=columns.conform(table, types) if types else table.select(names))
+            yield chunk._replace(
+                table=columns.conform(table, types, cfg.decimal) if types else table.select(names)
+            )
 
 
 def _only_kind(sources: list[tuple[SourceFile, Format]]) -> Format:
@@ -157,11 +166,14 @@ def _refuse_repeated(names: list[str], place: str) -> None:
         raise UserError(f"{what}: {', '.join(twice)}", place, do)
 
 
-def to_raw_table(path: str, chunks: list[Chunk]) -> RawTable:
-    """One table of some chunks of it; columns with neither name nor content are left out."""
+def to_raw_table(path: str, chunks: list[Chunk], decimal: str = ".") -> RawTable:
+    """One table of some chunks of it; columns with neither name nor content are left out.
+
+    `decimal`: as `join_tables` takes it.
+    """
     import pandas as pd
 
-    frame = columns.to_pandas(columns.join_tables([chunk.table for chunk in chunks]))
+    frame = columns.to_pandas(columns.join_tables([chunk.table for chunk in chunks], decimal))
     nameless = [name for name in map(str, frame) if name.startswith("Unnamed: ") and frame[name].eq("").all()]
     rows = [len(chunk.lines) for chunk in chunks]
     files = {chunk.file for chunk in chunks}

@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
@@ -20,16 +21,12 @@ import pyarrow.json
 
 from churn.config.data import DataConfig
 from churn.data.sources.chunk import Chunk
-from churn.data.sources.columns import EXACT, refuse_nested, simplify_types
+from churn.data.sources.columns import EXACT, decimal_text, refuse_nested, simplify_types
 from churn.data.sources.compressed import open_bytes
 from churn.data.sources.encodings import open_text, recognise_encoding
 from churn.data.sources.paths import SourceFile
 from churn.errors import UserError, count
 
-# NaN is a missing cell, as pandas and Python write it; infinite numbers are refused later, as in any file.
-EXACT_NUMBERS = json.JSONDecoder(
-    parse_int=str, parse_float=str, parse_constant=lambda word: None if word == "NaN" else word
-)
 LAYOUT = "write one object per line, or a list of objects"
 
 
@@ -44,7 +41,7 @@ def json_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chun
             whole = chain(first, lines)
             yield from _line_chunks(source, cfg, rows, islice(whole, rows), whole)
             return
-        table, note = _document_table(b"".join([*first, *lines]), source)
+        table, note = _document_table(b"".join([*first, *lines]), source, cfg)
     table = _checked(table, source, cfg)
     yield Chunk(source.name, table.slice(0, 0), np.empty(0, int), note, unit="row")
     for begin in range(0, len(table), rows):
@@ -96,7 +93,7 @@ def _line_chunks(
     names: list[str] = []
     line, block = 1, list(head)
     while block:
-        table = _checked(_parse_lines(block, source, line), source, cfg)
+        table = _checked(_parse_lines(block, source, line, cfg), source, cfg)
         lines = np.array([line + i for i, text in enumerate(block) if text.strip()], int)
         if not names:
             names = table.column_names
@@ -117,7 +114,7 @@ def _with_names(table: pa.Table, names: list[str], source: SourceFile, line: int
     return pa.table([table[name] if name in table.column_names else blank for name in names], names)
 
 
-def _parse_lines(block: list[bytes], source: SourceFile, line: int) -> pa.Table:
+def _parse_lines(block: list[bytes], source: SourceFile, line: int, cfg: DataConfig) -> pa.Table:
     """The objects of some lines; `line` is the number of the first."""
     content = b"".join(block)
     table = _parse_exactly(content)
@@ -126,7 +123,7 @@ def _parse_lines(block: list[bytes], source: SourceFile, line: int) -> pa.Table:
     records = []
     for i, text in enumerate(block):
         if text.strip():
-            records.append(_decode(text, source, f"{source.name}, line {line + i}"))
+            records.append(_decode(text, f"{source.name}, line {line + i}", cfg.decimal))
     return _table_of_records(records, source)
 
 
@@ -154,7 +151,7 @@ def _is_exact(column: pa.ChunkedArray) -> bool:
     return not pc.any(pc.greater_equal(pc.abs(column), float(EXACT))).as_py()
 
 
-def _document_table(content: bytes, source: SourceFile) -> tuple[pa.Table, str]:
+def _document_table(content: bytes, source: SourceFile, cfg: DataConfig) -> tuple[pa.Table, str]:
     """The table of a file that is one JSON value, and how it is written."""
     begin = content.lstrip()[:1]
     if begin == b"[":
@@ -163,7 +160,7 @@ def _document_table(content: bytes, source: SourceFile) -> tuple[pa.Table, str]:
             rows = pa.Table.from_struct_array(pc.list_flatten(wrapped["rows"]))
             if all(map(_is_exact, rows.itercolumns())) and not any(map(_is_time, rows.schema.types)):
                 return rows, "JSON records"
-    document = _decode(content, source, source.name)
+    document = _decode(content, source.name, cfg.decimal)
     try:
         return _table_of_document(document, source)
     except (AttributeError, TypeError, ValueError) as error:  # Arrow's errors are among them
@@ -248,10 +245,18 @@ def _text_column(cells: list[Any]) -> pa.Array:
     return pa.array(whole, pa.string())
 
 
-def _decode(text: bytes, source: SourceFile, where: str) -> Any:
-    """A JSON value with numbers as text; raises `UserError` with the place of the mistake."""
+def _decode(text: bytes, where: str, decimal: str) -> Any:
+    """A JSON value with numbers as text, with this decimal mark; raises `UserError` where it is wrong.
+
+    NaN is a missing cell, as pandas and Python write it; infinite numbers are refused later, as in any file.
+    """
+    exactly = json.JSONDecoder(
+        parse_int=str,
+        parse_float=partial(decimal_text, decimal=decimal),
+        parse_constant=lambda word: None if word == "NaN" else word,
+    )
     try:
-        return EXACT_NUMBERS.decode(text.decode())
+        return exactly.decode(text.decode())
     except json.JSONDecodeError as error:
         place = f", line {error.lineno}" if error.lineno > 1 else ""
         what = f"this is no JSON: {error.msg} at {count(error.colno, 'character')}"

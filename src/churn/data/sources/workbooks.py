@@ -43,7 +43,7 @@ def workbook_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[
     rows_with_cells = [i for i in range(end, len(cells)) if any(cell != "" for cell in cells[i])]
     kept = [cells[i] for i in rows_with_cells]
     marked = Counter(_error_cells(source, sheet.name, names, (top + end, left)))
-    table = pa.table([_column(kept, i, names[i], marked) for i in range(len(names))], names)
+    table = pa.table([_column(kept, i, names[i], marked, cfg.decimal) for i in range(len(names))], names)
     numbers = np.array(rows_with_cells, int) + top + 1
     note += f", {count(begin, 'row')} before the header skipped" * (begin > 0)
     yield Chunk(source.name, table.slice(0, 0), numbers[:0], note, unit="row", typed=True, marked=+marked)
@@ -128,7 +128,7 @@ def _text(cell: Any) -> str:
     return cell.strip() if isinstance(cell, str) else cell_text(cell)
 
 
-def _column(rows: Cells, position: int, name: str, marked: Counter[str]) -> pa.Array:
+def _column(rows: Cells, position: int, name: str, marked: Counter[str], decimal: str) -> pa.Array:
     """A column of a sheet; texts that are errors are missing and counted."""
     cells = [row[position] for row in rows]
     kinds = kinds_of(cells)
@@ -139,7 +139,7 @@ def _column(rows: Cells, position: int, name: str, marked: Counter[str]) -> pa.A
         cells = ["" if cell in NULL_MARKS else cell for cell in cells]
     if kinds == {str}:
         return pc.utf8_trim_whitespace(pa.array(cells, pa.string()))
-    return from_python([cell.strip() if isinstance(cell, str) else cell for cell in cells])
+    return from_python([cell.strip() if isinstance(cell, str) else cell for cell in cells], decimal)
 
 
 def _error_cells(source: SourceFile, sheet: str, names: list[str], corner: tuple[int, int]) -> Iterator[str]:

@@ -117,13 +117,13 @@ def _column_names(source: SourceFile) -> list[str]:
     return [*own, *(key for key in source.keys if key not in own)]
 
 
-def sample_table(groups: list[RowGroup], rows: int, seed: int, path: str) -> RawTable:
+def sample_table(groups: list[RowGroup], rows: int, seed: int, path: str, decimal: str) -> RawTable:
     """A random sample of `rows` rows of the table, without replacement, in the order of the table.
 
     Each row draws a number that depends only on its place and the seed; the rows with the lowest numbers are
     the sample. So samples of parts of a table, made anywhere, merge into the sample of the whole. In a sample
     of n rows the rank of every quantile is off by less than sqrt(ln(200) / 2 n) in 99 of 100 samples
-    (Dvoretzky, Kiefer, Wolfowitz; Massart 1990).
+    (Dvoretzky, Kiefer, Wolfowitz; Massart 1990). `decimal`: as `join_tables` takes it.
     """
     limit = _sampling_limit(groups, rows, seed)
     names = read_row_group(groups[0]).column_names
@@ -131,9 +131,8 @@ def sample_table(groups: list[RowGroup], rows: int, seed: int, path: str) -> Raw
     for i, group in enumerate(groups):
         chosen = np.flatnonzero(_row_draws(group, i, seed) < limit)
         chunks.append(group.chunk(read_row_group(group, names).take(pa.array(chosen)), chosen))
-    return replace(
-        files.to_raw_table(path, chunks), is_sample=True, count_values=partial(_count_values, groups)
-    )
+    raw = files.to_raw_table(path, chunks, decimal)
+    return replace(raw, is_sample=True, count_values=partial(_count_values, groups))
 
 
 def _count_values(groups: list[RowGroup], name: str) -> pd.Series:

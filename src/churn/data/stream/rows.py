@@ -70,7 +70,7 @@ class Stream:
         schema = self.split.schema
         names = [*schema.features, schema.target, *([schema.id] if schema.id else [])]
         tables = [(group, read_row_group(group, names)) for group in groups]
-        table = join_tables([table for _, table in tables])
+        table = join_tables([table for _, table in tables], schema.decimal)
         features = to_arrow_features(table, schema)
         target = dictionary_column(table[schema.target], schema)
         left, blank = left_and_blank(target.levels, schema)
@@ -133,7 +133,7 @@ def open_stream(cfg: Config) -> Stream | None:
             "model=dense, or allow more rows in memory: train.stream_rows=",
         )
     total = sum(group.rows for group in groups)
-    sample = sample_table(groups, cfg.train.sample_rows, cfg.seed, str(cfg.data.path))
+    sample = sample_table(groups, cfg.train.sample_rows, cfg.seed, str(cfg.data.path), cfg.data.decimal)
     data = build_dataset(sample, cfg.data, declared_facts(cfg.data))
     forgotten = Forgotten.of(cfg)
     data = without_forgotten(data, forgotten)
