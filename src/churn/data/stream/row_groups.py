@@ -117,7 +117,7 @@ def _column_names(source: SourceFile) -> list[str]:
     return [*own, *(key for key in source.keys if key not in own)]
 
 
-def sample_table(groups: list[RowGroup], rows: int, seed: int, path: str, decimal: str) -> RawTable:
+def sample_table(groups: list[RowGroup], rows: int, seed: int, path: str, decimal: str = ".") -> RawTable:
     """A random sample of `rows` rows of the table, without replacement, in the order of the table.
 
     Each row draws a number that depends only on its place and the seed; the rows with the lowest numbers are
