@@ -16,7 +16,7 @@ from churn.network.fit import fit_network, training_rows
 from churn.network.log_odds import logit
 from churn.network.trained import frame_tensors, predict_members
 from churn.network.trainer import default_batch_size, make_optimizer
-from churn.network.trees import sum_of_trees
+from churn.network.trees import join_trees
 
 
 def trained(customers, checkpoint, *overrides):
@@ -143,7 +143,7 @@ def test_a_prediction_stacks_trees_and_network(customers, tmp_path):
     members = predict_members(result.network, result.encoder(*frame_tensors(customers.frame, result.schema)))
     assert members.shape == (len(customers), 5)
     inputs = tree_inputs(customers.frame, result.schema, result.encoder.encoding)
-    trees = [sum_of_trees([forest], [1], inputs.T)[0].numpy() for forest in result.forests]
+    trees = [join_trees([forest], [1])(inputs.T)[0].numpy() for forest in result.forests]
     assert len(trees) == 2
     expected = result.stack(trees, logit(members).mean(axis=1))
     assert result.log_odds(customers.frame)[0] == pytest.approx(expected, abs=1e-5)

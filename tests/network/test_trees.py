@@ -7,7 +7,7 @@ import pytest
 
 from churn.backend import tensorflow
 from churn.network.catboost_trees import PATIENCE, Settings, _AllReady, grow, repeated_columns
-from churn.network.trees import NEVER, PRIOR_ROWS, Trees, sum_of_trees
+from churn.network.trees import NEVER, PRIOR_ROWS, Trees, join_trees
 
 
 def table(rows=600):
@@ -21,7 +21,7 @@ def table(rows=600):
 
 
 def in_graph(trees, inputs):
-    return [part.numpy() for part in sum_of_trees([trees], [1.0], tensorflow().constant(inputs.T))]
+    return [part.numpy() for part in join_trees([trees], [1.0])(tensorflow().constant(inputs.T))]
 
 
 def random_trees(trees, depth, random):
@@ -77,12 +77,27 @@ def test_trees_that_are_joined_have_the_sums_of_each(trees, depth):
         assert found == pytest.approx(right, abs=1e-5)
 
 
+def test_trees_that_ask_the_same_become_one(monkeypatch):
+    random = np.random.default_rng(0)
+    forest, inputs = random_trees(20, 4, random), random.normal(size=(40, 3)).astype(np.float32)
+    forest.border[:] = np.where(forest.border > 0, 0.5, -0.5)  # six questions: some trees ask one twice
+    forest.border[::3, 1] = NEVER
+    joined = join_trees([forest], [1.0])
+    assert joined.leaves.shape == (2**6, 2)
+    for found, right in zip(in_graph(forest, inputs), by_hand(forest, inputs), strict=True):
+        assert found == pytest.approx(right, abs=1e-5)
+    monkeypatch.setattr("churn.network.trees.DEEPEST", 4)
+    alone = join_trees([forest], [1.0])
+    assert 1 < len(alone.first) <= 20
+    assert alone.question.shape[1] == 4
+
+
 def test_trees_of_several_depths_are_added_up_by_their_weights():
     random = np.random.default_rng(0)
     forests = [random_trees(5, 6, random), random_trees(7, 4, random), random_trees(2, 1, random)]
     inputs = random.normal(size=(40, 3)).astype(np.float32)
     inputs[0, 0] = np.inf  # is above every border, but for those that are lacking
-    found = sum_of_trees(forests, [0.5, 0.2, 3.0], tensorflow().constant(inputs.T))
+    found = join_trees(forests, [0.5, 0.2, 3.0])(tensorflow().constant(inputs.T))
     (first, rows), (second, more), (third, most) = (by_hand(forest, inputs) for forest in forests)
     assert found[0].numpy() == pytest.approx(0.5 * first + 0.2 * second + 3 * third, abs=2e-5)
     assert found[1].numpy() == pytest.approx(rows + more + most, abs=1e-5)

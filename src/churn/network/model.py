@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from churn.backend import tensorflow
@@ -11,7 +12,7 @@ from churn.network.encoder import Encoder
 from churn.network.layers import network_logits
 from churn.network.log_odds import clip_logit
 from churn.network.stack import NETWORK_ALONE, Stack
-from churn.network.trees import Trees, sum_of_trees
+from churn.network.trees import JoinedTrees, Trees, join_trees
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,11 @@ class Model:
     forests: Sequence[Trees] = ()  # trees of each depth
     stack: Stack = NETWORK_ALONE
 
+    @cached_property
+    def trees(self) -> JoinedTrees:
+        """The trees of all forests by the weights of the stack."""
+        return join_trees(self.forests, self.stack.trees)
+
     def __call__(self, numbers: Any, codes: Any) -> tuple[Any, Any]:
         """[n] log-odds and [n] the trees' uncertainty, from numbers [F, n] float32 and codes [C, n] int32."""
         tf = tensorflow()
@@ -31,5 +37,5 @@ class Model:
         if not self.forests:
             return network, tf.zeros_like(network)
         inputs = self.encoder.tree_inputs(numbers, codes)
-        log_odds, uncertainty = sum_of_trees(self.forests, self.stack.trees, inputs)
+        log_odds, uncertainty = self.trees(inputs)
         return log_odds + self.stack.network * network + self.stack.intercept, uncertainty
