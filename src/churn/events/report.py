@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,16 +56,21 @@ def make_snapshot(work: Workspace, output: Path, seed: int, for_labels: bool = F
     print(f"Asking at {count(len(cutoffs), 'cut-off')}, {span} ...", flush=True)
     with closing(snapshot_parts(work, cutoffs)) as parts:  # while the database is open
         contents = write_snapshot(parts, cfg, output, work.customers * len(cutoffs), seed)
-    silences = [returns_after_silence(work, name, until) for name in _signs_of_life(cfg)]
+    with ThreadPoolExecutor(1) as aside:  # these need the rows, and the others need DuckDB
+        of_labels = aside.submit(lambda: tuple(label_findings(contents, cfg)))
+        silences = [returns_after_silence(work, name, until) for name in _signs_of_life(cfg)]
+        censored = _count_censored(work, undecided)
+        weeks = {name: _events_by_week(work, name) for name in cfg.tables}
+        findings = (*table_findings(work), *history_findings(work, cutoffs), *of_labels.result())
     return SnapshotReport(
         cfg=cfg,
         output=output,
         until=until,
         contents=contents,
-        censored=_count_censored(work, undecided),
-        weeks={name: _events_by_week(work, name) for name in cfg.tables},
+        censored=censored,
+        weeks=weeks,
         silences=[silence for silence in silences if silence],
-        findings=(*table_findings(work), *history_findings(work, cutoffs), *label_findings(contents, cfg)),
+        findings=findings,
         for_labels=for_labels,
     )
 
