@@ -88,8 +88,11 @@ def _write_by_duckdb(events: EventsConfig, cfg: Config, output: Path) -> None:
 
     print("Reading the tables ...", flush=True)
     with ThreadPoolExecutor(1) as importing:
-        importing.submit(import_module, "churn.events.page")  # takes seconds: meanwhile DuckDB works
+        imported = importing.submit(
+            import_module, "churn.events.page"
+        )  # takes seconds: DuckDB works meanwhile
         with open_workspace(events, cfg.data.bigquery) as work:
+            imported.result()  # two threads that import the same libraries would find halves of them
             from churn.events.report import make_snapshot, summarize
 
             made = make_snapshot(work, output, cfg.seed, for_labels=cfg.bundle is not None)
