@@ -203,7 +203,9 @@ class Jobs:
         container = job.job_spec.worker_pool_specs[0].container_spec
         with tempfile.TemporaryDirectory() as root:
             inputs = {
-                name: Path(root) / "gcs" / "bucket" / name for name in self.storage.list("gs://bucket/")
+                name: Path(root) / "gcs" / "bucket" / name
+                for name in self.storage.list("gs://bucket/")
+                if not name.endswith("/")
             }
             for name, file in inputs.items():
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -219,7 +221,14 @@ class Jobs:
             self.copy_changes(Path(root) / "gcs" / "bucket", inputs)
 
     def copy_changes(self, folder: Path, inputs: dict[str, Path]) -> None:
-        """Write new and changed files to the bucket, and delete those that are gone."""
+        """Write new and changed files to the bucket, and delete those that are gone.
+
+        Each new folder is an object, too, whose name ends with "/": so does Cloud Storage FUSE make them
+        (its docs/semantics.md). Theirs are empty, which the emulator of the storage cannot be sent.
+        """
+        for file in (file for file in folder.rglob("*") if file.is_dir()):
+            if not any(file in one.parents for one in inputs.values()):
+                self.storage.write(f"gs://bucket/{file.relative_to(folder).as_posix()}/", b" ")
         for name in (name for name, file in inputs.items() if not file.is_file()):
             self.storage.delete(f"gs://bucket/{name}")
         for file in (file for file in folder.rglob("*") if file.is_file()):

@@ -16,6 +16,7 @@ from conftest import SMALLEST, compose_config
 from omegaconf import OmegaConf
 
 from churn.bundle.bundle import Bundle
+from churn.data.forgotten import put_on_list
 from churn.data.sources import files
 from churn.data.validate import to_features
 from churn.errors import UserError
@@ -115,6 +116,37 @@ def test_columns_of_a_table_of_bigquery_with_many_unseen_cells_are_named(cloud, 
         f"! column 'tenure': 100% of the cells are unlike any in training, most often '70000' ({len(frame)})"
     )
     assert "! column 'contract': 100% of the cells" in printed[1]
+
+
+@pytest.mark.parametrize("state", ["JOB_STATE_SUCCEEDED", "JOB_STATE_PARTIALLY_SUCCEEDED"])
+def test_rows_without_an_answer_are_named(cloud, settings, table, capsys, state):
+    where = (f"input={table}", "output=gs://bucket/scores")
+    score(settings(1, *where))
+    assert "have no answer" not in capsys.readouterr().out
+    (job,) = cloud.service.jobs.values()
+    job.state, job.completion_stats = state, {"successful_count": 90, "failed_count": 10}
+    score(settings(1, *where))  # finds the job
+    said = capsys.readouterr().out
+    assert "gs://bucket/scores" in said
+    assert "! 10 of 100 rows have no answer" in said
+    assert len(cloud.service.jobs) == 1
+
+
+def test_marks_that_the_model_does_not_read_are_refused(cloud, settings, table):
+    with pytest.raises(UserError, match="this model reads numbers like"):
+        score(settings(1, f"input={table}", "output=gs://bucket/s", "data.decimal=','", "data.thousands=."))
+    assert not cloud.service.jobs
+
+
+@pytest.mark.parametrize("change", [{"size": 2_000_000_000}, {"lacks": "contract"}])
+def test_a_table_that_cannot_be_read_is_refused_before_anything_is_made(cloud, settings, table, change):
+    frame = pd.read_csv(table).drop(columns=change.get("lacks", []))
+    cloud.service.warehouse.write("p.d.customers", frame)
+    cloud.service.warehouse.size = change.get("size", 0)
+    with pytest.raises(UserError):
+        score(settings(1, "input=bq://p.d.customers", "output=bq://p.d"))
+    assert not cloud.service.models
+    assert not cloud.service.storage.list("gs://bucket/")
 
 
 def test_json_lines_in_a_bucket_are_used_as_they_are(cloud, settings):
@@ -292,6 +324,34 @@ def test_the_run_of_a_training_job_is_copied_back_and_registered(cloud, tmp_path
     (job,) = cloud.service.jobs.values()
     (pool,) = job.job_spec.worker_pool_specs
     assert pool.container_spec.image_uri == "us-central1-docker.pkg.dev/p/churn/training:latest"
+
+
+def test_a_training_job_says_that_it_does_not_know_who_is_forgotten(cloud, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(train, "_find_or_start_job", lambda *_: pytest.fail("started"))
+    cfg = compose_config(
+        "target=vertex", f"deploy.emulator={cloud.url}", "deploy.project=p", "deploy.bucket=bucket",
+        f"run.root={tmp_path}", f"run.dir={tmp_path}/run",
+    )  # fmt: skip
+    put_on_list(cfg, "00017")
+    with pytest.raises(pytest.fail.Exception, match="started"):
+        train.train(cfg)
+    assert "does not know the 1 customer on the list of forgotten ones" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data=kaggle", "data.kaggle=o/d"], "no client of Kaggle"),
+        (["data.name=a/b"], "cannot be called so"),
+        (["data=bigquery", "data.bigquery.table=customers"], "no name of a table"),
+        (["data=csv", "data.path=gs://"], "Missing bucket name"),
+    ],
+)
+def test_what_a_training_job_could_not_do_is_refused_before_it(cloud, tmp_path, overrides, message):
+    cloud_is = (f"deploy.emulator={cloud.url}", "deploy.project=p", "deploy.bucket=bucket", "target=vertex")
+    with pytest.raises(UserError, match=message):
+        train.train(compose_config(*cloud_is, f"run.root={tmp_path}", *overrides))
+    assert not cloud.service.jobs
 
 
 def test_a_training_job_reads_bigquery_in_the_project_of_the_deployment():

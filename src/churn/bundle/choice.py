@@ -14,6 +14,8 @@ from churn.bundle.contents import EXTRA, read_facts
 from churn.bundle.registry import champion_path
 from churn.config.data import Source
 from churn.config.root import Config
+from churn.data.dataset import Schema
+from churn.data.spelling import number_example
 from churn.errors import UserError, shell_setting
 
 
@@ -136,3 +138,11 @@ def _able_to_read(columns: Collection[str], root: str) -> str:
 def _setting(key: str, value: object) -> str:
     """What to type, in quotes only where a shell or Hydra needs them."""
     return f"{key}={value}" if re.fullmatch(r"[\w./+-]+", str(value)) else shell_setting(key, str(value))
+
+
+def check_marks(schema: Schema, cfg: Config) -> None:
+    """Raise `UserError` for other marks in numbers than those of the table that the model learnt from."""
+    keys = [key for key in ("decimal", "thousands") if f"data.{key}" in cfg.overridden]
+    if other := [f"data.{key}" for key in keys if getattr(cfg.data, key) != getattr(schema, key)]:
+        what = f"this model reads numbers like {number_example(schema)}, as those that it learnt from"
+        raise UserError(what, ", ".join(other), "leave the keys out, and write the file's numbers alike")

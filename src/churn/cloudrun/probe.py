@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from churn.cloudrun.service import PROBE, revision_stem
 from churn.cloudrun.state import RunState, wait_until_settled
 from churn.errors import UserError
 from churn.vertex.checks.parity import MismatchError, compare_answers, to_instances
+from churn.vertex.cloud import operations
 from churn.vertex.cloud.deployment import Deployment
 from churn.vertex.cloud.errors import RETRY
 from churn.vertex.cloud.session import Session
@@ -67,6 +69,7 @@ def _ask(url: str, body: dict[str, Any], headers: dict[str, str]) -> Any:
         answer = requests.post(url, json=body, headers=headers, timeout=SECONDS)
         if answer.status_code not in BUSY:
             break
+        time.sleep(operations.POLL_SECONDS)
     return answer
 
 

@@ -13,20 +13,18 @@ import pyarrow.compute
 
 from churn.backend import arrow_alone
 from churn.bundle.bundle import Bundle
-from churn.bundle.choice import check_columns, choose_bundle
+from churn.bundle.choice import check_columns, check_marks, choose_bundle
 from churn.bundle.model import Model, model_of
 from churn.bundle.unseen import UnseenCells
 from churn.config.root import Config
 from churn.config.serving import BeamRunner
 from churn.data.coded import ArrowFeatures
-from churn.data.dataset import Schema
 from churn.data.features import to_arrow_features
 from churn.data.progress import announced
 from churn.data.sources import files, warehouse
 from churn.data.sources.chunk import Chunk
 from churn.data.sources.columns import join_tables
 from churn.data.sources.paths import is_delta
-from churn.data.spelling import number_example
 from churn.data.writers import WRITERS, write_tables
 from churn.errors import UserError, count, missing_extra
 from churn.events.scoring import INPUT, scoring_features
@@ -54,7 +52,7 @@ def score(cfg: Config) -> None:
     _check_input_and_output(cfg)
     arrow_alone()
     bundle = choose_bundle(cfg)
-    _check_marks(bundle.schema, cfg)
+    check_marks(bundle.schema, cfg)
     if _in_bigquery(cfg.input) and bundle.schema.id is None:
         raise UserError(
             "rows of BigQuery have no order, and the bundle has no column of customer ids",
@@ -188,14 +186,6 @@ def _check_input_and_output(cfg: Config) -> None:
     if given and cfg.top is None:
         fault = "these keys change the call list only; the column `churn` follows the bundle's own threshold"
         raise UserError(fault, ", ".join(given), "add top=N, or leave them out")
-
-
-def _check_marks(schema: Schema, cfg: Config) -> None:
-    """Raise `UserError` for other marks in numbers than those of the table that the model learnt from."""
-    keys = [key for key in ("decimal", "thousands") if f"data.{key}" in cfg.overridden]
-    if other := [f"data.{key}" for key in keys if getattr(cfg.data, key) != getattr(schema, key)]:
-        what = f"this model reads numbers like {number_example(schema)}, as those that it learnt from"
-        raise UserError(what, ", ".join(other), "leave the keys out, and write the file's numbers alike")
 
 
 def _score_chunks(model: Model, cfg: Config, seen: _Seen, skip: int = 0) -> Iterator[pa.Table]:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from churn.bundle.bundle import Bundle
-from churn.bundle.choice import choose_bundle
+from churn.bundle.choice import check_marks, choose_bundle
 from churn.bundle.unseen import REMEMBERED, UnseenCells
 from churn.config.root import Config
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.infer.cells import to_ids
 from churn.data.sources import files
-from churn.data.sources.bigquery import query_rows
+from churn.data.sources.bigquery import check_query, query_rows
 from churn.data.table import RawTable
 from churn.data.validate import to_features
 from churn.errors import UserError, did_you_mean
@@ -52,6 +52,7 @@ def score(cfg: Config) -> None:
     scoring.check_addresses(str(cfg.input or ""), str(cfg.output))
     scoring.refuse_local_keys(cfg)
     bundle, deployment = choose_bundle(cfg), Deployment.from_config(cfg)
+    check_marks(bundle.schema, cfg)
     raise_problems(preflight.offline_problems(deployment, bundle, today()))
     session = connect(deployment)
     cost = load_prices().describe_cost(cfg.target.machine_type, cfg.target.replicas)
@@ -64,10 +65,14 @@ def score(cfg: Config) -> None:
         raise_problems(preflight.unchangeable_problems(deployment, bundle, registered))
         job = _find_or_start_job(session, cfg, bundle)
         print(f"Job {job.name}: waiting for it ...", flush=True)
-        output = jobs.wait_for_job(session, job.name).output_info
+        done = jobs.wait_for_job(session, job.name)
+    output = done.output_info
     table = f"{output.bigquery_output_dataset}.{output.bigquery_output_table}"
     by = ", by `key`" if _has_key(str(cfg.input), bundle) else ""
     print(f"The answers{by}: {output.gcs_output_directory or table}")
+    if failed := done.completion_stats.failed_count:
+        rows = failed + done.completion_stats.successful_count
+        print(f"! {failed:,} of {rows:,} rows have no answer; why is beside the answers, under errors")
 
 
 def _find_or_start_job(session: Session, cfg: Config, bundle: Bundle) -> Any:
@@ -77,7 +82,7 @@ def _find_or_start_job(session: Session, cfg: Config, bundle: Bundle) -> Any:
     name = f"{session.deployment.name}-score-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
     job = jobs.find_started_job(session, name)
     if job is None:
-        _check_file(cfg, bundle)
+        _check_rows(session, cfg, bundle, name)
         confirm(session.deployment, "Score with")
         return _start_job(session, cfg, bundle, name)
     if not jobs.is_running(job):
@@ -148,9 +153,8 @@ def _upload_instances(session: Session, cfg: Config, bundle: Bundle, name: str) 
     """
     uris: list[str] = []
     unseen = UnseenCells(bundle)
-    for raw in files.raw_tables(
-        str(cfg.input), files.with_marks(cfg.data, bundle.schema), cfg.score.chunk_rows
-    ):
+    read = files.with_marks(cfg.data, bundle.schema)
+    for raw in files.raw_tables(str(cfg.input), read, cfg.score.chunk_rows):
         features = to_features(raw, bundle.schema)
         unseen.add_frame(features)
         rows = parity.to_instances(features, bundle)
@@ -164,9 +168,12 @@ def _upload_instances(session: Session, cfg: Config, bundle: Bundle, name: str) 
     return uris
 
 
-def _check_file(cfg: Config, bundle: Bundle) -> None:
-    """Raise `UserError` if the first rows of a file on this machine cannot be scored."""
+def _check_rows(session: Session, cfg: Config, bundle: Bundle, name: str) -> None:
+    """Raise `UserError` if a table, or the first rows of a file on this machine, cannot be scored."""
     source = str(cfg.input)
+    if source.startswith("bq://"):
+        query, _ = _instances_query(session, cfg, bundle, name)
+        check_query(session.clients.bigquery, query, cfg.data.bigquery, "CREATE_TABLE_AS_SELECT")
     if source.startswith(("bq://", "gs://")):
         return
     raw = next(files.raw_tables(source, files.with_marks(cfg.data, bundle.schema), cfg.score.chunk_rows))
@@ -189,10 +196,9 @@ def _make_instance_table(session: Session, cfg: Config, bundle: Bundle, name: st
 
     Prints columns of unseen cells.
     """
-    dataset = _instances_dataset(session, str(cfg.output))
-    source, table = str(cfg.input).removeprefix("bq://"), f"{dataset}.{name.replace('-', '_')}"
-    types = {field.name: field.field_type for field in session.clients.bigquery.get_table(source).schema}
-    query = _instances_query(session.deployment, bundle, source, table, types)
+    if not str(cfg.output).startswith("bq://"):
+        ensure_dataset(session)
+    query, table = _instances_query(session, cfg, bundle, name)
     query_rows(session.clients.bigquery, query, cfg.data.bigquery, "CREATE_TABLE_AS_SELECT")
     if bundle.profile:
         counts = sql.unseen_cells(bundle, table, REMEMBERED)
@@ -224,25 +230,25 @@ def _print_columns(unseen: UnseenCells) -> None:
         print(f"! {column}")
 
 
-def _instances_dataset(session: Session, output: str) -> str:
-    """The data set of the answers; where they go to a bucket, that of the log, made if there is none."""
+def _instances_query(session: Session, cfg: Config, bundle: Bundle, name: str) -> tuple[str, str]:
+    """GoogleSQL that makes the table of instances, and the table, which BigQuery removes after 7 days.
+
+    It lies beside the answers; where they go to a bucket, in the data set of the log.
+    """
+    deployment, output = session.deployment, str(cfg.output)
+    beside = f"{deployment.project}.{deployment.dataset}"
     if output.startswith("bq://"):
-        return output.removeprefix("bq://")
-    ensure_dataset(session)
-    return f"{session.deployment.project}.{session.deployment.dataset}"
-
-
-def _instances_query(
-    deployment: Deployment, bundle: Bundle, source: str, table: str, types: Mapping[str, str]
-) -> str:
-    """GoogleSQL that makes the table of instances; BigQuery removes it after 7 days."""
+        beside = output.removeprefix("bq://")
+    source, table = str(cfg.input).removeprefix("bq://"), f"{beside}.{name.replace('-', '_')}"
+    types = {field.name: field.field_type for field in session.clients.bigquery.get_table(source).schema}
     columns = sql.input_columns(bundle, types)
     if bundle.schema.id:
         columns.append(f"{sql.customer_key(bundle, types)} AS `{ROW}`")
     labels = ", ".join(f'("{name}", "{value}")' for name, value in deployment.labels.items())
     key = f'kms_key_name="{deployment.config.kms_key}", ' if deployment.config.kms_key else ""
-    return (
+    query = (
         f"CREATE OR REPLACE TABLE `{table}`\n"
         "OPTIONS(expiration_timestamp=TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 7 DAY), "
         f"{key}labels=[{labels}])\nAS SELECT\n  " + ",\n  ".join(columns) + f"\nFROM `{source}`"
     )
+    return query, table

@@ -17,9 +17,11 @@ from churn.bundle.bundle import Bundle
 from churn.config.data import Source
 from churn.config.root import Config, config_directory
 from churn.config.serving import Platform
+from churn.data.declared import with_declared_roles
+from churn.data.forgotten import Forgotten
 from churn.data.load import dataset_name
 from churn.data.sources.bigquery import check_choice
-from churn.errors import UserError
+from churn.errors import UserError, count
 from churn.runs import link_latest, note_unregistered, reserve_run
 from churn.vertex.checks import account
 from churn.vertex.checks.preflight import build_command
@@ -37,7 +39,9 @@ def train(cfg: Config) -> None:
 
     >>> train(compose_config("data=bigquery", "data.bigquery.table=P.SET.TABLE", "data.target=left"))
     """
+    cfg.data = with_declared_roles(cfg.data)
     cfg.data.name = dataset_name(cfg.data)
+    registry.check_name(cfg.data.name)
     with reserve_run(cfg) as run_dir:
         _train_into(run_dir, cfg)
 
@@ -52,6 +56,9 @@ def _train_into(run_dir: Path, cfg: Config) -> None:
         raise_problems(_training_problems(session, cfg))
         files = _job_files(cfg)
         folder = f"{deployment.name}/training/{_job_digest(session, cfg, files)}"
+        if forgotten := Forgotten.of(cfg).hashes:
+            who = f"the {count(len(forgotten), 'customer')} on the list of forgotten ones"
+            print(f"! The job does not know {who}: leave their rows out of what it reads")
         job = _find_or_start_job(session, cfg, folder, files)
         print(f"Job {job.name}; its log: {jobs.log_command(job.name)}", flush=True)
         jobs.wait_for_job(session, job.name)
@@ -66,6 +73,9 @@ def _check_source(cfg: Config, deployment: Deployment) -> None:
     if cfg.data.source == Source.bigquery:
         check_choice(cfg.data.bigquery)
     path = cfg.data.path
+    if cfg.data.source == Source.kaggle:
+        do = f"download it, gcloud storage cp FILE gs://{deployment.bucket}/data/, then data.path=gs://..."
+        raise UserError("the training container has no client of Kaggle", "data=kaggle", do)
     if cfg.data.source == Source.file and path and not path.startswith("gs://"):
         do = f"gcloud storage cp {path} gs://{deployment.bucket}/data/, then data.path=gs://..."
         raise UserError("a job can't read this machine's files", f"data.path={path}", do)
@@ -175,9 +185,10 @@ def _fetch_run(session: Session, prefix: str, run_dir: Path, root: Path) -> None
     run_dir.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=run_dir.parent, prefix=".unfinished-") as folder:
         for blob in session.clients.storage.list_blobs(deployment.bucket, prefix=prefix):
-            file = Path(folder) / "run" / blob.name.removeprefix(prefix)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            blob.download_to_filename(str(file))
+            if not blob.name.endswith("/"):  # the mounted bucket has an empty object for each folder
+                file = Path(folder) / "run" / blob.name.removeprefix(prefix)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                blob.download_to_filename(str(file))
             if blob.metadata != deployment.labels:
                 blob.metadata = deployment.labels
                 blob.patch()

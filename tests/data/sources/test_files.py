@@ -334,7 +334,9 @@ def bucket():
     server.stop()
 
 
-@pytest.mark.parametrize(("path", "rows"), [("in/1.csv", 3), ("in", 4), ("in/*.csv", 4), ("t.parquet", 1)])
+@pytest.mark.parametrize(
+    ("path", "rows"), [("in/1.csv", 3), ("in", 4), ("in/*.csv", 4), ("in/?.csv", 4), ("t.parquet", 1)]
+)
 def test_cloud_storage_is_read_like_a_folder(bucket, path, rows):
     raw = read(bucket(path))
     assert len(raw.frame) == rows

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from churn.data.sources import archives
 from churn.errors import UserError, did_you_mean
@@ -227,10 +227,11 @@ def list_cloud_objects(path: str) -> tuple[fs.FileSystem, list[str]]:
 def _list_cloud_objects(path: str) -> tuple[fs.FileSystem, list[str]]:
     from pyarrow import fs
 
-    uri = urlsplit(path)
-    query = f"{uri.query}&" * bool(uri.query) + "retry_limit_seconds=15"
-    storage, bucket = fs.FileSystem.from_uri(f"gs://{uri.netloc}/?{query}")
-    name = f"{bucket.rstrip('/')}{uri.path}".rstrip("/")
+    place, *more = re.split(r"\?(?=\w+=)", path.removeprefix("gs://"), maxsplit=1)  # else ? is a wildcard
+    (host, _, key), options = place.partition("/"), "".join(more)
+    query = f"{options}&" * bool(options) + "retry_limit_seconds=15"
+    storage, bucket = fs.FileSystem.from_uri(f"gs://{host}/?{query}")
+    name = f"{bucket.rstrip('/')}/{key}".rstrip("/")
     if any(sign in name for sign in WILDCARDS):
         folder = name[: min(name.find(sign) for sign in WILDCARDS if sign in name)].rpartition("/")[0]
         keys = _objects_below(storage, folder)

@@ -12,8 +12,8 @@ from churn.vertex.cloud.session import Session
 
 def check_addresses(source: str, output: str) -> None:
     """Raise `UserError` for something that cannot be read, or written to."""
-    of_table = not source.startswith("bq://") or _parts(source) == 3
-    if not source or not of_table or not re.match(r"bq://[^.]|gs://[^/]", output):
+    is_named = _parts(source) == 3 if source.startswith("bq://") else source != "gs://"
+    if not source or not is_named or not re.match(r"bq://[^.]|gs://[^/]", output):
         do = "input=bq://P.SET.TABLE, or a file, here or gs://; output=bq://P.SET or gs://BUCKET/DIR"
         raise UserError("Vertex AI needs something to read and a place to write", "input, output", do)
     if output.startswith("bq://") and _parts(output) != 2:
@@ -22,8 +22,9 @@ def check_addresses(source: str, output: str) -> None:
 
 
 def _parts(address: str) -> int:
-    """How many names a bq:// address has; a project may be called example.com:project."""
-    return len(address.rpartition(":")[2].removeprefix("//").split("."))
+    """How many names a bq:// address has, 0 if one is empty; a project may be called example.com:project."""
+    names = address.rpartition(":")[2].removeprefix("//").split(".")
+    return len(names) if all(names) else 0
 
 
 def refuse_local_keys(cfg: Config) -> None:

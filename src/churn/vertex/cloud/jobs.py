@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from churn.vertex.cloud.session import Clients, Session
 KINDS = ("pipeline_job", "custom_job", "batch_prediction_job")  # pipelines create the other two
 COLLECTIONS = {"pipelineJobs": "pipeline_job", "customJobs": "custom_job"}  # else batch_prediction_job
 FINISHED = ("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED")
+WITH_ANSWERS = ("SUCCEEDED", "PARTIALLY_SUCCEEDED")  # of some rows, at least
 RETRY = "run the same command again: it finds the job where one was started"
 
 
@@ -56,19 +58,19 @@ def is_running(job: Any) -> bool:
 
 
 def find_started_job(session: Session, display_name: str) -> Any | None:
-    """The job of that name that runs or has succeeded, or None: an earlier command may have started it."""
+    """The job of that name that runs or has given answers: an earlier command may have started it."""
     for kind in KINDS[1:]:
         for job in find_jobs(session, (kind,)):
-            if job.display_name == display_name and (is_running(job) or _job_state(job) == "SUCCEEDED"):
+            if job.display_name == display_name and (is_running(job) or _job_state(job) in WITH_ANSWERS):
                 return job
     return None
 
 
 def wait_for_job(session: Session, name: str) -> Any:
-    """The job once it has succeeded; raises `UserError` if it ended otherwise."""
+    """The job once it has given answers; raises `UserError` if it ended otherwise."""
     kind = COLLECTIONS.get(name.split("/")[-2], "batch_prediction_job")
     job = _wait_until_finished(session, kind, name)
-    if _job_state(job) != "SUCCEEDED":
+    if _job_state(job) not in WITH_ANSWERS:
         raise UserError(f"the job ended as {_job_state(job)}: {job.error.message}", name, log_command(name))
     return job
 
@@ -88,12 +90,21 @@ def log_command(name: str) -> str:
 def content_fingerprint(session: Session, source: str) -> str:
     """A text that changes with the rows of a local file, gs:// or bq://; that of a view changes every day."""
     if source.startswith("bq://"):
-        table = session.clients.bigquery.get_table(source.removeprefix("bq://"))
+        try:
+            table = session.clients.bigquery.get_table(source.removeprefix("bq://"))
+        except ValueError:  # the client's, before it asks
+            raise UserError("this is no name of a table", source, "write PROJECT.DATASET.TABLE") from None
         return str(table.modified if table.table_type == "TABLE" else today())
     if source.startswith("gs://"):
         return _objects_fingerprint(session, source)
     with local_files(source) as files:
-        return str([hashlib.sha256(file.path.read_bytes()).hexdigest() for file in files])
+        return str([_file_digest(file.path) for file in files])
+
+
+def _file_digest(path: Path) -> str:
+    """The SHA-256 of a file, which may be larger than the memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _objects_fingerprint(session: Session, source: str) -> str:
@@ -103,6 +114,8 @@ def _objects_fingerprint(session: Session, source: str) -> str:
     """
     uri = urlsplit(source)
     bucket, name = uri.netloc.rpartition("@")[2], uri.path.removeprefix("/")
+    if not bucket:
+        raise UserError("this names no bucket", source, "write gs://BUCKET/NAME")
     prefix = re.split(f"[{re.escape(WILDCARDS)}]", name)[0]
     blobs = session.clients.storage.list_blobs(bucket, prefix=prefix)
     sums = [(blob.name, blob.crc32c) for blob in blobs]  # an object made of parts has no MD5
