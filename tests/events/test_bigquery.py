@@ -106,6 +106,20 @@ def test_the_rows_become_the_file_that_duckdb_would_write(service, whole, shop_r
     assert roles["horizon"] == whole.events.horizon
 
 
+def test_no_truth_value_is_cast_to_a_number_with_a_fraction(service, whole):
+    """BigQuery refuses it: "Invalid cast from BOOL to FLOAT64" (conversion rules of GoogleSQL, 2026)."""
+    whole.events.tables["orders"].values.append("paid")
+    service.tables["p.shop.orders"] = Table(TYPES["orders"] | {"paid": "BOOLEAN"}, [])
+    tree = sqlglot.parse_one(the_query(service, whole)[0], read="bigquery")
+    casts = [cast for cast in tree.find_all(sqlglot.exp.Cast) if cast.to.sql("bigquery") == "FLOAT64"]
+    conditions = (sqlglot.exp.Predicate, sqlglot.exp.Connector, sqlglot.exp.Not)
+    assert casts
+    assert not [cast.sql() for cast in casts if isinstance(cast.this.unnest(), conditions)]
+    direct = [cast.this.name for cast in casts if isinstance(cast.this, sqlglot.exp.Column)]
+    assert "amount" in direct
+    assert "paid" not in direct
+
+
 def test_numbers_that_are_not_finite_are_missing_in_the_query():
     numbers = ibis.memtable(pa.table({"number": [1.5, float("nan"), float("inf"), -float("inf"), None]}))
     staged = numbers.select(number=Staging("UTC", Engine.bigquery).number(numbers["number"]))

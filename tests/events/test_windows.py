@@ -5,11 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from churn.config.events import ChurnKind, EventTable
+from churn.events.duck import snapshot_parts
+from churn.events.names import feature_roles
 from churn.events.workspace import open_workspace
-from events.conftest import CUTOFFS, definition, rows_at, shop, write_shop
+from events.conftest import CUTOFFS, day, definition, rows_at, shop, write_shop
 
 
 def expected_features(orders, cutoff, windows):
@@ -80,6 +83,16 @@ def test_of_two_levels_one_says_all_and_of_the_two_most_frequent_of_many_both_st
     orders[orders["channel"].isin(["app", "web"])].to_parquet(shop_folder / "orders.parquet")
     with open_workspace(definition(shop_folder, max_levels=2)) as work:
         assert work.cfg.tables["orders"].levels == {"channel": ["app"]}
+
+
+def test_features_of_a_category_without_any_text_are_numbers_too(tmp_path):
+    tables = shop()
+    tables["orders"]["channel"] = None
+    write_shop(tmp_path, tables)
+    with open_workspace(definition(tmp_path)) as work:
+        table = pa.concat_tables(snapshot_parts(work, [day(text) for text in CUTOFFS]))
+    assert {str(table.schema.field(name).type) for name in feature_roles(work.cfg)["numeric"]} == {"float"}
+    assert set(table["orders_channel_levels_30d"].to_pylist()) == {0.0}
 
 
 def test_equal_values_have_no_spread_however_large_they_are(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,7 +55,7 @@ def file_digest(path: Path) -> str:
 def describe_error(error: UserError, path: Path, name: str) -> str:
     """What is wrong with a file, under its own name, and where to type the keys that the message asks for."""
     text = str(error).replace(str(path), name)
-    if keys := [key for key in READING if f"{key}=" in text]:
+    if keys := [key for key in READING if re.search(rf"\b{re.escape(key)}\b", text)]:
         example = " ".join(f"{key}=..." for key in keys)
         text += f"\n  on this page: end it, and start it with that key, as in churn app {example}"
     return text

@@ -20,7 +20,7 @@ from churn.config.events import ContractTable, Engine, EventTable, PropertyTable
 from churn.data.spelling import one_spelling
 from churn.events.calendar import DAY, FIRST_DAY, LAST_DAY
 from churn.events.names import slug
-from churn.events.windows import OTHER
+from churn.events.windows import OTHER, as_number
 
 UNIX_UNITS = {10**8: 1, 10**11: 10**3, 10**14: 10**6}  # from here on numbers count s, ms, microseconds
 
@@ -93,7 +93,7 @@ class Staging:
 
     def number(self, column: ir.Value) -> ir.FloatingValue:
         """A column of numbers, missing where it is NaN or infinite: DuckDB's tables come without those."""
-        number = column.cast("float64")
+        number = as_number(column) if column.type().is_boolean() else column.cast("float64")
         if self.engine is Engine.duckdb or not column.type().is_floating():
             return number
         return (number.isnan() | number.isinf()).ifelse(None, number)

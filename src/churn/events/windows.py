@@ -88,11 +88,11 @@ def _window_sums(
         yield f"sum_{column}_{days}", _within(value, within).sum()
         yield f"squares_{column}_{days}", _within(value * value, within).sum()
     for name in (name for name in spec.values if name not in whole):
-        known = seen[f"value_{slug(name)}"].notnull().cast("float64")
+        known = as_number(seen[f"value_{slug(name)}"].notnull())
         yield f"n_{slug(name)}_{days}", _within(known, within).sum()
     for name in spec.categories:
         for number in _level_numbers(spec, name, whole):
-            has_level = (seen[f"level_{slug(name)}"] == number).cast("float64")
+            has_level = as_number(seen[f"level_{slug(name)}"] == number)
             yield f"{_level_sum(name, number)}_{days}", _within(has_level, within).sum()
     if within is not None:
         before = (seen.age > days) & (seen.age <= 2 * days)
@@ -110,12 +110,17 @@ def _trend_sums(
 
 def _within(value: ir.FloatingValue, where: ir.BooleanValue | None) -> ir.FloatingValue:
     """A number where a condition holds, 0 elsewhere: to multiply is quicker than to choose."""
-    return value if where is None else value * where.cast("float64")
+    return value if where is None else value * as_number(where)
+
+
+def as_number(condition: ir.BooleanValue) -> ir.FloatingValue:
+    """1.0 or 0.0; BigQuery casts truth values to whole numbers only."""
+    return condition.cast("int8").cast("float64")
 
 
 def _count(seen: ir.Table, where: ir.BooleanValue | None) -> ir.FloatingValue:
     """How many events meet a condition: a sum of floats, which is quicker than one of whole numbers."""
-    return seen.count().cast("float64") if where is None else where.cast("float64").sum()
+    return seen.count().cast("float64") if where is None else as_number(where).sum()
 
 
 def _level_numbers(spec: EventTable, column: str, whole: Collection[str]) -> list[int]:
@@ -185,7 +190,7 @@ def _category_features(
     }
     for i, name in enumerate(level_names(spec.levels[column])):
         yield f"share_{name}", counts[i] / sums[f"n_{days}"].nullif(0.0)
-    different = [(count > 0).cast("float64") for count in counts.values()]
+    different = [as_number(count > 0) for count in counts.values()]
     yield "levels", sum(different, ibis.literal(0.0))
 
 

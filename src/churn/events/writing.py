@@ -69,7 +69,7 @@ def as_written(made: pa.Table) -> pa.Table:
         column = made[name]
         if name == CUTOFF:
             column = column.cast(pa.int32()).cast(pa.date32())
-        elif pa.types.is_floating(column.type):
+        elif pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):  # 0.0 alone is decimal
             column = column.cast(pa.float32())
         elif pa.types.is_integer(column.type) and name != CUSTOMER:
             column = column.cast(pa.int8())

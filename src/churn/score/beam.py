@@ -76,8 +76,10 @@ class _ScoreRowGroup(beam.DoFn):
         if _exists(self.filesystem, file) or _exists(self.filesystem, stop):
             return
         read = read_row_group(group)
-        table = conform(read, {name: self.types[name] for name in self.types if name in read.column_names})
-        features = to_arrow_features(read, self.model.bundle.schema)  # numbers stay as they were typed
+        schema, there = self.model.bundle.schema, set(read.column_names)
+        types = {name: kind for name, kind in self.types.items() if name in there}
+        table = conform(read, types, schema.decimal)
+        features = to_arrow_features(read, schema)  # numbers stay as they were typed
         if features is None:
             self.filesystem.open_output_stream(stop).close()
             return

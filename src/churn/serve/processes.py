@@ -73,7 +73,7 @@ class Announcer:
         self.url = f"http{'s' * bool(cfg.serve.certificate)}://{host}:{port}{cfg.serve.predict_route}"
         self.before, self.ending = Status(named=cfg.bundle), ExitStack()
         self.write: Callable[[Status], None] = lambda status: None
-        if "AIP_STORAGE_URI" not in os.environ:  # a container on Vertex AI has one bundle for life
+        if not os.environ.get("AIP_STORAGE_URI"):  # a container on Vertex AI has one bundle for life
             self.write = self.ending.enter_context(announce(cfg.run.root))
             self.write(self.before)
 

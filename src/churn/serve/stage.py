@@ -95,8 +95,8 @@ def _apply_environment(cfg: ServeConfig, environment: Mapping[str, str]) -> Serv
     """
     cfg = replace(
         cfg,
-        predict_route=environment.get("AIP_PREDICT_ROUTE", cfg.predict_route),
-        health_route=environment.get("AIP_HEALTH_ROUTE", cfg.health_route),
+        predict_route=environment.get("AIP_PREDICT_ROUTE") or cfg.predict_route,
+        health_route=environment.get("AIP_HEALTH_ROUTE") or cfg.health_route,
     )
     if not (port := environment.get("AIP_HTTP_PORT")):
         return cfg

@@ -134,7 +134,8 @@ def test_where_every_filled_value_means_left_blank_means_stayed():
 @pytest.mark.parametrize(
     "name",
     ["IsActive", "isactive", "retained", "stayed", "Active customer", "loyal", "not_churned", "no_churn",
-     "NonChurner", "still_customer", "has not left", "aktiv"],
+     "NonChurner", "still_customer", "has not left", "aktiv", "ist_aktiv", "subscription_active",
+     "active_30d", "has_active_contract", "did_not_churn", "unchurned", "still_with_us", "label_retained"],
 )  # fmt: skip
 @pytest.mark.parametrize(("stayed", "left"), [("1", "0"), ("yes", "no"), (True, False)])
 def test_yes_and_no_in_a_column_that_says_who_stayed_are_asked_about(name, stayed, left):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -31,7 +32,32 @@ STAYING |= {"remained", "still", "aktiv", "actif", "activo", "ativo", "attivo"}
 LEAVING = WORDS | {word for word in LEAVER if word.isalpha()}
 NOT = {"not", "no", "non", "never", "un"}
 BESIDE = {"is", "has", "was", "yet", "a", "an", "flag", "customer", "client", "member", "user", "account"}
-BESIDE |= {"subscriber", "status", "indicator", "ind", "yn"}
+BESIDE |= {
+    "subscriber",
+    "status",
+    "indicator",
+    "ind",
+    "yn",
+    "currently",
+    "subscription",
+    "policy",
+    "employee",
+}
+BESIDE |= {
+    "contract",
+    "service",
+    "plan",
+    "with",
+    "us",
+    "bank",
+    "will",
+    "did",
+    "ist",
+    "est",
+    "kunde",
+    "target",
+}
+BESIDE |= {"label", "y", "months", "d", "m"}  # of 30d and 12m
 ANY = "*"  # in data.churned: every cell that is filled
 SHOWN = 10  # candidates, and values, that a message lists
 FEW = 3  # values beside those that are understood: so many may mean "not known"
@@ -86,10 +112,13 @@ def _refuse_name_of_stayers(name: str, counts: pd.Series, yes: tuple[str, ...]) 
 
 def _says_who_stayed(name: str) -> bool:
     """Whether a column's name says that somebody stayed, and nothing else: "IsActive" or "not churned"."""
-    words = [word.removeprefix("is") or word for word in split_words(name) if word.isalpha()]
-    first, *others = [word for word in words if word not in BESIDE] or [""]
+    words = [word for word in split_words(name) if word.isalpha() and word not in BESIDE]
+    first, *others = [word.removeprefix("is") for word in words] or [""]
     if first in NOT:
         return bool(others) and {*others} <= LEAVING
+    opposite = re.sub("^(?:un|non)", "", first)  # unchurned
+    if opposite != first and opposite in LEAVING:
+        return not others
     return {first, *others} <= STAYING
 
 
