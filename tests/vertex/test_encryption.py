@@ -93,7 +93,7 @@ def test_tables_and_models_of_bigquery_have_the_key(bundles, settings):
     deployment = Deployment.from_config(settings(1, f"deploy.kms_key={KEY}"))
     bundle = Bundle.load(bundles[0])
     types = dict.fromkeys(("customer", *bundle.schema.features), "STRING")
-    table = scoring._instances_query(deployment, bundle, "p.d.customers", "p.d.instances", types)
+    table = scoring._instances_query(deployment, "p.d.instances", "SELECT 1 AS one")
     model, _ = export._statements(deployment, bundle, "p.d.customers", "p.d.model", types)
     assert f'kms_key_name="{KEY}"' in table
     assert f"KMS_KEY_NAME='{KEY}'" in model

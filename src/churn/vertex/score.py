@@ -82,7 +82,7 @@ def _find_or_start_job(session: Session, cfg: Config, bundle: Bundle) -> Any:
     name = f"{session.deployment.name}-score-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
     job = jobs.find_started_job(session, name)
     if job is None:
-        _check_rows(session, cfg, bundle, name)
+        _check_rows(session, cfg, bundle)
         confirm(session.deployment, "Score with")
         return _start_job(session, cfg, bundle, name)
     if not jobs.is_running(job):
@@ -168,12 +168,11 @@ def _upload_instances(session: Session, cfg: Config, bundle: Bundle, name: str) 
     return uris
 
 
-def _check_rows(session: Session, cfg: Config, bundle: Bundle, name: str) -> None:
+def _check_rows(session: Session, cfg: Config, bundle: Bundle) -> None:
     """Raise `UserError` if a table, or the first rows of a file on this machine, cannot be scored."""
     source = str(cfg.input)
     if source.startswith("bq://"):
-        query, _ = _instances_query(session, cfg, bundle, name)
-        check_query(session.clients.bigquery, query, cfg.data.bigquery, "CREATE_TABLE_AS_SELECT")
+        check_query(session.clients.bigquery, _select_instances(session, cfg, bundle), cfg.data.bigquery)
     if source.startswith(("bq://", "gs://")):
         return
     raw = next(files.raw_tables(source, files.with_marks(cfg.data, bundle.schema), cfg.score.chunk_rows))
@@ -196,9 +195,8 @@ def _make_instance_table(session: Session, cfg: Config, bundle: Bundle, name: st
 
     Prints columns of unseen cells.
     """
-    if not str(cfg.output).startswith("bq://"):
-        ensure_dataset(session)
-    query, table = _instances_query(session, cfg, bundle, name)
+    table = f"{_instances_dataset(session, str(cfg.output))}.{name.replace('-', '_')}"
+    query = _instances_query(session.deployment, table, _select_instances(session, cfg, bundle))
     query_rows(session.clients.bigquery, query, cfg.data.bigquery, "CREATE_TABLE_AS_SELECT")
     if bundle.profile:
         counts = sql.unseen_cells(bundle, table, REMEMBERED)
@@ -230,25 +228,30 @@ def _print_columns(unseen: UnseenCells) -> None:
         print(f"! {column}")
 
 
-def _instances_query(session: Session, cfg: Config, bundle: Bundle, name: str) -> tuple[str, str]:
-    """GoogleSQL that makes the table of instances, and the table, which BigQuery removes after 7 days.
-
-    It lies beside the answers; where they go to a bucket, in the data set of the log.
-    """
-    deployment, output = session.deployment, str(cfg.output)
-    beside = f"{deployment.project}.{deployment.dataset}"
+def _instances_dataset(session: Session, output: str) -> str:
+    """The data set of the answers; where they go to a bucket, that of the log, made if there is none."""
     if output.startswith("bq://"):
-        beside = output.removeprefix("bq://")
-    source, table = str(cfg.input).removeprefix("bq://"), f"{beside}.{name.replace('-', '_')}"
+        return output.removeprefix("bq://")
+    ensure_dataset(session)
+    return f"{session.deployment.project}.{session.deployment.dataset}"
+
+
+def _select_instances(session: Session, cfg: Config, bundle: Bundle) -> str:
+    """GoogleSQL of the rows of `cfg.input`, a table of BigQuery, as the model takes them."""
+    source = str(cfg.input).removeprefix("bq://")
     types = {field.name: field.field_type for field in session.clients.bigquery.get_table(source).schema}
     columns = sql.input_columns(bundle, types)
     if bundle.schema.id:
         columns.append(f"{sql.customer_key(bundle, types)} AS `{ROW}`")
+    return "SELECT\n  " + ",\n  ".join(columns) + f"\nFROM `{source}`"
+
+
+def _instances_query(deployment: Deployment, table: str, select: str) -> str:
+    """GoogleSQL that makes the table of instances; BigQuery removes it after 7 days."""
     labels = ", ".join(f'("{name}", "{value}")' for name, value in deployment.labels.items())
     key = f'kms_key_name="{deployment.config.kms_key}", ' if deployment.config.kms_key else ""
-    query = (
+    return (
         f"CREATE OR REPLACE TABLE `{table}`\n"
         "OPTIONS(expiration_timestamp=TIMESTAMP_ADD(CURRENT_TIMESTAMP(), INTERVAL 7 DAY), "
-        f"{key}labels=[{labels}])\nAS SELECT\n  " + ",\n  ".join(columns) + f"\nFROM `{source}`"
+        f"{key}labels=[{labels}])\nAS {select}"
     )
-    return query, table
