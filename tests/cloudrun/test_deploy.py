@@ -244,6 +244,16 @@ def test_anybody_may_call_only_if_that_is_asked_for(cloud, settings):
         deploy(settings(1, "deploy.cloud_run.public=true"))
 
 
+def test_public_access_that_the_user_may_not_take_away_is_a_problem_before_any_traffic_moves(cloud, settings):
+    deploy(settings(1, "deploy.cloud_run.public=true"))
+    cloud.service.denied.add("run.services.setIamPolicy")
+    deploy(settings(2, "deploy.cloud_run.public=true"))  # it stays: nothing to be allowed
+    before = traffic(cloud)
+    with pytest.raises(UserError, match=r"setIamPolicy(.|\n)*--role=roles/run.admin"):
+        deploy(settings(1))
+    assert traffic(cloud) == before
+
+
 def test_who_may_call_under_a_condition_stays(cloud, settings):
     deploy(settings(1))
     policy = cloud.run.policies.setdefault(service_of(cloud).name, Policy(etag=b"0"))

@@ -101,7 +101,7 @@ def test_a_problem_of_the_account_is_found_before_anything_is_created(cloud, set
 
 def test_every_permission_that_is_asked_for_exists_and_is_asked_for_once(cloud, settings):
     session = connect(Deployment.from_config(settings(1)))
-    for permissions in (account.PERMISSIONS, checks.PERMISSIONS | checks.OF_PUBLIC):
+    for permissions in (account.PERMISSIONS, checks.PERMISSIONS | checks.OF_INVOKERS):
         names = [name for group in permissions.values() for name in group]
         assert len(names) == len({*names})
         assert list(account.check_project(session, permissions)) == []

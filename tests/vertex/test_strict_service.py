@@ -14,7 +14,8 @@ from doubles.vertex import Fault
 
 from churn.bundle.bundle import Bundle
 from churn.data.contract import MISSING_BELOW
-from churn.data.infer.cells import parse_numbers
+from churn.data.infer.cells import parse_numbers, to_ids
+from churn.data.sources import columns
 from churn.errors import UserError, missing_package
 from churn.vertex import sql
 from churn.vertex import train as train_module
@@ -318,7 +319,6 @@ def read_by_sql(cloud, table, roles):
 
 def read_by_training(table, roles):
     """The inputs that training makes of the same table, as Vertex AI is sent them."""
-    from churn.data.sources import columns
     from churn.data.table import RawTable
     from churn.data.validate import to_features
     from churn.vertex.checks.parity import to_instances
@@ -329,7 +329,7 @@ def read_by_training(table, roles):
 
 
 ROLES = schema(
-    numeric=("n f", "n i", "n d", "n text"),
+    numeric=("n f", "n i", "n d", "n text", "n true"),
     categorical=("c bool", "c text", "c f", "c i", "c d"),
     missing=("?", "-99"),
     missing_numbers=("none",),
@@ -341,6 +341,7 @@ RAW = {
     "n i": pa.array([1, -99, None, 4]),
     "n d": pa.array([*map(__import__("decimal").Decimal, ("1.50", "2", "-99")), None], pa.decimal128(38, 9)),
     "n text": pa.array(["1.234,5", " ? ", "none", "7"]),
+    "n true": pa.array(["True", " FALSE ", "?", "2,5"]),
     "c bool": pa.array([True, False, None, True]),
     "c text": pa.array([" a\u00a0", "?", "it's \\ two", "3.0"]),
     "c f": pa.array([1.0, float("nan"), 2.5, None]),
@@ -360,6 +361,23 @@ def test_bigquery_reads_every_type_of_cell_as_training_does(cloud):
             np.testing.assert_allclose(by_sql[name], np.array(values, float), err_msg=name)
         else:
             assert by_sql[name] == values, name
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pa.array(["0042", " 7.00 ", "-3.0", "1e+05", "2.5E+5", "\\N", "#N/A", "", None, "1.5", "a.0"]),
+        pa.array([1.0, 100_000.0, 2.5, float("nan"), None]),
+        pa.array([1, -7, None]),
+    ],
+)
+def test_bigquery_writes_ids_as_scoring_here_does(cloud, ids):
+    table = pa.table({"id": ids, "n": [1.0] * len(ids)})
+    cloud.service.warehouse.write("p.d.raw", table)
+    types = {field["name"]: field["type"] for field in cloud.service.warehouse.schema("p.d.raw")}
+    key = sql.customer_key(Facts(schema(numeric=("n",), id="id")), types)
+    _, written = cloud.service.warehouse.run(f"SELECT {key} AS customer FROM `p.d.raw`")
+    assert written["customer"].to_pylist() == to_ids(columns.to_pandas(table)["id"]).tolist()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from churn.bundle.bundle import Bundle
+from churn.cloudrun.invokers import anybody_may_call
 from churn.cloudrun.log import find_sink
 from churn.errors import UserError
 from churn.vertex.checks.account import (
@@ -43,7 +44,7 @@ PERMISSIONS: Permissions = {
 MEMORY = {  # MiB that an instance with so many CPUs has, at least and at most: "Configure memory limits"
     1: (512, 4096), 2: (512, 8192), 4: (2048, 16_384), 6: (4096, 24_576), 8: (4096, 32_768),
 }  # fmt: skip
-OF_PUBLIC: Permissions = {"roles/run.admin": ("run.services.setIamPolicy",)}
+OF_INVOKERS: Permissions = {"roles/run.admin": ("run.services.setIamPolicy",)}
 
 
 def offline_problems(deployment: Deployment, bundle: Bundle) -> Iterator[UserError]:
@@ -102,13 +103,6 @@ def _memory_problems(deployment: Deployment) -> Iterator[UserError]:
         yield UserError(what, f"{key}={chosen.memory_mib}", do)
 
 
-def account_checks(deployment: Deployment) -> tuple[Check, ...]:
-    """What is looked at in the account."""
-    permissions = PERMISSIONS | (OF_PUBLIC if deployment.config.cloud_run.public else {})
-    project = partial(check_project, permissions=permissions)
-    return _check_region, project, check_bucket, check_log, _check_sink, check_container
-
-
 def _check_region(session: Session) -> Iterator[UserError]:
     """A problem if Cloud Run is not in the region."""
     from google.api_core.exceptions import BadRequest, NotFound
@@ -121,9 +115,32 @@ def _check_region(session: Session) -> Iterator[UserError]:
         yield UserError(f"Cloud Run is not in {deployment.region}", error.message, do)
 
 
+def _check_invokers(session: Session) -> Iterator[UserError]:
+    """A problem if anybody, or nobody, is to be let in now, and the user may not change that."""
+    from google.api_core.exceptions import NotFound
+
+    try:
+        public = anybody_may_call(session)
+    except NotFound:  # there is no service yet
+        public = False
+    if public != session.deployment.config.cloud_run.public:
+        yield from check_project(session, OF_INVOKERS)
+
+
 def _check_sink(session: Session) -> Iterator[UserError]:
     """A problem if the log sink belongs to somebody else."""
     try:
         find_sink(session)
     except UserError as problem:
         yield problem
+
+
+ACCOUNT_CHECKS: tuple[Check, ...] = (  # what is looked at in the account
+    _check_region,
+    partial(check_project, permissions=PERMISSIONS),
+    _check_invokers,
+    check_bucket,
+    check_log,
+    _check_sink,
+    check_container,
+)

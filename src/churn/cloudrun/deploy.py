@@ -38,7 +38,7 @@ def deploy(cfg: Config) -> None:
     rows = sample_rows(cfg, bundle)
     session = connect_run(deployment)
     with translate_errors(deployment, RETRY):
-        raise_problems(account_problems(session, checks.account_checks(deployment)))
+        raise_problems(account_problems(session, checks.ACCOUNT_CHECKS))
         print(plan.describe_plan(deployment, bundle, _read_whole_state(session)))
         print(describe_terraform(session))
         confirm(deployment, "Deploy")

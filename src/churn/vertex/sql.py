@@ -14,13 +14,15 @@ from math import isfinite
 from churn.bundle.bundle import Bundle
 from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
 from churn.data.dataset import Schema
+from churn.data.infer.cells import POINT_ZERO as TEXT_POINT_ZERO
+from churn.data.infer.cells import SHORT_SCIENTIFIC
 from churn.data.spelling import NULL_MARKS
 from churn.errors import UserError, user_error_of_many
 
 NAMES = {"BOOLEAN": "BOOL", "INTEGER": "INT64", "FLOAT": "FLOAT64"}  # BigQuery has two for some types
 NUMBERS = ("INT64", "FLOAT64", "NUMERIC", "BIGNUMERIC")
 READABLE = (*NUMBERS, "BOOL", "STRING", "DATE")
-POINT_ZERO = r"^(-?[0-9]+)\.0$"  # a whole number loses its ".0", as in `as_written`
+POINT_ZERO = r"^(-?[0-9]+)\.0$"  # a number of BigQuery's loses its ".0", as in `as_written`
 TOO_LARGE = -MISSING_BELOW
 
 
@@ -40,9 +42,17 @@ def input_columns(bundle: Bundle, types: Mapping[str, str]) -> list[str]:
 
 
 def customer_key(bundle: Bundle, types: Mapping[str, str]) -> str:
-    """The customer of a row as text; '' without a column of ids."""
+    """The customer of a row as `to_ids` writes it; '' without a column of ids."""
     name = bundle.schema.id
-    return _text(name, NAMES.get(types[name], types[name])) if name else "''"
+    if not name:
+        return "''"
+    text = _text(name, NAMES.get(types[name], types[name]))
+    short = f"REGEXP_CONTAINS({text}, r'^(?:{SHORT_SCIENTIFIC})$')"
+    return (
+        f"CASE WHEN {_is_listed(text, NULL_MARKS)} THEN '' "
+        f"WHEN {short} THEN CAST(CAST(CAST({text} AS FLOAT64) AS INT64) AS STRING) "
+        f"ELSE REGEXP_REPLACE({text}, r'{TEXT_POINT_ZERO}', r'\\1') END"
+    )
 
 
 def unseen_cells(bundle: Bundle, table: str, most: int) -> str:
@@ -106,6 +116,8 @@ def _number(column: str, kind: str, schema: Schema) -> str:
         absent = _is_missing_number(column, kind, words)
     else:
         text = _text(column, kind)
+        if kind == "STRING":  # a truth value is a number, as in `to_numbers`
+            text = f"CASE LOWER({text}) WHEN 'true' THEN '1' WHEN 'false' THEN '0' ELSE {text} END"
         value, absent = f"CAST({_plain_number(text, schema)} AS FLOAT64)", _is_listed(text, words)
         pattern = _quote(f"^(?:{number_pattern(schema.decimal, schema.thousands)})$")
         refused = f"WHEN NOT REGEXP_CONTAINS({text}, {pattern}) THEN {_error(column, 'not a number')} "
