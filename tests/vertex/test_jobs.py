@@ -345,6 +345,10 @@ def test_a_training_job_says_that_it_does_not_know_who_is_forgotten(cloud, tmp_p
         (["data.name=a/b"], "cannot be called so"),
         (["data=bigquery", "data.bigquery.table=customers"], "no name of a table"),
         (["data=csv", "data.path=gs://"], "Missing bucket name"),
+        (
+            ["data=csv", "data.path=postgresql://ann:secret@h/crm"],
+            r"ann:\*\*\*@h/crm(.|\n)*Parquet file below gs",
+        ),
     ],
 )
 def test_what_a_training_job_could_not_do_is_refused_before_it(cloud, tmp_path, overrides, message):
@@ -354,16 +358,30 @@ def test_what_a_training_job_could_not_do_is_refused_before_it(cloud, tmp_path, 
     assert not cloud.service.jobs
 
 
+def test_rows_that_may_change_without_a_sign_are_other_rows_every_day(tmp_path, monkeypatch):
+    (tmp_path / "_delta_log").mkdir()
+    for source in ("postgresql://h/crm", str(tmp_path)):
+        days = []
+        for day in ("2026-11-25", "2026-11-26"):
+            monkeypatch.setattr(jobs, "today", lambda day=day: day)
+            days.append(jobs.content_fingerprint(SimpleNamespace(clients=None), source))
+        assert days == ["2026-11-25", "2026-11-26"]
+
+
 def test_a_training_job_reads_bigquery_in_the_project_of_the_deployment():
     """Not in the default of its credentials, which on Vertex AI is a project of Google's."""
     cfg = compose_config("data=bigquery", "data.bigquery.table=p.d.t", "deploy.project=mine")
     assert OmegaConf.create(train._job_configuration(cfg)).data.bigquery.project == "mine"
 
 
-def test_a_training_job_refuses_a_local_file_and_a_container_that_is_not_built(cloud, table):
+def test_a_training_job_refuses_local_files_and_a_container_that_is_not_built(cloud, table, tmp_path):
     cloud_is = (f"deploy.emulator={cloud.url}", "deploy.project=p", "deploy.bucket=bucket", "target=vertex")
     with pytest.raises(UserError, match=f"gcloud storage cp {table} gs://bucket/data/"):
         train.train(compose_config(*cloud_is, "data=csv", f"data.path={table}"))
+    (folder := tmp_path / "exports").mkdir()
+    (folder / "1.csv").write_bytes(Path(table).read_bytes())
+    with pytest.raises(UserError, match=f"gcloud storage cp --recursive {folder} gs://bucket/data/"):
+        train.train(compose_config(*cloud_is, "data=csv", f"data.path={folder}"))
     both = ("data=thelook", "data.bigquery.table=p.d.t")
     with pytest.raises(UserError, match="name a table or a query"):
         train.train(compose_config(*cloud_is, *both))

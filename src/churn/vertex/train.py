@@ -21,6 +21,7 @@ from churn.data.declared import with_declared_roles
 from churn.data.forgotten import Forgotten
 from churn.data.load import dataset_name
 from churn.data.sources.bigquery import check_choice
+from churn.data.sources.paths import is_delta
 from churn.errors import UserError, count
 from churn.runs import link_latest, note_unregistered, reserve_run
 from churn.vertex.checks import account
@@ -76,9 +77,14 @@ def _check_source(cfg: Config, deployment: Deployment) -> None:
     if cfg.data.source == Source.kaggle:
         do = f"download it, gcloud storage cp FILE gs://{deployment.bucket}/data/, then data.path=gs://..."
         raise UserError("the training container has no client of Kaggle", "data=kaggle", do)
-    if cfg.data.source == Source.file and path and not path.startswith("gs://"):
-        do = f"gcloud storage cp {path} gs://{deployment.bucket}/data/, then data.path=gs://..."
-        raise UserError("a job can't read this machine's files", f"data.path={path}", do)
+    if cfg.data.source != Source.file or not path or path.startswith("gs://"):
+        return
+    if "://" in path or is_delta(path):
+        do = f"write its rows to a Parquet file below gs://{deployment.bucket}/data/, then data.path=gs://..."
+        raise UserError("a job reads files of a bucket, or BigQuery", f"data.path={path}", do)
+    copy = "cp --recursive" if Path(path).expanduser().is_dir() else "cp"
+    do = f"gcloud storage {copy} {path} gs://{deployment.bucket}/data/, then data.path=gs://..."
+    raise UserError("a job can't read this machine's files", f"data.path={path}", do)
 
 
 def _training_problems(session: Session, cfg: Config) -> list[UserError]:

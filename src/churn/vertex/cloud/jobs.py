@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from churn.data.sources.paths import WILDCARDS, local_files
+from churn.data.sources.paths import WILDCARDS, is_delta, local_files
 from churn.errors import UserError
 from churn.vertex.cloud import operations
 from churn.vertex.cloud.deployment import today
@@ -88,7 +88,7 @@ def log_command(name: str) -> str:
 
 
 def content_fingerprint(session: Session, source: str) -> str:
-    """A text that changes with the rows of a local file, gs:// or bq://; that of a view changes every day."""
+    """A text that changes with the rows of a file, gs:// or bq://; of a view or a database, with the day."""
     if source.startswith("bq://"):
         try:
             table = session.clients.bigquery.get_table(source.removeprefix("bq://"))
@@ -97,6 +97,8 @@ def content_fingerprint(session: Session, source: str) -> str:
         return str(table.modified if table.table_type == "TABLE" else today())
     if source.startswith("gs://"):
         return _objects_fingerprint(session, source)
+    if "://" in source or is_delta(source):
+        return str(today())
     with local_files(source) as files:
         return str([_file_digest(file.path) for file in files])
 
