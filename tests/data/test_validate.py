@@ -167,7 +167,7 @@ def test_features_need_neither_target_nor_id():
     [
         (",", ".", "19.7", "this model reads numbers like 1.234,56, here is 19.7: write them alike"),
         (".", None, "19,7", "this model reads numbers like 1234.56, here is 19,7: write them alike"),
-        (".", None, "ask Ann", "correct them"),
+        (".", None, "ask Ann", "correct them; leave a cell blank whose text means 'missing'"),
     ],
 )
 def test_numbers_unlike_those_of_training_are_named_with_how_the_model_reads_them(

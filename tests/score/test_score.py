@@ -54,11 +54,14 @@ def test_every_customer_is_scored_in_input_order_whatever_the_chunks(scored, exp
         assert scores.churn_probability.to_numpy() == pytest.approx(expected, abs=1e-6)
 
 
-def test_numbers_are_read_as_those_that_the_model_learnt_from(scored):
+def test_cells_are_read_as_those_that_the_model_learnt_from(scored):
     with pytest.raises(UserError, match=r"this model reads numbers like 1234\.56") as error:
         scored("data.decimal=','", "data.thousands=null")
     assert error.value.where == "data.decimal"
     assert len(scored("data.decimal=.")) == 800
+    with pytest.raises(UserError, match="learnt from, no text means 'missing', beside blank"):
+        scored("data.missing=['?']")
+    assert len(scored("data.missing=[]")) == 800
 
 
 def test_customers_can_be_sorted_by_their_probability(scored):

@@ -140,9 +140,13 @@ def _setting(key: str, value: object) -> str:
     return f"{key}={value}" if re.fullmatch(r"[\w./+-]+", str(value)) else shell_setting(key, str(value))
 
 
-def check_marks(schema: Schema, cfg: Config) -> None:
-    """Raise `UserError` for other marks in numbers than those of the table that the model learnt from."""
+def check_reading(schema: Schema, cfg: Config) -> None:
+    """Raise `UserError` for keys that would read cells otherwise than the model's table was read."""
     keys = [key for key in ("decimal", "thousands") if f"data.{key}" in cfg.overridden]
     if other := [f"data.{key}" for key in keys if getattr(cfg.data, key) != getattr(schema, key)]:
         what = f"this model reads numbers like {number_example(schema)}, as those that it learnt from"
         raise UserError(what, ", ".join(other), "leave the keys out, and write the file's numbers alike")
+    if "data.missing" in cfg.overridden and {*cfg.data.missing} != {*schema.missing}:
+        words = ", ".join(map(repr, schema.missing)) or "no text"
+        what = f"in the table that this model learnt from, {words} means 'missing', beside blank"
+        raise UserError(what, "data.missing", "leave the key out, and such cells blank")

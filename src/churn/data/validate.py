@@ -203,7 +203,7 @@ def _remedy_in_prediction(bad_rows: pd.DataFrame, schema: Schema) -> str:
     texts = bad_rows["value"][bad_rows["reason"] == NO_NUMBER].map(str)
     others = texts[texts.str.fullmatch(NUMBER)]
     if others.empty:
-        return "correct them"
+        return "correct them" + "; leave a cell blank whose text means 'missing'" * (not texts.empty)
     return (
         f"this model reads numbers like {number_example(schema)}, here is {others.iloc[0]}: write them alike"
     )

@@ -13,7 +13,7 @@ import pyarrow.compute
 
 from churn.backend import arrow_alone
 from churn.bundle.bundle import Bundle
-from churn.bundle.choice import check_columns, check_marks, choose_bundle
+from churn.bundle.choice import check_columns, check_reading, choose_bundle
 from churn.bundle.model import Model, model_of
 from churn.bundle.unseen import UnseenCells
 from churn.config.root import Config
@@ -52,7 +52,7 @@ def score(cfg: Config) -> None:
     _check_input_and_output(cfg)
     arrow_alone()
     bundle = choose_bundle(cfg)
-    check_marks(bundle.schema, cfg)
+    check_reading(bundle.schema, cfg)
     if _in_bigquery(cfg.input) and bundle.schema.id is None:
         raise UserError(
             "rows of BigQuery have no order, and the bundle has no column of customer ids",

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from churn.bundle.bundle import Bundle
-from churn.bundle.choice import check_marks, choose_bundle
+from churn.bundle.choice import check_reading, choose_bundle
 from churn.bundle.unseen import REMEMBERED, UnseenCells
 from churn.config.root import Config
 from churn.data.contract import CUSTOMER_KEY
@@ -52,7 +52,7 @@ def score(cfg: Config) -> None:
     scoring.check_addresses(str(cfg.input or ""), str(cfg.output))
     scoring.refuse_local_keys(cfg)
     bundle, deployment = choose_bundle(cfg), Deployment.from_config(cfg)
-    check_marks(bundle.schema, cfg)
+    check_reading(bundle.schema, cfg)
     raise_problems(preflight.offline_problems(deployment, bundle, today()))
     session = connect(deployment)
     cost = load_prices().describe_cost(cfg.target.machine_type, cfg.target.replicas)
