@@ -92,6 +92,15 @@ def test_a_table_of_bigquery_is_scored_as_objects_with_missing_values_replaced(
     compare({row["key"]: json.loads(row["prediction"]) for row in rows}, expected)
 
 
+def test_customers_in_several_rows_of_a_file_are_counted(cloud, settings, table, tmp_path, capsys):
+    frame = pd.read_csv(table).head(5)
+    frame["customer"] = ["a", "b", "a", "c", "c"]
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    score(settings(1, f"input={tmp_path}/rows.csv", "output=gs://bucket/scores"))
+    printed = capsys.readouterr().out
+    assert "! 2 customers stand in 4 rows: each row has its answer, all with one `key`" in printed
+
+
 def test_a_table_above_the_limit_is_refused_before_it_is_billed(cloud, settings, table):
     cloud.service.warehouse.write("p.d.customers", pd.read_csv(table))
     cloud.service.warehouse.size = 2_000_000_000

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from churn.bundle.bundle import Bundle
 from churn.bundle.choice import check_reading, choose_bundle
@@ -21,6 +22,7 @@ from churn.data.sources.bigquery import check_query, query_rows
 from churn.data.table import RawTable
 from churn.data.validate import to_features
 from churn.errors import UserError, did_you_mean
+from churn.score.repeats import RepeatedCustomers
 from churn.vertex import sql
 from churn.vertex.apply import ensure_dataset, ensure_version
 from churn.vertex.checks import account, parity, preflight, scoring
@@ -149,22 +151,26 @@ def _input_config(session: Session, cfg: Config, bundle: Bundle, name: str) -> d
 def _upload_instances(session: Session, cfg: Config, bundle: Bundle, name: str) -> list[str]:
     """Write the rows to the bucket, one file per chunk; gives their addresses.
 
-    Prints columns of unseen cells.
+    Prints columns of unseen cells, and how many customers stand in several rows.
     """
     uris: list[str] = []
-    unseen = UnseenCells(bundle)
+    unseen, repeated = UnseenCells(bundle), RepeatedCustomers(bundle.schema.id)
     read = files.with_marks(cfg.data, bundle.schema)
     for raw in files.raw_tables(str(cfg.input), read, cfg.score.chunk_rows):
         features = to_features(raw, bundle.schema)
         unseen.add_frame(features)
         rows = parity.to_instances(features, bundle)
         if bundle.schema.id:
-            for row, customer in zip(rows, _customers(raw, bundle.schema.id), strict=True):
+            customers = _customers(raw, bundle.schema.id).tolist()
+            repeated.add(pa.array(customers, pa.string()))
+            for row, customer in zip(rows, customers, strict=True):
                 row |= {CUSTOMER_KEY: customer, ROW: customer}
         lines = "".join(json.dumps(row) + "\n" for row in rows)
         path = f"{session.deployment.name}/scoring/{name}/{len(uris):05}.jsonl"
         uris.append(upload_object(session, path, lines))
     _print_columns(unseen)
+    for line in repeated.describe("each row has its answer, all with one `key`"):
+        print(f"! {line}")
     return uris
 
 
