@@ -97,6 +97,13 @@ def test_decimals_times_and_enumerations_of_avro_are_read(tmp_path):
     assert frame["at"][0] == pd.Timestamp("2024-01-31 12:00", tz="UTC")
 
 
+def test_numbers_of_an_avro_union_with_texts_are_written_with_the_tables_decimal_mark(tmp_path):
+    field = {"name": "fee", "type": ["null", "double", "string", "long"]}
+    write_avro(tmp_path / "t.avro", [field], [{"fee": fee} for fee in (100.125, "1.234,5", 3.0, None, 7)])
+    fees = read(tmp_path / "t.avro", decimal=",", thousands=".").frame["fee"]
+    assert fees.fillna("").tolist() == ["100,125", "1.234,5", "3", "", "7"]
+
+
 def test_a_column_of_intervals_is_refused_unless_dropped(tmp_path):
     waited = pa.array([(1, 15, 0), None], pa.month_day_nano_interval())
     feather.write_feather(pa.table({"id": [1, 2], "waited": waited}), tmp_path / "t.feather")

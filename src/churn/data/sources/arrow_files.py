@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from churn.config.data import DataConfig
 from churn.data.sources.chunk import Chunk
-from churn.data.sources.columns import kinds_of, refuse_nested
+from churn.data.sources.columns import cell_text, kinds_of, refuse_nested
 from churn.data.sources.parquet import at_most, typed_chunks
 from churn.data.sources.paths import SourceFile
 from churn.errors import UserError, missing_extra
@@ -76,7 +76,8 @@ def avro_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterator[Chun
         schema = _avro_schema(records.writer_schema, source)
         refuse_nested(schema, cfg, source.name)
         blocks = iter(lambda: list(islice(records, rows)), [])
-        yield from typed_chunks(source.name, schema, (_to_table(block, schema) for block in blocks), "Avro")
+        tables = (_to_table(block, schema, cfg.decimal) for block in blocks)
+        yield from typed_chunks(source.name, schema, tables, "Avro")
 
 
 def _tables(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
@@ -118,14 +119,15 @@ def _avro_type(declared: Any) -> pa.DataType:
     return AVRO_TYPES.get(declared.get("logicalType", ""), AVRO_TYPES.get(declared["type"], pa.string()))
 
 
-def _to_table(records: list[Any], schema: pa.Schema) -> pa.Table:
-    columns = [_to_column(list(map(itemgetter(field.name), records)), field.type) for field in schema]
+def _to_table(records: list[Any], schema: pa.Schema, decimal: str) -> pa.Table:
+    cells = (list(map(itemgetter(name), records)) for name in schema.names)
+    columns = [_to_column(column, kind, decimal) for column, kind in zip(cells, schema.types, strict=True)]
     return pa.table(columns, schema.names)
 
 
-def _to_column(cells: list[Any], kind: pa.DataType) -> pa.Array:
+def _to_column(cells: list[Any], kind: pa.DataType, decimal: str) -> pa.Array:
     if pa.types.is_nested(kind):
         return pa.nulls(len(cells), kind)  # named in data.drop
     if pa.types.is_string(kind) and not kinds_of(cells) <= {str}:
-        cells = [None if cell is None else str(cell) for cell in cells]
+        cells = [None if cell is None else cell_text(cell, decimal) for cell in cells]
     return pa.array(cells, kind)
