@@ -14,9 +14,11 @@ from google.oauth2 import credentials as user_credentials
 
 from churn.cloudrun.deploy import deploy
 from churn.cloudrun.identity import id_token
+from churn.cloudrun.probe import _predictions
 from churn.cloudrun.rollback import rollback
 from churn.cloudrun.service import run_deployment
 from churn.errors import UserError
+from churn.vertex.checks.parity import MismatchError
 
 CONFIGURATIONS = {  # override -> a part of the message
     "deploy.project=null": "no project is named",
@@ -89,6 +91,14 @@ def test_a_service_that_finds_no_instance_is_asked_again(cloud, settings):
     cloud.unavailable = 3
     deploy(settings(1))
     assert len(cloud.answered) == 2
+
+
+@pytest.mark.parametrize("body", ["<html>sign in</html>", "[]", '{"error": "x"}'])
+def test_an_answer_that_holds_no_predictions_is_a_mismatch(body):
+    answer = requests.Response()
+    answer._content = body.encode()
+    with pytest.raises(MismatchError, match="something else than predictions"):
+        _predictions(answer, "https://churn-dev-run.test/predict")
 
 
 AUDIENCE = "https://churn-dev-run.test"

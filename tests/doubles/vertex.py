@@ -107,6 +107,8 @@ class Vertex(Server):
             message = f"{api} has not been used in project p before or it is disabled. (SERVICE_DISABLED)"
             raise RefusalError(403, "PERMISSION_DENIED", message)
         if match := PERMISSIONS.fullmatch(path):
+            if not service.storage.emulator.get_bucket(match[1]):
+                raise not_found(path)
             wanted = [
                 value for name, value in parse_qsl(urlsplit(request.url).query) if name == "permissions"
             ]

@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from churn.config.events import ChurnKind, EventTable
+from churn.errors import UserError
 from churn.events.duck import snapshot_parts
 from churn.events.names import feature_roles
 from churn.events.workspace import open_workspace
@@ -139,6 +141,28 @@ def test_the_spread_of_numbers_of_single_precision_is_exact(tmp_path):
     spread = rows_at(definition(tmp_path))["orders_amount_std_30d"].dropna()
     assert len(spread) > 50
     assert (spread == 0).all()
+
+
+@pytest.mark.parametrize("kind", [pa.decimal256(50, 10), pa.decimal256(39, 9)])
+def test_decimals_that_duckdb_misreads_are_right(tmp_path, kind):
+    """DuckDB 1.4.5 reads decimals of more than 38 digits in Parquet as other numbers, without a word."""
+    tables = shop()
+    tables["orders"]["amount"] = np.arange(1500) % 16 / 4
+    write_shop(tmp_path, tables)
+    expected = rows_at(definition(tmp_path))
+    orders = pq.read_table(tmp_path / "orders.parquet")
+    at = orders.schema.get_field_index("amount")
+    numbers = orders["amount"].cast(kind)
+    pq.write_table(orders.set_column(at, "amount", numbers), tmp_path / "orders.parquet")
+    pd.testing.assert_frame_equal(rows_at(definition(tmp_path)), expected)
+
+
+def test_an_infinite_number_of_16_bits_is_refused(tmp_path):
+    tables = shop()
+    tables["orders"]["amount"] = np.where(np.arange(1500) == 7, np.inf, 2).astype(np.float16)
+    write_shop(tmp_path, tables)
+    with pytest.raises(UserError, match=r"line 8, column .amount.: .inf. is not a number"):
+        rows_at(definition(tmp_path))
 
 
 def test_nothing_that_happens_or_arrives_from_the_cutoff_on_changes_a_feature(tmp_path):

@@ -101,6 +101,38 @@ def test_customers_in_several_rows_of_a_file_are_counted(cloud, settings, table,
     assert "! 2 customers stand in 4 rows: each row has its answer, all with one `key`" in printed
 
 
+def test_a_row_late_in_a_file_that_cannot_be_scored_leaves_nothing_behind(cloud, settings, table, tmp_path):
+    frame = pd.read_csv(table).head(100).astype({"tenure": object})
+    frame.loc[80, "tenure"] = "abc"
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    with pytest.raises(UserError, match="'abc'"):
+        score(settings(1, f"input={tmp_path}/rows.csv", "output=gs://bucket/scores", "score.chunk_rows=60"))
+    assert not cloud.service.models
+    assert not cloud.service.storage.list("gs://bucket/")
+
+
+def test_rows_without_a_customer_are_counted(cloud, settings, table, tmp_path, capsys):
+    frame = pd.read_csv(table).head(5)
+    frame["customer"] = ["a", None, "b", " ", "c"]
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    score(settings(1, f"input={tmp_path}/rows.csv", "output=gs://bucket/scores"))
+    assert "! 2 rows without a customer: nobody can tell whose these answers are" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (("input=bq://p.d.none", "output=bq://p.d"), r"there is no such table(.|\n)*do: bq ls p:d"),
+        (("input=bq://p.d.customers", "output=gs://none/s"), r"the bucket(.|\n)*buckets create gs://none"),
+    ],
+)
+def test_a_table_or_a_bucket_that_does_not_exist_is_found_first(cloud, settings, table, keys, message):
+    cloud.service.warehouse.write("p.d.customers", pd.read_csv(table))
+    with pytest.raises(UserError, match=message):
+        score(settings(1, *keys))
+    assert not cloud.service.models
+
+
 def test_a_table_above_the_limit_is_refused_before_it_is_billed(cloud, settings, table):
     cloud.service.warehouse.write("p.d.customers", pd.read_csv(table))
     cloud.service.warehouse.size = 2_000_000_000
@@ -387,9 +419,9 @@ def test_a_training_job_refuses_local_files_and_a_container_that_is_not_built(cl
     cloud_is = (f"deploy.emulator={cloud.url}", "deploy.project=p", "deploy.bucket=bucket", "target=vertex")
     with pytest.raises(UserError, match=f"gcloud storage cp {table} gs://bucket/data/"):
         train.train(compose_config(*cloud_is, "data=csv", f"data.path={table}"))
-    (folder := tmp_path / "exports").mkdir()
+    (folder := tmp_path / "our exports").mkdir()
     (folder / "1.csv").write_bytes(Path(table).read_bytes())
-    with pytest.raises(UserError, match=f"gcloud storage cp --recursive {folder} gs://bucket/data/"):
+    with pytest.raises(UserError, match=f"gcloud storage cp --recursive '{folder}' gs://bucket/data/"):
         train.train(compose_config(*cloud_is, "data=csv", f"data.path={folder}"))
     both = ("data=thelook", "data.bigquery.table=p.d.t")
     with pytest.raises(UserError, match="name a table or a query"):

@@ -58,7 +58,16 @@ def _compare_answers(session: Session, state: RunState, bundle: Bundle, rows: pd
     for _ in range(needed):
         answer = _ask(url, body, headers)
         _refuse_errors(answer, session.deployment, url)
-        compare_answers(answer.json()["predictions"], expected)
+        compare_answers(_predictions(answer, url), expected)
+
+
+def _predictions(answer: Any, url: str) -> Any:
+    """The predictions of an answer; raises `MismatchError` for one that the container does not give."""
+    try:
+        return answer.json()["predictions"]
+    except (ValueError, KeyError, TypeError):
+        what = f"the revision answers with something else than predictions: {answer.text[:300]}"
+        raise MismatchError(what, url) from None
 
 
 def _ask(url: str, body: dict[str, Any], headers: dict[str, str]) -> Any:

@@ -25,7 +25,11 @@ from churn.events import reading
 from churn.events.definition import columns_of, table_keys, tables_of
 from churn.events.reading import Reading, table_place
 
-NUMERIC = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
+# DuckDB 1.4.5 misreads decimals of more than 38 digits; Parquet's statistics do not tell of 16-bit infinity.
+NUMERIC = (
+    *(pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal128),
+    *(pa.types.is_float32, pa.types.is_float64),
+)
 TEXTUAL = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer)
 
 

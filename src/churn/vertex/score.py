@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from churn.data.sources import files
 from churn.data.sources.bigquery import check_query, query_rows
 from churn.data.table import RawTable
 from churn.data.validate import to_features
-from churn.errors import UserError, did_you_mean
+from churn.errors import UserError, count, did_you_mean
 from churn.score.repeats import RepeatedCustomers
 from churn.vertex import sql
 from churn.vertex.apply import ensure_dataset, ensure_version
@@ -32,7 +32,7 @@ from churn.vertex.cloud.errors import translate_errors
 from churn.vertex.cloud.operations import wait_for_pending
 from churn.vertex.cloud.prices import load_prices
 from churn.vertex.cloud.session import Session, connect
-from churn.vertex.cloud.staging import upload_object
+from churn.vertex.cloud.staging import delete_objects, list_staged, upload_object
 from churn.vertex.cloud.state import State, list_versions
 from churn.vertex.confirm import confirm, raise_problems
 
@@ -95,11 +95,12 @@ def _find_or_start_job(session: Session, cfg: Config, bundle: Bundle) -> Any:
 def _start_job(session: Session, cfg: Config, bundle: Bundle, name: str) -> Any:
     """Stage the bundle and the rows, and start the job."""
     deployment = session.deployment
+    rows = _input_config(session, cfg, bundle, name)  # before the model: a bad row may be the last one
     job = {
         "display_name": name,
         "labels": deployment.labels,
         "model": f"{deployment.model}@{ensure_version(session, bundle).version_id}",
-        "input_config": _input_config(session, cfg, bundle, name),
+        "input_config": rows,
         "instance_config": _instance_config(str(cfg.input), bundle),
         "output_config": _output_config(str(cfg.output)),
         "dedicated_resources": {
@@ -151,27 +152,37 @@ def _input_config(session: Session, cfg: Config, bundle: Bundle, name: str) -> d
 def _upload_instances(session: Session, cfg: Config, bundle: Bundle, name: str) -> list[str]:
     """Write the rows to the bucket, one file per chunk; gives their addresses.
 
-    Prints columns of unseen cells, and how many customers stand in several rows.
+    Prints columns of unseen cells, and customers without an id or in several rows. After a row that cannot be
+    scored, nothing stays.
     """
-    uris: list[str] = []
-    unseen, repeated = UnseenCells(bundle), RepeatedCustomers(bundle.schema.id)
+    folder = f"{session.deployment.name}/scoring/{name}"
+    try:
+        return list(_uploaded_instances(session, cfg, bundle, folder))
+    except UserError:
+        delete_objects(session, [blob for blob in list_staged(session) if blob.name.startswith(f"{folder}/")])
+        raise
+
+
+def _uploaded_instances(session: Session, cfg: Config, bundle: Bundle, folder: str) -> Iterator[str]:
+    unseen, repeated, nameless = UnseenCells(bundle), RepeatedCustomers(bundle.schema.id), 0
     read = files.with_marks(cfg.data, bundle.schema)
-    for raw in files.raw_tables(str(cfg.input), read, cfg.score.chunk_rows):
+    for number, raw in enumerate(files.raw_tables(str(cfg.input), read, cfg.score.chunk_rows)):
         features = to_features(raw, bundle.schema)
         unseen.add_frame(features)
         rows = parity.to_instances(features, bundle)
         if bundle.schema.id:
             customers = _customers(raw, bundle.schema.id).tolist()
             repeated.add(pa.array(customers, pa.string()))
+            nameless += customers.count("")
             for row, customer in zip(rows, customers, strict=True):
                 row |= {CUSTOMER_KEY: customer, ROW: customer}
         lines = "".join(json.dumps(row) + "\n" for row in rows)
-        path = f"{session.deployment.name}/scoring/{name}/{len(uris):05}.jsonl"
-        uris.append(upload_object(session, path, lines))
+        yield upload_object(session, f"{folder}/{number:05}.jsonl", lines)
     _print_columns(unseen)
+    if nameless:
+        print(f"! {count(nameless, 'row')} without a customer: nobody can tell whose these answers are")
     for line in repeated.describe("each row has its answer, all with one `key`"):
         print(f"! {line}")
-    return uris
 
 
 def _check_rows(session: Session, cfg: Config, bundle: Bundle) -> None:

@@ -83,7 +83,7 @@ def _check_source(cfg: Config, deployment: Deployment) -> None:
         do = f"write its rows to a Parquet file below gs://{deployment.bucket}/data/, then data.path=gs://..."
         raise UserError("a job reads files of a bucket, or BigQuery", f"data.path={path}", do)
     copy = "cp --recursive" if Path(path).expanduser().is_dir() else "cp"
-    do = f"gcloud storage {copy} {path} gs://{deployment.bucket}/data/, then data.path=gs://..."
+    do = f"gcloud storage {copy} {shlex.quote(path)} gs://{deployment.bucket}/data/, then data.path=gs://..."
     raise UserError("a job can't read this machine's files", f"data.path={path}", do)
 
 

@@ -8,7 +8,7 @@ from conftest import compose_config
 
 from churn.data.dataset import Dataset, Schema
 from churn.data.experiment import Experiment
-from churn.data.findings.leakage import find_leakage
+from churn.data.findings.leakage import columns_that_reveal_target, find_leakage
 from churn.data.findings.quality import SAMPLE
 
 RNG = np.random.default_rng(0)
@@ -28,6 +28,10 @@ def titles(data: Dataset) -> list[str]:
 @pytest.mark.parametrize("label", [0, 1])
 def test_a_sample_of_one_class_shows_nothing(label):
     assert titles(dataset(np.full(200, label), x=RNG.normal(size=200))) == []
+
+
+def test_a_sample_without_a_row_shows_nothing():
+    assert not list(columns_that_reveal_target(pd.DataFrame({"x": [0.0]})[:0], np.zeros(0, bool), None))
 
 
 def test_a_column_is_examined_on_rows_that_it_was_not_fitted_on():

@@ -40,7 +40,7 @@ def columns_that_reveal_target(
     frame: pd.DataFrame, churned: np.ndarray, ids: np.ndarray | None
 ) -> Iterator[Finding]:
     """Columns that alone nearly give the target away, or do so in one value that many churners have."""
-    if churned.min() == churned.max():  # a sample of one class shows nothing
+    if not len(churned) or churned.min() == churned.max():  # a sample of one class shows nothing
         return
     fold = np.random.default_rng(0).integers(FOLDS, size=len(churned))
     for name in map(str, frame):

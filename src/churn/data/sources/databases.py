@@ -100,9 +100,9 @@ def _connected(url: Any, name: str) -> Iterator[Any]:
     try:
         engine = sqlalchemy.create_engine(url)
     except NoSuchModuleError:
-        raise UserError(
-            "SQLAlchemy does not know this kind of database", name, "install its dialect"
-        ) from None
+        what = "SQLAlchemy does not know this kind of database"
+        do = "install its dialect; or, if it is a store of files, copy them here or to gs://"
+        raise UserError(what, name, do) from None
     except ImportError as error:
         raise UserError(
             f"the driver {error.name} is not installed", name, f"pip install {error.name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from churn.config.root import Config
 from churn.config.serving import BeamRunner
@@ -39,14 +40,22 @@ def refuse_local_keys(cfg: Config) -> None:
 
 
 def check_output(session: Session, output: str) -> None:
-    """Raise `UserError` if the data set for the answers does not exist."""
+    """Raise `UserError` if the data set or the bucket for the answers does not exist."""
     from google.api_core.exceptions import NotFound
 
-    if output.startswith("bq://"):
-        name, key = output.removeprefix("bq://"), session.deployment.config.kms_key
-        words = f"--dataset --default_kms_key={key}" if key else "--dataset"
-        try:
-            session.clients.bigquery.get_dataset(name)
-        except NotFound:
-            make = f"bq --location={session.deployment.region} mk {words} {name.replace('.', ':', 1)}"
-            raise UserError("the data set for the answers does not exist", output, make) from None
+    clients, region = session.clients, session.deployment.region
+    try:
+        if output.startswith("bq://"):
+            clients.bigquery.get_dataset(output.removeprefix("bq://"))
+        else:  # unlike a description of the bucket, this needs no permission
+            clients.storage.bucket(urlsplit(output).netloc).test_iam_permissions(["storage.objects.create"])
+    except NotFound:
+        if output.startswith("bq://"):
+            key = session.deployment.config.kms_key
+            words = f"--dataset --default_kms_key={key}" if key else "--dataset"
+            name = output.removeprefix("bq://").replace(".", ":", 1)
+            what, make = "data set", f"bq --location={region} mk {words} {name}"
+        else:
+            name = urlsplit(output).netloc
+            what, make = "bucket", f"gcloud storage buckets create gs://{name} --location={region}"
+        raise UserError(f"the {what} for the answers does not exist", output, make) from None

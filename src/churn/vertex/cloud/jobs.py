@@ -89,11 +89,16 @@ def log_command(name: str) -> str:
 
 def content_fingerprint(session: Session, source: str) -> str:
     """A text that changes with the rows of a file, gs:// or bq://; of a view or a database, with the day."""
+    from google.api_core.exceptions import NotFound
+
     if source.startswith("bq://"):
         try:
             table = session.clients.bigquery.get_table(source.removeprefix("bq://"))
         except ValueError:  # the client's, before it asks
             raise UserError("this is no name of a table", source, "write PROJECT.DATASET.TABLE") from None
+        except NotFound:
+            project, _, rest = source.removeprefix("bq://").rpartition(".")[0].rpartition(".")
+            raise UserError("there is no such table", source, f"bq ls {project}:{rest}") from None
         return str(table.modified if table.table_type == "TABLE" else today())
     if source.startswith("gs://"):
         return _objects_fingerprint(session, source)
