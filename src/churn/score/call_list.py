@@ -19,12 +19,12 @@ from churn.config.root import Config
 from churn.config.serving import Runtime
 from churn.config.training import DecisionConfig
 from churn.data.coded import frame_features
+from churn.data.repeats import RepeatedCustomers
 from churn.data.sources.side_files import no_match_error, read_ids
 from churn.data.table import RawTable
 from churn.errors import UserError, count
 from churn.score.candidates import as_kept, score_candidates, with_profit
 from churn.score.common_reasons import set_apart
-from churn.score.repeats import RepeatedCustomers
 
 CALL, CONTROL = "call", "keep as control"  # what to do with a customer on the list
 CONTROL_NOTE = f"'{CONTROL}' means: do not call. What becomes of these customers shows what calling changes"

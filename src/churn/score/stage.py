@@ -21,6 +21,7 @@ from churn.config.serving import BeamRunner
 from churn.data.coded import ArrowFeatures
 from churn.data.features import to_arrow_features
 from churn.data.progress import announced
+from churn.data.repeats import RepeatedCustomers
 from churn.data.sources import files, warehouse
 from churn.data.sources.chunk import Chunk
 from churn.data.sources.columns import join_tables
@@ -33,7 +34,6 @@ from churn.score.answer import score_chunk
 from churn.score.folder import ScoreFolder
 from churn.score.kept import add_kept, check_kept
 from churn.score.output import check_output
-from churn.score.repeats import RepeatedCustomers
 from churn.scratch import scratch_folder
 
 

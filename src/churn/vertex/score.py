@@ -17,12 +17,12 @@ from churn.bundle.unseen import REMEMBERED, UnseenCells
 from churn.config.root import Config
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.infer.cells import to_ids
+from churn.data.repeats import RepeatedCustomers
 from churn.data.sources import files
 from churn.data.sources.bigquery import check_query, query_rows
 from churn.data.table import RawTable
 from churn.data.validate import to_features
 from churn.errors import UserError, count, did_you_mean
-from churn.score.repeats import RepeatedCustomers
 from churn.vertex import sql
 from churn.vertex.apply import ensure_dataset, ensure_version
 from churn.vertex.checks import account, parity, preflight, scoring
