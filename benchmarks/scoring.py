@@ -5,7 +5,8 @@
 the cost of the reasons, beside the probability alone. Needs about 2 GB of disk.
 
 `--before CHECKOUT` compares with an earlier version instead, each with a bundle that it trained itself:
-`score_small_before` for 10,000 rows of text, and their memory; `score_before` for all rows.
+`score_small_before` for 10,000 rows of text, and their memory; `score_reasons_before` for the same rows with
+reasons; `score_before` for all rows.
 """
 
 import argparse
@@ -107,14 +108,16 @@ def compare_before(root: str, file: Path, options: argparse.Namespace) -> list[d
     small, rows = Path(root) / "small.csv", pq.read_metadata(file).num_rows
     customers(SMALL).to_pandas().to_csv(small, index=False)
 
-    def both(table: Path, rows: int) -> list[Work]:
+    def both(table: Path, rows: int, *more: str) -> list[Work]:
         output = table.with_suffix(f".out{table.suffix}")
-        return [(score(run, table, str(output), source), rows) for source, run in runs.values()]
+        return [(score(run, table, str(output), source, *more), rows) for source, run in runs.values()]
 
     quick = entry("score_small_before", *both(small, SMALL), "the version before", 3 * options.runs)
     for source, run in runs.values():
         print(f"{'':16} {peak_megabytes(run, small, source):8.0f} MB at most")
-    return [quick, entry("score_before", *both(file, rows), "the version before", options.runs)]
+    with_reasons = both(small, SMALL, "score.reasons=true")
+    reasons = entry("score_reasons_before", *with_reasons, "the version before", options.runs)
+    return [quick, reasons, entry("score_before", *both(file, rows), "the version before", options.runs)]
 
 
 def peak_megabytes(bundle: Path, file: Path, source: Path) -> float:
@@ -171,9 +174,9 @@ def trained(root: str, model: str, source: Path = PROJECT / "src") -> Path:
     return Path(run) / "bundle"
 
 
-def score(bundle: Path, file: Path, output: str, source: Path = PROJECT / "src") -> Callable:
+def score(bundle: Path, file: Path, output: str, source: Path = PROJECT / "src", *more: str) -> Callable:
     """The whole command in a child process."""
-    words = f"bundle={bundle}", f"input={file}", f"output={output}"
+    words = f"bundle={bundle}", f"input={file}", f"output={output}", *more
     return lambda: churn("score", *words, source=source)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
+from scipy.special import expit
 
 from churn.backend import tensorflow
 from churn.bundle import bundle, export
@@ -22,27 +23,34 @@ CONTAINER_PYTHON = ROOT / ".venv-container" / "bin" / "python"
 SCHEMA = Schema("left", ("yes",), numeric=("a", "b", "c"), categorical=("d",))
 
 
-def additive(numbers, categories):
+def additive(sums):
     """0.1 a - 0.2 b + 0.3 where d is x; c does nothing."""
-    return 0.1 * numbers[:, 0] - 0.2 * numbers[:, 1] + 0.3 * is_x(categories)
+    a, b, _, is_x = tensorflow().unstack(sums, axis=1)
+    return 0.1 * a - 0.2 * b + 0.3 * is_x
 
 
-def crossed(numbers, categories):
+def crossed(sums):
     """Two interactions of two columns each, and a main effect of b."""
-    return numbers[:, 0] * numbers[:, 1] + numbers[:, 2] * is_x(categories) - 0.5 * numbers[:, 1]
+    a, b, c, is_x = tensorflow().unstack(sums, axis=1)
+    return a * b + c * is_x - 0.5 * b
 
 
-def interacting(numbers, categories):
+def interacting(sums):
     """An interaction of all four columns."""
     tf = tensorflow()
-    return tf.sigmoid(
-        numbers[:, 0] * numbers[:, 1] * (1 + numbers[:, 2]) + 2 * is_x(categories) * numbers[:, 2]
-    )
+    a, b, c, is_x = tf.unstack(sums, axis=1)
+    return tf.sigmoid(a * b * (1 + c) + 2 * is_x * c)
 
 
-def is_x(categories):
+def terms(numbers, categories):
+    """[n, 4, 4] a, b, c, and 1 where d is x: each column adds to a sum of its own."""
     tf = tensorflow()
-    return tf.cast(categories[:, 0] == "x", tf.float32)
+    is_x = tf.cast(categories == "x", tf.float32)
+    return tf.linalg.diag(tf.concat([numbers, is_x], axis=1))
+
+
+def answers(model, frame):
+    return model(tensorflow().reduce_sum(terms(*tensors(frame)), axis=1)).numpy()
 
 
 def table(rows, seed=0):
@@ -60,8 +68,8 @@ def tensors(frame):
 
 def explained(model, rows, size=40, seed=0):
     frame = table(500, seed + 10)
-    chosen = choose_background(frame, model(*tensors(frame)).numpy(), SCHEMA, size, seed)
-    return Reasons(model, SCHEMA.features, chosen), rows
+    chosen = choose_background(frame, answers(model, frame), SCHEMA, size, seed)
+    return Reasons(terms, model, SCHEMA.features, chosen), rows
 
 
 def exact(model, row, others):
@@ -71,7 +79,7 @@ def exact(model, row, others):
     for size in range(n + 1):
         for own in combinations(SCHEMA.features, size):
             mixed = others.assign(**{column: row[column] for column in own})
-            chance[own] = model(*tensors(mixed)).numpy().mean()
+            chance[own] = answers(model, mixed).mean()
     for j, column in enumerate(SCHEMA.features):
         for own in (own for own in chance if column not in own):
             weight = factorial(len(own)) * factorial(n - len(own) - 1) / factorial(n)
@@ -106,6 +114,22 @@ def test_interactions_of_two_columns_are_exact():
         )
 
 
+def test_a_huge_number_leaves_the_contributions_of_the_others_exact():
+    """A sum that holds it has lost the digits of what else was added."""
+    tf, random = tensorflow(), np.random.default_rng(0)
+    others = random.normal(size=(8, 2)).astype(np.float32)
+    turn = np.array([random.permutation(2) for _ in others], np.int32)
+    background = Background(others, np.empty((8, 0), object), turn)
+    reasons = Reasons(
+        lambda numbers, _: numbers[:, :, None], lambda sums: tf.sigmoid(sums[:, 0]), ("a", "b"), background
+    )
+    row = np.array([[1e7, 0.3]], np.float32)
+    found = reasons.contributions(tf.constant(row), tf.constant(np.empty((1, 0), object), shape=(1, 0)))
+    a, b = others.astype(float).T
+    expected = (expit(a + 0.3) - expit(a + b)).mean() / 2  # beside the huge number it changes nothing
+    assert found.numpy()[0, 1] == pytest.approx(expected, abs=1e-6)
+
+
 def test_deeper_interactions_are_close_with_a_large_background():
     reasons, rows = explained(interacting, table(4, seed=1), size=300)
     contributions = reasons.contributions(*tensors(rows)).numpy()
@@ -119,19 +143,19 @@ def test_contributions_add_up_to_the_difference_from_the_average_customer():
     answer = {name: value.numpy() for name, value in reasons(*tensors(rows)).items()}
     total = answer["average_probability"] + answer["other_contributions"]
     total += sum(answer[f"contribution_{i}"] for i in (1, 2, 3))
-    assert total == pytest.approx(interacting(*tensors(rows)).numpy(), abs=1e-6)
+    assert total == pytest.approx(answers(interacting, rows), abs=1e-6)
 
 
 def test_the_background_s_average_is_that_of_all_train_rows():
     frame = table(5000)
-    probability = interacting(*tensors(frame)).numpy()
+    probability = answers(interacting, frame)
     chosen = customers_of(choose_background(frame, probability, SCHEMA, 64, 0))
-    assert interacting(*tensors(chosen)).numpy().mean() == pytest.approx(probability.mean(), abs=0.002)
+    assert answers(interacting, chosen).mean() == pytest.approx(probability.mean(), abs=0.002)
 
 
 def test_no_customer_s_row_stands_in_the_background():
     frame = table(500)
-    chosen = choose_background(frame, interacting(*tensors(frame)).numpy(), SCHEMA, 64, 0)
+    chosen = choose_background(frame, answers(interacting, frame), SCHEMA, 64, 0)
     assert not np.isin(chosen.numbers, frame[["a", "b", "c"]].to_numpy(np.float32)).any()
     assert set(chosen.categories[:, 0]) == {"x", "y"}
 
@@ -205,13 +229,15 @@ def test_tables_with_one_kind_of_column_have_reasons(columns):
     schema = Schema("left", ("yes",), tuple(set(columns) - {"d"}), tuple({"d"} & set(columns)))
     tf = tensorflow()
 
-    def model(numbers, categories):
-        return tf.reduce_sum(numbers, axis=1) + tf.cast(
-            tf.strings.length(tf.strings.reduce_join(categories, 1)), tf.float32
-        )
+    def terms(numbers, categories):
+        lengths = tf.cast(tf.strings.length(categories), tf.float32)
+        return tf.concat([numbers, lengths], axis=1)[:, :, None]
+
+    def model(sums):
+        return sums[:, 0]
 
     frame = table(20)[list(columns)]
-    reasons = Reasons(model, schema.features, choose_background(frame, np.arange(20), schema, 8, 0))
+    reasons = Reasons(terms, model, schema.features, choose_background(frame, np.arange(20), schema, 8, 0))
     numbers = tf.constant(frame[list(schema.numeric)].to_numpy(np.float32))
     texts = frame[list(schema.categorical)].to_numpy(object)
     answer = reasons(numbers, tf.constant(texts, tf.string, texts.shape))

@@ -31,7 +31,7 @@ class Background:
 
     numbers: np.ndarray  # [B, F] float32
     categories: np.ndarray  # [B, C] object, or the int32 codes that the graph has for them
-    turn: np.ndarray  # [2 B, F + C] int32: the step that replaces each column, forwards and backwards
+    turn: np.ndarray  # [B, F + C] int32: the step that replaces each column
 
     def coded(self, encoder: Encoder) -> Background:
         """The same customers, with codes in place of texts."""
@@ -60,9 +60,8 @@ def choose_background(
     customer = number_customers(customers, len(frame))
     numbers, categories = _average_customers(frame, probability, schema, middles, customer)
     random = np.random.default_rng(seed)
-    columns = len(schema.features)
-    forwards = np.array([random.permutation(columns) for _ in range(size)], np.int32)
-    return Background(numbers, categories, np.concatenate([forwards, columns - 1 - forwards]))
+    turn = np.array([random.permutation(len(schema.features)) for _ in range(size)], np.int32)
+    return Background(numbers, categories, turn)
 
 
 def _average_customers(

@@ -126,7 +126,7 @@ class ServingGraph:
     @cached_property
     def _reasons(self) -> Reasons:
         assert self.background
-        return Reasons(self._probability, self.schema.features, self.background)
+        return Reasons(self._terms, self._probability, self.schema.features, self.background)
 
     def _known(self, numbers: Any) -> Any:
         """The numbers with NaN in place of those, such as -99, that mean "missing"."""
@@ -135,10 +135,14 @@ class ServingGraph:
             numbers = tf.where(numbers == number, np.float32(np.nan), numbers)
         return numbers
 
-    def _probability(self, numbers: Any, codes: Any) -> Any:
-        """[n] probabilities, from numbers [n, F] float32 and codes [n, C] int32."""
-        tf = tensorflow()
-        return tf.sigmoid(self._log_odds(tf.transpose(numbers), tf.transpose(codes))[0])
+    def _terms(self, numbers: Any, codes: Any) -> Any:
+        """[n, F + C, S] what each column adds to sums, from numbers [n, F] float32 and codes [n, C] int32."""
+        transpose = tensorflow().transpose
+        return self.model.terms(transpose(numbers), transpose(codes))
+
+    def _probability(self, sums: Any) -> Any:
+        """[n] probabilities, from the sums of all columns' terms [n, S]."""
+        return tensorflow().sigmoid(self.model.log_odds(sums) / self.temperature)
 
     def _log_odds(self, numbers: Any, codes: Any) -> tuple[Any, Any]:
         """[n] calibrated log-odds and [n] the trees' uncertainty, from numbers [F, n] and codes [C, n]."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,13 +29,19 @@ if TYPE_CHECKING:
     from churn.data.coded import ArrowFeatures
 
 TOP = 3  # reasons that a prediction carries, at most
-Probability = Callable[[Any, Any], Any]  # numbers [n, F] float32, categories [n, C] -> [n]
+Terms = Callable[[Any, Any], Any]  # numbers [n, F] float32, categories [n, C] -> [n, F + C, S]
+Probability = Callable[[Any], Any]  # sums over all columns [n, S] -> [n]
 
 
 @dataclass(frozen=True)
 class Reasons:
-    """The contributions to a probability as a function of raw tensors, a part of the serving graph."""
+    """The contributions to a probability as a function of raw tensors, a part of the serving graph.
 
+    A model is given in two steps: what each column adds to some sums, and the probability that follows from
+    the sums. So what reads the columns is computed for one row, not for each replacement.
+    """
+
+    terms: Terms
     probability: Probability
     names: tuple[str, ...]  # of the columns, numbers first
     background: Background
@@ -48,47 +55,55 @@ class Reasons:
 
     def _row_contributions(self, numbers: Any, categories: Any) -> Any:
         """[F + C] of one row: one batch holds every step of every order."""
-        tf, turn = tensorflow(), self.background.turn
-        steps = tf.range(turn.shape[1] + 1)[:, None]
-        replaced = turn[:, None, :] < steps  # [order, step, column]: whether the column is the row's already
-        width = len(self.background.numbers[0])
+        tf, start, turn = tensorflow(), self._background_terms, self.background.turn
+        own = self.terms(numbers[None], categories[None])[0]
+        # [step, customer, sum] by how much each replacement changes the sums.
+        change = tf.gather(own, np.argsort(turn, axis=1).T) - start
+        forwards = self._gains(change)
+        backwards = tf.reverse(self._gains(tf.reverse(change, [0])), [0])
+        by_column = tf.gather(tf.transpose(forwards + backwards), turn, batch_dims=1)
+        return tf.reduce_mean(by_column, axis=0) / 2
 
-        def mix(row: Any, others: np.ndarray, replaced: Any, kind: Any) -> Any:
-            start = tf.constant(np.concatenate([others, others]), kind, [len(turn), 1, others.shape[1]])
-            return tf.reshape(tf.where(replaced, row, start), [-1, others.shape[1]])
+    def _gains(self, change: Any) -> Any:
+        """[step, customer] what each step adds to the probability, from the changes of the sums."""
+        tf, start = tensorflow(), self._background_terms.sum(axis=0)
+        sums = tf.reshape(start + tf.cumsum(change, axis=0), [-1, start.shape[1]])
+        after = tf.reshape(self.probability(sums), change.shape[:2])
+        return after - tf.concat([self.probability(start)[None], after[:-1]], axis=0)
 
-        probability = self.probability(
-            mix(numbers, self.background.numbers, replaced[:, :, :width], tf.float32),
-            mix(categories, self.background.categories, replaced[:, :, width:], categories.dtype),
-        )
-        by_step = tf.reshape(probability, [len(turn), -1])
-        change = tf.gather(by_step[:, 1:] - by_step[:, :-1], turn, batch_dims=1)
-        return tf.reduce_mean(change, axis=0)
+    @cached_property
+    def _background_terms(self) -> np.ndarray:
+        """[F + C, B, S] of each customer's columns in the order in which they are replaced: a constant."""
+        tf, background = tensorflow(), self.background
+        with tf.init_scope():
+            categories = tf.constant(background.categories, shape=background.categories.shape)
+            terms = self.terms(tf.constant(background.numbers), categories).numpy()
+        order = np.argsort(background.turn, axis=1)
+        return np.take_along_axis(terms, order[:, :, None], axis=1).swapaxes(0, 1)
 
     def __call__(self, numbers: Any, categories: Any) -> dict[str, Any]:
         """Named outputs, each [n]: the largest contributions, the sum of the others, and the average.
 
         `average_probability` + `contribution_1` + ... + `other_contributions` is the probability.
         """
-        tf, outputs = tensorflow(), self._largest(self.contributions(numbers, categories), categories.dtype)
+        tf, outputs = tensorflow(), self._largest(self.contributions(numbers, categories))
         names = tf.constant(self.names)
         return {k: tf.gather(names, v) if k.startswith("reason_") else v for k, v in outputs.items()}
 
     def of_one(self, numbers: Any, categories: Any) -> dict[str, Any]:
         """The same for one row, [1, F] and [1, C], with positions in `names` in place of names."""
-        return self._largest(self._row_contributions(numbers[0], categories[0])[None], categories.dtype)
+        return self._largest(self._row_contributions(numbers[0], categories[0])[None])
 
-    def _largest(self, contributions: Any, kind: Any) -> dict[str, Any]:
+    def _largest(self, contributions: Any) -> dict[str, Any]:
         """The outputs from contributions [n, F + C]."""
-        tf, background = tensorflow(), self.background
+        tf = tensorflow()
         _, position = tf.math.top_k(tf.abs(contributions), min(TOP, len(self.names)))
         largest = tf.gather(contributions, position, batch_dims=1)
         outputs = {}
         for i in range(position.shape[1]):
             outputs[f"reason_{i + 1}"], outputs[f"contribution_{i + 1}"] = position[:, i], largest[:, i]
         others = tf.reduce_sum(contributions, axis=1) - tf.reduce_sum(largest, axis=1)
-        levels = tf.constant(background.categories, kind, background.categories.shape)
-        average = tf.reduce_mean(self.probability(background.numbers, levels))
+        average = tf.reduce_mean(self.probability(self._background_terms.sum(axis=0)))
         return outputs | {
             "other_contributions": others,
             "average_probability": tf.fill([tf.shape(contributions)[0]], average),

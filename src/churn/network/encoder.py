@@ -87,6 +87,19 @@ class Encoder:
         level = tf.gather(tf.gather(self._level, codes + self._first[:, None]), self._column)
         return tf.cast(level == np.arange(len(self._column))[:, None], tf.float32)
 
+    @property
+    def column_of_input(self) -> np.ndarray:
+        """[D] the raw column, numbers first, of each input of the network."""
+        constant = self.encoding
+        numbers = np.concatenate([np.arange(len(constant.median)), constant.flagged, constant.binned])
+        return np.append(numbers, len(constant.median) + self._column).astype(int)
+
+    @property
+    def column_of_tree_input(self) -> np.ndarray:
+        """[K] the same of each input of the trees."""
+        numbers = len(self.encoding.median)
+        return np.append(np.arange(numbers), numbers + self._column)
+
     def count_unseen(self, numbers: Any, codes: Any) -> Any:
         """[n] int32 how many fields of each row are unlike any in training.
 

@@ -57,13 +57,35 @@ class JoinedTrees:
         error of a leaf's value falls with the root of its rows.
         """
         tf = tensorflow()
-        answers = tf.cast(tf.gather(inputs, self.column) > self.border, tf.float32)
+        answers = self.answers(inputs)
         *others, last = self.question.T
         leaf = tf.gather(answers, last)
         for question in reversed(others):  # float32 is exact here, and faster than integers
             leaf = 2 * leaf + tf.gather(answers, question)
         sums = tf.reduce_sum(tf.gather(self.leaves, tf.cast(leaf + self.first, tf.int32)), axis=0)
         return sums[:, 0] + self.bias, sums[:, 1]
+
+    def answers(self, inputs: Any) -> Any:
+        """[Q, n] float32: 1 where the answer to a question is yes, else 0, from inputs [K, n]."""
+        tf = tensorflow()
+        return tf.cast(tf.gather(inputs, self.column) > self.border, tf.float32)
+
+    @property
+    def bits(self) -> np.ndarray:
+        """[Q, J] float32 what a yes to a question adds to the leaf's number of each tree."""
+        bits = np.zeros((len(self.column), len(self.question)), np.float32)
+        np.add.at(
+            bits,
+            (self.question.T, np.arange(len(self.question))),
+            2 ** np.arange(self.question.shape[1])[:, None],
+        )
+        return bits
+
+    def log_odds(self, leaf: Any) -> Any:
+        """[n] sum of the log-odds, from the leaves' numbers [n, J] float32."""
+        tf = tensorflow()
+        place = tf.cast(leaf + self.first.ravel(), tf.int32)
+        return tf.reduce_sum(tf.gather(self.leaves[:, 0], place), axis=1) + self.bias
 
 
 def join_trees(forests: Sequence[Trees], weights: Sequence[float]) -> JoinedTrees:
