@@ -90,6 +90,15 @@ def test_decimal_commas_are_the_same_in_arrow_columns_and_in_a_frame():
     assert check(pa.table({"amount": pa.array(["1.234,5", "7", ""])}), schema)
 
 
+def test_a_category_has_the_same_levels_as_typed_numbers_and_as_texts_with_commas():
+    """A part of a table, a chunk of a query or another format may hold either."""
+    schema = Schema("left", ("yes",), (), ("plan",), decimal=",", thousands=".")
+    for cells in (pa.array([1.5, 2.0, None]), pa.array(["1,5", "2", ""]), pa.array(["1.5", "2,0", None])):
+        table = pa.table({"plan": cells})
+        assert check(table, schema)
+        assert to_arrow_features(table, schema)["plan"].texts.tolist() == ["1.5", "2", ""]
+
+
 def test_a_table_without_one_of_the_features_gives_none():
     assert to_arrow_features(pa.table({"amount": [1.0]}), SCHEMA) is None
 

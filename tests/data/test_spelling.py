@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from churn.config.data import DataConfig
-from churn.data.spelling import one_spelling, spell_alike, spelling_steps
+from churn.data.spelling import apply_steps, level_steps, one_spelling, spell_alike, spelling_steps
 
 GERMAN = DataConfig(decimal=",", thousands=".", missing=["k.A.", "-99"])
 pieces = st.sampled_from(
@@ -37,17 +37,24 @@ def test_a_text_that_may_be_a_level_of_its_own_stays_as_it_is(text):
     assert one_spelling(text) == text
 
 
+def test_a_level_of_a_table_with_commas_is_that_of_typed_numbers():
+    assert [apply_steps(text, level_steps(GERMAN)) for text in ("1,5", "1.5", "-2,0", "a,5")] == [
+        "1.5", "1.5", "-2", "a,5"
+    ]  # fmt: skip
+    assert level_steps(DataConfig()) == spelling_steps(DataConfig())
+
+
 @settings(deadline=None)  # TensorFlow starts slowly
 @given(st.lists(any_text, min_size=1, max_size=30))
 def test_python_arrow_and_tensorflow_spell_alike_and_twice_is_once(texts):
     import tensorflow as tf
 
-    for rules in (None, GERMAN):
-        expected = [one_spelling(text, rules) for text in texts]
-        assert [one_spelling(text, rules) for text in expected] == expected
-        assert spell_alike(pd.Series(texts, dtype="str"), rules).tolist() == expected
+    for steps in (spelling_steps(), spelling_steps(GERMAN), level_steps(GERMAN)):
+        expected = [apply_steps(text, steps) for text in texts]
+        assert [apply_steps(text, steps) for text in expected] == expected
+        assert spell_alike(pd.Series(texts, dtype="str"), steps).tolist() == expected
         tensor = tf.constant([text.encode() for text in texts])
-        for pattern, replacement in spelling_steps(rules):
+        for pattern, replacement in steps:
             tensor = tf.strings.regex_replace(tensor, pattern, replacement)
         assert [text.decode() for text in tensor.numpy()] == expected
 

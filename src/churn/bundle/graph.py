@@ -20,7 +20,7 @@ from churn.bundle.reasons import Reasons
 from churn.data.contract import CUSTOMER_KEY
 from churn.data.dataset import Schema
 from churn.data.infer.cells import missing_codes
-from churn.data.spelling import spelling_steps
+from churn.data.spelling import level_steps
 from churn.network.model import Model
 
 OUTPUTS = {
@@ -168,7 +168,7 @@ class ServingGraph:
         codes = self.model.encoder.codes(categories)
         unknown = tf.where(codes == 0)
         texts = tf.gather_nd(categories, unknown)
-        for pattern, replacement in spelling_steps(self.schema):
+        for pattern, replacement in level_steps(self.schema):
             texts = tf.strings.regex_replace(texts, pattern, replacement)
         return tf.tensor_scatter_nd_update(codes, unknown, self.model.encoder.codes(texts))
 

@@ -29,7 +29,7 @@ from churn.config.serving import ExportFormat
 from churn.data.coded import frame_features, to_matrices
 from churn.data.contract import MISSING_BELOW
 from churn.data.sources import files
-from churn.data.spelling import spelling_steps
+from churn.data.spelling import level_steps
 from churn.data.validate import to_features
 from churn.errors import UserError, missing_extra
 from churn.files import atomic_write, refuse_foreign, write_text
@@ -102,7 +102,7 @@ def _description(bundle: Bundle) -> dict[str, Any]:
         "numbers": schema.numeric,  # rows of the input `numbers`, float32
         "categories": schema.categorical,  # rows of the input `codes`, int32
         "codes": bundle.vocabulary,  # of a text after `spelling`; 0 for any other
-        "spelling": spelling_steps(schema),  # regular expressions and replacements, in turn
+        "spelling": level_steps(schema),  # regular expressions and replacements, in turn
         "missing_number": MISSING_BELOW,
         "certainty": CERTAINTIES,
     }

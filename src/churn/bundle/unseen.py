@@ -12,7 +12,7 @@ from churn.bundle.bundle import Bundle
 from churn.data.coded import ArrowFeatures, DictionaryColumn
 from churn.data.contract import MISSING_BELOW, SHOWN_FROM
 from churn.data.infer.cells import missing_codes
-from churn.data.spelling import apply_steps, spelling_steps
+from churn.data.spelling import apply_steps, level_steps
 from churn.errors import quoted
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class UnseenCells:
     """
 
     def __init__(self, bundle: Bundle) -> None:
-        self._steps, self._codes = spelling_steps(bundle.schema), missing_codes(bundle.schema)
+        self._steps, self._codes = level_steps(bundle.schema), missing_codes(bundle.schema)
         self._levels = {name: set(levels) for name, levels in bundle.profile.get("categorical", {}).items()}
         self._expected = _expected_shares(bundle.profile)
         self._ranges = {

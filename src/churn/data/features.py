@@ -6,7 +6,7 @@ everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -25,12 +25,12 @@ from churn.data.infer.cells import (
     TOO_SMALL,
     as_written,
     is_missing_code,
+    spell_cells,
     to_ids,
     to_numbers,
-    to_text,
 )
 from churn.data.sources.columns import decode_dictionary, is_text, pandas_type
-from churn.data.spelling import FEW, NULL_MARKS, TextRules, apply_steps, spelling_steps
+from churn.data.spelling import FEW, NULL_MARKS, TextRules, apply_steps, level_steps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,25 +49,29 @@ def to_arrow_features(table: pa.Table, schema: Schema) -> ArrowFeatures | None:
         if numbers is None:
             return None
         features[name] = numbers
-    return features | {name: dictionary_column(table[name], schema) for name in schema.categorical}
+    return features | {name: _level_column(table[name], schema) for name in schema.categorical}
 
 
 def logged_column(column: pa.ChunkedArray, is_number: bool, schema: Schema) -> np.ndarray | DictionaryColumn:
     """An input as the log has it, in the meaning of the bundle: [n] float32 with NaN, or texts."""
     if not is_number:
-        return dictionary_column(column, schema)
+        return _level_column(column, schema)
     numbers = column.to_numpy().astype(np.float32)
     return np.where(is_missing_code(numbers, schema), np.float32(np.nan), numbers)
 
 
-def dictionary_column(column: pa.ChunkedArray, rules: TextRules | None = None) -> DictionaryColumn:
-    """The texts of a column in their one spelling, "" where they mean "missing"."""
+def _level_column(column: pa.ChunkedArray, rules: TextRules | None = None) -> DictionaryColumn:
+    """The levels of a category in their one spelling, "" where they mean "missing"."""
+    return dictionary_column(column, level_steps(rules))
+
+
+def dictionary_column(column: pa.ChunkedArray, steps: Sequence[tuple[str, str]]) -> DictionaryColumn:
+    """The texts of a column after the steps of `churn.data.spelling`, "" where they mean "missing"."""
     encoded = _encode_dictionary(column)
     if len(encoded.dictionary) <= FEW and is_text(encoded.dictionary.type):  # most are: without pandas
-        steps = spelling_steps(rules)
         levels = [apply_steps(text or "", steps) for text in encoded.dictionary.to_pylist()]
         return DictionaryColumn(np.array([*levels, ""], object), _codes(encoded))
-    return _each_level(encoded, partial(to_text, rules=rules))
+    return _each_level(encoded, partial(spell_cells, steps=steps))
 
 
 def id_column(column: pa.ChunkedArray) -> DictionaryColumn:

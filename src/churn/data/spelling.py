@@ -61,6 +61,14 @@ def spelling_steps(rules: TextRules | None = None) -> tuple[tuple[str, str], ...
     return (*steps, (f"^(?:{'|'.join(map(re.escape, sorted(words)))})$", ""))
 
 
+def level_steps(rules: TextRules | None = None) -> tuple[tuple[str, str], ...]:
+    """The same for levels of a category: 1,5 in a table with commas is 1.5, as a typed number is written."""
+    steps = spelling_steps(rules)
+    if rules is None or rules.decimal == ".":
+        return steps
+    return (*steps, (f"^(-?[0-9]+){re.escape(rules.decimal)}([0-9]+)$", r"\1.\2"))
+
+
 def one_spelling(text: str, rules: TextRules | None = None) -> str:
     r"""The spelling that stands for this text; "" if it means "missing".
 
@@ -70,9 +78,8 @@ def one_spelling(text: str, rules: TextRules | None = None) -> str:
     return apply_steps(text, spelling_steps(rules))
 
 
-def spell_alike(texts: pd.Series, rules: TextRules | None = None) -> pd.Series:
-    """[n] str: the one spelling of each text."""
-    steps = spelling_steps(rules)
+def spell_alike(texts: pd.Series, steps: Sequence[tuple[str, str]]) -> pd.Series:
+    """[n] str: the one spelling of each text, by these steps."""
     if len(texts) <= FEW:
         import pandas as pd
 

@@ -12,7 +12,15 @@ import pandas as pd
 
 from churn.config.data import DataConfig
 from churn.data.dataset import Dataset, Finding, Schema
-from churn.data.infer.cells import as_written, has_lost_digits, to_ids, to_numbers, to_text, to_times
+from churn.data.infer.cells import (
+    as_written,
+    has_lost_digits,
+    to_ids,
+    to_levels,
+    to_numbers,
+    to_text,
+    to_times,
+)
 from churn.data.infer.number_format import NUMBER
 from churn.data.infer.target import format_counts, left_and_blank
 from churn.data.spelling import number_example
@@ -107,7 +115,7 @@ def _parse_columns(raw: RawTable, schema: Schema) -> tuple[pd.DataFrame, list[_B
         bad.append(_BadCells(name, NO_NUMBER, np.flatnonzero(not_a_number)))
         bad.append(_BadCells(name, "infinite, or 1e30 and more", np.flatnonzero(too_large)))
     for name in schema.categorical:
-        columns[name] = to_text(raw.frame[name], schema)
+        columns[name] = to_levels(raw.frame[name], schema)
     return pd.DataFrame(columns, index=raw.frame.index), bad
 
 

@@ -16,7 +16,7 @@ from churn.bundle.model import Model
 from churn.bundle.unseen import UnseenCells
 from churn.data.contract import CUSTOMER_KEY, MISSING_BELOW
 from churn.data.infer.cells import missing_codes
-from churn.data.spelling import apply_steps, spelling_steps
+from churn.data.spelling import apply_steps, level_steps
 from churn.serve.protocol import Fields, Reader, RequestRows
 from churn.serve.refused import JsonRow
 
@@ -29,7 +29,7 @@ class _Codes(dict[str, int]):
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__(bundle.vocabulary)
-        self.steps = spelling_steps(bundle.schema)
+        self.steps = level_steps(bundle.schema)
 
     def __missing__(self, text: str) -> int:
         return self.get(apply_steps(text, self.steps), 0)

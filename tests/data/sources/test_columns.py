@@ -118,6 +118,21 @@ def test_a_number_beside_texts_is_not_read_by_their_marks(tmp_path, write):
     assert to_ids(frame["x"]).tolist()[2] == "7"
 
 
+def test_a_number_beside_a_truth_value_is_not_read_by_the_marks_of_texts(tmp_path):
+    cfg = DataConfig(path=str(as_workbook(tmp_path, [29.125, True, 3.0, 60.5])), **GERMAN)
+    numbers, _, _ = to_numbers(files.read_files(cfg).frame["x"], cfg)
+    np.testing.assert_array_equal(numbers, [29.125, 1, 3, 60.5])
+
+
+def test_a_number_of_json_is_the_same_beside_texts_of_another_column(tmp_path):
+    lines = ['{"tariff": 1.50, "note": 7}', '{"tariff": 2.0, "note": "x"}']
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    assert files.read_files(DataConfig(path=str(tmp_path / "t.jsonl"))).frame["tariff"].tolist() == [
+        "1.5",
+        "2",
+    ]
+
+
 @pytest.mark.parametrize("write", [pq.write_table, feather.write_feather])
 def test_parts_may_have_categories_with_codes_of_several_types(tmp_path, write):
     as_pandas_and_polars = [
@@ -166,7 +181,7 @@ def test_a_stream_reads_parts_of_different_types(tmp_path):
         ([NOON.replace(tzinfo=EAST), None], "timestamp[us]", ["2024-01-31 10:00:00", ""]),
         ([date(2024, 1, 31), "soon"], "string", ["2024-01-31", "soon"]),
         ([timedelta(hours=36), None], "double", ["1.5", ""]),
-        ([Decimal("1.50"), None], "string", ["1.50", ""]),
+        ([Decimal("1.50"), None], "string", ["1.5", ""]),  # as Parquet's decimals
         ([b"ab", uuid.UUID(int=5)], "string", ["ab", "00000000-0000-0000-0000-000000000005"]),
         ([b"\xff\x01", memoryview(b"ab")], "string", ["ff01", "ab"]),
         (["", None], "string", ["", ""]),

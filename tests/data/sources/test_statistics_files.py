@@ -52,6 +52,13 @@ def test_labels_of_spss_are_levels_and_declared_codes_are_missing(tmp_path, name
     assert raw.notes[1].endswith("'income' 2, 'note' 1")
 
 
+def test_numbers_beside_a_label_have_the_decimal_mark_of_the_table(tmp_path):
+    """Else 29.125 is read as 29125 where points separate thousands."""
+    frame = pd.DataFrame({"id": [1.0, 2, 3], "spend": [29.125, 3.5, -0.5]})
+    pyreadstat.write_sav(frame, tmp_path / "t.sav", variable_value_labels={"spend": {-0.5: "no answer"}})
+    assert read(tmp_path / "t.sav", decimal=",").frame["spend"].tolist() == ["29,125", "3,5", "no answer"]
+
+
 def test_labels_of_texts_are_levels_too(tmp_path):
     frame = pd.DataFrame({"id": [1.0, 2, 3], "sex": ["M", "F", "x"]})
     pyreadstat.write_sav(

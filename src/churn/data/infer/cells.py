@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from churn.data.contract import MISSING_BELOW
-from churn.data.spelling import NULL_MARKS, TextRules, spell_alike
+from churn.data.spelling import NULL_MARKS, TextRules, level_steps, spell_alike, spelling_steps
 from churn.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,14 +36,21 @@ class AmbiguousDatesError(UserError):
 
 
 def to_text(column: pd.Series, rules: TextRules | None = None) -> pd.Series:
-    """[n] str: the one spelling of each cell, "" for missing cells (see `churn.data.spelling`).
+    """[n] str: the one spelling of each cell, "" for missing cells (see `churn.data.spelling`)."""
+    return spell_cells(column, spelling_steps(rules))
 
-    Each distinct cell is spelled once.
-    """
+
+def to_levels(column: pd.Series, rules: TextRules | None = None) -> pd.Series:
+    """The same for a category."""
+    return spell_cells(column, level_steps(rules))
+
+
+def spell_cells(column: pd.Series, steps: Sequence[tuple[str, str]]) -> pd.Series:
+    """[n] str: the cells after these steps, "" for missing ones; each distinct cell is spelled once."""
     import pandas as pd
 
     codes, levels = pd.factorize(column)
-    spelled = spell_alike(as_written(pd.Series(levels)), rules).to_numpy(object)
+    spelled = spell_alike(as_written(pd.Series(levels)), steps).to_numpy(object)
     return pd.Series(np.append(spelled, "")[codes], column.index, dtype="str", name=column.name)
 
 

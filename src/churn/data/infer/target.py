@@ -13,7 +13,7 @@ from churn.config.data import DataConfig
 from churn.data.dataset import Finding, Schema
 from churn.data.infer.cells import MISSING_WORDS, as_written
 from churn.data.infer.roles import MANY_VALUES, split_words
-from churn.data.spelling import one_spelling, spell_alike, spell_all
+from churn.data.spelling import one_spelling, spell_alike, spell_all, spelling_steps
 from churn.data.table import IN_MEMORY
 from churn.errors import UserError, count, quoted, shell_override
 
@@ -138,7 +138,7 @@ def _count_values(column: pd.Series, cfg: DataConfig) -> tuple[pd.Series, int]:
 
 def _filled(counts: pd.Series, cfg: DataConfig) -> tuple[pd.Series, int]:
     """The counts of the filled values, and the number of blank rows."""
-    filled = counts[(spell_alike(counts.index.to_series(), cfg) != "").to_numpy()]
+    filled = counts[(spell_alike(counts.index.to_series(), spelling_steps(cfg)) != "").to_numpy()]
     return filled, int(counts.sum() - filled.sum())
 
 

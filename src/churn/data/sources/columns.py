@@ -157,18 +157,21 @@ def _as_type(column: pa.ChunkedArray, kind: pa.DataType, decimal: str) -> pa.Chu
     if column.type == kind or (is_text(kind) and is_text(column.type)):
         return column
     if pa.types.is_floating(column.type):
-        texts = number_texts(column)
-        return texts if decimal == "." else pc.replace_substring(texts, ".", decimal)
+        return number_texts(column, decimal)
     texts = column.cast(pa.string())
     return pc.replace_substring_regex(texts, NO_TIME, "") if pa.types.is_timestamp(column.type) else texts
 
 
-def number_texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The numbers of a column of doubles as text; whole ones digit for digit, without ".0"; NaN is null."""
+def number_texts(column: pa.ChunkedArray, decimal: str = ".") -> pa.ChunkedArray:
+    """The numbers of a column of doubles as text; whole ones digit for digit, without ".0"; NaN is null.
+
+    `decimal`: their decimal mark.
+    """
     column = pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
     is_whole = pc.and_(pc.equal(pc.round(column), column), pc.less_equal(pc.abs(column), float(EXACT)))
     whole = pc.if_else(is_whole, column, pa.scalar(None, pa.float64())).cast(pa.int64()).cast(pa.string())
-    return pc.coalesce(whole, column.cast(pa.string()))
+    texts = pc.coalesce(whole, column.cast(pa.string()))
+    return texts if decimal == "." else pc.replace_substring(texts, ".", decimal)
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:
@@ -253,8 +256,8 @@ def cell_text(cell: Any, decimal: str = ".") -> str:
 
 
 def decimal_text(number: str, decimal: str) -> str:
-    """A number that was written with a point, with another mark; a whole one without any."""
-    return number if decimal == "." else re.sub(r"\.0*$", "", number).replace(".", decimal)
+    """A number that was written with a point, with this mark and without zeros at the end of a fraction."""
+    return re.sub(r"\.$", "", re.sub(r"(\.[0-9]*?)0+$", r"\1", number)).replace(".", decimal)
 
 
 def _bytes_text(cell: bytes) -> str:

@@ -54,11 +54,11 @@ def statistics_chunks(source: SourceFile, cfg: DataConfig, rows: int) -> Iterato
     try:
         empty, meta = read(str(source.path), row_limit=1, **options)
         note = f"{program}, {count(len(meta.variable_value_labels), 'column')} with value labels"
-        table, _ = _to_table({name: [] for name in empty}, meta, program)
+        table, _ = _to_table({name: [] for name in empty}, meta, program, cfg.decimal)
         yield Chunk(source.name, table, np.empty(0, int), note, unit="row", typed=True)
         row = 1
         for cells, meta in _parts(pyreadstat, read, source, rows, options):
-            table, marked = _to_table(cells, meta, program)
+            table, marked = _to_table(cells, meta, program, cfg.decimal)
             lines = np.arange(row, row + len(table))
             yield Chunk(source.name, table, lines, note, unit="row", typed=True, marked=marked)
             row += len(table)
@@ -77,15 +77,19 @@ def _parts(library: Any, read: Any, source: SourceFile, rows: int, options: dict
     return library.read_file_in_chunks(read, str(source.path), chunksize=rows, **options)
 
 
-def _to_table(cells: Mapping[str, list[Any]], meta: Any, program: str) -> tuple[pa.Table, Counter[str]]:
+def _to_table(
+    cells: Mapping[str, list[Any]], meta: Any, program: str, decimal: str
+) -> tuple[pa.Table, Counter[str]]:
     """The columns of a chunk in simple types, and the cells of each that the file declares as missing."""
     marked: Counter[str] = Counter()
-    columns = [_to_column(name, values, meta, program, marked) for name, values in cells.items()]
+    columns = [_to_column(name, values, meta, program, marked, decimal) for name, values in cells.items()]
     return pa.table(columns, list(cells)), +marked
 
 
-def _to_column(name: str, cells: list[Any], meta: Any, program: str, marked: Counter[str]) -> pa.ChunkedArray:
-    """A column as levels, dates, numbers or text."""
+def _to_column(
+    name: str, cells: list[Any], meta: Any, program: str, marked: Counter[str], decimal: str
+) -> pa.ChunkedArray:
+    """A column as levels, dates, numbers or text; numbers beside levels have this decimal mark."""
     ranges, labels = meta.missing_ranges.get(name, []), meta.variable_value_labels.get(name, {})
     if meta.readstat_variable_types[name] == "string":
         if declared := {one["lo"] for one in ranges}:
@@ -95,8 +99,10 @@ def _to_column(name: str, cells: list[Any], meta: Any, program: str, marked: Cou
         return _levels(texts, {code.strip(): label for code, label in labels.items()}) if labels else texts
     numbers = _numbers(name, cells, ranges, marked)
     if labels:
-        by_text = {_number_text(code): label for code, label in labels.items() if not isinstance(code, str)}
-        return _levels(number_texts(pa.chunked_array([numbers])), by_text)
+        codes = [code for code in labels if not isinstance(code, str)]
+        texts = number_texts(pa.chunked_array([pa.array(codes, pa.float64())]), decimal).to_pylist()
+        by_text = {text: labels[code] for text, code in zip(texts, codes, strict=True)}
+        return _levels(number_texts(pa.chunked_array([numbers]), decimal), by_text)
     to_dates = _date_reader(meta.original_variable_types[name] or "", program)
     return pa.chunked_array([_to_times(numbers, to_dates) if to_dates else numbers])
 
@@ -114,10 +120,6 @@ def _numbers(name: str, cells: list[Any], ranges: list[dict[str, Any]], marked: 
         numbers = pc.if_else(pc.fill_null(inside, False), pa.scalar(None, pa.float64()), numbers)
     marked[name] += letters
     return numbers
-
-
-def _number_text(code: float) -> str:
-    return str(number_texts(pa.chunked_array([[float(code)]]))[0].as_py())
 
 
 def _levels(texts: pa.ChunkedArray, labels: Mapping[str, str]) -> pa.ChunkedArray:

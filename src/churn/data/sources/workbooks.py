@@ -133,7 +133,7 @@ def _column(rows: Cells, position: int, name: str, marked: Counter[str], decimal
     cells = [row[position] for row in rows]
     kinds = kinds_of(cells)
     if str not in kinds:
-        return from_python(cells)
+        return from_python(cells, decimal)
     if not set(cells).isdisjoint(NULL_MARKS):
         marked[name] += sum(cell in NULL_MARKS for cell in cells)
         cells = ["" if cell in NULL_MARKS else cell for cell in cells]

@@ -25,6 +25,7 @@ from churn.data.infer.target import left_and_blank
 from churn.data.load import build_dataset
 from churn.data.sources import files
 from churn.data.sources.columns import join_tables
+from churn.data.spelling import spelling_steps
 from churn.data.stream.counts import Counts, count_rows, sum_counts
 from churn.data.stream.hash_split import TEST_PART, HashSplit
 from churn.data.stream.row_groups import RowGroup, large_table_row_groups, read_row_group, sample_table
@@ -72,7 +73,7 @@ class Stream:
         tables = [(group, read_row_group(group, names)) for group in groups]
         table = join_tables([table for _, table in tables], schema.decimal)
         features = to_arrow_features(table, schema)
-        target = dictionary_column(table[schema.target], schema)
+        target = dictionary_column(table[schema.target], spelling_steps(schema))
         left, blank = left_and_blank(target.levels, schema)
         ids = None if schema.id is None else id_column(table[schema.id])
         usable = ids is None or are_usable_ids(table[schema.id], ids)
