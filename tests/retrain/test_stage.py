@@ -137,6 +137,13 @@ def test_without_enough_churners_among_the_fresh_rows_nothing_is_trained_either(
     assert not (root / "retrain").exists()
 
 
+def test_a_wrong_segment_is_refused_before_the_training(root, monkeypatch):
+    monkeypatch.setattr("churn.retrain.steps.train", lambda *_: pytest.fail("it is trained"))
+    with pytest.raises(UserError, match="'Plan' is not a category of the champion"):
+        run(root, "retrain.trigger.every_days=1", "retrain.segments=[Plan]", f"retrain.now={day(60)}")
+    assert not (root / "retrain").exists()
+
+
 def test_too_few_labelled_rows_end_with_a_message_and_no_retraining_is_recorded(root):
     with pytest.raises(UserError, match="0 labelled rows are too few to train on"):
         run(root, "retrain.force=true", "retrain.window_days=1", f"retrain.now={day(60)}")

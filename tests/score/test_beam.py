@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, WorkerOptions
@@ -163,6 +164,39 @@ def test_what_the_bundle_cannot_compute_is_refused_before_the_work(
             compose_config(f"bundle={tmp_path / 'bundle'}", f"input={tmp_path / 'in.parquet'}", *keys)
         )
     assert not (tmp_path / "scores").exists()
+
+
+@pytest.mark.parametrize("fault", ["no id", "one more", "twice", "nested"])
+def test_columns_that_cannot_be_read_are_refused_as_without_beam(customers, exported_bundle, tmp_path, fault):
+    (tmp_path / "in").mkdir()
+    table = pa.Table.from_pandas(customers.frame.assign(customer="c"), preserve_index=False)
+    pq.write_table(table, tmp_path / "in" / "a.parquet")
+    changed = {
+        "no id": lambda: table.drop(["customer"]),
+        "one more": lambda: table.append_column("more", table["tenure"]),
+        "twice": lambda: table.append_column("tenure", table["tenure"]),
+        "nested": lambda: table.set_column(
+            table.column_names.index("tenure"), "tenure", pa.array([{"years": 1}] * len(table))
+        ),
+    }[fault]()
+    pq.write_table(changed, tmp_path / "in" / "b.parquet")
+    settings = [f"bundle={exported_bundle}", f"input={tmp_path / 'in'}"]
+    errors = []
+    for keys in ([f"output={tmp_path / 'one.csv'}"], [f"output={tmp_path / 'scores'}", "beam.runner=direct"]):
+        with pytest.raises(UserError) as error:
+            stage.score(compose_config(*settings, *keys))
+        errors.append(error.value.what)
+    assert errors[1].replace(f"{tmp_path / 'in'}/", "") == errors[0].replace(f"{tmp_path / 'in'}/", "")
+    assert not (tmp_path / "scores").exists()
+
+
+@pytest.mark.parametrize("key", ["top=3", "score.sort=true", "input=sqlite:///t.db", "input=events"])
+def test_what_beam_cannot_score_is_one_message(exported_bundle, tmp_path, key):
+    for output in ("scores", "scores.csv"):
+        keys = [f"output={tmp_path / output}", "beam.runner=direct", key]
+        with pytest.raises(UserError, match="Beam scores Parquet files") as error:
+            stage.score(compose_config(f"bundle={exported_bundle}", "input=in.parquet", *keys))
+        assert error.value.do == "leave beam.runner out"
 
 
 def test_a_table_without_rows_is_refused_as_without_beam(customers, exported_bundle, tmp_path):

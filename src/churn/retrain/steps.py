@@ -68,7 +68,8 @@ def can_answer(other: Bundle, champion: Bundle) -> bool:
 
 
 def ingest(cfg: Config, champion: Bundle, rows: Path, fresh: Path) -> None:
-    """Write the rows to train on and the fresh rows to compare on."""
+    """Write the rows to train on and the fresh rows to compare on; a wrong segment is refused here."""
+    _check_segments(cfg.retrain.segments, champion.schema.categorical)
     now = to_datetime64(parse_time(cfg.retrain.now, "retrain.now"))
     parts = split_fresh(settled_rows(cfg, champion), last_seen(champion), now, cfg.retrain, cfg.seed)
     for part, path in zip(parts, (rows, fresh), strict=True):

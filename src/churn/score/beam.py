@@ -6,7 +6,6 @@ again; files of scores appear whole, and existing ones are not written again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
@@ -23,8 +22,8 @@ from churn.config.root import Config
 from churn.config.serving import ScoreConfig
 from churn.data.coded import ArrowFeatures
 from churn.data.features import to_arrow_features
-from churn.data.sources.columns import common_types, conform, simplify_types
-from churn.data.sources.files import with_partition_keys
+from churn.data.sources.columns import common_types, conform, refuse_nested, simplify_types
+from churn.data.sources.files import check_same_columns, with_partition_keys
 from churn.data.sources.paths import list_cloud_objects, list_files, partition_keys
 from churn.data.stream.beam import locate, pipeline_options
 from churn.data.stream.row_groups import ParquetFile, RowGroup, list_row_groups, read_row_group
@@ -42,9 +41,7 @@ STOP_FILE = "_stop"  # in the folder, while workers end: some rows cannot be use
 class _ScoreRowGroup(beam.DoFn):
     """Writes the scores of a row group to the file with its number."""
 
-    def __init__(
-        self, bundle: Bundle, output: str, cfg: ScoreConfig, types: Mapping[str, pa.DataType]
-    ) -> None:
+    def __init__(self, bundle: Bundle, output: str, cfg: ScoreConfig, types: dict[str, pa.DataType]) -> None:
         """`types` are those of the columns that are read, the same for all files of the table."""
         files = [file for file in bundle.path.rglob("*") if file.is_file()]
         self.bundle = {str(file.relative_to(bundle.path)): file.read_bytes() for file in files}
@@ -76,9 +73,8 @@ class _ScoreRowGroup(beam.DoFn):
         if _exists(self.filesystem, file) or _exists(self.filesystem, stop):
             return
         read = read_row_group(group)
-        schema, there = self.model.bundle.schema, set(read.column_names)
-        types = {name: kind for name, kind in self.types.items() if name in there}
-        table = conform(read, types, schema.decimal)
+        schema = self.model.bundle.schema
+        table = conform(read, self.types, schema.decimal)
         features = to_arrow_features(read, schema)  # numbers stay as they were typed
         if features is None:
             self.filesystem.open_output_stream(stop).close()
@@ -109,7 +105,13 @@ def score_with_beam(bundle: Bundle, cfg: Config, unseen: UnseenCells) -> int:
     groups = [group for group in list_row_groups(tables) if group.rows]
     if not groups:
         raise NoRowsError(_without_rows(tables[0]).column_names, str(cfg.input))
-    types = _types_of_all([_checked_columns(table, bundle, cfg) for table in tables], bundle, cfg)
+    heads = [_without_rows(table) for table in tables]
+    for table, head in zip(tables, heads, strict=True):
+        check_same_columns(head.column_names, heads[0].column_names, table.path, tables[0].path)
+        refuse_nested(head.schema, cfg.data, table.path)
+        check_columns(bundle, head.column_names, table.path, cfg)
+        check_kept(cfg.score.keep, RowGroup(table, 0, 0, 0).chunk(head), bundle)
+    types = _types_of_all([simplify_types(head).schema for head in heads], bundle, cfg)
     unseen.add_features(_usable_features(groups[0], bundle))
     _claim(output, fingerprint_of(bundle, cfg))
     print(
@@ -154,20 +156,12 @@ def _exists(filesystem: fs.FileSystem, file: str) -> bool:
     return filesystem.get_file_info(file).type != fs.FileType.NotFound
 
 
-def _checked_columns(file: ParquetFile, bundle: Bundle, cfg: Config) -> pa.Schema:
-    """The columns of a file in simple types; raises `UserError` if the model or `score.keep` need another."""
-    none = _without_rows(file)
-    check_columns(bundle, none.column_names, file.path, cfg)
-    check_kept(cfg.score.keep, RowGroup(file, 0, 0, 0).chunk(none), bundle)
-    return simplify_types(none).schema
-
-
 def _types_of_all(files: list[pa.Schema], bundle: Bundle, cfg: Config) -> dict[str, pa.DataType]:
     """The type of each column that is read, for all files: text where theirs differ."""
     schema = bundle.schema
     read = {*schema.features, *cfg.score.keep} | ({schema.id} if schema.id else set())
-    found = {name: [pa.schema([file.field(name)]) for file in files if name in file.names] for name in read}
-    return {name: common_types(each)[name] for name, each in found.items() if each}
+    types = common_types(files)
+    return {name: types[name] for name in files[0].names if name in read}
 
 
 def _without_rows(file: ParquetFile) -> pa.Table:

@@ -156,6 +156,10 @@ def _check_input_and_output(cfg: Config) -> None:
     if cfg.input is None or cfg.output is None:
         do = "churn score input=FILE output=FILE"
         raise UserError("score needs a file to read and one to write", do=do)
+    in_order = not _has_no_order(cfg) and cfg.input != INPUT and cfg.top is None and not cfg.score.sort
+    if cfg.beam.runner is not BeamRunner.none and not in_order:
+        what = "Beam scores Parquet files, to a folder and in their order: no database, no list"
+        raise UserError(what, f"beam.runner={cfg.beam.runner.value}", "leave beam.runner out")
     suffix = ".parquet" if _in_bigquery(cfg.output) else Path(cfg.output).suffix
     if suffix and suffix not in WRITERS:
         do = f"one of: {', '.join(WRITERS)}, or a folder"

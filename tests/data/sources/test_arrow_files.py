@@ -97,6 +97,19 @@ def test_decimals_times_and_enumerations_of_avro_are_read(tmp_path):
     assert frame["at"][0] == pd.Timestamp("2024-01-31 12:00", tz="UTC")
 
 
+@pytest.mark.parametrize("precision", [38, 76, 77])
+def test_decimals_of_avro_may_have_any_number_of_digits(tmp_path, precision):
+    """BigQuery's BIGNUMERIC has 77."""
+    fields = [
+        {
+            "name": "fee",
+            "type": {"type": "bytes", "logicalType": "decimal", "precision": precision, "scale": 2},
+        }
+    ]
+    write_avro(tmp_path / "t.avro", fields, [{"fee": Decimal(fee)} for fee in ("9.90", "100.00")])
+    assert read(tmp_path / "t.avro").frame["fee"].astype(float).tolist() == [9.9, 100]
+
+
 def test_numbers_of_an_avro_union_with_texts_are_written_with_the_tables_decimal_mark(tmp_path):
     field = {"name": "fee", "type": ["null", "double", "string", "long"]}
     write_avro(tmp_path / "t.avro", [field], [{"fee": fee} for fee in (100.125, "1.234,5", 3.0, None, 7)])

@@ -18,6 +18,7 @@ from churn.data.sources.paths import SourceFile
 from churn.errors import UserError, missing_extra
 
 # Avro's types, by logical type or name, in Arrow; enum, uuid and the like are text.
+MOST_DIGITS = 76  # of a decimal of Arrow
 AVRO_TYPES = {
     "null": pa.null(),
     "boolean": pa.bool_(),
@@ -115,8 +116,15 @@ def _avro_type(declared: Any) -> pa.DataType:
     if isinstance(declared, str):
         return AVRO_TYPES.get(declared, pa.string())
     if declared.get("logicalType") == "decimal":
-        return pa.decimal128(declared["precision"], declared.get("scale", 0))
+        return _decimal_type(declared["precision"], declared.get("scale", 0))
     return AVRO_TYPES.get(declared.get("logicalType", ""), AVRO_TYPES.get(declared["type"], pa.string()))
+
+
+def _decimal_type(precision: int, scale: int) -> pa.DataType:
+    """Arrow's type for decimals; text for those of more digits than it has, such as BigQuery's BIGNUMERIC."""
+    if precision > MOST_DIGITS:
+        return pa.string()
+    return pa.decimal128(precision, scale) if precision <= 38 else pa.decimal256(precision, scale)
 
 
 def _to_table(records: list[Any], schema: pa.Schema, decimal: str) -> pa.Table:

@@ -105,7 +105,7 @@ def _parts_of_one_table(
     for source in files:
         for chunk in kind.read(source, cfg, rows):
             table = with_partition_keys(chunk.table, source.keys)
-            check_same_columns(table.column_names, names, source, files[0])
+            check_same_columns(table.column_names, names, source.name, files[0].name)
             names = names or table.column_names
             yield chunk._replace(
                 table=columns.conform(table, types, cfg.decimal) if types else table.select(names)
@@ -128,7 +128,7 @@ def _types_of_parts(
     schemas: list[pa.Schema] = []
     for source in files:
         head = with_partition_keys(next(kind.read(source, cfg, rows)).table, source.keys)
-        check_same_columns(head.column_names, schemas[0].names if schemas else [], source, files[0])
+        check_same_columns(head.column_names, schemas[0].names if schemas else [], source.name, files[0].name)
         schemas.append(head.schema)
     return columns.common_types(schemas)
 
@@ -141,12 +141,12 @@ def with_partition_keys(table: pa.Table, keys: Mapping[str, str | None]) -> pa.T
     return table
 
 
-def check_same_columns(names: list[str], expected: list[str], source: SourceFile, first: SourceFile) -> None:
-    """Raise `UserError` if columns have the same name, or are not those of the first file.
+def check_same_columns(names: list[str], expected: list[str], place: str, first: str) -> None:
+    """Raise `UserError` if the columns of a file have the same name, or are not those of the first file.
 
     `expected` are the columns of the first file, or [] for the first file itself.
     """
-    _refuse_repeated(names, source.name)
+    _refuse_repeated(names, place)
     if expected and set(names) != set(expected):
         problems = [
             UserError(f"column '{name}' is missing{did_you_mean(name, names)}")
@@ -154,9 +154,9 @@ def check_same_columns(names: list[str], expected: list[str], source: SourceFile
             if name not in names
         ]
         problems += [
-            UserError(f"column '{name}' is not in {first.name}") for name in names if name not in expected
+            UserError(f"column '{name}' is not in {first}") for name in names if name not in expected
         ]
-        raise user_error_of_many(f"{source.name} and {first.name} are not parts of one table", problems)
+        raise user_error_of_many(f"{place} and {first} are not parts of one table", problems)
 
 
 def _refuse_repeated(names: list[str], place: str) -> None:

@@ -106,7 +106,7 @@ def large_table_row_groups(cfg: Config) -> list[RowGroup]:
         return []
     first = _column_names(sources[0])
     for source in sources:
-        files.check_same_columns(_column_names(source), first, source, sources[0])
+        files.check_same_columns(_column_names(source), first, source.name, sources[0].name)
         columns.refuse_nested(pq.read_schema(source.path), cfg.data, source.name)
     return groups
 
